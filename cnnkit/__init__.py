@@ -1,0 +1,39 @@
+"""cnnkit: from one YAML file to a trained, evaluated, explained image classifier.
+
+    from cnnkit import read, train, evaluate, predict, Run
+
+    result = train(read("configs/digits.yaml"))
+    evaluate(result["run"], split="test")
+
+Each name is imported when it is first used, so that `import cnnkit` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnkit.config_file import read
+    from cnnkit.evaluation import evaluate
+    from cnnkit.prediction import predict
+    from cnnkit.run import Run
+    from cnnkit.training import train
+
+__version__ = "0.1.0"
+
+__all__ = ["Run", "__version__", "evaluate", "predict", "read", "train"]
+
+_HOMES = {
+    "Run": "cnnkit.run",
+    "evaluate": "cnnkit.evaluation",
+    "predict": "cnnkit.prediction",
+    "read": "cnnkit.config_file",
+    "train": "cnnkit.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,7 @@
+"""`python -m cnnkit` is `cnnkit`."""
+
+from __future__ import annotations
+
+from cnnkit.cli import main
+
+main()

@@ -1,0 +1,135 @@
+"""What happens between the steps and epochs of a training, as Keras callbacks.
+
+Keras's own EarlyStopping and ModelCheckpoint are not used: one NaN and they never see an improvement again, a
+monitor that does not exist only warns them, and the checkpoint is written in place.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cnnkit.errors import TrainingError
+from cnnkit.lazy import keras
+from cnnkit.progress import Progress, Step
+
+REFRESH = 0.2
+"""Seconds between two signs of life; reading the loss more often would slow training down."""
+
+
+def better(monitor: str, value: float, best: float | None, min_delta: float = 0.0) -> bool:
+    """Whether a value of a metric is better than the best so far: accuracies up, losses down."""
+    if best is None:
+        return True
+    return value > best + min_delta if monitor.endswith("accuracy") else value < best - min_delta
+
+
+class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells how training goes: to whoever watches, and an epoch at a time to `record`."""
+
+    def __init__(self, progress: Progress, steps: int, images: int, record: Callable[[dict[str, Any]], None]):
+        super().__init__()
+        self.progress, self.steps, self.images, self.record = progress, steps, images, record
+        self.began = self.epoch_began = self.trained = self.shown = 0.0
+        self.epoch = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Starts the clock."""
+        self.began = time.perf_counter()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Starts the clock of the epoch."""
+        self.epoch = epoch
+        self.epoch_began = self.trained = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Shows where the epoch stands, now and then."""
+        now = time.perf_counter()
+        if now - self.shown < REFRESH:
+            return
+        self.shown = now
+        epochs = self.params["epochs"]
+        done = self.epoch * self.steps + batch + 1
+        self.progress.step(
+            Step(
+                epoch=self.epoch + 1,
+                epochs=epochs,
+                step=batch + 1,
+                steps=self.steps,
+                loss=float(logs["loss"]),
+                accuracy=float(logs["accuracy"]),
+                images_per_second=(batch + 1) / self.steps * self.images / (now - self.epoch_began),
+                seconds_left=(now - self.began) / done * (epochs * self.steps - done),
+            )
+        )
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Validation begins: training of this epoch is over."""
+        self.trained = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Records the epoch.
+
+        Raises:
+            TrainingError: The loss is not a number any more.
+        """
+        now = time.perf_counter()
+        # The rate of the last step taken; the schedule is a function of the step.
+        step = int(self.model.optimizer.iterations) - 1
+        schedule = self.model.optimizer._learning_rate
+        self.record(
+            {
+                "epoch": epoch + 1,
+                "step": (epoch + 1) * self.steps,
+                "loss": float(logs["loss"]),
+                "accuracy": float(logs["accuracy"]),
+                "val_loss": float(logs["val_loss"]),
+                "val_accuracy": float(logs["val_accuracy"]),
+                "learning_rate": float(schedule(step)),
+                "seconds": round(now - self.epoch_began, 3),
+                "images_per_second": round(self.images / (self.trained - self.epoch_began), 1),
+            }
+        )
+        for name in ("loss", "val_loss"):
+            if not math.isfinite(logs[name]):
+                raise TrainingError(
+                    f"training diverged: {name} is {logs[name]} after epoch {epoch + 1}; try a learning rate ten "
+                    "times smaller (train.optimizer.learning_rate) or a warm-up (train.schedule.warmup_epochs)"
+                )
+
+
+class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
+    """Saves the weights of each epoch that is the best so far."""
+
+    def __init__(self, monitor: str, save: Callable[[int, dict[str, float]], None]):
+        super().__init__()
+        self.monitor, self.save = monitor, save
+        self.best: float | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Saves if this epoch is better than all before."""
+        if better(self.monitor, logs[self.monitor], self.best):
+            self.best = logs[self.monitor]
+            self.save(epoch + 1, {name: float(value) for name, value in logs.items()})
+
+
+class StopEarly(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends training after `patience` epochs without a new best."""
+
+    def __init__(self, monitor: str, patience: int, min_delta: float, say: Callable[[str], None]):
+        super().__init__()
+        self.monitor, self.patience, self.min_delta, self.say = monitor, patience, min_delta, say
+        self.best: float | None = None
+        self.waited = 0
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Counts the epochs since the best one."""
+        if better(self.monitor, logs[self.monitor], self.best, self.min_delta):
+            self.best, self.waited = logs[self.monitor], 0
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            self.model.stop_training = True
+            self.say(f"Stopped after epoch {epoch + 1}: {self.monitor} was best {self.waited} epochs ago.")

@@ -1,0 +1,128 @@
+"""The one decoder: from the bytes of a file to pixels, or to the reason why not.
+
+It reads JPEG, PNG, BMP, GIF (first frame) and WebP in every mode, whatever the file is called, honours the
+EXIF orientation, and calls a file bad when any part of it is missing. Pillow decodes: unlike OpenCV and
+TensorFlow it never returns half a picture for a truncated JPEG, and it turns pictures upright.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+from cnnkit.lazy import np
+
+Fit = Literal["crop", "pad", "stretch"]
+
+FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP")
+"""Pillow's names of what is read; MPO is the JPEG of many phones."""
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"})
+"""File endings that are taken for images when a folder is searched; the content decides the format."""
+
+MAX_PIXELS = 178_956_970
+"""Pictures beyond this many pixels are refused as decompression bombs (Pillow's own bound for an error)."""
+
+
+class BadImage(Exception):
+    """A file that can't be decoded; the text is the reason."""
+
+
+def read_file(path: Path | str) -> Any:
+    """Decodes a file to a `PIL.Image.Image`: upright, one frame, not yet converted.
+
+    Raises:
+        BadImage: It can't be read, is not an image, is damaged or is too large.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise BadImage(f"can't be read: {error.strerror or error}") from None
+    return open_bytes(content)
+
+
+def open_bytes(content: bytes) -> Any:
+    """Opens an encoded image; its pixels are decoded by `fitted`.
+
+    Raises:
+        BadImage: It is empty, not an image, or too large.
+    """
+    if not content:
+        raise BadImage("the file is empty")
+    pil = _pillow()
+    try:
+        return pil.open(io.BytesIO(content), formats=FORMATS)
+    except pil.DecompressionBombError:
+        raise BadImage(f"more than {MAX_PIXELS:,} pixels") from None
+    except pil.UnidentifiedImageError:
+        raise BadImage("not a JPEG, PNG, BMP, GIF or WebP image") from None
+    except Exception as error:  # Pillow's parsers raise many kinds on damaged headers
+        raise BadImage(f"damaged: {error}") from error
+
+
+@functools.cache
+def _pillow() -> Any:
+    from PIL import Image
+
+    # Between 89 and 179 million pixels Pillow warns; here the one bound is MAX_PIXELS.
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    return Image
+
+
+def fitted(image: Any, size: tuple[int, int], channels: int, fit: Fit) -> Any:
+    """Decodes and resizes: the pixels that a network is shown.
+
+    Args:
+        image: A `PIL.Image.Image`, for example from `open_bytes`.
+        size: Height and width to make.
+        channels: 1 for grey, 3 for red, green and blue.
+        fit: `crop` keeps the proportions and cuts what is over at the longer side, equally at both ends;
+            `pad` keeps them and fills with black; `stretch` does not keep them.
+
+    Returns:
+        uint8 array of shape (height, width, channels).
+
+    Raises:
+        BadImage: The pixels are damaged or cut short.
+    """
+    from PIL import Image, ImageOps
+
+    height, width = size
+    try:
+        # A JPEG far larger than needed is decoded at 1/2, 1/4 or 1/8 of its size, never below twice the
+        # size wanted in either direction, so that the resizing below still averages.
+        if image.format in ("JPEG", "MPO"):
+            side = 2 * max(height, width)
+            image.draft(None, (side, side))
+        image.load()
+        image = ImageOps.exif_transpose(image)
+    except Exception as error:  # a decoder may raise anything on damaged content
+        raise BadImage(f"damaged: {error}") from error
+    image = _converted(image, "L" if channels == 1 else "RGB")
+    if image.size != (width, height):
+        resample = Image.Resampling.BILINEAR  # averages over the area when it makes smaller
+        if fit == "crop":
+            image = ImageOps.fit(image, (width, height), resample)
+        elif fit == "pad":
+            image = ImageOps.pad(image, (width, height), resample)
+        else:
+            image = image.resize((width, height), resample)
+    return np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
+
+
+def _converted(image: Any, mode: str) -> Any:
+    """Converts any mode to grey or colour, as a person sees the picture on white paper."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or image.mode == "I":
+        # 16-bit grey: its full range becomes 0..255 (Pillow's own conversion clips at 255).
+        wide = np.asarray(image, dtype=np.float64)
+        return Image.fromarray(np.clip(np.rint(wide / 257), 0, 255).astype(np.uint8)).convert(mode)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(paper, image).convert(mode)
+    return image.convert(mode)

@@ -1,0 +1,97 @@
+"""Everything that can go wrong in a way that a person can mend.
+
+    CnnkitError                   1   our bug, when nothing better is known
+    |-- UsageError                2   the command line is wrong
+    |-- ConfigError               2   the config is wrong; every problem at once, each with its place
+    |-- DataError                 3   the data is wrong
+    |-- TrainingError             4   training or evaluation failed: diverged, out of memory, damaged checkpoint
+    `-- Interrupted         130/143   stopped by Ctrl-C or by the system; what was saved is kept
+
+The number is the exit code of the command.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, and where.
+
+    Attributes:
+        message: What is wrong and what would be right.
+        file: The file it is in, or the `--set` option it came with.
+        line: Line in `file`, from 1.
+        column: Column in `file`, from 1.
+        key: Dotted path of the setting, for example `train.optimizer.learning_rate`.
+    """
+
+    message: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    key: str | None = None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        return ": ".join(part for part in (place, self.key, self.message) if part)
+
+    def place(self) -> dict[str, Any]:
+        """The place, as the JSON form of an error carries it."""
+        return {"file": self.file, "line": self.line, "column": self.column, "key": self.key}
+
+
+class CnnkitError(Exception):
+    """The base of all of them: carries the problems, and the exit code of its kind."""
+
+    kind: ClassVar[str] = "bug"
+    exit_code: int = 1
+
+    def __init__(self, *problems: Problem | str):
+        self.problems = tuple(p if isinstance(p, Problem) else Problem(p) for p in problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def as_json(self) -> dict[str, Any]:
+        """The document that a command with `--json` prints."""
+        places = [p.place() | {"message": p.message} for p in self.problems if p.file or p.key]
+        return {"error": {"kind": self.kind, "message": str(self), "places": places}}
+
+
+class UsageError(CnnkitError):
+    """A command was called in a way that can't work."""
+
+    kind = "usage"
+    exit_code = 2
+
+
+class ConfigError(CnnkitError):
+    """A config, or a `--set`, has problems."""
+
+    kind = "config"
+    exit_code = 2
+
+
+class DataError(CnnkitError):
+    """Images, labels or folders are not what they should be."""
+
+    kind = "data"
+    exit_code = 3
+
+
+class TrainingError(CnnkitError):
+    """A run could not go on, or can't be used."""
+
+    kind = "training"
+    exit_code = 4
+
+
+class Interrupted(CnnkitError):
+    """Someone stopped the work; 130 after Ctrl-C, 143 after SIGTERM."""
+
+    kind = "interrupted"
+
+    def __init__(self, *problems: Problem | str, exit_code: int = 130):
+        super().__init__(*problems)
+        self.exit_code = exit_code

@@ -1,0 +1,159 @@
+"""Evaluate: what a trained network is worth, with error bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnnkit import atomic, pipeline
+from cnnkit.errors import DataError, TrainingError, UsageError
+from cnnkit.experiment import Experiment
+from cnnkit.lazy import keras, np
+from cnnkit.pipeline import Images
+from cnnkit.progress import Progress
+from cnnkit.run import Run
+from cnnkit.sources import SPLITS
+
+
+def evaluate(
+    run: Run | Path | str, split: str = "test", settings: Sequence[str] = (), progress: Progress | None = None
+) -> dict[str, Any]:
+    """Evaluates the best checkpoint of a run on one of its splits, from what is on disk.
+
+    Args:
+        run: The run, or its folder.
+        split: `test`, `validation` or `train`.
+        settings: `KEY=VALUE` pairs over the run's config, for example for images that moved.
+        progress: Is told how far it is.
+
+    Returns:
+        The document that `cnnkit evaluate --json` prints; it is written to the run's folder too.
+
+    Raises:
+        DataError: Images of that split are gone, or are not the ones of the run.
+        TrainingError: The run has no usable checkpoint.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    progress = progress or Progress()
+    if split not in SPLITS:
+        raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
+    experiment = run.experiment(*settings)
+    classes = run.provenance()["data"]["classes"]
+    images = _images_of(run, split, experiment, classes, progress)
+    model = rebuild(run, experiment, len(classes))
+    return score(run, split, model, experiment, images, range(len(images.index)), progress)
+
+
+def rebuild(run: Run, experiment: Experiment, classes: int) -> Any:
+    """The run's network with the weights of its best epoch, read from disk."""
+    shape = experiment.data.shape(None)
+    if shape is None:
+        raise TrainingError(f"{run.folder / 'config.yaml'} is not complete: it lacks data.image_size or data.channels")
+    model = experiment.model.build(shape, experiment.train.loss.logits(classes))
+    run.load_best(model)
+    return model
+
+
+def score(
+    run: Run,
+    split: str,
+    model: Any,
+    experiment: Experiment,
+    images: Images,
+    numbers: Sequence[int],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Scores a network on some images, and writes the result and every prediction into the run's folder."""
+    logits = _logits(model, images, numbers, experiment.data.batch_size, progress)
+    loss = experiment.train.loss
+    classes = images.index.classes
+    labels = np.asarray(images.index.labels)[np.asarray(numbers)]
+    probabilities = loss.probabilities(logits)
+    one_hot = keras.ops.one_hot(labels, len(classes))
+    losses = keras.ops.convert_to_numpy(loss(one_hot, keras.ops.convert_to_tensor(logits)))
+    document = {"split": split, "images": len(labels), "loss": float(np.mean(losses, dtype=np.float64))}
+    document |= metrics(labels, probabilities.argmax(axis=1), classes)
+    names = [images.index.names[i] for i in numbers]
+    run.write_csv(f"evaluation/{split}_predictions.csv", *prediction_table(names, labels, probabilities, classes))
+    atomic.write_json(run.folder / "evaluation" / f"{split}.json", document)
+    return document
+
+
+def metrics(labels: Any, predicted: Any, classes: Sequence[str]) -> dict[str, Any]:
+    """Accuracy with its interval, F1, and precision and recall of each class.
+
+    The interval is Wilson's for a proportion at 95 % (Wilson 1927): it holds for few images and near 100 %,
+    where the usual "plus or minus" does not. A class that is never predicted has precision 0.
+    """
+    from scipy.stats import binomtest
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    right = int(np.sum(labels == predicted))
+    interval = binomtest(right, len(labels)).proportion_ci(0.95, method="wilson")
+    numbers = list(range(len(classes)))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=numbers, average=None, zero_division=0.0
+    )
+    return {
+        "accuracy": right / len(labels),
+        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "macro_f1": float(np.mean(f1)),
+        "classes": [
+            {
+                "name": name,
+                "images": int(support[i]),
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+            }
+            for i, name in enumerate(classes)
+        ],
+        "confusion": confusion_matrix(labels, predicted, labels=numbers).tolist(),
+    }
+
+
+def prediction_table(
+    names: Sequence[str], labels: Any, probabilities: Any, classes: Sequence[str]
+) -> tuple[tuple[str, ...], list[Any]]:
+    """Header and rows: image, its label, the predicted class, and the probability of each class."""
+    header = ("image", "label", "predicted", "probability", *(f"p_{name}" for name in classes))
+    rows = []
+    for name, label, row in zip(names, labels, probabilities, strict=True):
+        best = int(row.argmax())
+        rows.append([name, classes[label], classes[best], *(f"{p:.6f}" for p in (row[best], *row))])
+    return header, rows
+
+
+def _logits(model: Any, images: Images, numbers: Sequence[int], batch_size: int, progress: Progress) -> Any:
+    outputs = []
+    with progress.task("evaluating", len(numbers)) as advance:
+        for pictures, _ in pipeline.eval_batches(images, numbers, batch_size):
+            outputs.append(model.predict_on_batch(pictures))
+            advance(len(outputs[-1]))
+    return np.concatenate(outputs)
+
+
+def _images_of(run: Run, split: str, experiment: Experiment, classes: list[str], progress: Progress) -> Images:
+    """The images that were in a split, after a check that they are still the same."""
+    rows = run.split(split)
+    if not rows:
+        raise DataError(f"{run.folder}: the {split} split of this run has no images")
+    collection = experiment.data.source.open()
+    index = collection.index(progress)
+    where = {name: i for i, name in enumerate(index.names)}
+    gone = [name for name, _, _ in rows if name not in where]
+    kept = [(where[name], name, label, digest) for name, label, digest in rows if name in where]
+    changed = [name for i, name, label, digest in kept if index.digests[i] != digest]
+    moved = [name for i, name, label, digest in kept if index.classes[index.labels[i]] != label]
+    for names, what in ((gone, "are gone"), (changed, "have changed"), (moved, "are in another class now")):
+        if names:
+            raise DataError(
+                f"{len(names)} of the {len(rows)} {split} images {what} since the run was trained, first {names[0]}; "
+                f"if the images have moved, name their new folder with --set data.source.path=FOLDER"
+            )
+    numbers = [i for i, _, _, _ in kept]
+    if list(index.classes) != classes:
+        raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(classes)})")
+    shape = experiment.data.shape(collection) or collection.shape
+    return pipeline.load(index.take(numbers), shape, experiment.data.fit, progress)

@@ -1,0 +1,178 @@
+"""Experiment: the whole config file as one object, and the checks that span its sections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cnnkit.architectures import AnyArchitecture, Architecture
+from cnnkit.augmentations import AnyAugmentation
+from cnnkit.decoding import Fit
+from cnnkit.errors import DataError, Problem
+from cnnkit.losses import AnyLoss, BinaryCrossEntropy, CrossEntropy
+from cnnkit.optimization import Adam, AnyOptimizer, AnySchedule, Cosine
+from cnnkit.sources import AnySource, Collection
+from cnnkit.spec import Count, Spec
+from cnnkit.splitting import Split
+
+Monitor = Literal["val_loss", "val_accuracy", "loss", "accuracy"]
+Size = Annotated[int, Field(ge=1, le=8192)]
+
+
+class Data(Spec):
+    """The images: where from, in what size, divided how."""
+
+    source: AnySource
+    """Where the images and their labels come from."""
+    image_size: tuple[Size, Size] | None = None
+    """Height and width that images are brought to; if left out, what suits the source."""
+    channels: Literal[1, 3] | None = None
+    """1 for grey, 3 for colour; if left out, what suits the source."""
+    fit: Fit = "crop"
+    """How an image of other proportions is brought to size: `crop` its middle, `pad` it with black, or `stretch` it."""
+    split: Split = Split()
+    """What is set apart to choose (validation) and to judge (test)."""
+    limit: Count | None = None
+    """At most so many images a class, for a quick try."""
+    batch_size: Count = 32
+    """Images a training step; more are faster, fewer need less memory."""
+
+    def shape(self, collection: Collection | None) -> tuple[int, int, int] | None:
+        """Height, width and channels of the network's images; None if only the missing source could tell."""
+        if collection is None and (self.image_size is None or self.channels is None):
+            return None
+        suggested = collection.shape if collection else (0, 0, 0)
+        return (*(self.image_size or suggested[:2]), self.channels or suggested[2])
+
+
+class EarlyStopping(Spec):
+    """Ends training when it does not get better any more."""
+
+    monitor: Monitor = "val_loss"
+    """What should get better."""
+    patience: Count = 8
+    """Epochs without a new best after which training ends."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    """By how much it must get better to count."""
+
+
+class Checkpoint(Spec):
+    """Which epoch's weights are kept."""
+
+    monitor: Monitor = "val_accuracy"
+    """The weights of the epoch in which this is best are kept; of equal ones the first."""
+
+
+class Train(Spec):
+    """How the network is trained."""
+
+    epochs: Count = 30
+    """How often every training image is shown."""
+    loss: AnyLoss = CrossEntropy()
+    """What is made small."""
+    optimizer: AnyOptimizer = Adam()
+    """How the weights follow the gradient."""
+    schedule: AnySchedule = Cosine()
+    """How the learning rate goes over the training."""
+    early_stopping: EarlyStopping | None = None
+    """When to end before the last epoch; never if left out."""
+    checkpoint: Checkpoint = Checkpoint()
+    """Which epoch is kept, evaluated and used."""
+
+
+class Experiment(Spec):
+    """One experiment: from the images to a trained classifier."""
+
+    name: Annotated[str, Field(pattern=r"^\w[\w .-]*$", max_length=80)]
+    """What its runs are called; the name of the config file if left out there."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """The number that all chance comes from; the same seed gives the same run."""
+    data: Data
+    """The images."""
+    augment: tuple[AnyAugmentation, ...] = ()
+    """Random changes of the training images, in this order."""
+    model: AnyArchitecture
+    """The network."""
+    train: Train = Train()
+    """How it is trained."""
+
+    def completed(self, collection: Collection) -> Experiment:
+        """The same experiment with what depends on the source filled in."""
+        height, width, channels = self.data.shape(collection) or collection.shape
+        update: dict[str, Any] = {"image_size": (height, width), "channels": channels}
+        return self.model_copy(update={"data": self.data.model_copy(update=update)})
+
+
+def problems(sections: dict[str, Any], files: bool = True) -> Iterator[Problem]:
+    """What is wrong between the sections of a config, though each section is right by itself.
+
+    Args:
+        sections: `data`, `model` and `train`, as far as they are valid by themselves.
+        files: Whether the data should be there already; a run's own config is not held to that.
+    """
+    data: Data | None = sections.get("data")
+    collection = None
+    if data and files:
+        try:
+            collection = data.source.open()
+        except DataError as error:
+            yield from (_below("data.source", problem) for problem in error.problems)
+    for check in _CHECKS:
+        yield from check(sections, collection)
+
+
+def _below(section: str, problem: Problem) -> Problem:
+    return replace(problem, key=f"{section}.{problem.key}" if problem.key else section)
+
+
+def _split_keeps_the_own_one(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    data: Data | None = sections.get("data")
+    if data and collection:
+        for name in sorted(collection.splits):
+            if getattr(data.split, name) is not None:
+                message = f"the source has a {name} split of its own, which is kept; leave this out"
+                yield Problem(message, key=f"data.split.{name}")
+
+
+def _split_leaves_training_images(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    data: Data | None = sections.get("data")
+    if data:
+        shares = data.split.shares(collection.splits if collection else frozenset())
+        if sum(shares.values()) >= 1:
+            told = " and ".join(f"{share:g} for {name}" for name, share in sorted(shares.items()))
+            yield Problem(f"{told} leaves nothing to train on", key="data.split")
+
+
+def _image_suits_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    data: Data | None = sections.get("data")
+    model: Architecture | None = sections.get("model")
+    shape = data.shape(collection) if data else None
+    if model and shape:
+        for problem in model.problems(shape):
+            yield _below("model", problem) if problem.key else replace(problem, key="data.image_size")
+
+
+def _binary_loss_has_two_classes(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    train: Train | None = sections.get("train")
+    if train and collection and isinstance(train.loss, BinaryCrossEntropy) and len(collection.classes) != 2:
+        message = f"is for two classes; the data has {len(collection.classes)}: use cross_entropy"
+        yield Problem(message, key="train.loss.name")
+
+
+def _warmup_ends(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    train: Train | None = sections.get("train")
+    if train and train.schedule.warmup_epochs >= train.epochs:
+        message = f"a warm-up of {train.schedule.warmup_epochs:g} epochs never ends in {train.epochs} epochs"
+        yield Problem(message, key="train.schedule.warmup_epochs")
+
+
+_CHECKS: tuple[Callable[[dict[str, Any], Collection | None], Iterator[Problem]], ...] = (
+    _split_keeps_the_own_one,
+    _split_leaves_training_images,
+    _image_suits_the_network,
+    _binary_loss_has_two_classes,
+    _warmup_ends,
+)

@@ -1,0 +1,94 @@
+"""The heavy libraries, imported when first used: `from cnnkit.lazy import keras, np, tf`.
+
+TensorFlow takes seconds to import, and a mistyped key must not wait for it. Each name below stands for its
+module; the first attribute that is asked of it imports the module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+class _Lazy:
+    """A module that is imported on first use."""
+
+    def __init__(self, module: str):
+        self._module = module
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(_load(self._module), attribute)
+
+
+def cache_folder() -> Path:
+    """The one folder for caches: `CNNKIT_CACHE`, else the platform's user cache."""
+    if chosen := os.environ.get("CNNKIT_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "cnnkit"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "cnnkit"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnnkit"
+
+
+def _load(module: str) -> ModuleType:
+    if module in sys.modules or module == "numpy":
+        return importlib.import_module(module)
+    return _load_tensorflow() if module == "tensorflow" else _load_keras()
+
+
+def _load_tensorflow() -> ModuleType:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _stderr_held_back():
+        tensorflow = importlib.import_module("tensorflow")
+    for gpu in tensorflow.config.list_physical_devices("GPU"):
+        tensorflow.config.experimental.set_memory_growth(gpu, True)
+    return tensorflow
+
+
+def _load_keras() -> ModuleType:
+    # Another backend, image layout or float type in someone's environment or keras.json would
+    # change what a config means, so none of them is looked at.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("KERAS_HOME", str(cache_folder() / "keras"))
+    _load("tensorflow")
+    with _stderr_held_back():
+        keras = importlib.import_module("keras")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    return keras
+
+
+@contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    """Holds back what C++ code prints at import; printed after all if the import fails.
+
+    TensorFlow's log level does not silence the oneDNN lines (they come before it is read).
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        keep = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            sys.stderr.flush()
+            os.dup2(keep, 2)
+            os.close(keep)
+            if failed:
+                held.seek(0)
+                os.write(2, held.read())
+
+
+keras: Any = _Lazy("keras")
+tf: Any = _Lazy("tensorflow")
+np: Any = _Lazy("numpy")

@@ -1,0 +1,122 @@
+"""Optimizers and learning-rate schedules. The unions below are what `train` may name."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field
+
+from cnnkit.lazy import keras
+from cnnkit.spec import Positive, Spec
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Schedule(Spec):
+    """How the learning rate goes over the steps of a training; it is set anew at every step."""
+
+    warmup_epochs: NotNegative = 0.0
+    """Epochs over which the rate rises in a straight line from 0 (Goyal et al. 2017, arXiv:1706.02677); may be 0.5."""
+
+    @abstractmethod
+    def __call__(self, learning_rate: float, steps_per_epoch: int, epochs: int) -> Any:
+        """The Keras schedule: from the number of a step to its learning rate."""
+
+
+class Constant(Schedule):
+    """The same rate throughout, after the warm-up."""
+
+    name: Literal["constant"] = "constant"
+
+    def __call__(self, learning_rate: float, steps_per_epoch: int, epochs: int) -> Any:
+        """A cosine whose end is as high as its beginning."""
+        return _cosine(learning_rate, self.warmup_epochs, steps_per_epoch, epochs, end=1.0)
+
+
+class Cosine(Schedule):
+    """Half a cosine down to 0 at the end (Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts)."""
+
+    name: Literal["cosine"] = "cosine"
+
+    def __call__(self, learning_rate: float, steps_per_epoch: int, epochs: int) -> Any:
+        """Rises during the warm-up, then falls to 0 at the last step."""
+        return _cosine(learning_rate, self.warmup_epochs, steps_per_epoch, epochs, end=0.0)
+
+
+def _cosine(learning_rate: float, warmup_epochs: float, steps_per_epoch: int, epochs: int, end: float) -> Any:
+    warmup = round(warmup_epochs * steps_per_epoch)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else learning_rate,
+        decay_steps=max(1, epochs * steps_per_epoch - warmup),
+        alpha=end,
+        warmup_target=learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+class Optimizer(Spec):
+    """How the weights follow the gradient. Weight decay is decoupled and spares biases and normalisation."""
+
+    learning_rate: Positive
+    """Step size, or its highest value where a schedule changes it."""
+    weight_decay: NotNegative = 0.0
+    """Share of each weight taken off a step, times the learning rate (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+
+    def build(self, schedule: Any) -> Any:
+        """The Keras optimizer with the given learning-rate schedule."""
+        optimizer = self(schedule)
+        if self.weight_decay:
+            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        return optimizer
+
+    @abstractmethod
+    def __call__(self, schedule: Any) -> Any:
+        """The Keras optimizer, before what all of them share."""
+
+
+class Sgd(Optimizer):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"] = "sgd"
+    learning_rate: Positive = 0.1
+    """Step size, or its highest value where a schedule changes it."""
+    momentum: Beta = 0.9
+    """Share of the last step that is carried into the next."""
+    nesterov: bool = False
+    """Look ahead along the momentum before taking the gradient (Nesterov 1983)."""
+
+    def __call__(self, schedule: Any) -> Any:
+        """Keras's SGD; without weight decay None, since 0 would still cost a pass over the weights."""
+        return keras.optimizers.SGD(
+            schedule, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay or None
+        )
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba 2015, arXiv:1412.6980); with `weight_decay` it is AdamW."""
+
+    name: Literal["adam"] = "adam"
+    learning_rate: Positive = 1e-3
+    """Step size, or its highest value where a schedule changes it."""
+    beta_1: Beta = 0.9
+    """Decay of the mean of the gradients."""
+    beta_2: Beta = 0.999
+    """Decay of the mean of their squares."""
+    epsilon: Positive = 1e-7
+    """Keeps the division from zero."""
+
+    def __call__(self, schedule: Any) -> Any:
+        """Keras's Adam."""
+        return keras.optimizers.Adam(
+            schedule,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+            weight_decay=self.weight_decay or None,
+        )
+
+
+AnySchedule: TypeAlias = Annotated[Constant | Cosine, Field(discriminator="name")]
+AnyOptimizer: TypeAlias = Annotated[Sgd | Adam, Field(discriminator="name")]

@@ -1,0 +1,39 @@
+"""What long work tells whoever watches. The work calls it, the console draws it; this one is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where an epoch stands: `step` of `steps`, and how it goes so far in this epoch."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    images_per_second: float
+    seconds_left: float
+
+
+class Progress:
+    """The silent watcher; a subclass shows what it is told."""
+
+    def say(self, line: str) -> None:
+        """One line that is worth keeping."""
+
+    @contextmanager
+    def task(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Work of `total` parts; yields the function that says how many more are done."""
+        yield lambda done: None
+
+    def step(self, step: Step) -> None:
+        """Within an epoch, a few times a second."""
+
+    def epoch(self, line: str) -> None:
+        """An epoch has ended; `line` says how it went."""

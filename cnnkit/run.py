@@ -1,0 +1,200 @@
+"""Run: the folder of one training run. It explains itself and is enough to repeat and evaluate the run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from cnnkit import atomic, checkpoints, config_file
+from cnnkit.errors import TrainingError, UsageError
+from cnnkit.experiment import Experiment
+from cnnkit.lazy import keras, tf
+from cnnkit.sources import Index
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder; what lies in it is told by README, chapter "What a run leaves behind"."""
+
+    folder: Path
+
+    @classmethod
+    def create(cls, experiment: Experiment, folder: Path | None) -> Run:
+        """Makes the folder of a new run, with its config; by default runs/<name>-<time>.
+
+        Raises:
+            UsageError: The folder exists already, or can't be made.
+        """
+        stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+        base = folder or Path("runs") / f"{experiment.name}-{stamp}"
+        chosen, number = base, 1
+        while True:
+            try:
+                # Whoever makes the folder owns the run: two processes can't get the same one.
+                chosen.mkdir(parents=True)
+                break
+            except FileExistsError:
+                if folder:
+                    message = f"{folder} exists already, and a run never overwrites another; choose another --run"
+                    raise UsageError(message) from None
+                number += 1
+                chosen = base.with_name(f"{base.name}-{number}")
+            except OSError as error:
+                raise UsageError(f"the run's folder {chosen} can't be made: {error.strerror}") from None
+        run = cls(chosen)
+        atomic.write_text(run.folder / "config.yaml", config_file.write(experiment))
+        return run
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Run:
+        """The run in a folder.
+
+        Raises:
+            UsageError: It is not the folder of a run.
+        """
+        run = cls(Path(folder))
+        if not (run.folder / "config.yaml").is_file() or not (run.folder / "provenance.json").is_file():
+            why = "holds no config.yaml and provenance.json" if run.folder.is_dir() else "there is no such folder"
+            raise UsageError(f"{folder} is not a run of cnnkit: {why}")
+        return run
+
+    def experiment(self, *settings: str) -> Experiment:
+        """The experiment as it was run; it is complete, so images that moved do not matter here."""
+        return config_file.read(self.folder / "config.yaml", *settings, files=False)
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """Where the weights lie."""
+        return self.folder / "checkpoints"
+
+    def load_best(self, model: Any) -> dict[str, Any]:
+        """Loads the weights of the best epoch into a model; returns what is known of that epoch."""
+        return checkpoints.load(model, self.checkpoint_folder, "best")
+
+    def write_provenance(self, **facts: Any) -> None:
+        """Writes, or adds to, the record of how the run was made."""
+        path = self.folder / "provenance.json"
+        known = self.provenance() if path.exists() else {}
+        atomic.write_json(path, known | facts)
+
+    def provenance(self) -> dict[str, Any]:
+        """The record of how the run was made.
+
+        Raises:
+            TrainingError: It is damaged.
+        """
+        path = self.folder / "provenance.json"
+        try:
+            facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise TrainingError(f"{path} is damaged: {error}") from None
+        return facts
+
+    def record(self, metrics: dict[str, Any]) -> None:
+        """Adds an epoch to metrics.jsonl."""
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+    def history(self) -> list[dict[str, Any]]:
+        """The epochs recorded so far; a last line that a crash cut short does not count."""
+        path = self.folder / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def log(self, line: str) -> None:
+        """Adds a line, with the time, to log.txt."""
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now().isoformat(timespec='seconds')}  {line}\n")
+
+    def write_split(self, index: Index, splits: list[str]) -> None:
+        """Writes split.csv: which image was in which split, and the hash of its content."""
+        rows = sorted(zip(splits, index.names, index.labels, index.digests, strict=True))
+        table = [(name, split, index.classes[label], digest) for split, name, label, digest in rows]
+        self.write_csv("split.csv", ("image", "split", "label", "digest"), table)
+        if index.unused:
+            unused = [(entry.name, entry.reason) for entry in index.unused]
+            self.write_csv("unused.csv", ("file", "reason"), unused)
+
+    def split(self, name: str) -> list[tuple[str, str, str]]:
+        """(image, label, digest) of the images that were in a split.
+
+        Raises:
+            TrainingError: split.csv is missing or damaged.
+        """
+        path = self.folder / "split.csv"
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+            return [(row["image"], row["label"], row["digest"]) for row in rows if row["split"] == name]
+        except (OSError, KeyError, csv.Error) as error:
+            raise TrainingError(f"{path} can't be read: {error}") from None
+
+    def write_csv(self, name: str, header: tuple[str, ...], rows: list[Any]) -> None:
+        """Writes a table into the run's folder."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        atomic.write_text(path, text.getvalue())
+
+
+def circumstances() -> dict[str, Any]:
+    """Command, code and machine that a run is made with."""
+    packages = ("cnnkit", "tensorflow", "keras", "numpy", "pillow", "scikit-learn")
+    return {
+        "command": shlex.join(["cnnkit", *sys.argv[1:]]),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "git": _git(),
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
+        "platform": platform.platform(),
+        "device": device(),
+    }
+
+
+def device() -> str:
+    """What the network runs on: the GPUs by name, or the CPU with its number of threads."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
+        return ", ".join(names)
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or _cores()
+    return f"CPU, {threads} threads"
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit and state of the working folder's repository; None outside of one."""
+
+    def ask(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    commit = ask("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(ask("status", "--porcelain"))} if commit else None
+
+
+def parameters(model: Any) -> dict[str, int]:
+    """How many numbers a model holds."""
+    trainable = sum(int(keras.ops.size(weight)) for weight in model.trainable_weights)
+    other = sum(int(keras.ops.size(weight)) for weight in model.non_trainable_weights)
+    return {"total": trainable + other, "trainable": trainable, "non_trainable": other}

@@ -1,0 +1,117 @@
+"""The files of MNIST and its relatives (Fashion-MNIST, KMNIST, EMNIST): images and labels in `idx` form.
+
+The format, from the page of MNIST (Y. LeCun, C. Cortes, C. Burges): two zero bytes, the type (0x08 for
+unsigned bytes), the number of dimensions, then each dimension as a big-endian 32-bit number, then the data.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Literal
+
+from cnnkit.errors import DataError, Problem
+from cnnkit.lazy import np
+from cnnkit.progress import Progress
+from cnnkit.sources.base import Collection, Index, Source, digest_of
+from cnnkit.spec import AbsolutePath, Text
+
+_PARTS = {"train": "train", "test": "t10k"}
+
+
+class Idx(Source):
+    """The four files of MNIST, Fashion-MNIST and the like, gzipped or not; `t10k` is the test split."""
+
+    name: Literal["idx"] = "idx"
+    path: AbsolutePath
+    """Folder of train-images-idx3-ubyte, train-labels-idx1-ubyte and the same of t10k, each also as .gz."""
+    classes: tuple[Text, ...] | None = None
+    """Names of the classes in the order of their labels; the labels themselves if left out."""
+
+    def open(self) -> Collection:
+        """Reads the labels and the size of the images."""
+        folder = Path(self.path)
+        if not folder.is_dir():
+            raise DataError(Problem(f"there is no folder {folder}", key="path"))
+        files = {split: _find(folder, prefix) for split, prefix in _PARTS.items()}
+        if files["train"] is None:
+            wanted = "train-images-idx3-ubyte and train-labels-idx1-ubyte (or .gz)"
+            raise DataError(Problem(f"{folder} does not hold {wanted}", key="path"))
+        parts = {split: pair for split, pair in files.items() if pair}
+        highest = max(max(_read(labels, 1)[1], default=0) for _, labels in parts.values())
+        if self.classes and len(self.classes) <= highest:
+            message = f"{len(self.classes)} names, but the labels go from 0 to {highest}"
+            raise DataError(Problem(message, key="classes"))
+        classes = self.classes or tuple(str(label) for label in range(highest + 1))
+        height, width = _read(parts["train"][0], 3, header_only=True)[0][1:]
+        splits = frozenset({"test"} & parts.keys())
+        return Collection(classes, splits, (height, width, 1), lambda progress: _index(classes, parts, progress))
+
+
+def _index(classes: tuple[str, ...], parts: dict[str, tuple[Path, Path]], progress: Progress) -> Index:
+    from PIL import Image
+
+    pixels, labels, names, splits = [], [], [], []
+    for split, (image_file, label_file) in parts.items():
+        (count, height, width), image_bytes = _read(image_file, 3)
+        (label_count,), label_bytes = _read(label_file, 1)
+        if count != label_count:
+            raise DataError(f"{image_file} has {count:,} images, {label_file} {label_count:,} labels")
+        pixels.append(np.frombuffer(image_bytes, np.uint8).reshape(count, height, width))
+        labels.append(np.frombuffer(label_bytes, np.uint8).astype(np.int64))
+        names += [f"{_PARTS[split]}/{i:05d}" for i in range(count)]
+        splits += ["test" if split == "test" else None] * count
+    if len({part.shape[1:] for part in pixels}) > 1:
+        raise DataError(f"{parts['train'][0].parent}: train and t10k have images of different sizes")
+    images = np.concatenate(pixels)
+    return Index(
+        classes=classes,
+        names=names,
+        labels=np.concatenate(labels),
+        digests=[digest_of(image.data) for image in images],
+        splits=splits,
+        open=lambda i: Image.fromarray(images[i]),
+    )
+
+
+def _find(folder: Path, prefix: str) -> tuple[Path, Path] | None:
+    """The image and the label file of a part, or None if neither is there."""
+    found = []
+    for kind in ("images{}idx3-ubyte", "labels{}idx1-ubyte"):
+        names = [f"{prefix}-{kind.format(sign)}{gz}" for sign in "-." for gz in ("", ".gz")]
+        found.append(next((folder / name for name in names if (folder / name).is_file()), None))
+    images, labels = found
+    if images and labels:
+        return images, labels
+    if images or labels:
+        message = f"{folder} holds {(images or labels).name} without its {'labels' if images else 'images'}"
+        raise DataError(Problem(message, key="path"))
+    return None
+
+
+def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple[int, ...], bytes]:
+    """The sizes and the data of an idx file of unsigned bytes.
+
+    Raises:
+        DataError: It is not such a file, or it is cut short.
+    """
+    head = 4 + 4 * dimensions
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = file.read(head)
+            if len(header) < head or header[:4] != bytes([0, 0, 8, dimensions]):
+                raise DataError(Problem(f"{path} is not an idx file of {dimensions} dimensions", key="path"))
+            sizes = struct.unpack(f">{dimensions}I", header[4:])
+            expected = math.prod(sizes)
+            # One byte more than there should be, so that a file too long shows as well.
+            content = b"" if header_only else file.read(expected + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(Problem(f"{path} can't be read: {error}", key="path")) from None
+    if not header_only and len(content) != expected:
+        size = f"{len(content):,}" if len(content) < expected else f"more than {expected:,}"
+        raise DataError(Problem(f"{path} holds {size} values; its header says {expected:,}", key="path"))
+    return sizes, content
+

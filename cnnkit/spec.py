@@ -1,0 +1,62 @@
+"""Spec: a section of the config file, as a frozen and checked object.
+
+A section is a subclass with typed fields, a docstring under each field and one verb (a method that does
+what the section is for). From the class follow the check of the YAML, the editor schema, the help of
+`cnnkit list` and the error texts, so none of them can drift from the code.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Spec(BaseModel):
+    """A section of a config: no unknown key, no value of another type, no change once made."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=False,
+    )
+
+
+class FileText(str):
+    """A text from a file: knows the folder that a relative path in it is relative to."""
+
+    base: Path
+
+    def __new__(cls, text: str, base: Path) -> FileText:
+        made = super().__new__(cls, text)
+        made.base = base
+        return made
+
+
+def _absolute(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    base = value.base if isinstance(value, FileText) else Path.cwd()
+    return os.path.normpath(base / Path(value).expanduser()) if value else value
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, FileText) else value
+
+
+AbsolutePath = Annotated[str, BeforeValidator(_absolute), Field(min_length=1)]
+"""A path; a relative one counts from the config's folder, else from the working folder."""
+
+Text = Annotated[str, BeforeValidator(_plain), Field(min_length=1)]
+"""Text of at least one character."""
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+"""A whole number of at least one."""

@@ -1,0 +1,240 @@
+"""Train: the whole story of a run, from a config to an evaluated model."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from cnnkit import checkpoints, evaluation, history, pipeline
+from cnnkit.errors import Interrupted, TrainingError
+from cnnkit.experiment import Experiment
+from cnnkit.lazy import keras, tf
+from cnnkit.pipeline import Images
+from cnnkit.progress import Progress
+from cnnkit.run import Run, circumstances, parameters
+from cnnkit.sources import SPLITS, ranked
+
+
+def train(
+    experiment: Experiment, folder: Path | str | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Trains, keeps the best epoch, evaluates it as read back from disk.
+
+    Args:
+        experiment: What to do.
+        folder: The run's folder, which must not exist; runs/<name>-<time> by default.
+        progress: Is told how far it is.
+
+    Returns:
+        The document that `cnnkit train --json` prints: run, epochs, best_epoch, validation, test.
+
+    Raises:
+        DataError: The images are not what they should be; nothing is left behind.
+        TrainingError: Training diverged or ran out of memory; the run's folder tells how far it came.
+        Interrupted: It was stopped; the best epoch so far is kept.
+    """
+    progress = progress or Progress()
+    collection = experiment.data.source.open()
+    experiment = experiment.completed(collection)
+    images = _images(experiment, progress)
+    splits = _splits(experiment, images)
+    keras.utils.set_random_seed(experiment.seed)
+    model = _compiled(experiment, images, splits)
+    facts = circumstances() | {"parameters": parameters(model), "data": _data_facts(images, splits)}
+
+    run = Run.create(experiment, Path(folder) if folder else None)
+    run.write_provenance(**facts, state="training")
+    run.write_split(images.index, splits)
+
+    def say(line: str) -> None:
+        progress.say(line)
+        run.log(line)
+
+    say(_opening(run, facts))
+    for entry in images.index.unused[:5]:
+        say(f"  not used: {entry.name}: {entry.reason}")
+    with _told_of_the_end(run), _sigterm_as_interrupt():
+        _fit(experiment, model, images, splits, run, progress, say)
+    return _finish(experiment, model, images, splits, run, progress)
+
+
+def _images(experiment: Experiment, progress: Progress) -> Images:
+    """Every image that the config asks for, decoded."""
+    data = experiment.data
+    collection = data.source.open()
+    index = collection.index(progress)
+    if data.limit:
+        index = index.limited(data.limit, experiment.seed)
+    shape = data.shape(collection) or collection.shape
+    return pipeline.load(index, shape, data.fit, progress, skip_bad=collection.skip_bad)
+
+
+def _splits(experiment: Experiment, images: Images) -> list[str]:
+    """The split of each image."""
+    index = images.index
+    return experiment.data.split.assign(
+        index.classes,
+        index.labels,
+        index.digests,
+        index.splits,
+        lambda digest: ranked(digest, experiment.seed, "split"),
+    )
+
+
+def _numbers(splits: list[str], name: str) -> list[int]:
+    return [i for i, split in enumerate(splits) if split == name]
+
+
+def _compiled(experiment: Experiment, images: Images, splits: list[str]) -> Any:
+    train = experiment.train
+    model = experiment.model.build(images.shape, train.loss.logits(len(images.index.classes)))
+    steps = pipeline.steps(splits.count("train"), experiment.data.batch_size)
+    schedule = train.schedule(train.optimizer.learning_rate, steps, train.epochs)
+    model.compile(
+        optimizer=train.optimizer.build(schedule),
+        loss=train.loss,
+        metrics=[keras.metrics.MeanMetricWrapper(train.loss.accuracy, name="accuracy")],
+        jit_compile=False,  # XLA is slower for these networks on a CPU, and slower to start
+    )
+    return model
+
+
+def _fit(
+    experiment: Experiment, model: Any, images: Images, splits: list[str], run: Run, progress: Progress, say: Any
+) -> None:
+    """Runs the epochs; returns when the last one is over or training was stopped early."""
+    from cnnkit.callbacks import KeepBest, StopEarly, Watch
+
+    train, data = experiment.train, experiment.data
+    numbers = _numbers(splits, "train")
+    steps = pipeline.steps(len(numbers), data.batch_size)
+
+    def record(metrics: dict[str, Any]) -> None:
+        run.record(metrics)
+        line = epoch_line(metrics, train.epochs)
+        run.log(line)
+        progress.epoch(line)
+
+    def save(epoch: int, metrics: dict[str, float]) -> None:
+        checkpoints.save(model, run.checkpoint_folder, "best", epoch, {"metrics": metrics})
+
+    callbacks: list[Any] = [Watch(progress, steps, len(numbers), record), KeepBest(train.checkpoint.monitor, save)]
+    if stop := train.early_stopping:
+        callbacks.append(StopEarly(stop.monitor, stop.patience, stop.min_delta, say))
+    model.fit(
+        pipeline.train_batches(images, numbers, experiment.augment, data.batch_size, experiment.seed, train.epochs),
+        epochs=train.epochs,
+        steps_per_epoch=steps,
+        validation_data=pipeline.eval_batches(images, _numbers(splits, "validation"), data.batch_size),
+        callbacks=callbacks,
+        shuffle=False,  # the pipeline has shuffled
+        verbose=0,
+    )
+
+
+def _finish(
+    experiment: Experiment, model: Any, images: Images, splits: list[str], run: Run, progress: Progress
+) -> dict[str, Any]:
+    """Reads the best epoch back from disk, evaluates it and closes the record of the run."""
+    best = run.load_best(model)
+    epochs = run.history()
+    document: dict[str, Any] = {"run": str(run.folder), "epochs": len(epochs), "best_epoch": best["epoch"]}
+    for split in ("validation", "test"):
+        numbers = _numbers(splits, split)
+        document[split] = evaluation.score(run, split, model, experiment, images, numbers, progress)
+    run.write_provenance(state="finished", epochs=len(epochs), best_epoch=best["epoch"])
+    return document
+
+
+@contextmanager
+def _told_of_the_end(run: Run) -> Iterator[None]:
+    """Draws the curves however training ends, and says what is kept when it ends before its time."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        kept = _close(run, "interrupted")
+        code = 143 if isinstance(interrupt, _Terminated) else 130
+        raise Interrupted(f"Interrupted. {kept}", exit_code=code) from None
+    except TrainingError as error:
+        kept = _close(run, "failed")
+        raise TrainingError(*error.problems, kept) from None
+    except tf.errors.ResourceExhaustedError as error:
+        kept = _close(run, "failed")
+        message = "out of memory; try a smaller data.batch_size or data.image_size (`cnnkit summary` estimates it)"
+        raise TrainingError(message, kept) from error
+    _close(run, "trained")
+
+
+def _close(run: Run, state: str) -> str:
+    """Records how training ended; tells in a line what of it is kept."""
+    epochs = run.history()
+    if not epochs or not (run.checkpoint_folder / "best.json").exists():
+        run.write_provenance(state=state, epochs=len(epochs))
+        return f"No epoch was finished: {run.folder} holds the config, but no weights."
+    best = checkpoints.read(run.checkpoint_folder, "best")
+    run.write_provenance(state=state, epochs=len(epochs), best_epoch=best["epoch"])
+    history.draw(epochs, best["epoch"], run.folder / "history.png")
+    kept = f"{run.folder} keeps the best of {len(epochs)} epochs, epoch {best['epoch']}"
+    return f"{kept}; see what it is worth with: cnnkit evaluate {run.folder}"
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends training as Ctrl-C does."""
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _data_facts(images: Images, splits: list[str]) -> dict[str, Any]:
+    index = images.index
+    return {
+        "fingerprint": index.fingerprint(),
+        "classes": list(index.classes),
+        "images": {split: splits.count(split) for split in SPLITS},
+        "images_per_class": {
+            split: {
+                name: Counter(label for label, s in zip(index.labels.tolist(), splits, strict=True) if s == split)[i]
+                for i, name in enumerate(index.classes)
+            }
+            for split in SPLITS
+        },
+        "unused": len(index.unused),
+    }
+
+
+def _opening(run: Run, facts: dict[str, Any]) -> str:
+    counts = facts["data"]["images"]
+    told = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
+    unused = f", {facts['data']['unused']} not used" if facts["data"]["unused"] else ""
+    return (
+        f"{facts['device']} | {sum(counts.values()):,} images in {len(facts['data']['classes'])} classes "
+        f"({told}{unused}) | {facts['parameters']['total']:,} parameters | {run.folder}"
+    )
+
+
+def epoch_line(metrics: dict[str, Any], epochs: int) -> str:
+    """An epoch in one line."""
+    return (
+        f"epoch {metrics['epoch']:>{len(str(epochs))}}/{epochs}  "
+        f"loss {metrics['loss']:.4f}  accuracy {metrics['accuracy']:.4f}  "
+        f"val_loss {metrics['val_loss']:.4f}  val_accuracy {metrics['val_accuracy']:.4f}  "
+        f"{metrics['images_per_second']:,.0f} images/s  {metrics['seconds']:.1f} s"
+    )

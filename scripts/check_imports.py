@@ -1,0 +1,142 @@
+"""Hold the direction of imports: a module of cnnkit imports only from lower levels.
+
+Usage: python scripts/check_imports.py [FOLDER OF THE PACKAGE]
+
+It reads the source and imports nothing, so it is fast. Imports inside functions and under `if TYPE_CHECKING:`
+count too: they tie modules together just as well.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "cnnkit"
+
+# A name is a module or a folder of the package.
+LEVELS = {
+    7: ("cli", "console"),
+    6: ("training",),
+    5: ("evaluation", "prediction", "summary", "history"),
+    4: ("run",),
+    3: ("config_file", "pipeline", "checkpoints", "callbacks"),
+    2: ("experiment",),
+    1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting"),
+    # Below the rooms of level 1, which share it.
+    0.5: ("decoding",),
+    0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
+}
+LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
+
+# Pairs of one level where the first may import the second.
+ABOVE_WITHIN_A_LEVEL = {("cli", "console")}
+
+# The face of the package: it hands out names from every level, on first use.
+FACE = ("__init__", "__main__")
+
+# Files of a folder that the other files of that folder may import.
+SHARED_IN_A_FOLDER = ("base", "layers")
+
+# Other people's packages that only these modules may import; the rest take keras and tf from cnnkit.lazy.
+ONLY_IN = {
+    "typer": ("cli", "console"),
+    "rich": ("cli", "console"),
+    "yaml": ("yaml12",),
+    "tensorflow": ("lazy", "callbacks"),  # callbacks: a subclass needs its Keras class at once
+    "keras": ("lazy", "callbacks"),
+}
+
+
+def find_problems(package: Path) -> list[str]:
+    """Check every file of the package; each problem is one line, `file:line: message`."""
+    files = sorted(package.rglob("*.py"))
+    if not files:
+        return [f"{package}: no Python files here, so no import was checked"]
+    modules = {module_of(file, package) for file in files}
+    problems: dict[str, None] = {}  # a set that keeps the order
+    for file in files:
+        module = module_of(file, package)
+        where = file.relative_to(package.parent)
+        if module[0] not in LEVEL_OF and module[0] not in FACE:
+            problems[f"{where}:1: {unknown(module[0])}"] = None
+        try:
+            tree = ast.parse(file.read_bytes())
+        except SyntaxError as error:
+            problems[f"{where}:{error.lineno or 1}: not valid Python: {error.msg}"] = None
+            continue
+        for line, target in imports(tree, module):
+            message = judge(module, target, modules)
+            if message:
+                problems[f"{where}:{line}: {message}"] = None
+    return list(problems)
+
+
+def module_of(file: Path, package: Path) -> tuple[str, ...]:
+    """Name a file by its parts below the package: `sources/folder.py` is `("sources", "folder")`."""
+    return file.relative_to(package).with_suffix("").parts
+
+
+def imports(tree: ast.AST, module: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield line and full dotted name, in parts, of everything a module imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, tuple(alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            here = (PACKAGE, *module)
+            start = here[: len(here) - node.level] if node.level else ()
+            middle = node.module.split(".") if node.module else []
+            for alias in node.names:
+                yield node.lineno, (*start, *middle, alias.name)
+
+
+def judge(module: tuple[str, ...], target: tuple[str, ...], modules: set[tuple[str, ...]]) -> str | None:
+    """Say what is wrong with one import, if anything is."""
+    room, top = module[0], target[0]
+    if room not in ONLY_IN.get(top, (room,)):
+        return f"{room} may not import {top}, only {' and '.join(ONLY_IN[top])} may"
+    if top != PACKAGE or room not in LEVEL_OF or target == (PACKAGE, "__version__"):
+        return None
+    other = target[1] if len(target) > 1 else "__init__"
+    if other not in LEVEL_OF:
+        if any(known[0] == other for known in modules) and other not in FACE:
+            return unknown(other)
+        return f"{'.'.join(target)} is no module: import a name from the module that defines it"
+    if other == room:
+        return judge_inside_folder(module, target, modules)
+    if LEVEL_OF[other] < LEVEL_OF[room] or (room, other) in ABOVE_WITHIN_A_LEVEL:
+        return None
+    return f"{room} (level {LEVEL_OF[room]}) may not import {other} (level {LEVEL_OF[other]}), only lower"
+
+
+def judge_inside_folder(
+    module: tuple[str, ...], target: tuple[str, ...], modules: set[tuple[str, ...]]
+) -> str | None:
+    """Judge an import inside one folder: `__init__` may import every file, the others what they share."""
+    folder = module[0]
+    is_file = len(target) > 2 and any(known[:2] == (folder, target[2]) for known in modules)
+    other = target[2] if is_file else "__init__"
+    if module[1:] == ("__init__",) or module[1:2] == (other,) or other in SHARED_IN_A_FOLDER:
+        return None
+    shared = " and ".join(SHARED_IN_A_FOLDER)
+    return f"{'/'.join(module)} may not import {folder}/{other}, of its own folder only {shared}"
+
+
+def unknown(name: str) -> str:
+    """Say what to do about a module without a level."""
+    return f"{name} has no level: add it to LEVELS in scripts/check_imports.py"
+
+
+def main(arguments: list[str]) -> int:
+    """Print every problem; the exit code is 1 if there is one."""
+    package = Path(arguments[0]) if arguments else Path(__file__).resolve().parent.parent / PACKAGE
+    problems = find_problems(package)
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
