@@ -26,7 +26,7 @@ def better(monitor: str, value: float, best: float | None, min_delta: float = 0.
     return value > best + min_delta if monitor.endswith("accuracy") else value < best - min_delta
 
 
-class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+class Watch(keras.callbacks.Callback):
     """Tells how training goes: to whoever watches, and an epoch at a time to `record`."""
 
     def __init__(self, progress: Progress, steps: int, images: int, record: Callable[[dict[str, Any]], None]):
@@ -100,7 +100,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
                 )
 
 
-class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
+class KeepBest(keras.callbacks.Callback):
     """Saves the weights of each epoch that is the best so far."""
 
     def __init__(self, monitor: str, save: Callable[[int, dict[str, float]], None]):
@@ -115,7 +115,7 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
             self.save(epoch + 1, {name: float(value) for name, value in logs.items()})
 
 
-class StopEarly(keras.callbacks.Callback):  # type: ignore[misc]
+class StopEarly(keras.callbacks.Callback):
     """Ends training after `patience` epochs without a new best."""
 
     def __init__(self, monitor: str, patience: int, min_delta: float, say: Callable[[str], None]):

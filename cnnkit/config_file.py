@@ -46,6 +46,20 @@ class Configured:
             origin = self.origins.get(path)
             yield path, value, str(origin) if origin else "default"
 
+    def completed(self) -> Configured:
+        """The same with what depends on the images filled in.
+
+        Raises:
+            DataError: The images are not there.
+        """
+        collection = self.experiment.data.source.open()
+        filled = {
+            ("data", key): Origin("the source")
+            for key in ("image_size", "channels")
+            if getattr(self.experiment.data, key) is None
+        }
+        return Configured(self.experiment.completed(collection), filled | self.origins)
+
 
 def read(path: Path | str, *settings: str, files: bool = True) -> Experiment:
     """Reads a config file.
@@ -100,7 +114,9 @@ def _valid_sections(values: dict[str, Any], spoilt: set[Any]) -> dict[str, Any]:
         if name in spoilt or (name not in values and field.is_required()):
             continue
         metadata = (field,) if field.discriminator else ()
-        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[(field.annotation, *metadata)] if metadata else field.annotation)
+        adapter: TypeAdapter[Any] = TypeAdapter(
+            Annotated[(field.annotation, *metadata)] if metadata else field.annotation
+        )
         sections[name] = adapter.validate_python(values[name]) if name in values else field.default
     return sections
 
@@ -204,7 +220,8 @@ class _Document:
 
 def _walk(location: tuple[int | str, ...]) -> tuple[KeyPath, type[Spec] | None]:
     """From pydantic's location (which names the chosen class of a union too) to the path in the
-    file, and the section that the last part of it belongs to."""
+    file, and the section that the last part of it belongs to.
+    """
     annotation: Any = Experiment
     owner: type[Spec] | None = None
     path: list[str | int] = []

@@ -64,6 +64,11 @@ class Optimizer(Spec):
     weight_decay: NotNegative = 0.0
     """Share of each weight taken off a step, times the learning rate (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
 
+    @property
+    @abstractmethod
+    def slots(self) -> int:
+        """How many numbers it remembers for each weight."""
+
     def build(self, schedule: Any) -> Any:
         """The Keras optimizer with the given learning-rate schedule."""
         optimizer = self(schedule)
@@ -87,6 +92,11 @@ class Sgd(Optimizer):
     nesterov: bool = False
     """Look ahead along the momentum before taking the gradient (Nesterov 1983)."""
 
+    @property
+    def slots(self) -> int:
+        """The momentum."""
+        return 1
+
     def __call__(self, schedule: Any) -> Any:
         """Keras's SGD; without weight decay None, since 0 would still cost a pass over the weights."""
         return keras.optimizers.SGD(
@@ -106,6 +116,11 @@ class Adam(Optimizer):
     """Decay of the mean of their squares."""
     epsilon: Positive = 1e-7
     """Keeps the division from zero."""
+
+    @property
+    def slots(self) -> int:
+        """The means of the gradient and of its square."""
+        return 2
 
     def __call__(self, schedule: Any) -> Any:
         """Keras's Adam."""

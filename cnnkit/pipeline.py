@@ -56,7 +56,9 @@ class Images:
 
     def _decode(self, numbers: Any) -> Any:
         height, width, channels = self.shape
-        return np.stack([decoding.fitted(self.index.open(int(i)), (height, width), channels, self.fit) for i in numbers])
+        return np.stack(
+            [decoding.fitted(self.index.open(int(i)), (height, width), channels, self.fit) for i in numbers]
+        )
 
 
 def load(

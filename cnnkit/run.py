@@ -157,7 +157,10 @@ def circumstances() -> dict[str, Any]:
         "command": shlex.join(["cnnkit", *sys.argv[1:]]),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "git": _git(),
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in packages},
+        },
         "platform": platform.platform(),
         "device": device(),
     }

@@ -9,9 +9,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 
 class Spec(BaseModel):
@@ -23,8 +30,13 @@ class Spec(BaseModel):
         strict=True,
         allow_inf_nan=False,
         use_attribute_docstrings=True,
-        validate_default=False,
     )
+
+    @model_serializer(mode="wrap")
+    def _name_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What a section is comes before its settings, also where a base class has declared some of these."""
+        values: dict[str, Any] = serialize(self)
+        return {"name": values.pop("name"), **values} if "name" in values else values
 
 
 class FileText(str):

@@ -21,9 +21,7 @@ from cnnkit.run import Run, circumstances, parameters
 from cnnkit.sources import SPLITS, ranked
 
 
-def train(
-    experiment: Experiment, folder: Path | str | None = None, progress: Progress | None = None
-) -> dict[str, Any]:
+def train(experiment: Experiment, folder: Path | str | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Trains, keeps the best epoch, evaluates it as read back from disk.
 
     Args:
@@ -106,7 +104,13 @@ def _compiled(experiment: Experiment, images: Images, splits: list[str]) -> Any:
 
 
 def _fit(
-    experiment: Experiment, model: Any, images: Images, splits: list[str], run: Run, progress: Progress, say: Any
+    experiment: Experiment,
+    model: Any,
+    images: Images,
+    splits: list[str],
+    run: Run,
+    progress: Progress,
+    say: Any,
 ) -> None:
     """Runs the epochs; returns when the last one is over or training was stopped early."""
     from cnnkit.callbacks import KeepBest, StopEarly, Watch
@@ -124,7 +128,10 @@ def _fit(
     def save(epoch: int, metrics: dict[str, float]) -> None:
         checkpoints.save(model, run.checkpoint_folder, "best", epoch, {"metrics": metrics})
 
-    callbacks: list[Any] = [Watch(progress, steps, len(numbers), record), KeepBest(train.checkpoint.monitor, save)]
+    callbacks: list[Any] = [
+        Watch(progress, steps, len(numbers), record),
+        KeepBest(train.checkpoint.monitor, save),
+    ]
     if stop := train.early_stopping:
         callbacks.append(StopEarly(stop.monitor, stop.patience, stop.min_delta, say))
     model.fit(

@@ -115,7 +115,7 @@ def scalar(text: str) -> Any:
 
 def dump(values: Any) -> str:
     """Writes dicts, lists, tuples and scalars so that `parse` reads the same values again."""
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 class _Builder:

@@ -21,7 +21,7 @@ LEVELS = {
     6: ("training",),
     5: ("evaluation", "prediction", "summary", "history"),
     4: ("run",),
-    3: ("config_file", "pipeline", "checkpoints", "callbacks"),
+    3: ("config_file", "catalogue", "pipeline", "checkpoints", "callbacks"),
     2: ("experiment",),
     1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting"),
     # Below the rooms of level 1, which share it.
@@ -37,7 +37,7 @@ ABOVE_WITHIN_A_LEVEL = {("cli", "console")}
 FACE = ("__init__", "__main__")
 
 # Files of a folder that the other files of that folder may import.
-SHARED_IN_A_FOLDER = ("base", "layers")
+SHARED_IN_A_FOLDER = ("base", "layers", "keras_layers")
 
 # Other people's packages that only these modules may import; the rest take keras and tf from cnnkit.lazy.
 ONLY_IN = {
@@ -111,9 +111,7 @@ def judge(module: tuple[str, ...], target: tuple[str, ...], modules: set[tuple[s
     return f"{room} (level {LEVEL_OF[room]}) may not import {other} (level {LEVEL_OF[other]}), only lower"
 
 
-def judge_inside_folder(
-    module: tuple[str, ...], target: tuple[str, ...], modules: set[tuple[str, ...]]
-) -> str | None:
+def judge_inside_folder(module: tuple[str, ...], target: tuple[str, ...], modules: set[tuple[str, ...]]) -> str | None:
     """Judge an import inside one folder: `__init__` may import every file, the others what they share."""
     folder = module[0]
     is_file = len(target) > 2 and any(known[:2] == (folder, target[2]) for known in modules)

@@ -68,7 +68,7 @@ class ResNet(Architecture):
                 strides = 2 if i == 1 and stage > 1 else 1
                 filters = first * 2 ** (stage - 1)
                 x = block(x, filters, strides, f"stage{stage}_block{i}", project=not self._small)
-            # (B, 56, 56, 64) ... (B, 7, 7, 512), four times the channels for bottlenecks; (B, 8, 8, 64) for small images
+            # (B, 56, 56, 64) ... (B, 7, 7, 512), bottlenecks four times the channels; small (B, 8, 8, 64)
         return keras.layers.GlobalAveragePooling2D(name="pool")(x)
 
 
@@ -100,7 +100,9 @@ def _shortcut(x: Any, filters: int, strides: int, name: str, project: bool) -> A
         return batch_norm(x, f"{name}_shortcut_norm")
     if strides > 1:
         x = keras.layers.AveragePooling2D(1, strides=strides, name=f"{name}_shortcut_subsample")(x)
-    return keras.ops.pad(x, [[0, 0], [0, 0], [0, 0], [0, filters - x.shape[-1]]])
+    from cnnkit.architectures.keras_layers import PadChannels
+
+    return PadChannels(filters, name=f"{name}_shortcut_pad")(x)
 
 
 def _conv_norm_relu(x: Any, filters: int, kernel_size: int, name: str, strides: int = 1) -> Any:

@@ -82,7 +82,10 @@ class MaxPool(Layer):
     def output(self, shape: Tensor) -> Tensor:
         """Needs an image."""
         height, width, channels = _image(shape, self.name)
-        return (*_window(height, width, self.pool_size, self.strides or self.pool_size, self.padding), channels)
+        return (
+            *_window(height, width, self.pool_size, self.strides or self.pool_size, self.padding),
+            channels,
+        )
 
     def __call__(self, x: Any, name: str) -> Any:
         """Keras's MaxPooling2D."""
@@ -124,12 +127,15 @@ class Dense(Layer):
     def __call__(self, x: Any, name: str) -> Any:
         """Weights start by He's rule for the rectifiers, by Glorot's for the rest."""
         return keras.layers.Dense(
-            self.units, activation=self.activation, kernel_initializer=_initializer(self.activation), name=name
+            self.units,
+            activation=self.activation,
+            kernel_initializer=_initializer(self.activation),
+            name=name,
         )(x)
 
 
 class Dropout(Layer):
-    """In training, sets a random share of the values to 0 (Srivastava et al. 2014), so that no one value is relied on."""
+    """In training, sets a random share of the values to 0 (Srivastava et al. 2014), so that none is relied on."""
 
     name: Literal["dropout"] = "dropout"
     rate: Annotated[float, Field(ge=0, lt=1)] = 0.5
@@ -183,7 +189,9 @@ def _window(height: int, width: int, size: int, strides: int, padding: Padding) 
     if padding == "same":
         return -(-height // strides), -(-width // strides)
     if min(height, width) < size:
-        raise ValueError(f"a window of {size} x {size} does not fit in the {height} x {width} pixels that are left here")
+        raise ValueError(
+            f"a window of {size} x {size} does not fit in the {height} x {width} pixels that are left here"
+        )
     return (height - size) // strides + 1, (width - size) // strides + 1
 
 

@@ -43,7 +43,13 @@ class Folder(Source):
             message = f"{root} should hold a subfolder of images for each of at least two classes; it holds {found}"
             raise DataError(Problem(message, key="path"))
         splits = frozenset(split for split, _ in folders if split not in (None, "train"))
-        return Collection(classes, splits, (64, 64, 3), lambda progress: _index(root, folders, classes, progress), self.on_bad == "skip")
+        return Collection(
+            classes,
+            splits,
+            (64, 64, 3),
+            lambda progress: _index(root, folders, classes, progress),
+            self.on_bad == "skip",
+        )
 
 
 def _class_folders(root: Path) -> list[tuple[str | None, Path]]:
@@ -71,9 +77,7 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _index(
-    root: Path, folders: list[tuple[str | None, Path]], classes: tuple[str, ...], progress: Progress
-) -> Index:
+def _index(root: Path, folders: list[tuple[str | None, Path]], classes: tuple[str, ...], progress: Progress) -> Index:
     paths: list[Path] = []
     labels: list[int] = []
     splits: list[str | None] = []

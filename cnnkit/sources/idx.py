@@ -114,4 +114,3 @@ def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple
         size = f"{len(content):,}" if len(content) < expected else f"more than {expected:,}"
         raise DataError(Problem(f"{path} holds {size} values; its header says {expected:,}", key="path"))
     return sizes, content
-

@@ -1,0 +1,136 @@
+"""What a config may hold, told from the classes themselves: for `cnnkit list` and `cnnkit schema`."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from cnnkit.architectures import AnyArchitecture, AnyLayer
+from cnnkit.augmentations import AnyAugmentation
+from cnnkit.experiment import Checkpoint, Data, EarlyStopping, Experiment, Train
+from cnnkit.losses import AnyLoss
+from cnnkit.optimization import AnyOptimizer, AnySchedule
+from cnnkit.sources import AnySource
+from cnnkit.spec import Spec
+from cnnkit.splitting import Split
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of thing that a config names.
+
+    Attributes:
+        name: As `cnnkit list` takes it.
+        key: Where in a config it stands.
+        sections: The classes, in the order of their union.
+    """
+
+    name: str
+    key: str
+    sections: tuple[type[Spec], ...]
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting of a section."""
+
+    name: str
+    type: str
+    default: str
+    doc: str
+
+
+def _of(union: Any) -> tuple[type[Spec], ...]:
+    return get_args(get_args(union)[0])
+
+
+KINDS = (
+    Kind("architectures", "model", _of(AnyArchitecture)),
+    Kind("layers", "model.layers of sequential", _of(AnyLayer)),
+    Kind("sources", "data.source", _of(AnySource)),
+    Kind("augmentations", "augment", _of(AnyAugmentation)),
+    Kind("losses", "train.loss", _of(AnyLoss)),
+    Kind("optimizers", "train.optimizer", _of(AnyOptimizer)),
+    Kind("schedules", "train.schedule", _of(AnySchedule)),
+    Kind(
+        "sections",
+        "the file itself and its sections",
+        (Experiment, Data, Split, Train, EarlyStopping, Checkpoint),
+    ),
+)
+
+_KEYS = {Experiment: "(top)", Data: "data", Split: "data.split", Train: "train"} | {
+    EarlyStopping: "train.early_stopping",
+    Checkpoint: "train.checkpoint",
+}
+
+
+def title(section: type[Spec]) -> str:
+    """The name that a config uses for a section: that of its class in a union, else its key."""
+    return _KEYS.get(section) or str(section.model_fields["name"].default)
+
+
+def doc(section: type[Spec]) -> str:
+    """What a section is, in a sentence or two."""
+    return " ".join((inspect.getdoc(section) or "").split())
+
+
+def options(section: type[Spec]) -> list[Option]:
+    """The settings of a section, without the name by which it is chosen."""
+    properties = section.model_json_schema()["properties"]
+    result = []
+    for name, field in section.model_fields.items():
+        if name == "name" and section not in _KEYS:
+            continue
+        required = field.is_required() and not (section is Experiment and name == "name")
+        default = "required" if required else _shown(field.default) if not field.is_required() else "the file's name"
+        result.append(Option(name, _type(properties[name]), default, " ".join((field.description or "").split())))
+    return result
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a config file, for editors that complete and check YAML."""
+    document = Experiment.model_json_schema()
+    # A file need not name itself: its own name serves.
+    document["required"] = [name for name in document["required"] if name != "name"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "cnnkit config"} | {
+        key: value for key, value in document.items() if key != "title"
+    }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Spec):
+        name = getattr(value, "name", None)
+        return str(name) if name and not isinstance(value, Experiment) else "see there"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_shown(item) for item in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _type(schema: dict[str, Any]) -> str:
+    """A type in words, from its JSON Schema."""
+    if "anyOf" in schema:
+        return " or ".join(_type(part) for part in schema["anyOf"])
+    if "enum" in schema:
+        return " | ".join(str(choice) for choice in schema["enum"])
+    if "$ref" in schema or "oneOf" in schema or "discriminator" in schema:
+        return "section"
+    kind = schema.get("type")
+    if kind == "array":
+        if "prefixItems" in schema:
+            return "[" + ", ".join(_type(item) for item in schema["prefixItems"]) + "]"
+        return f"list of {_type(schema.get('items', {}))}"
+    if kind in ("integer", "number"):
+        return ("whole number" if kind == "integer" else "number") + _bounds(schema)
+    return {"string": "text", "boolean": "true | false", "null": "null"}.get(str(kind), "section")
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    told = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+    return f" {', '.join(told)}" if told else ""

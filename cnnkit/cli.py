@@ -1,0 +1,318 @@
+"""The commands. Thin: each reads its words, calls the package and shows what comes back. The only file that exits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import traceback
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from cnnkit import __version__
+from cnnkit.errors import CnnkitError, Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from cnnkit.console import Screen
+    from cnnkit.experiment import Experiment
+    from cnnkit.prediction import Prediction
+
+app = typer.Typer(
+    name="cnnkit",
+    help="Train convolutional image classifiers from one YAML file, and say exactly how each was made.",
+    epilog="Begin with: cnnkit train configs/digits.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+Settings = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, e.g. train.epochs=5. Repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; what is for people goes to stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def main() -> None:
+    """Runs the command line; every error becomes a clear text and its exit code."""
+    words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
+    json_output, debug = "--json" in words, "--debug" in words
+    try:
+        sys.exit(app(standalone_mode=False))
+    except CnnkitError as error:
+        _fail(error, json_output, debug)
+    except typer.TyperException as error:
+        # Called without a command, the message is the help itself.
+        hint = "" if len(words) == 0 else "; see cnnkit --help"
+        _fail(UsageError(error.format_message().rstrip(". ") + hint), json_output, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail(Interrupted("Interrupted; nothing was changed."), json_output, debug)
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        text = (
+            f"this is a bug in cnnkit, please report it: {told}\nThe same command with --debug shows where it happened."
+        )
+        _fail(CnnkitError(text), json_output, debug)
+
+
+def _fail(error: CnnkitError, json_output: bool, debug: bool) -> None:
+    from cnnkit.console import show_error
+
+    if debug:
+        traceback.print_exc()
+    show_error(error, json_output)
+    sys.exit(error.exit_code)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"cnnkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: cnnkit check configs/digits.yaml --set train.epochs=5")
+def check(config: Config, settings: Settings = [], json_output: Json = False, debug: Debug = False) -> None:  # noqa: B006
+    """Tell everything that is wrong with a config, or show it complete: each value and where it comes from."""
+    from cnnkit.config_file import configure
+
+    configured = configure(config, settings)
+    screen = _screen(json_output)
+    rows = [(".".join(map(str, path)), value, origin) for path, value, origin in configured.completed().rows()]
+    if json_output:
+        settings_told = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
+        screen.document({"config": str(config), "valid": True, "settings": settings_told})
+        return
+    from cnnkit.console import config_table
+
+    screen.table(config_table([(key, _shown(value), origin) for key, value, origin in rows]))
+    screen.say(f"\n{config} is right. Next: cnnkit summary {config}, or cnnkit train {config}")
+
+
+@app.command(epilog="Example: cnnkit summary configs/digits.yaml")
+def summary(
+    target: Annotated[Path, typer.Argument(metavar="CONFIG|RUN", help="The YAML file, or a run.", show_default=False)],
+    classes: Annotated[int | None, typer.Option(min=2, help="Count as if the data had so many classes.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Show every block of a long network.")] = False,
+    settings: Settings = [],  # noqa: B006
+    json_output: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show every layer of the network: its parameters and how they come about, its cost, what it sees."""
+    from cnnkit.summary import summarize
+
+    experiment, shape, count = _network(target, classes, settings)
+    told = summarize(experiment, shape, count)
+    screen = _screen(json_output)
+    if json_output:
+        screen.document(told.as_json())
+        return
+    from cnnkit.console import summary_notes, summary_table
+
+    screen.table(summary_table(told, full))
+    screen.say("\n" + summary_notes(told, full))
+
+
+@app.command(epilog="Example: cnnkit train configs/digits.yaml --run runs/first --set train.epochs=5")
+def train(
+    config: Config,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="The run's folder, which must not exist.", show_default="runs/NAME-TIME"),
+    ] = None,
+    settings: Settings = [],  # noqa: B006
+    json_output: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network, keep its best epoch, and evaluate that as read back from disk."""
+    from cnnkit.config_file import read
+
+    experiment = read(config, *settings)
+    screen = _screen(json_output)
+    from cnnkit.training import train as work
+
+    with screen.watching() as progress:
+        document = work(experiment, run, progress)
+    if json_output:
+        screen.document(document)
+        return
+    from cnnkit.console import evaluation_tables, result_line
+
+    screen.say("")
+    for table in evaluation_tables(document["test"], screen.console.width):
+        screen.table(table)
+        screen.say("")
+    screen.say(f"Of {document['epochs']} epochs the best, {document['best_epoch']}, read back from disk:")
+    screen.say(result_line(document["validation"]))
+    screen.say(result_line(document["test"]))
+    screen.say(f"The run: {document['run']}")
+
+
+@app.command(epilog="Example: cnnkit evaluate runs/first --split validation")
+def evaluate(
+    run: RunFolder,
+    split: Annotated[Literal["test", "validation", "train"], typer.Option(help="Which of the run's splits.")] = "test",
+    settings: Settings = [],  # noqa: B006
+    json_output: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tell what a trained network is worth: accuracy with its interval, and every class."""
+    from cnnkit.evaluation import evaluate as work
+
+    screen = _screen(json_output)
+    with screen.watching() as progress:
+        document = work(run, split, settings, progress)
+    if json_output:
+        screen.document(document)
+        return
+    from cnnkit.console import evaluation_tables, result_line
+
+    for table in evaluation_tables(document, screen.console.width):
+        screen.table(table)
+        screen.say("")
+    screen.say(result_line(document))
+
+
+@app.command(epilog="Example: cnnkit predict runs/first photo.jpg more_photos --output predictions.csv")
+def predict(
+    run: RunFolder,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES...", help="Image files and folders.", show_default=False)
+    ],
+    output: Annotated[Path | None, typer.Option(help="A file to write to.", show_default="standard output")] = None,
+    form: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="CSV, or a JSON object a line.")] = "csv",
+    json_output: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tell the class of new images. A file that is no image gets a row that says so."""
+    from cnnkit.atomic import replacing
+    from cnnkit.console import Screen
+    from cnnkit.prediction import predict as work
+
+    # The rows are for programs: they have standard output for themselves.
+    screen = Screen(json_output=True)
+    with screen.watching() as progress:
+        predictions = list(work(run, images, progress))
+    if output:
+        if not output.parent.is_dir():
+            raise UsageError(f"--output {output}: there is no folder {output.parent}")
+        with replacing(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            _write_predictions(predictions, form, file)
+    if json_output:
+        screen.document({"run": str(run), "predictions": [asdict(prediction) for prediction in predictions]})
+    elif not output:
+        _write_predictions(predictions, form, sys.stdout)
+    bad = sum(prediction.error is not None for prediction in predictions)
+    if bad or output:
+        where = f", written to {output}" if output else ""
+        screen.say(f"{len(predictions)} files, {bad} of them not readable as images{where}")
+
+
+@app.command("list", epilog="Example: cnnkit list architectures")
+def list_(
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="One of the kinds.", show_default=False)] = None,
+    json_output: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List what a config may name, with every option and its default."""
+    from cnnkit.catalogue import KINDS, doc, options, title
+
+    names = [known.name for known in KINDS]
+    if kind is not None and kind not in names:
+        raise UsageError(f"there is no kind `{kind}`; it may be {', '.join(names)}")
+    screen = _screen(json_output)
+    chosen = [known for known in KINDS if kind in (None, known.name)]
+    if json_output:
+        screen.document(
+            {
+                known.name: [
+                    {"name": title(s), "doc": doc(s), "options": [asdict(o) for o in options(s)]}
+                    for s in known.sections
+                ]
+                for known in chosen
+            }
+        )
+        return
+    from cnnkit.console import kind_table
+
+    for known in chosen:
+        if kind:
+            screen.say(f"{known.name}: what `{known.key}` may name\n")
+            screen.table(kind_table(known))
+        else:
+            screen.say(f"{known.name} ({known.key}): {', '.join(title(section) for section in known.sections)}")
+    if not kind:
+        screen.say(f"\nEvery option of a kind: cnnkit list {names[0]}")
+
+
+@app.command(epilog="Example: cnnkit schema > cnnkit.schema.json")
+def schema(json_output: Json = False, debug: Debug = False) -> None:
+    """Print the JSON Schema of a config, with which an editor completes and checks it."""
+    from cnnkit.catalogue import schema as document
+
+    _screen(True).document(document())
+
+
+def _screen(json_output: bool) -> Screen:
+    from cnnkit.console import Screen
+
+    return Screen(json_output)
+
+
+def _network(
+    target: Path, classes: int | None, settings: Iterable[str]
+) -> tuple[Experiment, tuple[int, int, int], int]:
+    """The experiment of a config or a run, with the shape of its images and its number of classes."""
+    if target.is_dir():
+        from cnnkit.run import Run
+
+        run = Run.open(target)
+        experiment = run.experiment(*settings)
+        shape = experiment.data.shape(None)
+        count = classes or len(run.provenance()["data"]["classes"])
+    else:
+        from cnnkit.config_file import read
+
+        experiment = read(target, *settings, files=classes is None)
+        shape = experiment.data.shape(None)
+        count = classes or 0
+        if classes is None or shape is None:
+            collection = experiment.data.source.open()
+            shape, count = experiment.data.shape(collection), classes or len(collection.classes)
+    if shape is None:
+        raise UsageError(f"{target}: set data.image_size and data.channels to count without the images")
+    return experiment, shape, count
+
+
+def _write_predictions(predictions: list[Prediction], form: str, file: Any) -> None:
+    if form == "jsonl":
+        for prediction in predictions:
+            file.write(json.dumps(asdict(prediction), ensure_ascii=False) + "\n")
+        return
+    classes = next((list(p.probabilities) for p in predictions if p.probabilities), [])
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["image", "label", "probability", *(f"p_{name}" for name in classes), "error"])
+    for p in predictions:
+        numbers = [p.probability, *(p.probabilities or dict.fromkeys(classes)).values()]
+        writer.writerow([p.image, p.label, *("" if n is None else f"{n:.6f}" for n in numbers), p.error])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    return "[" + ", ".join(map(_shown, value)) + "]" if isinstance(value, list | tuple) else f"{value}"

@@ -1,0 +1,259 @@
+"""Everything a person sees: tables, progress, error lines. The only user of rich.
+
+Markup is off: a folder called `[a-z]` is shown as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from cnnkit.catalogue import Kind, doc, options, title
+from cnnkit.errors import CnnkitError
+from cnnkit.progress import Progress, Step
+from cnnkit.summary import Row, Summary, folded
+
+PLAIN_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe."""
+
+
+class Screen:
+    """Where people read: standard output, or standard error when a JSON document goes to the former."""
+
+    def __init__(self, json_output: bool = False):
+        self.json_output = json_output
+        self.console = _console(sys.stderr if json_output else sys.stdout)
+
+    def say(self, line: str) -> None:
+        """A line, or several."""
+        self.console.print(line, soft_wrap=True)
+
+    def document(self, document: Any) -> None:
+        """The one JSON document of a command with `--json`."""
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def table(self, table: Table) -> None:
+        """A table in its full width where it goes to a file."""
+        self.console.print(table)
+
+    @contextmanager
+    def watching(self) -> Iterator[Progress]:
+        """Shows the progress of long work: live in a terminal, in plain lines elsewhere."""
+        if not self.console.is_terminal:
+            yield _Lines(self.console)
+            return
+        bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[told]}"),
+            console=self.console,
+            transient=True,
+            refresh_per_second=5,
+        )
+        with bars:
+            yield _Live(self.console, bars)
+
+
+def _console(stream: Any) -> Console:
+    terminal = stream.isatty()
+    return Console(file=stream, markup=False, highlight=False, emoji=False, width=None if terminal else PLAIN_WIDTH)
+
+
+class _Lines(Progress):
+    """Plain lines: what is worth keeping, and an epoch a line."""
+
+    def __init__(self, console: Console):
+        self.console = console
+
+    def say(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True)
+
+    def epoch(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True)
+
+
+class _Live(_Lines):
+    """The same lines, and below them one that moves."""
+
+    def __init__(self, console: Console, bars: Bars):
+        super().__init__(console)
+        self.bars = bars
+        self.training: TaskID | None = None
+
+    @contextmanager
+    def task(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        task = self.bars.add_task(what, total=total, told=f"{total:,}")
+        try:
+            yield lambda done: self.bars.advance(task, done)
+        finally:
+            self.bars.remove_task(task)
+
+    def step(self, step: Step) -> None:
+        if self.training is None:
+            self.training = self.bars.add_task("", total=step.steps, told="")
+        minutes, seconds = divmod(round(step.seconds_left), 60)
+        self.bars.update(
+            self.training,
+            total=step.steps,
+            completed=step.step,
+            description=f"epoch {step.epoch}/{step.epochs}",
+            told=f"{step.step}/{step.steps}  loss {step.loss:.4f}  accuracy {step.accuracy:.4f}  "
+            f"{step.images_per_second:,.0f} images/s  {minutes}:{seconds:02d} left",
+        )
+
+    def epoch(self, line: str) -> None:
+        super().epoch(line)
+        if self.training is not None:
+            self.bars.remove_task(self.training)
+            self.training = None
+
+
+def show_error(error: CnnkitError, json_output: bool) -> None:
+    """An error: for people on standard error, with `--json` as the document on standard output."""
+    if json_output:
+        sys.stdout.write(json.dumps(error.as_json(), indent=2, ensure_ascii=False) + "\n")
+    else:
+        _console(sys.stderr).print(str(error), soft_wrap=True)
+
+
+def config_table(rows: Sequence[tuple[str, str, str]]) -> Table:
+    """The complete config: setting, value, where it came from."""
+    table = _table("setting", "value", "from")
+    for key, value, origin in rows:
+        table.add_row(key, value, Text(origin, style="dim" if origin == "default" else ""))
+    return table
+
+
+def kind_table(kind: Kind) -> Table:
+    """Every name of a kind with its options."""
+    table = _table("name", "option", "type", "default", "meaning")
+    for section in kind.sections:
+        table.add_section()
+        table.add_row(Text(title(section), style="bold"), "", "", "", doc(section))
+        for option in options(section):
+            table.add_row("", option.name, option.type, option.default, option.doc)
+    return table
+
+
+def summary_table(summary: Summary, full: bool) -> Table:
+    """The layers of a network, repeated blocks folded unless `full`."""
+    table = _table("layer", "type", ">output", ">parameters", ">multiply-adds", ">sees")
+    for entry in summary.rows if full else folded(summary.rows):
+        rows = entry if isinstance(entry, list) else [entry]
+        for i, row in enumerate(rows):
+            name = Text(row.name)
+            if row.repeats > 1:
+                first = i == 0
+                table.add_section() if first else None
+                name.append(f"  ({row.repeats} such blocks)" if first else "", style="bold")
+            table.add_row(
+                name,
+                row.type,
+                " x ".join(str(side) for side in row.output_shape),
+                row.formula or "-",
+                f"{row.macs:,}" if row.macs else "-",
+                _field(row, summary.input_shape),
+            )
+        if rows[0].repeats > 1:
+            table.add_section()
+    return table
+
+
+def _field(row: Row, input_shape: tuple[int, ...]) -> str:
+    field = row.receptive_field
+    if field is None:
+        return "-"
+    height, width = field if isinstance(field, tuple) else (field, field)
+    if height >= 2 * input_shape[0] - 1 and width >= 2 * input_shape[1] - 1:
+        return "all"
+    return f"{height} x {width}"
+
+
+def summary_notes(summary: Summary, full: bool) -> str:
+    """Totals, and how to read the table."""
+    parameters, memory = summary.parameters, summary.memory
+    kinds = {row.type for row in summary.rows}
+    lines = [
+        f"{summary.model}: {parameters['total']:,} parameters ({parameters['trainable']:,} trainable, "
+        f"{parameters['non_trainable']:,} not), {_bytes(parameters['total'] * 4)} of weights, "
+        f"{summary.macs:,} multiply-adds an image",
+        f"Training with batches of {summary.batch_size} needs about {_bytes(memory['total'])}: "
+        f"weights {_bytes(memory['weights'])}, gradients {_bytes(memory['gradients'])}, "
+        f"optimizer {_bytes(memory['optimizer'])}, activations {_bytes(memory['activations'])} (an estimate)",
+        "",
+    ]
+    lines += [text for kind, text in _READING if kind in kinds]
+    lines.append("sees: the square of the image that one number of the output depends on; all: every pixel.")
+    if not full and any(isinstance(entry, list) for entry in folded(summary.rows)):
+        lines.append("Blocks that are alike are shown once, in bold; --full shows each.")
+    return "\n".join(lines)
+
+
+_READING = (
+    (
+        "Conv2D",
+        "Conv2D: kernel height x width x channels in x filters, + one bias a filter where there is one.",
+    ),
+    ("Dense", "Dense: inputs x units, + one bias a unit."),
+    (
+        "BatchNormalization",
+        "BatchNormalization: scale, shift, mean and variance of each channel; the last two are not trained.",
+    ),
+    (
+        "PadChannels",
+        "PadChannels: channels of zeros that bring a shortcut to the width of its block, without parameters.",
+    ),
+)
+
+
+def evaluation_tables(document: dict[str, Any], width: int) -> list[Table]:
+    """Precision and recall of each class, and the confusion matrix where it fits in `width` columns."""
+    table = _table("class", ">images", ">precision", ">recall", ">F1")
+    for entry in document["classes"]:
+        numbers = (f"{entry[key]:.3f}" for key in ("precision", "recall", "f1"))
+        table.add_row(entry["name"], f"{entry['images']:,}", *numbers)
+    names = [entry["name"] for entry in document["classes"]]
+    matrix = _table("is \\ predicted", *(f">{name}" for name in names))
+    for name, row in zip(names, document["confusion"], strict=True):
+        matrix.add_row(
+            name,
+            *(
+                Text(str(count) if count else ".", style="bold" if name == other else "")
+                for other, count in zip(names, row, strict=True)
+            ),
+        )
+    fits = sum(max(len(name), 3) + 3 for name in names) + max(map(len, names)) + 18 <= width
+    return [table, matrix] if fits else [table]
+
+
+def result_line(document: dict[str, Any]) -> str:
+    """The result on a split in a line: accuracy with its interval, F1, loss."""
+    low, high = document["accuracy_interval"]
+    return (
+        f"{document['split']}: accuracy {document['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}), "
+        f"macro F1 {document['macro_f1']:.4f}, loss {document['loss']:.4f}, {document['images']:,} images"
+    )
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    return table
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"

@@ -1,0 +1,282 @@
+"""Summary: every layer of a network with its parameters and how each count comes about.
+
+Everything is derived from the built Keras model, so it holds for any network:
+- the formula of a layer's parameters from the shapes of its weights;
+- multiply-adds of convolutions and dense layers: each weight of the kernel is used once at every place of the output;
+- the receptive field, the square of the input that one number of a layer's output can see, by the rules of
+  Araujo, Norris and Sim, Computing Receptive Fields of CNNs (2019), https://doi.org/10.23915/distill.00021: behind
+  a window of size k that moves s at a time, it grows by (k - 1) times the distance of neighbours, and that distance
+  becomes s times as large.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cnnkit.experiment import Experiment
+from cnnkit.lazy import keras
+
+FLOAT = 4
+"""Bytes of a weight and of an activation, float32."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A layer, or `repeats` blocks of layers that are all alike."""
+
+    name: str
+    type: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    trainable: int
+    formula: str
+    macs: int
+    receptive_field: int | tuple[int, int] | None
+    repeats: int = 1
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of `summary --json`."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "output_shape": list(self.output_shape),
+            "parameters": self.parameters,
+            "trainable": self.trainable,
+            "formula": self.formula,
+            "macs": self.macs,
+            "receptive_field": self.receptive_field,
+        }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A network in numbers; `batch_size` is the one of the memory estimate, in bytes."""
+
+    model: str
+    input_shape: tuple[int, ...]
+    classes: int
+    rows: tuple[Row, ...]
+    batch_size: int
+    memory: dict[str, int]
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Total, trainable and not."""
+        total = sum(row.parameters for row in self.rows)
+        trainable = sum(row.trainable for row in self.rows)
+        return {"total": total, "trainable": trainable, "non_trainable": total - trainable}
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one image through the network."""
+        return sum(row.macs for row in self.rows)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document that `cnnkit summary --json` prints."""
+        return {
+            "model": self.model,
+            "input_shape": list(self.input_shape),
+            "classes": self.classes,
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "weight_bytes": self.parameters["total"] * FLOAT,
+            "training_memory": {"batch_size": self.batch_size, **self.memory},
+            "layers": [row.as_json() for row in self.rows],
+        }
+
+
+def summarize(experiment: Experiment, shape: tuple[int, int, int], classes: int) -> Summary:
+    """Builds the network of an experiment and counts it.
+
+    Args:
+        experiment: Names the network, the loss, the optimizer and the batch size.
+        shape: Height, width and channels of the images.
+        classes: How many classes the classifier tells apart.
+    """
+    model = experiment.model.build(shape, experiment.train.loss.logits(classes))
+    rows = tuple(layer_rows(model))
+    batch_size = experiment.data.batch_size
+    slots = experiment.train.optimizer.slots
+    return Summary(model.name, shape, classes, rows, batch_size, _memory(rows, batch_size, slots))
+
+
+def layer_rows(model: Any) -> list[Row]:
+    """A row for each layer of a functional Keras model, from input to output."""
+    rows = []
+    views: dict[int, _View] = {}
+    for operation in _operations(model):
+        inputs = [] if isinstance(operation, keras.layers.InputLayer) else _flat(operation.input)
+        output = _flat(operation.output)[0]
+        view = _through(operation, [(views[id(tensor)], tensor.shape[1:-1]) for tensor in inputs])
+        views[id(output)] = view
+        weights = getattr(operation, "weights", [])
+        trainable = getattr(operation, "trainable_weights", [])
+        rows.append(
+            Row(
+                name=operation.name,
+                type=type(operation).__name__,
+                output_shape=tuple(output.shape[1:]),
+                parameters=sum(math.prod(weight.shape) for weight in weights),
+                trainable=sum(math.prod(weight.shape) for weight in trainable),
+                formula=formula([tuple(weight.shape) for weight in weights]),
+                macs=_macs(operation, tuple(output.shape[1:])),
+                receptive_field=view.field[0] if view.field[0] == view.field[1] else view.field,
+            )
+        )
+    return rows
+
+
+def _operations(model: Any) -> list[Any]:
+    """The layers of a functional model so that each branch stands in one piece, in front of where it joins.
+
+    `model.operations` orders them by their distance to the output, which mixes the branches.
+    """
+    made_by = {id(tensor): op for op in model.operations for tensor in _flat(op.output)}
+    ordered: dict[int, Any] = {}
+    waiting = [made_by[id(tensor)] for tensor in _flat(model.output)]
+    while waiting:
+        operation = waiting[-1]
+        inputs = [] if isinstance(operation, keras.layers.InputLayer) else _flat(operation.input)
+        first = [op for op in (made_by[id(tensor)] for tensor in inputs) if id(op) not in ordered]
+        if first:
+            waiting.append(first[0])
+        else:
+            ordered[id(waiting.pop())] = operation
+    return list(ordered.values())
+
+
+def formula(shapes: Sequence[tuple[int, ...]]) -> str:
+    """How a layer's parameters come about: `3x3x16x32 + 32 = 4,640`; equal terms as `4x64`; empty without any."""
+    if not shapes:
+        return ""
+    if len(shapes) > 1 and len(set(shapes)) == 1:
+        terms = ["x".join(str(side) for side in (len(shapes), *shapes[0]))]
+    else:
+        terms = ["x".join(str(side) for side in shape) for shape in shapes]
+    return f"{' + '.join(terms)} = {sum(math.prod(shape) for shape in shapes):,}"
+
+
+def folded(rows: Sequence[Row]) -> list[Row | list[Row]]:
+    """The rows with repeated blocks drawn together.
+
+    Layers of a block share the beginning of their names, `stage2_block3_`. Blocks of a stage that follow each other
+    and are alike in everything but the receptive field become one list: the rows of the last of them,
+    each with the number of `repeats`.
+    """
+    result: list[Row | list[Row]] = []
+    blocks: list[list[Row]] = []
+
+    def flush() -> None:
+        if len(blocks) > 1:
+            result.append([replace(row, repeats=len(blocks)) for row in blocks[-1]])
+        elif blocks:
+            result.extend(blocks[0])
+        blocks.clear()
+
+    for block in _blocks(rows):
+        if blocks and not (_stage(block) == _stage(blocks[0]) is not None and _kind(block) == _kind(blocks[0])):
+            flush()
+        if _stage(block) is None:
+            flush()
+            result.extend(block)
+        else:
+            blocks.append(block)
+    flush()
+    return result
+
+
+_BLOCK = re.compile(r"(.+)_block(\d+)_")
+
+
+def _blocks(rows: Sequence[Row]) -> list[list[Row]]:
+    """Neighbours whose names begin with the same block."""
+    groups: list[list[Row]] = []
+    last = None
+    for row in rows:
+        match = _BLOCK.match(row.name)
+        key = match.group(0) if match else None
+        if key and key == last:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+        last = key
+    return groups
+
+
+def _stage(block: list[Row]) -> str | None:
+    match = _BLOCK.match(block[0].name)
+    return match.group(1) if match else None
+
+
+def _kind(block: list[Row]) -> list[tuple[Any, ...]]:
+    """What makes two blocks alike."""
+    return [(_BLOCK.sub("", row.name), row.type, row.output_shape, row.formula, row.macs) for row in block]
+
+
+@dataclass(frozen=True)
+class _View:
+    """What one number of a layer sees: the field in pixels, and the distance of neighbours, in height and width."""
+
+    field: tuple[int, int]
+    step: tuple[int, int]
+
+    def window(self, size: tuple[int, int], strides: tuple[int, int]) -> _View:
+        """The view behind a window that moves over this layer."""
+        field = tuple(f + (k - 1) * d for f, k, d in zip(self.field, size, self.step, strict=True))
+        step = tuple(d * s for d, s in zip(self.step, strides, strict=True))
+        return _View((field[0], field[1]), (step[0], step[1]))
+
+
+def _through(operation: Any, inputs: list[tuple[_View, tuple[int, ...]]]) -> _View:
+    """The view of a layer's output from those of its inputs, given with their heights and widths."""
+    if not inputs:
+        return _View((1, 1), (1, 1))
+    view, size = inputs[0]
+    layers = keras.layers
+    if isinstance(operation, layers.Conv2D):
+        kernel, rate = operation.kernel_size, operation.dilation_rate
+        spread = ((kernel[0] - 1) * rate[0] + 1, (kernel[1] - 1) * rate[1] + 1)
+        return view.window(spread, tuple(operation.strides))
+    if isinstance(operation, layers.MaxPooling2D | layers.AveragePooling2D):
+        return view.window(tuple(operation.pool_size), tuple(operation.strides))
+    if isinstance(operation, layers.GlobalAveragePooling2D | layers.GlobalMaxPooling2D | layers.Flatten):
+        # The mean sees the whole image; so does whatever comes behind a flattened one.
+        return view.window((size[0], size[1]), (1, 1)) if len(size) == 2 else view
+    widest = (max(v.field[0] for v, _ in inputs), max(v.field[1] for v, _ in inputs))
+    return _View(widest, view.step)
+
+
+def _macs(operation: Any, output_shape: tuple[int, ...]) -> int:
+    if not isinstance(operation, keras.layers.Conv2D | keras.layers.Dense):
+        return 0
+    return math.prod(operation.kernel.shape) * math.prod(output_shape[:-1])
+
+
+def _memory(rows: Sequence[Row], batch_size: int, slots: int) -> dict[str, int]:
+    """Bytes that a training step needs, estimated.
+
+    Weights, their gradients and the optimizer's state are exact. Of the layers' outputs, those that hold numbers
+    of their own are kept for the way back; a rectifier or a dropout shares, or nearly shares, what the layer before
+    has made, so about the convolutions, normalisations, poolings, sums and dense layers count. On the way back
+    as much again as the two largest is in use.
+    """
+    passing = {"InputLayer", "Flatten", "Dropout", "ZeroPadding2D", "Rescaling"}
+    outputs = [math.prod(row.output_shape) * batch_size * FLOAT for row in rows if row.type not in passing]
+    trainable = sum(row.trainable for row in rows) * FLOAT
+    weights = sum(row.parameters for row in rows) * FLOAT
+    activations = sum(outputs) + sum(sorted(outputs)[-2:])
+    parts = {
+        "weights": weights,
+        "gradients": trainable,
+        "optimizer": slots * trainable,
+        "activations": activations,
+    }
+    return parts | {"total": sum(parts.values())}
+
+
+def _flat(tensors: Any) -> list[Any]:
+    return list(tensors) if isinstance(tensors, list | tuple) else [tensors]
