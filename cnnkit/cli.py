@@ -284,7 +284,7 @@ def _network(
         run = Run.open(target)
         experiment = run.experiment(*settings)
         shape = experiment.data.shape(None)
-        count = classes or len(run.provenance()["data"]["classes"])
+        count = classes or len(run.classes)
     else:
         from cnnkit.config_file import read
 

@@ -114,9 +114,7 @@ def _valid_sections(values: dict[str, Any], spoilt: set[Any]) -> dict[str, Any]:
         if name in spoilt or (name not in values and field.is_required()):
             continue
         metadata = (field,) if field.discriminator else ()
-        adapter: TypeAdapter[Any] = TypeAdapter(
-            Annotated[(field.annotation, *metadata)] if metadata else field.annotation
-        )
+        adapter: Any = TypeAdapter(Annotated[(field.annotation, *metadata)] if metadata else field.annotation)
         sections[name] = adapter.validate_python(values[name]) if name in values else field.default
     return sections
 
@@ -219,8 +217,9 @@ class _Document:
 
 
 def _walk(location: tuple[int | str, ...]) -> tuple[KeyPath, type[Spec] | None]:
-    """From pydantic's location (which names the chosen class of a union too) to the path in the
-    file, and the section that the last part of it belongs to.
+    """The path in the file of a location of pydantic's, and the section that its last part belongs to.
+
+    Pydantic's location names the chosen class of a union too, which the file does not.
     """
     annotation: Any = Experiment
     owner: type[Spec] | None = None

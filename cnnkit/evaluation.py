@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import atomic, pipeline
-from cnnkit.errors import DataError, TrainingError, UsageError
+from cnnkit.errors import DataError, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.lazy import keras, np
 from cnnkit.pipeline import Images
@@ -39,20 +39,10 @@ def evaluate(
     if split not in SPLITS:
         raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
     experiment = run.experiment(*settings)
-    classes = run.provenance()["data"]["classes"]
+    classes = run.classes
     images = _images_of(run, split, experiment, classes, progress)
-    model = rebuild(run, experiment, len(classes))
+    model = run.network()
     return score(run, split, model, experiment, images, range(len(images.index)), progress)
-
-
-def rebuild(run: Run, experiment: Experiment, classes: int) -> Any:
-    """The run's network with the weights of its best epoch, read from disk."""
-    shape = experiment.data.shape(None)
-    if shape is None:
-        raise TrainingError(f"{run.folder / 'config.yaml'} is not complete: it lacks data.image_size or data.channels")
-    model = experiment.model.build(shape, experiment.train.loss.logits(classes))
-    run.load_best(model)
-    return model
 
 
 def score(

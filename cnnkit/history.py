@@ -26,4 +26,5 @@ def draw(epochs: list[dict[str, Any]], best_epoch: int | None, path: Path) -> No
         axes.grid(alpha=0.3)
         axes.legend()
     with atomic.replacing(path) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary)
+        FigureCanvasAgg(figure)
+        figure.savefig(temporary, format="png")

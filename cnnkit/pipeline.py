@@ -1,4 +1,4 @@
-"""From the index of a source to batches for the network: the one place that orders decode, cache, shuffle, augment, batch.
+"""From the index of a source to batches: the one place that orders decode, cache, shuffle, augment, batch.
 
 The order, and why:
 1. decode and resize everything once, before the first epoch, so that a bad file costs no half-trained run;

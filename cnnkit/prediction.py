@@ -11,7 +11,6 @@ from typing import Any
 from cnnkit import decoding
 from cnnkit.decoding import BadImage
 from cnnkit.errors import UsageError
-from cnnkit.evaluation import rebuild
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.run import Run
@@ -56,8 +55,8 @@ def predict(
     progress = progress or Progress()
     experiment = run.experiment()
     files = list(find_images(paths, progress))
-    classes = run.provenance()["data"]["classes"]
-    model = rebuild(run, experiment, len(classes))
+    classes = run.classes
+    model = run.network()
     height, width, channels = model.input_shape[1:]
     size = experiment.data.batch_size
     with progress.task("predicting", len(files)) as advance:

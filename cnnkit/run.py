@@ -81,6 +81,26 @@ class Run:
         """Loads the weights of the best epoch into a model; returns what is known of that epoch."""
         return checkpoints.load(model, self.checkpoint_folder, "best")
 
+    def network(self) -> Any:
+        """The run's network with the weights of its best epoch, read from disk.
+
+        Raises:
+            TrainingError: The run has no usable checkpoint.
+        """
+        experiment = self.experiment()
+        shape = experiment.data.shape(None)
+        if shape is None:
+            raise TrainingError(f"{self.folder / 'config.yaml'} lacks data.image_size or data.channels")
+        model = experiment.model.build(shape, experiment.train.loss.logits(len(self.classes)))
+        self.load_best(model)
+        return model
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of the network's logits."""
+        classes: list[str] = self.provenance()["data"]["classes"]
+        return classes
+
     def write_provenance(self, **facts: Any) -> None:
         """Writes, or adds to, the record of how the run was made."""
         path = self.folder / "provenance.json"

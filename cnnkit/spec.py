@@ -45,6 +45,7 @@ class FileText(str):
     base: Path
 
     def __new__(cls, text: str, base: Path) -> FileText:
+        """Text of a file in the folder `base`."""
         made = super().__new__(cls, text)
         made.base = base
         return made

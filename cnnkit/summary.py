@@ -253,7 +253,8 @@ def _through(operation: Any, inputs: list[tuple[_View, tuple[int, ...]]]) -> _Vi
 def _macs(operation: Any, output_shape: tuple[int, ...]) -> int:
     if not isinstance(operation, keras.layers.Conv2D | keras.layers.Dense):
         return 0
-    return math.prod(operation.kernel.shape) * math.prod(output_shape[:-1])
+    places = math.prod(output_shape[:-1])
+    return math.prod(tuple(operation.kernel.shape)) * places
 
 
 def _memory(rows: Sequence[Row], batch_size: int, slots: int) -> dict[str, int]:

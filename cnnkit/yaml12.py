@@ -172,7 +172,8 @@ class _Builder:
             raise YamlError(f"a number of {len(event.value):,} digits", *position) from None
 
     def _sequence(self, path: Path) -> tuple[tuple[Any, ...], int]:
-        items, total = [], 1
+        items: list[Any] = []
+        total = 1
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             item, size = self._node(event, (*path, len(items)))
             items.append(item)

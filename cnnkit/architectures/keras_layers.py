@@ -25,4 +25,5 @@ class PadChannels(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""
-        return super().get_config() | {"filters": self.filters}
+        config: dict[str, Any] = super().get_config()
+        return config | {"filters": self.filters}

@@ -86,8 +86,8 @@ def _find(folder: Path, prefix: str) -> tuple[Path, Path] | None:
     images, labels = found
     if images and labels:
         return images, labels
-    if images or labels:
-        message = f"{folder} holds {(images or labels).name} without its {'labels' if images else 'images'}"
+    if alone := images or labels:
+        message = f"{folder} holds {alone.name} without its {'labels' if images else 'images'}"
         raise DataError(Problem(message, key="path"))
     return None
 
