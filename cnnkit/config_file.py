@@ -113,8 +113,8 @@ def _valid_sections(values: dict[str, Any], spoilt: set[Any]) -> dict[str, Any]:
     for name, field in Experiment.model_fields.items():
         if name in spoilt or (name not in values and field.is_required()):
             continue
-        metadata = (field,) if field.discriminator else ()
-        adapter: Any = TypeAdapter(Annotated[(field.annotation, *metadata)] if metadata else field.annotation)
+        annotation: Any = Annotated[field.annotation, field] if field.discriminator else field.annotation
+        adapter: Any = TypeAdapter(annotation)
         sections[name] = adapter.validate_python(values[name]) if name in values else field.default
     return sections
 

@@ -254,7 +254,8 @@ def _macs(operation: Any, output_shape: tuple[int, ...]) -> int:
     if not isinstance(operation, keras.layers.Conv2D | keras.layers.Dense):
         return 0
     places = math.prod(output_shape[:-1])
-    return math.prod(tuple(operation.kernel.shape)) * places
+    kernel: tuple[int, ...] = tuple(operation.kernel.shape)
+    return math.prod(kernel) * places
 
 
 def _memory(rows: Sequence[Row], batch_size: int, slots: int) -> dict[str, int]:
