@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnnkit import __version__
-from cnnkit.errors import CnnkitError, Interrupted, UsageError
+from cnnkit.errors import CnnkitError, ConfigError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from cnnkit.console import Screen
@@ -288,7 +288,14 @@ def _network(
     else:
         from cnnkit.config_file import read
 
-        experiment = read(target, *settings, files=classes is None)
+        try:
+            experiment = read(target, *settings, files=classes is None)
+        except ConfigError as error:
+            if not any((problem.key or "").startswith("data.source") for problem in error.problems):
+                raise
+            raise ConfigError(
+                *error.problems, "to count without the images, tell how many classes: --classes N"
+            ) from None
         shape = experiment.data.shape(None)
         count = classes or 0
         if classes is None or shape is None:

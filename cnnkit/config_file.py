@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from cnnkit import experiment as experiments
 from cnnkit import yaml12
 from cnnkit.errors import ConfigError, Problem, UsageError
 from cnnkit.experiment import Experiment
-from cnnkit.spec import FileText, Spec
-
-KeyPath = tuple[str | int, ...]
+from cnnkit.spec import FileText
+from cnnkit.wording import Finding, KeyPath, describe, named, nearest
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def configure(path: Path | str, settings: Sequence[str] = (), files: bool = True
     for setting in settings:
         document.set(setting)
     if not isinstance(document.values, dict):
-        what = "is empty" if document.values is None else f"holds {_named(document.values)}"
+        what = "is empty" if document.values is None else f"holds {named(document.values)}"
         message = f"{what}; a config is a section with data and model, see `cnnkit list` and README"
         raise ConfigError(Problem(message, str(path), 1, 1))
     if "name" not in document.values:
@@ -90,15 +86,16 @@ def configure(path: Path | str, settings: Sequence[str] = (), files: bool = True
     try:
         experiment = Experiment.model_validate(document.values)
     except ValidationError as error:
-        found = [document.problem(details) for details in error.errors(include_url=False)]
-        spoilt = {details["loc"][0] for details in error.errors(include_url=False) if details["loc"]}
+        details = error.errors(include_url=False)
+        found = [document.problem(describe(Experiment, detail)) for detail in details]
+        spoilt = {detail["loc"][0] for detail in details if detail["loc"]}
         sections = _valid_sections(document.values, spoilt)
     else:
         found = []
         sections = {name: getattr(experiment, name) for name in Experiment.model_fields}
     found += [document.place(problem) for problem in experiments.problems(sections, files)]
     if found := document.problems + found:
-        raise ConfigError(*sorted(set(found), key=lambda p: (p.line is None, p.line or 0, p.column or 0)))
+        raise ConfigError(*sorted(dict.fromkeys(found), key=lambda p: (p.line is None, p.line or 0, p.column or 0)))
     return Configured(experiment, document.origins)
 
 
@@ -135,7 +132,7 @@ class _Document:
             content = file.read_bytes()
         except FileNotFoundError:
             beside = [p.name for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
-            hint = _nearest(file.name, beside) or ("; `cnnkit list` tells what a config may hold" if not beside else "")
+            hint = nearest(file.name, beside) or ("; `cnnkit list` tells what a config may hold" if not beside else "")
             raise ConfigError(Problem(f"there is no such file{hint}", str(file))) from None
         except IsADirectoryError:
             raise ConfigError(Problem("is a folder, not a config file", str(file))) from None
@@ -186,181 +183,18 @@ class _Document:
     def place(self, problem: Problem) -> Problem:
         """The problem with its place: that of its value, or of the nearest section around it."""
         path = tuple(int(part) if part.isdecimal() else part for part in (problem.key or "").split(".") if part)
-        return self._problem(path, problem.message)
+        return self.problem(Finding(path, problem.message))
 
-    def problem(self, details: ErrorDetails) -> Problem:
-        """What pydantic found, in words for a person, at its place."""
-        path, owner = _walk(details["loc"])
-        kind = details["type"]
-        if kind == "extra_forbidden":
-            allowed = list(owner.model_fields) if owner else []
-            return self._problem(path, f"unknown setting{_suggestion(str(path[-1]), allowed)}", at_key=True)
-        if kind in ("union_tag_invalid", "union_tag_not_found"):
-            context = details["ctx"]
-            allowed = [tag.strip(" '") for tag in context.get("expected_tags", "").split(",") if tag.strip(" '")]
-            if kind == "union_tag_invalid":
-                tag = str(context["tag"])
-                return self._problem((*path, "name"), f"there is no `{tag}`{_suggestion(tag, allowed)}")
-            if isinstance(details["input"], dict) and "name" in details["input"]:
-                return self._problem((*path, "name"), f"should be a name, not {_named(details['input']['name'])}")
-            return self._problem(path, f"needs a name{_suggestion('', _tags(path))}", at_key=True)
-        return self._problem(path, _message(details, owner), at_key=kind == "missing")
-
-    def _problem(self, path: KeyPath, message: str, at_key: bool = False) -> Problem:
-        places = self.keys if at_key else self.origins
+    def problem(self, finding: Finding) -> Problem:
+        """The problem with its place."""
+        path, key = finding.path, _dotted(finding.path)
         for known in (path[:length] for length in range(len(path), -1, -1)):
-            # A section is found by its key, a value by where it stands.
-            origin = places.get(known) if known == path else self.keys.get(known) or self.origins.get(known)
+            # A value is found where it stands; a section, or a key that is to blame itself, by its key.
+            places = (self.keys, self.origins) if finding.at_key or known != path else (self.origins,)
+            origin = next((place[known] for place in places if known in place), None)
             if origin:
-                return Problem(message, origin.file, origin.line, origin.column, _dotted(path))
-        return Problem(message, str(self.file), 1, 1, _dotted(path))
-
-
-def _walk(location: tuple[int | str, ...]) -> tuple[KeyPath, type[Spec] | None]:
-    """The path in the file of a location of pydantic's, and the section that its last part belongs to.
-
-    Pydantic's location names the chosen class of a union too, which the file does not.
-    """
-    annotation: Any = Experiment
-    owner: type[Spec] | None = None
-    path: list[str | int] = []
-    parts = list(location)
-    while parts:
-        choices = _choices(annotation)
-        part = parts.pop(0)
-        if len(choices) > 1 and part in choices:
-            annotation = choices[str(part)]
-            continue
-        path.append(part)
-        section = next(iter(choices.values()), None)
-        if section and part in section.model_fields:
-            owner, annotation = section, section.model_fields[str(part)].annotation
-        elif section:
-            owner, annotation = section, Any
-        elif isinstance(part, int):
-            annotation = _item(annotation)
-    return tuple(path), owner
-
-
-def _tags(path: KeyPath) -> list[str]:
-    """The names that the union at a path may have."""
-    annotation: Any = Experiment
-    for part in path:
-        if isinstance(part, int):
-            annotation = _item(annotation)
-        else:
-            choices = _choices(annotation)
-            section = next((s for s in choices.values() if part in s.model_fields), None)
-            annotation = section.model_fields[part].annotation if section else Any
-    return list(_choices(annotation))
-
-
-def _choices(annotation: Any) -> dict[str, type[Spec]]:
-    """The sections that a type admits, by their `name` where they have one."""
-    if get_origin(annotation) is Annotated:
-        return _choices(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return {tag: section for part in get_args(annotation) for tag, section in _choices(part).items()}
-    if isinstance(annotation, type) and issubclass(annotation, Spec):
-        field = annotation.model_fields.get("name")
-        tags = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
-        return {tags[0] if tags else annotation.__name__: annotation}
-    return {}
-
-
-def _item(annotation: Any) -> Any:
-    """The type of a list's entries."""
-    if get_origin(annotation) is Annotated:
-        return _item(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return next((_item(part) for part in get_args(annotation) if get_origin(part) is tuple), Any)
-    return get_args(annotation)[0] if get_origin(annotation) is tuple else Any
-
-
-_KINDS = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "string_type": "a text",
-    "tuple_type": "a list",
-    "model_type": "a section of settings",
-    "model_attributes_type": "a section of settings",
-    "dict_type": "a section of settings",
-    "none_required": "null",
-}
-
-_BOUNDS = {
-    "greater_than_equal": ("at least", "ge"),
-    "greater_than": ("more than", "gt"),
-    "less_than_equal": ("at most", "le"),
-    "less_than": ("less than", "lt"),
-}
-
-
-def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
-    kind, value, context = details["type"], details["input"], details.get("ctx", {})
-    if kind == "missing":
-        last = details["loc"][-1]
-        return "is required" if isinstance(last, str) else f"lacks its value number {last + 1}"
-    if kind in _KINDS:
-        hint = " (without quotes)" if kind in ("int_type", "float_type") and _is_number(value) else ""
-        return f"should be {_KINDS[kind]}, not {_named(value)}{hint}"
-    if kind in _BOUNDS:
-        words, bound = _BOUNDS[kind]
-        return f"should be {words} {context[bound]:g}, not {_named(value)}"
-    if kind == "finite_number":
-        return f"should be a finite number, not {value}"
-    if kind == "literal_error":
-        field = owner.model_fields.get(str(details["loc"][-1])) if owner else None
-        allowed = [str(choice) for choice in _literals(field.annotation)] if field else []
-        return f"can't be {_named(value)}{_suggestion(str(value), allowed)}"
-    if kind == "too_long":
-        return f"should have at most {context['max_length']} values, not {context['actual_length']}"
-    if kind == "too_short":
-        return f"should have at least {context['min_length']} values, not {context['actual_length']}"
-    if kind == "string_too_short":
-        return "should not be empty"
-    if kind == "string_pattern_mismatch":
-        return f"{_named(value)} should begin with a letter or digit and hold only letters, digits, space, . - and _"
-    return str(details["msg"])
-
-
-def _literals(annotation: Any) -> list[Any]:
-    if get_origin(annotation) is Literal:
-        return list(get_args(annotation))
-    return [choice for part in get_args(annotation) for choice in _literals(part)]
-
-
-def _named(value: Any) -> str:
-    """A value with what YAML takes it for, so that `yes` and `'32'` are seen to be texts."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None:
-        return "empty (null)"
-    if isinstance(value, str):
-        return f"the text '{value if len(value) <= 40 else value[:37] + '...'}'"
-    if isinstance(value, dict):
-        return "a section"
-    if isinstance(value, list | tuple):
-        return "a list"
-    return str(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, str) and isinstance(yaml12.scalar(str(value)[:40]), int | float)
-
-
-def _nearest(word: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word.lower(), [name.lower() for name in names], 1, cutoff=0.6)
-    found = next((name for name in names if near and name.lower() == near[0]), None)
-    return f"; did you mean `{found}`?" if found else ""
-
-
-def _suggestion(word: str, allowed: Sequence[str]) -> str:
-    """The nearest right name, or all of them when none is near."""
-    if near := _nearest(word, allowed):
-        return near
-    return f"; it may be {', '.join(allowed)}" if allowed else ""
+                return Problem(finding.message, origin.file, origin.line, origin.column, key)
+        return Problem(finding.message, str(self.file), 1, 1, key)
 
 
 def _dotted(path: KeyPath) -> str:
@@ -389,12 +223,12 @@ def _replaced(values: Any, path: KeyPath, value: Any) -> Any:
     first, *rest = path
     if isinstance(values, tuple):
         if not isinstance(first, int) or first >= len(values):
-            raise LookupError(f"the list has {len(values)} entries, counted from 0; there is no `{first}`")
+            raise LookupError(f"there is no entry `{first}`; the list has {len(values)}, counted from 0")
         return (*values[:first], _replaced(values[first], tuple(rest), value), *values[first + 1 :])
     if values is None:
         values = {}
     if not isinstance(values, dict):
-        raise LookupError(f"`{first}` is looked for in {_named(values)}, which has no settings")
+        raise LookupError(f"`{first}` is looked for in {named(values)}, which has no settings")
     key = str(first)
     return {**values, key: _replaced(values.get(key), tuple(rest), value)}
 

@@ -23,7 +23,7 @@ LEVELS = {
     4: ("run",),
     3: ("config_file", "catalogue", "pipeline", "checkpoints", "callbacks"),
     2: ("experiment",),
-    1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting"),
+    1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting", "wording"),
     # Below the rooms of level 1, which share it.
     0.5: ("decoding",),
     0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),

@@ -1,0 +1,198 @@
+"""What is wrong with a config, in words for a person, from what pydantic found."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic_core import ErrorDetails
+
+from cnnkit import yaml12
+from cnnkit.spec import Spec
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of one setting.
+
+    Attributes:
+        path: The setting.
+        message: What is wrong with it.
+        at_key: Whether it is the key that is wrong (or its section that lacks one), not the value.
+    """
+
+    path: KeyPath
+    message: str
+    at_key: bool = False
+
+
+def describe(root: type[Spec], details: ErrorDetails) -> Finding:
+    """What pydantic found when it checked the values of the section `root`."""
+    path, owner = _walk(root, details["loc"])
+    kind, value = details["type"], details["input"]
+    if kind == "extra_forbidden":
+        allowed = list(owner.model_fields) if owner else []
+        return Finding(path, f"unknown setting{suggestion(str(path[-1]), allowed)}", at_key=True)
+    if kind not in ("union_tag_invalid", "union_tag_not_found"):
+        return Finding(path, _message(details, owner), at_key=kind == "missing")
+    names = _tags(root, path)
+    if isinstance(value, str) and value in names:
+        return Finding(path, f"is a section: write {{name: {value}}}")
+    if not isinstance(value, dict) or "name" not in value:
+        return Finding(path, f"needs a name{suggestion('', names)}", at_key=True)
+    if not isinstance(value["name"], str):
+        return Finding((*path, "name"), f"should be a name, not {named(value['name'])}")
+    return Finding((*path, "name"), f"there is no `{value['name']}`{suggestion(value['name'], names)}")
+
+
+def _walk(root: type[Spec], location: tuple[int | str, ...]) -> tuple[KeyPath, type[Spec] | None]:
+    """The path in the file of a location of pydantic's, and the section that its last part belongs to.
+
+    Pydantic's location names the chosen class of a union too, which the file does not.
+    """
+    annotation: Any = root
+    owner: type[Spec] | None = None
+    path: list[str | int] = []
+    parts = list(location)
+    while parts:
+        choices = _choices(annotation)
+        part = parts.pop(0)
+        if len(choices) > 1 and part in choices:
+            annotation = choices[str(part)]
+            continue
+        path.append(part)
+        section = next(iter(choices.values()), None)
+        if section and part in section.model_fields:
+            owner, annotation = section, section.model_fields[str(part)].annotation
+        elif section:
+            owner, annotation = section, Any
+        elif isinstance(part, int):
+            annotation = _item(annotation)
+    return tuple(path), owner
+
+
+def _tags(root: type[Spec], path: KeyPath) -> list[str]:
+    """The names that the union at a path may have."""
+    annotation: Any = root
+    for part in path:
+        if isinstance(part, int):
+            annotation = _item(annotation)
+        else:
+            choices = _choices(annotation)
+            section = next((s for s in choices.values() if part in s.model_fields), None)
+            annotation = section.model_fields[part].annotation if section else Any
+    return list(_choices(annotation))
+
+
+def _choices(annotation: Any) -> dict[str, type[Spec]]:
+    """The sections that a type admits, by their `name` where they have one."""
+    if get_origin(annotation) is Annotated:
+        return _choices(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return {tag: section for part in get_args(annotation) for tag, section in _choices(part).items()}
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        field = annotation.model_fields.get("name")
+        tags = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
+        return {tags[0] if tags else annotation.__name__: annotation}
+    return {}
+
+
+def _item(annotation: Any) -> Any:
+    """The type of a list's entries."""
+    if get_origin(annotation) is Annotated:
+        return _item(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next((_item(part) for part in get_args(annotation) if get_origin(part) is tuple), Any)
+    return get_args(annotation)[0] if get_origin(annotation) is tuple else Any
+
+
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list",
+    "model_type": "a section of settings",
+    "model_attributes_type": "a section of settings",
+    "dict_type": "a section of settings",
+    "none_required": "null",
+}
+
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+
+
+def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
+    kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    if kind == "missing":
+        last = details["loc"][-1]
+        return "is required" if isinstance(last, str) else f"lacks its value number {last + 1}"
+    if kind in _KINDS:
+        hint = " (without quotes)" if kind in ("int_type", "float_type") and _is_number(value) else ""
+        return f"should be {_KINDS[kind]}, not {named(value)}{hint}"
+    if kind in _BOUNDS:
+        words, bound = _BOUNDS[kind]
+        return f"should be {words} {context[bound]:g}, not {named(value)}"
+    if kind == "finite_number":
+        return f"should be a finite number, not {value}"
+    if kind == "literal_error":
+        field = owner.model_fields.get(str(details["loc"][-1])) if owner else None
+        allowed = [str(choice) for choice in _literals(field.annotation)] if field else []
+        return f"can't be {named(value)}{suggestion(str(value), allowed)}"
+    if kind == "too_long":
+        return f"should have at most {context['max_length']} values, not {context['actual_length']}"
+    if kind == "too_short":
+        return f"should have at least {context['min_length']} values, not {context['actual_length']}"
+    if kind == "string_too_short":
+        return "should not be empty"
+    if kind == "string_pattern_mismatch":
+        return f"{named(value)} should begin with a letter or digit and hold only letters, digits, space, . - and _"
+    return str(details["msg"])
+
+
+def _literals(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [choice for part in get_args(annotation) for choice in _literals(part)]
+
+
+def named(value: Any) -> str:
+    """A value with what YAML takes it for, so that `yes` and `'32'` are seen to be texts."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "empty (null)"
+    if isinstance(value, str):
+        return f"the text '{value if len(value) <= 40 else value[:37] + '...'}'"
+    if isinstance(value, dict):
+        return "a section"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and isinstance(yaml12.scalar(str(value)[:40]), int | float)
+
+
+def nearest(word: str, names: Sequence[str]) -> str:
+    """`; did you mean ...?` with the nearest of the names, or nothing when none is near."""
+    near = difflib.get_close_matches(word.lower(), [name.lower() for name in names], 1, cutoff=0.6)
+    found = next((name for name in names if near and name.lower() == near[0]), None)
+    return f"; did you mean `{found}`?" if found else ""
+
+
+def suggestion(word: str, allowed: Sequence[str]) -> str:
+    """The nearest right name, or all of them when none is near."""
+    if near := nearest(word, allowed):
+        return near
+    return f"; it may be {', '.join(allowed)}" if allowed else ""
