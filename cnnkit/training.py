@@ -21,6 +21,10 @@ from cnnkit.run import Run, circumstances, parameters
 from cnnkit.sources import SPLITS, ranked
 
 
+NAMED = 5
+"""At most so many files that are not used are named on the screen; unused.csv names all."""
+
+
 def train(experiment: Experiment, folder: Path | str | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Trains, keeps the best epoch, evaluates it as read back from disk.
 
@@ -55,11 +59,14 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         run.log(line)
 
     say(_opening(run, facts))
-    for entry in images.index.unused[:5]:
+    unused = images.index.unused
+    for entry in unused[:NAMED]:
         say(f"  not used: {entry.name}: {entry.reason}")
+    if len(unused) > NAMED:
+        say(f"  not used: {len(unused) - NAMED} more, all in {run.folder / 'unused.csv'}")
     with _told_of_the_end(run), _sigterm_as_interrupt():
         _fit(experiment, model, images, splits, run, progress, say)
-    return _finish(experiment, model, images, splits, run, progress)
+        return _finish(experiment, model, images, splits, run, progress)
 
 
 def _images(experiment: Experiment, progress: Progress) -> Images:
@@ -148,9 +155,10 @@ def _fit(
 def _finish(
     experiment: Experiment, model: Any, images: Images, splits: list[str], run: Run, progress: Progress
 ) -> dict[str, Any]:
-    """Reads the best epoch back from disk, evaluates it and closes the record of the run."""
+    """Draws the curves, reads the best epoch back from disk, evaluates it and closes the record of the run."""
     best = run.load_best(model)
     epochs = run.history()
+    history.draw(epochs, best["epoch"], run.folder / "history.png")
     document: dict[str, Any] = {"run": str(run.folder), "epochs": len(epochs), "best_epoch": best["epoch"]}
     for split in ("validation", "test"):
         numbers = _numbers(splits, split)
@@ -161,7 +169,7 @@ def _finish(
 
 @contextmanager
 def _told_of_the_end(run: Run) -> Iterator[None]:
-    """Draws the curves however training ends, and says what is kept when it ends before its time."""
+    """Says what is kept, and draws the curves so far, when a run ends before its time."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
@@ -175,11 +183,10 @@ def _told_of_the_end(run: Run) -> Iterator[None]:
         kept = _close(run, "failed")
         message = "out of memory; try a smaller data.batch_size or data.image_size (`cnnkit summary` estimates it)"
         raise TrainingError(message, kept) from error
-    _close(run, "trained")
 
 
 def _close(run: Run, state: str) -> str:
-    """Records how training ended; tells in a line what of it is kept."""
+    """Records how a run ended before its time; tells in a line what of it is kept."""
     epochs = run.history()
     if not epochs or not (run.checkpoint_folder / "best.json").exists():
         run.write_provenance(state=state, epochs=len(epochs))
@@ -212,16 +219,13 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 def _data_facts(images: Images, splits: list[str]) -> dict[str, Any]:
     index = images.index
+    counts = Counter(zip(splits, index.labels.tolist(), strict=True))
     return {
         "fingerprint": index.fingerprint(),
         "classes": list(index.classes),
         "images": {split: splits.count(split) for split in SPLITS},
         "images_per_class": {
-            split: {
-                name: Counter(label for label, s in zip(index.labels.tolist(), splits, strict=True) if s == split)[i]
-                for i, name in enumerate(index.classes)
-            }
-            for split in SPLITS
+            split: {name: counts[split, label] for label, name in enumerate(index.classes)} for split in SPLITS
         },
         "unused": len(index.unused),
     }
