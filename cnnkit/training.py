@@ -20,7 +20,6 @@ from cnnkit.progress import Progress
 from cnnkit.run import Run, circumstances, parameters
 from cnnkit.sources import SPLITS, ranked
 
-
 NAMED = 5
 """At most so many files that are not used are named on the screen; unused.csv names all."""
 
