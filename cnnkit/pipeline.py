@@ -3,7 +3,7 @@
 The order, and why:
 1. decode and resize everything once, before the first epoch, so that a bad file costs no half-trained run;
 2. keep the result in memory as uint8 (a quarter of float32), while it is not more than IN_MEMORY;
-3. shuffle numbers, not images: the place of an image in an epoch is a function of (seed, epoch, number), so that
+3. shuffle numbers, not images: the order of an epoch is a function of (seed, epoch), so that
    any step can be reached directly and nothing depends on timing;
 4. gather a whole batch at once, which costs a tenth of gathering image by image;
 5. augment each image with its own seed, a function of (seed, epoch, number) too.
@@ -146,17 +146,17 @@ def train_batches(
         `tf.data.Dataset` of (images, labels): float32 (B, H, W, C) in 0..255 and one-hot float32 (B, classes).
     """
     chosen = tf.constant(np.asarray(numbers), tf.int64)
-    count = len(numbers)
-    an_epoch = steps(count, batch_size)
+    an_epoch = steps(len(numbers), batch_size)
     labels = _one_hot(images.index)
 
-    def batch(step: Any) -> tuple[Any, Any]:
-        epoch = step // an_epoch
-        first = (step % an_epoch) * batch_size
-        places = tf.range(first, tf.minimum(first + batch_size, count))
-        key = tf.stack([tf.constant(seed, tf.int64), epoch])
-        shuffled = tf.random.experimental.index_shuffle(places, key, tf.constant(count - 1, tf.int64))
-        which = tf.gather(chosen, shuffled)
+    def order(epoch: Any) -> Any:
+        # Not `index_shuffle`, though it would reach any step without sorting: with keys that differ as little
+        # as two epochs do, its orders are much alike.
+        shuffled = tf.random.experimental.stateless_shuffle(chosen, tf.stack([tf.constant(seed, tf.int64), epoch]))
+        batches = tf.data.Dataset.range(an_epoch)
+        return batches.map(lambda step: (epoch, shuffled[step * batch_size : (step + 1) * batch_size]))
+
+    def batch(epoch: Any, which: Any) -> tuple[Any, Any]:
         pictures = tf.cast(images.batch(which), tf.float32)
         if augmentations:
             keys = epoch * len(images.index) + which
@@ -171,7 +171,7 @@ def train_batches(
             pictures = tf.ensure_shape(pictures, (None, *images.shape))
         return pictures, tf.gather(labels, which)
 
-    dataset = tf.data.Dataset.range(first_step, epochs * an_epoch)
+    dataset = tf.data.Dataset.range(first_step // an_epoch, epochs).flat_map(order).skip(first_step % an_epoch)
     return dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
