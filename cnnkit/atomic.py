@@ -10,9 +10,17 @@ from pathlib import Path
 from typing import Any
 
 
+ERRORS = "surrogateescape"
+"""How file names that are not UTF-8 are written and read: byte by byte as they are."""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields the path of a new file beside `path`; at the end it takes the place of `path` in one step."""
+    """Yields the path of a new file beside `path`; at the end it takes the place of `path` in one step.
+
+    Where `path` is a link, what it leads to is replaced.
+    """
+    path = path.resolve()
     temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
     try:
         yield temporary
@@ -26,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in UTF-8."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors=ERRORS, newline="\n")
 
 
 def write_json(path: Path, document: Any) -> None:

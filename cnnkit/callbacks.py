@@ -21,6 +21,8 @@ REFRESH = 0.2
 
 def better(monitor: str, value: float, best: float | None, min_delta: float = 0.0) -> bool:
     """Whether a value of a metric is better than the best so far: accuracies up, losses down."""
+    if math.isnan(value):
+        return False
     if best is None:
         return True
     return value > best + min_delta if monitor.endswith("accuracy") else value < best - min_delta

@@ -43,11 +43,13 @@ def read(folder: Path, name: str) -> dict[str, Any]:
         TrainingError: There is none.
     """
     try:
-        pointer: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        pointer: Any = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TrainingError(f"{folder.parent}: no checkpoint yet; the run ended before its first epoch did") from None
     except ValueError as error:
         raise TrainingError(f"{folder / name}.json is damaged: {error}") from None
+    if not isinstance(pointer, dict) or not {"epoch", "file", "sha256"} <= pointer.keys():
+        raise TrainingError(f"{folder / name}.json is damaged: it should tell epoch, file and sha256")
     return pointer
 
 

@@ -7,14 +7,14 @@ import json
 import sys
 import traceback
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cnnkit import __version__
-from cnnkit.errors import CnnkitError, ConfigError, Interrupted, UsageError
+from cnnkit.errors import CnnkitError, ConfigError, DataError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from cnnkit.console import Screen
@@ -45,7 +45,10 @@ def main() -> None:
     words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     json_output, debug = "--json" in words, "--debug" in words
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
+        if code == 130:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(code)
     except CnnkitError as error:
         _fail(error, json_output, debug)
     except typer.TyperException as error:
@@ -203,20 +206,24 @@ def predict(
     from cnnkit.atomic import replacing
     from cnnkit.console import Screen
     from cnnkit.prediction import predict as work
+    from cnnkit.run import Run
 
     # The rows are for programs: they have standard output for themselves.
     screen = Screen(json_output=True)
+    if output and not output.parent.is_dir():
+        raise UsageError(f"--output {output}: there is no folder {output.parent}")
+    if output and output.exists() and not output.is_file():
+        raise UsageError(f"--output {output}: that is no file; leave --output out to write to standard output")
+    classes = Run.open(run).classes
     with screen.watching() as progress:
         predictions = list(work(run, images, progress))
     if output:
-        if not output.parent.is_dir():
-            raise UsageError(f"--output {output}: there is no folder {output.parent}")
         with replacing(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            _write_predictions(predictions, form, file)
+            _write_predictions(predictions, classes, form, file)
     if json_output:
         screen.document({"run": str(run), "predictions": [asdict(prediction) for prediction in predictions]})
     elif not output:
-        _write_predictions(predictions, form, sys.stdout)
+        _write_predictions(predictions, classes, form, sys.stdout)
     bad = sum(prediction.error is not None for prediction in predictions)
     if bad or output:
         where = f", written to {output}" if output else ""
@@ -283,7 +290,7 @@ def _network(
 
         run = Run.open(target)
         experiment = run.experiment(*settings)
-        shape = experiment.data.shape(None)
+        shape = run.shape
         count = classes or len(run.classes)
     else:
         from cnnkit.config_file import read
@@ -299,19 +306,23 @@ def _network(
         shape = experiment.data.shape(None)
         count = classes or 0
         if classes is None or shape is None:
-            collection = experiment.data.source.open()
-            shape, count = experiment.data.shape(collection), classes or len(collection.classes)
-    if shape is None:
-        raise UsageError(f"{target}: set data.image_size and data.channels to count without the images")
+            try:
+                collection = experiment.data.source.open()
+            except DataError as error:
+                hint = f"{target}: to count without the images, set data.image_size and data.channels"
+                raise DataError(*error.problems, hint) from None
+            shape = experiment.data.shape(collection) or collection.shape
+            count = classes or len(collection.classes)
+    if problems := list(experiment.model.problems(shape)):
+        raise ConfigError(*(replace(problem, file=str(target)) for problem in problems))
     return experiment, shape, count
 
 
-def _write_predictions(predictions: list[Prediction], form: str, file: Any) -> None:
+def _write_predictions(predictions: list[Prediction], classes: list[str], form: str, file: Any) -> None:
     if form == "jsonl":
         for prediction in predictions:
             file.write(json.dumps(asdict(prediction), ensure_ascii=False) + "\n")
         return
-    classes = next((list(p.probabilities) for p in predictions if p.probabilities), [])
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["image", "label", "probability", *(f"p_{name}" for name in classes), "error"])
     for p in predictions:

@@ -17,8 +17,8 @@ from cnnkit.lazy import np
 
 Fit = Literal["crop", "pad", "stretch"]
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP")
-"""Pillow's names of what is read; MPO is the JPEG of many phones."""
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+"""Pillow's names of what is read; its JPEG opener also reads MPO, the JPEG of many phones."""
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"})
 """File endings that are taken for images when a folder is searched; the content decides the format."""

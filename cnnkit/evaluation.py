@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import atomic, pipeline
-from cnnkit.errors import DataError, UsageError
+from cnnkit.errors import DataError, Problem, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.lazy import keras, np
 from cnnkit.pipeline import Images
@@ -38,6 +38,14 @@ def evaluate(
     progress = progress or Progress()
     if split not in SPLITS:
         raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
+    for setting in settings:
+        if not setting.startswith(("data.source", "data.batch_size")):
+            raise UsageError(
+                Problem(
+                    "a run is evaluated as it was trained; only data.source and data.batch_size may be set here",
+                    file=f"--set {setting}",
+                )
+            )
     experiment = run.experiment(*settings)
     classes = run.classes
     images = _images_of(run, split, experiment, classes, progress)
@@ -133,7 +141,8 @@ def _images_of(run: Run, split: str, experiment: Experiment, classes: list[str],
     index = collection.index(progress)
     where = {name: i for i, name in enumerate(index.names)}
     gone = [name for name, _, _ in rows if name not in where]
-    kept = [(where[name], name, label, digest) for name, label, digest in rows if name in where]
+    # In the order of the index, as in training: sums of floats depend on it.
+    kept = sorted((where[name], name, label, digest) for name, label, digest in rows if name in where)
     changed = [name for i, name, label, digest in kept if index.digests[i] != digest]
     moved = [name for i, name, label, digest in kept if index.classes[index.labels[i]] != label]
     for names, what in ((gone, "are gone"), (changed, "have changed"), (moved, "are in another class now")):
@@ -145,5 +154,4 @@ def _images_of(run: Run, split: str, experiment: Experiment, classes: list[str],
     numbers = [i for i, _, _, _ in kept]
     if list(index.classes) != classes:
         raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(classes)})")
-    shape = experiment.data.shape(collection) or collection.shape
-    return pipeline.load(index.take(numbers), shape, experiment.data.fit, progress)
+    return pipeline.load(index.take(numbers), run.shape, experiment.data.fit, progress)

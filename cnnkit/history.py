@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ def draw(epochs: list[dict[str, Any]], best_epoch: int | None, path: Path) -> No
     numbers = [epoch["epoch"] for epoch in epochs]
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for key, label in ((metric, "training"), (f"val_{metric}", "validation")):
-            axes.plot(numbers, [epoch[key] for epoch in epochs], marker=".", label=label)
+            axes.plot(
+                numbers, [math.nan if epoch[key] is None else epoch[key] for epoch in epochs], marker=".", label=label
+            )
         if best_epoch:
             axes.axvline(best_epoch, color="grey", linestyle=":", label=f"kept: epoch {best_epoch}")
         axes.set(xlabel="epoch", ylabel=metric)

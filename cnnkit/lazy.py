@@ -63,6 +63,10 @@ def _load_keras() -> ModuleType:
         keras = importlib.import_module("keras")
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    # KERAS_MAX_EPOCHS and KERAS_MAX_STEPS_PER_EPOCH would cut a training short without a word.
+    keras.config.set_max_epochs(None)
+    keras.config.set_max_steps_per_epoch(None)
     return keras
 
 
@@ -76,10 +80,12 @@ def _stderr_held_back() -> Iterator[None]:
     with tempfile.TemporaryFile() as held:
         keep = os.dup(2)
         os.dup2(held.fileno(), 2)
-        failed = True
+        failed = False
         try:
             yield
-            failed = False
+        except Exception:
+            failed = True
+            raise
         finally:
             sys.stderr.flush()
             os.dup2(keep, 2)

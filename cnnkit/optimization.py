@@ -70,7 +70,11 @@ class Optimizer(Spec):
         """How many numbers it remembers for each weight."""
 
     def build(self, schedule: Any) -> Any:
-        """The Keras optimizer with the given learning-rate schedule."""
+        """The Keras optimizer with the given learning-rate schedule.
+
+        It is named, since the name is saved with its state: Keras's own names count the optimizers of a process,
+        and equal runs would not leave equal files.
+        """
         optimizer = self(schedule)
         if self.weight_decay:
             optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -94,13 +98,17 @@ class Sgd(Optimizer):
 
     @property
     def slots(self) -> int:
-        """The momentum."""
-        return 1
+        """The momentum, if there is one."""
+        return int(self.momentum > 0)
 
     def __call__(self, schedule: Any) -> Any:
         """Keras's SGD; without weight decay None, since 0 would still cost a pass over the weights."""
         return keras.optimizers.SGD(
-            schedule, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay or None
+            schedule,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay or None,
+            name=self.name,
         )
 
 
@@ -130,6 +138,7 @@ class Adam(Optimizer):
             beta_2=self.beta_2,
             epsilon=self.epsilon,
             weight_decay=self.weight_decay or None,
+            name=self.name,
         )
 
 

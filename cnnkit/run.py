@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+import os
 import platform
 import shlex
 import subprocess
@@ -35,6 +37,7 @@ class Run:
         Raises:
             UsageError: The folder exists already, or can't be made.
         """
+        cls.refuse(folder)
         stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
         base = folder or Path("runs") / f"{experiment.name}-{stamp}"
         chosen, number = base, 1
@@ -44,9 +47,7 @@ class Run:
                 chosen.mkdir(parents=True)
                 break
             except FileExistsError:
-                if folder:
-                    message = f"{folder} exists already, and a run never overwrites another; choose another --run"
-                    raise UsageError(message) from None
+                cls.refuse(folder)
                 number += 1
                 chosen = base.with_name(f"{base.name}-{number}")
             except OSError as error:
@@ -54,6 +55,16 @@ class Run:
         run = cls(chosen)
         atomic.write_text(run.folder / "config.yaml", config_file.write(experiment))
         return run
+
+    @staticmethod
+    def refuse(folder: Path | None) -> None:
+        """Refuses a folder that exists already; asked before the long work, too.
+
+        Raises:
+            UsageError: It exists.
+        """
+        if folder and os.path.lexists(folder):
+            raise UsageError(f"{folder} exists already, and a run never overwrites another; choose another --run")
 
     @classmethod
     def open(cls, folder: Path | str) -> Run:
@@ -88,17 +99,33 @@ class Run:
             TrainingError: The run has no usable checkpoint.
         """
         experiment = self.experiment()
-        shape = experiment.data.shape(None)
-        if shape is None:
-            raise TrainingError(f"{self.folder / 'config.yaml'} lacks data.image_size or data.channels")
-        model = experiment.model.build(shape, experiment.train.loss.logits(len(self.classes)))
+        model = experiment.model.build(self.shape, experiment.train.loss.logits(len(self.classes)))
         self.load_best(model)
         return model
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the network's images.
+
+        Raises:
+            TrainingError: The run's config does not tell.
+        """
+        shape = self.experiment().data.shape(None)
+        if shape is None:
+            raise TrainingError(f"{self.folder / 'config.yaml'} lacks data.image_size or data.channels")
+        return shape
+
+    @property
     def classes(self) -> list[str]:
-        """Names of the classes, in the order of the network's logits."""
-        classes: list[str] = self.provenance()["data"]["classes"]
+        """Names of the classes, in the order of the network's logits.
+
+        Raises:
+            TrainingError: The record of the run does not tell.
+        """
+        try:
+            classes: list[str] = self.provenance()["data"]["classes"]
+        except (KeyError, TypeError):
+            raise TrainingError(f"{self.folder / 'provenance.json'} is damaged: it lacks the classes") from None
         return classes
 
     def write_provenance(self, **facts: Any) -> None:
@@ -123,7 +150,9 @@ class Run:
     def record(self, metrics: dict[str, Any]) -> None:
         """Adds an epoch to metrics.jsonl."""
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
+            # JSON has no NaN and no infinity; a loss that is one of these is recorded as null.
+            told = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
+            file.write(json.dumps(told) + "\n")
 
     def history(self) -> list[dict[str, Any]]:
         """The epochs recorded so far; a last line that a crash cut short does not count."""
@@ -153,10 +182,12 @@ class Run:
         """
         path = self.folder / "split.csv"
         try:
-            with path.open(encoding="utf-8", newline="") as file:
+            with path.open(encoding="utf-8", errors=atomic.ERRORS, newline="") as file:
                 rows = list(csv.DictReader(file))
             return [(row["image"], row["label"], row["digest"]) for row in rows if row["split"] == name]
-        except (OSError, KeyError, csv.Error) as error:
+        except KeyError as error:
+            raise TrainingError(f"{path} is damaged: it has no column {error}") from None
+        except (OSError, csv.Error) as error:
             raise TrainingError(f"{path} can't be read: {error}") from None
 
     def write_csv(self, name: str, header: tuple[str, ...], rows: list[Any]) -> None:
@@ -197,8 +228,6 @@ def device() -> str:
 
 
 def _cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

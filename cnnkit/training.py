@@ -41,6 +41,8 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         Interrupted: It was stopped; the best epoch so far is kept.
     """
     progress = progress or Progress()
+    folder = Path(folder) if folder else None
+    Run.refuse(folder)
     collection = experiment.data.source.open()
     experiment = experiment.completed(collection)
     images = _images(experiment, progress)
@@ -49,7 +51,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     model = _compiled(experiment, images, splits)
     facts = circumstances() | {"parameters": parameters(model), "data": _data_facts(images, splits)}
 
-    run = Run.create(experiment, Path(folder) if folder else None)
+    run = Run.create(experiment, folder)
     run.write_provenance(**facts, state="training")
     run.write_split(images.index, splits)
 
@@ -189,7 +191,7 @@ def _close(run: Run, state: str) -> str:
     epochs = run.history()
     if not epochs or not (run.checkpoint_folder / "best.json").exists():
         run.write_provenance(state=state, epochs=len(epochs))
-        return f"No epoch was finished: {run.folder} holds the config, but no weights."
+        return f"No weights were saved yet; {run.folder} holds the config and the log."
     best = checkpoints.read(run.checkpoint_folder, "best")
     run.write_provenance(state=state, epochs=len(epochs), best_epoch=best["epoch"])
     history.draw(epochs, best["epoch"], run.folder / "history.png")

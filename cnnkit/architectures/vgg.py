@@ -41,7 +41,7 @@ class Vgg(Architecture):
 
     def stages(self) -> tuple[str, ...]:
         """The five blocks, then the dense layers."""
-        return (*(f"block{i}" for i in range(1, 6)), "dense")
+        return (*(f"block{i}" for i in range(1, 6)), *(("dense",) if self.dense_units else ()))
 
     def problems(self, shape: Shape) -> Iterator[Problem]:
         """Five poolings halve the image five times."""

@@ -79,7 +79,7 @@ class Index:
             f"{name}\t{self.classes[label]}\t{digest}"
             for name, label, digest in zip(self.names, self.labels, self.digests, strict=True)
         )
-        return digest_of("\n".join(lines).encode())
+        return digest_of("\n".join(lines).encode(errors="surrogateescape"))
 
 
 @dataclass(frozen=True)
