@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-
 ERRORS = "surrogateescape"
 """How file names that are not UTF-8 are written and read: byte by byte as they are."""
 
