@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 # A stamp exists only while its installation is whole: it goes before pip starts and comes back after pip is
 # done. So an interrupted installation has no stamp, and is made anew.

@@ -94,6 +94,10 @@ def schema() -> dict[str, Any]:
     document = Experiment.model_json_schema()
     # A file need not name itself: its own name serves.
     document["required"] = [name for name in document["required"] if name != "name"]
+    # A member of a union is chosen by its name, though its class has it as a default.
+    for section in document["$defs"].values():
+        if "const" in section["properties"].get("name", {}):
+            section["required"] = ["name", *section.get("required", [])]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "cnnkit config"} | {
         key: value for key, value in document.items() if key != "title"
     }
@@ -132,5 +136,5 @@ def _type(schema: dict[str, Any]) -> str:
 
 def _bounds(schema: dict[str, Any]) -> str:
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    told = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+    told = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]
     return f" {', '.join(told)}" if told else ""

@@ -54,7 +54,8 @@ def main() -> None:
     except typer.TyperException as error:
         # Called without a command, the message is the help itself.
         hint = "" if len(words) == 0 else "; see cnnkit --help"
-        _fail(UsageError(error.format_message().rstrip(". ") + hint), json_output, debug)
+        message = error.format_message().rstrip(". ").replace("Value error, ", "")
+        _fail(UsageError(message + hint), json_output, debug)
     except (KeyboardInterrupt, typer.Abort):
         _fail(Interrupted("Interrupted; nothing was changed."), json_output, debug)
     except Exception as error:
@@ -303,9 +304,10 @@ def _network(
             raise ConfigError(
                 *error.problems, "to count without the images, tell how many classes: --classes N"
             ) from None
-        shape = experiment.data.shape(None)
-        count = classes or 0
-        if classes is None or shape is None:
+        told = experiment.data.shape(None)
+        if classes and told:
+            shape, count = told, classes
+        else:
             try:
                 collection = experiment.data.source.open()
             except DataError as error:

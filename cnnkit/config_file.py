@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cnnkit import experiment as experiments
 from cnnkit import yaml12
-from cnnkit.errors import ConfigError, Problem, UsageError
+from cnnkit.errors import ConfigError, Problem
 from cnnkit.experiment import Experiment
 from cnnkit.spec import FileText
 from cnnkit.wording import Finding, KeyPath, describe, named, nearest
@@ -79,7 +79,7 @@ def configure(path: Path | str, settings: Sequence[str] = (), files: bool = True
     if not isinstance(document.values, dict):
         what = "is empty" if document.values is None else f"holds {named(document.values)}"
         message = f"{what}; a config is a section with data and model, see `cnnkit list` and README"
-        raise ConfigError(Problem(message, str(path), 1, 1))
+        raise ConfigError(Problem(message, str(path), 1, 1), *document.problems)
     if "name" not in document.values:
         document.values["name"] = Path(path).stem
         document.origins["name",] = Origin("the file's name")
@@ -160,25 +160,26 @@ class _Document:
     def set(self, setting: str) -> None:
         """Puts a `KEY=VALUE` in place, over what the file says."""
         name = f"--set {setting}"
-        key, sign, text = setting.partition("=")
-        if not sign or not key.strip():
-            raise UsageError(Problem("should be KEY=VALUE, for example train.epochs=10", name))
+        key, sign, text = (part.strip() for part in setting.partition("="))
+        if not sign or not all(key.split(".")):
+            self.problems.append(Problem("should be KEY=VALUE, for example train.epochs=10", name))
+            return
+        path = _path_in(self.values, key)
         try:
             tree = yaml12.parse(text)
-        except yaml12.YamlError as error:
-            raise ConfigError(Problem(error.message, name, key=key)) from None
-        self.problems += [Problem(message, name, key=key) for _, message, _ in tree.problems]
-        path: KeyPath = tuple(int(part) if part.isdecimal() else part for part in key.strip().split("."))
-        if self.values is None:
-            self.values = {}
-        try:
             self.values = _replaced(self.values, path, _with_base(tree.values, Path.cwd()))
-        except LookupError as error:
-            raise ConfigError(Problem(str(error.args[0]), name, key=key)) from None
+        except (yaml12.YamlError, LookupError) as error:
+            self.problems.append(Problem(str(error.args[0]), name, key=key))
+            return
+        for below, message, _ in tree.problems:
+            self.problems.append(Problem(message, name, key=_dotted((*path, *below))))
+        # The value, what is in it, and the sections around it that the file does not have.
+        told = [path, *((*path, *below) for below in tree.places)]
+        told += [path[:length] for length in range(1, len(path)) if path[:length] not in self.origins]
         for origins in (self.origins, self.keys):
             for below in [known for known in origins if known[: len(path)] == path]:
                 del origins[below]
-            origins.update({(*path, *below): Origin(name) for below in tree.places})
+            origins.update(dict.fromkeys(told, Origin(name)))
 
     def place(self, problem: Problem) -> Problem:
         """The problem with its place: that of its value, or of the nearest section around it."""
@@ -195,6 +196,21 @@ class _Document:
             if origin:
                 return Problem(finding.message, origin.file, origin.line, origin.column, key)
         return Problem(finding.message, str(self.file), 1, 1, key)
+
+
+def _path_in(values: Any, key: str) -> KeyPath:
+    """The path of a dotted key; a number is a place where there is a list, else a word."""
+    path: KeyPath = ()
+    for part in key.split("."):
+        step = int(part) if isinstance(values, tuple) and part.isdecimal() else part
+        path = (*path, step)
+        if isinstance(values, dict):
+            values = values.get(step)
+        elif isinstance(values, tuple) and isinstance(step, int) and step < len(values):
+            values = values[step]
+        else:
+            values = None
+    return path
 
 
 def _dotted(path: KeyPath) -> str:

@@ -146,6 +146,15 @@ def _split_leaves_training_images(sections: dict[str, Any], collection: Collecti
             yield Problem(f"{told} leaves nothing to train on", key="data.split")
 
 
+def _limit_leaves_an_image_for_each_split(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    data: Data | None = sections.get("data")
+    if data and data.limit and collection:
+        splits = ("train", *sorted(data.split.shares(collection.splits), reverse=True))
+        if data.limit < len(splits):
+            message = f"should be at least {len(splits)}, an image a class for each of {', '.join(splits)}"
+            yield Problem(message, key="data.limit")
+
+
 def _image_suits_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
     data: Data | None = sections.get("data")
     model: Architecture | None = sections.get("model")
@@ -172,6 +181,7 @@ def _warmup_ends(sections: dict[str, Any], collection: Collection | None) -> Ite
 _CHECKS: tuple[Callable[[dict[str, Any], Collection | None], Iterator[Problem]], ...] = (
     _split_keeps_the_own_one,
     _split_leaves_training_images,
+    _limit_leaves_an_image_for_each_split,
     _image_suits_the_network,
     _binary_loss_has_two_classes,
     _warmup_ends,

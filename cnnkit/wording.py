@@ -38,6 +38,9 @@ def describe(root: type[Spec], details: ErrorDetails) -> Finding:
     if kind == "extra_forbidden":
         allowed = list(owner.model_fields) if owner else []
         return Finding(path, f"unknown setting{suggestion(str(path[-1]), allowed)}", at_key=True)
+    if kind == "missing" and isinstance(path[-1], int):
+        # A list that is too short; pydantic names each entry that it lacks.
+        return Finding(path[:-1], f"should have {_length(owner, path[-2])} values, not {len(value)}")
     if kind not in ("union_tag_invalid", "union_tag_not_found"):
         return Finding(path, _message(details, owner), at_key=kind == "missing")
     names = _tags(root, path)
@@ -133,23 +136,34 @@ _BOUNDS = {
 
 def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    length = _length(owner, details["loc"][-1])
     if kind == "missing":
-        last = details["loc"][-1]
-        return "is required" if isinstance(last, str) else f"lacks its value number {last + 1}"
+        return "is required"
+    if kind == "tuple_type" and length:
+        return f"should be a list of {length} values, not {named(value)}"
     if kind in _KINDS:
         hint = " (without quotes)" if kind in ("int_type", "float_type") and _is_number(value) else ""
         return f"should be {_KINDS[kind]}, not {named(value)}{hint}"
     if kind in _BOUNDS:
         words, bound = _BOUNDS[kind]
-        return f"should be {words} {context[bound]:g}, not {named(value)}"
+        limit = context[bound]
+        told = f"{limit:g}" if isinstance(limit, float) else f"{limit}"
+        return f"should be {words} {told}, not {named(value)}"
     if kind == "finite_number":
         return f"should be a finite number, not {value}"
     if kind == "literal_error":
         field = owner.model_fields.get(str(details["loc"][-1])) if owner else None
         allowed = [str(choice) for choice in _literals(field.annotation)] if field else []
+        if value in allowed:
+            return f"can't be {named(value)}; did you mean {value} (without quotes)?"
         return f"can't be {named(value)}{suggestion(str(value), allowed)}"
     if kind == "too_long":
-        return f"should have at most {context['max_length']} values, not {context['actual_length']}"
+        most = length or f"at most {context['max_length']}"
+        return f"should have {most} values, not {context['actual_length']}"
+    if kind == "string_too_long":
+        return f"should have at most {context['max_length']} characters, not {len(value)}"
+    if kind == "too_short" and context["min_length"] == 1:
+        return "should not be empty"
     if kind == "too_short":
         return f"should have at least {context['min_length']} values, not {context['actual_length']}"
     if kind == "string_too_short":
@@ -157,6 +171,15 @@ def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
     if kind == "string_pattern_mismatch":
         return f"{named(value)} should begin with a letter or digit and hold only letters, digits, space, . - and _"
     return str(details["msg"])
+
+
+def _length(owner: type[Spec] | None, name: str | int) -> int | None:
+    """How many values the list that a field holds must have, if it is a fixed number."""
+    field = owner.model_fields.get(str(name)) if owner else None
+    for part in (field.annotation, *get_args(field.annotation)) if field else ():
+        if get_origin(part) is tuple and ... not in get_args(part):
+            return len(get_args(part))
+    return None
 
 
 def _literals(annotation: Any) -> list[Any]:

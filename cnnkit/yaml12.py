@@ -49,7 +49,12 @@ _HINTS = (
     ("mapping values are not allowed", "a second `:` in one line; quote the text, or start a new line"),
     ("could not find expected ':'", "a key without `:` after it"),
     ("expected <block end>", "this line does not fit the indentation of the lines above"),
-    ("found unexpected end of stream", "the file ends within a quoted text"),
+    ("found unexpected end of stream", "the quoted text that begins here never ends"),
+    ("found unexpected document separator", "the quoted text that begins here never ends"),
+    ("expected ',' or", "a `{` or `[` above is not closed, or a comma is missing"),
+    ("expected the node content", "a value is missing here"),
+    ("found unknown escape character", "in double quotes `\\` begins an escape; use single quotes"),
+    ("cannot start any token", "a text can't begin with this character; put it in quotes"),
 )
 
 
@@ -89,8 +94,9 @@ def parse(text: str) -> Tree:
     try:
         return _Builder(yaml.parse(text, Loader=yaml.SafeLoader)).document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "not YAML"
+        quoted = (error.context or "").startswith("while scanning a quoted") and "escape" not in problem
+        mark = (error.context_mark if quoted else None) or error.problem_mark or error.context_mark
         message = next((hint for sign, hint in _HINTS if sign in problem), problem)
         raise YamlError(message, *(_position(mark) if mark else (1, 1))) from None
     except yaml.reader.ReaderError as error:
@@ -141,7 +147,11 @@ class _Builder:
     def _node(self, event: Any, path: Path) -> tuple[Any, int]:
         """Returns the value and how many values it holds, aliases counted in full."""
         position = _position(event.start_mark)
-        self.tree.places[path] = position
+        # Of a key that stands twice the first value is kept, and so its place.
+        self.tree.places.setdefault(path, position)
+        self.count += 1
+        if self.count > MAX_VALUES:
+            raise YamlError(f"more than {MAX_VALUES:,} values; a config has a few dozen", *position)
         if len(path) > MAX_DEPTH:
             raise YamlError(f"nested more than {MAX_DEPTH} deep", *position)
         if isinstance(event, yaml.AliasEvent):
@@ -150,7 +160,8 @@ class _Builder:
             value, size = self.anchors[event.anchor]
         else:
             if event.tag not in (None, "!"):
-                self.tree.problems.append((path, f"the tag {event.tag} means nothing in a config", position))
+                tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+                self.tree.problems.append((path, f"the tag {tag} means nothing in a config", position))
             if isinstance(event, yaml.ScalarEvent):
                 value, size = self._scalar(event, position), 1
             elif isinstance(event, yaml.SequenceStartEvent):
@@ -164,7 +175,7 @@ class _Builder:
         return value, size
 
     def _scalar(self, event: Any, position: Position) -> Any:
-        if not event.implicit[0]:
+        if event.tag == "!" or not event.implicit[0]:
             return event.value
         try:
             return scalar(event.value)
@@ -192,7 +203,7 @@ class _Builder:
                 message = f"stands twice in this section, first in line {line}"
                 self.tree.problems.append(((*path, key), message, position))
             else:
-                self.tree.keys[*path, key] = position
+                self.tree.keys.setdefault((*path, key), position)
             # The value of a repeated key is read, for the problems in it, but not kept.
             value, size = self._node(next(self.events), (*path, key))
             if not twice:
@@ -219,10 +230,13 @@ class _Dumper(yaml.SafeDumper):
 
     def represent_text(self, text: str) -> Any:
         plain = re.fullmatch(r"[\w./][\w ./+-]*(?<! )", text) and isinstance(_or_none(text), str)
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else "'")
+        # PyYAML takes U+0085 for the end of a line, which single quotes can't keep.
+        quotes = '"' if "\x85" in text else "'"
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else quotes)
 
     def represent_float12(self, number: float) -> Any:
-        return self.represent_scalar("tag:yaml.org,2002:str", repr(number))
+        words = {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}
+        return self.represent_scalar("tag:yaml.org,2002:str", words.get(repr(number), repr(number)))
 
     def represent_sequence12(self, items: Any) -> Any:
         flow = all(not isinstance(item, dict | list | tuple) for item in items)

@@ -30,10 +30,10 @@ class Folder(Source):
     def open(self) -> Collection:
         """Lists the class folders."""
         root = Path(self.path)
-        if not root.is_dir():
-            what = "is a file, not a folder" if root.exists() else "there is no such folder"
-            raise DataError(Problem(f"{root}: {what}", key="path"))
         try:
+            if not root.is_dir():
+                what = "is a file, not a folder" if root.exists() else "there is no such folder"
+                raise DataError(Problem(f"{root}: {what}", key="path"))
             folders = _class_folders(root)
         except OSError as error:
             raise DataError(Problem(f"{error.filename} can't be read: {error.strerror}", key="path")) from None

@@ -1,0 +1,131 @@
+"""What `cnnkit list` and `cnnkit schema` tell, which follows from the classes themselves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+import pytest
+
+from cnnkit.catalogue import KINDS, Kind, doc, options, schema, title
+from cnnkit.experiment import Experiment
+from cnnkit.spec import Spec
+
+UNIONS = [kind for kind in KINDS if kind.name != "sections"]
+SECTIONS = list(dict.fromkeys(section for kind in KINDS for section in kind.sections))
+OPTIONS = [(section, option) for section in SECTIONS for option in options(section)]
+
+
+def kind(name: str) -> Kind:
+    return next(kind for kind in KINDS if kind.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("architectures", {"sequential", "vgg", "resnet"}),
+        ("layers", {"conv", "max_pool", "flatten", "dense", "dropout"}),
+        ("sources", {"digits", "folder", "idx"}),
+        ("augmentations", {"flip", "shift"}),
+        ("losses", {"cross_entropy", "binary_cross_entropy"}),
+        ("optimizers", {"sgd", "adam"}),
+        ("schedules", {"constant", "cosine"}),
+    ],
+)
+def test_each_kind_lists_at_least_these(name: str, members: set[str]) -> None:
+    assert members <= {title(section) for section in kind(name).sections}
+
+
+@pytest.mark.parametrize("kind", UNIONS, ids=lambda kind: kind.name)
+def test_names_of_a_kind_are_words_and_differ(kind: Kind) -> None:
+    names = [title(section) for section in kind.sections]
+    assert len(set(names)) == len(names)
+    assert all(name.isidentifier() and name == name.lower() for name in names)
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_section_says_what_it_is_in_a_sentence(section: type[Spec]) -> None:
+    assert doc(section)[0].isupper()
+    assert doc(section).endswith((".", ")"))
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_setting_of_a_section_is_an_option_but_for_the_name_that_chooses_it(section: type[Spec]) -> None:
+    chosen_by = set() if section is Experiment else {"name"}
+    assert {option.name for option in options(section)} == section.model_fields.keys() - chosen_by
+
+
+@pytest.mark.parametrize(("section", "option"), OPTIONS, ids=lambda value: getattr(value, "name", "") or str(value))
+def test_every_option_is_told_in_words(section: type[Spec], option: Any) -> None:
+    assert (option.doc and option.doc[0].isupper()) or option.doc[0] in "`0123456789"
+    assert option.doc.endswith((".", ")"))
+    assert option.type
+    assert "e+" not in option.type  # 2147483648 can be read, 2.14748e+09 can't
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "option", "type_", "default"),
+    [
+        ("architectures", "vgg", "depth", "11 | 13 | 16 | 19", "16"),
+        ("architectures", "vgg", "dense_units", "list of whole number >= 1", "[4096, 4096]"),
+        ("architectures", "vgg", "batch_norm", "true | false", "false"),
+        ("layers", "conv", "filters", "whole number >= 1", "required"),
+        ("layers", "dropout", "rate", "number >= 0, < 1", "0.5"),
+        ("layers", "max_pool", "strides", "whole number >= 1 or null", "null"),
+        ("sources", "folder", "path", "text", "required"),
+        ("augmentations", "shift", "fill", "edge | black", "edge"),
+        ("optimizers", "adam", "learning_rate", "number > 0", "0.001"),
+        ("optimizers", "adam", "epsilon", "number > 0", "1e-07"),
+        ("sections", "data", "source", "section", "required"),
+        ("sections", "data", "channels", "1 | 3 or null", "null"),
+        ("sections", "train", "epochs", "whole number >= 1", "30"),
+        ("sections", "train", "optimizer", "section", "adam"),
+        ("sections", "(top)", "name", "text", "the file's name"),
+        ("sections", "(top)", "augment", "list of section", "[]"),
+    ],
+)
+def test_an_option_is_told_with_its_type_and_default(
+    name: str, section: str, option: str, type_: str, default: str
+) -> None:
+    (found,) = (member for member in kind(name).sections if title(member) == section)
+    (told,) = (entry for entry in options(found) if entry.name == option)
+    assert (told.type, told.default) == (type_, default)
+
+
+def definitions() -> dict[str, Any]:
+    return {**schema()["$defs"], "the top": schema()}
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads(json.dumps(schema())) == schema()
+    assert schema()["$schema"].startswith("https://json-schema.org/")
+
+
+def test_the_schema_asks_for_what_a_file_must_have() -> None:
+    assert set(schema()["required"]) == {"data", "model"}
+
+
+def test_the_schema_knows_every_section() -> None:
+    assert {section.__name__ for section in SECTIONS} - {"Experiment"} <= schema()["$defs"].keys()
+
+
+def test_the_schema_allows_no_other_key() -> None:
+    assert [name for name, part in definitions().items() if part.get("additionalProperties") is not False] == []
+
+
+def test_the_schema_describes_every_setting() -> None:
+    silent = [
+        f"{name}.{key}"
+        for name, part in definitions().items()
+        for key, value in part["properties"].items()
+        if not value.get("description") and "const" not in value
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("kind", UNIONS, ids=lambda kind: kind.name)
+def test_the_schema_asks_a_member_of_a_union_for_its_name(kind: Kind) -> None:
+    for section in kind.sections:
+        part = schema()["$defs"][section.__name__]
+        assert part["properties"]["name"]["const"] == get_args(section.model_fields["name"].annotation)[0]
+        assert "name" in part.get("required", []), "without its name a section is an error, so an editor should say so"

@@ -1,0 +1,230 @@
+"""The checks that span the sections of a config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cnnkit.config_file import read
+from cnnkit.errors import ConfigError
+
+DIGITS = "{name: digits}"
+RESNET = "{name: resnet, depth: 20}"
+
+
+def problems(
+    folder: Path, data: str = "", model: str = RESNET, train: str = "", source: str = DIGITS
+) -> dict[str, str]:
+    """Message of each problem by its key."""
+    file = folder / "mine.yaml"
+    file.write_text(f"data: {{source: {source}, {data}}}\nmodel: {model}\ntrain: {{{train}}}\n")
+    try:
+        read(file)
+    except ConfigError as error:
+        return {str(problem.key): problem.message for problem in error.problems}
+    return {}
+
+
+def folder_source(root: Path, *classes: str) -> str:
+    """A folder source with these (empty) class folders."""
+    for name in classes:
+        (root / name).mkdir(parents=True)
+    return f"{{name: folder, path: {root}}}"
+
+
+def layers(*entries: str) -> str:
+    return f"{{name: sequential, layers: [{', '.join(f'{{{entry}}}' for entry in entries)}]}}"
+
+
+def test_a_right_config_has_no_problem(tmp_path: Path) -> None:
+    assert problems(tmp_path) == {}
+
+
+# The split
+
+
+def test_a_split_of_the_source_is_kept_and_asking_for_another_is_an_error(tmp_path: Path) -> None:
+    source = folder_source(tmp_path / "d", *(f"{split}/{name}" for split in ("train", "val", "test") for name in "ab"))
+    assert problems(tmp_path, "split: {validation: 0.1, test: 0.2}", source=source) == {
+        "data.split.test": "the source has a test split of its own, which is kept; leave this out",
+        "data.split.validation": "the source has a validation split of its own, which is kept; leave this out",
+    }
+    assert problems(tmp_path, source=source) == {}
+
+
+def test_a_split_that_the_source_lacks_may_be_asked_for(tmp_path: Path) -> None:
+    source = folder_source(tmp_path / "d", "train/a", "train/b", "test/a", "test/b")
+    assert problems(tmp_path, "split: {validation: 0.5}", source=source) == {}
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("{validation: 0.5, test: 0.5}", "0.5 for test and 0.5 for validation leaves nothing to train on"),
+        ("{validation: 0.9}", "0.15 for test and 0.9 for validation leaves nothing to train on"),
+        ("{test: 0.99}", "0.99 for test and 0.15 for validation leaves nothing to train on"),
+    ],
+)
+def test_something_must_be_left_to_train_on(tmp_path: Path, split: str, message: str) -> None:
+    assert problems(tmp_path, f"split: {split}") == {"data.split": message}
+
+
+@pytest.mark.parametrize("percent", range(1, 100))
+def test_shares_that_make_a_whole_leave_nothing_whatever_the_rounding(percent: int) -> None:
+    from cnnkit.experiment import Data
+    from cnnkit.experiment import problems as found
+    from cnnkit.sources import Digits
+    from cnnkit.splitting import Split
+
+    split = Split(validation=float(f"0.{percent:02d}"), test=float(f"0.{100 - percent:02d}"))
+    assert [problem.key for problem in found({"data": Data(source=Digits(), split=split)})] == ["data.split"]
+
+
+@pytest.mark.parametrize("share", ["0", "1", "-0.1", "1.5"])
+def test_a_share_is_between_nothing_and_all(tmp_path: Path, share: str) -> None:
+    assert problems(tmp_path, f"split: {{validation: {share}}}").keys() == {"data.split.validation"}
+
+
+def test_a_limit_must_leave_an_image_for_each_split(tmp_path: Path) -> None:
+    told = "should be at least 3, an image a class for each of train, validation, test"
+    assert problems(tmp_path, "limit: 2") == {"data.limit": told}
+    assert problems(tmp_path, "limit: 3") == {}
+
+
+def test_a_limit_counts_only_the_splits_that_are_to_be_made(tmp_path: Path) -> None:
+    own = folder_source(tmp_path / "d", *(f"{split}/{name}" for split in ("train", "val", "test") for name in "ab"))
+    assert problems(tmp_path, "limit: 1", source=own) == {}
+
+
+# The network
+
+
+@pytest.mark.parametrize(
+    ("size", "model", "message"),
+    [
+        (
+            "[31, 64]",
+            "{name: resnet, depth: 18}",
+            "resnet 18 needs images of at least 32 x 32 pixels; these are 31 x 64",
+        ),
+        (
+            "[64, 31]",
+            "{name: resnet, depth: 50}",
+            "resnet 50 needs images of at least 32 x 32 pixels; these are 64 x 31",
+        ),
+        ("[7, 7]", "{name: resnet, depth: 20}", "resnet 20 needs images of at least 8 x 8 pixels; these are 7 x 7"),
+        ("[28, 28]", "{name: vgg, depth: 11}", "vgg 11 needs images of at least 32 x 32 pixels; these are 28 x 28"),
+    ],
+)
+def test_images_must_be_large_enough_for_the_network(tmp_path: Path, size: str, model: str, message: str) -> None:
+    assert problems(tmp_path, f"image_size: {size}", model) == {"data.image_size": message}
+
+
+@pytest.mark.parametrize("model", ["{name: resnet, depth: 18}", "{name: resnet, depth: 152}", "{name: vgg, depth: 19}"])
+def test_thirty_two_pixels_are_enough(tmp_path: Path, model: str) -> None:
+    assert problems(tmp_path, "image_size: [32, 32]", model) == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "message"),
+    [
+        (
+            layers("name: conv, filters: 4", "name: dense, units: 8"),
+            "model.layers.1",
+            "dense takes a vector, not an image of 32 x 32 x 4; put `{name: flatten}` before it",
+        ),
+        (
+            layers("name: flatten", "name: conv, filters: 4"),
+            "model.layers.1",
+            "conv takes an image, not a vector of 1,024; put it before `flatten`",
+        ),
+        (
+            layers("name: flatten", "name: max_pool"),
+            "model.layers.1",
+            "max_pool takes an image, not a vector of 1,024; put it before `flatten`",
+        ),
+        (
+            layers(*["name: max_pool"] * 6, "name: flatten"),
+            "model.layers.5",
+            "a window of 2 x 2 does not fit in the 1 x 1 pixels that are left here",
+        ),
+        (
+            layers("name: conv, filters: 4, kernel_size: 33, padding: valid", "name: flatten"),
+            "model.layers.0",
+            "a window of 33 x 33 does not fit in the 32 x 32 pixels that are left here",
+        ),
+        (
+            layers("name: conv, filters: 4, strides: 2"),
+            "model.layers.0",
+            "ends in an image of 16 x 16 x 4; the classifier takes a vector: end in `{name: flatten}`",
+        ),
+    ],
+)
+def test_each_layer_must_be_able_to_take_what_the_one_before_it_gives(
+    tmp_path: Path, model: str, key: str, message: str
+) -> None:
+    assert problems(tmp_path, model=model) == {key: message}
+
+
+def test_layers_that_fit_are_no_problem(tmp_path: Path) -> None:
+    entries = [
+        "name: conv, filters: 4",
+        *["name: max_pool"] * 5,
+        "name: dropout",
+        "name: flatten",
+        "name: dense, units: 8",
+    ]
+    assert problems(tmp_path, model=layers(*entries)) == {}
+
+
+# Training
+
+
+def test_binary_loss_is_for_two_classes(tmp_path: Path) -> None:
+    loss = "loss: {name: binary_cross_entropy}"
+    told = "is for two classes; the data has 10: use cross_entropy"
+    assert problems(tmp_path, train=loss) == {"train.loss.name": told}
+    assert problems(tmp_path, train=loss, source=folder_source(tmp_path / "two", "yes", "no")) == {}
+    three = folder_source(tmp_path / "three", "a", "b", "c")
+    assert problems(tmp_path, train=loss, source=three).keys() == {"train.loss.name"}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "warmup", "right"), [(3, 3, False), (1, 1.5, False), (3, 2.9, True), (1, 0.5, True)]
+)
+def test_a_warmup_must_end_before_training_does(tmp_path: Path, epochs: int, warmup: float, right: bool) -> None:
+    found = problems(tmp_path, train=f"epochs: {epochs}, schedule: {{name: cosine, warmup_epochs: {warmup}}}")
+    assert found.keys() == (set() if right else {"train.schedule.warmup_epochs"})
+
+
+@pytest.mark.parametrize("section", ["early_stopping", "checkpoint"])
+def test_a_monitor_is_one_that_will_exist(tmp_path: Path, section: str) -> None:
+    assert problems(tmp_path, train=f"{section}: {{monitor: val_f1}}").keys() == {f"train.{section}.monitor"}
+    assert problems(tmp_path, train=f"{section}: {{monitor: val_accuracy}}") == {}
+
+
+# The source
+
+
+def test_a_folder_must_hold_two_classes(tmp_path: Path) -> None:
+    root = tmp_path / "one"
+    told = f"{root} should hold a subfolder of images for each of at least two classes; it holds only one, `a`"
+    assert problems(tmp_path, source=folder_source(root, "a")) == {"data.source.path": told}
+
+
+def test_without_its_images_a_config_is_checked_as_far_as_can_be(tmp_path: Path) -> None:
+    source = f"{{name: folder, path: {tmp_path}/gone}}"
+    found = problems(
+        tmp_path, "image_size: [16, 16], channels: 3, split: {validation: 0.9}", "{name: vgg}", source=source
+    )
+    assert found.keys() == {"data.source.path", "data.image_size", "data.split"}
+
+
+def test_all_checks_are_told_together(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        "image_size: [4, 4], split: {validation: 0.9, test: 0.9}",
+        train="epochs: 1, loss: {name: binary_cross_entropy}, schedule: {name: constant, warmup_epochs: 1}",
+    )
+    assert found.keys() == {"data.image_size", "data.split", "train.loss.name", "train.schedule.warmup_epochs"}
