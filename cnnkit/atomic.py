@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -18,8 +19,13 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yields the path of a new file beside `path`; at the end it takes the place of `path` in one step.
 
     Where `path` is a link, what it leads to is replaced.
+
+    Raises:
+        FileExistsError: `path` is there and not a file, for example a device.
     """
     path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "exists and is not a file", str(path))
     temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
     try:
         yield temporary

@@ -1,8 +1,9 @@
 """The one decoder: from the bytes of a file to pixels, or to the reason why not.
 
 It reads JPEG, PNG, BMP, GIF (first frame) and WebP in every mode, whatever the file is called, honours the
-EXIF orientation, and calls a file bad when any part of it is missing. Pillow decodes: unlike OpenCV and
-TensorFlow it never returns half a picture for a truncated JPEG, and it turns pictures upright.
+EXIF orientation, and calls a file bad when it is cut short. Pillow decodes: unlike OpenCV and TensorFlow it does
+not return half a picture for a truncated file, and it turns pictures upright. What it can't see is a file that
+was cut and then closed again by its format's rules: a JPEG with an end marker put behind half of its data.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ def _pillow() -> Any:
 
     # Between 89 and 179 million pixels Pillow warns; here the one bound is MAX_PIXELS.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    # Damaged notes beside the pixels (EXIF) do not make a picture bad.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\b")
     return Image
 
 
@@ -107,7 +110,12 @@ def fitted(image: Any, size: tuple[int, int], channels: int, fit: Fit) -> Any:
         if fit == "crop":
             image = ImageOps.fit(image, (width, height), resample)
         elif fit == "pad":
-            image = ImageOps.pad(image, (width, height), resample)
+            # Not ImageOps.pad, which rounds the short side of a very long picture to nothing.
+            scale = min(width / image.width, height / image.height)
+            inner = max(1, round(scale * image.width)), max(1, round(scale * image.height))
+            black = Image.new(image.mode, (width, height))
+            black.paste(image.resize(inner, resample), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+            image = black
         else:
             image = image.resize((width, height), resample)
     return np.asarray(image, dtype=np.uint8).reshape(height, width, channels)

@@ -65,8 +65,8 @@ class BinaryCrossEntropy(Loss):
 
     def probabilities(self, logits: Any) -> Any:
         """The sigmoid, and what is left of 1 for the first class."""
-        second = 1 / (1 + np.exp(-np.float64(logits)))
-        return np.concatenate([1 - second, second], axis=-1)
+        logits = np.float64(logits)
+        return np.exp(-np.logaddexp(0, np.concatenate([logits, -logits], axis=-1)))
 
     def accuracy(self, labels: Any, logits: Any) -> Any:
         """1.0 where the sign of the logit is right."""

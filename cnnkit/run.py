@@ -183,10 +183,10 @@ class Run:
         path = self.folder / "split.csv"
         try:
             with path.open(encoding="utf-8", errors=atomic.ERRORS, newline="") as file:
-                rows = list(csv.DictReader(file))
-            return [(row["image"], row["label"], row["digest"]) for row in rows if row["split"] == name]
-        except KeyError as error:
-            raise TrainingError(f"{path} is damaged: it has no column {error}") from None
+                table = csv.DictReader(file)
+                if missing := {"image", "split", "label", "digest"} - set(table.fieldnames or ()):
+                    raise TrainingError(f"{path} is damaged: it has no column {', '.join(sorted(missing))}")
+                return [(row["image"], row["label"], row["digest"]) for row in table if row["split"] == name]
         except (OSError, csv.Error) as error:
             raise TrainingError(f"{path} can't be read: {error}") from None
 

@@ -63,9 +63,10 @@ class Split(Spec):
         for label, name in enumerate(classes):
             ranked = by_class[label]
             if len(ranked) < len(shares) + 1:
+                wanted = ", ".join(["train", *sorted(shares, reverse=True)])
                 raise DataError(
-                    f"class `{name}` has {len(ranked)} different images; at least {len(shares) + 1} are "
-                    f"needed to have one in each of train, {', '.join(sorted(shares, reverse=True))}"
+                    f"class `{name}` has {len(ranked)} different images to divide; at least {len(shares) + 1} are "
+                    f"needed to have one in each of: {wanted}"
                 )
             total = sum(len(groups[digest]) for digest in ranked)
             position = 0

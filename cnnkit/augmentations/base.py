@@ -17,7 +17,7 @@ class Augmentation(Spec):
 
         Args:
             image: float32 tensor of shape (height, width, channels), values in 0..255.
-            seed: int32 tensor of shape (2,).
+            seed: int64 tensor of shape (2,).
 
         Returns:
             A tensor of the same shape, type and range.

@@ -15,6 +15,7 @@ from cnnkit.progress import Progress
 from cnnkit.sources.base import Collection, Index, Source, Unused, digest_of
 from cnnkit.spec import AbsolutePath
 
+_LIKE_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 _SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
@@ -57,6 +58,9 @@ def _class_folders(root: Path) -> list[tuple[str | None, Path]]:
     tops = _subfolders(root)
     names = {folder.name for folder in tops}
     if "train" not in names or not _subfolders(root / "train"):
+        if likely := sorted(name for name in names if name.lower() in _LIKE_SPLITS and _subfolders(root / name)):
+            message = f"{root} holds {_listed(likely)} of folders; call splits train, validation and test"
+            raise DataError(Problem(message, key="path"))
         return [(None, folder) for folder in tops]
     if strangers := sorted(names - _SPLIT_NAMES.keys()):
         message = f"{root} holds train/ beside {_listed(strangers)}; move what is neither train, validation nor test"
@@ -112,24 +116,33 @@ def _index(root: Path, folders: list[tuple[str | None, Path]], classes: tuple[st
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder; a folder that links lead to twice is visited once."""
-    visited: set[str] = set()
-    for where, subfolders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(where)
-        if real in visited:
+    """Every file below a folder, and its hidden folders; a folder that links lead to twice is visited once."""
+    home, above = Path(folder).resolve(), folder.parent.resolve()
+    visited: set[Path] = set()
+    for where, subfolders, files in os.walk(folder, onerror=_unreadable, followlinks=True):
+        real = Path(where).resolve()
+        # A link that leads up would bring the images of other classes.
+        if real in visited or real in home.parents or real in (above, *above.parents):
             subfolders.clear()
             continue
         visited.add(real)
+        yield from (Path(where) / name for name in sorted(subfolders) if name.startswith("."))
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         yield from (Path(where) / name for name in sorted(files))
 
 
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"{error.filename} can't be read: {error.strerror}")
+
+
 def _files(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if not entry.is_dir())
+    return sorted(entry for entry in folder.iterdir() if not entry.is_dir() or entry.name.startswith("."))
 
 
 def _why_not(file: Path) -> str | None:
     """Why a file is not taken for an image, or None if it is."""
+    if file.exists() and not file.is_file() and not file.name.startswith("."):
+        return "neither a file nor a folder"
     if file.name.startswith(".") or file.name.lower() in ("thumbs.db", "desktop.ini"):
         return "hidden or a system's file"
     if file.suffix.lower() not in decoding.EXTENSIONS:

@@ -1,4 +1,4 @@
-"""The files of MNIST and its relatives (Fashion-MNIST, KMNIST, EMNIST): images and labels in `idx` form.
+"""The files of MNIST and its relatives (Fashion-MNIST, KMNIST): images and labels in `idx` form.
 
 The format, from the page of MNIST (Y. LeCun, C. Cortes, C. Burges): two zero bytes, the type (0x08 for
 unsigned bytes), the number of dimensions, then each dimension as a big-endian 32-bit number, then the data.
@@ -45,7 +45,11 @@ class Idx(Source):
         if self.classes and len(self.classes) <= highest:
             message = f"{len(self.classes)} names, but the labels go from 0 to {highest}"
             raise DataError(Problem(message, key="classes"))
+        if self.classes and (twice := sorted({name for name in self.classes if self.classes.count(name) > 1})):
+            raise DataError(Problem(f"two classes are called `{twice[0]}`", key="classes"))
         classes = self.classes or tuple(str(label) for label in range(highest + 1))
+        if len(classes) < 2:
+            raise DataError(Problem(f"{folder} holds one label only; at least two classes are needed", key="path"))
         height, width = _read(parts["train"][0], 3, header_only=True)[0][1:]
         splits = frozenset({"test"} & parts.keys())
         return Collection(classes, splits, (height, width, 1), lambda progress: _index(classes, parts, progress))
@@ -106,11 +110,14 @@ def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple
                 raise DataError(Problem(f"{path} is not an idx file of {dimensions} dimensions", key="path"))
             sizes = struct.unpack(f">{dimensions}I", header[4:])
             expected = math.prod(sizes)
-            # One byte more than there should be, so that a file too long shows as well.
-            content = b"" if header_only else file.read(expected + 1)
+            # One byte more than there should be, so that a file too long shows as well; in blocks, so that a
+            # header that lies does not cost its word in memory.
+            content = bytearray()
+            while not header_only and (block := file.read(min(expected + 1 - len(content), 2**24))):
+                content += block
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(Problem(f"{path} can't be read: {error}", key="path")) from None
     if not header_only and len(content) != expected:
         size = f"{len(content):,}" if len(content) < expected else f"more than {expected:,}"
         raise DataError(Problem(f"{path} holds {size} values; its header says {expected:,}", key="path"))
-    return sizes, content
+    return sizes, bytes(content)

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import functools
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from cnnkit.architectures import AnyArchitecture, ResNet, Sequential, Vgg
+from cnnkit.architectures.sequential import Conv, Dense, Dropout, Flatten, MaxPool
+from cnnkit.lazy import keras, tf
+from cnnkit.summary import layer_rows
+
+FAMILIES = get_args(get_args(AnyArchitecture)[0])
+
+IMAGENET = (224, 224, 3), 1000
+CIFAR = (32, 32, 3), 10
+MNIST = (28, 28, 1), 10
+
+CONV_CONV_POOL = Sequential(
+    layers=(
+        Conv(filters=16),
+        Conv(filters=16),
+        MaxPool(),
+        Conv(filters=32),
+        Conv(filters=32),
+        MaxPool(),
+        Conv(filters=64),
+        Conv(filters=64),
+        Flatten(),
+        Dense(units=128),
+    )
+)
+
+# Published counts of trainable parameters. VGG: table 2 of the paper to the million, torchvision and Keras to the unit.
+# ResNet: torchvision; the small ones: option A, without parameters in the shortcuts.
+GOLDEN = [
+    (CONV_CONV_POOL, MNIST, 474_618),
+    (Vgg(depth=11), IMAGENET, 132_863_336),
+    (Vgg(depth=13), IMAGENET, 133_047_848),
+    (Vgg(depth=16), IMAGENET, 138_357_544),
+    (Vgg(depth=19), IMAGENET, 143_667_240),
+    (ResNet(depth=18), IMAGENET, 11_689_512),
+    (ResNet(depth=34), IMAGENET, 21_797_672),
+    (ResNet(depth=50), IMAGENET, 25_557_032),
+    (ResNet(depth=101), IMAGENET, 44_549_160),
+    (ResNet(depth=152), IMAGENET, 60_192_808),
+    (ResNet(depth=20), CIFAR, 269_722),
+    (ResNet(depth=32), CIFAR, 464_154),
+    (ResNet(depth=44), CIFAR, 658_586),
+    (ResNet(depth=56), CIFAR, 853_018),
+    (ResNet(depth=110), CIFAR, 1_727_962),
+]
+
+# Filters of all convolutions: torchvision's vgg*_bn has a bias for each of them, which the normalisation cancels.
+VGG_BATCH_NORM = [(11, 132_868_840, 2752), (13, 133_053_736, 2944), (16, 138_365_992, 4224), (19, 143_678_248, 5504)]
+
+
+def name_of(value):
+    if isinstance(value, FAMILIES):
+        settings = value.model_dump(exclude={"layers", "name", "dropout"}, exclude_unset=True)
+        return "-".join([value.name, *(f"{key}={setting}" for key, setting in settings.items())])
+    return ""
+
+
+@pytest.fixture
+def zeros(monkeypatch):
+    """Drawing 140 million random numbers takes most of the time of building a VGG; nothing here looks at them."""
+    monkeypatch.setattr(
+        keras.initializers.VarianceScaling, "__call__", lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype)
+    )
+
+
+@functools.cache
+def counted(architecture, shape, classes):
+    """(parameters, trainable parameters, multiply-adds, Keras's own count)"""
+    model = architecture.build(shape, classes)
+    rows = layer_rows(model)
+    return (
+        sum(row.parameters for row in rows),
+        sum(row.trainable for row in rows),
+        sum(row.macs for row in rows),
+        model.count_params(),
+    )
+
+
+def test_every_family_has_a_golden_row():
+    assert {type(architecture) for architecture, _, _ in GOLDEN} == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("architecture", "data", "published"), GOLDEN, ids=name_of)
+def test_trainable_parameters_are_those_published(zeros, architecture, data, published):
+    total, trainable, _, keras_count = counted(architecture, *data)
+    assert trainable == published
+    assert total == keras_count
+
+
+@pytest.mark.parametrize(("depth", "published", "filters"), VGG_BATCH_NORM)
+def test_vgg_with_batch_norm_has_torchvisions_parameters_but_the_useless_biases(zeros, depth, published, filters):
+    convolutional = 7 * 7 * 512 * 4096 + 4096 + 4096 * 4096 + 4096  # the same dense layers, built small below
+    total, trainable, _, _ = counted(Vgg(depth=depth, batch_norm=True, dense_units=()), (32, 32, 3), 10)
+    classifier = 512 * 10 + 10
+    assert trainable - classifier + convolutional + 4096 * 1000 + 1000 == published - filters
+    assert total - trainable == 2 * filters  # a moving mean and variance for each
+
+
+# Published multiply-adds, in units of 1e9.
+@pytest.mark.parametrize(
+    ("architecture", "published"),
+    [(Vgg(depth=16), 15.5), (ResNet(depth=18), 1.82), (ResNet(depth=50), 4.1)],
+    ids=name_of,
+)
+def test_multiply_adds_are_those_published(zeros, architecture, published):
+    assert counted(architecture, *IMAGENET)[2] / 1e9 == pytest.approx(published, rel=0.02)
+
+
+def test_layers_of_ones_own_have_the_counts_of_their_formulas():
+    rows = layer_rows(CONV_CONV_POOL.build((28, 28, 1), 10))
+    counts = [row.parameters for row in rows if row.parameters]
+    assert counts == [160, 2320, 4640, 9248, 18496, 36928, 401_536, 1290]
+    assert sum(counts) == 474_618
+
+
+# Every family, and every kind of block in it, small enough to run.
+RUNNING = [
+    Sequential(
+        layers=(
+            Conv(filters=4, strides=2, padding="valid", activation="gelu"),
+            MaxPool(padding="same"),
+            Flatten(),
+            Dropout(rate=0.2),
+            Dense(units=8, activation="tanh"),
+        )
+    ),
+    Vgg(depth=11, dense_units=(32, 16)),
+    Vgg(depth=13, batch_norm=True, dense_units=(16,), dropout=0.0),
+    Vgg(depth=11, dense_units=()),
+    ResNet(depth=18),
+    ResNet(depth=50),
+    ResNet(depth=20),
+]
+
+
+@functools.cache
+def running(architecture):
+    keras.utils.set_random_seed(1)
+    return architecture.build((32, 32, 3), 5)
+
+
+@pytest.fixture(params=RUNNING, ids=name_of)
+def architecture(request):
+    return request.param
+
+
+def pixels(*shape):
+    return np.random.default_rng(7).integers(0, 256, shape).astype(np.float32)
+
+
+def test_every_family_runs():
+    assert {type(architecture) for architecture in RUNNING} == set(FAMILIES)
+
+
+def test_logits_are_finite_float32_and_differ_between_images(architecture):
+    logits = running(architecture)(pixels(3, 32, 32, 3), training=False).numpy()
+    assert logits.shape == (3, 5) and logits.dtype == np.float32
+    assert np.isfinite(logits).all()
+    assert np.abs(logits[0] - logits[1]).max() > 0
+
+
+def test_a_gradient_reaches_every_trainable_weight(architecture):
+    model = running(architecture)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.nn.log_softmax(model(pixels(8, 32, 32, 3), training=True))[:, 0])
+    weights = [weight.value for weight in model.trainable_weights]
+    gradients = tape.gradient(loss, weights)
+    still = [
+        weight.path
+        for weight, gradient in zip(model.trainable_weights, gradients, strict=True)
+        if gradient is None or not np.any(gradient) or not np.isfinite(gradient).all()
+    ]
+    assert still == []
+
+
+def test_weights_saved_and_loaded_make_no_difference(architecture, tmp_path):
+    model = running(architecture)
+    model.save_weights(tmp_path / "a.weights.h5")
+    keras.utils.set_random_seed(2)
+    other = architecture.build((32, 32, 3), 5)
+    images = pixels(2, 32, 32, 3)
+    assert np.abs(other(images) - model(images)).max() > 0
+    other.load_weights(tmp_path / "a.weights.h5")
+    assert np.abs(other(images) - model(images)).max() == 0.0
+
+
+def test_scaling_is_inside_the_model(architecture):
+    model = running(architecture)
+    inside = keras.Model(model.input, model.get_layer("scaling").output)
+    images = np.stack([np.full((32, 32, 3), value, np.float32) for value in (0, 127.5, 255)])
+    assert np.abs(inside(images).numpy().mean(axis=(1, 2, 3)) - [-1, 0, 1]).max() < 1e-6
+
+
+def test_stages_are_what_the_names_of_layers_begin_with_in_their_order(architecture):
+    outside = {"image", "scaling", "flatten", "pool", "logits"}
+    stages = architecture.stages()
+    if not stages:  # a list of layers is not divided
+        return
+    layers = [row.name for row in layer_rows(running(architecture)) if row.name not in outside]
+    found = [[stage for stage in stages if layer.startswith(stage)] for layer in layers]
+    assert all(len(names) == 1 for names in found)
+    assert tuple(dict.fromkeys(name for [name] in found)) == stages
+
+
+SMALLEST = [
+    (Vgg(depth=11, dense_units=(8,)), 32),
+    (ResNet(depth=18), 32),
+    (ResNet(depth=20), 8),
+    (Sequential(layers=(Conv(filters=2, kernel_size=5, padding="valid"), MaxPool(), Flatten())), 6),
+]
+
+
+@pytest.mark.parametrize(("architecture", "smallest"), SMALLEST, ids=name_of)
+def test_the_smallest_image_runs_and_one_pixel_less_is_a_problem(architecture, smallest):
+    shape = (smallest, smallest, 1)
+    assert list(architecture.problems(shape)) == []
+    assert np.isfinite(architecture.build(shape, 2)(pixels(1, *shape))).all()
+    for shape in ((smallest - 1, smallest, 1), (smallest, smallest - 1, 1)):
+        [problem] = architecture.problems(shape)
+        assert "pixels" in problem.message
+
+
+@pytest.mark.parametrize(
+    "architecture", [Vgg(depth=11, dense_units=(8,)), ResNet(depth=18), ResNet(depth=20), CONV_CONV_POOL], ids=name_of
+)
+def test_odd_and_non_square_images_work(architecture):
+    shape = (33, 47, 1)
+    assert list(architecture.problems(shape)) == []
+    assert np.isfinite(architecture.build(shape, 3)(pixels(2, *shape))).all()
+
+
+WRONG = [
+    ((Dense(units=4),), "layers.0", "flatten"),
+    ((Conv(filters=2),), "layers.0", "flatten"),
+    ((Flatten(), Conv(filters=2)), "layers.1", "vector of 192"),
+    ((MaxPool(pool_size=4), MaxPool(pool_size=4), Flatten()), "layers.1", "2 x 2 pixels"),
+    ((Conv(filters=2, kernel_size=9, padding="valid"), Flatten()), "layers.0", "9 x 9"),
+]
+
+
+@pytest.mark.parametrize(("layers", "key", "told"), WRONG, ids=[key + told for _, key, told in WRONG])
+def test_layers_that_do_not_fit_are_a_problem_that_names_them(layers, key, told):
+    [problem] = Sequential(layers=layers).problems((8, 8, 3))
+    assert problem.key == key
+    assert told in problem.message
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (31, 17, 3)])
+@pytest.mark.parametrize("strides", [1, 2, 3])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_shapes_foretold_without_tensorflow_are_those_of_keras(shape, strides, padding):
+    layers = (
+        Conv(filters=3, kernel_size=4, strides=strides, padding=padding),
+        MaxPool(pool_size=3, strides=2, padding=padding),
+        Flatten(),
+        Dropout(),
+        Dense(units=5),
+    )
+    foretold = [shape]
+    for layer in layers:
+        foretold.append(layer.output(foretold[-1]))
+    rows = layer_rows(Sequential(layers=layers).build(shape, 2))
+    assert [row.output_shape for row in rows[1:-1]] == foretold
+
+
+def test_vgg16_computes_what_that_of_keras_applications_does():
+    theirs = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
+    ours = Vgg(depth=16, dense_units=()).build((32, 32, 3), 2)
+    ours.set_weights(theirs.get_weights() + ours.layers[-1].get_weights())
+    images = pixels(2, 32, 32, 3)
+    features = keras.Model(ours.input, ours.get_layer("flatten").output)(images).numpy()
+    expected = theirs(images / 127.5 - 1).numpy().reshape(2, -1)
+    assert np.abs(expected).max() > 0
+    assert np.abs(features - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_option_a_leaves_out_every_other_pixel_and_adds_channels_of_zeros():
+    model = running(ResNet(depth=20))
+    before = model.get_layer("stage1_block3_relu").output
+    after = model.get_layer("stage2_block1_shortcut_pad").output
+    x, shortcut = (tensor.numpy() for tensor in keras.Model(model.input, [before, after])(pixels(2, 32, 32, 3)))
+    assert np.array_equal(shortcut[..., :16], x[:, ::2, ::2])
+    assert shortcut.shape[-1] == 32 and not shortcut[..., 16:].any()
+
+
+def test_a_bottleneck_halves_the_image_in_its_3x3_convolution():
+    model = running(ResNet(depth=50))
+    convolutions = [model.get_layer(f"stage2_block1_conv{i}") for i in (1, 2, 3)]
+    assert [(layer.kernel_size, layer.strides) for layer in convolutions] == [
+        ((1, 1), (1, 1)),
+        ((3, 3), (2, 2)),
+        ((1, 1), (1, 1)),
+    ]

@@ -1,0 +1,68 @@
+"""Fixtures that several test files share: small folders, idx files and indexes, all made here and now."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnkit.sources import Index
+from cnnkit.sources.base import digest_of
+
+
+def random_picture(number: int, size: tuple[int, int] = (8, 8)) -> Image.Image:
+    """A picture that no other number has."""
+    return Image.fromarray(np.random.default_rng(number).integers(0, 256, (*size, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder: from a subfolder to the number of its pictures, or to their names; all pictures differ."""
+
+    def make(tree: dict[str, int | Sequence[str]], name: str = "images") -> Path:
+        root = tmp_path / name
+        made = 0
+        for folder, files in tree.items():
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            for file in [f"{i}.png" for i in range(files)] if isinstance(files, int) else files:
+                random_picture(made).save(root / folder / file)
+                made += 1
+        return root
+
+    return make
+
+
+@pytest.fixture
+def write_idx() -> Callable[..., bytes]:
+    """Writes an array of bytes as an idx file, gzipped where its name says so; `sizes` replaces the true ones."""
+
+    def write(path: Path, array: np.ndarray, sizes: Sequence[int] | None = None, magic: bytes | None = None) -> bytes:
+        sizes = array.shape if sizes is None else sizes
+        head = (magic or bytes([0, 0, 8, array.ndim])) + struct.pack(f">{len(sizes)}I", *sizes)
+        content = head + array.astype(np.uint8).tobytes()
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+        return content
+
+    return write
+
+
+@pytest.fixture
+def index_of() -> Callable[..., Index]:
+    """Makes an index in memory: from pixels (images, height, width) or (..., 3) and labels."""
+
+    def make(pixels: np.ndarray, labels: Sequence[int], classes: int = 2) -> Index:
+        return Index(
+            classes=tuple("abcdefghij"[:classes]),
+            names=[f"{i}.png" for i in range(len(pixels))],
+            labels=np.asarray(labels, np.int64),
+            digests=[digest_of(image.tobytes()) for image in pixels],
+            splits=[None] * len(pixels),
+            open=lambda i: Image.fromarray(pixels[i]),
+        )
+
+    return make

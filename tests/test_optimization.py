@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import keras
+import numpy as np
+import pytest
+
+from cnnkit.architectures import ResNet
+from cnnkit.optimization import Adam, AnyOptimizer, AnySchedule, Constant, Cosine, Sgd
+
+STEPS, EPOCHS = 40, 10
+OPTIMIZERS = get_args(get_args(AnyOptimizer)[0])
+SCHEDULES = get_args(get_args(AnySchedule)[0])
+
+
+def test_every_schedule_and_optimizer_is_tried_here():
+    assert set(SCHEDULES) == {Constant, Cosine}
+    assert set(OPTIMIZERS) == {Sgd, Adam}
+
+
+def by_hand(schedule, rate, step):
+    warmup = schedule.warmup_epochs * STEPS
+    if step < warmup:
+        return rate * step / warmup
+    if isinstance(schedule, Constant):
+        return rate
+    return rate / 2 * (1 + math.cos(math.pi * (step - warmup) / (EPOCHS * STEPS - warmup)))
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_a_schedule_follows_its_formula(kind, warmup):
+    schedule = kind(warmup_epochs=warmup)
+    rate = schedule(0.2, STEPS, EPOCHS)
+    for step in (0, 1, 19, 20, 21, 39, 40, 41, 79, 80, 81, 200, 240, 398, 399, 400):
+        assert float(rate(step)) == pytest.approx(by_hand(schedule, 0.2, step), abs=1e-7), step
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_the_warm_up_ends_at_the_full_rate(kind):
+    rate = kind(warmup_epochs=2.0)(0.2, STEPS, EPOCHS)
+    assert float(rate(0)) == 0
+    assert float(rate(STEPS)) == pytest.approx(0.1)
+    assert float(rate(2 * STEPS)) == pytest.approx(0.2)
+
+
+def test_cosine_ends_at_zero_and_constant_where_it_began():
+    assert float(Cosine()(0.2, STEPS, EPOCHS)(STEPS * EPOCHS)) == pytest.approx(0, abs=1e-9)
+    assert float(Constant()(0.2, STEPS, EPOCHS)(STEPS * EPOCHS)) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+@pytest.mark.parametrize(("steps", "epochs", "warmup"), [(1, 1, 0.0), (1, 2, 1.0), (1, 3, 0.4), (3, 1, 0.9)])
+def test_the_shortest_training_has_a_rate(kind, steps, epochs, warmup):
+    rate = kind(warmup_epochs=warmup)(0.2, steps, epochs)
+    for step in range(steps * epochs):
+        assert 0 <= float(rate(step)) <= 0.2 + 1e-7
+
+
+WEIGHTS = np.array([1.0, -2.0, 3.0, 0.5], np.float32)
+GRADIENTS = [np.array([0.3, -0.1, 0.0, 2.0]), np.array([-0.2, 0.4, 1.0, 0.5]), np.array([0.1, 0.1, -3.0, 0.0])]
+
+
+def updated(optimizer, rate, name="kernel", gradients=GRADIENTS):
+    """The weights after each of the steps."""
+    variable = keras.Variable(WEIGHTS, name=name)
+    built = optimizer.build(rate)
+    weights = []
+    for gradient in gradients:
+        built.apply([keras.ops.convert_to_tensor(gradient, "float32")], [variable])
+        weights.append(variable.numpy())
+    return weights
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+def test_sgd_steps_as_by_hand(momentum, nesterov, decay):
+    optimizer = Sgd(learning_rate=0.1, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+    weights, velocity = WEIGHTS.astype(np.float64), 0.0
+    for gradient, seen in zip(GRADIENTS, updated(optimizer, 0.1), strict=True):
+        velocity = momentum * velocity - 0.1 * gradient
+        step = momentum * velocity - 0.1 * gradient if nesterov else velocity
+        weights = weights - 0.1 * decay * weights + step  # decoupled: not part of the momentum
+        assert seen == pytest.approx(weights, rel=1e-5)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+def test_adam_steps_as_in_the_paper(decay):
+    optimizer = Adam(learning_rate=0.01, beta_1=0.8, beta_2=0.99, epsilon=1e-8, weight_decay=decay)
+    weights, m, v = WEIGHTS.astype(np.float64), 0.0, 0.0
+    for t, (gradient, seen) in enumerate(zip(GRADIENTS, updated(optimizer, 0.01), strict=True), start=1):
+        m = 0.8 * m + 0.2 * gradient
+        v = 0.99 * v + 0.01 * gradient**2
+        step = (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.99**t)) + 1e-8)
+        weights = weights - 0.01 * decay * weights - 0.01 * step
+        assert seen == pytest.approx(weights, rel=1e-5)
+
+
+def test_the_first_step_of_adam_is_the_learning_rate():
+    (first,) = updated(Adam(learning_rate=0.01), 0.01, gradients=GRADIENTS[:1])
+    assert WEIGHTS - first == pytest.approx([0.01, -0.01, 0, 0.01], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_each_step_has_the_rate_of_the_schedule(kind):
+    optimizer = kind(learning_rate=0.1)
+    rate = Cosine(warmup_epochs=1.0)(0.1, steps_per_epoch=2, epochs=2)
+    scheduled = updated(optimizer, rate)
+    assert scheduled[0] == pytest.approx(WEIGHTS)  # the warm-up begins at 0
+    assert not np.allclose(scheduled[1], scheduled[0])
+    if kind is Sgd:
+        velocity = 0.05 * GRADIENTS[1]  # half the way up; of the first step nothing is carried over
+        assert scheduled[1] == pytest.approx(WEIGHTS - velocity, rel=1e-5)
+        assert scheduled[2] == pytest.approx(scheduled[1] - 0.9 * velocity - 0.1 * GRADIENTS[2], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_weight_decay_spares_biases_and_norms(kind):
+    model = ResNet(depth=20).build((32, 32, 3), 10)
+    for variable in model.trainable_variables:
+        variable.assign(keras.ops.ones_like(variable))
+    optimizer = kind(learning_rate=0.1, weight_decay=0.01).build(0.1)
+    optimizer.apply(
+        [keras.ops.zeros_like(variable) for variable in model.trainable_variables], model.trainable_variables
+    )
+    for variable in model.trainable_variables:
+        decays = len(variable.shape) > 1  # kernels; biases, gammas and betas are vectors
+        assert variable.numpy() == pytest.approx(0.999 if decays else 1.0, abs=1e-6), variable.path
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_the_slots_are_those_of_keras(kind):
+    variable = keras.Variable(WEIGHTS, name="kernel")
+    optimizer = kind().build(0.1)
+    optimizer.build([variable])
+    assert sum(v.shape == variable.shape for v in optimizer.variables) == kind().slots
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("setting", [{"learning_rate": 0.0}, {"learning_rate": -1.0}, {"weight_decay": -0.1}])
+def test_rates_and_decays_are_not_negative(kind, setting):
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        kind(**setting)

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnkit import Run, checkpoints, predict, read
+from cnnkit.cli import main
+from cnnkit.errors import UsageError
+from cnnkit.lazy import keras
+
+CONFIG = """
+name: tiny
+data: {source: {name: digits}, image_size: [6, 5], channels: 3, batch_size: 2}
+model: {name: sequential, layers: [{name: flatten}]}
+"""
+CLASSES = ["ant", "bee", "cat"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run as training leaves it, with weights drawn by chance."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "tiny.yaml").write_text(CONFIG)
+    experiment = read(folder / "tiny.yaml")
+    run = Run.create(experiment, folder / "run")
+    run.write_provenance(data={"classes": CLASSES})
+    keras.utils.set_random_seed(4)
+    checkpoints.save(experiment.model.build((6, 5, 3), 3), run.checkpoint_folder, "best", 1, {})
+    return run
+
+
+@pytest.fixture
+def images(tmp_path):
+    """pictures/{a.jpg, c.JPG, notes.txt, .hidden.jpg, more/b.jpg, .cache/d.jpg} and broken.jpg"""
+    random = np.random.default_rng(0)
+    for name in ("a.jpg", "c.JPG", ".hidden.jpg", "more/b.jpg", ".cache/d.jpg"):
+        file = tmp_path / "pictures" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (6, 5, 3), np.uint8)).save(file, "JPEG")
+    (tmp_path / "pictures" / "notes.txt").write_text("mine")
+    whole = (tmp_path / "pictures" / "a.jpg").read_bytes()
+    (tmp_path / "broken.jpg").write_bytes(whole[: len(whole) // 2])
+    return tmp_path
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """Runs a command in this process: exit code, standard output, standard error."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["cnnkit", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+def softmax_by_hand(run, file):
+    kernel, bias = run.network().get_weights()
+    pixels = np.asarray(Image.open(file), np.float64).ravel() / 127.5 - 1
+    powers = np.exp(pixels @ kernel + bias)
+    return powers / powers.sum()
+
+
+def test_probabilities_are_those_of_the_network(run, images):
+    [told] = predict(run, [images / "pictures" / "a.jpg"])
+    expected = softmax_by_hand(run, images / "pictures" / "a.jpg")
+    assert list(told.probabilities) == CLASSES
+    assert list(told.probabilities.values()) == pytest.approx(list(expected), abs=1e-5)
+    assert told.label == CLASSES[expected.argmax()]
+    assert told.probability == max(told.probabilities.values())
+    assert told.error is None
+
+
+def test_order_is_that_of_the_words_and_in_folders_of_the_names(run, images):
+    words = [images / "broken.jpg", images / "pictures", images / "pictures" / "a.jpg"]
+    files = [told.image for told in predict(run, words)]
+    pictures = [images / "pictures" / name for name in ("a.jpg", "c.JPG", "more/b.jpg")]
+    assert files == [str(path) for path in (images / "broken.jpg", *pictures, images / "pictures" / "a.jpg")]
+
+
+def test_a_bad_file_is_a_row_and_does_not_move_the_others(run, images):
+    (images / "empty.png").touch()
+    words = [images / "pictures" / "a.jpg", images / "broken.jpg", images / "empty.png", images / "pictures" / "c.JPG"]
+    first, broken, empty, last = predict(run, words)
+    assert (first, last) == (*predict(run, words[:1]), *predict(run, words[3:]))
+    assert "damaged" in broken.error and "empty" in empty.error
+    assert broken.label is broken.probability is broken.probabilities is None
+
+
+def test_any_format_and_mode_is_an_image(run, images):
+    for form in ("PNG", "BMP", "GIF", "WEBP"):
+        Image.new("L", (20, 30), 128).save(images / f"grey.{form.lower()}", form)
+    told = list(predict(run, sorted(images.glob("grey.*"))))
+    assert [entry.error for entry in told] == [None] * 4
+
+
+@pytest.mark.parametrize("name", ["nothing.jpg", "no_images"])
+def test_paths_without_images_are_a_usage_error(run, images, name):
+    (images / "no_images").mkdir()
+    with pytest.raises(UsageError, match=name):
+        list(predict(run, [images / name]))
+
+
+def test_csv_is_the_form_by_default(run, images, command):
+    code, out, err = command("predict", run.folder, images / "pictures", images / "broken.jpg")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0
+    assert list(rows[0]) == ["image", "label", "probability", "p_ant", "p_bee", "p_cat", "error"]
+    assert [bool(row["error"]) for row in rows] == [False, False, False, True]
+    assert rows[3]["label"] == rows[3]["p_bee"] == ""
+    for row, told in zip(rows, predict(run, [images / "pictures"]), strict=False):
+        assert row["label"] == told.label
+        assert float(row["p_cat"]) == pytest.approx(told.probabilities["cat"], abs=1e-6)
+    assert "4 files, 1 of them not readable" in err
+
+
+def test_the_columns_are_the_same_when_no_file_is_an_image(run, images, command):
+    _, out, _ = command("predict", run.folder, images / "broken.jpg")
+    assert out.splitlines()[0] == "image,label,probability,p_ant,p_bee,p_cat,error"
+
+
+def test_jsonl_is_an_object_a_line(run, images, command):
+    _, out, _ = command("predict", run.folder, images / "pictures", images / "broken.jpg", "--format", "jsonl")
+    told = [json.loads(line) for line in out.splitlines()]
+    assert len(told) == 4
+    assert all(entry.keys() == {"image", "label", "probability", "probabilities", "error"} for entry in told)
+
+
+def test_json_is_one_document(run, images, command):
+    code, out, err = command("predict", run.folder, images / "pictures", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert "2 files are not images by their ending" in err
+    assert document["run"] == str(run.folder)
+    assert [entry["label"] in CLASSES for entry in document["predictions"]] == [True] * 3
+
+
+def test_output_goes_to_a_file(run, images, command):
+    _, out, _ = command("predict", run.folder, images / "pictures", "--output", images / "told.csv")
+    assert out == ""
+    assert len((images / "told.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("output", ["missing/told.csv", "pictures"])
+def test_output_that_can_not_be_written_is_a_usage_error(run, images, command, output):
+    code, _, err = command("predict", run.folder, images / "pictures", "--output", images / output)
+    assert code == 2, err
+    assert output.split("/")[0] in err
+
+
+def test_what_is_no_run_is_a_usage_error(images, command):
+    code, _, err = command("predict", images, images / "pictures")
+    assert code == 2
+    assert "not a run" in err

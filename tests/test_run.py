@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cnnkit import Run, read
+from cnnkit.errors import TrainingError, UsageError
+
+CONFIG = """
+name: tiny
+data: {source: {name: digits}, image_size: [8, 8], channels: 1}
+model: {name: sequential, layers: [{name: flatten}]}
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    return read(tmp_path / "tiny.yaml")
+
+
+@pytest.fixture
+def run(experiment, tmp_path):
+    made = Run.create(experiment, tmp_path / "run")
+    made.write_provenance(data={"classes": ["one", "two"]})
+    return made
+
+
+def test_a_run_holds_its_complete_config(run, experiment):
+    assert Run.open(run.folder).experiment() == experiment
+    text = (run.folder / "config.yaml").read_text()
+    assert "learning_rate: 0.001" in text  # defaults are written out
+
+
+def test_parents_of_the_folder_are_made(experiment, tmp_path):
+    assert Run.create(experiment, tmp_path / "a" / "b" / "c").folder.is_dir()
+
+
+def test_a_folder_has_one_run(run, experiment):
+    before = (run.folder / "config.yaml").read_bytes()
+    with pytest.raises(UsageError, match="never overwrites") as raised:
+        Run.create(experiment, run.folder)
+    assert raised.value.exit_code == 2
+    assert (run.folder / "config.yaml").read_bytes() == before
+
+
+def test_a_folder_that_can_not_be_made_is_a_usage_error(experiment, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError):
+        Run.create(experiment, tmp_path / "file" / "run")
+
+
+def test_what_is_no_run_is_told_apart(tmp_path):
+    with pytest.raises(UsageError, match="no such folder"):
+        Run.open(tmp_path / "nothing")
+    with pytest.raises(UsageError, match=r"holds no config\.yaml"):
+        Run.open(tmp_path)
+
+
+def test_provenance_is_added_to(run):
+    run.write_provenance(state="training")
+    run.write_provenance(state="finished", epochs=3)
+    assert run.provenance() == {"data": {"classes": ["one", "two"]}, "state": "finished", "epochs": 3}
+    assert run.classes == ["one", "two"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"data": {}}'])
+def test_damaged_provenance_is_a_clear_error(run, content):
+    (run.folder / "provenance.json").write_text(content)
+    with pytest.raises(TrainingError, match=r"provenance\.json"):
+        _ = run.classes
+
+
+def test_a_last_epoch_that_a_crash_cut_short_does_not_count(run):
+    run.record({"epoch": 1, "loss": 0.5})
+    run.record({"epoch": 2, "loss": 0.25})
+    with (run.folder / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 3, "lo')
+    assert run.history() == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+
+
+def test_without_an_epoch_the_history_is_empty(run):
+    assert run.history() == []
+
+
+def test_a_table_quotes_what_csv_needs_quoted(run):
+    run.write_csv("evaluation/a.csv", ("image", "label"), [("a,b.png", 'the "best"'), ("ü.png", "")])
+    text = (run.folder / "evaluation" / "a.csv").read_text(encoding="utf-8")
+    assert text == 'image,label\n"a,b.png","the ""best"""\nü.png,\n'
+
+
+def test_a_split_is_read_back(run):
+    rows = [("a.png", "test", "one", "d1"), ("b, c.png", "train", "two", "d2")]
+    run.write_csv("split.csv", ("image", "split", "label", "digest"), rows)
+    assert run.split("train") == [("b, c.png", "two", "d2")]
+    assert run.split("validation") == []
+
+
+@pytest.mark.parametrize("content", [None, b"image,label\na,b\n", b"\xff\xfe\xff"])
+def test_a_damaged_split_is_a_clear_error(run, content):
+    if content is not None:
+        (run.folder / "split.csv").write_bytes(content)
+    with pytest.raises(TrainingError, match=r"split\.csv"):
+        run.split("test")
+
+
+def test_the_log_has_the_time_of_each_line(run):
+    run.log("hello")
+    assert (run.folder / "log.txt").read_text().split("  ", 1)[1] == "hello\n"
+
+
+def test_provenance_is_json_that_a_person_can_read(run):
+    text = (run.folder / "provenance.json").read_text()
+    assert json.loads(text) and text.count("\n") > 3
