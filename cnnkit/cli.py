@@ -312,7 +312,7 @@ def _network(
                 collection = experiment.data.source.open()
             except DataError as error:
                 hint = f"{target}: to count without the images, set data.image_size and data.channels"
-                raise DataError(*error.problems, hint) from None
+                raise UsageError(*error.problems, hint) from None
             shape = experiment.data.shape(collection) or collection.shape
             count = classes or len(collection.classes)
     if problems := list(experiment.model.problems(shape)):

@@ -191,7 +191,7 @@ def _close(run: Run, state: str) -> str:
     epochs = run.history()
     if not epochs or not (run.checkpoint_folder / "best.json").exists():
         run.write_provenance(state=state, epochs=len(epochs))
-        return f"No weights were saved yet; {run.folder} holds the config and the log."
+        return f"{run.folder} holds the config, but no weights yet."
     best = checkpoints.read(run.checkpoint_folder, "best")
     run.write_provenance(state=state, epochs=len(epochs), best_epoch=best["epoch"])
     history.draw(epochs, best["epoch"], run.folder / "history.png")
