@@ -149,12 +149,13 @@ def summary_table(summary: Summary, full: bool) -> Table:
     table = _table("layer", "type", ">output", ">parameters", ">multiply-adds", ">sees")
     for entry in summary.rows if full else folded(summary.rows):
         rows = entry if isinstance(entry, list) else [entry]
-        for i, row in enumerate(rows):
+        repeats = rows[0].repeats
+        if repeats > 1:
+            table.add_section()
+        for row in rows:
             name = Text(row.name)
-            if row.repeats > 1:
-                first = i == 0
-                table.add_section() if first else None
-                name.append(f"  ({row.repeats} such blocks)" if first else "", style="bold")
+            if repeats > 1 and row is rows[0]:
+                name.append(f"  ({repeats} such blocks)", style="bold")
             table.add_row(
                 name,
                 row.type,
@@ -163,7 +164,7 @@ def summary_table(summary: Summary, full: bool) -> Table:
                 f"{row.macs:,}" if row.macs else "-",
                 _field(row, summary.input_shape),
             )
-        if rows[0].repeats > 1:
+        if repeats > 1:
             table.add_section()
     return table
 

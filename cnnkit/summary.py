@@ -165,14 +165,21 @@ def folded(rows: Sequence[Row]) -> list[Row | list[Row]]:
 
     Layers of a block share the beginning of their names, `stage2_block3_`. Blocks of a stage that follow each other
     and are alike in everything but the receptive field become one list: the rows of the last of them,
-    each with the number of `repeats`.
+    named for all of them (`stage2_block2-3_`), each with the number of `repeats`.
     """
     result: list[Row | list[Row]] = []
     blocks: list[list[Row]] = []
 
     def flush() -> None:
         if len(blocks) > 1:
-            result.append([replace(row, repeats=len(blocks)) for row in blocks[-1]])
+            first = _BLOCK.match(blocks[0][0].name)
+            number = first.group(2) if first else ""
+            result.append(
+                [
+                    replace(row, name=_BLOCK.sub(rf"\g<1>_block{number}-\g<2>_", row.name), repeats=len(blocks))
+                    for row in blocks[-1]
+                ]
+            )
         elif blocks:
             result.extend(blocks[0])
         blocks.clear()
