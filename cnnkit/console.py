@@ -174,7 +174,11 @@ def _field(row: Row, input_shape: tuple[int, ...]) -> str:
     if field is None:
         return "-"
     height, width = field if isinstance(field, tuple) else (field, field)
-    if height >= 2 * input_shape[0] - 1 and width >= 2 * input_shape[1] - 1:
+    # A field that moves over the image covers all of it from every place when it is nearly twice as large; the one of a
+    # vector does not move.
+    moves = len(row.output_shape) > 1 or row.type == "Flatten"
+    needed = [2 * side - 1 if moves else side for side in input_shape[:2]]
+    if height >= needed[0] and width >= needed[1]:
         return "all"
     return f"{height} x {width}"
 

@@ -226,10 +226,17 @@ def _kind(block: list[Row]) -> list[tuple[Any, ...]]:
 
 @dataclass(frozen=True)
 class _View:
-    """What one number of a layer sees: the field in pixels, and the distance of neighbours, in height and width."""
+    """What one number of a layer sees, in height and width.
+
+    Attributes:
+        field: Pixels that it depends on.
+        step: Pixels between the fields of neighbours.
+        flat: Height and width of the image that was flattened, for the dense layer that sees all of it.
+    """
 
     field: tuple[int, int]
     step: tuple[int, int]
+    flat: tuple[int, int] = (1, 1)
 
     def window(self, size: tuple[int, int], strides: tuple[int, int]) -> _View:
         """The view behind a window that moves over this layer."""
@@ -250,11 +257,14 @@ def _through(operation: Any, inputs: list[tuple[_View, tuple[int, ...]]]) -> _Vi
         return view.window(spread, tuple(operation.strides))
     if isinstance(operation, layers.MaxPooling2D | layers.AveragePooling2D):
         return view.window(tuple(operation.pool_size), tuple(operation.strides))
-    if isinstance(operation, layers.GlobalAveragePooling2D | layers.GlobalMaxPooling2D | layers.Flatten):
-        # The mean sees the whole image; so does whatever comes behind a flattened one.
-        return view.window((size[0], size[1]), (1, 1)) if len(size) == 2 else view
+    if isinstance(operation, layers.GlobalAveragePooling2D | layers.GlobalMaxPooling2D):
+        return view.window((size[0], size[1]), (1, 1))
+    if isinstance(operation, layers.Flatten):
+        return replace(view, flat=(size[0], size[1])) if len(size) == 2 else view
+    if isinstance(operation, layers.Dense):
+        return view.window(view.flat, (1, 1))
     widest = (max(v.field[0] for v, _ in inputs), max(v.field[1] for v, _ in inputs))
-    return _View(widest, view.step)
+    return replace(view, field=widest)
 
 
 def _macs(operation: Any, output_shape: tuple[int, ...]) -> int:
