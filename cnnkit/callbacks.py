@@ -34,12 +34,13 @@ class Watch(keras.callbacks.Callback):
     def __init__(self, progress: Progress, steps: int, images: int, record: Callable[[dict[str, Any]], None]):
         super().__init__()
         self.progress, self.steps, self.images, self.record = progress, steps, images, record
-        self.began = self.epoch_began = self.trained = self.shown = 0.0
+        self.began: float | None = None
+        self.epoch_began = self.trained = self.shown = 0.0
         self.epoch = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Starts the clock."""
-        self.began = time.perf_counter()
+        """Says that work has begun; the first step takes a while to be made."""
+        self.progress.step(Step(epoch=1, epochs=self.params["epochs"], step=0, steps=self.steps))
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the clock of the epoch."""
@@ -49,11 +50,13 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Shows where the epoch stands, now and then."""
         now = time.perf_counter()
+        if self.began is None:
+            self.began = now  # the time that is left is told from the steps after the first, slow one
         if now - self.shown < REFRESH:
             return
         self.shown = now
         epochs = self.params["epochs"]
-        done = self.epoch * self.steps + batch + 1
+        done = self.epoch * self.steps + batch
         self.progress.step(
             Step(
                 epoch=self.epoch + 1,
@@ -63,7 +66,7 @@ class Watch(keras.callbacks.Callback):
                 loss=float(logs["loss"]),
                 accuracy=float(logs["accuracy"]),
                 images_per_second=(batch + 1) / self.steps * self.images / (now - self.epoch_began),
-                seconds_left=(now - self.began) / done * (epochs * self.steps - done),
+                seconds_left=(now - self.began) / max(done, 1) * (epochs * self.steps - done - 1),
             )
         )
 

@@ -101,13 +101,16 @@ class _Live(_Lines):
         if self.training is None:
             self.training = self.bars.add_task("", total=step.steps, told="")
         minutes, seconds = divmod(round(step.seconds_left), 60)
+        told = (
+            f"{step.step}/{step.steps}  loss {step.loss:.4f}  accuracy {step.accuracy:.4f}  "
+            f"{step.images_per_second:,.0f} images/s  {minutes}:{seconds:02d} left"
+        )
         self.bars.update(
             self.training,
             total=step.steps,
             completed=step.step,
             description=f"epoch {step.epoch}/{step.epochs}",
-            told=f"{step.step}/{step.steps}  loss {step.loss:.4f}  accuracy {step.accuracy:.4f}  "
-            f"{step.images_per_second:,.0f} images/s  {minutes}:{seconds:02d} left",
+            told=told if step.step else f"0/{step.steps}  preparing the first step",
         )
 
     def epoch(self, line: str) -> None:

@@ -105,8 +105,9 @@ def load(
         good = [i for i in range(len(index)) if i not in bad]
         index = index.take(good, [Unused(index.names[i], reason) for i, reason in sorted(bad.items())])
         pixels = pixels[good] if keep else pixels
-    # A tensor, so that TensorFlow gathers from it without Python.
-    return Images(index, shape, fit, tf.convert_to_tensor(pixels) if keep else None)
+    # A tensor, so that TensorFlow gathers from it without Python. This is where TensorFlow is first needed.
+    with progress.task("starting TensorFlow", 1):
+        return Images(index, shape, fit, tf.convert_to_tensor(pixels) if keep else None)
 
 
 def _bad_files(index: Index, bad: dict[int, str]) -> Iterable[Problem]:

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """Where an epoch stands: `step` of `steps`, and how it goes so far in this epoch."""
+    """Where an epoch stands: `step` of `steps`, and how it goes so far in this epoch.
+
+    Before the first step of all, which takes seconds to be made, `step` is 0 and the rest means nothing.
+    """
 
     epoch: int
     epochs: int
     step: int
     steps: int
-    loss: float
-    accuracy: float
-    images_per_second: float
-    seconds_left: float
+    loss: float = 0.0
+    accuracy: float = 0.0
+    images_per_second: float = 0.0
+    seconds_left: float = 0.0
 
 
 class Progress:

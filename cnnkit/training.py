@@ -47,8 +47,9 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     experiment = experiment.completed(collection)
     images = _images(experiment, progress)
     splits = _splits(experiment, images)
-    keras.utils.set_random_seed(experiment.seed)
-    model = _compiled(experiment, images, splits)
+    with progress.task("building the network", 1):
+        keras.utils.set_random_seed(experiment.seed)
+        model = _compiled(experiment, images, splits)
     facts = circumstances() | {"parameters": parameters(model), "data": _data_facts(images, splits)}
 
     run = Run.create(experiment, folder)
