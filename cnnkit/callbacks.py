@@ -114,8 +114,8 @@ class KeepBest(keras.callbacks.Callback):
         self.best: float | None = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Saves if this epoch is better than all before."""
-        if better(self.monitor, logs[self.monitor], self.best):
+        """Saves if this epoch is better than all before, and sound."""
+        if all(map(math.isfinite, logs.values())) and better(self.monitor, logs[self.monitor], self.best):
             self.best = logs[self.monitor]
             self.save(epoch + 1, {name: float(value) for name, value in logs.items()})
 

@@ -48,9 +48,12 @@ def read(folder: Path, name: str) -> dict[str, Any]:
         raise TrainingError(f"{folder.parent}: no checkpoint yet; the run ended before its first epoch did") from None
     except ValueError as error:
         raise TrainingError(f"{folder / name}.json is damaged: {error}") from None
-    if not isinstance(pointer, dict) or not {"epoch", "file", "sha256"} <= pointer.keys():
+    known = pointer if isinstance(pointer, dict) else {}
+    file = known.get("file")
+    # The weights lie beside it: a name with a folder in it was not written here.
+    if not {"epoch", "sha256"} <= known.keys() or not isinstance(file, str) or Path(file).name != file:
         raise TrainingError(f"{folder / name}.json is damaged: it should tell epoch, file and sha256")
-    return pointer
+    return known
 
 
 def load(model: Any, folder: Path, name: str) -> dict[str, Any]:
@@ -67,7 +70,7 @@ def load(model: Any, folder: Path, name: str) -> dict[str, Any]:
         raise TrainingError(f"{weights} is damaged: its SHA-256 is not the one it was saved with")
     try:
         model.load_weights(weights)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise TrainingError(f"{weights} does not fit the network of the run's config: {error}") from error
     return pointer
 

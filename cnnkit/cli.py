@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 import traceback
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnnkit import __version__
-from cnnkit.errors import CnnkitError, ConfigError, DataError, Interrupted, UsageError
+from cnnkit.errors import CnnkitError, ConfigError, DataError, Interrupted, TrainingError, UsageError
 
 if TYPE_CHECKING:
     from cnnkit.console import Screen
@@ -57,7 +58,13 @@ def main() -> None:
         message = error.format_message().rstrip(". ").replace("Value error, ", "")
         _fail(UsageError(message + hint), json_output, debug)
     except (KeyboardInterrupt, typer.Abort):
-        _fail(Interrupted("Interrupted; nothing was changed."), json_output, debug)
+        _fail(Interrupted("Interrupted."), json_output, debug)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except OSError as error:
+        _fail(TrainingError(f"{error.filename or 'the output'}: {error.strerror or error}"), json_output, debug)
     except Exception as error:
         told = f"{type(error).__name__}: {error}".splitlines()[0]
         text = (
@@ -111,7 +118,7 @@ def check(config: Config, settings: Settings = [], json_output: Json = False, de
 @app.command(epilog="Example: cnnkit summary configs/digits.yaml")
 def summary(
     target: Annotated[Path, typer.Argument(metavar="CONFIG|RUN", help="The YAML file, or a run.", show_default=False)],
-    classes: Annotated[int | None, typer.Option(min=2, help="Count as if the data had so many classes.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Count as if the data had so many classes.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Show every block of a long network.")] = False,
     settings: Settings = [],  # noqa: B006
     json_output: Json = False,
@@ -120,6 +127,8 @@ def summary(
     """Show every layer of the network: its parameters and how they come about, its cost, what it sees."""
     from cnnkit.summary import summarize
 
+    if classes is not None and classes < 2:
+        raise UsageError(f"--classes {classes}: a classifier tells at least two classes apart")
     experiment, shape, count = _network(target, classes, settings)
     told = summarize(experiment, shape, count)
     screen = _screen(json_output)
@@ -211,6 +220,8 @@ def predict(
 
     # The rows are for programs: they have standard output for themselves.
     screen = Screen(json_output=True)
+    if json_output and form != "csv":
+        raise UsageError("--json prints one document, --format jsonl an object a line: choose one of them")
     if output and not output.parent.is_dir():
         raise UsageError(f"--output {output}: there is no folder {output.parent}")
     if output and output.exists() and not output.is_file():

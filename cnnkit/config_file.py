@@ -13,7 +13,7 @@ from cnnkit import experiment as experiments
 from cnnkit import yaml12
 from cnnkit.errors import ConfigError, Problem
 from cnnkit.experiment import Experiment
-from cnnkit.spec import FileText
+from cnnkit.spec import FileText, Spec
 from cnnkit.wording import Finding, KeyPath, describe, named, nearest
 
 
@@ -129,7 +129,11 @@ class _Document:
     @classmethod
     def read(cls, file: Path) -> _Document:
         try:
-            content = file.read_bytes()
+            if file.exists() and not file.is_file() and not file.is_dir():
+                raise ConfigError(Problem("is not a file", str(file)))
+            with file.open("rb") as opened:
+                # Four bytes a character at the most; what is longer is refused by its length.
+                content = opened.read(4 * yaml12.MAX_CHARACTERS + 4)
         except FileNotFoundError:
             beside = [p.name for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
             hint = nearest(file.name, beside) or ("; `cnnkit list` tells what a config may hold" if not beside else "")
@@ -161,12 +165,13 @@ class _Document:
         """Puts a `KEY=VALUE` in place, over what the file says."""
         name = f"--set {setting}"
         key, sign, text = (part.strip() for part in setting.partition("="))
-        if not sign or not all(key.split(".")):
+        if not sign or not all(key.split(".")) or key.count(".") > yaml12.MAX_DEPTH:
             self.problems.append(Problem("should be KEY=VALUE, for example train.epochs=10", name))
             return
         path = _path_in(self.values, key)
         try:
             tree = yaml12.parse(text)
+            self.values = _with_default_names(self.values, path)
             self.values = _replaced(self.values, path, _with_base(tree.values, Path.cwd()))
         except (yaml12.YamlError, LookupError) as error:
             self.problems.append(Problem(str(error.args[0]), name, key=key))
@@ -211,6 +216,25 @@ def _path_in(values: Any, key: str) -> KeyPath:
         else:
             values = None
     return path
+
+
+def _with_default_names(values: Any, path: KeyPath) -> Any:
+    """The values with the names of the sections that the path leads through and the file leaves at their default.
+
+    So `train.optimizer.learning_rate=0.01` sets the rate of the optimizer that there is by default.
+    """
+    section: Any = Experiment
+    here = values
+    for length, step in enumerate(path[:-1], start=1):
+        field = section.model_fields.get(step) if section else None
+        default = field.default if field and isinstance(field.default, Spec) else None
+        here = here.get(step) if isinstance(here, dict) else None
+        name = getattr(default, "name", None)
+        if here is None and name:
+            values = _replaced(values, path[:length], {"name": name})
+        annotation = type(default) if default else field.annotation if field else None
+        section = annotation if isinstance(annotation, type) and issubclass(annotation, Spec) else None
+    return values
 
 
 def _dotted(path: KeyPath) -> str:

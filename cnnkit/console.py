@@ -196,7 +196,8 @@ def summary_notes(summary: Summary, full: bool) -> str:
         f"{summary.macs:,} multiply-adds an image",
         f"Training with batches of {summary.batch_size} needs about {_bytes(memory['total'])}: "
         f"weights {_bytes(memory['weights'])}, gradients {_bytes(memory['gradients'])}, "
-        f"optimizer {_bytes(memory['optimizer'])}, activations {_bytes(memory['activations'])} (an estimate)",
+        f"optimizer {_bytes(memory['optimizer'])}, activations {_bytes(memory['activations'])} (an estimate, "
+        "beside TensorFlow itself and the images)",
         "",
     ]
     lines += [text for kind, text in _READING if kind in kinds]

@@ -100,9 +100,10 @@ class Experiment(Spec):
     """How it is trained."""
 
     def completed(self, collection: Collection) -> Experiment:
-        """The same experiment with what depends on the source filled in."""
+        """The same experiment with what depends on the source filled in; a split of the source's own stays null."""
         height, width, channels = self.data.shape(collection) or collection.shape
-        update: dict[str, Any] = {"image_size": (height, width), "channels": channels}
+        split = Split(**self.data.split.shares(collection.splits))
+        update: dict[str, Any] = {"image_size": (height, width), "channels": channels, "split": split}
         return self.model_copy(update={"data": self.data.model_copy(update=update)})
 
 

@@ -83,6 +83,10 @@ def predict(
             advance(len(batch))
 
 
+def _unreadable(error: OSError) -> None:
+    raise UsageError(f"{error.filename} can't be read: {error.strerror}")
+
+
 def find_images(paths: Sequence[Path | str], progress: Progress) -> Iterator[Path]:
     """The files among the paths, and the images below the folders among them.
 
@@ -92,7 +96,7 @@ def find_images(paths: Sequence[Path | str], progress: Progress) -> Iterator[Pat
     for path in map(Path, paths):
         if path.is_dir():
             found, others = [], 0
-            for where, folders, names in os.walk(path):
+            for where, folders, names in os.walk(path, onerror=_unreadable):
                 folders[:] = sorted(name for name in folders if not name.startswith("."))
                 files = [Path(where) / name for name in sorted(names)]
                 images = [f for f in files if f.suffix.lower() in decoding.EXTENSIONS and not f.name.startswith(".")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -41,30 +42,37 @@ class Run:
         stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
         base = folder or Path("runs") / f"{experiment.name}-{stamp}"
         chosen, number = base, 1
-        while True:
-            try:
-                # Whoever makes the folder owns the run: two processes can't get the same one.
-                chosen.mkdir(parents=True)
-                break
-            except FileExistsError:
-                cls.refuse(folder)
-                number += 1
-                chosen = base.with_name(f"{base.name}-{number}")
-            except OSError as error:
-                raise UsageError(f"the run's folder {chosen} can't be made: {error.strerror}") from None
+        try:
+            chosen.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                try:
+                    # Whoever makes the folder owns the run: two processes can't get the same one.
+                    chosen.mkdir()
+                    break
+                except FileExistsError:
+                    cls.refuse(folder)
+                    number += 1
+                    chosen = base.with_name(f"{base.name}-{number}")
+        except OSError as error:
+            raise UsageError(f"the run's folder {chosen} can't be made: {error.strerror}: {error.filename}") from None
         run = cls(chosen)
         atomic.write_text(run.folder / "config.yaml", config_file.write(experiment))
         return run
 
     @staticmethod
     def refuse(folder: Path | None) -> None:
-        """Refuses a folder that exists already; asked before the long work, too.
+        """Refuses a folder that exists already or can't be made; asked before the long work, too.
 
         Raises:
-            UsageError: It exists.
+            UsageError: It exists, or can't be made.
         """
         if folder and os.path.lexists(folder):
             raise UsageError(f"{folder} exists already, and a run never overwrites another; choose another --run")
+        above = (folder or Path("runs")).absolute().parent
+        while not above.exists() and above != above.parent:
+            above = above.parent
+        if not os.access(above, os.W_OK):
+            raise UsageError(f"the run's folder can't be made: {above} may not be written to; choose another --run")
 
     @classmethod
     def open(cls, folder: Path | str) -> Run:
@@ -77,7 +85,17 @@ class Run:
         if not (run.folder / "config.yaml").is_file() or not (run.folder / "provenance.json").is_file():
             why = "holds no config.yaml and provenance.json" if run.folder.is_dir() else "there is no such folder"
             raise UsageError(f"{folder} is not a run of cnnkit: {why}")
+        recorded = run.provenance().get("files")
+        for name, digest in run.hashes().items():
+            if not isinstance(recorded, dict) or recorded.get(name) != digest:
+                raise TrainingError(
+                    f"{run.folder / name} is not as the run left it: its SHA-256 is not the recorded one"
+                )
         return run
+
+    def hashes(self) -> dict[str, str | None]:
+        """SHA-256 of the files that decide what the run's network is and what it is judged on."""
+        return {name: _sha256(self.folder / name) for name in ("config.yaml", "split.csv")}
 
     def experiment(self, *settings: str) -> Experiment:
         """The experiment as it was run; it is complete, so images that moved do not matter here."""
@@ -123,9 +141,11 @@ class Run:
             TrainingError: The record of the run does not tell.
         """
         try:
-            classes: list[str] = self.provenance()["data"]["classes"]
+            classes = self.provenance()["data"]["classes"]
         except (KeyError, TypeError):
-            raise TrainingError(f"{self.folder / 'provenance.json'} is damaged: it lacks the classes") from None
+            classes = None
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise TrainingError(f"{self.folder / 'provenance.json'} is damaged: it lacks the classes")
         return classes
 
     def write_provenance(self, **facts: Any) -> None:
@@ -142,9 +162,11 @@ class Run:
         """
         path = self.folder / "provenance.json"
         try:
-            facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            facts = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise TrainingError(f"{path} is damaged: {error}") from None
+        if not isinstance(facts, dict):
+            raise TrainingError(f"{path} is damaged: it is not a JSON object")
         return facts
 
     def record(self, metrics: dict[str, Any]) -> None:
@@ -199,6 +221,10 @@ class Run:
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
         atomic.write_text(path, text.getvalue())
+
+
+def _sha256(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def circumstances() -> dict[str, Any]:

@@ -55,7 +55,10 @@ def _absolute(value: object) -> object:
     if not isinstance(value, str):
         return value
     base = value.base if isinstance(value, FileText) else Path.cwd()
-    return os.path.normpath(base / Path(value).expanduser()) if value else value
+    try:
+        return os.path.normpath(base / Path(value).expanduser()) if value else value
+    except RuntimeError:
+        raise ValueError(f"there is no user of this name: {value}") from None
 
 
 def _plain(value: object) -> object:
@@ -71,5 +74,5 @@ Text = Annotated[str, BeforeValidator(_plain), Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
 """A whole number of at least one."""

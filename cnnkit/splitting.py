@@ -39,7 +39,8 @@ class Split(Spec):
 
         Within a class the images are ranked by a hash of content and seed, and the first ones are set
         apart. So membership depends on what a file holds, not on its name or the order of a folder, and
-        files of equal content always share a split (in two classes too: they go with the first of them).
+        files of equal content always share a split (in two classes too: they go with the first of them),
+        unless the source itself has parted them.
 
         Args:
             classes: Names of the classes.
@@ -79,3 +80,11 @@ class Split(Spec):
                     taken += len(groups[ranked[position]])
                     position += 1
         return result
+
+
+def in_two_splits(digests: Sequence[str], splits: Sequence[str]) -> list[str]:
+    """The contents that are in more than one split; `assign` makes none, but the source's own splits may have some."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for digest, split in zip(digests, splits, strict=True):
+        seen[digest].add(split)
+    return [digest for digest, where in seen.items() if len(where) > 1]

@@ -283,7 +283,7 @@ def _memory(rows: Sequence[Row], batch_size: int, slots: int) -> dict[str, int]:
     has made, so about the convolutions, normalisations, poolings, sums and dense layers count. On the way back
     as much again as the two largest is in use.
     """
-    passing = {"InputLayer", "Flatten", "Dropout", "ZeroPadding2D", "Rescaling"}
+    passing = {"InputLayer", "ReLU", "Flatten", "Dropout", "ZeroPadding2D", "Rescaling"}
     outputs = [math.prod(row.output_shape) * batch_size * FLOAT for row in rows if row.type not in passing]
     trainable = sum(row.trainable for row in rows) * FLOAT
     weights = sum(row.parameters for row in rows) * FLOAT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,7 +18,8 @@ from cnnkit.lazy import keras, tf
 from cnnkit.pipeline import Images
 from cnnkit.progress import Progress
 from cnnkit.run import Run, circumstances, parameters
-from cnnkit.sources import SPLITS, ranked
+from cnnkit.sources import SPLITS, Collection, Index, ranked
+from cnnkit.splitting import in_two_splits
 
 NAMED = 5
 """At most so many files that are not used are named on the screen; unused.csv names all."""
@@ -45,7 +46,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     Run.refuse(folder)
     collection = experiment.data.source.open()
     experiment = experiment.completed(collection)
-    images = _images(experiment, progress)
+    images = _images(experiment, collection, progress)
     splits = _splits(experiment, images)
     with progress.task("building the network", 1):
         keras.utils.set_random_seed(experiment.seed)
@@ -53,28 +54,23 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     facts = circumstances() | {"parameters": parameters(model), "data": _data_facts(images, splits)}
 
     run = Run.create(experiment, folder)
-    run.write_provenance(**facts, state="training")
-    run.write_split(images.index, splits)
-
-    def say(line: str) -> None:
-        progress.say(line)
-        run.log(line)
-
-    say(_opening(run, facts))
-    unused = images.index.unused
-    for entry in unused[:NAMED]:
-        say(f"  not used: {entry.name}: {entry.reason}")
-    if len(unused) > NAMED:
-        say(f"  not used: {len(unused) - NAMED} more, all in {run.folder / 'unused.csv'}")
     with _told_of_the_end(run), _sigterm_as_interrupt():
+
+        def say(line: str) -> None:
+            progress.say(line)
+            run.log(line)
+
+        run.write_split(images.index, splits)
+        run.write_provenance(**facts, state="training", files=run.hashes())
+        for line in _opening(run, facts, images.index):
+            say(line)
         _fit(experiment, model, images, splits, run, progress, say)
         return _finish(experiment, model, images, splits, run, progress)
 
 
-def _images(experiment: Experiment, progress: Progress) -> Images:
+def _images(experiment: Experiment, collection: Collection, progress: Progress) -> Images:
     """Every image that the config asks for, decoded."""
     data = experiment.data
-    collection = data.source.open()
     index = collection.index(progress)
     if data.limit:
         index = index.limited(data.limit, experiment.seed)
@@ -119,7 +115,7 @@ def _fit(
     splits: list[str],
     run: Run,
     progress: Progress,
-    say: Any,
+    say: Callable[[str], None],
 ) -> None:
     """Runs the epochs; returns when the last one is over or training was stopped early."""
     from cnnkit.callbacks import KeepBest, StopEarly, Watch
@@ -137,6 +133,7 @@ def _fit(
     def save(epoch: int, metrics: dict[str, float]) -> None:
         checkpoints.save(model, run.checkpoint_folder, "best", epoch, {"metrics": metrics})
 
+    # The best epoch is saved before it is told of, so that what has been told of is kept.
     callbacks: list[Any] = [
         Watch(progress, steps, len(numbers), record),
         KeepBest(train.checkpoint.monitor, save),
@@ -185,19 +182,46 @@ def _told_of_the_end(run: Run) -> Iterator[None]:
         kept = _close(run, "failed")
         message = "out of memory; try a smaller data.batch_size or data.image_size (`cnnkit summary` estimates it)"
         raise TrainingError(message, kept) from error
+    except OSError as error:
+        kept = _close(run, "failed")
+        raise TrainingError(f"writing failed: {error}", kept) from error
+    except Exception:
+        _close(run, "failed")
+        raise
 
 
 def _close(run: Run, state: str) -> str:
     """Records how a run ended before its time; tells in a line what of it is kept."""
-    epochs = run.history()
-    if not epochs or not (run.checkpoint_folder / "best.json").exists():
-        run.write_provenance(state=state, epochs=len(epochs))
+    with _undisturbed():
+        epochs = run.history()
+        try:
+            best = checkpoints.read(run.checkpoint_folder, "best")["epoch"]
+        except TrainingError:
+            best = None
+        try:
+            run.write_provenance(state=state, epochs=len(epochs), best_epoch=best)
+            if epochs:
+                history.draw(epochs, best, run.folder / "history.png")
+        except OSError as error:
+            # The disk is full, or gone: what has been written before still counts.
+            return f"{run.folder}: its end could not be recorded: {error}"
+    if best is None:
         return f"{run.folder} holds the config, but no weights yet."
-    best = checkpoints.read(run.checkpoint_folder, "best")
-    run.write_provenance(state=state, epochs=len(epochs), best_epoch=best["epoch"])
-    history.draw(epochs, best["epoch"], run.folder / "history.png")
-    kept = f"{run.folder} keeps the best of {len(epochs)} epochs, epoch {best['epoch']}"
+    kept = f"{run.folder} keeps epoch {best}, the best of {max(best, len(epochs))}"
     return f"{kept}; see what it is worth with: cnnkit evaluate {run.folder}"
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Leaves a second Ctrl-C out of account while the record of a run is closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Terminated(KeyboardInterrupt):
@@ -229,18 +253,26 @@ def _data_facts(images: Images, splits: list[str]) -> dict[str, Any]:
         "images_per_class": {
             split: {name: counts[split, label] for label, name in enumerate(index.classes)} for split in SPLITS
         },
+        "in_two_splits": len(in_two_splits(index.digests, splits)),
         "unused": len(index.unused),
     }
 
 
-def _opening(run: Run, facts: dict[str, Any]) -> str:
+def _opening(run: Run, facts: dict[str, Any], index: Index) -> Iterator[str]:
+    """What the run is made of, and what is odd about it."""
     counts = facts["data"]["images"]
     told = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
-    unused = f", {facts['data']['unused']} not used" if facts["data"]["unused"] else ""
-    return (
-        f"{facts['device']} | {sum(counts.values()):,} images in {len(facts['data']['classes'])} classes "
+    unused = f", {len(index.unused)} not used" if index.unused else ""
+    yield (
+        f"{facts['device']} | {sum(counts.values()):,} images in {len(index.classes)} classes "
         f"({told}{unused}) | {facts['parameters']['total']:,} parameters | {run.folder}"
     )
+    for entry in index.unused[:NAMED]:
+        yield f"  not used: {entry.name}: {entry.reason}"
+    if len(index.unused) > NAMED:
+        yield f"  not used: {len(index.unused) - NAMED} more, all in {run.folder / 'unused.csv'}"
+    if shared := facts["data"]["in_two_splits"]:
+        yield f"  careful: {shared} pictures lie in more than one of the splits that the images came with"
 
 
 def epoch_line(metrics: dict[str, Any], epochs: int) -> str:

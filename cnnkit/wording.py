@@ -170,7 +170,7 @@ def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
         return "should not be empty"
     if kind == "string_pattern_mismatch":
         return f"{named(value)} should begin with a letter or digit and hold only letters, digits, space, . - and _"
-    return str(details["msg"])
+    return str(details["msg"]).removeprefix("Value error, ")
 
 
 def _length(owner: type[Spec] | None, name: str | int) -> int | None:

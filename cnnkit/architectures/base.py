@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
-from cnnkit.errors import Problem
-from cnnkit.lazy import keras
+from cnnkit.errors import Problem, TrainingError
+from cnnkit.lazy import keras, tf
 from cnnkit.spec import Spec
 
 Shape = tuple[int, int, int]
@@ -39,11 +39,17 @@ class Architecture(Spec):
 
         Returns:
             `keras.Model` from float32 (B, H, W, C) in 0..255 to float32 (B, logits).
+
+        Raises:
+            TrainingError: Its weights do not fit in memory.
         """
         image = keras.Input(shape, name="image")
         x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scaling")(image)
-        x = self.features(x)
-        x = keras.layers.Dense(logits, dtype="float32", name="logits")(x)
+        try:
+            x = self.features(x)
+            x = keras.layers.Dense(logits, dtype="float32", name="logits")(x)
+        except tf.errors.ResourceExhaustedError:
+            raise TrainingError("the weights of this network do not fit in memory; make its layers smaller") from None
         return keras.Model(image, x, name=getattr(self, "name", "network"))
 
 

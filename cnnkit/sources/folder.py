@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,6 +40,8 @@ class Folder(Source):
         except OSError as error:
             raise DataError(Problem(f"{error.filename} can't be read: {error.strerror}", key="path")) from None
         classes = tuple(sorted({folder.name for _, folder in folders}))
+        if odd := next((name for name in classes if not _printable(name)), None):
+            raise DataError(Problem(f"{root}: the class {odd!r} has a control character in its name", key="path"))
         if len(classes) < 2:
             found = f"only one, `{classes[0]}`" if classes else "none"
             message = f"{root} should hold a subfolder of images for each of at least two classes; it holds {found}"
@@ -145,9 +148,16 @@ def _why_not(file: Path) -> str | None:
         return "neither a file nor a folder"
     if file.name.startswith(".") or file.name.lower() in ("thumbs.db", "desktop.ini"):
         return "hidden or a system's file"
+    if not _printable(file.name):
+        return "a control character in its name"
     if file.suffix.lower() not in decoding.EXTENSIONS:
         return f"not an image by its ending ({', '.join(sorted(decoding.EXTENSIONS))})"
     return None
+
+
+def _printable(name: str) -> bool:
+    """Whether a name has no control characters, which would break tables, terminals and lists of files."""
+    return not any(unicodedata.category(character) == "Cc" for character in name)
 
 
 def _digest(path: Path) -> str:
