@@ -135,6 +135,8 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _bounds(schema: dict[str, Any]) -> str:
+    if schema.get("maximum", 0) >= 10_000_000:  # a bound that nobody meets is not worth telling
+        schema = {key: value for key, value in schema.items() if key != "maximum"}
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     told = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]
     return f" {', '.join(told)}" if told else ""

@@ -39,9 +39,10 @@ def read_file(path: Path | str) -> Any:
         BadImage: It can't be read, is not an image, is damaged or is too large.
     """
     try:
-        if Path(path).exists() and not Path(path).is_file():
-            raise BadImage("neither a file nor a folder")
-        content = Path(path).read_bytes()
+        path = Path(path)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise BadImage("a pipe or a device, not a file")
+        content = path.read_bytes()
     except OSError as error:
         raise BadImage(f"can't be read: {error.strerror or error}") from None
     return open_bytes(content)

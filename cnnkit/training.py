@@ -135,8 +135,8 @@ def _fit(
 
     # The best epoch is saved before it is told of, so that what has been told of is kept.
     callbacks: list[Any] = [
-        Watch(progress, steps, len(numbers), record),
         KeepBest(train.checkpoint.monitor, save),
+        Watch(progress, steps, len(numbers), record),
     ]
     if stop := train.early_stopping:
         callbacks.append(StopEarly(stop.monitor, stop.patience, stop.min_delta, say))

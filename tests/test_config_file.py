@@ -12,6 +12,8 @@ from cnnkit.catalogue import KINDS
 from cnnkit.config_file import configure, read, write
 from cnnkit.errors import ConfigError
 from cnnkit.experiment import Experiment
+from cnnkit.losses import CrossEntropy
+from cnnkit.optimization import Adam
 from cnnkit.spec import Spec
 
 GOOD = """\
@@ -387,3 +389,11 @@ def test_what_is_written_is_read_again(tmp_path: Path, values: dict[str, Any]) -
 def test_what_is_written_is_complete(tmp_path: Path) -> None:
     file = config(tmp_path, write(read(config(tmp_path))), "written.yaml")
     assert [path for path, _, origin in configure(file).rows() if origin == "default"] == []
+
+
+def test_a_setting_of_what_is_there_by_default_needs_no_name(tmp_path):
+    config = tmp_path / "short.yaml"
+    config.write_text("data: {source: {name: digits}}\nmodel: {name: resnet}\n")
+    experiment = read(config, "train.optimizer.learning_rate=0.01", "train.loss.label_smoothing=0.1")
+    assert experiment.train.optimizer == Adam(learning_rate=0.01)
+    assert experiment.train.loss == CrossEntropy(label_smoothing=0.1)

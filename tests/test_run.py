@@ -23,7 +23,7 @@ def experiment(tmp_path):
 @pytest.fixture
 def run(experiment, tmp_path):
     made = Run.create(experiment, tmp_path / "run")
-    made.write_provenance(data={"classes": ["one", "two"]})
+    made.write_provenance(data={"classes": ["one", "two"]}, files=made.hashes())
     return made
 
 
@@ -61,7 +61,8 @@ def test_what_is_no_run_is_told_apart(tmp_path):
 def test_provenance_is_added_to(run):
     run.write_provenance(state="training")
     run.write_provenance(state="finished", epochs=3)
-    assert run.provenance() == {"data": {"classes": ["one", "two"]}, "state": "finished", "epochs": 3}
+    facts = run.provenance()
+    assert (facts["state"], facts["epochs"], facts["data"]) == ("finished", 3, {"classes": ["one", "two"]})
     assert run.classes == ["one", "two"]
 
 
@@ -113,3 +114,19 @@ def test_the_log_has_the_time_of_each_line(run):
 def test_provenance_is_json_that_a_person_can_read(run):
     text = (run.folder / "provenance.json").read_text()
     assert json.loads(text) and text.count("\n") > 3
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "split.csv"])
+def test_a_run_that_was_changed_is_not_used(run, name):
+    run.write_csv("split.csv", ("image", "split", "label", "digest"), [("a", "test", "one", "0")])
+    run.write_provenance(files=run.hashes())
+    assert Run.open(run.folder)
+    (run.folder / name).write_text((run.folder / name).read_text() + "\n")
+    with pytest.raises(TrainingError, match=name):
+        Run.open(run.folder)
+
+
+def test_a_folder_below_a_dangling_link_is_refused_at_once(experiment, tmp_path):
+    (tmp_path / "runs").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="can't be made"):
+        Run.create(experiment, tmp_path / "runs" / "first")

@@ -397,7 +397,7 @@ def test_divergence_after_good_epochs_keeps_the_best(config, tmp_path, monkeypat
     # 4 steps an epoch: the third epoch takes giant steps.
     giant = keras.optimizers.schedules.PiecewiseConstantDecay([7], [0.01, 1e12])
     monkeypatch.setattr(type(experiment.train.schedule), "__call__", lambda *_: giant)
-    with pytest.raises(TrainingError, match="keeps the best of"):
+    with pytest.raises(TrainingError, match="keeps epoch 2, the best of"):
         train(experiment, tmp_path / "run")
     run = Run.open(tmp_path / "run")
     assert run.provenance()["best_epoch"] == 2
@@ -479,5 +479,6 @@ def test_progress_is_told_of_every_epoch(config, tmp_path):
     assert Heard.steps
     for step in Heard.steps:
         assert 1 <= step.epoch <= step.epochs == 3
-        assert 1 <= step.step <= step.steps == 4
-        assert step.images_per_second > 0 and step.seconds_left >= 0
+        assert 0 <= step.step <= step.steps == 4
+        assert step.step == 0 or step.images_per_second > 0
+        assert step.seconds_left >= 0

@@ -145,7 +145,7 @@ def _files(folder: Path) -> list[Path]:
 def _why_not(file: Path) -> str | None:
     """Why a file is not taken for an image, or None if it is."""
     if file.exists() and not file.is_file() and not file.name.startswith("."):
-        return "neither a file nor a folder"
+        return "a pipe or a device, not a file"
     if file.name.startswith(".") or file.name.lower() in ("thumbs.db", "desktop.ini"):
         return "hidden or a system's file"
     if not _printable(file.name):
