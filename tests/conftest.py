@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnkit.cli import main
 from cnnkit.sources import Index
 from cnnkit.sources.base import digest_of
 
@@ -66,3 +68,17 @@ def index_of() -> Callable[..., Index]:
         )
 
     return make
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """Runs a command in this process: exit code, standard output, standard error."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["cnnkit", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return run

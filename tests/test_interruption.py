@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import contextmanager
 
+import pexpect
 import pytest
 
 from cnnkit import Run, evaluate, read, train
@@ -221,7 +222,6 @@ def test_after_a_training_sigterm_means_what_it_meant_before(config, tmp_path):
 
 
 def test_a_terminal_shows_a_live_line_and_keeps_one_line_an_epoch(config, tmp_path):
-    pexpect = pytest.importorskip("pexpect")
     words = ["-m", "cnnkit", "train", str(config(ENDLESS)), "--run", str(tmp_path / "run"), *ONE_LONG_EPOCH]
     words += ["--set", "data.limit=50"]
     terminal = pexpect.spawn(sys.executable, words, timeout=120, encoding="utf-8", dimensions=(40, 150))

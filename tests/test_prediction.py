@@ -3,14 +3,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnnkit import Run, checkpoints, predict, read
-from cnnkit.cli import main
 from cnnkit.errors import UsageError
 from cnnkit.lazy import keras
 
@@ -47,20 +45,6 @@ def images(tmp_path):
     whole = (tmp_path / "pictures" / "a.jpg").read_bytes()
     (tmp_path / "broken.jpg").write_bytes(whole[: len(whole) // 2])
     return tmp_path
-
-
-@pytest.fixture
-def command(capsys, monkeypatch):
-    """Runs a command in this process: exit code, standard output, standard error."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["cnnkit", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 def softmax_by_hand(run, file):

@@ -12,7 +12,6 @@ import pytest
 from cnnkit import config_file
 from cnnkit.architectures import ResNet, Sequential, Vgg
 from cnnkit.architectures.sequential import Conv, Dense, Dropout, Flatten, MaxPool
-from cnnkit.cli import main
 from cnnkit.lazy import keras, tf
 from cnnkit.summary import folded, formula, layer_rows, summarize
 
@@ -69,20 +68,6 @@ def built(architecture):
 @pytest.fixture(params=SMALL, ids=lambda architecture: f"{architecture.name}-{SMALL.index(architecture)}")
 def network(request):
     return built(request.param)
-
-
-@pytest.fixture
-def command(capsys, monkeypatch):
-    """Runs a command in this process: exit code, standard output, standard error."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["cnnkit", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 def written(folder, text):

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from cnnkit import Run, evaluate, read, train
-from cnnkit.cli import main
 from cnnkit.errors import DataError, TrainingError, UsageError
 from cnnkit.lazy import keras, tf
 
@@ -110,20 +109,6 @@ def config(tmp_path):
         return tmp_path / name
 
     return written
-
-
-@pytest.fixture
-def command(capsys, monkeypatch):
-    """Runs a command in this process: exit code, standard output, standard error."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["cnnkit", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
