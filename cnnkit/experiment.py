@@ -121,6 +121,9 @@ def problems(sections: dict[str, Any], files: bool = True) -> Iterator[Problem]:
             collection = data.source.open()
         except DataError as error:
             yield from (_below("data.source", problem) for problem in error.problems)
+    model: Architecture | None = sections.get("model")
+    if model and files:
+        yield from (_below("model", problem) for problem in model.absent())
     for check in _CHECKS:
         yield from check(sections, collection)
 

@@ -117,7 +117,8 @@ class Run:
             TrainingError: The run has no usable checkpoint.
         """
         experiment = self.experiment()
-        model = experiment.model.build(self.shape, experiment.train.loss.logits(len(self.classes)))
+        logits = experiment.train.loss.logits(len(self.classes))
+        model = experiment.model.kept(self.folder).build(self.shape, logits)
         self.load_best(model)
         return model
 

@@ -68,7 +68,7 @@ def test_every_option_is_told_in_words(section: type[Spec], option: Any) -> None
     [
         ("architectures", "vgg", "depth", "11 | 13 | 16 | 19", "16"),
         ("architectures", "vgg", "dense_units", "list of whole number >= 1", "[4096, 4096]"),
-        ("architectures", "vgg", "batch_norm", "true | false", "false"),
+        ("architectures", "vgg", "normalization", "batch | group | layer | none", "none"),
         ("layers", "conv", "filters", "whole number >= 1", "required"),
         ("layers", "dropout", "rate", "number >= 0, < 1", "0.5"),
         ("layers", "max_pool", "strides", "whole number >= 1 or null", "null"),

@@ -51,7 +51,7 @@ model:
 SMALL = [
     Sequential(layers=(Conv(filters=3), MaxPool(), Dropout(), Conv(filters=5, kernel_size=1), Flatten())),
     Sequential(layers=(Flatten(), Dense(units=7), Dense(units=1))),
-    Vgg(depth=11, batch_norm=True, dense_units=(16, 8)),
+    Vgg(depth=11, normalization="batch", dense_units=(16, 8)),
     Vgg(depth=11, dense_units=(8,)),
     ResNet(depth=18),
     ResNet(depth=20),

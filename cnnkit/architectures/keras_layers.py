@@ -4,7 +4,56 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnnkit.lazy import keras
+from cnnkit.lazy import keras, tf
+
+
+@keras.saving.register_keras_serializable(package="cnnkit")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) on TensorFlow's fused kernel.
+
+    Arguments, weights and numbers are those of Keras's layer, which is composed of a dozen small operations and
+    is several times slower on a CPU. What the kernel can't do (a mask, renorm, other ranks, axes and types) is
+    left to Keras's own code.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalises each channel of (B, H, W, C): by the batch in training, else by the moving statistics."""
+        if not self._fits_the_kernel(inputs, mask):
+            return super().call(inputs, training=training, mask=mask)
+        by_batch = bool(training and self.trainable)
+        channels = inputs.shape[-1]
+        scale = tf.convert_to_tensor(self.gamma) if self.scale else tf.ones(channels)
+        offset = tf.convert_to_tensor(self.beta) if self.center else tf.zeros(channels)
+        nothing = tf.zeros(0)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=scale,
+            offset=offset,
+            mean=nothing if by_batch else tf.convert_to_tensor(self.moving_mean),
+            variance=nothing if by_batch else tf.convert_to_tensor(self.moving_variance),
+            epsilon=self.epsilon,
+            is_training=by_batch,
+        )
+        if by_batch:
+            # The kernel returns the unbiased variance, Keras keeps the biased one: (n - 1) / n of it.
+            n = tf.cast(tf.size(inputs) // channels, variance.dtype)
+            self._follow(self.moving_mean, mean)
+            self._follow(self.moving_variance, variance * ((n - 1) / n))
+        return outputs
+
+    def _follow(self, moving: Any, current: Any) -> None:
+        moving.assign(moving * self.momentum + tf.stop_gradient(current) * (1.0 - self.momentum))
+
+    def _fits_the_kernel(self, inputs: Any, mask: Any) -> bool:
+        return (
+            mask is None
+            and not self.renorm
+            and not self.synchronized
+            and inputs.shape.rank == 4
+            and self.axis in (-1, 3)
+            and inputs.dtype == tf.float32
+            and self.compute_dtype == "float32"
+        )
 
 
 @keras.saving.register_keras_serializable(package="cnnkit")
@@ -27,3 +76,12 @@ class PadChannels(keras.layers.Layer):
         """What rebuilds the layer."""
         config: dict[str, Any] = super().get_config()
         return config | {"filters": self.filters}
+
+
+@keras.saving.register_keras_serializable(package="cnnkit")
+class BgrRescaling(keras.layers.Rescaling):
+    """Keras's Rescaling behind a swap of red and blue, for networks that were trained with Caffe."""
+
+    def call(self, inputs: Any) -> Any:
+        """From RGB (B, H, W, 3) to scaled BGR."""
+        return super().call(inputs[..., ::-1])

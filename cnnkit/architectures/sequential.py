@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
 from cnnkit.architectures.base import Architecture, Shape
+from cnnkit.architectures.layers import Activation, suiting
 from cnnkit.errors import Problem
 from cnnkit.lazy import keras
 from cnnkit.spec import Count, Spec
 
-Activation = Literal["relu", "linear", "sigmoid", "tanh", "elu", "selu", "gelu", "leaky_relu", "silu"]
 Padding = Literal["same", "valid"]
 Tensor = tuple[int, ...]
 """Shape of one image's tensor: (height, width, channels), or (features,) once it is flat."""
@@ -48,7 +48,6 @@ class Conv(Layer):
     padding: Padding = "same"
     """`same` adds zeros around the image so that it keeps its size, `valid` adds none."""
     activation: Activation = "relu"
-    """What is done to each number that comes out; `linear` leaves it as it is."""
 
     def output(self, shape: Tensor) -> Tensor:
         """Needs an image."""
@@ -63,7 +62,7 @@ class Conv(Layer):
             strides=self.strides,
             padding=self.padding,
             activation=self.activation,
-            kernel_initializer=_initializer(self.activation),
+            kernel_initializer=suiting(self.activation),
             name=name,
         )(x)
 
@@ -116,7 +115,6 @@ class Dense(Layer):
     units: Count
     """How many outputs."""
     activation: Activation = "relu"
-    """What is done to each number that comes out; `linear` leaves it as it is."""
 
     def output(self, shape: Tensor) -> Tensor:
         """Needs a vector."""
@@ -129,7 +127,7 @@ class Dense(Layer):
         return keras.layers.Dense(
             self.units,
             activation=self.activation,
-            kernel_initializer=_initializer(self.activation),
+            kernel_initializer=suiting(self.activation),
             name=name,
         )(x)
 
@@ -169,6 +167,11 @@ class Sequential(Architecture):
             message = f"ends in an image of {_by(current)}; the classifier takes a vector: end in `{{name: flatten}}`"
             yield Problem(message, key=f"layers.{len(self.layers) - 1}")
 
+    @classmethod
+    def variants(cls) -> Sequence[Architecture]:
+        """As many as one can think of."""
+        return ()
+
     def features(self, x: Any) -> Any:
         """The layers in their order, named by kind and number: conv1, conv2, max_pool1, ..."""
         seen: dict[str, int] = {}
@@ -193,12 +196,6 @@ def _window(height: int, width: int, size: int, strides: int, padding: Padding) 
             f"a window of {size} x {size} does not fit in the {height} x {width} pixels that are left here"
         )
     return (height - size) // strides + 1, (width - size) // strides + 1
-
-
-def _initializer(activation: Activation) -> str:
-    if activation == "selu":
-        return "lecun_normal"
-    return "he_normal" if activation in ("relu", "leaky_relu", "elu", "gelu", "silu") else "glorot_uniform"
 
 
 def _by(shape: Tensor) -> str:

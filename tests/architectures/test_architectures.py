@@ -98,7 +98,7 @@ def test_trainable_parameters_are_those_published(zeros, architecture, data, pub
 @pytest.mark.parametrize(("depth", "published", "filters"), VGG_BATCH_NORM)
 def test_vgg_with_batch_norm_has_torchvisions_parameters_but_the_useless_biases(zeros, depth, published, filters):
     convolutional = 7 * 7 * 512 * 4096 + 4096 + 4096 * 4096 + 4096  # the same dense layers, built small below
-    total, trainable, _, _ = counted(Vgg(depth=depth, batch_norm=True, dense_units=()), (32, 32, 3), 10)
+    total, trainable, _, _ = counted(Vgg(depth=depth, normalization="batch", dense_units=()), (32, 32, 3), 10)
     classifier = 512 * 10 + 10
     assert trainable - classifier + convolutional + 4096 * 1000 + 1000 == published - filters
     assert total - trainable == 2 * filters  # a moving mean and variance for each
@@ -133,7 +133,7 @@ RUNNING = [
         )
     ),
     Vgg(depth=11, dense_units=(32, 16)),
-    Vgg(depth=13, batch_norm=True, dense_units=(16,), dropout=0.0),
+    Vgg(depth=13, normalization="batch", dense_units=(16,), dropout=0.0),
     Vgg(depth=11, dense_units=()),
     ResNet(depth=18),
     ResNet(depth=50),
