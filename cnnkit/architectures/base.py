@@ -60,7 +60,7 @@ class Architecture(Spec):
     l2: Annotated[float, Field(ge=0)] = 0.0
     """This times the sum of the squares of all kernels is added to the loss; 1e-4 is usual with SGD."""
     weights: AbsolutePath | None = None
-    """Where weights start from: a run, a .weights.h5, or Keras's .h5 or .keras; its classifier may have other classes."""
+    """Where weights start from: a run, a .weights.h5, or Keras's .h5 or .keras; it may have other classes."""
 
     @classmethod
     def variants(cls) -> Sequence[Architecture]:
