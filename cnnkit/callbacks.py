@@ -31,20 +31,25 @@ def better(monitor: str, value: float, best: float | None, min_delta: float = 0.
 class Watch(keras.callbacks.Callback):
     """Tells how training goes: to whoever watches, and an epoch at a time to `record`."""
 
-    def __init__(self, progress: Progress, steps: int, images: int, record: Callable[[dict[str, Any]], None]):
+    def __init__(
+        self, progress: Progress, epochs: int, steps: int, images: int, record: Callable[[dict[str, Any]], None]
+    ):
         super().__init__()
-        self.progress, self.steps, self.images, self.record = progress, steps, images, record
+        self.progress, self.epochs, self.steps, self.images, self.record = progress, epochs, steps, images, record
         self.began: float | None = None
+        self.done = 0
         self.epoch_began = self.trained = self.shown = 0.0
         self.epoch = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Says that work has begun; the first step takes a while to be made."""
-        self.progress.step(Step(epoch=1, epochs=self.params["epochs"], step=0, steps=self.steps))
+        """Starts the clock anew: the first step of a stage takes a while to be made."""
+        self.began, self.done = None, 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the clock of the epoch."""
         self.epoch = epoch
+        if self.began is None:
+            self.progress.step(Step(epoch=epoch + 1, epochs=self.epochs, step=0, steps=self.steps))
         self.epoch_began = self.trained = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -52,21 +57,22 @@ class Watch(keras.callbacks.Callback):
         now = time.perf_counter()
         if self.began is None:
             self.began = now  # the time that is left is told from the steps after the first, slow one
+        else:
+            self.done += 1
         if now - self.shown < REFRESH:
             return
         self.shown = now
-        epochs = self.params["epochs"]
-        done = self.epoch * self.steps + batch
+        left = (self.epochs - self.epoch) * self.steps - batch - 1
         self.progress.step(
             Step(
                 epoch=self.epoch + 1,
-                epochs=epochs,
+                epochs=self.epochs,
                 step=batch + 1,
                 steps=self.steps,
                 loss=float(logs["loss"]),
                 accuracy=float(logs["accuracy"]),
                 images_per_second=(batch + 1) / self.steps * self.images / (now - self.epoch_began),
-                seconds_left=(now - self.began) / max(done, 1) * (epochs * self.steps - done - 1),
+                seconds_left=(now - self.began) / max(self.done, 1) * left,
             )
         )
 

@@ -15,8 +15,14 @@ from cnnkit.errors import DataError, Problem
 from cnnkit.losses import AnyLoss, BinaryCrossEntropy, CrossEntropy
 from cnnkit.optimization import Adam, AnyOptimizer, AnySchedule, Cosine
 from cnnkit.sources import AnySource, Collection
-from cnnkit.spec import Count, Spec
+from cnnkit.spec import Count, Positive, Spec, Text
 from cnnkit.splitting import Split
+
+EPOCHS = 30
+"""How long a training is if nobody says."""
+
+BACKBONE = "backbone"
+"""What `freeze` calls everything but the classifier."""
 
 Monitor = Literal["val_loss", "val_accuracy", "loss", "accuracy"]
 Size = Annotated[int, Field(ge=1, le=8192)]
@@ -66,11 +72,29 @@ class Checkpoint(Spec):
     """The weights of the epoch in which this is best are kept; of equal ones the first."""
 
 
+class Stage(Spec):
+    """A part of a training: which layers learn, for how long, how fast."""
+
+    epochs: Count
+    """How often every training image is shown in it."""
+    freeze: Text | None = None
+    """`backbone` (all but the classifier), or a stage or layer of the network: it and all before it do not learn."""
+    unfreeze_from: Text | None = None
+    """A stage or layer of the network: it and all behind it learn, all before it does not."""
+    learning_rate: Positive | None = None
+    """The rate of this stage; that of the optimizer if left out."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The rate of each stage of the network is this times that of the one behind it; 1 for the same everywhere."""
+
+
 class Train(Spec):
     """How the network is trained."""
 
-    epochs: Count = 30
-    """How often every training image is shown."""
+    epochs: Count | None = None
+    """How often every training image is shown; 30 if left out. Stages have epochs of their own."""
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)] | None = None
+    """Parts of the training with other layers frozen; if left out all learns, or only the classifier of a pretrained
+    network. Optimizer, schedule and early stopping begin anew in each."""
     loss: AnyLoss = CrossEntropy()
     """What is made small."""
     optimizer: AnyOptimizer = Adam()
@@ -81,6 +105,10 @@ class Train(Spec):
     """When to end before the last epoch; never if left out."""
     checkpoint: Checkpoint = Checkpoint()
     """Which epoch is kept, evaluated and used."""
+
+    def plan(self, pretrained: bool) -> tuple[Stage, ...]:
+        """The stages; without any in the config one, which leaves features that were learnt already as they are."""
+        return self.stages or (Stage(epochs=self.epochs or EPOCHS, freeze=BACKBONE if pretrained else None),)
 
 
 class Experiment(Spec):
@@ -104,7 +132,19 @@ class Experiment(Spec):
         height, width, channels = self.data.shape(collection) or collection.shape
         split = Split(**self.data.split.shares(collection.splits))
         update: dict[str, Any] = {"image_size": (height, width), "channels": channels, "split": split}
-        return self.model_copy(update={"data": self.data.model_copy(update=update)})
+        data = self.data.model_copy(update=update)
+        return self.model_copy(update={"data": data, "train": self.train.model_copy(update=self._duration())})
+
+    def _duration(self) -> dict[str, Any]:
+        """Epochs, or for a pretrained network the stage that is its default."""
+        if self.train.stages:
+            return {}
+        plan = self.plan()
+        return {"stages": plan, "epochs": None} if self.model.pretrained else {"epochs": plan[0].epochs}
+
+    def plan(self) -> tuple[Stage, ...]:
+        """The stages of the training."""
+        return self.train.plan(self.model.pretrained)
 
 
 def problems(sections: dict[str, Any], files: bool = True) -> Iterator[Problem]:
@@ -177,9 +217,34 @@ def _binary_loss_has_two_classes(sections: dict[str, Any], collection: Collectio
 
 def _warmup_ends(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
     train: Train | None = sections.get("train")
-    if train and train.schedule.warmup_epochs >= train.epochs:
-        message = f"a warm-up of {train.schedule.warmup_epochs:g} epochs never ends in {train.epochs} epochs"
+    shortest = min(stage.epochs for stage in train.plan(False)) if train else 0
+    if train and train.schedule.warmup_epochs >= shortest:
+        message = f"a warm-up of {train.schedule.warmup_epochs:g} epochs never ends in {shortest} epochs"
         yield Problem(message, key="train.schedule.warmup_epochs")
+
+
+def _stages_or_epochs(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    train: Train | None = sections.get("train")
+    if train and train.stages and train.epochs is not None:
+        yield Problem("the stages have epochs of their own; leave this out", key="train.epochs")
+
+
+def _stages_are_of_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    train: Train | None = sections.get("train")
+    model: Architecture | None = sections.get("model")
+    for i, stage in enumerate(train.stages or () if train else ()):
+        key = f"train.stages.{i}"
+        if stage.freeze and stage.unfreeze_from:
+            yield Problem("freeze and unfreeze_from say the same from two sides; leave one out", key=key)
+        if stage.unfreeze_from == BACKBONE:
+            yield Problem("trains everything, as a stage without it does; leave it out", key=f"{key}.unfreeze_from")
+        for name in ("freeze", "unfreeze_from"):
+            part = getattr(stage, name)
+            if model and part and part != BACKBONE and not model.may_have(part):
+                *others, last = [*([BACKBONE] if name == "freeze" else []), *model.stages()]
+                told = f"{', '.join(others)} or {last}" if others else last
+                message = f"{model.title} has no stage `{part}`; it may be {told}, or a layer of these"
+                yield Problem(message, key=f"{key}.{name}")
 
 
 _CHECKS: tuple[Callable[[dict[str, Any], Collection | None], Iterator[Problem]], ...] = (
@@ -189,4 +254,6 @@ _CHECKS: tuple[Callable[[dict[str, Any], Collection | None], Iterator[Problem]],
     _image_suits_the_network,
     _binary_loss_has_two_classes,
     _warmup_ends,
+    _stages_or_epochs,
+    _stages_are_of_the_network,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
@@ -56,6 +57,10 @@ def _cosine(learning_rate: float, warmup_epochs: float, steps_per_epoch: int, ep
     )
 
 
+SPARED = ("bias", "gamma", "beta")
+"""What the names of weights hold that do not decay: biases, and scale and shift of a normalisation."""
+
+
 class Optimizer(Spec):
     """How the weights follow the gradient. Weight decay is decoupled and spares biases and normalisation."""
 
@@ -69,15 +74,36 @@ class Optimizer(Spec):
     def slots(self) -> int:
         """How many numbers it remembers for each weight."""
 
-    def build(self, schedule: Any) -> Any:
+    def build(self, schedule: Any, rates: Mapping[int, float] | None = None) -> Any:
         """The Keras optimizer with the given learning-rate schedule.
 
         It is named, since the name is saved with its state: Keras's own names count the optimizers of a process,
         and equal runs would not leave equal files.
+
+        Args:
+            schedule: From the number of a step to its learning rate.
+            rates: Share of the learning rate that a variable has, by the identity of its storage; else 1.
         """
+        if rates:
+            return self._by_variable(schedule, rates)
         optimizer = self(schedule)
         if self.weight_decay:
-            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+            optimizer.exclude_from_weight_decay(var_names=list(SPARED))
+        return optimizer
+
+    def _by_variable(self, schedule: Any, rates: Mapping[int, float]) -> Any:
+        """The optimizer with a rate for each variable, which counts for its step and for its weight decay alike."""
+        # Keras's own weight decay knows the common rate only, so it is done here.
+        optimizer = self.model_copy(update={"weight_decay": 0.0})(schedule)
+        common_step = optimizer.update_step
+
+        def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+            rate = learning_rate * rates.get(id(variable), 1.0)
+            if self.weight_decay and not any(part in variable.name for part in SPARED):
+                variable.assign_sub(variable * keras.ops.cast(self.weight_decay * rate, variable.dtype))
+            common_step(gradient, variable, rate)
+
+        optimizer.update_step = update_step
         return optimizer
 
     @abstractmethod

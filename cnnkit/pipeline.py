@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnnkit import decoding
@@ -37,13 +37,14 @@ class Images:
 
     Attributes:
         index: Which images.
-        shape: Height, width and channels.
+        shape: Height, width and channels; or how many features, where these are kept in place of pixels.
         fit: How other proportions were brought to that size.
-        pixels: uint8 array (images, height, width, channels), or None where they are decoded batch by batch.
+        pixels: uint8 tensor (images, height, width, channels), or None where they are decoded batch by batch; or
+            features, float32 (images, c).
     """
 
     index: Index
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     fit: Fit
     pixels: Any
 
@@ -108,6 +109,33 @@ def load(
     # A tensor, so that TensorFlow gathers from it without Python. This is where TensorFlow is first needed.
     with progress.task("starting TensorFlow", 1):
         return Images(index, shape, fit, tf.convert_to_tensor(pixels) if keep else None)
+
+
+def features(images: Images, numbers: Sequence[int], backbone: Any, batch_size: int, progress: Progress) -> Images:
+    """What a network that does not change makes of some images, computed once.
+
+    Args:
+        images: Where from.
+        numbers: Which are needed; the others have no features.
+        backbone: Keras model from images (B, H, W, C) to features (B, c).
+        batch_size: Images at a time.
+        progress: Is told how far it is.
+    """
+    made = np.zeros((len(images.index), *backbone.output_shape[1:]), np.float32)
+    with progress.task("computing features", len(numbers)) as advance:
+        done = 0
+        for pictures, _ in eval_batches(images, numbers, batch_size):
+            which = np.asarray(numbers)[done : done + len(pictures)]
+            made[which] = backbone.predict_on_batch(pictures)
+            done += len(pictures)
+            advance(len(pictures))
+    return replace(images, shape=made.shape[1:], pixels=tf.convert_to_tensor(made))
+
+
+def features_fit(images: Images, backbone: Any) -> bool:
+    """Whether the features of all images may be kept in memory."""
+    numbers_an_image = int(backbone.output_shape[-1])
+    return 4 * numbers_an_image * len(images.index) <= IN_MEMORY
 
 
 def _bad_files(index: Index, bad: dict[int, str]) -> Iterable[Problem]:

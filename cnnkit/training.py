@@ -11,7 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cnnkit import checkpoints, evaluation, history, pipeline
+from cnnkit import checkpoints, evaluation, history, pipeline, staging
+from cnnkit.architectures import Network
 from cnnkit.errors import Interrupted, TrainingError
 from cnnkit.experiment import Experiment
 from cnnkit.lazy import keras, tf
@@ -20,6 +21,7 @@ from cnnkit.progress import Progress
 from cnnkit.run import Run, circumstances, parameters
 from cnnkit.sources import SPLITS, Collection, Index, ranked
 from cnnkit.splitting import in_two_splits
+from cnnkit.staging import Staged
 
 NAMED = 5
 """At most so many files that are not used are named on the screen; unused.csv names all."""
@@ -48,10 +50,11 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     experiment = experiment.completed(collection)
     images = _images(experiment, collection, progress)
     splits = _splits(experiment, images)
+    experiment.model.fetch(progress)
     with progress.task("building the network", 1):
         keras.utils.set_random_seed(experiment.seed)
-        model = _compiled(experiment, images, splits)
-    facts = circumstances() | {"parameters": parameters(model), "data": _data_facts(images, splits)}
+        network = _network(experiment, images)
+    facts = circumstances() | {"parameters": parameters(network.model), "data": _data_facts(images, splits)}
 
     run = Run.create(experiment, folder)
     with _told_of_the_end(run), _sigterm_as_interrupt():
@@ -60,12 +63,13 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
             progress.say(line)
             run.log(line)
 
+        experiment.model.keep(run.folder)
         run.write_split(images.index, splits)
         run.write_provenance(**facts, state="training", files=run.hashes())
         for line in _opening(run, facts, images.index):
             say(line)
-        _fit(experiment, model, images, splits, run, progress, say)
-        return _finish(experiment, model, images, splits, run, progress)
+        _fit(experiment, network, images, splits, run, progress, say)
+        return _finish(experiment, network.model, images, splits, run, progress)
 
 
 def _images(experiment: Experiment, collection: Collection, progress: Progress) -> Images:
@@ -94,61 +98,104 @@ def _numbers(splits: list[str], name: str) -> list[int]:
     return [i for i, split in enumerate(splits) if split == name]
 
 
-def _compiled(experiment: Experiment, images: Images, splits: list[str]) -> Any:
-    train = experiment.train
-    model = experiment.model.build(images.shape, train.loss.logits(len(images.index.classes)))
-    steps = pipeline.steps(splits.count("train"), experiment.data.batch_size)
-    schedule = train.schedule(train.optimizer.learning_rate, steps, train.epochs)
-    model.compile(
-        optimizer=train.optimizer.build(schedule),
-        loss=train.loss,
-        metrics=[keras.metrics.MeanMetricWrapper(train.loss.accuracy, name="accuracy")],
-        jit_compile=False,  # XLA is slower for these networks on a CPU, and slower to start
-    )
-    return model
+def _network(experiment: Experiment, images: Images) -> Network:
+    """The network, every stage of the training tried on it: a layer that it lacks is told before the first epoch."""
+    logits = experiment.train.loss.logits(len(images.index.classes))
+    height, width, channels = images.shape
+    network = experiment.model.network((height, width, channels), logits)
+    for stage in experiment.plan():
+        staging.apply(experiment.model, network, stage)
+    network.model.trainable = True
+    return network
 
 
 def _fit(
     experiment: Experiment,
-    model: Any,
+    network: Network,
     images: Images,
     splits: list[str],
     run: Run,
     progress: Progress,
     say: Callable[[str], None],
 ) -> None:
-    """Runs the epochs; returns when the last one is over or training was stopped early."""
+    """Runs the stages of the training one after the other, on the same network and into the same run."""
     from cnnkit.callbacks import KeepBest, StopEarly, Watch
 
-    train, data = experiment.train, experiment.data
-    numbers = _numbers(splits, "train")
-    steps = pipeline.steps(len(numbers), data.batch_size)
+    train, data, plan = experiment.train, experiment.data, experiment.plan()
+    training, validation = _numbers(splits, "train"), _numbers(splits, "validation")
+    steps = pipeline.steps(len(training), data.batch_size)
+    ahead = sum(stage.epochs for stage in plan)
+    done = 0
 
     def record(metrics: dict[str, Any]) -> None:
+        nonlocal done
+        done += 1
         run.record(metrics)
-        line = epoch_line(metrics, train.epochs)
+        line = epoch_line(metrics, ahead)
         run.log(line)
         progress.epoch(line)
 
     def save(epoch: int, metrics: dict[str, float]) -> None:
-        checkpoints.save(model, run.checkpoint_folder, "best", epoch, {"metrics": metrics})
+        checkpoints.save(network.model, run.checkpoint_folder, "best", epoch, {"metrics": metrics})
 
-    # The best epoch is saved before it is told of, so that what has been told of is kept.
-    callbacks: list[Any] = [
-        KeepBest(train.checkpoint.monitor, save),
-        Watch(progress, steps, len(numbers), record),
-    ]
-    if stop := train.early_stopping:
-        callbacks.append(StopEarly(stop.monitor, stop.patience, stop.min_delta, say))
-    model.fit(
-        pipeline.train_batches(images, numbers, experiment.augment, data.batch_size, experiment.seed, train.epochs),
-        epochs=train.epochs,
-        steps_per_epoch=steps,
-        validation_data=pipeline.eval_batches(images, _numbers(splits, "validation"), data.batch_size),
-        callbacks=callbacks,
-        shuffle=False,  # the pipeline has shuffled
-        verbose=0,
-    )
+    keep_best = KeepBest(train.checkpoint.monitor, save)
+    for number, stage in enumerate(plan, start=1):
+        staged = staging.apply(experiment.model, network, stage)
+        if len(plan) > 1 or staged.frozen:
+            rate = stage.learning_rate or train.optimizer.learning_rate
+            say(stage_line(number, len(plan), stage.epochs, rate, staged, parameters(network.model)))
+        learner, shown = _learner(experiment, network, staged, images, training + validation, progress)
+        schedule = train.schedule(stage.learning_rate or train.optimizer.learning_rate, steps, stage.epochs)
+        learner.compile(
+            optimizer=train.optimizer.build(schedule, staged.rates),
+            metrics=[keras.metrics.MeanMetricWrapper(train.loss.accuracy, name="accuracy")],
+            jit_compile=False,  # XLA is slower for these networks on a CPU, and slower to start
+        )
+        end = done + stage.epochs
+        # The best epoch is saved before it is told of, so that what has been told of is kept.
+        callbacks: list[Any] = [keep_best, Watch(progress, ahead, steps, len(training), record)]
+        if stop := train.early_stopping:
+            callbacks.append(StopEarly(stop.monitor, stop.patience, stop.min_delta, say))
+        learner.fit(
+            pipeline.train_batches(
+                shown, training, experiment.augment, data.batch_size, experiment.seed, end, first_step=done * steps
+            ),
+            initial_epoch=done,
+            epochs=end,
+            steps_per_epoch=steps,
+            validation_data=pipeline.eval_batches(shown, validation, data.batch_size),
+            callbacks=callbacks,
+            shuffle=False,  # the pipeline has shuffled
+            verbose=0,
+        )
+        ahead -= end - done  # epochs that early stopping has saved
+
+
+def _learner(
+    experiment: Experiment, network: Network, staged: Staged, images: Images, numbers: list[int], progress: Progress
+) -> tuple[Any, Images]:
+    """What a stage trains, and what it is shown.
+
+    Where only the classifier learns, what is before it works as it will after the training, without dropout; and
+    without augmentation it makes the same of an image in every epoch, so this is computed once.
+    """
+    from cnnkit.learner import Learner
+
+    loss = experiment.train.loss
+    if not staged.backbone_frozen:
+        # A classifier within counts where a layer before it learns.
+        learning = {id(variable) for variable in network.backbone.trainable_variables}
+        auxiliary = [
+            (model, weight)
+            for model, weight in network.auxiliary
+            if any(id(variable) in learning for variable in model.trainable_variables)
+        ]
+        return Learner(network.model, auxiliary, loss), images
+    if not experiment.augment and pipeline.features_fit(images, network.backbone):
+        shown = pipeline.features(images, numbers, network.backbone, experiment.data.batch_size, progress)
+        return Learner(network.classifier, (), loss), shown
+    image = network.model.input
+    return Learner(keras.Model(image, network.classifier(network.backbone(image, training=False))), (), loss), images
 
 
 def _finish(
@@ -273,6 +320,15 @@ def _opening(run: Run, facts: dict[str, Any], index: Index) -> Iterator[str]:
         yield f"  not used: {len(index.unused) - NAMED} more, all in {run.folder / 'unused.csv'}"
     if shared := facts["data"]["in_two_splits"]:
         yield f"  careful: {shared} pictures lie in more than one of the splits that the images came with"
+
+
+def stage_line(number: int, stages: int, epochs: int, rate: float, staged: Staged, counted: dict[str, int]) -> str:
+    """What a stage of the training does, in one line."""
+    frozen = f", frozen: {', '.join(staged.frozen)}" if staged.frozen else ""
+    return (
+        f"stage {number}/{stages}: {epochs} epochs, learning rate {rate:g}, trains {', '.join(staged.trained)} "
+        f"({counted['trainable']:,} of {counted['total']:,} parameters){frozen}"
+    )
 
 
 def epoch_line(metrics: dict[str, Any], epochs: int) -> str:

@@ -21,7 +21,7 @@ LEVELS = {
     6: ("training",),
     5: ("evaluation", "prediction", "summary", "history"),
     4: ("run",),
-    3: ("config_file", "catalogue", "pipeline", "checkpoints", "callbacks"),
+    3: ("config_file", "catalogue", "pipeline", "checkpoints", "callbacks", "learner", "staging"),
     2: ("experiment",),
     1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting", "wording"),
     # Below the rooms of level 1, which share it.

@@ -99,7 +99,7 @@ def test_less_than_min_delta_is_no_new_best():
 
 def watching(progress=None, steps=4, images=100):
     recorded = []
-    watch = Watch(progress or Progress(), steps, images, recorded.append)
+    watch = Watch(progress or Progress(), 3, steps, images, recorded.append)
     optimizer = SimpleNamespace(iterations=8, _learning_rate=lambda step: 0.1 / step)
     watch.set_model(SimpleNamespace(optimizer=optimizer))
     watch.set_params({"epochs": 3})

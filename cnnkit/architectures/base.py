@@ -86,6 +86,10 @@ class Architecture(Spec):
         """Names of its parts from input to output; the layers of a part begin with its name."""
         return ()
 
+    def may_have(self, part: str) -> bool:
+        """Whether a stage or a layer may be called so, as far as can be told before the network is built."""
+        return not self.stages() or any(part == stage or part.startswith(f"{stage}_") for stage in self.stages())
+
     def problems(self, shape: Shape) -> Iterator[Problem]:
         """What makes it impossible for images of (height, width, channels); found without TensorFlow."""
         height, width, channels = shape
@@ -162,6 +166,13 @@ class Architecture(Spec):
                     if variable.name.endswith("kernel"):
                         variable.regularizer = keras.regularizers.L2(self.l2)
         return network
+
+    def fetch(self, progress: Progress) -> None:
+        """Gets what the network is built from, where that lies elsewhere, and shows how far it is.
+
+        Raises:
+            DataError: It can't be had.
+        """
 
     def pretrained_weights(self, progress: Progress) -> Path | None:
         """The file or run whose weights it starts from; gets it first where it lies elsewhere.
