@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from cnnkit.architectures import AnyArchitecture, AnyLayer
+from cnnkit.architectures import AnyArchitecture, AnyLayer, Architecture
 from cnnkit.augmentations import AnyAugmentation
-from cnnkit.experiment import Checkpoint, Data, EarlyStopping, Experiment, Train
+from cnnkit.experiment import Checkpoint, Data, EarlyStopping, Experiment, Stage, Train
 from cnnkit.losses import AnyLoss
 from cnnkit.optimization import AnyOptimizer, AnySchedule
 from cnnkit.sources import AnySource
@@ -41,6 +42,29 @@ class Option:
     doc: str
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A network of a family, as its paper has it.
+
+    Attributes:
+        model: What to write as `model`.
+        image_shape: Height, width and channels of the images it is for.
+        smallest_image: Height and width that images must have at least.
+        stages: Names for `train.stages`.
+        paper: Where it comes from.
+        parameters: With a classifier of `classes` classes, if they were counted.
+        macs: Multiply-adds of an image of `image_shape`, if they were counted.
+    """
+
+    model: dict[str, Any]
+    image_shape: tuple[int, int, int]
+    smallest_image: int
+    stages: tuple[str, ...]
+    paper: str
+    parameters: int | None = None
+    macs: int | None = None
+
+
 def _of(union: Any) -> tuple[type[Spec], ...]:
     return get_args(get_args(union)[0])
 
@@ -56,14 +80,36 @@ KINDS = (
     Kind(
         "sections",
         "the file itself and its sections",
-        (Experiment, Data, Split, Train, EarlyStopping, Checkpoint),
+        (Experiment, Data, Split, Train, Stage, EarlyStopping, Checkpoint),
     ),
 )
 
 _KEYS = {Experiment: "(top)", Data: "data", Split: "data.split", Train: "train"} | {
+    Stage: "train.stages, each",
     EarlyStopping: "train.early_stopping",
     Checkpoint: "train.checkpoint",
 }
+
+
+def variants(count: Callable[[Architecture], tuple[int, int]] | None = None) -> Iterator[Variant]:
+    """Every network that a paper has a table row for, and whatever else has a name of its own.
+
+    Args:
+        count: Tells parameters and multiply-adds; needs TensorFlow and takes minutes for all of them.
+    """
+    for family in KINDS[0].sections:
+        assert issubclass(family, Architecture)
+        for architecture in family.variants():
+            parameters, macs = count(architecture) if count else (None, None)
+            yield Variant(
+                {"name": title(family)} | architecture.model_dump(exclude_unset=True),
+                architecture.image_shape,
+                architecture.smallest_image,
+                architecture.stages(),
+                architecture.paper,
+                parameters,
+                macs,
+            )
 
 
 def title(section: type[Spec]) -> str:

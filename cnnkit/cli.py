@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,9 +18,11 @@ from cnnkit import __version__
 from cnnkit.errors import CnnkitError, ConfigError, DataError, Interrupted, TrainingError, UsageError
 
 if TYPE_CHECKING:
+    from cnnkit.architectures import Architecture
     from cnnkit.console import Screen
     from cnnkit.experiment import Experiment
     from cnnkit.prediction import Prediction
+    from cnnkit.progress import Progress
 
 app = typer.Typer(
     name="cnnkit",
@@ -245,38 +247,59 @@ def predict(
 @app.command("list", epilog="Example: cnnkit list architectures")
 def list_(
     kind: Annotated[str | None, typer.Argument(metavar="KIND", help="One of the kinds.", show_default=False)] = None,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="With architectures: count each one's parameters; takes minutes.")
+    ] = False,
     json_output: Json = False,
     debug: Debug = False,
 ) -> None:
     """List what a config may name, with every option and its default."""
-    from cnnkit.catalogue import KINDS, doc, options, title
+    from cnnkit.catalogue import KINDS, doc, options, title, variants
 
     names = [known.name for known in KINDS]
     if kind is not None and kind not in names:
         raise UsageError(f"there is no kind `{kind}`; it may be {', '.join(names)}")
+    if counts and kind != "architectures":
+        raise UsageError("--counts is for architectures: cnnkit list architectures --counts")
     screen = _screen(json_output)
     chosen = [known for known in KINDS if kind in (None, known.name)]
+    networks = []
+    if kind == "architectures":
+        with screen.watching() as progress:
+            networks = list(variants(_counting(progress) if counts else None))
     if json_output:
-        screen.document(
-            {
-                known.name: [
-                    {"name": title(s), "doc": doc(s), "options": [asdict(o) for o in options(s)]}
-                    for s in known.sections
-                ]
-                for known in chosen
-            }
-        )
+        document: dict[str, Any] = {
+            known.name: [
+                {"name": title(s), "doc": doc(s), "options": [asdict(o) for o in options(s)]} for s in known.sections
+            ]
+            for known in chosen
+        }
+        screen.document(document | ({"variants": [asdict(network) for network in networks]} if networks else {}))
         return
-    from cnnkit.console import kind_table
+    from cnnkit.console import kind_table, variant_table
 
     for known in chosen:
         if kind:
             screen.say(f"{known.name}: what `{known.key}` may name\n")
+            if networks:
+                screen.table(variant_table(networks, counts))
+                screen.say("\nThe settings of each family, with their defaults:\n")
             screen.table(kind_table(known))
         else:
             screen.say(f"{known.name} ({known.key}): {', '.join(title(section) for section in known.sections)}")
     if not kind:
         screen.say(f"\nEvery option of a kind: cnnkit list {names[0]}")
+
+
+def _counting(progress: Progress) -> Callable[[Architecture], tuple[int, int]]:
+    """Counts a network and says which."""
+    from cnnkit.summary import count
+
+    def counted(architecture: Architecture) -> tuple[int, int]:
+        with progress.task(f"counting {architecture.title}", 1):
+            return count(architecture)
+
+    return counted
 
 
 @app.command(epilog="Example: cnnkit schema > cnnkit.schema.json")

@@ -17,7 +17,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from cnnkit.catalogue import Kind, doc, options, title
+from cnnkit.catalogue import Kind, Variant, doc, options, title
 from cnnkit.errors import CnnkitError
 from cnnkit.progress import Progress, Step
 from cnnkit.summary import Row, Summary, folded
@@ -147,6 +147,24 @@ def kind_table(kind: Kind) -> Table:
     return table
 
 
+def variant_table(variants: Sequence[Variant], counts: bool) -> Table:
+    """Every network of the families, one a row."""
+    columns = [">parameters", ">multiply-adds"] if counts else []
+    table = _table("model", ">image", ">smallest", *columns, "stages", "paper")
+    for variant in variants:
+        model = ", ".join(f"{key}: {_yaml(value)}" for key, value in variant.model.items())
+        height, width, channels = variant.image_shape
+        counted = [f"{variant.parameters:,}", f"{variant.macs:,}"] if counts else []
+        stages = ", ".join(variant.stages) or "its layers"
+        image = f"{height} x {width} x {channels}"
+        table.add_row(f"{{{model}}}", image, str(variant.smallest_image), *counted, stages, variant.paper)
+    return table
+
+
+def _yaml(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
 def summary_table(summary: Summary, full: bool) -> Table:
     """The layers of a network, repeated blocks folded unless `full`."""
     table = _table("layer", "type", ">output", ">parameters", ">multiply-adds", ">sees")
@@ -198,6 +216,7 @@ def summary_notes(summary: Summary, full: bool) -> str:
         f"weights {_bytes(memory['weights'])}, gradients {_bytes(memory['gradients'])}, "
         f"optimizer {_bytes(memory['optimizer'])}, activations {_bytes(memory['activations'])} (an estimate, "
         "beside TensorFlow itself and the images)",
+        *_stage_notes(summary),
         "",
     ]
     lines += [text for kind, text in _READING if kind in kinds]
@@ -205,6 +224,18 @@ def summary_notes(summary: Summary, full: bool) -> str:
     if not full and any(isinstance(entry, list) for entry in folded(summary.rows)):
         lines.append("Blocks that are alike are shown once, in bold; --full shows each.")
     return "\n".join(lines)
+
+
+def _stage_notes(summary: Summary) -> Iterator[str]:
+    """A line for each stage of the training, where it has several or leaves something as it is."""
+    if len(summary.stages) == 1 and not summary.stages[0]["frozen"]:
+        return
+    for number, stage in enumerate(summary.stages, start=1):
+        frozen = f"; frozen: {', '.join(stage['frozen'])}" if stage["frozen"] else ""
+        yield (
+            f"Stage {number} of the training ({stage['epochs']} epochs, learning rate {stage['learning_rate']:g}) "
+            f"trains {stage['parameters']:,} parameters: {', '.join(stage['trained'])}{frozen}"
+        )
 
 
 _READING = (

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cnnkit import staging
+from cnnkit.architectures import Architecture, Network
 from cnnkit.experiment import Experiment
 from cnnkit.lazy import keras
 
@@ -62,6 +64,8 @@ class Summary:
     rows: tuple[Row, ...]
     batch_size: int
     memory: dict[str, int]
+    stages: tuple[dict[str, Any], ...] = ()
+    """What each stage of the training trains: epochs, learning_rate, trained, frozen, parameters."""
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -85,6 +89,7 @@ class Summary:
             "macs": self.macs,
             "weight_bytes": self.parameters["total"] * FLOAT,
             "training_memory": {"batch_size": self.batch_size, **self.memory},
+            "stages": list(self.stages),
             "layers": [row.as_json() for row in self.rows],
         }
 
@@ -97,11 +102,35 @@ def summarize(experiment: Experiment, shape: tuple[int, int, int], classes: int)
         shape: Height, width and channels of the images.
         classes: How many classes the classifier tells apart.
     """
-    model = experiment.model.build(shape, experiment.train.loss.logits(classes))
-    rows = tuple(layer_rows(model))
+    network = experiment.model.network(shape, experiment.train.loss.logits(classes))
+    rows = tuple(layer_rows(network.model))
     batch_size = experiment.data.batch_size
-    slots = experiment.train.optimizer.slots
-    return Summary(model.name, shape, classes, rows, batch_size, _memory(rows, batch_size, slots))
+    memory = _memory(rows, batch_size, experiment.train.optimizer.slots)
+    stages = tuple(_stages(experiment, network))
+    return Summary(network.model.name, shape, classes, rows, batch_size, memory, stages)
+
+
+def count(architecture: Architecture) -> tuple[int, int]:
+    """Parameters and multiply-adds of a network for the images and classes of its paper."""
+    model = architecture.build(architecture.image_shape, architecture.classes)
+    rows = layer_rows(model)
+    counted = sum(row.parameters for row in rows), sum(row.macs for row in rows)
+    del model, rows
+    keras.backend.clear_session()  # the largest fill gigabytes
+    return counted
+
+
+def _stages(experiment: Experiment, network: Network) -> Iterator[dict[str, Any]]:
+    """What each stage of the training trains."""
+    for stage in experiment.plan():
+        staged = staging.apply(experiment.model, network, stage)
+        yield {
+            "epochs": stage.epochs,
+            "learning_rate": stage.learning_rate or experiment.train.optimizer.learning_rate,
+            "trained": list(staged.trained),
+            "frozen": list(staged.frozen),
+            "parameters": sum(math.prod(weight.shape) for weight in network.model.trainable_weights),
+        }
 
 
 def layer_rows(model: Any) -> list[Row]:

@@ -130,7 +130,7 @@ def _fit(
     def record(metrics: dict[str, Any]) -> None:
         nonlocal done
         done += 1
-        run.record(metrics)
+        run.record(metrics | {"stage": number})
         line = epoch_line(metrics, ahead)
         run.log(line)
         progress.epoch(line)

@@ -37,13 +37,15 @@ def describe(root: type[Spec], details: ErrorDetails) -> Finding:
     kind, value = details["type"], details["input"]
     if kind == "extra_forbidden":
         allowed = list(owner.model_fields) if owner else []
-        return Finding(path, f"unknown setting{suggestion(str(path[-1]), allowed)}", at_key=True)
+        takers = [tag for tag, section in _union(root, path[:-1]).items() if path[-1] in section.model_fields]
+        unlike = f"is a setting of {' and '.join(takers)}, {_tag(owner)} can't take it" if takers and owner else ""
+        return Finding(path, unlike or f"unknown setting{suggestion(str(path[-1]), allowed)}", at_key=True)
     if kind == "missing" and isinstance(path[-1], int):
         # A list that is too short; pydantic names each entry that it lacks.
         return Finding(path[:-1], f"should have {_length(owner, path[-2])} values, not {len(value)}")
     if kind not in ("union_tag_invalid", "union_tag_not_found"):
         return Finding(path, _message(details, owner), at_key=kind == "missing")
-    names = _tags(root, path)
+    names = list(_union(root, path))
     if isinstance(value, str) and value in names:
         return Finding(path, f"is a section: write {{name: {value}}}")
     if not isinstance(value, dict) or "name" not in value:
@@ -79,8 +81,8 @@ def _walk(root: type[Spec], location: tuple[int | str, ...]) -> tuple[KeyPath, t
     return tuple(path), owner
 
 
-def _tags(root: type[Spec], path: KeyPath) -> list[str]:
-    """The names that the union at a path may have."""
+def _union(root: type[Spec], path: KeyPath) -> dict[str, type[Spec]]:
+    """The sections that may stand at a path, by their names."""
     annotation: Any = root
     for part in path:
         if isinstance(part, int):
@@ -89,7 +91,11 @@ def _tags(root: type[Spec], path: KeyPath) -> list[str]:
             choices = _choices(annotation)
             section = next((s for s in choices.values() if part in s.model_fields), None)
             annotation = section.model_fields[part].annotation if section else Any
-    return list(_choices(annotation))
+    return _choices(annotation)
+
+
+def _tag(section: type[Spec]) -> str:
+    return next(iter(_choices(section)))
 
 
 def _choices(annotation: Any) -> dict[str, type[Spec]]:

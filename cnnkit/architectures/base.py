@@ -73,6 +73,11 @@ class Architecture(Spec):
         return (224, 224, 3)
 
     @property
+    def classes(self) -> int:
+        """How many classes the paper tells apart: those of ImageNet, for small images those of CIFAR-10 and MNIST."""
+        return 1000 if min(self.image_shape[:2]) > 64 else 10
+
+    @property
     def smallest_image(self) -> int:
         """Height and width, in pixels, that an image must have at least."""
         return 1
