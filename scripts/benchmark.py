@@ -1,6 +1,7 @@
 """Benchmarks: cnnkit against what one would write by hand, on this machine.
 
 Usage: python scripts/benchmark.py overhead --data FOLDER [--rounds 5] [--epochs 4] [--limit 2000] [--threads 2]
+       python scripts/benchmark.py train [--networks resnet20 ...] [--torch PYTHON] [--rounds 5] [--steps 20]
 
 overhead   `cnnkit train` on Fashion-MNIST (the four idx files in FOLDER) without augmentation, against the same
            network of stock layers, the same data in memory prefetched by tf.data and the same batch size in
@@ -8,8 +9,12 @@ overhead   `cnnkit train` on Fashion-MNIST (the four idx files in FOLDER) withou
            end of the next, so that saving checkpoints and writing records counts against cnnkit. Both train on
            nine tenths of LIMIT images a class (6000: all of them) and validate on the rest.
 
-Each measurement runs in a process of its own, the two in turn; the figures are medians of epochs 2 and later.
-Nothing else should run meanwhile.
+train      a training step of ResNet-20 (32 px, batch 64), DenseNet-121 and ResNet-50 (128 px, batch 16) and VGG-16
+           (64 px, batch 16) against the same networks written by hand of stock Keras layers and, with --torch, in
+           PyTorch with channels_last. PYTHON is a Python that has PyTorch. See scripts/benchmark_networks.py.
+
+Each measurement runs in a process of its own, all sides in turn; the figures are medians. The first epoch is
+not counted. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -22,8 +27,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+
+from benchmark_networks import NETWORKS
 
 CONFIG = Path(__file__).parent.parent / "configs" / "fashion_mnist.yaml"
 SIDES = ("cnnkit", "keras")
@@ -102,42 +111,72 @@ def training_images(limit: int) -> int:
     return 9 * limit
 
 
-def in_own_process(side: str, data: str, epochs: int, limit: int, threads: int) -> float:
-    """Training images a second, the median epoch of one process."""
-    command = [sys.executable, __file__, side, "--data", data, "--epochs", str(epochs), "--limit", str(limit)]
+def in_own_process(command: list[str], threads: int) -> str:
+    """The last line that a measurement prints."""
     limits = {"OMP_NUM_THREADS": str(threads), "TF_NUM_INTRAOP_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         command, env=os.environ | limits, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True
     )
-    seconds: list[float] = json.loads(done.stdout.splitlines()[-1])
-    return training_images(limit) / statistics.median(seconds)
+    return done.stdout.splitlines()[-1]
+
+
+def in_turn(title: str, measures: dict[str, Callable[[], float]], rounds: int) -> None:
+    """Runs all sides in turn, forwards and backwards, and prints the medians and what cnnkit has of each other's."""
+    figures: dict[str, list[float]] = {side: [] for side in measures}
+    for number in range(1, rounds + 1):
+        for side in measures if number % 2 else reversed(measures):
+            figures[side].append(measures[side]())
+            print(f"{title} round {number}  {side:7} {figures[side][-1]:9,.1f} images/s", flush=True)
+    medians = {side: statistics.median(of_side) for side, of_side in figures.items()}
+    print(f"{title} medians  " + ", ".join(f"{side} {median:,.1f}" for side, median in medians.items()))
+    for side in list(measures)[1:]:
+        ratios = [ours / theirs for ours, theirs in zip(figures["cnnkit"], figures[side], strict=True)]
+        ratio = medians["cnnkit"] / medians[side]
+        print(f"{title} against {side}: {ratio:.3f}, by round {min(ratios):.3f} to {max(ratios):.3f}", flush=True)
 
 
 def overhead(data: str, rounds: int, epochs: int, limit: int, threads: int) -> None:
-    """Runs both in turn and prints the medians and their ratio."""
-    figures: dict[str, list[float]] = {side: [] for side in SIDES}
-    for number in range(1, rounds + 1):
-        for side in SIDES if number % 2 else reversed(SIDES):
-            figures[side].append(in_own_process(side, data, epochs, limit, threads))
-            print(f"round {number}  {side:7} {figures[side][-1]:9,.0f} images/s", flush=True)
-    medians = {side: statistics.median(figures[side]) for side in SIDES}
-    ratios = [ours / theirs for ours, theirs in zip(figures["cnnkit"], figures["keras"], strict=True)]
-    print(
-        f"median   cnnkit {medians['cnnkit']:,.0f}, keras {medians['keras']:,.0f} images/s; "
-        f"ratio {medians['cnnkit'] / medians['keras']:.3f}, by round {min(ratios):.3f} to {max(ratios):.3f}"
-    )
+    """The whole product against hand-written Keras, on Fashion-MNIST."""
+
+    def measure(side: str) -> float:
+        command = [sys.executable, __file__, side, "--data", data, "--epochs", str(epochs), "--limit", str(limit)]
+        seconds: list[float] = json.loads(in_own_process(command, threads))
+        return training_images(limit) / statistics.median(seconds)
+
+    in_turn("Fashion-MNIST", {side: partial(measure, side) for side in SIDES}, rounds)
+
+
+def train(networks: list[str], torch: str | None, rounds: int, steps: int, threads: int) -> None:
+    """A training step of each network against Keras and PyTorch."""
+    pythons = {"cnnkit": sys.executable, "keras": sys.executable} | ({"torch": torch} if torch else {})
+
+    def measure(side: str, network: str) -> float:
+        script = str(Path(__file__).with_name("benchmark_networks.py"))
+        count = max(2, steps if network == "resnet20" else steps // 4)
+        command = [pythons[side], script, side, network, "--steps", str(count), "--threads", str(threads)]
+        return float(in_own_process(command, threads))
+
+    for network in networks:
+        in_turn(network, {side: partial(measure, side, network) for side in pythons}, rounds)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("overhead", *SIDES))
-    parser.add_argument("--data", required=True, help="folder of the four Fashion-MNIST files")
+    parser.add_argument("what", choices=("overhead", "train", *SIDES))
+    parser.add_argument("--data", help="folder of the four Fashion-MNIST files")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4, help="the first of them is not counted")
     parser.add_argument("--limit", type=int, default=2000, help="images a class, 6000 for all")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--torch", metavar="PYTHON", help="a Python that has PyTorch")
+    parser.add_argument("--steps", type=int, default=20, help="of ResNet-20; a quarter of the larger networks")
     chosen = parser.parse_args()
-    if chosen.what == "overhead":
+    if chosen.what == "train":
+        train(chosen.networks, chosen.torch, chosen.rounds, chosen.steps, chosen.threads)
+    elif not chosen.data:
+        parser.error("--data is needed")
+    elif chosen.what == "overhead":
         overhead(chosen.data, chosen.rounds, chosen.epochs, chosen.limit, chosen.threads)
     else:
         measure = measure_cnnkit if chosen.what == "cnnkit" else measure_keras

@@ -228,3 +228,79 @@ def test_all_checks_are_told_together(tmp_path: Path) -> None:
         train="epochs: 1, loss: {name: binary_cross_entropy}, schedule: {name: constant, warmup_epochs: 1}",
     )
     assert found.keys() == {"data.image_size", "data.split", "train.loss.name", "train.schedule.warmup_epochs"}
+
+
+# The stages of the training
+
+
+def stages(*entries: str) -> str:
+    return f"stages: [{', '.join(f'{{{entry}}}' for entry in entries)}]"
+
+
+def test_stages_of_the_network_may_be_named_and_layers_of_them(tmp_path: Path) -> None:
+    plan = stages("freeze: backbone, epochs: 1", "unfreeze_from: stage2_block1_conv1, epochs: 1", "epochs: 1")
+    assert problems(tmp_path, train=plan) == {}
+
+
+def test_a_stage_that_the_network_lacks_is_a_problem_that_lists_those_it_has(tmp_path: Path) -> None:
+    plan = stages("freeze: stage4, epochs: 1", "unfreeze_from: block1, epochs: 1")
+    assert problems(tmp_path, train=plan) == {
+        "train.stages.0.freeze": "resnet 20 has no stage `stage4`; "
+        "it may be backbone, stem, stage1, stage2 or stage3, or a layer of these",
+        "train.stages.1.unfreeze_from": "resnet 20 has no stage `block1`; "
+        "it may be stem, stage1, stage2 or stage3, or a layer of these",
+    }
+
+
+def test_stages_have_epochs_of_their_own(tmp_path: Path) -> None:
+    found = problems(tmp_path, train="epochs: 3, " + stages("epochs: 1"))
+    assert found == {"train.epochs": "the stages have epochs of their own; leave this out"}
+
+
+def test_a_stage_freezes_from_one_side_only(tmp_path: Path) -> None:
+    found = problems(tmp_path, train=stages("freeze: stem, unfreeze_from: stage2, epochs: 1"))
+    assert found == {"train.stages.0": "freeze and unfreeze_from say the same from two sides; leave one out"}
+    found = problems(tmp_path, train=stages("unfreeze_from: backbone, epochs: 1"))
+    assert "leave it out" in found["train.stages.0.unfreeze_from"]
+
+
+def test_a_warm_up_ends_in_every_stage(tmp_path: Path) -> None:
+    plan = stages("epochs: 5", "epochs: 2") + ", schedule: {name: constant, warmup_epochs: 2}"
+    assert problems(tmp_path, train=plan) == {
+        "train.schedule.warmup_epochs": "a warm-up of 2 epochs never ends in 2 epochs"
+    }
+
+
+def test_weights_that_are_not_there_are_a_problem(tmp_path: Path) -> None:
+    found = problems(tmp_path, model="{name: resnet, depth: 20, weights: none.weights.h5}")
+    assert found == {"model.weights": f"there is no such file or run: {tmp_path / 'none.weights.h5'}"}
+
+
+def test_a_pretrained_network_is_frozen_unless_stages_say_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "some.weights.h5").touch()
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {{name: resnet, depth: 20, weights: some.weights.h5}}\n")
+    for settings, expected in (
+        ((), [("backbone", 30)]),
+        (("train.epochs=4",), [("backbone", 4)]),
+        (("train.stages=[{epochs: 7}]",), [(None, 7)]),
+    ):
+        experiment = read(file, *settings)
+        completed = experiment.completed(experiment.data.source.open())
+        assert [(stage.freeze, stage.epochs) for stage in completed.train.stages or ()] == expected
+        assert completed.train.epochs is None
+        assert completed.plan() == experiment.plan()
+
+
+def test_a_network_that_starts_anew_has_thirty_epochs_unless_told_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {RESNET}\n")
+    experiment = read(file)
+    assert experiment.completed(experiment.data.source.open()).train.epochs == 30
+
+
+def test_a_setting_of_another_family_is_a_problem_that_names_the_family(tmp_path: Path) -> None:
+    found = problems(tmp_path, model="{name: resnet, depth: 20, dense_units: [4]}")
+    assert "resnet can't take it" in found["model.dense_units"] and "vgg" in found["model.dense_units"]
+    found = problems(tmp_path, train="optimizer: {name: adam, momentum: 0.9}")
+    assert found == {"train.optimizer.momentum": "is a setting of sgd, adam can't take it"}

@@ -63,10 +63,10 @@ WEIGHTS = np.array([1.0, -2.0, 3.0, 0.5], np.float32)
 GRADIENTS = [np.array([0.3, -0.1, 0.0, 2.0]), np.array([-0.2, 0.4, 1.0, 0.5]), np.array([0.1, 0.1, -3.0, 0.0])]
 
 
-def updated(optimizer, rate, name="kernel", gradients=GRADIENTS):
-    """The weights after each of the steps."""
+def updated(optimizer, rate, name="kernel", gradients=GRADIENTS, share=None):
+    """The weights after each of the steps; `share` is that of the learning rate which this variable has."""
     variable = keras.Variable(WEIGHTS, name=name)
-    built = optimizer.build(rate)
+    built = optimizer.build(rate, {id(variable.value): share} if share else None)
     weights = []
     for gradient in gradients:
         built.apply([keras.ops.convert_to_tensor(gradient, "float32")], [variable])
@@ -129,6 +129,26 @@ def test_weight_decay_spares_biases_and_norms(kind):
     for variable in model.trainable_variables:
         decays = len(variable.shape) > 1  # kernels; biases, gammas and betas are vectors
         assert variable.numpy() == pytest.approx(0.999 if decays else 1.0, abs=1e-6), variable.path
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+@pytest.mark.parametrize("name", ["kernel", "bias"])
+def test_a_share_of_the_rate_is_a_smaller_rate_for_step_and_decay(kind, decay, name):
+    optimizer = kind(learning_rate=0.1, weight_decay=decay)
+    shared = updated(optimizer, 0.1, name, share=0.25)
+    smaller = updated(optimizer, 0.025, name)
+    for a, b in zip(shared, smaller, strict=True):
+        assert a == pytest.approx(b, rel=1e-5)
+
+
+def test_variables_without_a_share_have_the_whole_rate():
+    first, second = keras.Variable(WEIGHTS, name="kernel"), keras.Variable(WEIGHTS, name="kernel")
+    optimizer = Sgd(learning_rate=0.1, momentum=0.0).build(0.1, {id(first.value): 0.5})
+    ones = keras.ops.ones(4)
+    optimizer.apply([ones, ones], [first, second])
+    assert WEIGHTS - first.numpy() == pytest.approx([0.05] * 4, rel=1e-5)
+    assert WEIGHTS - second.numpy() == pytest.approx([0.1] * 4, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)

@@ -74,7 +74,7 @@ print(json.dumps([train(read(config), runs / config.stem) for config in configs]
 """
 
 TIMES = ("seconds", "images_per_second")
-METRICS = ["epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", *TIMES]
+METRICS = ["epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", *TIMES, "stage"]
 
 
 def weights(run):
