@@ -19,7 +19,7 @@ PACKAGE = "cnnkit"
 LEVELS = {
     7: ("cli", "console"),
     6: ("training",),
-    5: ("evaluation", "prediction", "summary", "history"),
+    5: ("evaluation", "prediction", "summary", "history", "weights"),
     4: ("run",),
     3: ("config_file", "catalogue", "pipeline", "checkpoints", "callbacks", "learner", "staging"),
     2: ("experiment",),
@@ -44,6 +44,7 @@ ONLY_IN = {
     "typer": ("cli", "console"),
     "rich": ("cli", "console"),
     "yaml": ("yaml12",),
+    "h5py": ("weights",),
     "tensorflow": ("lazy", "callbacks"),  # callbacks: a subclass needs its Keras class at once
     "keras": ("lazy", "callbacks"),
 }
