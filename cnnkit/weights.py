@@ -145,9 +145,10 @@ def load(network: Network, source: Path, classes: Sequence[str] | None = None) -
         values = []
         for layer, stored in pairs:
             for variable, dataset in zip(layer.variables, _aligned(layer, stored), strict=True):
-                with _damage_told(path):
-                    array = np.asarray(dataset[()]).astype(variable.dtype)
-                if not np.isfinite(array).all():
+                with _damage_told(path), np.errstate(all="ignore"):
+                    read = np.asarray(dataset[()])
+                    array = read.astype(variable.dtype)
+                if not (np.isfinite(read).all() and np.isfinite(array).all()):
                     raise DataError(f"{path}: the layer {_shown(layer.name)} holds numbers that are NaN or infinite")
                 values.append((variable, array))
     for variable, array in values:
@@ -317,7 +318,7 @@ class _Group:
     def _get(self, name: str, kind: type) -> Any:
         found = self._group
         for part in name.split("/"):
-            if part in ("", ".", "..") or not found.id.links.exists(part.encode()):
+            if not isinstance(found, h5py.Group) or part in ("", ".", "..") or not found.id.links.exists(part.encode()):
                 raise DataError(f"{self.path} is damaged: it lacks {_shown(f'{self._group.name}/{name}')}")
             if found.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
                 raise DataError(f"{self.path} is refused: {_shown(part)} in it is a link, which may lead elsewhere")
@@ -366,8 +367,9 @@ def _keras3(root: _Group) -> Iterator[_Theirs]:
     """Layers in groups by kind, `layers/conv2d_1/vars/0`; so only those of one kind are known to be in order."""
     lists = [name for name in LISTS if name in root.names]
     # A model of one's own class has its layers as groups of their own, beside what is no layer.
-    for name in lists or [name for name in root.names if name not in ("optimizer", "vars")]:
-        yield from _keras3_layers(root.group(name), "", name, "", {root.address}, 1)
+    for name, group in root.groups():
+        if name in lists or (not lists and name not in ("optimizer", "vars")):
+            yield from _keras3_layers(group, "", name, "", {root.address}, 1)
 
 
 def _keras3_layers(
@@ -440,7 +442,7 @@ def _matched(
         else:
             pairs.append((layer, theirs))
     surplus = [layer for layer in stored.values() if layer.name not in aside]
-    sizes = {network.backbone.output.shape[-1], *(layer.variables[-1].shape[-1] for layer in ours[-1:])}
+    sizes = {network.backbone.output.shape[-1], *(layer.variables[0].shape[-1] for layer in ours[-1:])}
     behind = _behind(surplus, used, sizes)
     if not missing and not differing and len(behind) == len(surplus):
         return pairs, stored
@@ -509,16 +511,22 @@ def _behind(surplus: list[_Theirs], used: list[_Theirs], sizes: set[int]) -> lis
         outputs = {layer.arrays[0].shape[-1] for layer in behind if layer.arrays[0].shape}
         stuck: set[str] = set()
         for layer in waiting:
-            shape = list(layer.arrays[0].shape) or [0]
-            taken = shape[-2] if len(shape) > 1 else shape[0]
-            fits = taken in outputs or any(size and taken and taken % size == 0 for size in sizes)
-            if fits and layer.sequence not in stuck:
+            if layer.sequence not in stuck and _takes(layer, sizes, outputs):
                 break
             stuck.add(layer.sequence)
         else:
             return behind
         waiting.remove(layer)
         behind.append(layer)
+
+
+def _takes(layer: _Theirs, sizes: set[int], outputs: set[int]) -> bool:
+    """Whether a layer of the file can stand behind the features, or behind other layers with these outputs."""
+    shape = layer.arrays[0].shape
+    if len(shape) < 2:
+        # A normalisation has the same width as many a layer in the middle, so it must have its own layer before it.
+        return bool(shape) and shape[0] in outputs
+    return shape[-2] > 0 and (shape[-2] in outputs or any(shape[-2] % size == 0 for size in sizes))
 
 
 def _aligned(ours: _Ours, theirs: _Theirs) -> tuple[Any, ...]:
