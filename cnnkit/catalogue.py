@@ -124,7 +124,9 @@ def doc(section: type[Spec]) -> str:
 
 def options(section: type[Spec]) -> list[Option]:
     """The settings of a section, without the name by which it is chosen."""
-    properties = section.model_json_schema()["properties"]
+    document = section.model_json_schema()
+    # A section that may hold its like, as `residual` does, stands among the definitions.
+    properties = (document if "properties" in document else document["$defs"][section.__name__])["properties"]
     result = []
     for name, field in section.model_fields.items():
         if name == "name" and section not in _KEYS:

@@ -243,10 +243,25 @@ _READING = (
         "Conv2D",
         "Conv2D: kernel height x width x channels in x filters, + one bias a filter where there is one.",
     ),
+    (
+        "DepthwiseConv2D",
+        "DepthwiseConv2D: kernel height x width x channels x filters for each channel, + one bias a filter: no filter "
+        "sees another channel.",
+    ),
+    (
+        "SeparableConv2D",
+        "SeparableConv2D: a kernel for each channel by itself (height x width x channels x 1), then a mix of the "
+        "channels (1 x 1 x channels x filters), + one bias a filter.",
+    ),
     ("Dense", "Dense: inputs x units, + one bias a unit."),
     (
         "BatchNormalization",
         "BatchNormalization: scale, shift, mean and variance of each channel; the last two are not trained.",
+    ),
+    (
+        "Add",
+        "Add: the sum of a block's layers and its input, number by number; a `shortcut` brings the input to their "
+        "shape.",
     ),
     (
         "PadChannels",

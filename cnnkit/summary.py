@@ -280,7 +280,7 @@ def _through(operation: Any, inputs: list[tuple[_View, tuple[int, ...]]]) -> _Vi
         return _View((1, 1), (1, 1))
     view, size = inputs[0]
     layers = keras.layers
-    if isinstance(operation, layers.Conv2D):
+    if isinstance(operation, layers.Conv2D | layers.DepthwiseConv2D | layers.SeparableConv2D):
         kernel, rate = operation.kernel_size, operation.dilation_rate
         spread = ((kernel[0] - 1) * rate[0] + 1, (kernel[1] - 1) * rate[1] + 1)
         return view.window(spread, tuple(operation.strides))
@@ -292,16 +292,18 @@ def _through(operation: Any, inputs: list[tuple[_View, tuple[int, ...]]]) -> _Vi
         return replace(view, flat=(size[0], size[1])) if len(size) == 2 else view
     if isinstance(operation, layers.Dense):
         return view.window(view.flat, (1, 1))
+    # A sum sees what the branch that sees most of the image does.
     widest = (max(v.field[0] for v, _ in inputs), max(v.field[1] for v, _ in inputs))
-    return replace(view, field=widest)
+    return replace(max((v for v, _ in inputs), key=lambda v: v.field), field=widest)
 
 
 def _macs(operation: Any, output_shape: tuple[int, ...]) -> int:
-    if not isinstance(operation, keras.layers.Conv2D | keras.layers.Dense):
+    layers = keras.layers
+    if not isinstance(operation, layers.Conv2D | layers.DepthwiseConv2D | layers.SeparableConv2D | layers.Dense):
         return 0
-    places = math.prod(output_shape[:-1])
-    kernel: tuple[int, ...] = tuple(operation.kernel.shape)
-    return math.prod(kernel) * places
+    # Both kernels of a separable convolution are used at the places of its output: the first has its stride.
+    kernels: list[tuple[int, ...]] = [weight.shape for weight in operation.weights if len(weight.shape) > 1]
+    return sum(math.prod(kernel) for kernel in kernels) * math.prod(output_shape[:-1])
 
 
 def _memory(rows: Sequence[Row], batch_size: int, slots: int) -> dict[str, int]:
@@ -312,7 +314,16 @@ def _memory(rows: Sequence[Row], batch_size: int, slots: int) -> dict[str, int]:
     has made, so about the convolutions, normalisations, poolings, sums and dense layers count. On the way back
     as much again as the two largest is in use.
     """
-    passing = {"InputLayer", "ReLU", "Flatten", "Dropout", "ZeroPadding2D", "Rescaling"}
+    passing = {
+        "InputLayer",
+        "ReLU",
+        "Flatten",
+        "Dropout",
+        "AlphaDropout",
+        "GaussianNoise",
+        "ZeroPadding2D",
+        "Rescaling",
+    }
     outputs = [math.prod(row.output_shape) * batch_size * FLOAT for row in rows if row.type not in passing]
     trainable = sum(row.trainable for row in rows) * FLOAT
     weights = sum(row.parameters for row in rows) * FLOAT

@@ -6,11 +6,29 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from cnnkit.architectures.alexnet import AlexNet
 from cnnkit.architectures.base import Architecture, Features, Network
+from cnnkit.architectures.lenet import LeNet
 from cnnkit.architectures.resnet import ResNet
 from cnnkit.architectures.sequential import AnyLayer, Sequential
+from cnnkit.architectures.snn import Snn
 from cnnkit.architectures.vgg import Vgg
 
-AnyArchitecture: TypeAlias = Annotated[Sequential | Vgg | ResNet, Field(discriminator="name")]
+AnyArchitecture: TypeAlias = Annotated[
+    Sequential | LeNet | AlexNet | Vgg | ResNet | Snn,
+    Field(discriminator="name"),
+]
 
-__all__ = ["AnyArchitecture", "AnyLayer", "Architecture", "Features", "Network", "ResNet", "Sequential", "Vgg"]
+__all__ = [
+    "AlexNet",
+    "AnyArchitecture",
+    "AnyLayer",
+    "Architecture",
+    "Features",
+    "LeNet",
+    "Network",
+    "ResNet",
+    "Sequential",
+    "Snn",
+    "Vgg",
+]

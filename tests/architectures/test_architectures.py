@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from cnnkit.architectures import AnyArchitecture, ResNet, Sequential, Vgg
+from cnnkit.architectures import AlexNet, AnyArchitecture, LeNet, ResNet, Sequential, Snn, Vgg
 from cnnkit.architectures.sequential import Conv, Dense, Dropout, Flatten, MaxPool
 from cnnkit.lazy import keras, tf
 from cnnkit.summary import layer_rows
@@ -33,9 +33,14 @@ CONV_CONV_POOL = Sequential(
 )
 
 # Published counts of trainable parameters. VGG: table 2 of the paper to the million, torchvision and Keras to the unit.
+# LeNet-5: LeCun et al. as textbooks have it; AlexNet: torchvision; SNN: the sum of its layers.
 # ResNet: torchvision; the small ones: option A, without parameters in the shortcuts.
 GOLDEN = [
     (CONV_CONV_POOL, MNIST, 474_618),
+    (LeNet(), ((32, 32, 1), 10), 61_706),
+    (LeNet(), MNIST, 61_706),
+    (AlexNet(), IMAGENET, 61_100_840),
+    (Snn(), CIFAR, 896 + 9248 + 18_496 + 36_928 + 73_856 + 147_584 + (2048 * 256 + 256) + 2570),
     (Vgg(depth=11), IMAGENET, 132_863_336),
     (Vgg(depth=13), IMAGENET, 133_047_848),
     (Vgg(depth=16), IMAGENET, 138_357_544),
@@ -132,6 +137,11 @@ RUNNING = [
             Dense(units=8, activation="tanh"),
         )
     ),
+    LeNet(),
+    LeNet(normalization="batch", activation="relu", dropout=0.3),
+    AlexNet(stem="small", dense_units=(16,)),
+    Snn(filters=(8, 12), dense_units=(16,)),
+    Snn(filters=(8,), convolutions=1, dense_units=(), dropout=0.0),
     Vgg(depth=11, dense_units=(32, 16)),
     Vgg(depth=13, normalization="batch", dense_units=(16,), dropout=0.0),
     Vgg(depth=11, dense_units=()),
@@ -200,10 +210,8 @@ def test_scaling_is_inside_the_model(architecture):
 
 
 def test_stages_are_what_the_names_of_layers_begin_with_in_their_order(architecture):
-    outside = {"image", "scaling", "flatten", "pool", "logits"}
+    outside = {"image", "scaling", "flatten", "pool", "dropout", "logits"}
     stages = architecture.stages()
-    if not stages:  # a list of layers is not divided
-        return
     layers = [row.name for row in layer_rows(running(architecture)) if row.name not in outside]
     found = [[stage for stage in stages if layer.startswith(stage)] for layer in layers]
     assert all(len(names) == 1 for names in found)
@@ -211,6 +219,10 @@ def test_stages_are_what_the_names_of_layers_begin_with_in_their_order(architect
 
 
 SMALLEST = [
+    (LeNet(), 12),
+    (AlexNet(dense_units=(8,)), 63),
+    (AlexNet(stem="small", dense_units=(8,)), 15),
+    (Snn(filters=(4, 4, 4)), 8),
     (Vgg(depth=11, dense_units=(8,)), 32),
     (ResNet(depth=18), 32),
     (ResNet(depth=20), 8),
@@ -229,7 +241,17 @@ def test_the_smallest_image_runs_and_one_pixel_less_is_a_problem(architecture, s
 
 
 @pytest.mark.parametrize(
-    "architecture", [Vgg(depth=11, dense_units=(8,)), ResNet(depth=18), ResNet(depth=20), CONV_CONV_POOL], ids=name_of
+    "architecture",
+    [
+        LeNet(),
+        AlexNet(stem="small", dense_units=(8,)),
+        Snn(filters=(4, 8)),
+        Vgg(depth=11, dense_units=(8,)),
+        ResNet(depth=18),
+        ResNet(depth=20),
+        CONV_CONV_POOL,
+    ],
+    ids=name_of,
 )
 def test_odd_and_non_square_images_work(architecture):
     shape = (33, 47, 1)
