@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from cnnkit import experiment as experiments
 from cnnkit import yaml12
@@ -86,7 +87,7 @@ def configure(path: Path | str, settings: Sequence[str] = (), files: bool = True
     try:
         experiment = Experiment.model_validate(document.values)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = [detail for detail in error.errors(include_url=False) if not _follows_from_others(detail)]
         found = [document.problem(describe(Experiment, detail)) for detail in details]
         spoilt = {detail["loc"][0] for detail in details if detail["loc"]}
         sections = _valid_sections(document.values, spoilt)
@@ -102,6 +103,11 @@ def configure(path: Path | str, settings: Sequence[str] = (), files: bool = True
 def write(experiment: Experiment) -> str:
     """The complete config as YAML: every default filled in, every path absolute."""
     return yaml12.dump(experiment.model_dump())
+
+
+def _follows_from_others(details: ErrorDetails) -> bool:
+    """Whether a list is called too short only because its entries are wrong, which is told of each of them."""
+    return details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
 
 
 def _valid_sections(values: dict[str, Any], spoilt: set[Any]) -> dict[str, Any]:

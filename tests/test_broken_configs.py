@@ -54,7 +54,8 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
     ),
     "an unknown architecture, near none": (
         "data:\n  source: {name: digits}\nmodel: {name: transformer}\n",
-        "broken.yaml:3:15: model.name: there is no `transformer`; it may be sequential, vgg, resnet\n",
+        "broken.yaml:3:15: model.name: there is no `transformer`; "
+        "it may be sequential, lenet, alexnet, vgg, resnet, snn\n",
     ),
     "an unknown loss": (
         GOOD + "train:\n  loss: {name: cross_entrpy}\n",
@@ -298,6 +299,23 @@ broken.yaml:4:41: train.args: unknown setting; it may be epochs, loss, optimizer
         "    - {name: conv, filters: 8}\n    - {name: dense, units: 8}\n",
         "broken.yaml:7:7: model.layers.1: dense takes a vector, not an image of 32 x 32 x 8; put `{name: flatten}` "
         "before it\n",
+    ),
+    "a typo in the only layer": (
+        "data:\n  source: {name: digits}\nmodel:\n  name: sequential\n  layers:\n"
+        "    - {name: dense, units: 8, rate: 1}\n",
+        "broken.yaml:6:31: model.layers.0.rate: unknown setting; it may be name, units, activation\n",
+    ),
+    "a typo in a layer of a group": (
+        "data:\n  source: {name: digits}\nmodel:\n  name: sequential\n  layers:\n"
+        "    - name: residual\n      layers:\n        - {name: batch_norm}\n        - {name: conv, filtres: 8}\n",
+        "broken.yaml:9:11: model.layers.0.layers.1.filters: is required\n"
+        "broken.yaml:9:24: model.layers.0.layers.1.filtres: unknown setting; did you mean `filters`?\n",
+    ),
+    "a dense layer on an image in a group": (
+        "data:\n  source: {name: digits}\nmodel:\n  name: sequential\n  layers:\n    - {name: conv, filters: 8}\n"
+        "    - name: residual\n      layers:\n        - {name: conv, filters: 8}\n        - {name: dense, units: 8}\n",
+        "broken.yaml:10:11: model.layers.1.layers.1: dense takes a vector, not an image of 32 x 32 x 8; put "
+        "`{name: flatten}` before it\n",
     ),
     # Several at once.
     "two problems": (

@@ -23,8 +23,8 @@ def kind(name: str) -> Kind:
 @pytest.mark.parametrize(
     ("name", "members"),
     [
-        ("architectures", {"sequential", "vgg", "resnet"}),
-        ("layers", {"conv", "max_pool", "flatten", "dense", "dropout"}),
+        ("architectures", {"sequential", "lenet", "alexnet", "vgg", "resnet", "snn"}),
+        ("layers", {"conv", "max_pool", "flatten", "dense", "dropout", "separable_conv", "batch_norm", "residual"}),
         ("sources", {"digits", "folder", "idx"}),
         ("augmentations", {"flip", "shift"}),
         ("losses", {"cross_entropy", "binary_cross_entropy"}),
@@ -71,6 +71,7 @@ def test_every_option_is_told_in_words(section: type[Spec], option: Any) -> None
         ("architectures", "vgg", "normalization", "batch | group | layer | none", "none"),
         ("layers", "conv", "filters", "whole number >= 1", "required"),
         ("layers", "dropout", "rate", "number >= 0, < 1", "0.5"),
+        ("layers", "residual", "layers", "list of section", "required"),
         ("layers", "max_pool", "strides", "whole number >= 1 or null", "null"),
         ("sources", "folder", "path", "text", "required"),
         ("augmentations", "shift", "fill", "edge | black", "edge"),

@@ -340,7 +340,8 @@ def test_the_defaults_of_a_section_are_right(section: type[Spec]) -> None:
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
 def test_every_setting_of_a_section_is_described(section: type[Spec]) -> None:
-    properties = section.model_json_schema()["properties"]
+    document = section.model_json_schema()
+    properties = document.get("properties") or document["$defs"][section.__name__]["properties"]
     told_by_its_class = {"name"} if section.model_fields.get("name") and section is not Experiment else set()
     for name in section.model_fields.keys() - told_by_its_class:
         assert properties[name].get("description"), f"{section.__name__}.{name} has no docstring under it"

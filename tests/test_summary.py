@@ -10,8 +10,21 @@ import numpy as np
 import pytest
 
 from cnnkit import config_file
-from cnnkit.architectures import ResNet, Sequential, Vgg
-from cnnkit.architectures.sequential import Conv, Dense, Dropout, Flatten, MaxPool
+from cnnkit.architectures import LeNet, ResNet, Sequential, Snn, Vgg
+from cnnkit.architectures.sequential import (
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool,
+    Residual,
+    SeparableConv,
+)
 from cnnkit.lazy import keras, tf
 from cnnkit.summary import folded, formula, layer_rows, summarize
 
@@ -51,6 +64,17 @@ model:
 SMALL = [
     Sequential(layers=(Conv(filters=3), MaxPool(), Dropout(), Conv(filters=5, kernel_size=1), Flatten())),
     Sequential(layers=(Flatten(), Dense(units=7), Dense(units=1))),
+    Sequential(
+        layers=(
+            SeparableConv(filters=6),
+            Residual(layers=(DepthwiseConv(depth_multiplier=2, strides=2), BatchNorm(), Conv(filters=4))),
+            AvgPool(),
+            GlobalAvgPool(),
+            Residual(layers=(Dense(units=3),)),
+        )
+    ),
+    LeNet(normalization="batch"),
+    Snn(filters=(3, 4), dense_units=(5,)),
     Vgg(depth=11, normalization="batch", dense_units=(16, 8)),
     Vgg(depth=11, dense_units=(8,)),
     ResNet(depth=18),
@@ -126,6 +150,11 @@ FIELDS = [
     ((Conv(filters=2, kernel_size=3, strides=2), Conv(filters=2, kernel_size=3)), [3, 7]),
     ((Conv(filters=2, kernel_size=5), MaxPool(), Conv(filters=2, kernel_size=3)), [5, 6, 10]),
     ((MaxPool(pool_size=3, strides=2), MaxPool(pool_size=3, strides=2), Conv(filters=1, kernel_size=1)), [3, 7, 7]),
+    ((SeparableConv(filters=2), DepthwiseConv(kernel_size=5, strides=2), SeparableConv(filters=1)), [3, 7, 11]),
+    ((AvgPool(pool_size=3, strides=2), DepthwiseConv(depth_multiplier=2), AvgPool()), [3, 7, 9]),
+    # convolutions, sum and rectifier of a group; then its shortcut, which sees every other pixel, beside the way around
+    ((Residual(layers=(Conv(filters=1), SeparableConv(filters=1))),), [3, 5, 5, 5]),
+    ((Residual(layers=(DepthwiseConv(strides=2), Conv(filters=2))), AvgPool()), [1, 3, 7, 7, 7, 9]),
     # VGG16 up to its last pooling: Araujo et al., table 1.
     (
         tuple(
@@ -157,21 +186,31 @@ def test_receptive_fields_of_resnets(depth, field):
 SEEING = [
     (Sequential(layers=(Conv(filters=2, strides=2), MaxPool(pool_size=3, strides=1), Conv(filters=1), Flatten())), 4),
     (Sequential(layers=(Conv(filters=2, kernel_size=4), Conv(filters=2, kernel_size=2, strides=2), Flatten())), 3),
+    (
+        Sequential(
+            layers=(
+                AvgPool(pool_size=3, strides=2),
+                Residual(layers=(DepthwiseConv(kernel_size=5), SeparableConv(filters=2, strides=2))),
+                Flatten(),
+            )
+        ),
+        -1,
+    ),
     (ResNet(depth=20), -4),
 ]
 
 
-@pytest.mark.parametrize(("architecture", "place"), SEEING, ids=["pool", "even", "resnet20"])
+@pytest.mark.parametrize(("architecture", "place"), SEEING, ids=["pool", "even", "separable", "resnet20"])
 def test_a_receptive_field_is_what_has_a_gradient(architecture, place):
     """All weights are positive, so that nothing cancels and no rectifier closes."""
     model = architecture.build((151, 151, 1), 2)
     rows = layer_rows(model)
-    if place < 0:
-        place = next(i for i, row in enumerate(rows) if row.name == "stage3_block3_relu")
-    row = rows[place]
+    last = next((i for i, row in enumerate(rows) if row.name in ("stage3_block3_relu", "residual1_relu")), -1)
+    row = rows[place if place >= 0 else last]
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            layer.kernel.assign(tf.abs(layer.kernel.value) + 1e-3)
+        for weight in layer.trainable_weights:
+            if weight.path.endswith("kernel"):
+                weight.assign(tf.abs(weight.value) + 1e-3)
     part = keras.Model(model.get_layer("scaling").output, model.get_layer(row.name).output)
     seen = np.zeros((151, 151), bool)
     # A maximum passes a gradient to one pixel only: several images show all of them.
@@ -205,6 +244,34 @@ def test_multiply_adds_by_hand():
     rows = layer_rows(Sequential(layers=layers).build((16, 12, 3), 2))
     expected = [16 * 12 * 4 * (3 * 3 * 3), 0, 3 * 2 * 5 * (3 * 3 * 4), 0, 30 * 7, 7 * 2]
     assert [row.macs for row in rows[2:]] == expected
+
+
+def test_parameters_and_multiply_adds_of_separable_and_depthwise_convolutions_by_hand():
+    layers = (
+        SeparableConv(filters=8, strides=2),  # 8 x 6 places
+        DepthwiseConv(kernel_size=5, depth_multiplier=2, padding="valid"),  # 4 x 2 places
+        AvgPool(),  # 2 x 1
+        GlobalMaxPool(),
+        Residual(layers=(Dense(units=4),)),
+    )
+    rows = {row.name: row for row in layer_rows(Sequential(layers=layers).build((16, 12, 3), 2))}
+    separable, depthwise = rows["separable_conv1"], rows["depthwise_conv1"]
+    assert separable.formula == "3x3x3x1 + 1x1x3x8 + 8 = 59"
+    assert separable.macs == 8 * 6 * (3 * 3 * 3 + 3 * 8)
+    assert depthwise.formula == "5x5x8x2 + 16 = 416"
+    assert depthwise.macs == 4 * 2 * (5 * 5 * 8 * 2)
+    assert [rows[name].macs for name in ("avg_pool1", "global_max_pool1", "residual1_add")] == [0, 0, 0]
+    assert [rows[f"residual1_{name}"].macs for name in ("shortcut", "dense1")] == [16 * 4, 16 * 4]
+    assert rows["residual1_shortcut"].formula == "16x4 = 64"
+
+
+def test_what_dense_layers_beside_a_shortcut_see_does_not_grow_beyond_the_image():
+    layers = (Flatten(), Residual(layers=(Dense(units=4),)), Dense(units=3))
+    rows = layer_rows(Sequential(layers=layers).build((10, 20, 1), 2))
+    assert [row.receptive_field for row in rows[3:]] == [(10, 20)] * 6
+    layers = (Flatten(), Residual(layers=(Dense(units=200),)), Dense(units=3))  # the input is added as it is
+    rows = layer_rows(Sequential(layers=layers).build((10, 20, 1), 2))
+    assert [row.receptive_field for row in rows[3:]] == [(10, 20)] * 5
 
 
 @pytest.mark.parametrize("depth", [18, 20, 50])
@@ -289,6 +356,14 @@ def test_an_image_too_small_for_the_network_is_a_problem_of_the_config(command, 
     code, _, err = command("summary", config, *words)
     assert code == 2
     assert "40 x 40" in err
+
+
+def test_each_kind_of_convolution_is_explained_where_it_is_used(command, tmp_path):
+    layers = "[{name: separable_conv, filters: 2}, {name: depthwise_conv}, {name: global_avg_pool}]"
+    config = written(tmp_path, f"data: {{source: {{name: digits}}}}\nmodel: {{name: sequential, layers: {layers}}}\n")
+    _, out, _ = command("summary", config)
+    assert "\nSeparableConv2D: " in out and "\nDepthwiseConv2D: " in out
+    assert "\nConv2D: " not in out and "\nAdd: " not in out
 
 
 def test_full_shows_what_is_folded_otherwise(command, tmp_path):

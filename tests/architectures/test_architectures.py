@@ -7,7 +7,22 @@ import numpy as np
 import pytest
 
 from cnnkit.architectures import AlexNet, AnyArchitecture, LeNet, ResNet, Sequential, Snn, Vgg
-from cnnkit.architectures.sequential import Conv, Dense, Dropout, Flatten, MaxPool
+from cnnkit.architectures.sequential import (
+    ActivationLayer,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Dropout,
+    Flatten,
+    GaussianNoise,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool,
+    Residual,
+    SeparableConv,
+)
 from cnnkit.lazy import keras, tf
 from cnnkit.summary import layer_rows
 
@@ -137,6 +152,23 @@ RUNNING = [
             Dense(units=8, activation="tanh"),
         )
     ),
+    Sequential(
+        layers=(
+            Conv(filters=6, activation="linear"),
+            BatchNorm(),
+            ActivationLayer(),
+            GaussianNoise(stddev=0.05),
+            SeparableConv(filters=8, activation="elu"),
+            AvgPool(),
+            DepthwiseConv(depth_multiplier=2, activation="leaky_relu"),
+            Residual(layers=(Conv(filters=8), BatchNorm(), Conv(filters=16, activation="linear"))),
+            Residual(layers=(Conv(filters=20, strides=2), Residual(layers=(Conv(filters=20),))), activation="elu"),
+            GlobalAvgPool(),
+            Residual(layers=(Dense(units=9, activation="tanh"),), activation="linear"),
+        ),
+        initializer="he_uniform",
+    ),
+    Sequential(layers=(AvgPool(pool_size=4), GlobalMaxPool())),
     LeNet(),
     LeNet(normalization="batch", activation="relu", dropout=0.3),
     AlexNet(stem="small", dense_units=(16,)),
