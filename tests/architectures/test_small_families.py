@@ -49,6 +49,21 @@ def behind(model, *names):
     return keras.Model(model.get_layer("scaling").output, [model.get_layer(name).output for name in names])
 
 
+@pytest.mark.parametrize("family", [LeNet, AlexNet, Snn])
+def test_a_family_by_its_name_alone_is_the_network_of_its_paper(family):
+    assert list(family.variants()) == [family()]
+    assert list(family().problems(family().image_shape)) == []
+    assert "arXiv" in family.paper or "doi" in family.paper
+
+
+@pytest.mark.parametrize("layer", [SeparableConv(filters=2), DepthwiseConv(), Residual(layers=(Conv(filters=2),))])
+def test_l2_counts_every_kernel_of_the_new_layers(layer):
+    model = Sequential(layers=(layer, Flatten()), l2=0.5).build((8, 8, 3), 2)
+    kernels = [weight.numpy() for weight in model.weights if len(weight.shape) > 1]
+    expected = 0.5 * sum(np.square(kernel).sum() for kernel in kernels)
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
+
+
 # LeCun et al. 1998, figure 2. Parameters by hand: 5 x 5 x 1 x 6 + 6, 5 x 5 x 6 x 16 + 16 (every map sees all six),
 # 400 x 120 + 120, 120 x 84 + 84, 84 x 10 + 10.
 @pytest.mark.parametrize("side", [32, 28])
