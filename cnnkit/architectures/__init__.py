@@ -8,6 +8,8 @@ from pydantic import Field
 
 from cnnkit.architectures.alexnet import AlexNet
 from cnnkit.architectures.base import Architecture, Features, Network
+from cnnkit.architectures.densenet import DenseNet
+from cnnkit.architectures.inception import Inception
 from cnnkit.architectures.lenet import LeNet
 from cnnkit.architectures.resnet import ResNet
 from cnnkit.architectures.sequential import AnyLayer, Sequential
@@ -15,7 +17,7 @@ from cnnkit.architectures.snn import Snn
 from cnnkit.architectures.vgg import Vgg
 
 AnyArchitecture: TypeAlias = Annotated[
-    Sequential | LeNet | AlexNet | Vgg | ResNet | Snn,
+    Sequential | LeNet | AlexNet | Vgg | ResNet | DenseNet | Inception | Snn,
     Field(discriminator="name"),
 ]
 
@@ -24,7 +26,9 @@ __all__ = [
     "AnyArchitecture",
     "AnyLayer",
     "Architecture",
+    "DenseNet",
     "Features",
+    "Inception",
     "LeNet",
     "Network",
     "ResNet",

@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from cnnkit.architectures import AlexNet, AnyArchitecture, LeNet, ResNet, Sequential, Snn, Vgg
+from cnnkit.architectures import AlexNet, AnyArchitecture, DenseNet, Inception, LeNet, ResNet, Sequential, Snn, Vgg
 from cnnkit.architectures.sequential import (
     ActivationLayer,
     AvgPool,
@@ -50,6 +50,8 @@ CONV_CONV_POOL = Sequential(
 # Published counts of trainable parameters. VGG: table 2 of the paper to the million, torchvision and Keras to the unit.
 # LeNet-5: LeCun et al. as textbooks have it; AlexNet: torchvision; SNN: the sum of its layers.
 # ResNet: torchvision; the small ones: option A, without parameters in the shortcuts.
+# ResNet: torchvision; the small ones: option A, without parameters in the shortcuts. DenseNet: torchvision; the small
+# one: 0.8 million in table 2. GoogLeNet: Caffe's. Inception-v3: Keras.
 GOLDEN = [
     (CONV_CONV_POOL, MNIST, 474_618),
     (LeNet(), ((32, 32, 1), 10), 61_706),
@@ -70,6 +72,12 @@ GOLDEN = [
     (ResNet(depth=44), CIFAR, 658_586),
     (ResNet(depth=56), CIFAR, 853_018),
     (ResNet(depth=110), CIFAR, 1_727_962),
+    (DenseNet(depth=121), IMAGENET, 7_978_856),
+    (DenseNet(depth=169), IMAGENET, 14_149_480),
+    (DenseNet(depth=201), IMAGENET, 20_013_928),
+    (DenseNet(depth=100, growth_rate=12), CIFAR, 769_162),
+    (Inception(version=1), IMAGENET, 6_998_552),
+    (Inception(version=3), ((299, 299, 3), 1000), 23_817_352),
 ]
 
 # Filters of all convolutions: torchvision's vgg*_bn has a bias for each of them, which the normalisation cancels.
@@ -127,11 +135,17 @@ def test_vgg_with_batch_norm_has_torchvisions_parameters_but_the_useless_biases(
 # Published multiply-adds, in units of 1e9.
 @pytest.mark.parametrize(
     ("architecture", "published"),
-    [(Vgg(depth=16), 15.5), (ResNet(depth=18), 1.82), (ResNet(depth=50), 4.1)],
+    [
+        (Vgg(depth=16), 15.5),
+        (ResNet(depth=18), 1.82),
+        (ResNet(depth=50), 4.1),
+        (DenseNet(depth=121), 2.88),
+        (Inception(version=3), 5.7),
+    ],
     ids=name_of,
 )
 def test_multiply_adds_are_those_published(zeros, architecture, published):
-    assert counted(architecture, *IMAGENET)[2] / 1e9 == pytest.approx(published, rel=0.02)
+    assert counted(architecture, architecture.image_shape, 1000)[2] / 1e9 == pytest.approx(published, rel=0.02)
 
 
 def test_layers_of_ones_own_have_the_counts_of_their_formulas():
@@ -180,6 +194,10 @@ RUNNING = [
     ResNet(depth=18),
     ResNet(depth=50),
     ResNet(depth=20),
+    DenseNet(depth=121, growth_rate=8),
+    DenseNet(depth=16, growth_rate=4, dropout=0.2),
+    Inception(version=1),
+    Inception(version=3, stem="small"),
 ]
 
 
@@ -258,6 +276,12 @@ SMALLEST = [
     (Vgg(depth=11, dense_units=(8,)), 32),
     (ResNet(depth=18), 32),
     (ResNet(depth=20), 8),
+    (DenseNet(depth=121, growth_rate=8), 29),
+    (DenseNet(depth=16, growth_rate=4), 4),
+    (Inception(version=1), 32),
+    (Inception(version=1, stem="small"), 4),
+    (Inception(version=3), 75),
+    (Inception(version=3, stem="small"), 7),
     (Sequential(layers=(Conv(filters=2, kernel_size=5, padding="valid"), MaxPool(), Flatten())), 6),
 ]
 
@@ -281,6 +305,10 @@ def test_the_smallest_image_runs_and_one_pixel_less_is_a_problem(architecture, s
         Vgg(depth=11, dense_units=(8,)),
         ResNet(depth=18),
         ResNet(depth=20),
+        DenseNet(depth=121, growth_rate=8),
+        DenseNet(depth=16, growth_rate=4),
+        Inception(version=1),
+        Inception(version=3, stem="small"),
         CONV_CONV_POOL,
     ],
     ids=name_of,
