@@ -22,7 +22,7 @@ from cnnkit.architectures.layers import Activation, Initializer, Normalization, 
 from cnnkit.lazy import keras
 from cnnkit.spec import Count
 
-# Table 1: dense layers in each dense block, by depth; the growth rate is 32.
+# Table 1: dense layers in each dense block, by depth (264 has 265 layers); the growth rate is 32.
 BLOCKS = {
     121: (6, 12, 24, 16),
     169: (6, 12, 32, 32),
