@@ -103,7 +103,6 @@ def test_a_depth_without_layers_or_without_end_is_refused(depth):
 
 @pytest.mark.parametrize("architecture", [DenseNet(growth_rate=2), DenseNet(depth=16)], ids=["large", "small"])
 def test_nothing_is_left_of_an_image_smaller_than_the_smallest(architecture):
-    assert architecture.build((architecture.smallest_image,) * 2 + (3,), 2)
     with pytest.raises(ValueError):
         architecture.build((architecture.smallest_image - 1,) * 2 + (3,), 2)
 
