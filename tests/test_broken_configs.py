@@ -165,7 +165,16 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
     ),
     "a depth that the paper does not have": (
         "data:\n  source: {name: digits}\nmodel: {name: resnet, depth: 19}\n",
-        "broken.yaml:3:30: model.depth: can't be 19; it may be 18, 34, 50, 101, 152, 20, 32, 44, 56, 110\n",
+        "broken.yaml:3:30: model.depth: can't be 19; it may be 18, 34, 50, 101, 152, 200, 20, 32, 44, 56, 110, "
+        "164, 16, 22, 28, 40\n",
+    ),
+    "a depth that only the other version has": (
+        "data:\n  source: {name: digits}\nmodel: {name: resnet, depth: 28, width: 10}\n",
+        "broken.yaml:3:8: model: depth 28 is one of the wide networks (16, 22, 28, 40), which have `version: 2`\n",
+    ),
+    "a width that the depth does not have": (
+        "data:\n  source: {name: digits}\nmodel: {name: resnet, depth: 20, width: 4}\n",
+        "broken.yaml:3:8: model: depth 20 has width 1; for small images wide networks have depths 16, 22, 28, 40\n",
     ),
     "a name that makes no folder": (
         "name: a/b\n" + GOOD,

@@ -1,0 +1,298 @@
+"""Weights of keras.applications for cnnkit's own families, so that these can start from ImageNet.
+
+Usage: python scripts/convert_weights.py KERAS_FILE --model "{name: vgg, depth: 16}" --output FILE.weights.h5
+
+KERAS_FILE is a file of weights or a whole model of keras.applications, with or without its top (.h5, .weights.h5 or
+.keras). --model is the `model:` section of a config. What follows from the file is filled in: the scaling that its
+weights were trained with, and no dense layers where the file has no top.
+
+Each layer with weights is paired with Keras's by `keras_name` of its family, and must have weights of the same names
+and shapes. Weights of either side that are left over are an error, and so are outputs that differ on random images;
+nothing is written then. A file without a top has no classifier; the one that is written is untrained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cnnkit import yaml12
+from cnnkit.architectures import AnyArchitecture, Architecture, Vgg
+from cnnkit.architectures.base import Network
+from cnnkit.atomic import replacing
+from cnnkit.errors import CnnkitError, ConfigError, Problem, UsageError
+from cnnkit.lazy import keras, np
+from cnnkit.spec import Spec
+from cnnkit.wording import describe
+
+TOLERANCE = 1e-4
+"""How far outputs may differ, in parts of the largest."""
+
+# What a file holds beside the weights of layers: the optimizer's, in two forms, and the state of chance.
+ASIDE = ("optimizer", "optimizer_weights", "seed_generator")
+
+SUFFIX = ".weights.h5"
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one of our families is called and built in keras.applications.
+
+    Attributes:
+        application: The function in keras.applications, for one of our networks.
+        module: The module of its `preprocess_input`.
+        keras_name: The name that Keras gives to the layer that has this name with us.
+        scaling: Our word for what `preprocess_input` does.
+        pooling: What makes a vector of Keras's features without a top; None where ours flattens them.
+        without_top: Settings of ours that leave out what belongs to Keras's top.
+    """
+
+    application: Callable[[Any], str]
+    module: Callable[[Any], str]
+    keras_name: Callable[[Any, str], str]
+    scaling: str
+    pooling: str | None = None
+    without_top: Mapping[str, Any] = field(default_factory=dict)
+
+
+def vgg_name(architecture: Vgg, name: str) -> str:
+    """Blocks have the same names; ours count the dense layers as such."""
+    return {"dense1": "fc1", "dense2": "fc2", "logits": "predictions"}.get(name, name)
+
+
+FAMILIES = {
+    "vgg": Family(
+        application=lambda vgg: f"VGG{vgg.depth}",
+        module=lambda vgg: f"vgg{vgg.depth}",
+        keras_name=vgg_name,
+        scaling="caffe",
+        without_top={"dense_units": ()},
+    ),
+}
+
+
+class Section(Spec):
+    """The part of a config that --model is."""
+
+    model: AnyArchitecture
+
+
+class Theirs:
+    """A network of keras.applications, with its weights from a file."""
+
+    def __init__(self, family: Family, architecture: Architecture, file: Path, size: int, classes: int):
+        """Builds the network that the file is for, with its top or without, and loads the file.
+
+        Raises:
+            UsageError: The file is of neither.
+        """
+        self.title = family.application(architecture)
+        application = getattr(keras.applications, self.title, None)
+        if application is None:
+            raise UsageError(f"keras.applications has no {self.title}")
+        self.preprocess = getattr(keras.applications, family.module(architecture)).preprocess_input
+        known = {"weights": None, "input_shape": (size, size, 3)}
+        held = shapes_in(file)
+        self.top = False
+        self.model = application(include_top=False, pooling=family.pooling, **known)
+        without = shapes_of(self.model)
+        if held != without:
+            self.top = True
+            self.model = application(classes=classes, classifier_activation=None, **known)
+            complete = shapes_of(self.model)
+            if held != complete:
+                nearer = min(without, complete, key=lambda shapes: ((held - shapes) + (shapes - held)).total())
+                named = f"{self.title}{' without its top' if nearer is without else ''}"
+                hint = "" if nearer is without else "; --classes and --image-size tell what it was built for"
+                raise UsageError(
+                    f"{file} has other weights than {named}{hint}\n"
+                    f"  only in the file: {listed(held - nearer)}\n  only in {named}: {listed(nearer - held)}"
+                )
+        try:
+            self.model.load_weights(file)
+        except ValueError as error:
+            raise UsageError(
+                f"{file} has its weights in another order than {self.title}: {first_line(error)}"
+            ) from None
+
+    def __call__(self, images: Any) -> Any:
+        """Logits, or the vector of features, of images in 0..255."""
+        outputs = self.model.predict(self.preprocess(images.copy()), verbose=0)
+        return outputs.reshape(len(images), -1)
+
+
+def convert(file: Path, architecture: Architecture, output: Path, size: int, classes: int) -> None:
+    """Reads a Keras file, writes ours, and prints what was done and how it is used.
+
+    Raises:
+        UsageError: The file, the network or the output can't be used; nothing was written.
+    """
+    name = str(getattr(architecture, "name", ""))
+    if name not in FAMILIES:
+        raise UsageError(f"{name} has no counterpart in keras.applications; these have: {', '.join(FAMILIES)}")
+    family = FAMILIES[name]
+    theirs = Theirs(family, architecture, file, size, classes)
+    settings: dict[str, Any] = {"scaling": family.scaling} | ({} if theirs.top else dict(family.without_top))
+    chosen = {key: value for key, value in settings.items() if key not in architecture.model_fields_set}
+    architecture = architecture.model_copy(update=chosen)
+    keras.utils.set_random_seed(0)
+    ours = architecture.network((size, size, 3), classes)
+    matched = take_over(family, architecture, ours, theirs)
+    difference = largest_difference(ours, theirs, size)
+    if not difference <= TOLERANCE:
+        raise UsageError(f"the outputs of {architecture.title} and {theirs.title} differ, by {difference:.1e}")
+    with replacing(output) as temporary:
+        ours.model.save_weights(temporary)
+    used = architecture.model_copy(update={"weights": str(output)}).model_dump(exclude_unset=True)
+    print(f"{matched} layers match, all of {theirs.title}{'' if theirs.top else ' without its top'}")
+    print(f"outputs on random images differ by {difference:.1e}")
+    print(f"written to {output}; in a config:\n\n{yaml12.dump({'model': {'name': name} | used})}", end="")
+
+
+def take_over(family: Family, architecture: Architecture, ours: Network, theirs: Theirs) -> int:
+    """Gives our network the weights of theirs; returns how many layers there were.
+
+    Raises:
+        UsageError: Some weights, on either side, have no counterpart.
+    """
+    model = ours.model if theirs.top else ours.backbone
+    waiting = {layer.name: layer for layer in theirs.model.layers if layer.weights}
+    pairs, alone = [], []
+    for layer in (layer for layer in model.layers if layer.weights):
+        other = waiting.get(family.keras_name(architecture, layer.name))
+        if other and form(layer) == form(other):
+            pairs.append((layer, waiting.pop(other.name)))
+        else:
+            alone.append(layer)
+    if alone or waiting:
+        told = [", ".join(f"{layer.name} {form(layer)}" for layer in side) for side in (alone, waiting.values())]
+        raise UsageError(
+            f"not all layers of {architecture.title} and {theirs.title} match\n"
+            f"  only in ours: {told[0] or 'none'}\n  only in {theirs.title}: {told[1] or 'none'}"
+        )
+    for layer, other in pairs:
+        layer.set_weights(other.get_weights())
+    return len(pairs)
+
+
+def largest_difference(ours: Network, theirs: Theirs, size: int) -> float:
+    """Between the outputs on two random images, in parts of the largest output."""
+    images = np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype("float32")
+    expected = theirs(images)
+    found = (ours.model if theirs.top else ours.backbone).predict(images, verbose=0)
+    return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1.0))
+
+
+def form(layer: Any) -> str:
+    """The names and shapes of a layer's weights."""
+    return " ".join(f"{weight.name}{shape(weight.shape)}" for weight in layer.weights)
+
+
+def shape(sizes: tuple[int, ...]) -> str:
+    return "x".join(map(str, sizes))
+
+
+def shapes_of(model: Any) -> Counter[str]:
+    """How many weights of each shape a model has."""
+    return Counter(shape(weight.shape) for weight in model.weights)
+
+
+def shapes_in(file: Path) -> Counter[str]:
+    """How many weights of each shape a Keras file holds.
+
+    Raises:
+        UsageError: It is no such file.
+    """
+    import h5py
+
+    found: Counter[str] = Counter()
+
+    def look(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and not any(part in ASIDE for part in name.split("/")):
+            found[shape(item.shape)] += 1
+
+    try:
+        content: Any = file
+        if file.suffix == ".keras":
+            with zipfile.ZipFile(file) as archive:
+                content = io.BytesIO(archive.read("model.weights.h5"))
+        with h5py.File(content) as opened:
+            legacy = "layer_names" in opened.attrs or "model_weights" in opened
+            opened.visititems(look)
+    except FileNotFoundError:
+        raise UsageError(f"there is no such file: {file}") from None
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{file} is not a file of Keras: {first_line(error)}") from None
+    if file.suffix != ".keras" and legacy == file.name.endswith(SUFFIX):
+        right = ".h5, without .weights" if legacy else SUFFIX
+        raise UsageError(f"{file} is in the form of Keras {2 if legacy else 3}; give it a name that ends in {right}")
+    return found
+
+
+def listed(shapes: Counter[str]) -> str:
+    return ", ".join(f"{count} of {shape}" for shape, count in sorted(shapes.items())) or "none"
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def parse(text: str) -> Architecture:
+    """The network that a `model:` section in YAML names.
+
+    Raises:
+        ConfigError: It is not right.
+    """
+    try:
+        tree = yaml12.parse(text)
+        problems = [Problem(message, "--model", *position) for _, message, position in tree.problems]
+        model: Architecture = Section.model_validate({"model": tree.values}).model
+    except yaml12.YamlError as error:
+        raise ConfigError(Problem(error.message, "--model", error.line, error.column)) from None
+    except ValidationError as error:
+        found = [describe(Section, detail) for detail in error.errors(include_url=False)]
+        raise ConfigError(*(Problem(f.message, "--model", key=".".join(map(str, f.path))) for f in found)) from None
+    if model.weights:
+        problems.append(Problem("is what this makes; leave it out", "--model", key="model.weights"))
+    if problems:
+        raise ConfigError(*problems)
+    return model
+
+
+def main(arguments: list[str]) -> int:
+    """Convert; the exit code is 2 if that can't be done."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("file", metavar="KERAS_FILE", type=Path, help="weights of keras.applications")
+    parser.add_argument("--model", required=True, help='the network, for example "{name: vgg, depth: 16}"')
+    parser.add_argument("--output", required=True, type=Path, help=f"the file to write; ends in {SUFFIX}")
+    parser.add_argument("--classes", type=int, default=1000, help="how many classes the file tells apart (1000)")
+    parser.add_argument("--image-size", type=int, help="pixels; what the paper has if left out")
+    options = parser.parse_args(arguments)
+    try:
+        architecture = parse(options.model)
+        if not options.output.name.endswith(SUFFIX):
+            raise UsageError(f"--output should end in {SUFFIX}")
+        size = options.image_size or architecture.image_shape[0]
+        for problem in architecture.problems((size, size, 3)):
+            raise UsageError(problem)
+        convert(options.file, architecture, options.output, size, options.classes)
+    except CnnkitError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"{options.output} can't be written: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
