@@ -25,7 +25,7 @@ LEVELS = {
     2: ("experiment",),
     1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting", "wording"),
     # Below the rooms of level 1, which share it.
-    0.5: ("decoding",),
+    0.5: ("decoding", "downloads"),
     0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}

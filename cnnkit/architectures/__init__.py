@@ -10,6 +10,7 @@ from cnnkit.architectures.alexnet import AlexNet
 from cnnkit.architectures.base import Architecture, Features, Network
 from cnnkit.architectures.densenet import DenseNet
 from cnnkit.architectures.inception import Inception
+from cnnkit.architectures.keras_application import KerasApplication
 from cnnkit.architectures.lenet import LeNet
 from cnnkit.architectures.resnet import ResNet
 from cnnkit.architectures.sequential import AnyLayer, Sequential
@@ -17,7 +18,7 @@ from cnnkit.architectures.snn import Snn
 from cnnkit.architectures.vgg import Vgg
 
 AnyArchitecture: TypeAlias = Annotated[
-    Sequential | LeNet | AlexNet | Vgg | ResNet | DenseNet | Inception | Snn,
+    Sequential | LeNet | AlexNet | Vgg | ResNet | DenseNet | Inception | Snn | KerasApplication,
     Field(discriminator="name"),
 ]
 
@@ -29,6 +30,7 @@ __all__ = [
     "DenseNet",
     "Features",
     "Inception",
+    "KerasApplication",
     "LeNet",
     "Network",
     "ResNet",

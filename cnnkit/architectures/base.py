@@ -179,8 +179,12 @@ class Architecture(Spec):
             DataError: It can't be had.
         """
 
-    def pretrained_weights(self, progress: Progress) -> Path | None:
+    def pretrained_weights(self, progress: Progress, shape: Shape | None = None) -> Path | None:
         """The file or run whose weights it starts from; gets it first where it lies elsewhere.
+
+        Args:
+            progress: Is told of a download.
+            shape: Of the images, where weights were published for several; that of the paper if left out.
 
         Raises:
             DataError: It can't be had.
