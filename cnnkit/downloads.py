@@ -41,8 +41,7 @@ def fetch(url: str, path: Path, digest: str | None, progress: Progress, hint: st
         DataError: It can't be had; the text says why and where to put it by hand.
     """
     try:
-        there = path.exists()
-        if there and (digest is None or _digest_of(path, digest) == digest.lower()):
+        if path.is_file() and (digest is None or _digest_of(path, digest) == digest.lower()):
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
