@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cnnkit import checkpoints, evaluation, history, pipeline, staging
+from cnnkit import checkpoints, evaluation, history, pipeline, staging, weights
 from cnnkit.architectures import Network
 from cnnkit.errors import Interrupted, TrainingError
 from cnnkit.experiment import Experiment
@@ -54,6 +54,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     with progress.task("building the network", 1):
         keras.utils.set_random_seed(experiment.seed)
         network = _network(experiment, images)
+    told = _start_weights(experiment, network, images, progress)
     facts = circumstances() | {"parameters": parameters(network.model), "data": _data_facts(images, splits)}
 
     run = Run.create(experiment, folder)
@@ -66,7 +67,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         experiment.model.keep(run.folder)
         run.write_split(images.index, splits)
         run.write_provenance(**facts, state="training", files=run.hashes())
-        for line in _opening(run, facts, images.index):
+        for line in [*_opening(run, facts, images.index), *told]:
             say(line)
         _fit(experiment, network, images, splits, run, progress, say)
         return _finish(experiment, network.model, images, splits, run, progress)
@@ -107,6 +108,13 @@ def _network(experiment: Experiment, images: Images) -> Network:
         staging.apply(experiment.model, network, stage)
     network.model.trainable = True
     return network
+
+
+def _start_weights(experiment: Experiment, network: Network, images: Images, progress: Progress) -> list[str]:
+    """Loads the weights that the network starts from, if the config names any; a line that tells what was loaded."""
+    height, width, channels = images.shape
+    source = experiment.model.pretrained_weights(progress, (height, width, channels))
+    return [weights.load(network, source, images.index.classes).line()] if source else []
 
 
 def _fit(

@@ -6,7 +6,18 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from cnnkit.architectures import AlexNet, AnyArchitecture, DenseNet, Inception, KerasApplication, LeNet, ResNet, Sequential, Snn, Vgg
+from cnnkit.architectures import (
+    AlexNet,
+    AnyArchitecture,
+    DenseNet,
+    Inception,
+    KerasApplication,
+    LeNet,
+    ResNet,
+    Sequential,
+    Snn,
+    Vgg,
+)
 from cnnkit.architectures.sequential import (
     ActivationLayer,
     AvgPool,
@@ -52,6 +63,7 @@ CONV_CONV_POOL = Sequential(
 # ResNet: torchvision; the small ones: option A, without parameters in the shortcuts.
 # ResNet: torchvision; the small ones: option A, without parameters in the shortcuts. DenseNet: torchvision; the small
 # one: 0.8 million in table 2. GoogLeNet: Caffe's. Inception-v3: Keras.
+
 
 class Total(int):
     """A published count that includes what is not trained, the moving statistics of batch normalisation."""
