@@ -462,8 +462,8 @@ def _hint(network: Network, common: int, missing: list[str], odd: list[str], fou
     family = network.model.name
     if missing and family != "keras_application" and any(OF_KERAS.fullmatch(layer.name) for layer in found):
         return (
-            "these look like layers of keras.applications: use {name: keras_application, application: ...}, or give them "
-            "the names they have here with scripts/convert_weights.py"
+            "these look like layers of keras.applications: use {name: keras_application, application: ...}, or give "
+            "them the names they have here with scripts/convert_weights.py"
         )
     if not missing and not odd:
         return "the layers have the same names: images of other channels or size, or another width there?"
