@@ -128,7 +128,8 @@ def options(section: type[Spec]) -> list[Option]:
     # A section that may hold its like, as `residual` does, stands among the definitions.
     properties = (document if "properties" in document else document["$defs"][section.__name__])["properties"]
     result = []
-    for name, field in section.model_fields.items():
+    for name in section.settings():
+        field = section.model_fields[name]
         if name == "name" and section not in _KEYS:
             continue
         required = field.is_required() and not (section is Experiment and name == "name")

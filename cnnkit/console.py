@@ -151,6 +151,7 @@ def variant_table(variants: Sequence[Variant], counts: bool) -> Table:
     """Every network of the families, one a row."""
     columns = [">parameters", ">multiply-adds"] if counts else []
     table = _table("model", ">image", ">smallest", *columns, "stages", "paper")
+    table.columns[0].no_wrap = True
     for variant in variants:
         model = ", ".join(f"{key}: {_yaml(value)}" for key, value in variant.model.items())
         height, width, channels = variant.image_shape

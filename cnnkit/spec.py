@@ -32,11 +32,16 @@ class Spec(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    @classmethod
+    def settings(cls) -> list[str]:
+        """Names of its settings: what it is, then its own, then those that all of its kind have."""
+        return sorted(cls.model_fields, key=lambda name: (name != "name", name not in cls.__annotations__))
+
     @model_serializer(mode="wrap")
-    def _name_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What a section is comes before its settings, also where a base class has declared some of these."""
+    def _in_order(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The values in the order of `settings`."""
         values: dict[str, Any] = serialize(self)
-        return {"name": values.pop("name"), **values} if "name" in values else values
+        return {name: values[name] for name in self.settings() if name in values}
 
 
 class FileText(str):

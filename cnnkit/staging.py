@@ -32,7 +32,7 @@ class Staged:
 
     Attributes:
         trained: Names of the groups that learn, wholly or in part, the classifier behind them.
-        frozen: Names of the groups of which nothing learns.
+        frozen: Names of the groups of which nothing learns; if that is all of them, just `backbone`.
         backbone_frozen: Whether nothing but the classifier learns.
         rates: Share of the learning rate that a variable has, by the identity of its storage; 1 where it is missing.
     """
@@ -93,6 +93,7 @@ def apply(architecture: Architecture, network: Network, stage: Stage) -> Staged:
         (trained if learns else frozen).append(group.name)
     network.classifier.trainable = True
     rates = rates if stage.layer_decay < 1 else {}
+    frozen = frozen if trained else [BACKBONE]
     return Staged((*trained, "classifier"), tuple(frozen), not trained, rates)
 
 

@@ -33,6 +33,7 @@ def test_without_freezing_everything_learns(resnet):
 def test_freezing_the_backbone_leaves_the_classifier(resnet):
     staged = staging.apply(*resnet, Stage(epochs=1, freeze="backbone"))
     assert staged.trained == ("classifier",) and staged.backbone_frozen
+    assert staged.frozen == ("backbone",)
     assert learning(resnet[1]) == {"logits"}
 
 

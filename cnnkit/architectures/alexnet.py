@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from cnnkit.architectures.base import Architecture, Shape
 from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling, dropout
@@ -48,8 +48,6 @@ SMALLEST = {"large": 63, "small": 15}
 class AlexNet(Architecture):
     """Five convolutions and two large dense layers (2012): the one that began it."""
 
-    paper: ClassVar = "Krizhevsky 2014, arXiv:1404.5997"
-
     name: Literal["alexnet"] = "alexnet"
     stem: Literal["large", "small"] = "large"
     """The first convolution: `large`, 11x11 with stride 4; `small`, 3x3 with stride 1, for images of about 32."""
@@ -61,6 +59,11 @@ class AlexNet(Architecture):
     dropout: Probability = 0.5
     """Share of each dense layer's outputs that is dropped in training."""
     scaling: Scaling = "symmetric"
+
+    @property
+    def paper(self) -> str:
+        """Where it comes from."""
+        return "Krizhevsky 2014, arXiv:1404.5997"
 
     @property
     def image_shape(self) -> Shape:

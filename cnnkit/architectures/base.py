@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -54,9 +54,6 @@ class Network:
 class Architecture(Spec):
     """A convolutional network. A family with only its depth given is its paper's network."""
 
-    paper: ClassVar[str] = ""
-    """Who, when, where, as `cnnkit list architectures` shows it."""
-
     l2: Annotated[float, Field(ge=0)] = 0.0
     """This times the sum of the squares of all kernels is added to the loss; 1e-4 is usual with SGD."""
     weights: AbsolutePath | None = None
@@ -66,6 +63,11 @@ class Architecture(Spec):
     def variants(cls) -> Sequence[Architecture]:
         """The networks of its paper, for `cnnkit list architectures`."""
         return (cls(),)
+
+    @property
+    def paper(self) -> str:
+        """Who, when, where, as `cnnkit list architectures` shows it."""
+        return ""
 
     @property
     def image_shape(self) -> Shape:

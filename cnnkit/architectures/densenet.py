@@ -13,7 +13,7 @@ before their convolution, for each layer weighs the channels that it shares with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -49,8 +49,6 @@ Depth = Annotated[int, Field(ge=10, le=1000), AfterValidator(_possible)]
 class DenseNet(Architecture):
     """Densely connected network (2016): each layer sees all before it; strong features from few weights."""
 
-    paper: ClassVar = "Huang et al. 2017, arXiv:1608.06993"
-
     name: Literal["densenet"] = "densenet"
     depth: Depth = 121
     """Layers with weights: 121, 169, 201 or 264, or for images of about 32 pixels 6n + 4, such as 100."""
@@ -69,6 +67,11 @@ class DenseNet(Architecture):
     def variants(cls) -> Sequence[Architecture]:
         """Table 1, then the networks for small images of table 2."""
         return [cls(depth=depth) for depth in (*BLOCKS, *SMALL_GROWTH_RATES)]
+
+    @property
+    def paper(self) -> str:
+        """Where it comes from."""
+        return "Huang et al. 2017, arXiv:1608.06993"
 
     @property
     def image_shape(self) -> Shape:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from cnnkit.architectures.base import Architecture, Features, Shape
 from cnnkit.architectures.layers import (
@@ -67,8 +67,6 @@ ROW_FILTERS = (128, 160, 160, 192)
 class Inception(Architecture):
     """Inception network: GoogLeNet (2014) or Inception-v3 (2015), windows of several sizes side by side."""
 
-    paper: ClassVar = "Szegedy et al. 2015, arXiv:1409.4842, and 2016, arXiv:1512.00567"
-
     name: Literal["inception"] = "inception"
     version: Version = 3
     """1 is GoogLeNet, of 7 million weights; 3 is Inception-v3, of 24 million."""
@@ -86,6 +84,11 @@ class Inception(Architecture):
     def variants(cls) -> Sequence[Architecture]:
         """GoogLeNet and Inception-v3."""
         return [cls(version=version) for version in get_args(Version)]
+
+    @property
+    def paper(self) -> str:
+        """That of the version."""
+        return "Szegedy et al. 2015, arXiv:1409.4842" if self.version == 1 else "Szegedy et al. 2016, arXiv:1512.00567"
 
     @property
     def image_shape(self) -> Shape:

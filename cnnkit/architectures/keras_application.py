@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 
@@ -147,8 +147,6 @@ Weights = Annotated[AbsolutePath, WrapValidator(_word_or_path)]
 class KerasApplication(Architecture):
     """Any network of keras.applications, with its ImageNet weights unless told otherwise."""
 
-    paper: ClassVar = "keras.applications"
-
     name: Literal["keras_application"] = "keras_application"
     application: Name
     """What Keras calls the network."""
@@ -183,6 +181,11 @@ class KerasApplication(Architecture):
     def title(self) -> str:
         """What Keras calls it."""
         return self.application
+
+    @property
+    def paper(self) -> str:
+        """Where it comes from."""
+        return "keras.applications"
 
     @property
     def image_shape(self) -> Shape:

@@ -20,7 +20,7 @@ The paper's activation is 1.7159 tanh(2x/3); here it is the plain tanh. Characte
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from cnnkit.architectures.base import Architecture, Shape
 from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling, dropout
@@ -33,8 +33,6 @@ FRAME = 32
 class LeNet(Architecture):
     """Two convolutions and two dense layers (1998): the smallest, for digits and the like."""
 
-    paper: ClassVar = "LeCun et al. 1998, doi:10.1109/5.726791"
-
     name: Literal["lenet"] = "lenet"
     activation: Activation = "tanh"
     initializer: Initializer = None
@@ -42,6 +40,11 @@ class LeNet(Architecture):
     dropout: Probability = 0.0
     """Share of each dense layer's outputs that is dropped in training; the paper has none."""
     scaling: Scaling = "symmetric"
+
+    @property
+    def paper(self) -> str:
+        """Where it comes from."""
+        return "LeCun et al. 1998, doi:10.1109/5.726791"
 
     @property
     def image_shape(self) -> Shape:

@@ -33,7 +33,7 @@ of weights makes up for, halves the image in the last block of a stage instead o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -81,10 +81,6 @@ class Convolution(NamedTuple):
 class ResNet(Architecture):
     """Residual network (2015): 18 to 200 layers, or 16 to 164 with the stem for small images; pre-activated; wide."""
 
-    paper: ClassVar = (
-        "He et al. 2016, arXiv:1512.03385, arXiv:1603.05027; Zagoruyko and Komodakis 2016, arXiv:1605.07146"
-    )
-
     name: Literal["resnet"] = "resnet"
     depth: Depth = 18
     """Layers with weights; for images of about 32 pixels 20, 32, 44, 56, 110, 164 and, wide, 16, 22, 28, 40."""
@@ -121,6 +117,13 @@ class ResNet(Architecture):
             cls(depth=50, width=2),
             *(cls(depth=depth, version=2, width=width) for depth, width in wide),
         ]
+
+    @property
+    def paper(self) -> str:
+        """The first, the one on pre-activation, or the one on width."""
+        if self.width > 1:
+            return "Zagoruyko and Komodakis 2016, arXiv:1605.07146"
+        return f"He et al. 2016, arXiv:{'1512.03385' if self.version == 1 else '1603.05027'}"
 
     @property
     def image_shape(self) -> Shape:

@@ -10,7 +10,7 @@ the edges of an image still lower the variance there, which counts once an image
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -23,8 +23,6 @@ from cnnkit.spec import Count
 class Snn(Architecture):
     """Self-normalising network (2017): SELU keeps mean and variance, without any normalisation."""
 
-    paper: ClassVar = "Klambauer et al. 2017, arXiv:1706.02515"
-
     name: Literal["snn"] = "snn"
     filters: Annotated[tuple[Count, ...], Field(min_length=1)] = (32, 64, 128)
     """Filters of each stage; a stage halves the image."""
@@ -34,6 +32,11 @@ class Snn(Architecture):
     """Units of the dense layers before the classifier."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Share that alpha dropout sets to SELU's lowest value, behind each stage and each dense layer (section 3)."""
+
+    @property
+    def paper(self) -> str:
+        """Where it comes from."""
+        return "Klambauer et al. 2017, arXiv:1706.02515"
 
     @property
     def image_shape(self) -> Shape:

@@ -7,7 +7,7 @@ arXiv:1409.1556. Table 1, columns A, B, D and E: 3x3 convolutions with ReLU, in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from cnnkit.architectures.base import Architecture
 from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling, dropout
@@ -31,8 +31,6 @@ Depth = Literal[11, 13, 16, 19]
 class Vgg(Architecture):
     """Stacks of 3x3 convolutions and poolings: simple, large, strong features (2014)."""
 
-    paper: ClassVar = "Simonyan and Zisserman 2015, arXiv:1409.1556"
-
     name: Literal["vgg"] = "vgg"
     depth: Depth = 16
     """Layers with weights."""
@@ -49,6 +47,11 @@ class Vgg(Architecture):
     def variants(cls) -> Sequence[Architecture]:
         """Table 1: A, B, D, E."""
         return [cls(depth=depth) for depth in get_args(Depth)]
+
+    @property
+    def paper(self) -> str:
+        """Where it comes from."""
+        return "Simonyan and Zisserman 2015, arXiv:1409.1556"
 
     @property
     def smallest_image(self) -> int:
