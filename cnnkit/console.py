@@ -268,6 +268,10 @@ _READING = (
         "PadChannels",
         "PadChannels: channels of zeros that bring a shortcut to the width of its block, without parameters.",
     ),
+    (
+        "SavedModelLayer",
+        "SavedModelLayer: a whole network of others, told as one layer: arrays of weights, and of moving statistics.",
+    ),
 )
 
 

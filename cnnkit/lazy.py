@@ -41,7 +41,10 @@ def cache_folder() -> Path:
 def _load(module: str) -> ModuleType:
     if module in sys.modules or module == "numpy":
         return importlib.import_module(module)
-    return _load_tensorflow() if module == "tensorflow" else _load_keras()
+    if module == "keras":
+        return _load_keras()
+    tensorflow = _load_tensorflow()
+    return tensorflow if module == "tensorflow" else importlib.import_module(module)
 
 
 def _load_tensorflow() -> ModuleType:
@@ -98,3 +101,4 @@ def _stderr_held_back() -> Iterator[None]:
 keras: Any = _Lazy("keras")
 tf: Any = _Lazy("tensorflow")
 np: Any = _Lazy("numpy")
+convert_to_constants: Any = _Lazy("tensorflow.python.framework.convert_to_constants")  # has no public name

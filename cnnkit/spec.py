@@ -8,6 +8,7 @@ what the section is for). From the class follow the check of the YAML, the edito
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,12 +67,23 @@ def _absolute(value: object) -> object:
         raise ValueError(f"there is no user of this name: {value}") from None
 
 
+def _url_or_absolute(value: object) -> object:
+    if isinstance(value, str) and (scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", value)):
+        if scheme.group(1).lower() not in ("http", "https"):
+            raise ValueError(f"should be an address with http:// or https://, or a path: {value}")
+        return str(value)
+    return _absolute(value)
+
+
 def _plain(value: object) -> object:
     return str(value) if isinstance(value, FileText) else value
 
 
 AbsolutePath = Annotated[str, BeforeValidator(_absolute), Field(min_length=1)]
 """A path; a relative one counts from the config's folder, else from the working folder."""
+
+UrlOrPath = Annotated[str, BeforeValidator(_url_or_absolute), Field(min_length=1)]
+"""An address on the web, kept as it is, or a path as `AbsolutePath` takes it."""
 
 Text = Annotated[str, BeforeValidator(_plain), Field(min_length=1)]
 """Text of at least one character."""

@@ -3,10 +3,11 @@
 Everything is derived from the built Keras model, so it holds for any network:
 - the formula of a layer's parameters from the shapes of its weights;
 - multiply-adds of convolutions and dense layers: each weight of the kernel is used once at every place of the output;
+  those of a SavedModel are found in its graph;
 - the receptive field, the square of the input that one number of a layer's output can see, by the rules of
   Araujo, Norris and Sim, Computing Receptive Fields of CNNs (2019), https://doi.org/10.23915/distill.00021: behind
   a window of size k that moves s at a time, it grows by (k - 1) times the distance of neighbours, and that distance
-  becomes s times as large.
+  becomes s times as large. What a SavedModel sees is not known.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from cnnkit.lazy import keras
 
 FLOAT = 4
 """Bytes of a weight and of an activation, float32."""
+
+MANY = 12
+"""Of a layer with more arrays than these, the formula tells only their number."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def _stages(experiment: Experiment, network: Network) -> Iterator[dict[str, Any]
 def layer_rows(model: Any) -> list[Row]:
     """A row for each layer of a functional Keras model, from input to output."""
     rows = []
-    views: dict[int, _View] = {}
+    views: dict[int, _View | None] = {}
     for operation in _operations(model):
         inputs = [] if isinstance(operation, keras.layers.InputLayer) else _flat(operation.input)
         output = _flat(operation.output)[0]
@@ -153,7 +157,7 @@ def layer_rows(model: Any) -> list[Row]:
                 trainable=sum(math.prod(weight.shape) for weight in trainable),
                 formula=formula([tuple(weight.shape) for weight in weights]),
                 macs=_macs(operation, tuple(output.shape[1:])),
-                receptive_field=view.field[0] if view.field[0] == view.field[1] else view.field,
+                receptive_field=view.seen if view else None,
             )
         )
     return rows
@@ -179,10 +183,15 @@ def _operations(model: Any) -> list[Any]:
 
 
 def formula(shapes: Sequence[tuple[int, ...]]) -> str:
-    """How a layer's parameters come about: `3x3x16x32 + 32 = 4,640`; equal terms as `4x64`; empty without any."""
+    """How a layer's parameters come about: `3x3x16x32 + 32 = 4,640`; equal terms as `4x64`; empty without any.
+
+    Of a whole network in one layer, only how many arrays it has: `135 arrays = 218,544`.
+    """
     if not shapes:
         return ""
-    if len(shapes) > 1 and len(set(shapes)) == 1:
+    if len(shapes) > MANY:
+        terms = [f"{len(shapes)} arrays"]
+    elif len(shapes) > 1 and len(set(shapes)) == 1:
         terms = ["x".join(str(side) for side in (len(shapes), *shapes[0]))]
     else:
         terms = ["x".join(str(side) for side in shape) for shape in shapes]
@@ -267,6 +276,11 @@ class _View:
     step: tuple[int, int]
     flat: tuple[int, int] = (1, 1)
 
+    @property
+    def seen(self) -> int | tuple[int, int]:
+        """The field as a row tells it: one number where it is square."""
+        return self.field[0] if self.field[0] == self.field[1] else self.field
+
     def window(self, size: tuple[int, int], strides: tuple[int, int]) -> _View:
         """The view behind a window that moves over this layer."""
         field = tuple(f + (k - 1) * d for f, k, d in zip(self.field, size, self.step, strict=True))
@@ -274,10 +288,13 @@ class _View:
         return _View((field[0], field[1]), (step[0], step[1]))
 
 
-def _through(operation: Any, inputs: list[tuple[_View, tuple[int, ...]]]) -> _View:
-    """The view of a layer's output from those of its inputs, given with their heights and widths."""
-    if not inputs:
+def _through(operation: Any, seen: list[tuple[_View | None, tuple[int, ...]]]) -> _View | None:
+    """The view of a layer's output from those of its inputs, given with their heights and widths; None if unknown."""
+    if not seen:
         return _View((1, 1), (1, 1))
+    inputs = [(view, size) for view, size in seen if view]
+    if len(inputs) < len(seen) or _is_saved_model(operation):
+        return None
     view, size = inputs[0]
     layers = keras.layers
     if isinstance(operation, layers.Conv2D | layers.DepthwiseConv2D | layers.SeparableConv2D):
@@ -297,7 +314,15 @@ def _through(operation: Any, inputs: list[tuple[_View, tuple[int, ...]]]) -> _Vi
     return replace(max((v for v, _ in inputs), key=lambda v: v.field), field=widest)
 
 
+def _is_saved_model(operation: Any) -> bool:
+    from cnnkit.architectures.saved_model_layer import SavedModelLayer
+
+    return isinstance(operation, SavedModelLayer)
+
+
 def _macs(operation: Any, output_shape: tuple[int, ...]) -> int:
+    if _is_saved_model(operation):
+        return int(operation.macs)
     layers = keras.layers
     if not isinstance(operation, layers.Conv2D | layers.DepthwiseConv2D | layers.SeparableConv2D | layers.Dense):
         return 0

@@ -37,7 +37,7 @@ ABOVE_WITHIN_A_LEVEL = {("cli", "console")}
 FACE = ("__init__", "__main__")
 
 # Files of a folder that the other files of that folder may import.
-SHARED_IN_A_FOLDER = ("base", "layers", "keras_layers", "own_layers")
+SHARED_IN_A_FOLDER = ("base", "layers", "keras_layers", "own_layers", "saved_model_layer", "hub_resolver")
 
 # Other people's packages that only these modules may import; the rest take keras and tf from cnnkit.lazy.
 ONLY_IN = {

@@ -9,6 +9,7 @@ from pydantic import Field
 from cnnkit.architectures.alexnet import AlexNet
 from cnnkit.architectures.base import Architecture, Features, Network
 from cnnkit.architectures.densenet import DenseNet
+from cnnkit.architectures.hub import Hub
 from cnnkit.architectures.inception import Inception
 from cnnkit.architectures.keras_application import KerasApplication
 from cnnkit.architectures.lenet import LeNet
@@ -18,7 +19,7 @@ from cnnkit.architectures.snn import Snn
 from cnnkit.architectures.vgg import Vgg
 
 AnyArchitecture: TypeAlias = Annotated[
-    Sequential | LeNet | AlexNet | Vgg | ResNet | DenseNet | Inception | Snn | KerasApplication,
+    Sequential | LeNet | AlexNet | Vgg | ResNet | DenseNet | Inception | Snn | KerasApplication | Hub,
     Field(discriminator="name"),
 ]
 
@@ -29,6 +30,7 @@ __all__ = [
     "Architecture",
     "DenseNet",
     "Features",
+    "Hub",
     "Inception",
     "KerasApplication",
     "LeNet",
