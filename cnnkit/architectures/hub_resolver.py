@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import cache_folder, keras, tf
@@ -35,10 +36,12 @@ def fetched(url: str) -> Path:
         with _cached_in(cache):
             return Path(_Resolver()(url))
     except (OSError, ValueError, HTTPException, tf.errors.OpError) as error:
-        reason = " ".join(str(getattr(error, "reason", error) or type(error).__name__).split())
+        # What urllib wraps tells more than its wrapping; an answer of the server is no such wrapping.
+        inner = error.reason if isinstance(error, URLError) and not isinstance(error, HTTPError) else error
+        reason = " ".join(str(inner).split()) or type(error).__name__
         message = (
-            f"{url} can't be downloaded ({reason}), and {cache} holds no copy of it; or download its archive "
-            "elsewhere, unpack it, and give the folder"
+            f"{url} can't be downloaded ({reason}), and {cache} holds no copy of it; where the address is "
+            "right, download its archive elsewhere, unpack it, and give the folder as the handle"
         )
         raise DataError(Problem(message, key="model.handle")) from error
 

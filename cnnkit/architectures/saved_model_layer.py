@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +90,9 @@ class SavedModelLayer(keras.layers.Layer):
 
     def _loaded(self, folder: Path, if_damaged: str) -> Any:
         try:
-            return tf.saved_model.load(str(folder))
-        except (OSError, ValueError, KeyError, AttributeError, TypeError, tf.errors.OpError) as error:
+            with _without_warnings():
+                return tf.saved_model.load(str(folder))
+        except (OSError, ValueError, LookupError, AttributeError, TypeError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())
             raise self._unusable(f"can't be loaded as a SavedModel{if_damaged}: {reason}") from error
 
@@ -164,6 +167,18 @@ class SavedModelLayer(keras.layers.Layer):
         return length
 
 
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Leaves out TensorFlow's lines, one a function, that gradients are missing: we tell that in one line."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _first(concrete: Any) -> Sequence[Any]:
     """What a function takes first."""
     positional, named = concrete.structured_input_signature
@@ -209,7 +224,7 @@ def _length_of_vector(output: Any) -> int | None:
 def _told(value: Any) -> str:
     """A tensor, or several, in words."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_told(part)}" for name, part in value.items()) + "}"
+        return "{" + ", ".join(f"{name}: {_told(part)}" for name, part in sorted(value.items())) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_told(part) for part in value) + "]"
     if getattr(value, "shape", None) is None or value.shape.rank is None:
