@@ -98,8 +98,9 @@ class Run:
         return {name: _sha256(self.folder / name) for name in ("config.yaml", "split.csv")}
 
     def experiment(self, *settings: str) -> Experiment:
-        """The experiment as it was run; it is complete, so images that moved do not matter here."""
-        return config_file.read(self.folder / "config.yaml", *settings, files=False)
+        """The experiment as it was run; it is complete, so images and networks that moved do not matter here."""
+        experiment = config_file.read(self.folder / "config.yaml", *settings, files=False)
+        return experiment.model_copy(update={"model": experiment.model.kept(self.folder)})
 
     @property
     def checkpoint_folder(self) -> Path:
@@ -118,7 +119,7 @@ class Run:
         """
         experiment = self.experiment()
         logits = experiment.train.loss.logits(len(self.classes))
-        model = experiment.model.kept(self.folder).build(self.shape, logits)
+        model = experiment.model.build(self.shape, logits)
         self.load_best(model)
         return model
 

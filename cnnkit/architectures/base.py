@@ -193,13 +193,6 @@ class Architecture(Spec):
         """
         return Path(self.weights) if self.weights else None
 
-    def fetch(self, progress: Progress) -> None:
-        """Gets what the network is built of where that lies elsewhere; `build` then finds it without the network.
-
-        Raises:
-            DataError: It can't be had.
-        """
-
     def absent(self) -> Iterator[Problem]:
         """Files that it names and that are not there; found without TensorFlow."""
         if self.weights and not Path(self.weights).exists():

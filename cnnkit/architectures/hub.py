@@ -172,8 +172,8 @@ def _fault(folder: Path) -> str | None:
 def _instead(file: Path) -> str:
     if file.suffix in (".h5", ".keras", ".hdf5"):
         return (
-            "it is of Keras: use {name: keras_application, network: ..., weights: FILE} with the network that it is "
-            "of, instead of a hub"
+            "it is of Keras: use {name: keras_application, application: ..., weights: FILE} with the network that it "
+            "is of, instead of a hub"
         )
     if file.suffix in (".gz", ".tgz", ".tar", ".zip"):
         return "unpack it and give the folder"

@@ -6,7 +6,19 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from cnnkit.architectures import AlexNet, AnyArchitecture, DenseNet, Hub, Inception, KerasApplication, LeNet, ResNet, Sequential, Snn, Vgg
+from cnnkit.architectures import (
+    AlexNet,
+    AnyArchitecture,
+    DenseNet,
+    Hub,
+    Inception,
+    KerasApplication,
+    LeNet,
+    ResNet,
+    Sequential,
+    Snn,
+    Vgg,
+)
 from cnnkit.architectures.sequential import (
     ActivationLayer,
     AvgPool,
