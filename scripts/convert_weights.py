@@ -7,18 +7,20 @@ KERAS_FILE is a file of weights or a whole model of keras.applications, with or 
 weights were trained with, and no dense layers where the file has no top.
 
 Each layer with weights is paired with Keras's by `keras_name` of its family, and must have weights of the same names
-and shapes. Weights of either side that are left over are an error, and so are outputs that differ on random images;
-nothing is written then. A file without a top has no classifier; the one that is written is untrained.
+and shapes. A setting that Keras's network has otherwise is an error, and so are weights of either side that are left
+over, and outputs that differ on random images; nothing is written then. From a file without a top, everything up to
+the features is written and no classifier, so that nobody takes an untrained one for trained.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import re
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnkit import yaml12
-from cnnkit.architectures import AnyArchitecture, Architecture, Vgg
+from cnnkit.architectures import AnyArchitecture, Architecture, DenseNet, Inception, Vgg
 from cnnkit.architectures.base import Network
 from cnnkit.atomic import replacing
 from cnnkit.errors import CnnkitError, ConfigError, Problem, UsageError
@@ -52,6 +54,7 @@ class Family:
         module: The module of its `preprocess_input`.
         keras_name: The name that Keras gives to the layer that has this name with us.
         scaling: Our word for what `preprocess_input` does.
+        settings: Those of ours that decide what is computed, with Keras's value, last, and others that mean the same.
         pooling: What makes a vector of Keras's features without a top; None where ours flattens them.
         without_top: Settings of ours that leave out what belongs to Keras's top.
     """
@@ -60,6 +63,7 @@ class Family:
     module: Callable[[Any], str]
     keras_name: Callable[[Any, str], str]
     scaling: str
+    settings: Mapping[str, tuple[Any, ...]]
     pooling: str | None = None
     without_top: Mapping[str, Any] = field(default_factory=dict)
 
@@ -69,13 +73,104 @@ def vgg_name(architecture: Vgg, name: str) -> str:
     return {"dense1": "fc1", "dense2": "fc2", "logits": "predictions"}.get(name, name)
 
 
+def densenet_name(architecture: DenseNet, name: str) -> str:
+    """Keras counts the image's sizes from its stem on, and a normalisation as the end of the convolution before it."""
+    fixed = {"stem": "conv1_conv", "stem_norm": "conv1_bn", "stage4_norm": "bn", "logits": "predictions"}
+    if name in fixed:
+        return fixed[name]
+    kind = "bn" if name.endswith("_norm") else "conv"
+    if transition := re.match(r"transition(\d)", name):
+        return f"pool{int(transition[1]) + 1}_{kind}"
+    if found := re.match(r"stage(\d)_block(\d+)_conv(\d)", name):
+        stage, block, conv = map(int, found.groups())
+        return f"conv{stage + 1}_block{block}_{conv - 1 if kind == 'bn' else conv}_{kind}"
+    return name
+
+
+# Branches of the modules of Inception-v3, in the order in which Keras makes their convolutions.
+FIGURE_5 = ("1x1", "5x5_reduce", "5x5", "3x3_reduce", "3x3_1", "3x3_2", "pool_proj")
+FIGURE_6 = (
+    *("1x1", "7x7_reduce", "7x7_1", "7x7_2"),
+    *("double7x7_reduce", "double7x7_1", "double7x7_2", "double7x7_3", "double7x7_4", "pool_proj"),
+)
+FIGURE_7 = (
+    *("1x1", "3x3_reduce", "3x3_row", "3x3_column"),
+    *("double3x3_reduce", "double3x3", "double3x3_row", "double3x3_column", "pool_proj"),
+)
+BLOCKS = {
+    "stem": ("conv1", "conv2", "conv3", "conv4", "conv5"),
+    **{f"stage3_block{i}": FIGURE_5 for i in (1, 2, 3)},
+    "stage4_block1": ("3x3", "double3x3_reduce", "double3x3_1", "double3x3_2"),
+    **{f"stage4_block{i}": FIGURE_6 for i in (2, 3, 4, 5)},
+    "stage5_block1": ("3x3_reduce", "3x3", "7x7_reduce", "7x7_1", "7x7_2", "7x7_3"),
+    **{f"stage5_block{i}": FIGURE_7 for i in (2, 3)},
+}
+ORDER = [f"{block}_{name}" for block, names in BLOCKS.items() for name in names]
+
+# What Keras calls the layers to which InceptionV3 gives no name.
+NUMBERED = ("conv2d", "batch_normalization")
+
+
+def inception_name(architecture: Inception, name: str) -> str:
+    """Keras has numbered convolutions and normalisations; see `named_as_in_a_new_process`."""
+    if name == "logits":
+        return "predictions"
+    kind = "batch_normalization" if name.endswith("_norm") else "conv2d"
+    return numbered(kind, ORDER.index(name.removesuffix("_norm")))
+
+
+def numbered(kind: str, number: int) -> str:
+    """What Keras calls a layer without a name; the first has no number."""
+    return f"{kind}_{number}" if number else kind
+
+
+def named_as_in_a_new_process(model: Any) -> dict[str, Any]:
+    """The layers of a Keras model by their names, with numbers that count from the first of the model.
+
+    Keras numbers the layers of all networks of a process in the order in which they were made.
+    """
+    found = {}
+    counted: dict[str, list[tuple[int, Any]]] = {kind: [] for kind in NUMBERED}
+    for layer in model.layers:
+        if match := re.fullmatch(rf"({'|'.join(NUMBERED)})(?:_(\d+))?", layer.name):
+            counted[match[1]].append((int(match[2] or 0), layer))
+        else:
+            found[layer.name] = layer
+    for kind, layers in counted.items():
+        in_order = sorted(layers, key=lambda pair: pair[0])
+        found |= {numbered(kind, i): layer for i, (_, layer) in enumerate(in_order)}
+    return found
+
+
 FAMILIES = {
     "vgg": Family(
         application=lambda vgg: f"VGG{vgg.depth}",
         module=lambda vgg: f"vgg{vgg.depth}",
         keras_name=vgg_name,
         scaling="caffe",
+        settings={"activation": ("relu",), "normalization": ("none",)},
         without_top={"dense_units": ()},
+    ),
+    "densenet": Family(
+        application=lambda densenet: f"DenseNet{densenet.depth}",
+        module=lambda densenet: "densenet",
+        keras_name=densenet_name,
+        scaling="imagenet",
+        settings={
+            "growth_rate": (None, 32),
+            "compression": (0.5,),
+            "activation": ("relu",),
+            "normalization": ("batch",),
+        },
+        pooling="avg",
+    ),
+    "inception": Family(
+        application=lambda inception: f"InceptionV{inception.version}",
+        module=lambda inception: "inception_v3",
+        keras_name=inception_name,
+        scaling="symmetric",
+        settings={"stem": ("imagenet",), "activation": ("relu",), "normalization": (None, "batch")},
+        pooling="avg",
     ),
 }
 
@@ -93,17 +188,22 @@ class Theirs:
         """Builds the network that the file is for, with its top or without, and loads the file.
 
         Raises:
-            UsageError: The file is of neither.
+            UsageError: The file is of neither, or Keras has no such network.
         """
         self.title = family.application(architecture)
         application = getattr(keras.applications, self.title, None)
         if application is None:
             raise UsageError(f"keras.applications has no {self.title}")
+        if differing := list(differences(family, architecture)):
+            raise UsageError(f"{self.title} of keras.applications has {'; '.join(differing)}")
         self.preprocess = getattr(keras.applications, family.module(architecture)).preprocess_input
         known = {"weights": None, "input_shape": (size, size, 3)}
         held = shapes_in(file)
         self.top = False
-        self.model = application(include_top=False, pooling=family.pooling, **known)
+        try:
+            self.model = application(include_top=False, pooling=family.pooling, **known)
+        except ValueError as error:
+            raise UsageError(f"{self.title} is not for images of {size} pixels: {first_line(error)}") from None
         without = shapes_of(self.model)
         if held != without:
             self.top = True
@@ -126,8 +226,16 @@ class Theirs:
 
     def __call__(self, images: Any) -> Any:
         """Logits, or the vector of features, of images in 0..255."""
-        outputs = self.model.predict(self.preprocess(images.copy()), verbose=0)
-        return outputs.reshape(len(images), -1)
+        outputs = self.model(self.preprocess(images.copy()), training=False)
+        return outputs.numpy().reshape(len(images), -1)
+
+
+def differences(family: Family, architecture: Architecture) -> Iterator[str]:
+    """Settings of ours that make it compute something else than Keras's network, as `stem: imagenet, not small`."""
+    for key, values in {**family.settings, "scaling": (family.scaling,)}.items():
+        chosen = getattr(architecture, key)
+        if key in architecture.model_fields_set and chosen not in values:
+            yield f"{key}: {values[-1]}, not {chosen}"
 
 
 def convert(file: Path, architecture: Architecture, output: Path, size: int, classes: int) -> None:
@@ -151,7 +259,7 @@ def convert(file: Path, architecture: Architecture, output: Path, size: int, cla
     if not difference <= TOLERANCE:
         raise UsageError(f"the outputs of {architecture.title} and {theirs.title} differ, by {difference:.1e}")
     with replacing(output) as temporary:
-        ours.model.save_weights(temporary)
+        (ours.model if theirs.top else ours.backbone).save_weights(temporary)
     used = architecture.model_copy(update={"weights": str(output)}).model_dump(exclude_unset=True)
     print(f"{matched} layers match, all of {theirs.title}{'' if theirs.top else ' without its top'}")
     print(f"outputs on random images differ by {difference:.1e}")
@@ -165,12 +273,12 @@ def take_over(family: Family, architecture: Architecture, ours: Network, theirs:
         UsageError: Some weights, on either side, have no counterpart.
     """
     model = ours.model if theirs.top else ours.backbone
-    waiting = {layer.name: layer for layer in theirs.model.layers if layer.weights}
+    waiting = {name: layer for name, layer in named_as_in_a_new_process(theirs.model).items() if layer.weights}
     pairs, alone = [], []
     for layer in (layer for layer in model.layers if layer.weights):
-        other = waiting.get(family.keras_name(architecture, layer.name))
-        if other and form(layer) == form(other):
-            pairs.append((layer, waiting.pop(other.name)))
+        name = family.keras_name(architecture, layer.name)
+        if name in waiting and form(layer) == form(waiting[name]):
+            pairs.append((layer, waiting.pop(name)))
         else:
             alone.append(layer)
     if alone or waiting:
@@ -188,7 +296,7 @@ def largest_difference(ours: Network, theirs: Theirs, size: int) -> float:
     """Between the outputs on two random images, in parts of the largest output."""
     images = np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype("float32")
     expected = theirs(images)
-    found = (ours.model if theirs.top else ours.backbone).predict(images, verbose=0)
+    found = (ours.model if theirs.top else ours.backbone)(images, training=False).numpy()
     return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1.0))
 
 

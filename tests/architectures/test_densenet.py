@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from convert_weights import densenet_name
 from pydantic import ValidationError
 
 from cnnkit.architectures import DenseNet
@@ -131,19 +131,6 @@ def test_dropout_stands_behind_each_convolution_but_that_of_the_stem():
     assert behind - dropouts == {"stage1_block1_conv1_norm"}
 
 
-def keras_name(name):
-    """The name that a layer of ours with weights has in keras.applications.DenseNet*."""
-    fixed = {"stem": "conv1_conv", "stem_norm": "conv1_bn", "stage4_norm": "bn", "logits": "predictions"}
-    if name in fixed:
-        return fixed[name]
-    kind = "bn" if name.endswith("_norm") else "conv"
-    if transition := re.match(r"transition(\d)", name):
-        return f"pool{int(transition[1]) + 1}_{kind}"
-    stage, block, conv = (int(number) for number in re.match(r"stage(\d)_block(\d+)_conv(\d)", name).groups())
-    place = conv - 1 if kind == "bn" else conv
-    return f"conv{stage + 1}_block{block}_{place}_{kind}"
-
-
 def randomise(model, random):
     """Weights of every kind differ from layer to layer, and what an image shows still reaches the end."""
     for layer in model.layers:
@@ -166,10 +153,10 @@ def test_densenet_121_computes_what_that_of_keras_applications_does():
     random = np.random.default_rng(3)
     randomise(theirs, random)
     ours = DenseNet(depth=121).build((80, 95, 3), 1000)
-    with_weights = [layer for layer in ours.layers if layer.weights and layer.name != "logits"]
-    for layer in with_weights:
-        layer.set_weights(theirs.get_layer(keras_name(layer.name)).get_weights())
-    assert len({keras_name(layer.name) for layer in with_weights}) == len([la for la in theirs.layers if la.weights])
+    names = {la.name: densenet_name(DenseNet(), la.name) for la in ours.layers if la.weights and la.name != "logits"}
+    for name, theirs_name in names.items():
+        ours.get_layer(name).set_weights(theirs.get_layer(theirs_name).get_weights())
+    assert len(set(names.values())) == len(names) == len([layer for layer in theirs.layers if layer.weights])
     assert ours.count_params() == theirs.count_params() + 1024 * 1000 + 1000 == 8_062_504
     images = blotches(random, 2, 80, 95)
     kernel, bias = ours.get_layer("logits").get_weights()

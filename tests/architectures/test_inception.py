@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
+from convert_weights import inception_name, named_as_in_a_new_process
 
 from cnnkit.architectures import Inception
 from cnnkit.lazy import keras, tf
@@ -127,51 +126,6 @@ def test_windows_of_version_3_do_not_fit_in_an_image_smaller_than_the_smallest(z
         architecture.build((architecture.smallest_image - 1,) * 2 + (3,), 2)
 
 
-# Branches of the modules of version 3 in the order in which Keras makes their convolutions.
-STEM = ("conv1", "conv2", "conv3", "conv4", "conv5")
-FIGURE_5 = ("1x1", "5x5_reduce", "5x5", "3x3_reduce", "3x3_1", "3x3_2", "pool_proj")
-FIGURE_6 = (
-    *("1x1", "7x7_reduce", "7x7_1", "7x7_2"),
-    *("double7x7_reduce", "double7x7_1", "double7x7_2", "double7x7_3", "double7x7_4", "pool_proj"),
-)
-FIGURE_7 = (
-    *("1x1", "3x3_reduce", "3x3_row", "3x3_column"),
-    *("double3x3_reduce", "double3x3", "double3x3_row", "double3x3_column", "pool_proj"),
-)
-BLOCKS = {
-    "stem": STEM,
-    **{f"stage3_block{i}": FIGURE_5 for i in (1, 2, 3)},
-    "stage4_block1": ("3x3", "double3x3_reduce", "double3x3_1", "double3x3_2"),
-    **{f"stage4_block{i}": FIGURE_6 for i in (2, 3, 4, 5)},
-    "stage5_block1": ("3x3_reduce", "3x3", "7x7_reduce", "7x7_1", "7x7_2", "7x7_3"),
-    **{f"stage5_block{i}": FIGURE_7 for i in (2, 3)},
-}
-ORDER = [f"{block}_{name}" for block, names in BLOCKS.items() for name in names]
-
-
-def keras_name(name):
-    """The name that a layer of ours with weights has in keras.applications.InceptionV3, made in a new process."""
-    if name == "logits":
-        return "predictions"
-    kind = "batch_normalization" if name.endswith("_norm") else "conv2d"
-    number = ORDER.index(name.removesuffix("_norm"))
-    return f"{kind}_{number}" if number else kind
-
-
-def named_as_in_a_new_process(model):
-    """The layers by their names, with numbers that count from the first of the model."""
-    found = {layer.name: layer for layer in model.layers if not layer.weights or layer.name == "predictions"}
-    for kind in ("conv2d", "batch_normalization"):
-        numbered = [
-            (int(match[1] or 0), layer)
-            for layer in model.layers
-            if (match := re.fullmatch(rf"{kind}(?:_(\d+))?", layer.name))
-        ]
-        for number, (_, layer) in enumerate(sorted(numbered, key=lambda pair: pair[0])):
-            found[f"{kind}_{number}" if number else kind] = layer
-    return found
-
-
 def randomise(model, random):
     """Weights of every kind differ from layer to layer, and what an image shows still reaches the end."""
     for layer in model.layers:
@@ -200,10 +154,11 @@ def test_inception_v3_computes_what_that_of_keras_applications_does(inception3):
     theirs = named_as_in_a_new_process(part)
     random = np.random.default_rng(3)
     randomise(part, random)
-    with_weights = [layer for layer in inception3.layers if layer.weights and layer.name != "logits"]
-    for layer in with_weights:
-        layer.set_weights(theirs[keras_name(layer.name)].get_weights())
-    assert len({keras_name(layer.name) for layer in with_weights}) == len([la for la in part.layers if la.weights])
+    ours = [layer.name for layer in inception3.layers if layer.weights and layer.name != "logits"]
+    names = {name: inception_name(Inception(), name) for name in ours}
+    for name, theirs_name in names.items():
+        inception3.get_layer(name).set_weights(theirs[theirs_name].get_weights())
+    assert len(set(names.values())) == len(names) == len([layer for layer in part.layers if layer.weights])
     assert inception3.count_params() == part.count_params() + 2048 * 1000 + 1000 == 23_851_784
     images = blotches(random, 2, 75, 92)
     kernel, bias = inception3.get_layer("logits").get_weights()
