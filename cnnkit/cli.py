@@ -338,7 +338,7 @@ def _network(
             raise ConfigError(
                 *error.problems, "to count without the images, tell how many classes: --classes N"
             ) from None
-        told = experiment.data.shape(None)
+        told = experiment.shape()
         if classes and told:
             shape, count = told, classes
         else:
@@ -347,7 +347,7 @@ def _network(
             except DataError as error:
                 hint = f"{target}: to count without the images, set data.image_size and data.channels"
                 raise UsageError(*error.problems, hint) from None
-            shape = experiment.data.shape(collection) or collection.shape
+            shape = experiment.shape(collection) or collection.shape
             count = classes or len(collection.classes)
     if problems := list(experiment.model.problems(shape)):
         raise ConfigError(*(replace(problem, file=str(target)) for problem in problems))

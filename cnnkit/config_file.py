@@ -50,10 +50,9 @@ class Configured:
             DataError: The images are not there.
         """
         collection = self.experiment.data.source.open()
+        origin = Origin("the network" if self.experiment.model.learnt_with else "the source")
         filled = {
-            ("data", key): Origin("the source")
-            for key in ("image_size", "channels")
-            if getattr(self.experiment.data, key) is None
+            ("data", key): origin for key in ("image_size", "channels") if getattr(self.experiment.data, key) is None
         }
         return Configured(self.experiment.completed(collection), filled | self.origins)
 

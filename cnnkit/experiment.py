@@ -34,9 +34,9 @@ class Data(Spec):
     source: AnySource
     """Where the images and their labels come from."""
     image_size: tuple[Size, Size] | None = None
-    """Height and width that images are brought to; if left out, what suits the source."""
+    """Height and width that images are brought to; if left out, what suits a pretrained network, else the source."""
     channels: Literal[1, 3] | None = None
-    """1 for grey, 3 for colour; if left out, what suits the source."""
+    """1 for grey, 3 for colour; if left out, what suits a pretrained network, else the source."""
     fit: Fit = "crop"
     """How an image of other proportions is brought to size: `crop` its middle, `pad` it with black, or `stretch` it."""
     split: Split = Split()
@@ -46,12 +46,12 @@ class Data(Spec):
     batch_size: Count = 32
     """Images a training step; more are faster, fewer need less memory."""
 
-    def shape(self, collection: Collection | None) -> tuple[int, int, int] | None:
-        """Height, width and channels of the network's images; None if only the missing source could tell."""
-        if collection is None and (self.image_size is None or self.channels is None):
+    def shape(self, suggested: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+        """Height, width and channels of the network's images; what is not set is as suggested; None if it can't be."""
+        if suggested is None and (self.image_size is None or self.channels is None):
             return None
-        suggested = collection.shape if collection else (0, 0, 0)
-        return (*(self.image_size or suggested[:2]), self.channels or suggested[2])
+        height, width, channels = suggested or (0, 0, 0)
+        return (*(self.image_size or (height, width)), self.channels or channels)
 
 
 class EarlyStopping(Spec):
@@ -129,7 +129,7 @@ class Experiment(Spec):
 
     def completed(self, collection: Collection) -> Experiment:
         """The same experiment with what depends on the source filled in; a split of the source's own stays null."""
-        height, width, channels = self.data.shape(collection) or collection.shape
+        height, width, channels = self.shape(collection) or collection.shape
         split = Split(**self.data.split.shares(collection.splits))
         update: dict[str, Any] = {"image_size": (height, width), "channels": channels, "split": split}
         data = self.data.model_copy(update=update)
@@ -142,9 +142,19 @@ class Experiment(Spec):
         plan = self.plan()
         return {"stages": plan, "epochs": None} if self.model.pretrained else {"epochs": plan[0].epochs}
 
+    def shape(self, collection: Collection | None = None) -> tuple[int, int, int] | None:
+        """Height, width and channels of the network's images; None if only the missing source could tell."""
+        return self.data.shape(_suggested(self.model, collection))
+
     def plan(self) -> tuple[Stage, ...]:
         """The stages of the training."""
         return self.train.plan(self.model.pretrained)
+
+
+def _suggested(model: Architecture | None, collection: Collection | None) -> tuple[int, int, int] | None:
+    """The shape of images that suits what the network has learnt, else the source."""
+    learnt = model.learnt_with if model else None
+    return learnt or (collection.shape if collection else None)
 
 
 def problems(sections: dict[str, Any], files: bool = True) -> Iterator[Problem]:
@@ -202,7 +212,7 @@ def _limit_leaves_an_image_for_each_split(sections: dict[str, Any], collection: 
 def _image_suits_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
     data: Data | None = sections.get("data")
     model: Architecture | None = sections.get("model")
-    shape = data.shape(collection) if data else None
+    shape = data.shape(_suggested(model, collection)) if data else None
     if model and shape:
         for problem in model.problems(shape):
             yield _below("model", problem) if problem.key else replace(problem, key="data.image_size")

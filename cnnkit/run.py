@@ -130,7 +130,7 @@ class Run:
         Raises:
             TrainingError: The run's config does not tell.
         """
-        shape = self.experiment().data.shape(None)
+        shape = self.experiment().shape()
         if shape is None:
             raise TrainingError(f"{self.folder / 'config.yaml'} lacks data.image_size or data.channels")
         return shape

@@ -79,7 +79,7 @@ def _images(experiment: Experiment, collection: Collection, progress: Progress) 
     index = collection.index(progress)
     if data.limit:
         index = index.limited(data.limit, experiment.seed)
-    shape = data.shape(collection) or collection.shape
+    shape = experiment.shape(collection) or collection.shape
     return pipeline.load(index, shape, data.fit, progress, skip_bad=collection.skip_bad)
 
 

@@ -55,7 +55,7 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
     "an unknown architecture, near none": (
         "data:\n  source: {name: digits}\nmodel: {name: transformer}\n",
         "broken.yaml:3:15: model.name: there is no `transformer`; "
-        "it may be sequential, lenet, alexnet, vgg, resnet, snn\n",
+        "it may be sequential, lenet, alexnet, vgg, resnet, densenet, inception, snn, keras_application, hub\n",
     ),
     "an unknown loss": (
         GOOD + "train:\n  loss: {name: cross_entrpy}\n",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from cnnkit.downloads import fetch
 from cnnkit.errors import DataError
 from cnnkit.progress import Progress
 
-CONTENT = os.urandom(3 * downloads.BLOCK + 17)
+CONTENT = random.Random(0).randbytes(3 * downloads.BLOCK + 17)
 MD5 = hashlib.md5(CONTENT).hexdigest()
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 HINT = "take another"

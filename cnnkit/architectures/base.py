@@ -89,6 +89,11 @@ class Architecture(Spec):
         """Whether its features were learnt already, so that they are frozen unless `train.stages` says otherwise."""
         return self.weights is not None
 
+    @property
+    def learnt_with(self) -> Shape | None:
+        """Height, width and channels of the images that its features were learnt with, where that is known."""
+        return None
+
     def stages(self) -> tuple[str, ...]:
         """Names of its parts from input to output; the layers of a part begin with its name."""
         return ()

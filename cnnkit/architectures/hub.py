@@ -60,6 +60,11 @@ class Hub(Architecture):
         """Always."""
         return True
 
+    @property
+    def learnt_with(self) -> Shape | None:
+        """What most of them were."""
+        return self.image_shape
+
     def stages(self) -> tuple[str, ...]:
         """It comes in one piece."""
         return ("backbone",)

@@ -206,6 +206,11 @@ class KerasApplication(Architecture):
     def _row(self) -> Row:
         return NETWORKS[self.application]
 
+    @property
+    def learnt_with(self) -> Shape | None:
+        """ImageNet's, where it starts from weights."""
+        return self.image_shape if self.weights else None
+
     def stages(self) -> tuple[str, ...]:
         """None: layers have Keras's names, which are known, and checked, when the network is built."""
         return ()
