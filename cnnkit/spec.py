@@ -68,7 +68,7 @@ def _absolute(value: object) -> object:
 
 
 def _url_or_absolute(value: object) -> object:
-    if isinstance(value, str) and (scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", value)):
+    if isinstance(value, str) and (scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", value)):
         if scheme.group(1).lower() not in ("http", "https"):
             raise ValueError(f"should be an address with http:// or https://, or a path: {value}")
         return str(value)

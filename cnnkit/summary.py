@@ -30,6 +30,20 @@ MANY = 12
 """Of a layer with more arrays than these, the formula tells only their number."""
 
 
+PASSING = (
+    "InputLayer",
+    "ReLU",
+    "Flatten",
+    "Dropout",
+    "AlphaDropout",
+    "GaussianNoise",
+    "ZeroPadding2D",
+    "Rescaling",
+    "BgrRescaling",
+)
+"""Layers that share, or nearly share, what the layer before has made."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A layer, or `repeats` blocks of layers that are all alike."""
@@ -43,6 +57,8 @@ class Row:
     macs: int
     receptive_field: int | tuple[int, int] | None
     repeats: int = 1
+    kept: tuple[int, ...] = ()
+    """How many numbers of one image training keeps, an entry for each array."""
 
     def as_json(self) -> dict[str, Any]:
         """The form of `summary --json`."""
@@ -158,6 +174,7 @@ def layer_rows(model: Any) -> list[Row]:
                 formula=formula([tuple(weight.shape) for weight in weights]),
                 macs=_macs(operation, tuple(output.shape[1:])),
                 receptive_field=view.seen if view else None,
+                kept=_kept(operation, tuple(output.shape[1:])),
             )
         )
     return rows
@@ -331,6 +348,13 @@ def _macs(operation: Any, output_shape: tuple[int, ...]) -> int:
     return sum(math.prod(kernel) for kernel in kernels) * math.prod(output_shape[:-1])
 
 
+def _kept(operation: Any, output_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """What a layer makes of one image and training keeps for the way back, in numbers; see `_memory`."""
+    if _is_saved_model(operation):
+        return tuple(operation.sizes)
+    return () if type(operation).__name__ in PASSING else (math.prod(output_shape),)
+
+
 def _memory(rows: Sequence[Row], batch_size: int, slots: int) -> dict[str, int]:
     """Bytes that a training step needs, estimated.
 
@@ -339,17 +363,7 @@ def _memory(rows: Sequence[Row], batch_size: int, slots: int) -> dict[str, int]:
     has made, so about the convolutions, normalisations, poolings, sums and dense layers count. On the way back
     as much again as the two largest is in use.
     """
-    passing = {
-        "InputLayer",
-        "ReLU",
-        "Flatten",
-        "Dropout",
-        "AlphaDropout",
-        "GaussianNoise",
-        "ZeroPadding2D",
-        "Rescaling",
-    }
-    outputs = [math.prod(row.output_shape) * batch_size * FLOAT for row in rows if row.type not in passing]
+    outputs = [numbers * batch_size * FLOAT for row in rows for numbers in row.kept]
     trainable = sum(row.trainable for row in rows) * FLOAT
     weights = sum(row.parameters for row in rows) * FLOAT
     activations = sum(outputs) + sum(sorted(outputs)[-2:])

@@ -39,6 +39,19 @@ def test_when_writing_fails_the_old_file_stands_and_nothing_else_is_left(tmp_pat
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_is_made_whole_or_not_at_all(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic.making(tmp_path / "a") as folder:
+        (folder / "half").write_text("1")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with atomic.making(tmp_path / "a") as folder:
+        (folder / "below").mkdir()
+        (folder / "below" / "whole").write_text("1")
+        assert not (tmp_path / "a").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a" / "below" / "whole").read_text() == "1"
+
+
 def test_what_is_no_json_is_not_written(tmp_path):
     atomic.write_json(tmp_path / "a.json", 1)
     with pytest.raises(TypeError):

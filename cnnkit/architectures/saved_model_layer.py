@@ -13,6 +13,18 @@ from typing import Any
 from cnnkit.errors import CnnkitError, DataError, Problem
 from cnnkit.lazy import convert_to_constants, keras, tf
 
+# Operations whose results are kept in training for the way back; a rectifier nearly shares that of the one before.
+KEPT = (
+    "Conv2D",
+    "DepthwiseConv2dNative",
+    "MatMul",
+    "FusedBatchNormV3",
+    "MaxPool",
+    "AvgPool",
+    "AddV2",
+    "Mul",
+)
+
 
 @keras.saving.register_keras_serializable(package="cnnkit")
 class SavedModelLayer(keras.layers.Layer):
@@ -61,13 +73,23 @@ class SavedModelLayer(keras.layers.Layer):
         """A vector for each image."""
         return (input_shape[0], self._features)
 
-    @functools.cached_property
+    @property
     def macs(self) -> int:
         """Multiply-adds of one image, counted in the graph of the SavedModel: convolutions and products of matrices."""
+        return sum(_multiply_adds(operation) for operation in self._operations)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many numbers each of its convolutions, normalisations, poolings, sums and products makes of one image."""
+        return tuple(_size(operation) for operation in self._operations if operation.type in KEPT)
+
+    @functools.cached_property
+    def _operations(self) -> list[Any]:
+        """What is done to one image, function calls written out."""
         run = tf.function(lambda images: self._run(images, False), autograph=False)
         concrete = run.get_concrete_function(tf.TensorSpec((1, *self._shape_of_image), tf.float32))
-        graph = convert_to_constants.convert_variables_to_constants_v2(concrete).graph
-        return sum(_multiply_adds(operation) for operation in graph.get_operations())
+        operations = convert_to_constants.convert_variables_to_constants_v2(concrete).graph.get_operations()
+        return [operation for operation in operations if operation.outputs]
 
     def get_config(self) -> dict[str, Any]:
         """Its name: where the SavedModel lies is no part of it, since it holds on one machine only."""
@@ -249,4 +271,4 @@ def _multiply_adds(operation: Any) -> int:
 
 def _size(operation: Any) -> int:
     """How many numbers it makes."""
-    return math.prod(operation.outputs[0].shape)
+    return math.prod(side or 1 for side in operation.outputs[0].shape)

@@ -307,6 +307,16 @@ def test_the_summary_counts_parameters_and_multiply_adds(built):
     assert sum(row.parameters for row in rows.values()) == built.count_params()
 
 
+def test_what_training_keeps_is_found_in_the_graph(built):
+    # Behind the convolution, the normalisation (a product and a sum, besides a few numbers of each channel), the
+    # depthwise convolution; then the vectors.
+    image = 32 * 32 * 4
+    sizes = [size for size in backbone(built).sizes if size >= image]
+    assert sizes == [image] * len(sizes) and 4 <= len(sizes) <= 6
+    [row] = [row for row in layer_rows(built) if row.name == "backbone"]
+    assert row.kept == backbone(built).sizes
+
+
 def test_the_formula_of_many_arrays_tells_their_number():
     assert formula([(3, 3, 8, 8), *[(8,)] * 20]) == "21 arrays = 736"
     assert formula([(3, 3, 8, 8), (8,)]) == "3x3x8x8 + 8 = 584"
