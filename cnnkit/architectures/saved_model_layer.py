@@ -169,14 +169,18 @@ class SavedModelLayer(keras.layers.Layer):
         if length is None:
             raise self._unusable(f"makes {_told(output)} of images, not a vector of each: take its feature vector")
         weights = [weight.value for weight in self.trainable_weights]
+        reached = False
 
-        def slopes(x: Any) -> Any:
+        def slopes(x: Any) -> None:
+            nonlocal reached
             with tf.GradientTape() as tape:
                 total = tf.reduce_sum(self._run(x, True))
-            return [slope for slope in tape.gradient(total, weights) if slope is not None]
+            reached = any(slope is not None for slope in tape.gradient(total, weights))
 
+        # As a step of training does it, since variables that are spread over devices can be trained only so.
+        step = tf.function(lambda x: tf.distribute.get_strategy().run(slopes, (x,)), autograph=False)
         try:
-            reached = tf.function(slopes, autograph=False).get_concrete_function(images).structured_outputs
+            step.get_concrete_function(images)
         except LookupError as error:
             raise self._unusable(
                 "was saved without the gradients of some of its operations, so it can't be trained: save it again with "

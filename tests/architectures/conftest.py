@@ -30,7 +30,9 @@ def save_hub(
     def variable(name, *shape, trainable=True):
         start = {"beta": 0.0, "moving_mean": 0.0}.get(name.split("/")[-1], 1.0)
         value = draw.normal(0, 0.5, shape) if len(shape) > 1 else np.full(shape, start)
-        return tf.Variable(value.astype(np.float32), trainable=trainable, name=name)
+        # Several devices can have statistics of their own, of which the mean is taken.
+        aggregation = tf.VariableAggregation.NONE if trainable else tf.VariableAggregation.MEAN
+        return tf.Variable(value.astype(np.float32), trainable=trainable, name=name, aggregation=aggregation)
 
     network = tf.train.Checkpoint()
     # Not in the order in which they are made: the order is that of the lists.
