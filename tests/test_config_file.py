@@ -36,7 +36,6 @@ REQUIRED: dict[str, Any] = {
     "units": 8,
     "epochs": 3,
     "application": "MobileNet",
-    "handle": "https://example.org/network",
     "layers": ({"name": "conv", "filters": 8}, {"name": "flatten"}),
     "learning_rate": 0.1,
     "source": {"name": "digits"},
