@@ -85,7 +85,7 @@ KINDS = (
 )
 
 _KEYS = {Experiment: "(top)", Data: "data", Split: "data.split", Train: "train"} | {
-    Stage: "train.stages, each",
+    Stage: "train.stages",
     EarlyStopping: "train.early_stopping",
     Checkpoint: "train.checkpoint",
 }

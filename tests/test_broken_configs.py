@@ -250,7 +250,8 @@ broken.yaml:6:3: train.epochs: stands twice in this section, first in line 5
         GOOD + "train: !!python/object/apply:os.system {args: [touch ran]}\n",
         """\
 broken.yaml:4:8: train: the tag !!python/object/apply:os.system means nothing in a config
-broken.yaml:4:41: train.args: unknown setting; it may be epochs, loss, optimizer, schedule, early_stopping, checkpoint
+broken.yaml:4:41: train.args: unknown setting; it may be epochs, stages, loss, optimizer, schedule, \
+early_stopping, checkpoint
 """,
     ),
     "a binary file": (
@@ -312,7 +313,7 @@ broken.yaml:4:41: train.args: unknown setting; it may be epochs, loss, optimizer
     "a typo in the only layer": (
         "data:\n  source: {name: digits}\nmodel:\n  name: sequential\n  layers:\n"
         "    - {name: dense, units: 8, rate: 1}\n",
-        "broken.yaml:6:31: model.layers.0.rate: unknown setting; it may be name, units, activation\n",
+        "broken.yaml:6:31: model.layers.0.rate: is a setting of dropout, dense can't take it\n",
     ),
     "a typo in a layer of a group": (
         "data:\n  source: {name: digits}\nmodel:\n  name: sequential\n  layers:\n"
@@ -353,8 +354,8 @@ broken.yaml:10:42: train.optimizer.learning_rate: should be a finite number, not
     ),
     "a setting without a value": (
         GOOD + "train:\n  epochs: 5\n",
-        "--set train.epochs=: train.epochs: should be a whole number, not empty (null)\n",
-        "train.epochs=",
+        "--set data.batch_size=: data.batch_size: should be a whole number, not empty (null)\n",
+        "data.batch_size=",
     ),
     "a setting without its sign": (
         GOOD,
@@ -376,7 +377,8 @@ broken.yaml:10:42: train.optimizer.learning_rate: should be a finite number, not
         """\
 broken.yaml:5:11: train.epochs: should be at least 1, not 0
 --set seed: should be KEY=VALUE, for example train.epochs=10
---set model.depth=21: model.depth: can't be 21; it may be 18, 34, 50, 101, 152, 20, 32, 44, 56, 110
+--set model.depth=21: model.depth: can't be 21; it may be 18, 34, 50, 101, 152, 200, 20, 32, 44, 56, 110, 164, \
+16, 22, 28, 40
 """,
         "seed",
         "model.depth=21",

@@ -79,7 +79,7 @@ def test_every_option_is_told_in_words(section: type[Spec], option: Any) -> None
         ("optimizers", "adam", "epsilon", "number > 0", "1e-07"),
         ("sections", "data", "source", "section", "required"),
         ("sections", "data", "channels", "1 | 3 or null", "null"),
-        ("sections", "train", "epochs", "whole number >= 1", "30"),
+        ("sections", "train", "epochs", "whole number >= 1 or null", "null"),
         ("sections", "train", "optimizer", "section", "adam"),
         ("sections", "(top)", "name", "text", "the file's name"),
         ("sections", "(top)", "augment", "list of section", "[]"),

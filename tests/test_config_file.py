@@ -69,7 +69,7 @@ def test_a_config_of_two_sections_is_enough(tmp_path: Path) -> None:
     experiment = read(config(tmp_path, "data: {source: {name: digits}}\nmodel: {name: resnet}\n"))
     assert experiment.data.source.name == "digits"
     assert experiment.model.depth == 18
-    assert experiment.train.epochs == 30
+    assert experiment.completed(experiment.data.source.open()).train.epochs == 30
 
 
 def test_an_experiment_is_called_like_its_file_unless_it_has_a_name(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_set_makes_a_config_of_an_empty_file(tmp_path: Path) -> None:
         ("train.epochs=yes", "train.epochs", "should be a whole number, not the text 'yes'"),
         ("train.epochs='5'", "train.epochs", "should be a whole number, not the text '5' (without quotes)"),
         ("train.epochs=.nan", "train.epochs", "should be a whole number, not nan"),
-        ("train.epochs=", "train.epochs", "should be a whole number, not empty (null)"),
+        ("data.batch_size=", "data.batch_size", "should be a whole number, not empty (null)"),
         ("train.epochs=[5]", "train.epochs", "should be a whole number, not a list"),
         ("train.epoch=5", "train.epoch", "unknown setting; did you mean `epochs`?"),
         ("modle.depth=20", "modle", "unknown setting; did you mean `model`?"),

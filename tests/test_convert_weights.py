@@ -67,7 +67,7 @@ def test_a_legacy_file_without_top_becomes_our_network(capsys, vgg16, legacy_fil
     told = capsys.readouterr().out
     assert told.startswith("13 layers match, all of VGG16 without its top\n")
     assert told.endswith(
-        f"model:\n  name: vgg\n  weights: {output}\n  depth: 16\n  dense_units: []\n  scaling: caffe\n"
+        f"model:\n  name: vgg\n  depth: 16\n  dense_units: []\n  scaling: caffe\n  weights: {output}\n"
     )
     network = Vgg(depth=16, dense_units=(), scaling="caffe").network((32, 32, 3), 7)
     classifier = network.classifier.get_weights()
@@ -125,7 +125,7 @@ def test_a_file_of_another_family_becomes_our_network(capsys, tmp_path, family):
     assert convert_weights.main([f"{file}", *words]) == 0, capsys.readouterr().err
     told = capsys.readouterr().out
     assert told.startswith(f"{layers} layers match, all of {application} without its top\n")
-    assert told.endswith(f"  scaling: {architecture.scaling}\n")
+    assert told.endswith(f"  scaling: {architecture.scaling}\n  weights: {output}\n")
     ours = architecture.network((size, size, 3), 1000)
     report = weights.load(ours, output)
     assert (report.layers, report.classifier, report.left_out) == (layers, False, ())

@@ -53,7 +53,7 @@ def behind(model, *names):
 def test_a_family_by_its_name_alone_is_the_network_of_its_paper(family):
     assert list(family.variants()) == [family()]
     assert list(family().problems(family().image_shape)) == []
-    assert "arXiv" in family.paper or "doi" in family.paper
+    assert "arXiv" in family().paper or "doi" in family().paper
 
 
 @pytest.mark.parametrize("layer", [SeparableConv(filters=2), DepthwiseConv(), Residual(layers=(Conv(filters=2),))])
