@@ -56,8 +56,8 @@ def read(folder: Path, name: str) -> dict[str, Any]:
     return known
 
 
-def load(model: Any, folder: Path, name: str) -> dict[str, Any]:
-    """Loads a checkpoint into a model of the same form and returns what is known of it.
+def verified(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:
+    """The file of a checkpoint's weights, which are those that were saved, and what is known of it.
 
     Raises:
         TrainingError: There is none, or it is not what was saved.
@@ -68,6 +68,16 @@ def load(model: Any, folder: Path, name: str) -> dict[str, Any]:
         raise TrainingError(f"{weights} is missing, which {name}.json names")
     if _sha256(weights) != pointer["sha256"]:
         raise TrainingError(f"{weights} is damaged: its SHA-256 is not the one it was saved with")
+    return weights, pointer
+
+
+def load(model: Any, folder: Path, name: str) -> dict[str, Any]:
+    """Loads a checkpoint into a model of the same form and returns what is known of it.
+
+    Raises:
+        TrainingError: There is none, or it is not what was saved.
+    """
+    weights, pointer = verified(folder, name)
     try:
         model.load_weights(weights)
     except (ValueError, OSError) as error:

@@ -21,7 +21,7 @@ LEVELS = {
     6: ("training",),
     5: ("evaluation", "prediction", "summary", "history", "weights"),
     4: ("run",),
-    3: ("config_file", "catalogue", "pipeline", "checkpoints", "callbacks", "learner", "staging"),
+    3: ("config_file", "catalogue", "pipeline", "checkpoints", "callbacks", "learner", "staging", "weight_files"),
     2: ("experiment",),
     1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting", "wording"),
     # Below the rooms of level 1, which share it.
@@ -44,7 +44,7 @@ ONLY_IN = {
     "typer": ("cli", "console"),
     "rich": ("cli", "console"),
     "yaml": ("yaml12",),
-    "h5py": ("weights",),
+    "h5py": ("weight_files",),
     "tensorflow": ("lazy", "callbacks"),  # callbacks: a subclass needs its Keras class at once
     "keras": ("lazy", "callbacks"),
 }
