@@ -95,7 +95,8 @@ class Run:
 
     def hashes(self) -> dict[str, str | None]:
         """SHA-256 of the files that decide what the run's network is and what it is judged on."""
-        return {name: _sha256(self.folder / name) for name in ("config.yaml", "split.csv")}
+        names = ("config.yaml", "split.csv", "backbone/saved_model.pb")
+        return {name: _sha256(self.folder / name) for name in names}
 
     def experiment(self, *settings: str) -> Experiment:
         """The experiment as it was run; it is complete, so images and networks that moved do not matter here."""

@@ -56,6 +56,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         network = _network(experiment, images)
     told = _start_weights(experiment, network, images, progress)
     facts = circumstances() | {"parameters": parameters(network.model), "data": _data_facts(images, splits)}
+    facts |= {"started_from": told}
 
     run = Run.create(experiment, folder)
     with _told_of_the_end(run), _sigterm_as_interrupt():

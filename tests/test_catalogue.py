@@ -6,8 +6,10 @@ import json
 from typing import Any, get_args
 
 import pytest
+from pydantic import TypeAdapter
 
-from cnnkit.catalogue import KINDS, Kind, doc, options, schema, title
+from cnnkit.architectures import AnyArchitecture
+from cnnkit.catalogue import KINDS, Kind, Variant, doc, options, schema, title, variants
 from cnnkit.experiment import Experiment
 from cnnkit.spec import Spec
 
@@ -23,7 +25,7 @@ def kind(name: str) -> Kind:
 @pytest.mark.parametrize(
     ("name", "members"),
     [
-        ("architectures", {"sequential", "lenet", "alexnet", "vgg", "resnet", "snn"}),
+        ("architectures", {"sequential", "lenet", "alexnet", "vgg", "resnet", "densenet", "inception", "snn", "hub"}),
         ("layers", {"conv", "max_pool", "flatten", "dense", "dropout", "separable_conv", "batch_norm", "residual"}),
         ("sources", {"digits", "folder", "idx"}),
         ("augmentations", {"flip", "shift"}),
@@ -130,3 +132,42 @@ def test_the_schema_asks_a_member_of_a_union_for_its_name(kind: Kind) -> None:
         part = schema()["$defs"][section.__name__]
         assert part["properties"]["name"]["const"] == get_args(section.model_fields["name"].annotation)[0]
         assert "name" in part.get("required", []), "without its name a section is an error, so an editor should say so"
+
+
+# Every network of the families
+
+VARIANTS = list(variants())
+OF_MANY = {"sequential", "hub"}  # as many networks as one can think of, or as others have trained
+
+
+def test_every_family_has_a_network_or_as_many_as_one_likes() -> None:
+    named = {variant.model["name"] for variant in VARIANTS}
+    assert named == {title(section) for section in kind("architectures").sections} - OF_MANY
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(map(str, variant.model.values())))
+def test_what_is_listed_may_be_written_and_takes_the_images_of_its_paper(variant: Variant) -> None:
+    adapter: Any = TypeAdapter(AnyArchitecture)
+    architecture = adapter.validate_python(variant.model)
+    assert architecture.stages() == variant.stages
+    assert list(architecture.problems(variant.image_shape)) == []
+    assert variant.smallest_image <= min(variant.image_shape[:2])
+    too_small = (variant.smallest_image - 1, variant.smallest_image, variant.image_shape[2])
+    assert any("pixels" in problem.message for problem in architecture.problems(too_small))
+    assert variant.paper
+
+
+def test_networks_differ_and_are_counted_when_asked() -> None:
+    assert len({str(variant.model) for variant in VARIANTS}) == len(VARIANTS) > 70
+    assert all(variant.parameters is None and variant.macs is None for variant in VARIANTS)
+    counted = list(variants(lambda architecture: (architecture.smallest_image, 5)))
+    assert all((v.parameters, v.macs) == (v.smallest_image, 5) for v in counted)
+
+
+def test_the_settings_of_a_section_come_before_those_of_its_kind() -> None:
+    section = next(section for section in kind("architectures").sections if title(section) == "vgg")
+    assert section.settings() == [
+        *("name", "depth", "dense_units", "activation", "initializer", "normalization", "dropout", "scaling"),
+        *("l2", "weights"),
+    ]
+    assert list(section().model_dump()) == section.settings()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cnnkit import __version__, cli
-from cnnkit.catalogue import KINDS, schema, title
+from cnnkit.catalogue import KINDS, schema, title, variants
 
 COMMANDS = ["check", "evaluate", "list", "predict", "schema", "summary", "train"]
 
@@ -286,6 +286,35 @@ def test_list_with_json_is_one_document(run: Run) -> None:
     )
     (rate,) = (option for option in adam["options"] if option["name"] == "learning_rate")
     assert (rate["type"], rate["default"]) == ("number > 0", "0.001")
+
+
+def test_list_of_architectures_shows_every_network(run: Run) -> None:
+    done = run("list", "architectures")
+    for variant in variants():
+        told = ", ".join(f"{key}: {value}" for key, value in variant.model.items())
+        (line,) = (line for line in done.out.splitlines() if line.startswith(f"{{{told}}} "))
+        assert str(variant.smallest_image) in line.split()
+    document = run("list", "architectures", "--json").document()
+    assert [entry["model"] for entry in document["variants"]] == [variant.model for variant in variants()]
+
+
+def test_counts_are_for_architectures(run: Run) -> None:
+    for words in (("list", "--counts"), ("list", "losses", "--counts")):
+        done = run(*words)
+        assert (done.code, done.err) == (
+            2,
+            "--counts is for architectures: cnnkit list architectures --counts\n",
+        )
+
+
+def test_counts_are_those_of_summary(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for family in KINDS[0].sections:
+        if title(family) != "lenet":
+            monkeypatch.setattr(family, "variants", classmethod(lambda cls: ()))
+    (lenet,) = run("list", "architectures", "--counts", "--json").document()["variants"]
+    # By hand: 28 x 28 x 150 + 10 x 10 x 2,400 + 48,000 + 10,080 + 840 multiply-adds.
+    assert (lenet["parameters"], lenet["macs"]) == (61_706, 117_600 + 240_000 + 58_920)
+    assert "61,706" in run("list", "architectures", "--counts").out
 
 
 def test_schema_prints_the_schema(run: Run) -> None:

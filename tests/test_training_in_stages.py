@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from cnnkit import Run, pipeline, read, train
+from cnnkit import Run, evaluate, pipeline, read, train
 from cnnkit.errors import UsageError
 from cnnkit.lazy import keras
 from cnnkit.progress import Progress
+from cnnkit.summary import summarize
 
 CONFIG = """
 data:
@@ -141,3 +142,18 @@ def test_l2_pulls_the_kernels_and_is_no_part_of_what_is_evaluated(config, tmp_pa
     for document, run in ((plain, "plain"), (pulled, "pulled")):
         line = json.loads((tmp_path / run / "metrics.jsonl").read_text())
         assert document["validation"]["loss"] == pytest.approx(line["val_loss"], rel=1e-4)
+
+
+def test_auxiliary_classifiers_train_and_then_are_gone(config, tmp_path):
+    settings = ("model={name: inception, version: 1, stem: small}", "train.stages=[{epochs: 1}]", "data.limit=4")
+    experiment = read(config, *settings)
+    auxiliary = [weight for _, weight in experiment.model.network((8, 8, 1), 10).auxiliary]
+    assert auxiliary == [0.3, 0.3]
+    document = train(experiment, tmp_path / "run")
+    line = json.loads((tmp_path / "run/metrics.jsonl").read_text())
+    # Three classifiers that know nothing yet: log(10) = 2.3 each, two of them counted three tenths.
+    assert line["loss"] > 1.4 * line["val_loss"]
+    network = Run.open(tmp_path / "run").network()
+    assert not any("auxiliary" in layer.name for layer in network.layers)
+    assert evaluate(tmp_path / "run") == document["test"]
+    assert summarize(experiment, (8, 8, 1), 10).parameters["total"] == network.count_params()
