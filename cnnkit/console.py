@@ -232,10 +232,11 @@ def _stage_notes(summary: Summary) -> Iterator[str]:
     if len(summary.stages) == 1 and not summary.stages[0]["frozen"]:
         return
     for number, stage in enumerate(summary.stages, start=1):
+        epochs = f"{stage['epochs']} epoch{'s' * (stage['epochs'] > 1)}"
         frozen = f"; frozen: {', '.join(stage['frozen'])}" if stage["frozen"] else ""
         yield (
-            f"Stage {number} of the training ({stage['epochs']} epochs, learning rate {stage['learning_rate']:g}) "
-            f"trains {stage['parameters']:,} parameters: {', '.join(stage['trained'])}{frozen}"
+            f"Stage {number} of the training ({epochs}, learning rate {stage['learning_rate']:g}) trains "
+            f"{stage['parameters']:,} parameters: {', '.join(stage['trained'])}{frozen}"
         )
 
 

@@ -248,6 +248,9 @@ def _stages_are_of_the_network(sections: dict[str, Any], collection: Collection 
             yield Problem("freeze and unfreeze_from say the same from two sides; leave one out", key=key)
         if stage.unfreeze_from == BACKBONE:
             yield Problem("trains everything, as a stage without it does; leave it out", key=f"{key}.unfreeze_from")
+        if stage.freeze == BACKBONE and stage.layer_decay < 1:
+            message = "decays from stage to stage of the backbone, of which nothing learns here; leave this out"
+            yield Problem(message, key=f"{key}.layer_decay")
         for name in ("freeze", "unfreeze_from"):
             part = getattr(stage, name)
             if model and part and part != BACKBONE and not model.may_have(part):

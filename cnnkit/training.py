@@ -115,7 +115,7 @@ def _start_weights(experiment: Experiment, network: Network, images: Images, pro
     """Loads the weights that the network starts from, if the config names any; a line that tells what was loaded."""
     height, width, channels = images.shape
     source = experiment.model.pretrained_weights(progress, (height, width, channels))
-    return [weights.load(network, source, images.index.classes).line()] if source else []
+    return [weights.load(network, source, images.index.classes, experiment.model).line()] if source else []
 
 
 def _fit(
@@ -335,8 +335,8 @@ def stage_line(number: int, stages: int, epochs: int, rate: float, staged: Stage
     """What a stage of the training does, in one line."""
     frozen = f", frozen: {', '.join(staged.frozen)}" if staged.frozen else ""
     return (
-        f"stage {number}/{stages}: {epochs} epochs, learning rate {rate:g}, trains {', '.join(staged.trained)} "
-        f"({counted['trainable']:,} of {counted['total']:,} parameters){frozen}"
+        f"stage {number}/{stages}: {epochs} epoch{'s' * (epochs > 1)}, learning rate {rate:g}, "
+        f"trains {', '.join(staged.trained)} ({counted['trainable']:,} of {counted['total']:,} parameters){frozen}"
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import checkpoints
-from cnnkit.architectures.base import Network
+from cnnkit.architectures import Architecture, Network
 from cnnkit.errors import DataError, UsageError
 from cnnkit.lazy import keras, np
 from cnnkit.run import Run
@@ -70,7 +70,13 @@ class _Ours:
     variables: tuple[Any, ...]
 
 
-def load(network: Network, source: Path, classes: Sequence[str] | None = None) -> Report:
+SAME = ("activation", "scaling", "pixel_range")
+"""Settings of a network that no weight shows; with another one the weights mean something else."""
+
+
+def load(
+    network: Network, source: Path, classes: Sequence[str] | None = None, architecture: Architecture | None = None
+) -> Report:
     """Gives a network the weights of a run or of a file; all of them, or on an error none.
 
     The classifier is taken, too, where it has the same shape and, in a run, was for the same classes in the same
@@ -80,13 +86,14 @@ def load(network: Network, source: Path, classes: Sequence[str] | None = None) -
         network: A built network.
         source: The folder of a run, a .weights.h5 of Keras 3, an .h5 of Keras 2 (weights or a whole model), a .keras.
         classes: Names of the classes in the order of the network's logits; not compared if left out.
+        architecture: What the network was built from; if given, a run must have used its weights in the same way.
 
     Raises:
         UsageError: There is no such file, it is not one of these, or it is of another network.
         DataError: The file is damaged, or not harmless.
         TrainingError: The run is damaged.
     """
-    label, path, known = _origin(source)
+    label, path, known = _origin(source, architecture)
     ours, head = list(_layers(network.backbone)), list(_layers(network.classifier))
     aside = {layer.name for part, _ in network.auxiliary for layer in _layers(part)}
     behind = (aside | {layer.name for layer in head}) - {layer.name for layer in ours}
@@ -118,13 +125,18 @@ def load(network: Network, source: Path, classes: Sequence[str] | None = None) -
     return Report(label, len(pairs), sum(array.size for _, array in values), not reason, reason, spare)
 
 
-def _origin(source: Path) -> tuple[str, Path, list[str] | None]:
+def _origin(source: Path, architecture: Architecture | None) -> tuple[str, Path, list[str] | None]:
     """How to call the source, its file of weights, and its classes if it tells them."""
     if not source.is_dir():
         return str(source), source, None
     if (source / "saved_model.pb").is_file():
         raise UsageError(f"{source} is a SavedModel, which holds no layers by name; use it as {{name: hub, ...}}")
     run = Run.open(source)
+    theirs = run.experiment().model
+    for setting in SAME if type(theirs) is type(architecture) else ():
+        there, here = getattr(theirs, setting, None), getattr(architecture, setting, None)
+        if there != here:
+            raise UsageError(f"{source} has learnt with model.{setting}: {there}, here it is {here}; make it the same")
     path, best = checkpoints.verified(run.checkpoint_folder, "best")
     return f"{source} (epoch {best['epoch']})", path, run.classes
 

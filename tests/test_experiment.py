@@ -264,6 +264,11 @@ def test_a_stage_freezes_from_one_side_only(tmp_path: Path) -> None:
     assert "leave it out" in found["train.stages.0.unfreeze_from"]
 
 
+def test_a_decay_of_what_does_not_learn_is_a_problem(tmp_path: Path) -> None:
+    found = problems(tmp_path, train=stages("freeze: backbone, epochs: 1, layer_decay: 0.5"))
+    assert "nothing learns" in found["train.stages.0.layer_decay"]
+
+
 def test_a_warm_up_ends_in_every_stage(tmp_path: Path) -> None:
     plan = stages("epochs: 5", "epochs: 2") + ", schedule: {name: constant, warmup_epochs: 2}"
     assert problems(tmp_path, train=plan) == {

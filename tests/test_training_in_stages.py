@@ -76,7 +76,7 @@ def test_epochs_are_counted_through_all_stages_and_each_has_its_rate(config, tmp
     assert [line["step"] for line in lines] == [4, 8, 12]
     log = (tmp_path / "run/log.txt").read_text()
     assert "stage 1/2: 2 epochs, learning rate 0.05, trains classifier (650 of" in log
-    assert "stage 2/2: 1 epochs, learning rate 0.5, trains stage3, classifier" in log
+    assert "stage 2/2: 1 epoch, learning rate 0.5, trains stage3, classifier" in log
 
 
 def test_early_stopping_ends_a_stage_and_the_next_one_begins_anew(config, tmp_path):
