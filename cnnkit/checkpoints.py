@@ -29,7 +29,7 @@ def save(model: Any, folder: Path, name: str, epoch: int, facts: dict[str, Any])
     weights = folder / f"{name}-{epoch:04d}.weights.h5"
     with atomic.replacing(weights) as temporary:
         model.save_weights(temporary)
-    pointer = {"epoch": epoch, **facts, "file": weights.name, "sha256": _sha256(weights)}
+    pointer = {"epoch": epoch, **facts, "file": weights.name, "sha256": sha256(weights)}
     atomic.write_json(folder / f"{name}.json", pointer)
     for old in folder.glob(f"{name}-*.weights.h5"):
         if old != weights:
@@ -66,7 +66,7 @@ def verified(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:
     weights = folder / pointer["file"]
     if not weights.is_file():
         raise TrainingError(f"{weights} is missing, which {name}.json names")
-    if _sha256(weights) != pointer["sha256"]:
+    if sha256(weights) != pointer["sha256"]:
         raise TrainingError(f"{weights} is damaged: its SHA-256 is not the one it was saved with")
     return weights, pointer
 
@@ -85,6 +85,7 @@ def load(model: Any, folder: Path, name: str) -> dict[str, Any]:
     return pointer
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -132,8 +132,10 @@ def summary(
     if classes is not None and classes < 2:
         raise UsageError(f"--classes {classes}: a classifier tells at least two classes apart")
     experiment, shape, count = _network(target, classes, settings)
-    told = summarize(experiment, shape, count)
     screen = _screen(json_output)
+    with screen.watching() as progress:
+        experiment.model.fetch(progress)
+    told = summarize(experiment, shape, count)
     if json_output:
         screen.document(told.as_json())
         return

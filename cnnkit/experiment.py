@@ -239,6 +239,15 @@ def _stages_or_epochs(sections: dict[str, Any], collection: Collection | None) -
         yield Problem("the stages have epochs of their own; leave this out", key="train.epochs")
 
 
+def _stages_are_compared_by_what_they_share(
+    sections: dict[str, Any], collection: Collection | None
+) -> Iterator[Problem]:
+    train: Train | None = sections.get("train")
+    if train and len(train.stages or ()) > 1 and train.checkpoint.monitor == "loss":
+        message = "in each stage the loss of training has other parts; monitor val_loss, val_accuracy or accuracy"
+        yield Problem(message, key="train.checkpoint.monitor")
+
+
 def _stages_are_of_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
     train: Train | None = sections.get("train")
     model: Architecture | None = sections.get("model")
@@ -254,7 +263,8 @@ def _stages_are_of_the_network(sections: dict[str, Any], collection: Collection 
         for name in ("freeze", "unfreeze_from"):
             part = getattr(stage, name)
             if model and part and part != BACKBONE and not model.may_have(part):
-                *others, last = [*([BACKBONE] if name == "freeze" else []), *model.stages()]
+                names = dict.fromkeys([*([BACKBONE] if name == "freeze" else []), *model.stages()])
+                *others, last = names
                 told = f"{', '.join(others)} or {last}" if others else last
                 message = f"{model.title} has no stage `{part}`; it may be {told}, or a layer of these"
                 yield Problem(message, key=f"{key}.{name}")
@@ -269,4 +279,5 @@ _CHECKS: tuple[Callable[[dict[str, Any], Collection | None], Iterator[Problem]],
     _warmup_ends,
     _stages_or_epochs,
     _stages_are_of_the_network,
+    _stages_are_compared_by_what_they_share,
 )

@@ -56,7 +56,10 @@ class Run:
         except OSError as error:
             raise UsageError(f"the run's folder {chosen} can't be made: {error.strerror}: {error.filename}") from None
         run = cls(chosen)
-        atomic.write_text(run.folder / "config.yaml", config_file.write(experiment))
+        # What the network can't be built without comes along, so that the run's config repeats it when it is gone.
+        experiment.model.keep(run.folder)
+        kept = experiment.model_copy(update={"model": experiment.model.kept(run.folder)})
+        atomic.write_text(run.folder / "config.yaml", config_file.write(kept))
         return run
 
     @staticmethod
@@ -101,6 +104,8 @@ class Run:
     def experiment(self, *settings: str) -> Experiment:
         """The experiment as it was run; it is complete, so images and networks that moved do not matter here."""
         experiment = config_file.read(self.folder / "config.yaml", *settings, files=False)
+        if any(setting.startswith("model") for setting in settings):
+            return experiment
         return experiment.model_copy(update={"model": experiment.model.kept(self.folder)})
 
     @property

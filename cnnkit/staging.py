@@ -13,17 +13,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnkit.architectures import Architecture
-from cnnkit.architectures.base import Network
+from cnnkit.architectures.base import Network, belongs
 from cnnkit.errors import UsageError
 from cnnkit.experiment import BACKBONE, Stage
 
 
 @dataclass(frozen=True)
 class Group:
-    """Layers that have weights, in their order, and the stage that they belong to."""
+    """Layers in their order, and the stage that they belong to."""
 
     name: str
     layers: tuple[Any, ...]
+
+    @property
+    def learns(self) -> bool:
+        """Whether any of it is trained."""
+        return any(layer.trainable_variables for layer in self.layers)
 
 
 @dataclass(frozen=True)
@@ -44,27 +49,22 @@ class Staged:
 
 
 def groups(architecture: Architecture, network: Network) -> tuple[Group, ...]:
-    """The layers of the backbone that have weights, stage by stage from input to output."""
-    layers = [layer for layer in network.backbone.layers if layer.weights]
+    """The layers of the backbone, stage by stage from input to output."""
     stages = architecture.stages()
-    if stages:
-        rows = [(name, [layer for layer in layers if _belongs(layer.name, name)]) for name in stages]
-    else:
-        sizes: dict[tuple[int, ...], list[Any]] = {}
-        for layer in layers:
-            sizes.setdefault(tuple(layer.output.shape[1:-1]), []).append(layer)
-        rows = [(_size_name(size), members) for size, members in sizes.items()]
-    return tuple(Group(name, tuple(members)) for name, members in rows if members)
-
-
-def _belongs(layer: str, stage: str) -> bool:
-    """Whether the layer's name is the stage's, or begins with it and a sign or number of its own."""
-    rest = layer.removeprefix(stage)
-    return rest != layer and (not rest or rest[0] == "_" or (rest[0].isdigit() and not stage[-1].isdigit()))
-
-
-def _size_name(size: tuple[int, ...]) -> str:
-    return f"{size[0]} x {size[1]}" if len(size) == 2 else "vector"
+    members: dict[str, list[Any]] = {name: [] for name in stages}
+    smallest: tuple[int, ...] | None = None
+    for layer in network.backbone.layers:
+        if stages:
+            name = next((stage for stage in stages if belongs(layer.name, stage)), None)
+        else:
+            # Squeezed to 1 x 1 for a moment, or padded, an image is still in the stretch that it came from.
+            size = tuple(layer.output.shape[1:-1])
+            if len(size) == 2 and min(size) > 1 and (smallest is None or size < smallest):
+                smallest = size
+            name = " x ".join(map(str, smallest or (1, 1)))
+        if name:
+            members.setdefault(name, []).append(layer)
+    return tuple(Group(name, tuple(layers)) for name, layers in members.items() if layers)
 
 
 def apply(architecture: Architecture, network: Network, stage: Stage) -> Staged:
@@ -77,28 +77,30 @@ def apply(architecture: Architecture, network: Network, stage: Stage) -> Staged:
         UsageError: The network has no layer of the name that the stage gives.
     """
     row = groups(architecture, network)
+    for group in row:
+        for layer in group.layers:
+            layer.trainable = True
+    row_that_can = [group for group in row if group.learns]
     first = _first_that_learns(row, stage)
     position = 0
-    trained: list[str] = []
-    frozen: list[str] = []
-    rates: dict[int, float] = {}
-    for number, group in enumerate(row):
-        learns = False
+    for group in row:
         for layer in group.layers:
             layer.trainable = position >= first
-            learns = learns or layer.trainable
             position += 1
-            for variable in layer.trainable_variables:
-                rates[id(variable.value)] = stage.layer_decay ** (len(row) - number)
-        (trained if learns else frozen).append(group.name)
     network.classifier.trainable = True
-    rates = rates if stage.layer_decay < 1 else {}
-    frozen = frozen if trained else [BACKBONE]
-    return Staged((*trained, "classifier"), tuple(frozen), not trained, rates)
+    rates = {
+        id(variable.value): stage.layer_decay ** (len(row_that_can) - number)
+        for number, group in enumerate(row_that_can)
+        for layer in group.layers
+        for variable in layer.trainable_variables
+    }
+    trained = tuple(group.name for group in row_that_can if group.learns)
+    frozen = tuple(group.name for group in row_that_can if not group.learns) if trained else (BACKBONE,)
+    return Staged((*trained, "classifier"), frozen, not trained, rates if stage.layer_decay < 1 else {})
 
 
 def _first_that_learns(row: Sequence[Group], stage: Stage) -> int:
-    """Number of the first layer that learns, among those that have weights."""
+    """Number of the first layer that learns."""
     layers = [layer.name for group in row for layer in group.layers]
     if stage.freeze == BACKBONE:
         return len(layers)
@@ -113,6 +115,6 @@ def _first_that_learns(row: Sequence[Group], stage: Stage) -> int:
         if part not in layers:
             near = difflib.get_close_matches(part, layers, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"they are called {layers[0]} ... {layers[-1]}"
-            raise UsageError(f"train.stages: the network has no layer `{part}` with weights; {hint}")
+            raise UsageError(f"train.stages: the network has no layer `{part}`; {hint}")
         return layers.index(part) + behind
     return 0

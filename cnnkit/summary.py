@@ -20,7 +20,7 @@ from typing import Any
 
 from cnnkit import staging
 from cnnkit.architectures import Architecture, Network
-from cnnkit.experiment import Experiment
+from cnnkit.experiment import BACKBONE, Experiment
 from cnnkit.lazy import keras
 
 FLOAT = 4
@@ -125,8 +125,11 @@ def summarize(experiment: Experiment, shape: tuple[int, int, int], classes: int)
     network = experiment.model.network(shape, experiment.train.loss.logits(classes))
     rows = tuple(layer_rows(network.model))
     batch_size = experiment.data.batch_size
-    memory = _memory(rows, batch_size, experiment.train.optimizer.slots)
     stages = tuple(_stages(experiment, network))
+    slots = experiment.train.optimizer.slots
+    # Of all stages the one that needs most.
+    estimates = (_memory(rows, batch_size, slots, stage["parameters"], stage["frozen"]) for stage in stages)
+    memory = max(estimates, key=lambda estimate: estimate["total"])
     return Summary(network.model.name, shape, classes, rows, batch_size, memory, stages)
 
 
@@ -355,18 +358,26 @@ def _kept(operation: Any, output_shape: tuple[int, ...]) -> tuple[int, ...]:
     return () if type(operation).__name__ in PASSING else (math.prod(output_shape),)
 
 
-def _memory(rows: Sequence[Row], batch_size: int, slots: int) -> dict[str, int]:
+def _memory(rows: Sequence[Row], batch_size: int, slots: int, parameters: int, frozen: Sequence[str]) -> dict[str, int]:
     """Bytes that a training step needs, estimated.
 
     Weights, their gradients and the optimizer's state are exact. Of the layers' outputs, those that hold numbers
     of their own are kept for the way back; a rectifier or a dropout shares, or nearly shares, what the layer before
     has made, so about the convolutions, normalisations, poolings, sums and dense layers count. On the way back
-    as much again as the two largest is in use.
+    as much again as the two largest is in use. Of a frozen backbone nothing is kept for the way back.
+
+    Args:
+        rows: The layers.
+        batch_size: Images a step.
+        slots: Numbers that the optimizer remembers for each weight.
+        parameters: How many numbers are trained.
+        frozen: Names of what is not.
     """
     outputs = [numbers * batch_size * FLOAT for row in rows for numbers in row.kept]
-    trainable = sum(row.trainable for row in rows) * FLOAT
+    trainable = parameters * FLOAT
     weights = sum(row.parameters for row in rows) * FLOAT
-    activations = sum(outputs) + sum(sorted(outputs)[-2:])
+    kept = 0 if BACKBONE in frozen else sum(outputs)
+    activations = kept + sum(sorted(outputs)[-2:])
     parts = {
         "weights": weights,
         "gradients": trainable,

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -54,9 +55,9 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     with progress.task("building the network", 1):
         keras.utils.set_random_seed(experiment.seed)
         network = _network(experiment, images)
-    told = _start_weights(experiment, network, images, progress)
+    report = _start_weights(experiment, network, images, progress)
     facts = circumstances() | {"parameters": parameters(network.model), "data": _data_facts(images, splits)}
-    facts |= {"started_from": told}
+    facts |= {"started_from": asdict(report) if report else None}
 
     run = Run.create(experiment, folder)
     with _told_of_the_end(run), _sigterm_as_interrupt():
@@ -65,10 +66,9 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
             progress.say(line)
             run.log(line)
 
-        experiment.model.keep(run.folder)
         run.write_split(images.index, splits)
         run.write_provenance(**facts, state="training", files=run.hashes())
-        for line in [*_opening(run, facts, images.index), *told]:
+        for line in [*_opening(run, facts, images.index), *([report.line()] if report else [])]:
             say(line)
         _fit(experiment, network, images, splits, run, progress, say)
         return _finish(experiment, network.model, images, splits, run, progress)
@@ -111,11 +111,13 @@ def _network(experiment: Experiment, images: Images) -> Network:
     return network
 
 
-def _start_weights(experiment: Experiment, network: Network, images: Images, progress: Progress) -> list[str]:
-    """Loads the weights that the network starts from, if the config names any; a line that tells what was loaded."""
+def _start_weights(
+    experiment: Experiment, network: Network, images: Images, progress: Progress
+) -> weights.Report | None:
+    """Loads the weights that the network starts from, if the config names any, and tells what was loaded."""
     height, width, channels = images.shape
     source = experiment.model.pretrained_weights(progress, (height, width, channels))
-    return [weights.load(network, source, images.index.classes, experiment.model).line()] if source else []
+    return weights.load(network, source, images.index.classes, experiment.model) if source else None
 
 
 def _fit(

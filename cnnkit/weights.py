@@ -39,6 +39,7 @@ class Report:
 
     Attributes:
         source: The run with its epoch, or the file.
+        sha256: Of the file.
         layers: How many layers were matched, with the classifier if it was taken.
         numbers: How many numbers these hold.
         classifier: Whether the classifier was taken, too.
@@ -47,6 +48,7 @@ class Report:
     """
 
     source: str
+    sha256: str
     layers: int
     numbers: int
     classifier: bool
@@ -122,7 +124,8 @@ def load(
         if hasattr(layer.layer, "finalize_state"):
             layer.layer.finalize_state()
     spare = tuple(name for name in left if name not in {layer.name for layer in head})
-    return Report(label, len(pairs), sum(array.size for _, array in values), not reason, reason, spare)
+    digest = checkpoints.sha256(path)
+    return Report(label, digest, len(pairs), sum(array.size for _, array in values), not reason, reason, spare)
 
 
 def _origin(source: Path, architecture: Architecture | None) -> tuple[str, Path, list[str] | None]:

@@ -264,6 +264,17 @@ def test_a_stage_freezes_from_one_side_only(tmp_path: Path) -> None:
     assert "leave it out" in found["train.stages.0.unfreeze_from"]
 
 
+def test_stages_are_not_compared_by_the_loss_of_training(tmp_path: Path) -> None:
+    plan = stages("freeze: backbone, epochs: 1", "epochs: 1") + ", checkpoint: {monitor: loss}"
+    assert "other parts" in problems(tmp_path, train=plan)["train.checkpoint.monitor"]
+    assert problems(tmp_path, train=stages("epochs: 1") + ", checkpoint: {monitor: loss}") == {}
+
+
+def test_a_layer_of_a_stage_may_have_a_number_behind_the_stages_name(tmp_path: Path) -> None:
+    plan = stages("unfreeze_from: dense1, epochs: 1")
+    assert problems(tmp_path, "image_size: [32, 32]", model="{name: vgg}", train=plan) == {}
+
+
 def test_a_decay_of_what_does_not_learn_is_a_problem(tmp_path: Path) -> None:
     found = problems(tmp_path, train=stages("freeze: backbone, epochs: 1, layer_decay: 0.5"))
     assert "nothing learns" in found["train.stages.0.layer_decay"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnkit import staging
-from cnnkit.architectures import ResNet, Vgg
+from cnnkit.architectures import KerasApplication, ResNet, Snn, Vgg
 from cnnkit.errors import UsageError
 from cnnkit.experiment import Stage
 from cnnkit.lazy import keras
@@ -78,10 +78,41 @@ def test_the_rate_decays_from_the_classifier_to_the_input(resnet):
     }
 
 
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [
+        (Vgg(depth=11, dense_units=(8,)), 32),
+        (Snn(filters=(4, 8), dropout=0.5), 16),
+        (ResNet(depth=20, stochastic_depth=0.5), 8),
+        (KerasApplication(application="EfficientNetB0", weights=None), 32),
+    ],
+    ids=lambda value: getattr(value, "title", str(value)),
+)
+def test_nothing_is_dropped_in_what_is_frozen(model, size):
+    network = model.network((size, size, 3), 2)
+    images = np.random.default_rng(0).integers(0, 256, (8, size, size, 3)).astype(np.float32)
+    staging.apply(model, network, Stage(epochs=1, freeze="backbone"))
+    assert np.array_equal(network.backbone(images, training=True), network.backbone(images, training=False))
+    staging.apply(model, network, Stage(epochs=1))
+    assert not np.array_equal(network.backbone(images, training=True), network.backbone(images, training=False))
+    keras.backend.clear_session()
+
+
+@pytest.mark.parametrize("application", ["EfficientNetB0", "MobileNetV3Small", "MobileNet", "ResNet50V2"])
+def test_layers_of_keras_are_divided_in_their_order(application):
+    model = KerasApplication(application=application, weights=None)
+    network = model.network((64, 64, 3), 2)
+    row = staging.groups(model, network)
+    assert [layer for group in row for layer in group.layers] == list(network.backbone.layers)
+    sides = [int(group.name.split(" x ")[0]) for group in row]
+    assert sides == sorted(sides, reverse=True) and len(set(sides)) == len(sides)
+    keras.backend.clear_session()
+
+
 def test_every_layer_with_weights_is_in_one_group():
     for model, shape in ((ResNet(depth=18), (32, 32, 3)), (Vgg(depth=11, dense_units=(4, 4)), (32, 32, 3))):
         network = model.network(shape, 2)
-        found = [layer.name for group in staging.groups(model, network) for layer in group.layers]
+        found = [layer.name for group in staging.groups(model, network) for layer in group.layers if layer.weights]
         assert sorted(found) == sorted(layer.name for layer in network.backbone.layers if layer.weights)
 
 

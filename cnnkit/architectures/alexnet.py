@@ -30,7 +30,7 @@ from cnnkit.architectures.base import Architecture, Shape
 from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling, dropout
 from cnnkit.errors import Problem
 from cnnkit.lazy import keras
-from cnnkit.spec import Count, Probability
+from cnnkit.spec import Count, Rate
 
 # Filters, kernel size, whether a pooling follows; the first convolution is the stem.
 CONVOLUTIONS = (
@@ -56,7 +56,7 @@ class AlexNet(Architecture):
     activation: Activation = "relu"
     initializer: Initializer = None
     normalization: Normalization = "none"
-    dropout: Probability = 0.5
+    dropout: Rate = 0.5
     """Share of each dense layer's outputs that is dropped in training."""
     scaling: Scaling = "symmetric"
 

@@ -100,7 +100,7 @@ class Architecture(Spec):
 
     def may_have(self, part: str) -> bool:
         """Whether a stage or a layer may be called so, as far as can be told before the network is built."""
-        return not self.stages() or any(part == stage or part.startswith(f"{stage}_") for stage in self.stages())
+        return not self.stages() or any(belongs(part, stage) for stage in self.stages())
 
     def problems(self, shape: Shape) -> Iterator[Problem]:
         """What makes it impossible for images of (height, width, channels); found without TensorFlow."""
@@ -175,7 +175,7 @@ class Architecture(Spec):
         if self.l2:
             for part in (model, *(part for part, _ in auxiliary)):
                 for variable in part.trainable_variables:
-                    if variable.name.endswith("kernel"):
+                    if len(variable.shape) > 1:  # kernels; biases, scales and shifts are vectors
                         variable.regularizer = keras.regularizers.L2(self.l2)
         return network
 
@@ -209,6 +209,12 @@ class Architecture(Spec):
     def kept(self, folder: Path) -> Architecture:
         """The same network, built from what `keep` has put into the folder of a run."""
         return self
+
+
+def belongs(layer: str, stage: str) -> bool:
+    """Whether a layer's name is the stage's, or begins with it and a sign, or a number, of its own."""
+    rest = layer.removeprefix(stage)
+    return layer.startswith(stage) and (not rest or rest[0] == "_" or (rest[0].isdigit() and not stage[-1].isdigit()))
 
 
 def _through(layers: Sequence[Any], x: Any) -> Any:

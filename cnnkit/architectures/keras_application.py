@@ -248,7 +248,7 @@ class KerasApplication(Architecture):
         return build(include_top=False, weights=weights, pooling="avg", **width, **self._row.options, **settings)
 
     def pretrained_weights(self, progress: Progress, shape: Shape | None = None) -> Path | None:
-        """ImageNet weights come into Keras's cache, where those that Keras has fetched serve as well."""
+        """ImageNet weights come into the cache, `KERAS_HOME` where that is set, so that it may be shared with Keras."""
         if self.weights != IMAGENET:
             return super().pretrained_weights(progress, shape)
         published = self.published(shape or self.image_shape)
@@ -312,12 +312,14 @@ def _names_from_the_start() -> Iterator[None]:
 
 
 def _copy(layer: Any) -> Any:
-    """A layer, or an operation between layers, made anew; batch normalisation on the fused kernel."""
-    from cnnkit.architectures.keras_layers import BatchNormalization
+    """A layer, or an operation between layers, made anew; where we have a layer of our own for it, as that."""
+    from cnnkit.architectures import keras_layers
 
     if isinstance(layer, keras.Sequential):
         return layer
-    kind = BatchNormalization if type(layer) is keras.layers.BatchNormalization else type(layer)
+    kind: Any = type(layer)
+    if kind in (keras.layers.BatchNormalization, keras.layers.Dropout):
+        kind = getattr(keras_layers, kind.__name__)
     return kind.from_config(layer.get_config())
 
 

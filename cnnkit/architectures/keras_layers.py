@@ -12,15 +12,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) on TensorFlow's fused kernel.
 
     Arguments, weights and numbers are those of Keras's layer, which is composed of a dozen small operations and
-    is several times slower on a CPU. What the kernel can't do (a mask, renorm, other ranks, axes and types) is
-    left to Keras's own code.
+    is several times slower in training on a CPU. What the kernel can't do (a mask, renorm, other ranks, axes and
+    types) is left to Keras's own code, and so is inference: there TensorFlow would fuse kernel and activation, which
+    fails for tanh.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalises each channel of (B, H, W, C): by the batch in training, else by the moving statistics."""
-        if not self._fits_the_kernel(inputs, mask):
+        if not (training and self.trainable and self._fits_the_kernel(inputs, mask)):
             return super().call(inputs, training=training, mask=mask)
-        by_batch = bool(training and self.trainable)
         channels = inputs.shape[-1]
         scale = tf.convert_to_tensor(self.gamma) if self.scale else tf.ones(channels)
         offset = tf.convert_to_tensor(self.beta) if self.center else tf.zeros(channels)
@@ -29,16 +29,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
             x=inputs,
             scale=scale,
             offset=offset,
-            mean=nothing if by_batch else tf.convert_to_tensor(self.moving_mean),
-            variance=nothing if by_batch else tf.convert_to_tensor(self.moving_variance),
+            mean=nothing,
+            variance=nothing,
             epsilon=self.epsilon,
-            is_training=by_batch,
+            is_training=True,
         )
-        if by_batch:
-            # The kernel returns the unbiased variance, Keras keeps the biased one: (n - 1) / n of it.
-            n = tf.cast(tf.size(inputs) // channels, variance.dtype)
-            self._follow(self.moving_mean, mean)
-            self._follow(self.moving_variance, variance * ((n - 1) / n))
+        # The kernel returns the unbiased variance, Keras keeps the biased one: (n - 1) / n of it.
+        n = tf.cast(tf.size(inputs) // channels, variance.dtype)
+        self._follow(self.moving_mean, mean)
+        self._follow(self.moving_variance, variance * ((n - 1) / n))
         return outputs
 
     def _follow(self, moving: Any, current: Any) -> None:
@@ -54,6 +53,33 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and inputs.dtype == tf.float32
             and self.compute_dtype == "float32"
         )
+
+
+@keras.saving.register_keras_serializable(package="cnnkit")
+class Dropout(keras.layers.Dropout):
+    """Keras's Dropout, but frozen it drops nothing, as a frozen batch normalisation does not follow the batch."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Drops where it is trained."""
+        return super().call(inputs, training=training and self.trainable)
+
+
+@keras.saving.register_keras_serializable(package="cnnkit")
+class AlphaDropout(keras.layers.AlphaDropout):
+    """Keras's AlphaDropout, but frozen it drops nothing."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Drops where it is trained."""
+        return super().call(inputs, training=training and self.trainable)
+
+
+@keras.saving.register_keras_serializable(package="cnnkit")
+class GaussianNoise(keras.layers.GaussianNoise):
+    """Keras's GaussianNoise, but frozen it adds nothing."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Adds noise where it is trained."""
+        return super().call(inputs, training=training and self.trainable)
 
 
 @keras.saving.register_keras_serializable(package="cnnkit")

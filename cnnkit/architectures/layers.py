@@ -147,7 +147,11 @@ def suiting(activation: str) -> str:
 
 def dropout(x: Any, rate: float, name: str) -> Any:
     """Dropout (Srivastava et al. 2014), unless the rate is 0."""
-    return keras.layers.Dropout(rate, name=f"{name}_dropout")(x) if rate else x
+    if not rate:
+        return x
+    from cnnkit.architectures.keras_layers import Dropout
+
+    return Dropout(rate, name=f"{name}_dropout")(x)
 
 
 def skipped_now_and_then(x: Any, rate: float, block: int, blocks: int, name: str) -> Any:
@@ -162,7 +166,9 @@ def skipped_now_and_then(x: Any, rate: float, block: int, blocks: int, name: str
     """
     if not rate:
         return x
-    return keras.layers.Dropout(rate * block / blocks, noise_shape=(None, 1, 1, 1), name=f"{name}_skip")(x)
+    from cnnkit.architectures.keras_layers import Dropout
+
+    return Dropout(rate * block / blocks, noise_shape=(None, 1, 1, 1), name=f"{name}_skip")(x)
 
 
 # Mean and deviation of ImageNet's training images, channels R, G, B of 0..1; Caffe's means are B, G, R of 0..255.

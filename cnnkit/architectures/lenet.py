@@ -25,7 +25,7 @@ from typing import Any, Literal
 from cnnkit.architectures.base import Architecture, Shape
 from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling, dropout
 from cnnkit.lazy import keras
-from cnnkit.spec import Probability
+from cnnkit.spec import Rate
 
 FRAME = 32
 
@@ -37,7 +37,7 @@ class LeNet(Architecture):
     activation: Activation = "tanh"
     initializer: Initializer = None
     normalization: Normalization = "none"
-    dropout: Probability = 0.0
+    dropout: Rate = 0.0
     """Share of each dense layer's outputs that is dropped in training; the paper has none."""
     scaling: Scaling = "symmetric"
 

@@ -276,7 +276,9 @@ class Dropout(Layer):
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Keras's Dropout."""
-        return keras.layers.Dropout(self.rate, name=name)(x)
+        from cnnkit.architectures import keras_layers
+
+        return keras_layers.Dropout(self.rate, name=name)(x)
 
 
 class GaussianNoise(Layer):
@@ -288,7 +290,9 @@ class GaussianNoise(Layer):
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Keras's GaussianNoise."""
-        return keras.layers.GaussianNoise(self.stddev, name=name)(x)
+        from cnnkit.architectures import keras_layers
+
+        return keras_layers.GaussianNoise(self.stddev, name=name)(x)
 
 
 def by(shape: Tensor) -> str:

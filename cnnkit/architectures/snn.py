@@ -73,4 +73,8 @@ class Snn(Architecture):
         return x
 
     def _dropped(self, x: Any, name: str) -> Any:
-        return keras.layers.AlphaDropout(self.dropout, name=f"{name}_dropout")(x) if self.dropout else x
+        if not self.dropout:
+            return x
+        from cnnkit.architectures.keras_layers import AlphaDropout
+
+        return AlphaDropout(self.dropout, name=f"{name}_dropout")(x)

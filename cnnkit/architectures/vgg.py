@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from cnnkit.architectures.base import Architecture
 from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling, dropout
 from cnnkit.lazy import keras
-from cnnkit.spec import Count, Probability
+from cnnkit.spec import Count, Rate
 
 FILTERS = (64, 128, 256, 512, 512)
 
@@ -39,7 +39,7 @@ class Vgg(Architecture):
     activation: Activation = "relu"
     initializer: Initializer = None
     normalization: Normalization = "none"
-    dropout: Probability = 0.5
+    dropout: Rate = 0.5
     """Share of each dense layer's outputs that is dropped in training."""
     scaling: Scaling = "symmetric"
 

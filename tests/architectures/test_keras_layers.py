@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
-from cnnkit.architectures.keras_layers import BatchNormalization, BgrRescaling
+from cnnkit.architectures.keras_layers import AlphaDropout, BatchNormalization, BgrRescaling, Dropout, GaussianNoise
+from cnnkit.architectures.layers import Activation
 from cnnkit.lazy import keras, tf
 
 SHAPES = [(4, 5, 6, 7), (64, 8, 8, 16), (2, 1, 1, 3), (1, 1, 1, 3)]
@@ -107,6 +110,26 @@ def test_batch_normalisation_learns_in_fit_as_keras_does():
         losses.append([*history.history["loss"], model.evaluate(x, x.mean(axis=(1, 2, 3)), verbose=0)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert losses[0][-1] < losses[0][0]
+
+
+@pytest.mark.parametrize("activation", get_args(get_args(Activation)[0]))
+def test_every_activation_can_follow_it_in_graphs_of_training_and_of_inference(activation):
+    x = keras.Input((6, 6, 2))
+    y = keras.layers.Activation(activation)(BatchNormalization()(keras.layers.Conv2D(3, 3)(x)))
+    model = keras.Model(x, y)
+    images = random(2, 6, 6, 2)
+    assert model.predict_on_batch(images) == pytest.approx(model(images).numpy(), abs=1e-5)
+    model.compile(optimizer="sgd", loss="mse")
+    assert np.isfinite(model.train_on_batch(images, np.zeros((2, 4, 4, 3))))
+
+
+@pytest.mark.parametrize("layer", [Dropout(0.5), AlphaDropout(0.5), GaussianNoise(1.0)], ids=lambda layer: layer.name)
+def test_frozen_noise_is_silent(layer):
+    x = random(4, 5)
+    assert not np.array_equal(layer(x, training=True), x)
+    assert np.array_equal(layer(x, training=False), x)
+    layer.trainable = False
+    assert np.array_equal(layer(x, training=True), x)
 
 
 def test_it_is_saved_and_rebuilt_with_its_settings(tmp_path):

@@ -74,6 +74,8 @@ def test_fine_tuning_moves_the_whole_backbone_and_the_run_needs_no_original(tmp_
     saved.rename(tmp_path / "gone")
     assert np.abs(Run.open(tmp_path / "run").network()(pixels).numpy() - logits).max() == 0.0
     assert evaluate(tmp_path / "run") == document["test"]
+    again = train(read(tmp_path / "run" / "config.yaml"), tmp_path / "again")  # from the run's own copy
+    assert again["validation"] == document["validation"]
 
 
 def test_the_first_stage_alone_leaves_the_backbone_as_it_was(tmp_path, images, hub_folder):
