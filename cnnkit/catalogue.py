@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import inspect
+import itertools
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, TypeGuard, get_args
 
 from cnnkit.architectures import AnyArchitecture, AnyLayer, Architecture
 from cnnkit.augmentations import AnyAugmentation
@@ -122,9 +126,34 @@ def doc(section: type[Spec]) -> str:
     return " ".join((inspect.getdoc(section) or "").split())
 
 
+@functools.cache
+def setting_docs(section: type[Spec]) -> dict[str, str]:
+    """What each setting means: the docstring under it, or the description of its type.
+
+    Pydantic can read docstrings too, but does it whenever a class is made, which would be most of the time of `check`.
+    """
+    docs = {name: field.description or "" for name, field in section.model_fields.items()}
+    for base in reversed(section.__mro__):
+        if not issubclass(base, Spec):
+            continue
+        [body] = [node.body for node in ast.parse(textwrap.dedent(inspect.getsource(base))).body if _is_class(node)]
+        for setting, below in itertools.pairwise(body):
+            if isinstance(setting, ast.AnnAssign) and isinstance(setting.target, ast.Name) and _is_text(below):
+                docs[setting.target.id] = inspect.cleandoc(ast.literal_eval(below.value))
+    return docs
+
+
+def _is_class(node: ast.AST) -> TypeGuard[ast.ClassDef]:
+    return isinstance(node, ast.ClassDef)
+
+
+def _is_text(node: ast.AST) -> TypeGuard[ast.Expr]:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
 def options(section: type[Spec]) -> list[Option]:
     """The settings of a section, without the name by which it is chosen."""
-    document = section.model_json_schema()
+    document, docs = section.model_json_schema(), setting_docs(section)
     # A section that may hold its like, as `residual` does, stands among the definitions.
     properties = (document if "properties" in document else document["$defs"][section.__name__])["properties"]
     result = []
@@ -134,13 +163,18 @@ def options(section: type[Spec]) -> list[Option]:
             continue
         required = field.is_required() and not (section is Experiment and name == "name")
         default = "required" if required else _shown(field.default) if not field.is_required() else "the file's name"
-        result.append(Option(name, _type(properties[name]), default, " ".join((field.description or "").split())))
+        result.append(Option(name, _type(properties[name]), default, " ".join(docs[name].split())))
     return result
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a config file, for editors that complete and check YAML."""
     document = Experiment.model_json_schema()
+    known = {section.__name__: section for kind in KINDS for section in kind.sections}
+    for name, told in {"Experiment": document, **document["$defs"]}.items():
+        for setting, described in told["properties"].items():
+            if name in known and (text := setting_docs(known[name]).get(setting)):
+                described.setdefault("description", text)
     # A file need not name itself: its own name serves.
     document["required"] = [name for name in document["required"] if name != "name"]
     # A member of a union is chosen by its name, though its class has it as a default.

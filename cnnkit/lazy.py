@@ -39,7 +39,7 @@ def cache_folder() -> Path:
 
 
 def _load(module: str) -> ModuleType:
-    if module in sys.modules or module == "numpy":
+    if module in sys.modules or module in ("numpy", "h5py"):
         return importlib.import_module(module)
     if module == "keras":
         return _load_keras()
@@ -101,4 +101,5 @@ def _stderr_held_back() -> Iterator[None]:
 keras: Any = _Lazy("keras")
 tf: Any = _Lazy("tensorflow")
 np: Any = _Lazy("numpy")
+h5py: Any = _Lazy("h5py")
 convert_to_constants: Any = _Lazy("tensorflow.python.framework.convert_to_constants")  # has no public name

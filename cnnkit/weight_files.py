@@ -20,10 +20,8 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import IO, Any
 
-import h5py
-
 from cnnkit.errors import DataError, UsageError
-from cnnkit.lazy import np
+from cnnkit.lazy import h5py, np
 
 NAMED = 6
 """At most so many layers are named in one line of a message."""

@@ -44,7 +44,7 @@ ONLY_IN = {
     "typer": ("cli", "console"),
     "rich": ("cli", "console"),
     "yaml": ("yaml12",),
-    "h5py": ("weight_files",),
+    "h5py": ("lazy",),
     "tensorflow": ("lazy", "callbacks"),  # callbacks: a subclass needs its Keras class at once
     "keras": ("lazy", "callbacks"),
 }

@@ -18,7 +18,6 @@ from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapVa
 
 from cnnkit.architectures.base import Architecture, Shape
 from cnnkit.architectures.layers import DEVIATION, MEAN, ClassifierDropout, scaled
-from cnnkit.downloads import fetch
 from cnnkit.errors import Problem
 from cnnkit.lazy import cache_folder, keras
 from cnnkit.progress import Progress
@@ -251,6 +250,8 @@ class KerasApplication(Architecture):
         """ImageNet weights come into the cache, `KERAS_HOME` where that is set, so that it may be shared with Keras."""
         if self.weights != IMAGENET:
             return super().pretrained_weights(progress, shape)
+        from cnnkit.downloads import fetch
+
         published = self.published(shape or self.image_shape)
         home = Path(os.environ.get("KERAS_HOME") or cache_folder() / "keras").expanduser()
         hint = "start from a file that you have with model.weights: FILE, or from nothing with model.weights: null"
