@@ -4,7 +4,8 @@ Usage: python scripts/benchmark_networks.py SIDE NETWORK [--steps 20] [--threads
 
 Prints images a second: the steps of the second epoch of training, the first being warm-up. Images are random, in
 memory, float32 batches; SGD with momentum on cross-entropy. All sides compute the same network: `--count` prints its
-trainable parameters, equal on all sides. PyTorch runs with channels_last, which is its fastest layout here; it is
+trainable parameters, equal on all sides. PyTorch converts a batch to float within its step, tf.data does so beside it.
+PyTorch runs with channels_last, which is its fastest layout here; it is
 no dependency of anything, so that side may run under another Python.
 """
 
