@@ -187,26 +187,23 @@ def _learner(
 ) -> tuple[Any, Images]:
     """What a stage trains, and what it is shown.
 
-    Where only the classifier learns, what is before it works as it will after the training, without dropout; and
-    without augmentation it makes the same of an image in every epoch, so this is computed once.
+    Where only the classifier learns, what is before it makes the same of an image in every epoch unless the image is
+    augmented, so this is computed once.
     """
     from cnnkit.learner import Learner
 
     loss = experiment.train.loss
-    if not staged.backbone_frozen:
-        # A classifier within counts where a layer before it learns.
-        learning = {id(variable) for variable in network.backbone.trainable_variables}
-        auxiliary = [
-            (model, weight)
-            for model, weight in network.auxiliary
-            if any(id(variable) in learning for variable in model.trainable_variables)
-        ]
-        return Learner(network.model, auxiliary, loss), images
-    if not experiment.augment and pipeline.features_fit(images, network.backbone):
+    if staged.backbone_frozen and not experiment.augment and pipeline.features_fit(images, network.backbone):
         shown = pipeline.features(images, numbers, network.backbone, experiment.data.batch_size, progress)
         return Learner(network.classifier, (), loss), shown
-    image = network.model.input
-    return Learner(keras.Model(image, network.classifier(network.backbone(image, training=False))), (), loss), images
+    # A classifier within counts where a layer before it learns.
+    learning = {id(variable) for variable in network.backbone.trainable_variables}
+    auxiliary = [
+        (model, weight)
+        for model, weight in network.auxiliary
+        if any(id(variable) in learning for variable in model.trainable_variables)
+    ]
+    return Learner(network.model, auxiliary, loss), images
 
 
 def _finish(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cnnkit.catalogue import KINDS
+from cnnkit.catalogue import KINDS, schema, setting_docs
 from cnnkit.config_file import configure, read, write
 from cnnkit.errors import ConfigError
 from cnnkit.experiment import Experiment
@@ -343,11 +343,11 @@ def test_the_defaults_of_a_section_are_right(section: type[Spec]) -> None:
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
 def test_every_setting_of_a_section_is_described(section: type[Spec]) -> None:
-    document = section.model_json_schema()
-    properties = document.get("properties") or document["$defs"][section.__name__]["properties"]
+    told = schema() if section is Experiment else schema()["$defs"][section.__name__]
     told_by_its_class = {"name"} if section.model_fields.get("name") and section is not Experiment else set()
     for name in section.model_fields.keys() - told_by_its_class:
-        assert properties[name].get("description"), f"{section.__name__}.{name} has no docstring under it"
+        assert setting_docs(section)[name], f"{section.__name__}.{name} has no docstring under it"
+        assert told["properties"][name].get("description"), f"{section.__name__}.{name} is not described in the schema"
     assert section.__doc__
 
 
