@@ -104,9 +104,10 @@ def check(config: Config, settings: Settings = [], json_output: Json = False, de
     """Tell everything that is wrong with a config, or show it complete: each value and where it comes from."""
     from cnnkit.config_file import configure
 
-    configured = configure(config, settings)
     screen = _screen(json_output)
-    rows = [(".".join(map(str, path)), value, origin) for path, value, origin in configured.completed().rows()]
+    with screen.watching() as progress:
+        configured = configure(config, settings, progress=progress).completed(progress)
+    rows = [(".".join(map(str, path)), value, origin) for path, value, origin in configured.rows()]
     if json_output:
         settings_told = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
         screen.document({"config": str(config), "valid": True, "settings": settings_told})
@@ -131,9 +132,9 @@ def summary(
 
     if classes is not None and classes < 2:
         raise UsageError(f"--classes {classes}: a classifier tells at least two classes apart")
-    experiment, shape, count = _network(target, classes, settings)
     screen = _screen(json_output)
     with screen.watching() as progress:
+        experiment, shape, count = _network(target, classes, settings, progress)
         experiment.model.fetch(progress)
     told = summarize(experiment, shape, count)
     if json_output:
@@ -159,11 +160,11 @@ def train(
     """Train a network, keep its best epoch, and evaluate that as read back from disk."""
     from cnnkit.config_file import read
 
-    experiment = read(config, *settings)
     screen = _screen(json_output)
-    from cnnkit.training import train as work
-
     with screen.watching() as progress:
+        experiment = read(config, *settings, progress=progress)
+        from cnnkit.training import train as work
+
         document = work(experiment, run, progress)
     if json_output:
         screen.document(document)
@@ -319,7 +320,7 @@ def _screen(json_output: bool) -> Screen:
 
 
 def _network(
-    target: Path, classes: int | None, settings: Iterable[str]
+    target: Path, classes: int | None, settings: Iterable[str], progress: Progress
 ) -> tuple[Experiment, tuple[int, int, int], int]:
     """The experiment of a config or a run, with the shape of its images and its number of classes."""
     if target.is_dir():
@@ -333,7 +334,7 @@ def _network(
         from cnnkit.config_file import read
 
         try:
-            experiment = read(target, *settings, files=classes is None)
+            experiment = read(target, *settings, files=classes is None, progress=progress)
         except ConfigError as error:
             if not any((problem.key or "").startswith("data.source") for problem in error.problems):
                 raise
@@ -345,7 +346,7 @@ def _network(
             shape, count = told, classes
         else:
             try:
-                collection = experiment.data.source.open()
+                collection = experiment.data.source.open(progress)
             except DataError as error:
                 hint = f"{target}: to count without the images, set data.image_size and data.channels"
                 raise UsageError(*error.problems, hint) from None

@@ -14,6 +14,7 @@ from cnnkit import experiment as experiments
 from cnnkit import yaml12
 from cnnkit.errors import ConfigError, Problem
 from cnnkit.experiment import Experiment
+from cnnkit.progress import Progress
 from cnnkit.spec import FileText, Spec
 from cnnkit.wording import Finding, KeyPath, describe, named, nearest
 
@@ -43,13 +44,13 @@ class Configured:
             origin = self.origins.get(path)
             yield path, value, str(origin) if origin else "default"
 
-    def completed(self) -> Configured:
+    def completed(self, progress: Progress | None = None) -> Configured:
         """The same with what depends on the images filled in.
 
         Raises:
             DataError: The images are not there.
         """
-        collection = self.experiment.data.source.open()
+        collection = self.experiment.data.source.open(progress or Progress())
         origin = Origin("the network" if self.experiment.model.learnt_with else "the source")
         filled = {
             ("data", key): origin for key in ("image_size", "channels") if getattr(self.experiment.data, key) is None
@@ -57,21 +58,24 @@ class Configured:
         return Configured(self.experiment.completed(collection), filled | self.origins)
 
 
-def read(path: Path | str, *settings: str, files: bool = True) -> Experiment:
+def read(path: Path | str, *settings: str, files: bool = True, progress: Progress | None = None) -> Experiment:
     """Reads a config file.
 
     Args:
         path: The YAML file.
         settings: `KEY=VALUE` pairs that replace or add values, as `--set` takes them.
         files: Whether to check the images that it names; without, only the config itself is checked.
+        progress: Is told how far it is, where looking at the images takes long.
 
     Raises:
         ConfigError: With every problem of the file and the settings, each with its place.
     """
-    return configure(path, settings, files).experiment
+    return configure(path, settings, files, progress).experiment
 
 
-def configure(path: Path | str, settings: Sequence[str] = (), files: bool = True) -> Configured:
+def configure(
+    path: Path | str, settings: Sequence[str] = (), files: bool = True, progress: Progress | None = None
+) -> Configured:
     """Like `read`, and tells where each value came from."""
     document = _Document.read(Path(path))
     for setting in settings:
@@ -93,7 +97,7 @@ def configure(path: Path | str, settings: Sequence[str] = (), files: bool = True
     else:
         found = []
         sections = {name: getattr(experiment, name) for name in Experiment.model_fields}
-    found += [document.place(problem) for problem in experiments.problems(sections, files)]
+    found += [document.place(problem) for problem in experiments.problems(sections, files, progress)]
     if found := document.problems + found:
         raise ConfigError(*sorted(dict.fromkeys(found), key=lambda p: (p.line is None, p.line or 0, p.column or 0)))
     return Configured(experiment, document.origins)

@@ -12,7 +12,7 @@ import functools
 import io
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cnnkit.lazy import np
 
@@ -32,20 +32,74 @@ class BadImage(Exception):
     """A file that can't be decoded; the text is the reason."""
 
 
+class Header(NamedTuple):
+    """What an image says of itself before its pixels.
+
+    Attributes:
+        format: Pillow's name of the format: JPEG, MPO, PNG, BMP, GIF or WEBP.
+        mode: Pillow's mode: L (grey), RGB, RGBA, P (palette), CMYK and others.
+        width: Pixels, as stored.
+        height: Pixels, as stored.
+        orientation: EXIF's number: 1 is upright, 3 on its head, 6 and 8 on its side, even ones up to 4 mirrored.
+        frames: Pictures in the file.
+        bits: Bits a channel.
+    """
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    orientation: int
+    frames: int
+    bits: int
+
+
 def read_file(path: Path | str) -> Any:
-    """Decodes a file to a `PIL.Image.Image`: upright, one frame, not yet converted.
+    """Opens a file as a `PIL.Image.Image`, not yet decoded.
 
     Raises:
         BadImage: It can't be read, is not an image, is damaged or is too large.
+    """
+    return open_bytes(read_bytes(path))
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """The content of a file.
+
+    Raises:
+        BadImage: It can't be read.
     """
     try:
         path = Path(path)
         if path.exists() and not path.is_file() and not path.is_dir():
             raise BadImage("a pipe or a device, not a file")
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise BadImage(f"can't be read: {error.strerror or error}") from None
-    return open_bytes(content)
+
+
+def header(content: bytes) -> Header:
+    """What an encoded image says of itself.
+
+    Raises:
+        BadImage: It is not an image, or damaged so far in front that it does not say.
+    """
+    image = open_bytes(content)
+    try:
+        orientation = int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # notes beside the pixels, which may be damaged in any way and do not make a picture bad
+        orientation = 1
+    try:
+        frames = int(getattr(image, "n_frames", 1))
+    except Exception as error:  # as in `open_bytes`
+        raise BadImage(f"damaged: {error}") from error
+    width, height = image.size
+    deep = image.mode.startswith("I") or (image.format == "PNG" and content[24:25] == b"\x10")
+    return Header(image.format, image.mode, width, height, orientation, frames, 16 if deep else 8)
+
+
+_ORIENTATION = 0x0112
+"""EXIF's tag of the orientation."""
 
 
 def open_bytes(content: bytes) -> Any:

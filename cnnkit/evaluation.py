@@ -137,7 +137,7 @@ def _images_of(run: Run, split: str, experiment: Experiment, classes: list[str],
     rows = run.split(split)
     if not rows:
         raise DataError(f"{run.folder}: the {split} split of this run has no images")
-    collection = experiment.data.source.open()
+    collection = experiment.data.source.open(progress)
     index = collection.index(progress)
     where = {name: i for i, name in enumerate(index.names)}
     gone = [name for name, _, _ in rows if name not in where]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cnnkit import atomic
 from cnnkit.architectures import AnyArchitecture, Architecture
 from cnnkit.augmentations import AnyAugmentation
 from cnnkit.decoding import Fit
 from cnnkit.errors import DataError, Problem
 from cnnkit.losses import AnyLoss, BinaryCrossEntropy, CrossEntropy
 from cnnkit.optimization import Adam, AnyOptimizer, AnySchedule, Cosine
-from cnnkit.sources import AnySource, Collection
-from cnnkit.spec import Count, Positive, Spec, Text
+from cnnkit.progress import Progress
+from cnnkit.sources import AnySource, Collection, Index, ranked
+from cnnkit.spec import AbsolutePath, Count, Positive, Spec, Text
 from cnnkit.splitting import Split
 
 EPOCHS = 30
@@ -41,6 +44,8 @@ class Data(Spec):
     """How an image of other proportions is brought to size: `crop` its middle, `pad` it with black, or `stretch` it."""
     split: Split = Split()
     """What is set apart to choose (validation) and to judge (test)."""
+    exclude: AbsolutePath | None = None
+    """A file with the name of an image to leave out on each line, as `cnnkit data --fix-list` writes it."""
     limit: Count | None = None
     """At most so many images a class, for a quick try."""
     batch_size: Count = 32
@@ -52,6 +57,27 @@ class Data(Spec):
             return None
         height, width, channels = suggested or (0, 0, 0)
         return (*(self.image_size or (height, width)), self.channels or channels)
+
+    def index(self, collection: Collection, seed: int, progress: Progress) -> Index:
+        """Every image that is asked for, not yet decoded.
+
+        Raises:
+            DataError: The images can't be read, or `exclude` names one that is not there.
+        """
+        index = collection.index(progress)
+        if self.exclude:
+            index = index.without(read_names(self.exclude), self.exclude)
+        return index.limited(self.limit, seed) if self.limit else index
+
+    def splits(self, index: Index, seed: int) -> list[str]:
+        """The split of each image.
+
+        Raises:
+            DataError: A class has too few different images to be in every split.
+        """
+        return self.split.assign(
+            index.classes, index.labels, index.digests, index.splits, lambda digest: ranked(digest, seed, "split")
+        )
 
 
 class EarlyStopping(Spec):
@@ -157,20 +183,43 @@ def _suggested(model: Architecture | None, collection: Collection | None) -> tup
     return learnt or (collection.shape if collection else None)
 
 
-def problems(sections: dict[str, Any], files: bool = True) -> Iterator[Problem]:
+def read_names(file: str) -> dict[str, int]:
+    """The names in a list of images, each with its line; a line that begins with `#` is a comment.
+
+    Raises:
+        DataError: The file can't be read, or is no text.
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig", errors=atomic.ERRORS)
+    except OSError as error:
+        raise DataError(Problem(f"can't be read: {error.strerror}", file=file)) from None
+    if "\0" in text:
+        raise DataError(Problem("is no list of names, but a binary file", file=file))
+    lines = enumerate(text.split("\n"), start=1)
+    # A name that begins with `#` itself is written `./#name`.
+    return {line.strip().removeprefix("./"): i for i, line in lines if line.strip() and not line.startswith("#")}
+
+
+def problems(sections: dict[str, Any], files: bool = True, progress: Progress | None = None) -> Iterator[Problem]:
     """What is wrong between the sections of a config, though each section is right by itself.
 
     Args:
         sections: `data`, `model` and `train`, as far as they are valid by themselves.
         files: Whether the data should be there already; a run's own config is not held to that.
+        progress: Is told how far it is, where looking at the data takes long.
     """
     data: Data | None = sections.get("data")
     collection = None
     if data and files:
         try:
-            collection = data.source.open()
+            collection = data.source.open(progress or Progress())
         except DataError as error:
             yield from (_below("data.source", problem) for problem in error.problems)
+    if data and data.exclude and files:
+        try:
+            read_names(data.exclude)
+        except DataError as error:
+            yield from (Problem(f"{problem.file}: {problem.message}", key="data.exclude") for problem in error.problems)
     model: Architecture | None = sections.get("model")
     if model and files:
         yield from (_below("model", problem) for problem in model.absent())

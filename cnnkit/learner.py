@@ -41,16 +41,21 @@ class Learner(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The mean loss; in training with the weighted losses of auxiliary classifiers and the regularisation.
+        """The mean of the losses times what their images count for.
 
-        In validation it is the loss of the network alone, as `evaluate` tells it.
+        In training it has the weighted losses of auxiliary classifiers and the regularisation in it; in validation it
+        is the loss of the network alone, as `evaluate` tells it.
         """
-        mean = keras.ops.mean
+
+        def mean(logits: Any) -> Any:
+            losses = self.loss_of(y, logits)
+            return keras.ops.mean(losses if sample_weight is None else losses * sample_weight)
+
         logits, *others = y_pred
-        total = mean(self.loss_of(y, logits))
+        total = mean(logits)
         if training:
             for weight, other in zip(self.weights_of_auxiliary, others, strict=True):
-                total += weight * mean(self.loss_of(y, other))
+                total += weight * mean(other)
             for penalty in self.losses:
                 total += keras.ops.sum(penalty)
         return total

@@ -172,11 +172,14 @@ def train_batches(
         first_step: Counted from the beginning of the training; the batches from there on.
 
     Returns:
-        `tf.data.Dataset` of (images, labels): float32 (B, H, W, C) in 0..255 and one-hot float32 (B, classes).
+        `tf.data.Dataset` of (images, labels, weights): float32 (B, H, W, C) in 0..255, one-hot float32 (B, classes),
+        and what each image counts for, float32 (B,).
     """
     chosen = tf.constant(np.asarray(numbers), tf.int64)
     an_epoch = steps(len(numbers), batch_size)
     labels = _one_hot(images.index)
+    counts = images.index.weights
+    weights = tf.ones(len(images.index)) if counts is None else tf.constant(counts, tf.float32)
 
     def order(epoch: Any) -> Any:
         # Not `index_shuffle`, though it needs no sorting: with keys that differ as little as two epochs do,
@@ -185,7 +188,7 @@ def train_batches(
         batches = tf.data.Dataset.range(an_epoch)
         return batches.map(lambda step: (epoch, shuffled[step * batch_size : (step + 1) * batch_size]))
 
-    def batch(epoch: Any, which: Any) -> tuple[Any, Any]:
+    def batch(epoch: Any, which: Any) -> tuple[Any, Any, Any]:
         pictures = tf.cast(images.batch(which), tf.float32)
         if augmentations:
             keys = epoch * len(images.index) + which
@@ -198,14 +201,14 @@ def train_batches(
 
             pictures = tf.map_fn(augment, (pictures, keys), fn_output_signature=tf.float32)
             pictures = tf.ensure_shape(pictures, (None, *images.shape))
-        return pictures, tf.gather(labels, which)
+        return pictures, tf.gather(labels, which), tf.gather(weights, which)
 
     dataset = tf.data.Dataset.range(first_step // an_epoch, epochs).flat_map(order).skip(first_step % an_epoch)
     return dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
 def eval_batches(images: Images, numbers: Sequence[int], batch_size: int) -> Any:
-    """The chosen images in their order, as (images, labels) like `train_batches`, once."""
+    """The chosen images in their order, once, as (images, labels): what is reported counts every image the same."""
     chosen = tf.constant(np.asarray(numbers), tf.int64)
     labels = _one_hot(images.index)
 

@@ -59,6 +59,11 @@ class Run:
         # What the network can't be built without comes along, so that the run's config repeats it when it is gone.
         experiment.model.keep(run.folder)
         kept = experiment.model_copy(update={"model": experiment.model.kept(run.folder)})
+        if experiment.data.exclude:
+            listed = run.folder / "exclude.txt"
+            atomic.write_text(listed, Path(experiment.data.exclude).read_text(encoding="utf-8", errors=atomic.ERRORS))
+            data = kept.data.model_copy(update={"exclude": str(listed.absolute())})
+            kept = kept.model_copy(update={"data": data})
         atomic.write_text(run.folder / "config.yaml", config_file.write(kept))
         return run
 

@@ -20,7 +20,7 @@ from cnnkit.lazy import keras, tf
 from cnnkit.pipeline import Images
 from cnnkit.progress import Progress
 from cnnkit.run import Run, circumstances, parameters
-from cnnkit.sources import SPLITS, Collection, Index, ranked
+from cnnkit.sources import SPLITS, Index
 from cnnkit.splitting import in_two_splits
 from cnnkit.staging import Staged
 
@@ -47,10 +47,12 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     progress = progress or Progress()
     folder = Path(folder) if folder else None
     Run.refuse(folder)
-    collection = experiment.data.source.open()
+    collection = experiment.data.source.open(progress)
     experiment = experiment.completed(collection)
-    images = _images(experiment, collection, progress)
-    splits = _splits(experiment, images)
+    index = experiment.data.index(collection, experiment.seed, progress)
+    shape = experiment.shape(collection) or collection.shape
+    images = pipeline.load(index, shape, experiment.data.fit, progress, skip_bad=collection.skip_bad)
+    splits = experiment.data.splits(images.index, experiment.seed)
     experiment.model.fetch(progress)
     with progress.task("building the network", 1):
         keras.utils.set_random_seed(experiment.seed)
@@ -72,28 +74,6 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
             say(line)
         _fit(experiment, network, images, splits, run, progress, say)
         return _finish(experiment, network.model, images, splits, run, progress)
-
-
-def _images(experiment: Experiment, collection: Collection, progress: Progress) -> Images:
-    """Every image that the config asks for, decoded."""
-    data = experiment.data
-    index = collection.index(progress)
-    if data.limit:
-        index = index.limited(data.limit, experiment.seed)
-    shape = experiment.shape(collection) or collection.shape
-    return pipeline.load(index, shape, data.fit, progress, skip_bad=collection.skip_bad)
-
-
-def _splits(experiment: Experiment, images: Images) -> list[str]:
-    """The split of each image."""
-    index = images.index
-    return experiment.data.split.assign(
-        index.classes,
-        index.labels,
-        index.digests,
-        index.splits,
-        lambda digest: ranked(digest, experiment.seed, "split"),
-    )
 
 
 def _numbers(splits: list[str], name: str) -> list[int]:

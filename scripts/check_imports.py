@@ -21,10 +21,21 @@ LEVELS = {
     6: ("training",),
     5: ("evaluation", "prediction", "summary", "history", "weights"),
     4: ("run",),
-    3: ("config_file", "catalogue", "pipeline", "checkpoints", "callbacks", "learner", "staging", "weight_files"),
+    3: (
+        "config_file",
+        "catalogue",
+        "pipeline",
+        "checkpoints",
+        "callbacks",
+        "learner",
+        "staging",
+        "weight_files",
+        "doctor",
+    ),
     2: ("experiment",),
     1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting", "wording"),
-    # Below the rooms of level 1, which share it.
+    # Below the rooms of level 1, which share them.
+    0.7: ("file_index", "walking"),
     0.5: ("decoding", "downloads"),
     0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
 }

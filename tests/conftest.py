@@ -13,13 +13,19 @@ import pytest
 from PIL import Image
 
 from cnnkit.cli import main
+from cnnkit.file_index import digest_of
 from cnnkit.sources import Index
-from cnnkit.sources.base import digest_of
 
 
 def random_picture(number: int, size: tuple[int, int] = (8, 8)) -> Image.Image:
     """A picture that no other number has."""
     return Image.fromarray(np.random.default_rng(number).integers(0, 256, (*size, 3), dtype=np.uint8))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has a cache of its own, below pytest's folder."""
+    monkeypatch.setenv("CNNKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from cnnkit.errors import ConfigError
 from cnnkit.experiment import Experiment
 from cnnkit.losses import CrossEntropy
 from cnnkit.optimization import Adam
+from cnnkit.progress import Progress
 from cnnkit.spec import Spec
 
 GOOD = """\
@@ -69,7 +70,7 @@ def test_a_config_of_two_sections_is_enough(tmp_path: Path) -> None:
     experiment = read(config(tmp_path, "data: {source: {name: digits}}\nmodel: {name: resnet}\n"))
     assert experiment.data.source.name == "digits"
     assert experiment.model.depth == 18
-    assert experiment.completed(experiment.data.source.open()).train.epochs == 30
+    assert experiment.completed(experiment.data.source.open(Progress())).train.epochs == 30
 
 
 def test_an_experiment_is_called_like_its_file_unless_it_has_a_name(tmp_path: Path) -> None:

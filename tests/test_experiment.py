@@ -8,6 +8,7 @@ import pytest
 
 from cnnkit.config_file import read
 from cnnkit.errors import ConfigError
+from cnnkit.progress import Progress
 
 DIGITS = "{name: digits}"
 RESNET = "{name: resnet, depth: 20}"
@@ -302,7 +303,7 @@ def test_a_pretrained_network_is_frozen_unless_stages_say_otherwise(tmp_path: Pa
         (("train.stages=[{epochs: 7}]",), [(None, 7)]),
     ):
         experiment = read(file, *settings)
-        completed = experiment.completed(experiment.data.source.open())
+        completed = experiment.completed(experiment.data.source.open(Progress()))
         assert [(stage.freeze, stage.epochs) for stage in completed.train.stages or ()] == expected
         assert completed.train.epochs is None
         assert completed.plan() == experiment.plan()
@@ -312,7 +313,7 @@ def test_a_network_that_starts_anew_has_thirty_epochs_unless_told_otherwise(tmp_
     file = tmp_path / "mine.yaml"
     file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {RESNET}\n")
     experiment = read(file)
-    assert experiment.completed(experiment.data.source.open()).train.epochs == 30
+    assert experiment.completed(experiment.data.source.open(Progress())).train.epochs == 30
 
 
 def test_a_setting_of_another_family_is_a_problem_that_names_the_family(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def images_of(index_of):
 def epochs_of(dataset, images, batch_size):
     """The batches of each epoch, as (pixels, labels)."""
     an_epoch = pipeline.steps(images, batch_size)
-    batches = [(pixels.numpy(), labels.numpy()) for pixels, labels in dataset]
+    batches = [(pixels.numpy(), labels.numpy()) for pixels, labels, *_ in dataset]
     return [batches[i : i + an_epoch] for i in range(0, len(batches), an_epoch)]
 
 
@@ -145,7 +145,7 @@ index = Index(("a", "b"), [str(i) for i in range(40)], np.arange(40) % 2, [str(i
 seen = hashlib.sha256()
 for in_memory in (0, 2**20):
     images = pipeline.load(index, (8, 8, 1), "crop", Progress(), in_memory=in_memory)
-    for batch, labels in pipeline.train_batches(images, range(40), (Flip(), Shift()), 16, 0, epochs=3):
+    for batch, labels, _ in pipeline.train_batches(images, range(40), (Flip(), Shift()), 16, 0, epochs=3):
         seen.update(batch.numpy().tobytes() + labels.numpy().tobytes())
 print(seen.hexdigest())
 """
@@ -168,7 +168,7 @@ def test_an_image_is_changed_in_the_same_way_whatever_is_in_its_batch(images_of)
 
     def shown(batch_size, chosen):
         dataset = pipeline.train_batches(images, chosen, (Shift(fraction=0.5),), batch_size, 0, epochs=1)
-        return {pixels.tobytes() for batch, _ in dataset for pixels in batch.numpy()}
+        return {pixels.tobytes() for batch, *_ in dataset for pixels in batch.numpy()}
 
     assert shown(3, range(20)) == shown(20, range(20)) == shown(7, range(20)[::-1])
     assert shown(4, range(10)) <= shown(4, range(20))
@@ -176,13 +176,13 @@ def test_an_image_is_changed_in_the_same_way_whatever_is_in_its_batch(images_of)
 
 def test_an_image_is_changed_in_another_way_each_epoch(images_of):
     dataset = pipeline.train_batches(images_of(1), [0], (Shift(fraction=0.5),), 1, 0, epochs=50)
-    assert len({batch.numpy().tobytes() for batch, _ in dataset}) > 15  # of 25 distances
+    assert len({batch.numpy().tobytes() for batch, *_ in dataset}) > 15  # of 25 distances
 
 
 def test_each_augmentation_of_a_list_has_its_own_chance(images_of):
     images = images_of(40)
     dataset = pipeline.train_batches(images, range(40), (Flip(), Flip()), 40, 0, epochs=1)
-    (batch, _) = next(iter(dataset))
+    batch, *_ = next(iter(dataset))
     still = {image.tobytes() for image in batch.numpy()} & {
         image.tobytes() for image in images.pixels.numpy().astype(np.float32)
     }
@@ -196,7 +196,7 @@ def test_augmentations_come_in_their_order(images_of):
     def shown(augmentations):
         return {
             i.tobytes()
-            for b, _ in pipeline.train_batches(images, range(12), augmentations, 12, 0, 1)
+            for b, _, _ in pipeline.train_batches(images, range(12), augmentations, 12, 0, 1)
             for i in b.numpy()
         }
 
@@ -211,7 +211,7 @@ def test_a_batch_is_float_pixels_and_one_hot_labels(images_of, in_memory):
         pipeline.train_batches(images, range(10), AUGMENT, 4, 0, epochs=1),
         pipeline.eval_batches(images, range(10), 4),
     ):
-        pixels, labels = dataset.element_spec
+        pixels, labels, *_ = dataset.element_spec
         assert (pixels.dtype, labels.dtype) == (tf.float32, tf.float32)
         assert pixels.shape.as_list() == [None, *SHAPE]
         assert labels.shape.as_list() == [None, 3]
@@ -223,13 +223,13 @@ def test_labels_go_with_their_images(images_of):
         pipeline.train_batches(images, range(5, 30), (), 4, 0, epochs=2),
         pipeline.eval_batches(images, range(5, 30), 4),
     ):
-        for pixels, labels in dataset:
+        for pixels, labels, *_ in dataset:
             assert np.array_equal(labels.numpy(), np.eye(3)[pixels.numpy()[:, 0, 0, 0].astype(int) % 3])
 
 
 def test_pixels_are_those_of_the_files(images_of):
     images = images_of(10)
-    for pixels, _ in pipeline.train_batches(images, range(10), (), 4, 0, epochs=1):
+    for pixels, _, _ in pipeline.train_batches(images, range(10), (), 4, 0, epochs=1):
         for image in pixels.numpy():
             assert np.array_equal(image[..., 0], np.asarray(images.index.open(int(image[0, 0, 0]))))
 

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from cnnkit.errors import DataError
+from cnnkit.file_index import digest_of
 from cnnkit.sources import ranked
-from cnnkit.sources.base import digest_of
 from cnnkit.splitting import Split, in_two_splits
 
 

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from cnnkit.errors import DataError
 from cnnkit.sources.base import SPLITS, Collection, Index, Source, Unused, ranked
 from cnnkit.sources.digits import Digits
 from cnnkit.sources.folder import Folder
 from cnnkit.sources.idx import Idx
 
 AnySource: TypeAlias = Annotated[Digits | Folder | Idx, Field(discriminator="name")]
+
+
+def recognised(path: Path) -> Source:
+    """The source that fits what lies at a path, with its settings at their defaults.
+
+    Raises:
+        DataError: Nothing is there, or nothing that a source reads.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file or folder")
+    # A folder is the last: any folder may hold class folders, even one that also holds files of another kind.
+    for kind in (Idx, Folder):
+        if found := kind.recognise(path):
+            return found
+    raise DataError(f"{path} is neither a folder of images nor a file that images are read from")
+
 
 __all__ = [
     "SPLITS",
@@ -24,4 +42,5 @@ __all__ = [
     "Source",
     "Unused",
     "ranked",
+    "recognised",
 ]

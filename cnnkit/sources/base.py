@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, Self
 
+from cnnkit import decoding, file_index
+from cnnkit.errors import DataError, Problem
+from cnnkit.file_index import FileFacts, digest_of
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.spec import Spec
 
 SPLITS = ("train", "validation", "test")
+
+OnBad = Literal["error", "skip"]
+"""What a file that can't be decoded does."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Index:
         digests: Hash of each image's content; equal content, equal digest.
         splits: The split each image belongs to by the source's own word, else None.
         open: Opens image number i as a `PIL.Image.Image`; raises `decoding.BadImage`.
+        facts: What is known of the file of each image; None where images are no files.
+        weights: float32 array of shape (images,), what each counts for in training; None if all count the same.
         unused: What was found and left out, with the reason.
     """
 
@@ -43,6 +51,8 @@ class Index:
     digests: Sequence[str]
     splits: Sequence[str | None]
     open: Callable[[int], Any]
+    facts: Sequence[FileFacts] | None = None
+    weights: Any = None
     unused: tuple[Unused, ...] = ()
 
     def __len__(self) -> int:
@@ -51,15 +61,35 @@ class Index:
     def take(self, chosen: Iterable[int], unused: Iterable[Unused] = ()) -> Index:
         """The index of the chosen entries alone; `unused` tells why others are left out."""
         kept = [int(i) for i in chosen]
+        numbers = np.asarray(kept, dtype=np.int64)
         return replace(
             self,
             names=[self.names[i] for i in kept],
-            labels=self.labels[np.asarray(kept, dtype=np.int64)],
+            labels=self.labels[numbers],
             digests=[self.digests[i] for i in kept],
             splits=[self.splits[i] for i in kept],
             open=lambda i: self.open(kept[i]),
+            facts=None if self.facts is None else [self.facts[i] for i in kept],
+            weights=None if self.weights is None else self.weights[numbers],
             unused=(*self.unused, *unused),
         )
+
+    def without(self, names: dict[str, int], file: str) -> Index:
+        """The index without some images.
+
+        Args:
+            names: Names of the images to leave out, each with its line in `file`.
+            file: Where they are listed.
+
+        Raises:
+            DataError: A name is of no image.
+        """
+        if unknown := sorted(names.keys() - set(self.names), key=names.__getitem__):
+            more = f", nor are {len(unknown) - 1} other lines" if len(unknown) > 1 else ""
+            message = f"`{unknown[0]}` is no image of the source{more}; remove what is not there any more"
+            raise DataError(Problem(message, file=file, line=names[unknown[0]]))
+        left_out = [Unused(name, f"excluded by {file}") for name in self.names if name in names]
+        return self.take([i for i, name in enumerate(self.names) if name not in names], left_out)
 
     def limited(self, count: int, seed: int) -> Index:
         """At most `count` images of each class and own split, chosen by content and seed."""
@@ -104,9 +134,17 @@ class Collection:
 class Source(Spec):
     """Where images and their labels come from."""
 
+    @classmethod
+    def recognise(cls, path: Path) -> Self | None:
+        """The source of this kind that fits what lies at `path`, judged by names alone; None if none does."""
+        return None
+
     @abstractmethod
-    def open(self) -> Collection:
+    def open(self, progress: Progress) -> Collection:
         """Looks at what is there.
+
+        Args:
+            progress: Is told how far it is, where this takes long: an archive is unpacked.
 
         Raises:
             DataError: Nothing is there, or it is not in the form that this source reads; the key of
@@ -114,11 +152,44 @@ class Source(Spec):
         """
 
 
-def digest_of(content: bytes | memoryview) -> str:
-    """The hash by which equal contents are known (BLAKE2b, 128 bits)."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
 def ranked(digest: str, seed: int, purpose: str) -> str:
     """A sorting key that is random in the content, and the same for the same content and seed."""
     return digest_of(f"{purpose}:{seed}:{digest}".encode())
+
+
+def index_of_files(
+    root: Path,
+    files: Sequence[str],
+    classes: tuple[str, ...],
+    labels: Sequence[int],
+    splits: Sequence[str | None],
+    progress: Progress,
+    names: Sequence[str] | None = None,
+    weights: Any = None,
+    unused: Iterable[Unused] = (),
+) -> Index:
+    """The index of image files.
+
+    Args:
+        root: The folder that they are below.
+        files: The path of each below `root`; absolute where it lies elsewhere.
+        classes: Names of the classes.
+        labels: The label of each.
+        splits: The split of each by the source's own word, else None.
+        progress: Is told of each file that is read.
+        names: What each is called; by default as in `files`.
+        weights: What each counts for in training.
+        unused: What was found and left out.
+    """
+    facts = file_index.look(root, files, progress)
+    return Index(
+        classes=classes,
+        names=names or files,
+        labels=np.asarray(labels, dtype=np.int64),
+        digests=[known.digest for known in facts],
+        splits=splits,
+        open=lambda i: decoding.read_file(root / files[i]),
+        facts=facts,
+        weights=weights,
+        unused=tuple(unused),
+    )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from cnnkit.file_index import digest_of
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
-from cnnkit.sources.base import Collection, Index, Source, digest_of
+from cnnkit.sources.base import Collection, Index, Source
 
 
 class Digits(Source):
@@ -18,7 +19,7 @@ class Digits(Source):
 
     name: Literal["digits"] = "digits"
 
-    def open(self) -> Collection:
+    def open(self, progress: Progress) -> Collection:
         """Ten classes, no split of its own; enlarged to 32 x 32, where small-image networks begin."""
         classes = tuple(str(digit) for digit in range(10))
         return Collection(classes, frozenset(), (32, 32, 1), lambda progress: self._index(classes, progress))

@@ -11,12 +11,13 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from cnnkit.errors import DataError, Problem
+from cnnkit.file_index import digest_of
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
-from cnnkit.sources.base import Collection, Index, Source, digest_of
+from cnnkit.sources.base import Collection, Index, Source
 from cnnkit.spec import AbsolutePath, Text
 
 _PARTS = {"train": "train", "test": "t10k"}
@@ -31,7 +32,12 @@ class Idx(Source):
     classes: tuple[Text, ...] | None = None
     """Names of the classes in the order of their labels; the labels themselves if left out."""
 
-    def open(self) -> Collection:
+    @classmethod
+    def recognise(cls, path: Path) -> Self | None:
+        """A folder that holds the training images."""
+        return cls(path=str(path)) if path.is_dir() and _find(path, _PARTS["train"]) else None
+
+    def open(self, progress: Progress) -> Collection:
         """Reads the labels and the size of the images."""
         folder = Path(self.path)
         if not folder.is_dir():

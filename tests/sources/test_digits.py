@@ -8,7 +8,7 @@ from cnnkit.sources import Digits
 
 
 def test_digits_are_those_of_scikit_learn():
-    collection = Digits().open()
+    collection = Digits().open(Progress())
     index = collection.index(Progress())
     images, labels = load_digits().images, load_digits().target
     assert collection.classes == tuple("0123456789")
@@ -23,4 +23,7 @@ def test_digits_are_those_of_scikit_learn():
 
 
 def test_digits_are_always_the_same():
-    assert Digits().open().index(Progress()).fingerprint() == Digits().open().index(Progress()).fingerprint()
+    assert (
+        Digits().open(Progress()).index(Progress()).fingerprint()
+        == Digits().open(Progress()).index(Progress()).fingerprint()
+    )

@@ -16,7 +16,7 @@ from cnnkit.splitting import Split
 
 
 def index_of(root, **options):
-    return Folder(path=str(root), **options).open().index(Progress())
+    return Folder(path=str(root), **options).open(Progress()).index(Progress())
 
 
 def labelled(index):
@@ -25,7 +25,7 @@ def labelled(index):
 
 
 def load(root, **options):
-    collection = Folder(path=str(root), **options).open()
+    collection = Folder(path=str(root), **options).open(Progress())
     return pipeline.load(collection.index(Progress()), (8, 8, 3), "crop", Progress(), skip_bad=collection.skip_bad)
 
 
@@ -35,7 +35,7 @@ def why_unused(index):
 
 def test_class_folders_are_the_classes(image_folder):
     root = image_folder({"dog": 2, "cat": 3})
-    collection = Folder(path=str(root)).open()
+    collection = Folder(path=str(root)).open(Progress())
     assert collection.classes == ("cat", "dog")
     assert collection.splits == frozenset()
     index = collection.index(Progress())
@@ -48,7 +48,7 @@ def test_class_folders_are_the_classes(image_folder):
 @pytest.mark.parametrize("validation", ["val", "validation"])
 def test_split_folders_are_kept(image_folder, validation):
     root = image_folder({f"{split}/{name}": 2 for split in ("train", validation, "test") for name in ("cat", "dog")})
-    collection = Folder(path=str(root)).open()
+    collection = Folder(path=str(root)).open(Progress())
     assert collection.splits == {"validation", "test"}
     index = collection.index(Progress())
     assert index.classes == ("cat", "dog")
@@ -57,25 +57,25 @@ def test_split_folders_are_kept(image_folder, validation):
 
 
 def test_train_alone_sets_nothing_apart(image_folder):
-    collection = Folder(path=str(image_folder({"train/cat": 2, "train/dog": 2}))).open()
+    collection = Folder(path=str(image_folder({"train/cat": 2, "train/dog": 2}))).open(Progress())
     assert collection.classes == ("cat", "dog")
     assert collection.splits == frozenset()
 
 
 def test_a_class_may_be_missing_from_a_split_that_is_not_train(image_folder):
     root = image_folder({"train/cat": 2, "train/dog": 2, "test/cat": 1})
-    assert Folder(path=str(root)).open().splits == {"test"}
+    assert Folder(path=str(root)).open(Progress()).splits == {"test"}
 
 
 def test_a_class_may_be_called_train(image_folder):
-    assert Folder(path=str(image_folder({"train": 2, "plane": 2}))).open().classes == ("plane", "train")
+    assert Folder(path=str(image_folder({"train": 2, "plane": 2}))).open(Progress()).classes == ("plane", "train")
 
 
 @pytest.mark.parametrize("names", [("Train", "Test"), ("TRAIN", "VAL", "TEST")])
 def test_split_folders_in_capitals_never_become_classes(image_folder, names):
     root = image_folder({f"{split}/{name}": 2 for split in names for name in ("cat", "dog")})
     try:
-        collection = Folder(path=str(root)).open()
+        collection = Folder(path=str(root)).open(Progress())
     except DataError as error:
         assert names[0] in str(error)
     else:
@@ -98,7 +98,7 @@ def test_split_folders_in_capitals_never_become_classes(image_folder, names):
 def test_a_folder_in_another_form_is_refused_with_the_reason(image_folder, tree, named):
     root = image_folder(tree)
     with pytest.raises(DataError) as error:
-        Folder(path=str(root)).open()
+        Folder(path=str(root)).open(Progress())
     (problem,) = error.value.problems
     assert problem.key == "path"
     assert str(root) in problem.message
@@ -109,16 +109,43 @@ def test_a_folder_in_another_form_is_refused_with_the_reason(image_folder, tree,
 def test_a_missing_folder_and_a_file_are_told_apart(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="nowhere: there is no such folder"):
-        Folder(path=str(tmp_path / "nowhere")).open()
+        Folder(path=str(tmp_path / "nowhere")).open(Progress())
     with pytest.raises(DataError, match="file: is a file, not a folder"):
-        Folder(path=str(tmp_path / "file")).open()
+        Folder(path=str(tmp_path / "file")).open(Progress())
 
 
 @pytest.mark.parametrize("tree", [{"cat": 2, "dog": 0}, {"train/cat": 2, "train/dog": 2, "test/cat": 1, "test/dog": 0}])
-def test_an_empty_class_is_named(image_folder, tree):
-    root = image_folder(tree)
-    with pytest.raises(DataError, match="dog: a class folder without an image"):
-        index_of(root)
+def test_an_empty_class_is_a_class_without_images(image_folder, tree):
+    index = index_of(image_folder(tree))
+    assert index.classes == ("cat", "dog")
+    assert len(index) == sum(tree.values())
+
+
+@pytest.mark.parametrize(
+    ("glob", "counted"),
+    [
+        ("*/images/*", {"cat/images/0.png", "dog/images/0.png"}),
+        ("**/images/*.PNG", {"cat/images/0.png", "dog/images/0.png"}),
+        ("**/0.png", {"cat/images/0.png", "cat/masks/0.png", "dog/images/0.png"}),
+        ("[cd]*/*/?.png", {"cat/images/0.png", "cat/masks/0.png", "dog/images/0.png"}),
+        ("[!x]*/image[a-z]/**", {"cat/images/0.png", "dog/images/0.png"}),
+    ],
+)
+def test_a_glob_tells_what_counts_and_the_rest_is_listed(image_folder, glob, counted):
+    tree = {"cat/images": 1, "cat/masks": 1, "dog/images": 1, "scripts": 0}
+    index = index_of(image_folder(tree), glob=glob)
+    assert index.classes == ("cat", "dog")
+    assert set(index.names) == counted
+    others = {"cat/images/0.png", "cat/masks/0.png", "dog/images/0.png"} - counted
+    reasons = why_unused(index)
+    assert set(reasons) == others | {"scripts"}
+    assert all(glob in reason for reason in reasons.values())
+
+
+def test_a_glob_that_means_nothing_is_an_error(image_folder):
+    with pytest.raises(DataError, match=r"\*\.tif") as error:
+        index_of(image_folder({"cat": 1, "dog": 1}), glob="**/*.tif")
+    assert error.value.problems[0].key == "glob"
 
 
 def test_what_is_not_an_image_is_reported_with_the_reason(image_folder):

@@ -33,14 +33,14 @@ def idx_folder(tmp_path, write_idx):
 
 def read(folder, **options):
     """Everything that could fail."""
-    return Idx(path=str(folder), **options).open().index(Progress())
+    return Idx(path=str(folder), **options).open(Progress()).index(Progress())
 
 
 @pytest.mark.parametrize("gz", ["", ".gz"])
 @pytest.mark.parametrize("sign", ["-", "."])
 def test_the_four_files_are_read(idx_folder, sign, gz):
     folder = idx_folder(sign=sign, gz=gz)
-    collection = Idx(path=str(folder)).open()
+    collection = Idx(path=str(folder)).open(Progress())
     assert collection.classes == ("0", "1", "2")
     assert collection.splits == {"test"}
     assert collection.shape == (5, 4, 1)
@@ -54,7 +54,7 @@ def test_the_four_files_are_read(idx_folder, sign, gz):
 
 def test_without_t10k_there_is_no_split_of_its_own(idx_folder):
     folder = idx_folder(test=False)
-    assert Idx(path=str(folder)).open().splits == frozenset()
+    assert Idx(path=str(folder)).open(Progress()).splits == frozenset()
     assert len(read(folder)) == 7
 
 

@@ -1,0 +1,72 @@
+"""What the doctor looks at, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cnnkit.sources import Index
+
+Severity = Literal["error", "warning", "note"]
+"""An error stops `train`; a warning should be looked at; a note is good to know."""
+
+THUMBNAIL = 32
+"""Height and width of the grey pictures that near-duplicates are found by."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with the data, or odd.
+
+    Attributes:
+        kind: What sort of thing, one word for programs: `undecodable`, `leak`, `imbalance`.
+        severity: How bad it is.
+        message: What is the matter, in a line.
+        advice: What to do about it, in a line; empty where nothing needs to be done.
+        files: Names of all images concerned, in the order of their names.
+        groups: Those that belong together, for example the copies of one picture.
+        leave_out: Those of `files` that the data is better without; what `--fix-list` writes.
+    """
+
+    kind: str
+    severity: Severity
+    message: str
+    advice: str = ""
+    files: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+    leave_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What is known of images once they are decoded; row i is image i.
+
+    Attributes:
+        bad: From the number of an image that can't be decoded to the reason.
+        thumbnails: uint8 (images, THUMBNAIL, THUMBNAIL): the whole picture in grey, stretched.
+        means: float64 (images, 3): mean of each channel (red, green, blue), 0..255; NaN where it can't be decoded.
+        squares: float64 (images, 3): mean of the squares of each channel.
+    """
+
+    bad: dict[int, str]
+    thumbnails: Any
+    means: Any
+    squares: Any
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What a check looks at.
+
+    Attributes:
+        index: The images.
+        splits: The split of each; None where they can't be divided.
+        skip_bad: Whether files that can't be decoded are left out by the source.
+        pixels: What the decoded images are like; None in the quick examination that `train` makes.
+    """
+
+    index: Index
+    splits: Sequence[str] | None
+    skip_bad: bool = False
+    pixels: Pixels | None = None

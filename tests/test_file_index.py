@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pytest
+from PIL import Image
+
+from cnnkit import decoding, file_index
+from cnnkit.lazy import cache_folder
+from cnnkit.progress import Progress
+from tests.conftest import random_picture
+
+LONG_AGO = time.time() - 3600
+
+
+@pytest.fixture
+def files(image_folder, monkeypatch):
+    """Three pictures whose times are past the moments in which a second change could not be told from the first."""
+    monkeypatch.setattr(file_index, "TICK", -(10**12))
+    return image_folder({"a": 2, "b": 1}), ["a/0.png", "a/1.png", "b/0.png"]
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The files that are read."""
+    seen = []
+    read = decoding.read_bytes
+
+    def told(path):
+        seen.append(path.name if path.parent.name != "a" else f"a/{path.name}")
+        return read(path)
+
+    monkeypatch.setattr(decoding, "read_bytes", told)
+    return seen
+
+
+def test_a_second_look_reads_nothing(files, reads):
+    first = file_index.look(*files, Progress())
+    assert len(reads) == 3
+    reads.clear()
+    assert file_index.look(*files, Progress()) == first
+    assert reads == []
+
+
+def test_a_changed_file_is_read_again_and_a_removed_one_forgotten(files, reads):
+    root, names = files
+    before = file_index.look(root, names, Progress())
+    random_picture(99).save(root / "a/1.png")
+    os.utime(root / "a/1.png", (LONG_AGO, LONG_AGO))
+    reads.clear()
+    after = file_index.look(root, names, Progress())
+    assert reads == ["a/1.png"]
+    assert [x == y for x, y in zip(before, after, strict=True)] == [True, False, True]
+    (root / "b/0.png").unlink()
+    (gone,) = file_index.look(root, ["b/0.png"], Progress())
+    assert gone.bad == "can't be read: No such file or directory"
+
+
+def test_a_change_that_keeps_size_and_time_of_change_is_seen(files):
+    """As `cp -p` and some tools do: only the time of the inode tells."""
+    root, names = files
+    path = root / "a/0.png"
+    path.write_bytes(b"one")
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    before = file_index.look(root, names, Progress())[0]
+    time.sleep(0.02)
+    path.write_bytes(b"two")
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    assert file_index.look(root, names, Progress())[0].digest != before.digest
+
+
+def test_a_file_that_changed_within_the_last_moments_is_read_again(image_folder, reads):
+    root = image_folder({"a": 1})
+    for _ in range(2):
+        file_index.look(root, ["a/0.png"], Progress())
+    assert reads == ["a/0.png"] * 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"version": 1, "files": {"a/0.png": 5}}', '{"version": 1, "files": {"a/0.png": [1, 2, 3, 4]}}'],
+)
+def test_a_damaged_memory_is_made_anew(files, reads, content):
+    first = file_index.look(*files, Progress())
+    (memory,) = (cache_folder() / "index").iterdir()
+    memory.write_text(content)
+    reads.clear()
+    assert file_index.look(*files, Progress()) == first
+    assert len(reads) == 3
+    assert len(json.loads(memory.read_text())["files"]) == 3
+
+
+def test_what_an_image_says_of_itself_is_known(files):
+    root, names = files
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    random_picture(1, (4, 6)).save(root / "a/0.png", "JPEG", exif=exif)
+    (root / "a/1.png").write_bytes(b"words")
+    photo, text, plain = file_index.look(root, names, Progress())
+    assert photo.header == ("JPEG", "RGB", 6, 4, 6, 1, 8)
+    assert photo.size == (root / "a/0.png").stat().st_size
+    assert text.header is None
+    assert text.bad == "not a JPEG, PNG, BMP, GIF or WebP image"
+    assert plain.header == ("PNG", "RGB", 8, 8, 1, 1, 8)
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_costs_nothing_else(files, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CNNKIT_CACHE", str(tmp_path / "file"))
+    said = []
+
+    class Listener(Progress):
+        def say(self, line):
+            said.append(line)
+
+    assert len(file_index.look(*files, Listener())) == 3
+    assert len(said) == 1
+    assert "read again next time" in said[0]
