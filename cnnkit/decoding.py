@@ -98,6 +98,30 @@ def header(content: bytes) -> Header:
     return Header(image.format, image.mode, width, height, orientation, frames, 16 if deep else 8)
 
 
+def plain_pixels(content: bytes, header: Header) -> Any:
+    """The pixels of a picture that is stored as they are, or None.
+
+    Returns:
+        uint8 array (height, width) or (height, width, 3) of an upright PNG or BMP, grey or colour, of 8 bits a channel
+        and nothing transparent; None for all others.
+
+    Raises:
+        BadImage: The pixels are damaged or cut short.
+    """
+    if header.format not in ("PNG", "BMP") or header.mode not in ("L", "RGB"):
+        return None
+    if header.bits != 8 or header.frames > 1 or header.orientation != 1:
+        return None
+    image = open_bytes(content)
+    if "transparency" in image.info:
+        return None
+    try:
+        image.load()
+    except Exception as error:  # a decoder may raise anything on damaged content
+        raise BadImage(f"damaged: {error}") from error
+    return np.asarray(image)
+
+
 _ORIENTATION = 0x0112
 """EXIF's tag of the orientation."""
 

@@ -34,10 +34,12 @@ class FileFacts:
     """What is known of one file.
 
     Attributes:
-        digest: Hash of its content; equal content, equal digest.
+        digest: Hash of its content; equal content, equal digest. Of a plain picture without loss (PNG and BMP, grey or
+            colour) the pixels are hashed, so that it counts as the same in any such file, or in an array; of others the
+            bytes.
         size: Bytes.
         header: What the image says of itself; None if it can't be read.
-        bad: Why it can't be read as an image, as far as its beginning shows; else None.
+        bad: Why it can't be read as an image, as far as reading it so far has shown; else None.
     """
 
     digest: str
@@ -49,6 +51,11 @@ class FileFacts:
 def digest_of(content: bytes | memoryview) -> str:
     """The hash by which equal contents are known (BLAKE2b, 128 bits)."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def digest_of_pixels(pixels: Any) -> str:
+    """The same of a picture's numbers, a uint8 array (height, width) or (height, width, 3)."""
+    return digest_of(f"{'x'.join(map(str, pixels.shape))}:".encode() + pixels.tobytes())
 
 
 def look(root: Path, names: Sequence[str], progress: Progress) -> list[FileFacts]:
@@ -90,11 +97,13 @@ def read(path: Path) -> FileFacts:
     except BadImage as error:
         # It only needs a digest of its own: whoever decodes it meets the same error.
         return FileFacts(digest_of(f"{path}: {error}".encode(errors="surrogateescape")), 0, None, str(error))
-    digest = digest_of(content)
     try:
-        return FileFacts(digest, len(content), decoding.header(content), None)
+        header = decoding.header(content)
+        pixels = decoding.plain_pixels(content, header)
     except BadImage as error:
-        return FileFacts(digest, len(content), None, str(error))
+        return FileFacts(digest_of(content), len(content), None, str(error))
+    digest = digest_of(content) if pixels is None else digest_of_pixels(pixels)
+    return FileFacts(digest, len(content), header, None)
 
 
 def _stamp(path: str) -> list[int] | None:

@@ -4,6 +4,7 @@ import json
 import os
 import time
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -104,6 +105,24 @@ def test_what_an_image_says_of_itself_is_known(files):
     assert text.header is None
     assert text.bad == "not a JPEG, PNG, BMP, GIF or WebP image"
     assert plain.header == ("PNG", "RGB", 8, 8, 1, 1, 8)
+
+
+def test_a_plain_picture_is_the_same_in_every_file_without_loss(tmp_path):
+    picture = random_picture(1)
+    files = {"a.png": {}, "b.png": {"compress_level": 1}, "c.bmp": {}, "d.jpg": {"quality": 95}, "e.webp": {}}
+    for name, options in files.items():
+        picture.save(tmp_path / name, **options)
+    picture.convert("L").save(tmp_path / "f.png")
+    digests = [fact.digest for fact in file_index.look(tmp_path, [*files, "f.png"], Progress())]
+    assert digests[0] == digests[1] == digests[2] == file_index.digest_of_pixels(np.asarray(picture))
+    assert len(set(digests)) == 4
+
+
+def test_black_pictures_of_two_shapes_are_not_the_same(tmp_path):
+    for name, size in (("a.png", (4, 9)), ("b.png", (6, 6))):
+        Image.new("L", size).save(tmp_path / name)
+    one, other = file_index.look(tmp_path, ["a.png", "b.png"], Progress())
+    assert one.digest != other.digest
 
 
 def test_a_cache_that_cannot_be_written_is_told_and_costs_nothing_else(files, tmp_path, monkeypatch):

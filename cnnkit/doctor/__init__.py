@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cnnkit.doctor.base import Finding, Patient, Pixels, Severity
+from cnnkit.doctor.base import ClassCount, Finding, Patient, Pixels, Report, Severity
 
-__all__ = ["Finding", "Patient", "Pixels", "Severity"]
+__all__ = ["ClassCount", "Finding", "Patient", "Pixels", "Report", "Severity"]

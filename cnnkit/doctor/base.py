@@ -70,3 +70,42 @@ class Patient:
     splits: Sequence[str] | None
     skip_bad: bool = False
     pixels: Pixels | None = None
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """How many images a class has, in all and in each split."""
+
+    name: str
+    images: int
+    splits: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the doctor says.
+
+    Attributes:
+        images: How many there are.
+        classes: Each class with its images.
+        findings: Errors first, then warnings, then notes.
+        mean: Of each channel (red, green, blue) over all pictures, each counting the same, 0..255; None where the
+            images were not decoded.
+        std: The standard deviation of the same.
+        sheets: The contact sheets, one a class; empty where none were drawn.
+        unused: What the source found and did not use: name and reason.
+    """
+
+    images: int
+    classes: tuple[ClassCount, ...]
+    findings: tuple[Finding, ...]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    sheets: tuple[str, ...] = ()
+    unused: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def verdict(self) -> Severity | Literal["good"]:
+        """The worst there is: `error`, `warning`, else `good`."""
+        found = {finding.severity for finding in self.findings}
+        return "error" if "error" in found else "warning" if "warning" in found else "good"

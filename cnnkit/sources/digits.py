@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cnnkit.file_index import digest_of
+from cnnkit.file_index import digest_of_pixels
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.sources.base import Collection, Index, Source
@@ -34,7 +34,7 @@ class Digits(Source):
             classes=classes,
             names=[f"digits/{i:04d}" for i in range(len(pixels))],
             labels=digits.target.astype(np.int64),
-            digests=[digest_of(image.tobytes()) for image in pixels],
+            digests=[digest_of_pixels(image) for image in pixels],
             splits=[None] * len(pixels),
             open=lambda i: Image.fromarray(pixels[i]),
         )

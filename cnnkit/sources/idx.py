@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from cnnkit.errors import DataError, Problem
-from cnnkit.file_index import digest_of
+from cnnkit.file_index import digest_of_pixels
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.sources.base import Collection, Index, Source
@@ -81,7 +81,7 @@ def _index(classes: tuple[str, ...], parts: dict[str, tuple[Path, Path]], progre
         classes=classes,
         names=names,
         labels=np.concatenate(labels),
-        digests=[digest_of(image.data) for image in images],
+        digests=[digest_of_pixels(image) for image in images],
         splits=splits,
         open=lambda i: Image.fromarray(images[i]),
     )
