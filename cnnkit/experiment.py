@@ -195,9 +195,9 @@ def read_names(file: str) -> dict[str, int]:
         raise DataError(Problem(f"can't be read: {error.strerror}", file=file)) from None
     if "\0" in text:
         raise DataError(Problem("is no list of names, but a binary file", file=file))
-    lines = enumerate(text.split("\n"), start=1)
-    # A name that begins with `#` itself is written `./#name`.
-    return {line.strip().removeprefix("./"): i for i, line in lines if line.strip() and not line.startswith("#")}
+    lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1)
+    # A name that begins with `#` itself is written `./#name`; one with spaces around it keeps them.
+    return {line.removeprefix("./"): i for i, line in lines if line.strip() and not line.startswith("#")}
 
 
 def problems(sections: dict[str, Any], files: bool = True, progress: Progress | None = None) -> Iterator[Problem]:
