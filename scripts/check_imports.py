@@ -35,6 +35,8 @@ LEVELS = {
     2: ("experiment",),
     1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting", "wording"),
     # Below the rooms of level 1, which share them.
+    0.9: ("archives",),
+    0.8: ("archive_members",),
     0.7: ("file_index", "walking"),
     0.5: ("decoding", "downloads"),
     0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),

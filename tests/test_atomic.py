@@ -39,7 +39,9 @@ def test_when_writing_fails_the_old_file_stands_and_nothing_else_is_left(tmp_pat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_is_made_whole_or_not_at_all(tmp_path):
+@pytest.mark.parametrize("many", [0, 1000])
+def test_a_folder_is_made_whole_or_not_at_all(tmp_path, many, monkeypatch):
+    monkeypatch.setattr(atomic, "MANY", many)
     with pytest.raises(KeyboardInterrupt), atomic.making(tmp_path / "a") as folder:
         (folder / "half").write_text("1")
         raise KeyboardInterrupt
