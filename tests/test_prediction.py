@@ -94,6 +94,39 @@ def test_paths_without_images_are_a_usage_error(run, images, name):
         list(predict(run, [images / name]))
 
 
+def test_many_batches_are_in_the_order_of_the_files(run, tmp_path):
+    greys = [7 * i for i in range(30)]
+    for i, grey in enumerate(greys):
+        Image.new("RGB", (5, 6), (grey, 255 - grey, 128)).save(tmp_path / f"{i:02d}.png")
+    (tmp_path / "10.png").write_bytes(b"")
+    told = list(predict(run, [tmp_path]))
+    assert [entry.image for entry in told] == [str(tmp_path / f"{i:02d}.png") for i in range(30)]
+    assert [i for i, entry in enumerate(told) if entry.error] == [10]
+    for i in (0, 9, 11, 29):
+        expected = softmax_by_hand(run, tmp_path / f"{i:02d}.png")
+        assert list(told[i].probabilities.values()) == pytest.approx(list(expected), abs=1e-5)
+
+
+def test_links_are_followed_once(run, images, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "pictures").symlink_to(images / "pictures")
+    (linked / "pictures_again").symlink_to(images / "pictures")
+    (linked / "round").symlink_to(linked)
+    files = [told.image for told in predict(run, [linked])]
+    assert files == [str(linked / "pictures" / name) for name in ("a.jpg", "c.JPG", "more/b.jpg")]
+
+
+def test_a_folder_that_can_not_be_read_is_told_in_one_line(run, images, command, monkeypatch):
+    def walk(folder, onerror, followlinks):
+        onerror(PermissionError(13, "Permission denied", str(folder)))
+        yield from ()
+
+    monkeypatch.setattr("cnnkit.walking.os.walk", walk)
+    code, _, err = command("predict", run.folder, images / "pictures")
+    assert (code, err) == (3, f"{images / 'pictures'} can't be read: Permission denied\n")
+
+
 def test_csv_is_the_form_by_default(run, images, command):
     code, out, err = command("predict", run.folder, images / "pictures", images / "broken.jpg")
     rows = list(csv.DictReader(io.StringIO(out)))
