@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import sys
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from cnnkit.architectures import Architecture
     from cnnkit.console import Screen
     from cnnkit.experiment import Experiment
-    from cnnkit.prediction import Prediction
     from cnnkit.progress import Progress
 
 app = typer.Typer(
@@ -210,41 +208,66 @@ def evaluate(
 def predict(
     run: RunFolder,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGES...", help="Image files and folders.", show_default=False)
+        list[Path], typer.Argument(metavar="IMAGES...", help="Image files, folders and archives.", show_default=False)
     ],
     output: Annotated[Path | None, typer.Option(help="A file to write to.", show_default="standard output")] = None,
-    form: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="CSV, or a JSON object a line.")] = "csv",
+    form: Annotated[
+        Literal["csv", "jsonl"] | None,
+        typer.Option("--format", help="CSV, or a JSON object a line.", show_default="csv"),
+    ] = None,
+    sample: Annotated[
+        Path | None,
+        typer.Option(help="A CSV of which the output has the form and the ids, as Kaggle's sample_submission.csv."),
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS", help="With a sample of one column: write the probability of this class."),
+    ] = None,
     json_output: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Tell the class of new images. A file that is no image gets a row that says so."""
-    from cnnkit.atomic import replacing
+    """Tell the class of new images. A file that is no image gets a row that says so; with --sample it is an error."""
+    from cnnkit import atomic, prediction
     from cnnkit.console import Screen
-    from cnnkit.prediction import predict as work
     from cnnkit.run import Run
+    from cnnkit.submission import submission
 
     # The rows are for programs: they have standard output for themselves.
     screen = Screen(json_output=True)
-    if json_output and form != "csv":
+    if json_output and form == "jsonl":
         raise UsageError("--json prints one document, --format jsonl an object a line: choose one of them")
     if output and not output.parent.is_dir():
         raise UsageError(f"--output {output}: there is no folder {output.parent}")
     if output and output.exists() and not output.is_file():
         raise UsageError(f"--output {output}: that is no file; leave --output out to write to standard output")
-    classes = Run.open(run).classes
+    if positive is not None and not sample:
+        raise UsageError("--positive is for a --sample; without one each class has a column")
+    if sample and form == "jsonl":
+        raise UsageError("--sample is a CSV, and so is what has its form: leave --format jsonl out")
+    if sample and json_output and not output:
+        raise UsageError("--sample with --json needs a file for its rows: add --output submission.csv")
+    if sample and output and output.resolve() == sample.resolve():
+        raise UsageError(f"--output {output} is the sample itself; write to another file")
+    opened = Run.open(run)
     with screen.watching() as progress:
-        predictions = list(work(run, images, progress))
+        if sample:
+            filled = submission(opened, images, sample, positive, progress)
+            text, told, bad = filled.text, f"{filled.rows:,} rows in the form of {sample}", 0
+            document = {"sample": str(sample), "output": str(output), "rows": filled.rows, "left_out": filled.left_out}
+        else:
+            rows = list(prediction.predict(opened, images, progress))
+            bad = sum(row.error is not None for row in rows)
+            text = prediction.as_jsonl(rows) if form == "jsonl" else prediction.as_csv(rows, opened.classes)
+            told = f"{len(rows)} files, {bad} of them not readable as images"
+            document = {"predictions": [asdict(row) for row in rows]}
     if output:
-        with replacing(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            _write_predictions(predictions, classes, form, file)
+        atomic.write_text(output, text)
     if json_output:
-        screen.document({"run": str(run), "predictions": [asdict(prediction) for prediction in predictions]})
+        screen.document({"run": str(run), **document})
     elif not output:
-        _write_predictions(predictions, classes, form, sys.stdout)
-    bad = sum(prediction.error is not None for prediction in predictions)
+        sys.stdout.write(text)
     if bad or output:
-        where = f", written to {output}" if output else ""
-        screen.say(f"{len(predictions)} files, {bad} of them not readable as images{where}")
+        screen.say(told + (f", written to {output}" if output else ""))
 
 
 @app.command("list", epilog="Example: cnnkit list architectures")
@@ -355,18 +378,6 @@ def _network(
     if problems := list(experiment.model.problems(shape)):
         raise ConfigError(*(replace(problem, file=str(target)) for problem in problems))
     return experiment, shape, count
-
-
-def _write_predictions(predictions: list[Prediction], classes: list[str], form: str, file: Any) -> None:
-    if form == "jsonl":
-        for prediction in predictions:
-            file.write(json.dumps(asdict(prediction), ensure_ascii=False) + "\n")
-        return
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["image", "label", "probability", *(f"p_{name}" for name in classes), "error"])
-    for p in predictions:
-        numbers = [p.probability, *(p.probabilities or dict.fromkeys(classes)).values()]
-        writer.writerow([p.image, p.label, *("" if n is None else f"{n:.6f}" for n in numbers), p.error])
 
 
 def _shown(value: Any) -> str:

@@ -19,6 +19,8 @@ PACKAGE = "cnnkit"
 LEVELS = {
     7: ("cli", "console"),
     6: ("training",),
+    # Beside the others of level 5, and above prediction, which it puts into another form.
+    5.5: ("submission",),
     5: ("evaluation", "prediction", "summary", "history", "weights"),
     4: ("run",),
     3: (

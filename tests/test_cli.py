@@ -136,6 +136,8 @@ WRONG_CALLS = [
     (["summary", "mine.yaml", "--classes", "many"], "--classes"),
     (["evaluate", "runs/first", "--split", "all"], "'test', 'validation', 'train'"),
     (["predict", "runs/first", "a.png", "--format", "xml"], "'csv', 'jsonl'"),
+    (["predict", "runs/first", "a.png", "--sample", "form.csv", "--format", "jsonl"], "--format jsonl"),
+    (["predict", "runs/first", "a.png", "--positive", "dog"], "--positive is for a --sample"),
     (["check", "nope.yaml"], "nope.yaml: there is no such file"),
     (["train", "nope.yaml"], "nope.yaml: there is no such file"),
     (["summary", "nope.yaml"], "nope.yaml: there is no such file"),
