@@ -7,13 +7,13 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cnnkit import archives, decoding
 from cnnkit.decoding import BadImage
-from cnnkit.errors import UsageError
+from cnnkit.errors import DataError, UsageError
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.run import Run
@@ -124,7 +124,11 @@ def find_images(paths: Sequence[Path | str], progress: Progress) -> list[NewImag
         elif not path.exists():
             raise UsageError(f"{path}: there is no such file or folder")
         elif archives.is_archive(path):
-            found += _images_below(path, archives.unpacked(path, progress), progress)
+            try:
+                folder = archives.unpacked(path, progress)
+            except DataError as error:  # it names a setting of a source, but there is none here
+                raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
+            found += _images_below(path, folder, progress)
         else:
             found.append(NewImage(str(path), path, path.name))
     return found

@@ -127,6 +127,14 @@ def test_a_folder_that_can_not_be_read_is_told_in_one_line(run, images, command,
     assert (code, err) == (3, f"{images / 'pictures'} can't be read: Permission denied\n")
 
 
+def test_a_damaged_archive_is_told_in_one_line(run, images, command):
+    (images / "photos.zip").write_bytes(b"PK\3\4 and nothing else")
+    code, out, err = command("predict", run.folder, images / "photos.zip")
+    assert (code, out) == (3, "")
+    assert err.startswith(str(images / "photos.zip"))
+    assert err.count("\n") == 1
+
+
 def test_csv_is_the_form_by_default(run, images, command):
     code, out, err = command("predict", run.folder, images / "pictures", images / "broken.jpg")
     rows = list(csv.DictReader(io.StringIO(out)))
