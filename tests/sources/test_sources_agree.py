@@ -1,0 +1,111 @@
+"""The same pictures are the same data set, whatever source they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import TypeAdapter
+
+from cnnkit import pipeline
+from cnnkit.catalogue import KINDS, title
+from cnnkit.experiment import Data
+from cnnkit.progress import Progress
+from cnnkit.sources import AnySource, Source
+
+CLASSES = ("apple", "pear", "plum")
+LABELS = [0] * 17 + [1] * 12 + [2] * 11  # in the order in which a folder is read
+PICTURES = np.random.default_rng(5).integers(0, 256, (len(LABELS), 9, 14), dtype=np.uint8)
+
+Maker = Callable[[Path], dict[str, Any]]
+"""Writes the pictures below a folder; returns the `data.source` that reads them."""
+
+
+def files_of(root: Path) -> list[str]:
+    """Writes a folder of PNGs; the path of each picture below it."""
+    names = [f"{CLASSES[label]}/{i:03d}.png" for i, label in enumerate(LABELS)]
+    for name, picture in zip(names, PICTURES, strict=True):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(root / name)
+    return names
+
+
+def folder(where: Path) -> dict[str, Any]:
+    files_of(where / "fruit")
+    return {"name": "folder", "path": str(where / "fruit")}
+
+
+@pytest.fixture
+def makers(write_idx: Callable[..., bytes]) -> dict[str, Maker]:
+    def idx(where: Path) -> dict[str, Any]:
+        write_idx(where / "train-images-idx3-ubyte.gz", PICTURES)
+        write_idx(where / "train-labels-idx1-ubyte.gz", np.array(LABELS))
+        return {"name": "idx", "path": str(where), "classes": CLASSES}
+
+    return {"folder": folder, "idx": idx}
+
+
+FORMS = ("folder", "idx")
+"""The keys of `makers`: the name of a source, and behind a dot what else it may look like."""
+
+WITH_THEIR_OWN_PICTURES = {"digits"}
+"""Sources that can't hold these pictures."""
+
+
+def source_of(form: str, makers: dict[str, Maker], where: Path) -> Source:
+    where.mkdir()
+    source: Source = TypeAdapter(AnySource).validate_python(makers[form](where))
+    return source
+
+
+def test_every_source_is_here_or_brings_its_own_pictures(makers: dict[str, Maker]) -> None:
+    (kind,) = (kind for kind in KINDS if kind.name == "sources")
+    assert set(FORMS) == makers.keys()
+    assert {title(section) for section in kind.sections} == {
+        *(form.split(".")[0] for form in FORMS),
+        *WITH_THEIR_OWN_PICTURES,
+    }
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_pictures_are_read_as_they_were_written(form: str, makers: dict[str, Maker], tmp_path: Path) -> None:
+    source = source_of(form, makers, tmp_path / "data")
+    assert source.name == form.split(".")[0]
+    collection = source.open(Progress())
+    assert collection.classes == CLASSES
+    assert collection.splits == frozenset()
+    index = collection.index(Progress())
+    assert index.classes == CLASSES
+    assert index.labels.tolist() == LABELS
+    assert index.splits == [None] * len(LABELS)
+    assert index.unused == ()
+    for i, picture in enumerate(PICTURES):
+        assert np.array_equal(np.asarray(index.open(i)), picture)
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "folder"])
+def test_digests_splits_and_the_first_batch_are_those_of_a_folder(
+    form: str, makers: dict[str, Maker], tmp_path: Path
+) -> None:
+    told = []
+    for name in ("folder", form):
+        data = Data(source=source_of(name, makers, tmp_path / name), batch_size=8)
+        index = data.index(data.source.open(Progress()), 3, Progress())
+        splits = data.splits(index, 3)
+        images = pipeline.load(index, (12, 10, 3), data.fit, Progress())
+        training = [i for i, split in enumerate(splits) if split == "train"]
+        batches = pipeline.train_batches(images, training, (), data.batch_size, 3, epochs=1)
+        told.append((index.digests, splits, [part.numpy() for part in next(iter(batches))]))
+    (digests, splits, batch), (other_digests, other_splits, other_batch) = told
+    assert other_digests == digests
+    assert len(set(digests)) == len(LABELS)
+    assert other_splits == splits
+    assert set(splits) == {"train", "validation", "test"}
+    for part, other in zip(batch, other_batch, strict=True):
+        assert len(other) == 8
+        assert other.dtype == part.dtype
+        assert other.tobytes() == part.tobytes()
