@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from cnnkit import experiment as experiments
 from cnnkit import yaml12
-from cnnkit.errors import ConfigError, Problem
+from cnnkit.errors import ConfigError, DataError, Problem
 from cnnkit.experiment import Experiment
 from cnnkit.progress import Progress
 from cnnkit.spec import FileText, Spec
@@ -69,6 +69,7 @@ def read(path: Path | str, *settings: str, files: bool = True, progress: Progres
 
     Raises:
         ConfigError: With every problem of the file and the settings, each with its place.
+        DataError: The config is right, but not what stands in a file of the data; with file and line.
     """
     return configure(path, settings, files, progress).experiment
 
@@ -97,9 +98,14 @@ def configure(
     else:
         found = []
         sections = {name: getattr(experiment, name) for name in Experiment.model_fields}
-    found += [document.place(problem) for problem in experiments.problems(sections, files, progress)]
+    spanning = list(experiments.problems(sections, files, progress))
+    in_data = [problem for problem in spanning if problem.file]
+    found += [document.place(problem) for problem in spanning if not problem.file]
     if found := document.problems + found:
-        raise ConfigError(*sorted(dict.fromkeys(found), key=lambda p: (p.line is None, p.line or 0, p.column or 0)))
+        found.sort(key=lambda p: (p.line is None, p.line or 0, p.column or 0))
+        raise ConfigError(*dict.fromkeys(found), *in_data)
+    if in_data:
+        raise DataError(*in_data)
     return Configured(experiment, document.origins)
 
 

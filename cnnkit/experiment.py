@@ -207,6 +207,9 @@ def problems(sections: dict[str, Any], files: bool = True, progress: Progress | 
         sections: `data`, `model` and `train`, as far as they are valid by themselves.
         files: Whether the data should be there already; a run's own config is not held to that.
         progress: Is told how far it is, where looking at the data takes long.
+
+    Yields:
+        Problems with the key of a setting, and problems with the file, and perhaps the line, of the data.
     """
     data: Data | None = sections.get("data")
     collection = None
@@ -214,7 +217,8 @@ def problems(sections: dict[str, Any], files: bool = True, progress: Progress | 
         try:
             collection = data.source.open(progress or Progress())
         except DataError as error:
-            yield from (_below("data.source", problem) for problem in error.problems)
+            # A row of a data file is where its problem is, not the setting that names the file.
+            yield from (p if p.file else _below("data.source", p) for p in error.problems)
     if data and data.exclude and files:
         try:
             read_names(data.exclude)

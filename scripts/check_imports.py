@@ -39,7 +39,7 @@ LEVELS = {
     # Below the rooms of level 1, which share them.
     0.9: ("archives",),
     0.8: ("archive_members",),
-    0.7: ("file_index", "walking"),
+    0.7: ("file_index", "walking", "tables", "locating"),
     0.5: ("decoding", "downloads"),
     0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
 }
@@ -52,7 +52,15 @@ ABOVE_WITHIN_A_LEVEL = {("cli", "console")}
 FACE = ("__init__", "__main__")
 
 # Files of a folder that the other files of that folder may import.
-SHARED_IN_A_FOLDER = ("base", "layers", "keras_layers", "own_layers", "saved_model_layer", "hub_resolver")
+SHARED_IN_A_FOLDER = (
+    "base",
+    "layers",
+    "keras_layers",
+    "own_layers",
+    "saved_model_layer",
+    "hub_resolver",
+    "manifest_rows",
+)
 
 # Other people's packages that only these modules may import; the rest take keras and tf from cnnkit.lazy.
 ONLY_IN = {

@@ -12,8 +12,9 @@ from cnnkit.sources.base import SPLITS, Collection, Index, Source, Unused, ranke
 from cnnkit.sources.digits import Digits
 from cnnkit.sources.folder import Folder
 from cnnkit.sources.idx import Idx
+from cnnkit.sources.manifest import Manifest
 
-AnySource: TypeAlias = Annotated[Digits | Folder | Idx, Field(discriminator="name")]
+AnySource: TypeAlias = Annotated[Digits | Folder | Manifest | Idx, Field(discriminator="name")]
 
 
 def recognised(path: Path) -> Source:
@@ -25,7 +26,7 @@ def recognised(path: Path) -> Source:
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
     # A folder is the last: any folder may hold class folders, even one that also holds files of another kind.
-    for kind in (Idx, Folder):
+    for kind in (Idx, Manifest, Folder):
         if found := kind.recognise(path):
             return found
     raise DataError(f"{path} is neither a folder of images nor a file that images are read from")
@@ -39,6 +40,7 @@ __all__ = [
     "Folder",
     "Idx",
     "Index",
+    "Manifest",
     "Source",
     "Unused",
     "ranked",

@@ -1,0 +1,222 @@
+"""A manifest: a CSV file that names images with their labels, one a row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Literal, Self
+
+from cnnkit import archives, locating, tables
+from cnnkit.errors import DataError, Problem
+from cnnkit.lazy import np
+from cnnkit.progress import Progress
+from cnnkit.sources.base import SPLITS, Collection, Index, OnBad, Source, Unused, index_of_files
+from cnnkit.sources.manifest_rows import Faults, Layout, Rows, read, with_slashes
+from cnnkit.spec import AbsolutePath, Text
+from cnnkit.walking import files_below, files_in, listed, subfolders, why_not
+
+# What people call these columns; in the order in which they are looked for.
+_PATHS = (
+    *("path", "image_path", "file_path", "filepath", "file", "filename", "file_name", "image", "image_name", "img"),
+    *("img_path", "image_id", "id", "id_code", "name"),
+)
+_LABELS = (
+    *("label", "labels", "class", "class_name", "label_name", "category", "target", "species", "breed", "diagnosis"),
+    *("dx", "y"),
+)
+
+# Subfolders that hold images without being classes.
+_NO_CLASSES = {"train", "training", "val", "valid", "validation", "test", "testing", "images", "image", "img", "data"}
+
+
+class Manifest(Source):
+    """A CSV file with a row an image: its path, its label, and if you like its split and its weight."""
+
+    name: Literal["manifest"] = "manifest"
+    path: AbsolutePath
+    """The CSV file: in UTF-8, columns separated by `,` `;` or tabs, their names in the first line."""
+    folder: AbsolutePath | None = None
+    """The folder that its paths are below; may be an archive (.zip, .tar, .tar.gz), or a folder within one
+    (`images.zip/train`). The folder of the CSV file if left out."""
+    extension: Text | None = None
+    """What the paths lack at their end, for example `.jpg` where there are only ids."""
+    path_column: Text = "path"
+    """The column of the paths."""
+    label_column: Text = "label"
+    """The column of the labels; these are names, also where they are numbers."""
+    split_column: Text | None = None
+    """The column that says train, validation (val) or test; the one called `split` if left out and there is one."""
+    weight_column: Text | None = None
+    """The column that says what an image counts for in training, above 0; the one called `weight` if left out and
+    there is one."""
+    on_bad: OnBad = "error"
+    """What a file that is missing or can't be decoded does: stop everything and be named, or be left out, counted and
+    listed."""
+
+    @classmethod
+    def recognise(cls, path: Path) -> Self | None:
+        """A .csv or .tsv file, or a folder with one and no class folders; with the images beside it."""
+        if _is_table(path) and path.is_file():
+            return cls._fitting(path)
+        if not path.is_dir() or _has_class_folders(path):
+            return None
+        tables_in = [file for file in sorted(path.iterdir()) if _is_table(file) and file.is_file()]
+        fitting = []
+        for file in tables_in:
+            try:
+                if "submission" not in file.name.lower():  # Kaggle's example of an answer, with labels of no meaning
+                    fitting.append(cls._fitting(file))
+            except DataError:
+                continue  # a table of something else
+        if len(fitting) > 1:
+            names = listed([Path(each.path).name for each in fitting])
+            raise DataError(f"{path} holds {names}, which all list images with labels; name the one that is meant")
+        return fitting[0] if fitting else None
+
+    @classmethod
+    def _fitting(cls, path: Path) -> Self:
+        """The manifest with the columns that it has and the folder where its images are.
+
+        Raises:
+            DataError: It has no such columns, or its images are nowhere to be found.
+        """
+        header = [cell.strip() for cell in next(tables.rows(path), (1, []))[1]]
+        lower = [name.lower() for name in header]
+        for known in (name for name in _PATHS if name in lower):
+            column = lower.index(known)
+            others = [i for i, name in enumerate(lower) if i != column and name not in ("split", "weight")]
+            labels = sorted((_LABELS.index(lower[i]), i) for i in others if lower[i] in _LABELS)
+            if labels or len(others) == 1:
+                # Read again for each column: few tables have two that may be it.
+                cells = (cells for _, cells in islice(tables.rows(path), 1, None) if len(cells) == len(header))
+                if place := _located(path, [with_slashes(each[column].strip()) for each in cells]):
+                    folder, ending = place
+                    return cls(
+                        path=str(path),
+                        folder=None if folder == path.parent else str(folder),
+                        extension=ending,
+                        path_column=header[column],
+                        label_column=header[labels[0][1] if labels else others[0]],
+                    )
+        there = f"its columns are {listed(header)}" if any(header) else "it is empty"
+        message = f"no column of it is known to name images that lie beside it, with labels in another; {there}"
+        raise DataError(Problem(f"{message}; set path_column, label_column, folder and extension", file=str(path)))
+
+    def open(self, progress: Progress) -> Collection:
+        """Reads the rows; whether the images are there only shows in the index, unless none of the first ones is."""
+        if not os.path.isfile(self.path):  # noqa: PTH113 - a path may be too long for pathlib
+            what = "is a folder, not a CSV file" if os.path.isdir(self.path) else "there is no such file"  # noqa: PTH112
+            raise DataError(Problem(f"{self.path}: {what}", key="path"))
+        root = self._root(progress)
+        rows = read(self._layout(root))
+        self._some_are_there(root, rows)
+        classes = tuple(sorted(set(rows.labels)))
+        if len(classes) < 2:
+            message = f"all rows have the label `{classes[0]}`; at least two classes are needed"
+            raise DataError(Problem(message, file=self.path))
+        own = frozenset(split for split in rows.splits if split not in (None, "train"))
+        return Collection(
+            classes,
+            own,
+            (64, 64, 3),
+            lambda progress: self._index(root, rows, classes, progress),
+            self.on_bad == "skip",
+        )
+
+    def _root(self, progress: Progress) -> Path:
+        """The folder that the paths are below; unpacked if it is an archive, or in one."""
+        if self.folder is None:
+            return Path(self.path).parent
+        folder = Path(self.folder)
+        packed = next((whole for whole in (folder, *folder.parents) if os.path.isfile(whole)), None)  # noqa: PTH113
+        root = archives.unpacked(packed, progress) / folder.relative_to(packed) if packed else folder
+        if not os.path.isdir(root):  # noqa: PTH112
+            what = f"{packed} holds no folder {folder.relative_to(packed)}" if packed else "there is no such folder"
+            raise DataError(Problem(f"{folder}: {what}", key="folder"))
+        return root
+
+    def _layout(self, root: Path) -> Layout:
+        ending = self.extension or ""
+        columns = {
+            "path": self.path_column,
+            "label": self.label_column,
+            "split": self.split_column,
+            "weight": self.weight_column,
+        }
+        return Layout(self.path, str(root), ending if ending[:1] in ("", ".") else f".{ending}", columns)
+
+    def _some_are_there(self, root: Path, rows: Rows) -> None:
+        first = rows.files[: locating.SAMPLE]
+        if any(os.path.exists(root / file) for file in first):  # noqa: PTH110
+            return
+        hint = ""
+        if place := _located(Path(self.path), rows.written) or locating.in_folders(root, rows.written):
+            folder, ending = place
+            hint = f"; they are there with folder: {folder}" + (f" and extension: {ending}" if ending else "")
+        message = f"of the first {len(first)} images of {self.path} none is there, first {root / first[0]}{hint}"
+        raise DataError(Problem(message, key="extension" if self.extension else "folder" if self.folder else "path"))
+
+    def _index(self, root: Path, rows: Rows, classes: tuple[str, ...], progress: Progress) -> Index:
+        unused = list(rows.unused)
+        faults = Faults(self.path)
+        kept = []
+        for i, file in enumerate(rows.files):
+            if os.path.isfile(root / file):  # noqa: PTH113 - a million times
+                kept.append(i)
+            elif self.on_bad == "skip":
+                unused.append(Unused(file, _why_absent(root / file)))
+            else:
+                faults.add("absent", rows.lines[i], f"{root / file}: {_why_absent(root / file)}")
+        faults.raise_if_any("; put the files there, remove the rows, or set data.source.on_bad: skip")
+        files = [rows.files[i] for i in kept]
+        number = {name: label for label, name in enumerate(classes)}
+        return index_of_files(
+            root,
+            files,
+            classes,
+            [number[rows.labels[i]] for i in kept],
+            [rows.splits[i] for i in kept],
+            progress,
+            weights=np.asarray([rows.weights[i] for i in kept], np.float32) if rows.weights else None,
+            unused=[*unused, *self._not_listed(root, rows.files)],
+        )
+
+    def _not_listed(self, root: Path, files: Sequence[str]) -> Iterator[Unused]:
+        """What else lies in the folders of the images."""
+        known = {os.path.normpath(os.path.join(root, file)) for file in files}  # noqa: PTH118 - a million times
+        folders = sorted({os.path.dirname(path) for path in known})  # noqa: PTH120
+        for folder in (Path(folder) for folder in folders if os.path.isdir(folder)):  # noqa: PTH112
+            for path in files_in(folder):
+                if path not in known and path != self.path:
+                    name = path.removeprefix(f"{root}/")
+                    yield Unused(name, why_not(path) or f"not listed in {Path(self.path).name}")
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in (".csv", ".tsv") and not path.name.startswith(".")
+
+
+def _located(table: Path, names: Sequence[str]) -> locating.Place | None:
+    """Where the images of a table are: in folders beside it, else in archives."""
+    folder, like = table.parent, table.stem
+    try:
+        return locating.in_folders(folder, names, like) or locating.in_archives(folder, names, like)
+    except OSError as error:
+        raise DataError(f"{error.filename} can't be read: {error.strerror}") from None
+
+
+def _has_class_folders(root: Path) -> bool:
+    """Whether a folder is sorted into classes, so that a table in it is only more of the same."""
+    for folder in (root, *(root / split for split in (*SPLITS, "val"))):
+        if folder.is_dir():
+            likely = (each for each in subfolders(folder) if each.name.lower() not in _NO_CLASSES)
+            holding = (each for each in likely if any(not why_not(file) for file in files_below(each)))
+            if len(list(islice(holding, 2))) == 2:
+                return True
+    return False
+
+
+def _why_absent(path: Path) -> str:
+    return "is no file" if os.path.exists(path) else "there is no such file"  # noqa: PTH110
