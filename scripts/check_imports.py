@@ -39,7 +39,7 @@ LEVELS = {
     # Below the rooms of level 1, which share them.
     0.9: ("archives",),
     0.8: ("archive_members",),
-    0.7: ("file_index", "walking", "tables", "locating"),
+    0.7: ("file_index", "walking", "tables", "locating", "array_files", "pixel_range"),
     0.5: ("decoding", "downloads"),
     0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
 }

@@ -27,7 +27,7 @@ def kind(name: str) -> Kind:
     [
         ("architectures", {"sequential", "lenet", "alexnet", "vgg", "resnet", "densenet", "inception", "snn", "hub"}),
         ("layers", {"conv", "max_pool", "flatten", "dense", "dropout", "separable_conv", "batch_norm", "residual"}),
-        ("sources", {"digits", "folder", "idx"}),
+        ("sources", {"digits", "folder", "manifest", "arrays", "idx"}),
         ("augmentations", {"flip", "shift"}),
         ("losses", {"cross_entropy", "binary_cross_entropy"}),
         ("optimizers", {"sgd", "adam"}),
@@ -76,6 +76,8 @@ def test_every_option_is_told_in_words(section: type[Spec], option: Any) -> None
         ("layers", "residual", "layers", "list of section", "required"),
         ("layers", "max_pool", "strides", "whole number >= 1 or null", "null"),
         ("sources", "folder", "path", "text", "required"),
+        ("sources", "manifest", "label_column", "text", "label"),
+        ("sources", "arrays", "labels", "text or null", "null"),
         ("augmentations", "shift", "fill", "edge | black", "edge"),
         ("optimizers", "adam", "learning_rate", "number > 0", "0.001"),
         ("optimizers", "adam", "epsilon", "number > 0", "1e-07"),

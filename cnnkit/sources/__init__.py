@@ -8,13 +8,14 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from cnnkit.errors import DataError
+from cnnkit.sources.arrays import Arrays
 from cnnkit.sources.base import SPLITS, Collection, Index, Source, Unused, ranked
 from cnnkit.sources.digits import Digits
 from cnnkit.sources.folder import Folder
 from cnnkit.sources.idx import Idx
 from cnnkit.sources.manifest import Manifest
 
-AnySource: TypeAlias = Annotated[Digits | Folder | Manifest | Idx, Field(discriminator="name")]
+AnySource: TypeAlias = Annotated[Digits | Folder | Manifest | Arrays | Idx, Field(discriminator="name")]
 
 
 def recognised(path: Path) -> Source:
@@ -26,15 +27,19 @@ def recognised(path: Path) -> Source:
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
     # A folder is the last: any folder may hold class folders, even one that also holds files of another kind.
-    for kind in (Idx, Manifest, Folder):
-        if found := kind.recognise(path):
-            return found
+    try:
+        for kind in (Idx, Arrays, Manifest, Folder):
+            if found := kind.recognise(path):
+                return found
+    except OSError as error:
+        raise DataError(f"{error.filename} can't be read: {error.strerror}") from None
     raise DataError(f"{path} is neither a folder of images nor a file that images are read from")
 
 
 __all__ = [
     "SPLITS",
     "AnySource",
+    "Arrays",
     "Collection",
     "Digits",
     "Folder",

@@ -1,0 +1,106 @@
+"""Arrays in NumPy's files, .npy and .npz: what they hold by their headers, and their numbers. Never pickled objects."""
+
+from __future__ import annotations
+
+import math
+import os
+import tokenize
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from cnnkit.errors import DataError
+from cnnkit.lazy import np
+
+PACKED = ".npz"
+PLAIN = ".npy"
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """An array in a file, as its header tells it.
+
+    Attributes:
+        path: The file.
+        key: Its name in an .npz; None in an .npy.
+        shape: Its axes.
+        dtype: NumPy's type of its numbers.
+    """
+
+    path: Path
+    key: str | None
+    shape: tuple[int, ...]
+    dtype: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.key}" if self.key else str(self.path)
+
+    def read(self) -> Any:
+        """The array: of an .npy a view of the file, of which nothing is in memory yet.
+
+        Raises:
+            DataError: It is cut short or damaged, or larger than this machine's memory.
+        """
+        needed, memory = math.prod(self.shape) * self.dtype.itemsize, _memory()
+        try:
+            if self.key is None:
+                return np.load(self.path, mmap_mode="r" if needed else None, allow_pickle=False)
+            if memory and needed > memory:
+                raise DataError(f"{self} needs {needed / 2**30:,.0f} GB; save it as .npy, which is read piece by piece")
+            with zipfile.ZipFile(self.path) as packed, packed.open(f"{self.key}{PLAIN}") as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            raise DataError(f"{self} is damaged or cut short: {_line(error)}") from None
+
+
+def headers(path: Path) -> list[ArrayFile]:
+    """The arrays in a file, without their numbers.
+
+    Raises:
+        DataError: It is no such file, is damaged, or an array holds Python objects.
+    """
+    try:
+        if path.suffix.lower() == PLAIN:
+            with path.open("rb") as file:
+                return [_header(path, None, file, os.fstat(file.fileno()).st_size)]
+        found = []
+        with zipfile.ZipFile(path) as packed:
+            for member in packed.infolist():
+                if member.filename.endswith(PLAIN):
+                    with packed.open(member) as opened:
+                        found.append(_header(path, member.filename.removesuffix(PLAIN), opened, member.file_size))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{path} is no {PACKED} file, or a damaged one: {_line(error)}") from None
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from None
+    return found
+
+
+def _header(path: Path, key: str | None, file: IO[bytes], size: int) -> ArrayFile:
+    what = f"{path}: {key}" if key else str(path)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    except (ValueError, SyntaxError, tokenize.TokenError) as error:  # what NumPy raises on headers that are no header
+        raise DataError(f"{what} is no {PLAIN} file, or a damaged one: {_line(error)}") from None
+    if dtype.hasobject:
+        raise DataError(f"{what} holds Python objects (pickled), which are never loaded; save plain numbers or text")
+    there, told = size - file.tell(), math.prod(shape) * dtype.itemsize
+    if min(shape, default=1) < 0 or there != told:
+        raise DataError(f"{what} is damaged or cut short: it holds {there:,} bytes; its header says {told:,}")
+    return ArrayFile(path, key, shape, dtype)
+
+
+def _memory() -> int | None:
+    """Bytes of memory that this machine has; None where it does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _line(error: Exception) -> str:
+    return str(error).split("\n")[0] or type(error).__name__
