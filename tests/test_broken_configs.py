@@ -271,6 +271,18 @@ early_stopping, checkpoint
         + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
         "broken.yaml:5:4: the aliases unfold to more than 20,000 values\n",
     ),
+    "an unknown source": (
+        "data:\n  source: {name: csv}\nmodel: {name: resnet, depth: 20}\n",
+        "broken.yaml:2:18: data.source.name: there is no `csv`; it may be digits, folder, manifest, arrays, idx\n",
+    ),
+    "a table that is not there": (
+        "data:\n  source: {name: manifest, path: labels.csv}\nmodel: {name: resnet, depth: 20}\n",
+        "broken.yaml:2:34: data.source.path: FOLDER/labels.csv: there is no such file\n",
+    ),
+    "arrays that are not there": (
+        "data:\n  source: {name: arrays, path: digits.npz}\nmodel: {name: resnet, depth: 20}\n",
+        "broken.yaml:2:32: data.source.path: FOLDER/digits.npz can't be read: No such file or directory\n",
+    ),
     "a number of 5,000 digits": (
         f"seed: {'9' * 5000}\n{GOOD}",
         "broken.yaml:1:7: a number of 5,000 digits\n",

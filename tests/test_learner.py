@@ -72,3 +72,28 @@ def test_gradients_of_all_classifiers_reach_the_layers_they_share(network):
             alone = tf.reduce_mean(CrossEntropy()(Y, part(X)))
         expected += weight * tape.gradient(alone, model.get_layer("inside").kernel.value).numpy()
     assert np.abs(total - expected).max() < 1e-6
+
+
+def test_the_weight_of_an_image_multiplies_its_loss(network):
+    model, auxiliary = network
+    weights = np.float32([0.5, 2, 1, 0.1, 3, 1])
+
+    def weighted(part):
+        logits = np.float64(part(X).numpy())
+        return np.mean(weights * (np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(6), LABELS]))
+
+    expected = weighted(model) + 0.3 * weighted(auxiliary[0][0]) + 0.3 * weighted(auxiliary[1][0])
+    history = learner(model, auxiliary).fit(X, Y, sample_weight=weights, batch_size=6, verbose=0).history
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_step_with_weights_goes_where_the_weighted_loss_falls(network):
+    model, _ = network
+    weights = np.float32([0.5, 2, 1, 0.1, 3, 1])
+    kernel = model.get_layer("inside").kernel
+    before = kernel.numpy()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(weights * CrossEntropy()(Y, model(X)))
+    gradient = tape.gradient(loss, kernel.value).numpy()
+    learner(model, (), rate=0.1).fit(X, Y, sample_weight=weights, batch_size=6, verbose=0)
+    assert kernel.numpy() == pytest.approx(before - 0.1 * gradient, abs=1e-6)

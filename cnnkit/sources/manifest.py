@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Self
@@ -131,7 +132,10 @@ class Manifest(Source):
             return Path(self.path).parent
         folder = Path(self.folder)
         packed = next((whole for whole in (folder, *folder.parents) if os.path.isfile(whole)), None)  # noqa: PTH113
-        root = archives.unpacked(packed, progress) / folder.relative_to(packed) if packed else folder
+        try:
+            root = archives.unpacked(packed, progress) / folder.relative_to(packed) if packed else folder
+        except DataError as error:
+            raise DataError(*(replace(problem, key="folder") for problem in error.problems)) from None
         if not os.path.isdir(root):  # noqa: PTH112
             what = f"{packed} holds no folder {folder.relative_to(packed)}" if packed else "there is no such folder"
             raise DataError(Problem(f"{folder}: {what}", key="folder"))
@@ -152,11 +156,17 @@ class Manifest(Source):
         if any(os.path.exists(root / file) for file in first):  # noqa: PTH110
             return
         hint = ""
-        if place := _located(Path(self.path), rows.written) or locating.in_folders(root, rows.written):
+        if place := locating.in_folders(root, rows.written) or _located(Path(self.path), rows.written):
             folder, ending = place
-            hint = f"; they are there with folder: {folder}" + (f" and extension: {ending}" if ending else "")
-        message = f"of the first {len(first)} images of {self.path} none is there, first {root / first[0]}{hint}"
+            there = self._shown(root, str(folder.relative_to(root))) if folder.is_relative_to(root) else folder
+            hint = f"; they are there with folder: {there}" + (f" and extension: {ending}" if ending else "")
+        lost = f"of the first {len(first)} images of {self.path} none is there"
+        message = f"{lost}, first {self._shown(root, first[0])}{hint}"
         raise DataError(Problem(message, key="extension" if self.extension else "folder" if self.folder else "path"))
+
+    def _shown(self, root: Path, file: str) -> Path:
+        """A file by the folder or archive that it is asked for in, not by where that is unpacked."""
+        return Path(self.folder or root) / file
 
     def _index(self, root: Path, rows: Rows, classes: tuple[str, ...], progress: Progress) -> Index:
         unused = list(rows.unused)
@@ -168,7 +178,7 @@ class Manifest(Source):
             elif self.on_bad == "skip":
                 unused.append(Unused(file, _why_absent(root / file)))
             else:
-                faults.add("absent", rows.lines[i], f"{root / file}: {_why_absent(root / file)}")
+                faults.add("absent", rows.lines[i], f"{self._shown(root, file)}: {_why_absent(root / file)}")
         faults.raise_if_any("; put the files there, remove the rows, or set data.source.on_bad: skip")
         files = [rows.files[i] for i in kept]
         number = {name: label for label, name in enumerate(classes)}

@@ -315,11 +315,18 @@ def pack(images, archive, prefix=""):
 @pytest.mark.parametrize("inside", ["", "a/b"])
 def test_images_may_lie_in_an_archive(images, table, tmp_path, inside):
     archive = pack(images, tmp_path / "images.zip", f"{inside}/" if inside else "")
-    file = shutil.copy(table(), tmp_path / "labels.csv")
+    file = Path(shutil.copy(table(), tmp_path / "labels.csv"))
     expected = index_of(table())
     index = index_of(file, folder=str(archive / inside))
     assert labelled(index) == labelled(expected)
     assert index.digests == expected.digests
+    file.write_text(f"{ROWS}cat/9.png,cat\n")
+    ((line, message),) = problems(file, folder=str(archive / inside))
+    assert line == 6
+    assert message.startswith(f"{archive / inside}/cat/9.png: there is no such file")
+    if inside:
+        key, message = field_problem(file, folder=str(archive))
+        assert message.endswith(f"they are there with folder: {archive}/a/b")
     key, message = field_problem(file, folder=str(archive / "other"))
     assert key == "folder"
     assert message.endswith("images.zip holds no folder other")
