@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
@@ -86,6 +86,19 @@ UrlOrPath = Annotated[str, BeforeValidator(_url_or_absolute), Field(min_length=1
 
 Text = Annotated[str, BeforeValidator(_plain), Field(min_length=1)]
 """Text of at least one character."""
+
+
+def path_settings(section: type[Spec]) -> list[str]:
+    """Names of the settings of a section that are paths on this machine."""
+    return [
+        name for name, field in section.model_fields.items() if any(map(_is_path, (*field.metadata, field.annotation)))
+    ]
+
+
+def _is_path(hint: Any) -> bool:
+    """Whether a part of a type, as `AbsolutePath | None` has two, makes a path."""
+    return hint == BeforeValidator(_absolute) or any(map(_is_path, get_args(hint)))
+
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]

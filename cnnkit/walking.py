@@ -49,7 +49,7 @@ def subfolders(folder: Path) -> list[Path]:
 def why_not(path: str) -> str | None:
     """Why a file is not taken for an image, or None if it is."""
     name = os.path.basename(path)  # noqa: PTH119 - a pathlib object for each of a million files costs seconds
-    if name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini"):
+    if hidden(name):
         return "hidden or a system's file"
     if not os.path.isfile(path) and os.path.exists(path):  # noqa: PTH110, PTH113
         return "a pipe or a device, not a file"
@@ -58,6 +58,11 @@ def why_not(path: str) -> str | None:
     if os.path.splitext(name)[1].lower() not in decoding.EXTENSIONS:  # noqa: PTH122
         return f"not an image by its ending ({', '.join(sorted(decoding.EXTENSIONS))})"
     return None
+
+
+def hidden(name: str) -> bool:
+    """Whether a name is that of a hidden file, or of one that a system puts beside others."""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
 
 
 def printable(name: str) -> bool:

@@ -62,6 +62,9 @@ SHARED_IN_A_FOLDER = (
     "manifest_rows",
 )
 
+# Files of a folder that stand above the others: they may import every one that does not stand above as well.
+ABOVE_IN_A_FOLDER = {("sources", "archive"), ("sources", "keras_datasets")}
+
 # Other people's packages that only these modules may import; the rest take keras and tf from cnnkit.lazy.
 ONLY_IN = {
     "typer": ("cli", "console"),
@@ -136,11 +139,13 @@ def judge(module: tuple[str, ...], target: tuple[str, ...], modules: set[tuple[s
 
 
 def judge_inside_folder(module: tuple[str, ...], target: tuple[str, ...], modules: set[tuple[str, ...]]) -> str | None:
-    """Judge an import inside one folder: `__init__` may import every file, the others what they share."""
+    """Judge an import inside one folder: `__init__` may import every file, others what they share or stand above."""
     folder = module[0]
     is_file = len(target) > 2 and any(known[:2] == (folder, target[2]) for known in modules)
     other = target[2] if is_file else "__init__"
     if module[1:] == ("__init__",) or module[1:2] == (other,) or other in SHARED_IN_A_FOLDER:
+        return None
+    if module in ABOVE_IN_A_FOLDER and is_file and (folder, other) not in ABOVE_IN_A_FOLDER:
         return None
     shared = " and ".join(SHARED_IN_A_FOLDER)
     return f"{'/'.join(module)} may not import {folder}/{other}, of its own folder only {shared}"

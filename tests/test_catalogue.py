@@ -78,6 +78,7 @@ def test_every_option_is_told_in_words(section: type[Spec], option: Any) -> None
         ("sources", "folder", "path", "text", "required"),
         ("sources", "manifest", "label_column", "text", "label"),
         ("sources", "arrays", "labels", "text or null", "null"),
+        ("sources", "archive", "holds", "section or null", "null"),
         ("augmentations", "shift", "fill", "edge | black", "edge"),
         ("optimizers", "adam", "learning_rate", "number > 0", "0.001"),
         ("optimizers", "adam", "epsilon", "number > 0", "1e-07"),

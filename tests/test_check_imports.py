@@ -73,6 +73,21 @@ def test_within_a_folder_only_what_is_shared_is_imported(tmp_path: Path) -> None
     assert problem.startswith("cnnkit/sources/folder.py:1: sources/folder may not import sources/idx")
 
 
+def test_a_file_that_stands_above_the_others_of_its_folder_may_import_them(tmp_path: Path) -> None:
+    above = {"sources__archive": "from cnnkit.sources.idx import Idx\n", "sources__idx": "", "sources____init__": ""}
+    assert found(tmp_path, **above) == []
+    (problem,) = found(tmp_path, sources__idx="from cnnkit.sources.archive import Archive\n")
+    assert problem.startswith("cnnkit/sources/idx.py:1: sources/idx may not import sources/archive")
+    (problem,) = found(tmp_path, sources__idx="", sources__keras_datasets="import cnnkit.sources.archive\n")
+    assert problem.startswith(
+        "cnnkit/sources/keras_datasets.py:1: sources/keras_datasets may not import sources/archive"
+    )
+    (problem,) = found(tmp_path, sources__keras_datasets="from cnnkit.sources import AnySource\n")
+    assert problem.startswith(
+        "cnnkit/sources/keras_datasets.py:1: sources/keras_datasets may not import sources/__init"
+    )
+
+
 @pytest.mark.parametrize("library", ["typer", "rich", "yaml", "tensorflow", "keras"])
 def test_some_libraries_have_one_user(tmp_path: Path, library: str) -> None:
     (problem,) = found(tmp_path, training=f"import {library}\n")

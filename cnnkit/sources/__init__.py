@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from cnnkit.errors import DataError
+from cnnkit.sources.archive import Archive
 from cnnkit.sources.arrays import Arrays
 from cnnkit.sources.base import SPLITS, Collection, Index, Source, Unused, ranked
 from cnnkit.sources.digits import Digits
@@ -15,7 +16,7 @@ from cnnkit.sources.folder import Folder
 from cnnkit.sources.idx import Idx
 from cnnkit.sources.manifest import Manifest
 
-AnySource: TypeAlias = Annotated[Digits | Folder | Manifest | Arrays | Idx, Field(discriminator="name")]
+AnySource: TypeAlias = Annotated[Digits | Folder | Manifest | Arrays | Idx | Archive, Field(discriminator="name")]
 
 
 def recognised(path: Path) -> Source:
@@ -28,7 +29,7 @@ def recognised(path: Path) -> Source:
         raise DataError(f"{path}: there is no such file or folder")
     # A folder is the last: any folder may hold class folders, even one that also holds files of another kind.
     try:
-        for kind in (Idx, Arrays, Manifest, Folder):
+        for kind in (Idx, Arrays, Manifest, Archive, Folder):
             if found := kind.recognise(path):
                 return found
     except OSError as error:
@@ -39,6 +40,7 @@ def recognised(path: Path) -> Source:
 __all__ = [
     "SPLITS",
     "AnySource",
+    "Archive",
     "Arrays",
     "Collection",
     "Digits",
