@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,53 @@ def folder(where: Path) -> dict[str, Any]:
     return {"name": "folder", "path": str(where / "fruit")}
 
 
+def table(file: Path, column: str, names: list[str]) -> str:
+    """Writes a CSV of names and labels."""
+    with file.open("w", newline="") as opened:
+        csv.writer(opened).writerows([(column, "label"), *zip(names, (CLASSES[i] for i in LABELS), strict=True)])
+    return str(file)
+
+
+def manifest(where: Path) -> dict[str, Any]:
+    names = files_of(where / "fruit")
+    return {"name": "manifest", "path": table(where / "x.csv", "path", [f"fruit/{name}" for name in names])}
+
+
+def kaggle(where: Path) -> dict[str, Any]:
+    """A table of ids, and an archive of images that are called so."""
+    names = [f"{i:03d}" for i in range(len(LABELS))]
+    with zipfile.ZipFile(where / "train.zip", "w") as packed:
+        for name, file in zip(names, files_of(where / "fruit"), strict=True):
+            packed.write(where / "fruit" / file, f"{name}.png")
+    ids = table(where / "train.csv", "id", names)
+    source = {"name": "manifest", "path": ids, "path_column": "id"}
+    return source | {"folder": str(where / "train.zip"), "extension": ".png"}
+
+
+def arrays(where: Path) -> dict[str, Any]:
+    np.savez(where / "x.npz", images=PICTURES, labels=np.array(CLASSES)[LABELS])
+    return {"name": "arrays", "path": str(where / "x.npz")}
+
+
+def numbered_arrays(where: Path) -> dict[str, Any]:
+    np.savez_compressed(where / "x.npz", images=PICTURES[..., None], labels=np.array(LABELS))
+    return {"name": "arrays", "path": str(where / "x.npz"), "classes": CLASSES}
+
+
+def archive(where: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(where / "x.zip", "w") as packed:
+        for name in files_of(where / "fruit"):
+            packed.write(where / "fruit" / name, name)
+    return {"name": "archive", "path": str(where / "x.zip")}
+
+
+def tar(where: Path) -> dict[str, Any]:
+    with tarfile.open(where / "x.tar.gz", "w:gz") as packed:
+        for name in reversed(files_of(where / "fruit")):
+            packed.add(where / "fruit" / name, name)
+    return {"name": "archive", "path": str(where / "x.tar.gz")}
+
+
 @pytest.fixture
 def makers(write_idx: Callable[..., bytes]) -> dict[str, Maker]:
     def idx(where: Path) -> dict[str, Any]:
@@ -46,13 +96,22 @@ def makers(write_idx: Callable[..., bytes]) -> dict[str, Maker]:
         write_idx(where / "train-labels-idx1-ubyte.gz", np.array(LABELS))
         return {"name": "idx", "path": str(where), "classes": CLASSES}
 
-    return {"folder": folder, "idx": idx}
+    return {
+        "folder": folder,
+        "idx": idx,
+        "manifest": manifest,
+        "manifest.kaggle": kaggle,
+        "arrays": arrays,
+        "arrays.numbers": numbered_arrays,
+        "archive": archive,
+        "archive.tar": tar,
+    }
 
 
-FORMS = ("folder", "idx")
+FORMS = ("folder", "idx", "manifest", "manifest.kaggle", "arrays", "arrays.numbers", "archive", "archive.tar")
 """The keys of `makers`: the name of a source, and behind a dot what else it may look like."""
 
-WITH_THEIR_OWN_PICTURES = {"digits"}
+WITH_THEIR_OWN_PICTURES = {"digits", "keras", "tfds"}
 """Sources that can't hold these pictures."""
 
 
