@@ -183,7 +183,16 @@ def test_a_tar_name_that_is_no_utf8_stays_as_it_is(tmp_path):
     assert [os.fsencode(path.name) for path in folder.iterdir()] == [b"d\xf6g.png"]
 
 
-@pytest.mark.parametrize("begin", [b"", b"\xff\xd8\xff\xe0 a picture", b"PK", gzip.compress(TEXT), bz2.compress(TEXT)])
+OTHERS = {
+    "empty": b"",
+    "picture": b"\xff\xd8\xff\xe0 a picture",
+    "letters": b"PK",
+    "gz": gzip.compress(TEXT),
+    "bz2": bz2.compress(TEXT),
+}
+
+
+@pytest.mark.parametrize("begin", OTHERS.values(), ids=OTHERS)
 def test_other_files_are_no_archives(tmp_path, begin):
     path = tmp_path / "a.zip"
     path.write_bytes(begin)

@@ -207,7 +207,7 @@ def test_debug_shows_where_an_error_came_from(run: Run) -> None:
 
 
 def test_a_bug_of_ours_says_so_and_exits_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("division [/] by zero\nsecond line")
 
     monkeypatch.setattr("cnnkit.config_file.configure", broken)
@@ -220,7 +220,7 @@ def test_a_bug_of_ours_says_so_and_exits_1(run: Run, monkeypatch: pytest.MonkeyP
 
 
 def test_ctrl_c_exits_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cnnkit.config_file.configure", interrupted)
