@@ -32,6 +32,7 @@ SECTIONS = list(dict.fromkeys(section for kind in KINDS for section in kind.sect
 REQUIRED: dict[str, Any] = {
     "name": "example",
     "path": "/images",
+    "dataset": "mnist",
     "handle": "/networks/mobilenet",
     "filters": 8,
     "units": 8,

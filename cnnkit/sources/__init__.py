@@ -14,9 +14,12 @@ from cnnkit.sources.base import SPLITS, Collection, Index, Source, Unused, ranke
 from cnnkit.sources.digits import Digits
 from cnnkit.sources.folder import Folder
 from cnnkit.sources.idx import Idx
+from cnnkit.sources.keras_datasets import KerasDataset
 from cnnkit.sources.manifest import Manifest
 
-AnySource: TypeAlias = Annotated[Digits | Folder | Manifest | Arrays | Idx | Archive, Field(discriminator="name")]
+AnySource: TypeAlias = Annotated[
+    Digits | Folder | Manifest | Arrays | Idx | Archive | KerasDataset, Field(discriminator="name")
+]
 
 
 def recognised(path: Path) -> Source:
@@ -47,6 +50,7 @@ __all__ = [
     "Folder",
     "Idx",
     "Index",
+    "KerasDataset",
     "Manifest",
     "Source",
     "Unused",
