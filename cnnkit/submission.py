@@ -14,10 +14,11 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from cnnkit import tables
 from cnnkit.errors import DataError, Problem, UsageError
 from cnnkit.prediction import NewImage, Prediction, find_images, predict_images
 from cnnkit.progress import Progress
@@ -109,18 +110,9 @@ def read(file: Path) -> Sample:
         UsageError: There is no such file.
         DataError: It is no CSV with an id a row and at least one column behind it.
     """
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            text = opened.read()
-    except OSError as error:
-        raise UsageError(f"the sample {file} can't be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise DataError(Problem("is no text in UTF-8; save it as CSV in UTF-8", file=str(file))) from None
-    try:
-        separator = _separator(text)
-        rows = list(_rows(text, separator))
-    except csv.Error as error:
-        raise DataError(Problem(f"can't be read as CSV: {error}", file=str(file))) from None
+    if not file.is_file():
+        raise UsageError(f"the sample {file}: there is no such file")
+    rows = list(tables.rows(file))
     header = rows[0][1] if rows else []
     if len(header) < 2:
         message = "should have a header with the id and at least one column behind it, separated by commas"
@@ -142,24 +134,8 @@ def read(file: Path) -> Sample:
         ids=tuple(row[0] for _, row in rows[1:]),
         values=tuple(row[1].strip() for _, row in rows[1:]),
         lines=tuple(line for line, _ in rows[1:]),
-        separator=separator,
+        separator=tables.separator(file),
     )
-
-
-def _separator(text: str) -> str:
-    """Of the usual separators the one that divides the header into most columns."""
-    start = text.lstrip("\r\n")
-    return max(",;\t", key=lambda sign: len(next(csv.reader(io.StringIO(start, newline=""), delimiter=sign), [])))
-
-
-def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not empty, each with the line that it begins in."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    line = 1
-    for row in reader:
-        if row:
-            yield line, row
-        line = reader.line_num + 1
 
 
 def columns_of(sample: Sample, classes: Sequence[str], positive: str | None, progress: Progress) -> tuple[str, ...]:

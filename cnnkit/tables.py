@@ -24,9 +24,7 @@ def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     line = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first = next((text for text in _text(file, path) if text.strip()), "")
-            file.seek(0)
-            reader = csv.reader(_text(file, path), delimiter=_separator(first), strict=True)
+            reader = csv.reader(_text(file, path), delimiter=separator(path), strict=True)
             for cells in reader:
                 line, begin = reader.line_num, line + 1
                 if cells:
@@ -41,19 +39,29 @@ def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise DataError(Problem(message, file=str(path), line=line + 1)) from None
 
 
+def separator(path: Path) -> str:
+    """What stands between two columns of a table.
+
+    Raises:
+        DataError: It holds a zero byte.
+        OSError: It can't be read.
+        UnicodeDecodeError: It is no text.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = next((text for text in _text(file, path) if text.strip()), "")
+
+    def columns(sign: str) -> int:
+        return len(next(csv.reader([first], delimiter=sign), []))
+
+    return max(SEPARATORS, key=columns)
+
+
 def _text(lines: Iterable[str], path: Path) -> Iterator[str]:
     for number, line in enumerate(lines, start=1):
         if "\0" in line:
             message = "holds a zero byte, so it is no CSV file in UTF-8 but a binary one, or text in UTF-16"
             raise DataError(Problem(message, file=str(path), line=number))
         yield line
-
-
-def _separator(first: str) -> str:
-    def columns(separator: str) -> int:
-        return len(next(csv.reader([first], delimiter=separator), []))
-
-    return max(SEPARATORS, key=columns)
 
 
 def _undecodable(path: Path) -> int | None:

@@ -346,8 +346,8 @@ def test_a_wrong_call_exits_2(run_of, photos, sample_of, tmp_path, command):
         ([sample, "--format", "jsonl"], "--format jsonl"),
         ([sample, "--json"], "--output"),
         ([sample, "--output", sample], "is the sample itself"),
-        ([tmp_path / "nothing.csv"], "nothing.csv can't be read"),
-        ([tmp_path], "can't be read"),
+        ([tmp_path / "nothing.csv"], "nothing.csv: there is no such file"),
+        ([tmp_path], "there is no such file"),
         ([sample, "--positive", "cat"], "--positive cat"),
     ]:
         code, _, err = command(*words, *more)
