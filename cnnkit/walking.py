@@ -11,6 +11,9 @@ from pathlib import Path
 from cnnkit import decoding
 from cnnkit.errors import DataError
 
+HIDDEN = "hidden or a system's file"
+"""Why what nobody took for an image is not used; such files are counted, not named."""
+
 
 def files_below(folder: Path) -> Iterator[str]:
     """Every file below a folder, and its hidden folders, as paths, in the order of their names.
@@ -50,7 +53,7 @@ def why_not(path: str) -> str | None:
     """Why a file is not taken for an image, or None if it is."""
     name = os.path.basename(path)  # noqa: PTH119 - a pathlib object for each of a million files costs seconds
     if hidden(name):
-        return "hidden or a system's file"
+        return HIDDEN
     if not os.path.isfile(path) and os.path.exists(path):  # noqa: PTH110, PTH113
         return "a pipe or a device, not a file"
     if not printable(name):

@@ -1,7 +1,211 @@
-"""The doctor: is this data right?"""
+"""The doctor: is this data right? It looks at everything, or before a training at what costs nothing."""
 
 from __future__ import annotations
 
-from cnnkit.doctor.base import ClassCount, Finding, Patient, Pixels, Report, Severity
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-__all__ = ["ClassCount", "Finding", "Patient", "Pixels", "Report", "Severity"]
+from cnnkit import atomic
+from cnnkit.doctor import files, fix_list, labels, memory, near, pixels
+from cnnkit.doctor import sheets as contact_sheets
+from cnnkit.doctor.base import ClassCount, Finding, Patient, Pixels, Report, Severity, Sizes
+from cnnkit.errors import DataError, UsageError
+from cnnkit.experiment import Data, read_names
+from cnnkit.lazy import np
+from cnnkit.progress import Progress
+from cnnkit.sources import Index
+
+Check = Callable[[Patient], Iterator[Finding]]
+
+CHECKS: tuple[Check, ...] = (files.forms, files.outliers, files.nested, labels.copies, labels.classes)
+"""What is asked of the images that can be decoded; all of it is known without decoding them."""
+
+PIXEL_CHECKS: tuple[Check, ...] = (near.check,)
+"""What needs the pixels too."""
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+def examine(data: Data, seed: int, progress: Progress, sheets: Path | None = None) -> Report:
+    """Looks at everything; the same data is not examined twice.
+
+    Args:
+        data: The images.
+        seed: What they are divided by, where the source does not do so itself.
+        progress: Is told how far it is.
+        sheets: A folder for the contact sheets, new or empty; in the cache by default.
+
+    Raises:
+        DataError: There are no images to look at.
+        UsageError: The folder for the sheets is in use.
+    """
+    if sheets:
+        refuse(sheets)
+    collection = data.source.open(progress)
+    index = data.index(collection, seed, progress)
+    fingerprint = index.fingerprint()
+    file = _place(fingerprint, data, seed, index, collection.skip_bad)
+    report = memory.recall(file)
+    if report is None or report.mean is None:
+        seen = pixels.look(index, repr(data.source), progress)
+        report = _report(data, seed, Patient(index, None, collection.skip_bad, seen))
+        memory.remember(file, report, progress)
+    folder = sheets or memory.home(fingerprint) / "sheets"
+    if sheets or not folder.is_dir():
+        bad = {name for finding in report.findings if finding.kind == "undecodable" for name in finding.files}
+        good = index.take([i for i, name in enumerate(index.names) if name not in bad])
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with atomic.making(folder) as temporary:
+                contact_sheets.draw(good, temporary, progress)
+        except OSError as error:
+            if sheets:
+                raise
+            progress.say(f"no contact sheets: {error.filename} can't be written; choose a folder with --sheets")
+    return _completed(replace(report, sheets=tuple(map(str, sorted(folder.glob("*.png"))))), data, index)
+
+
+def refuse(sheets: Path) -> None:
+    """Refuses a folder for the contact sheets that holds something already, or can't be made.
+
+    Raises:
+        UsageError: It is one of these.
+    """
+    if not sheets.absolute().parent.is_dir():
+        raise UsageError(f"--sheets {sheets}: there is no folder {sheets.absolute().parent}")
+    if sheets.is_symlink() or (sheets.exists() and not sheets.is_dir()) or (sheets.is_dir() and any(sheets.iterdir())):
+        raise UsageError(f"--sheets {sheets} is there already and not an empty folder; choose another")
+
+
+def refuse_list(file: Path, force: bool) -> None:
+    """Refuses a file for the list of what to leave out that is there already, or can't be made.
+
+    Raises:
+        UsageError: It is one of these.
+    """
+    if not file.absolute().parent.is_dir():
+        raise UsageError(f"--fix-list {file}: there is no folder {file.absolute().parent}")
+    if file.exists() and not file.is_file():
+        raise UsageError(f"--fix-list {file}: that is no file")
+    if file.exists() and not force:
+        raise UsageError(f"--fix-list {file} exists already; --force replaces it")
+
+
+def before_training(
+    data: Data, seed: int, there: Index, used: Index, splits: Sequence[str], skip_bad: bool, progress: Progress
+) -> tuple[Finding, ...]:
+    """What is known of data that is about to be trained on: from an examination if there was one, else at a glance.
+
+    Args:
+        data: The images.
+        seed: What they are divided by.
+        there: All images that were asked for.
+        used: Those that could be decoded.
+        splits: The split of each of these.
+        skip_bad: Whether the others were left out.
+        progress: Is told when the result can't be kept.
+    """
+    file = _place(there.fingerprint(), data, seed, there, skip_bad)
+    report = memory.recall(file)
+    if report is None:
+        patient = Patient(used, splits, skip_bad)
+        report = Report(len(used), labels.table(patient), quick(used, splits, skip_bad), files.sizes(used))
+        memory.remember(file, report, progress)
+    # What can't be decoded has been told already, or has been left out and listed.
+    found_before = [finding for finding in report.findings if finding.kind != "undecodable"]
+    return _sorted([*found_before, *files.enlarged(used, data.image_size)])
+
+
+def quick(index: Index, splits: Sequence[str] | None, skip_bad: bool = False) -> tuple[Finding, ...]:
+    """What is found without decoding anything.
+
+    Args:
+        index: The images.
+        splits: The split of each; None where they can't be divided.
+        skip_bad: Whether files that can't be decoded are left out by the source.
+    """
+    patient = Patient(index, splits, skip_bad)
+    return _sorted([*files.undecodable(patient), *_checked(patient.sound(), CHECKS)])
+
+
+def write_fix_list(file: Path, report: Report, data: Data) -> int:
+    """Writes what is better left out, and what is left out already, for `data.exclude`; returns how many there are."""
+    return fix_list.write(file, report, read_names(data.exclude) if data.exclude else ())
+
+
+def _report(data: Data, seed: int, patient: Patient) -> Report:
+    """The whole examination of decoded images."""
+    findings = list(files.undecodable(patient))
+    # What can't be decoded is told once; all else is asked of the pictures, which are what is divided in training.
+    sound = patient.sound()
+    splits, undivided = _divided(data, seed, sound.index)
+    sound = replace(sound, splits=splits)
+    findings += [*undivided, *_checked(sound, CHECKS + PIXEL_CHECKS)]
+    mean, std = _moments(sound.pixels)
+    return Report(len(sound.index), labels.table(sound), _sorted(findings), files.sizes(sound.index), mean, std)
+
+
+def _checked(patient: Patient, checks: Sequence[Check]) -> Iterator[Finding]:
+    for check in checks:
+        yield from check(patient)
+
+
+def _completed(report: Report, data: Data, index: Index) -> Report:
+    """The report with what is no part of the examination: what the source left out, and what the config asks for."""
+    findings = [*report.findings, *files.enlarged(index, data.image_size), *files.unused(index)]
+    unused = tuple((entry.name, entry.reason) for entry in index.unused)
+    return replace(report, findings=_sorted(findings), unused=unused)
+
+
+def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def _divided(data: Data, seed: int, index: Index) -> tuple[Sequence[str] | None, list[Finding]]:
+    """The split of each image, as training would divide them; or what stands in the way.
+
+    A class without images stands in the way too, but is a finding by itself, so here the others are divided.
+    """
+    inhabited, labels_of_these = np.unique(index.labels, return_inverse=True)
+    names = tuple(index.classes[label] for label in inhabited)
+    try:
+        return data.splits(replace(index, classes=names, labels=labels_of_these), seed), []
+    except DataError as error:
+        advice = "add images of it, remove the class, or set less apart with data.split"
+        return None, [Finding("not_divisible", "error", str(error), advice)]
+
+
+def _moments(seen: Pixels | None) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Mean and standard deviation of each channel over all pictures, each counting the same whatever its size."""
+    if seen is None or not len(seen.means):
+        return None, None
+    mean = seen.means.mean(axis=0)
+    std = np.sqrt(np.maximum(seen.squares.mean(axis=0) - mean**2, 0))
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _place(fingerprint: str, data: Data, seed: int, index: Index, skip_bad: bool) -> Path:
+    """Where the report on the data is kept, by all that it depends on."""
+    own = frozenset(split for split in index.splits if split and split != "train")
+    circumstances: list[Any] = [seed, sorted(data.split.shares(own).items()), skip_bad]
+    return memory.place(fingerprint, index, circumstances)
+
+
+__all__ = [
+    "CHECKS",
+    "ClassCount",
+    "Finding",
+    "Patient",
+    "Pixels",
+    "Report",
+    "Severity",
+    "Sizes",
+    "before_training",
+    "examine",
+    "quick",
+    "refuse",
+    "refuse_list",
+    "write_fix_list",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from cnnkit.sources import Index
@@ -54,6 +54,10 @@ class Pixels:
     means: Any
     squares: Any
 
+    def take(self, chosen: Sequence[int]) -> Pixels:
+        """The same of the chosen images alone, which can all be decoded."""
+        return Pixels({}, self.thumbnails[chosen], self.means[chosen], self.squares[chosen])
+
 
 @dataclass(frozen=True)
 class Patient:
@@ -71,6 +75,25 @@ class Patient:
     skip_bad: bool = False
     pixels: Pixels | None = None
 
+    def bad(self) -> dict[int, str]:
+        """The images that can't be decoded, as far as that is known, each with the reason."""
+        facts = self.index.facts or ()
+        told = {i: known.bad for i, known in enumerate(facts) if known.bad}
+        return told | (self.pixels.bad if self.pixels else {})
+
+    def sound(self) -> Patient:
+        """The same without the images that can't be decoded."""
+        bad = self.bad()
+        if not bad:
+            return self
+        good = [i for i in range(len(self.index)) if i not in bad]
+        return replace(
+            self,
+            index=self.index.take(good),
+            splits=None if self.splits is None else [self.splits[i] for i in good],
+            pixels=self.pixels.take(good) if self.pixels else None,
+        )
+
 
 @dataclass(frozen=True)
 class ClassCount:
@@ -82,13 +105,24 @@ class ClassCount:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """Width and height of the pictures, as stored: of the smallest, the middle one and the largest by area."""
+
+    different: int
+    smallest: tuple[int, int]
+    middle: tuple[int, int]
+    largest: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Report:
     """What the doctor says.
 
     Attributes:
-        images: How many there are.
-        classes: Each class with its images.
+        images: How many there are that can be decoded.
+        classes: Each class with these images.
         findings: Errors first, then warnings, then notes.
+        sizes: How large the pictures are; None where they are no files.
         mean: Of each channel (red, green, blue) over all pictures, each counting the same, 0..255; None where the
             images were not decoded.
         std: The standard deviation of the same.
@@ -99,6 +133,7 @@ class Report:
     images: int
     classes: tuple[ClassCount, ...]
     findings: tuple[Finding, ...]
+    sizes: Sizes | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     sheets: tuple[str, ...] = ()
@@ -109,3 +144,13 @@ class Report:
         """The worst there is: `error`, `warning`, else `good`."""
         found = {finding.severity for finding in self.findings}
         return "error" if "error" in found else "warning" if "warning" in found else "good"
+
+    def as_json(self) -> dict[str, Any]:
+        """The document that `cnnkit data --json` prints."""
+        unused = [{"name": name, "reason": reason} for name, reason in self.unused]
+        return {"verdict": self.verdict} | asdict(self) | {"unused": unused}
+
+
+def counted(things: Sequence[Any], one: str, many: str | None = None) -> str:
+    """How many there are, in words: `1 picture`, `1,200 pictures`."""
+    return f"{len(things):,} {one if len(things) == 1 else many or one + 's'}"

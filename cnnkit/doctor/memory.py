@@ -1,0 +1,75 @@
+"""What the doctor has said of some data, kept in the cache: the same data needs no second examination."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cnnkit import __version__, atomic
+from cnnkit.doctor.base import ClassCount, Finding, Report, Sizes
+from cnnkit.file_index import digest_of
+from cnnkit.lazy import cache_folder
+from cnnkit.progress import Progress
+from cnnkit.sources import Index
+
+VERSION = 1
+"""Of the checks; raised when one of them changes, so that what was said before does not count any more."""
+
+
+def home(fingerprint: str) -> Path:
+    """Where what belongs to some data is kept."""
+    return cache_folder() / "doctor" / fingerprint
+
+
+def place(fingerprint: str, index: Index, circumstances: Sequence[Any]) -> Path:
+    """The file of the report on some data.
+
+    Args:
+        fingerprint: That of the index.
+        index: All images that were asked for, those that can't be decoded among them.
+        circumstances: What else a report depends on.
+    """
+    # The fingerprint is of names, labels and contents; a picture of the same pixels may come in another file format.
+    forms = [None] * len(index) if index.facts is None else [(known.header, known.bad) for known in index.facts]
+    rows = sorted(zip(index.names, index.splits, forms, strict=True), key=lambda row: row[0])
+    told = repr((__version__, VERSION, circumstances, rows))
+    return home(fingerprint) / f"{digest_of(told.encode(errors='surrogateescape'))}.json"
+
+
+def remember(file: Path, report: Report, progress: Progress) -> None:
+    """Keeps a report."""
+    text = json.dumps(asdict(report), separators=(",", ":"))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(file, f"{digest_of(text.encode())}\n{text}")
+    except OSError as error:
+        progress.say(f"the data is examined again next time: {error.filename} can't be written: {error.strerror}")
+
+
+def recall(file: Path) -> Report | None:
+    """The report that is kept; None if there is none, or it is damaged, which the hash in front of it tells."""
+    try:
+        digest, text = file.read_bytes().split(b"\n", 1)
+    except (OSError, ValueError):
+        return None
+    if digest_of(text) != digest.decode(errors="replace"):
+        return None
+    told = json.loads(text)
+    return Report(
+        images=told["images"],
+        classes=tuple(ClassCount(**entry) for entry in told["classes"]),
+        findings=tuple(Finding(**{key: _frozen(value) for key, value in entry.items()}) for entry in told["findings"]),
+        sizes=Sizes(**{key: _frozen(value) for key, value in told["sizes"].items()}) if told["sizes"] else None,
+        mean=_frozen(told["mean"]),
+        std=_frozen(told["std"]),
+        sheets=_frozen(told["sheets"]),
+        unused=_frozen(told["unused"]),
+    )
+
+
+def _frozen(value: Any) -> Any:
+    """Lists, as JSON has them, as tuples."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

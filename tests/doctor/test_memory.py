@@ -1,0 +1,106 @@
+"""What the doctor remembers, and when it looks again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnkit import doctor, pipeline
+from cnnkit.doctor import pixels
+from cnnkit.experiment import Data
+from cnnkit.progress import Progress
+from cnnkit.sources import Folder
+from cnnkit.splitting import Split
+
+
+def picture(number):
+    """A picture that no other number has, and none of `image_folder`'s."""
+    return Image.fromarray(np.random.default_rng([1, number]).integers(0, 256, (8, 8, 3), np.uint8))
+
+
+@pytest.fixture
+def looked(monkeypatch):
+    """The number of times that images were decoded."""
+    calls = []
+    look = pixels.look
+    monkeypatch.setattr(pixels, "look", lambda *words: calls.append(words) or look(*words))
+    return calls
+
+
+def data(root, **options):
+    return Data(source=Folder(path=str(root)), **options)
+
+
+def test_the_same_data_is_not_examined_twice(image_folder, looked):
+    root = image_folder({"cat": 12, "dog": 5})
+    (root / "cat" / "torn.png").write_bytes(b"")
+    (root / "cat" / "notes.txt").write_text("")
+    first = doctor.examine(data(root), 0, Progress())
+    assert doctor.examine(data(root), 0, Progress()) == first
+    assert len(looked) == 1
+
+
+@pytest.mark.parametrize("change", ["file", "name", "seed", "split", "format"])
+def test_other_data_is_examined_again(image_folder, looked, change):
+    root = image_folder({"cat": 12, "dog": 12})
+    doctor.examine(data(root), 0, Progress())
+    file = root / "cat" / "0.png"
+    if change == "file":
+        picture(99).save(file)
+    elif change == "name":
+        file.rename(root / "cat" / "zero.png")
+    elif change == "format":  # the same pixels
+        with Image.open(file) as same:
+            same.load()
+        same.save(file, format="BMP")
+    shares = Split(test=0.3) if change == "split" else Split()
+    report = doctor.examine(data(root, split=shares), int(change == "seed"), Progress())
+    assert len(looked) == 2
+    assert [finding.kind for finding in report.findings] == (["wrong_extension"] if change == "format" else [])
+
+
+@pytest.mark.parametrize("content", [b"", b"words", b"0" * 32 + b"\n{}", None])
+def test_a_damaged_memory_is_made_anew(image_folder, looked, content):
+    root = image_folder({"cat": 12, "dog": 12})
+    first = doctor.examine(data(root), 0, Progress())
+    [file] = (Path(os.environ["CNNKIT_CACHE"]) / "doctor").glob("*/*.json")
+    file.write_bytes(file.read_bytes()[:-20] if content is None else content)
+    assert doctor.examine(data(root), 0, Progress()) == first
+    assert doctor.examine(data(root), 0, Progress()) == first
+    assert len(looked) == 2
+
+
+def before_training(described):
+    collection = described.source.open(Progress())
+    index = described.index(collection, 0, Progress())
+    used = pipeline.load(index, (8, 8, 3), "crop", Progress(), skip_bad=True).index
+    splits = described.splits(used, 0)
+    return doctor.before_training(described, 0, index, used, splits, collection.skip_bad, Progress())
+
+
+def test_before_a_training_a_glance_is_enough_and_is_no_examination(image_folder, looked):
+    root = image_folder({"cat": 12, "dog": 4})
+    described = data(root)
+    assert {finding.kind for finding in before_training(described)} == {"tiny_class", "imbalance"}
+    assert looked == []
+    assert doctor.examine(described, 0, Progress()).mean is not None
+    assert len(looked) == 1
+
+
+def test_before_a_training_what_an_examination_found_is_known(image_folder, monkeypatch):
+    root = image_folder({"cat": 12, "dog": 12})
+    seen = doctor.Finding("seen_in_pixels", "warning", "seen")
+    monkeypatch.setattr(doctor, "PIXEL_CHECKS", (lambda patient: iter([seen]),))
+    doctor.examine(data(root), 0, Progress())
+    assert before_training(data(root, image_size=(8, 8))) == (seen,)
+
+
+def test_a_cache_that_cannot_be_written_is_no_obstacle(image_folder, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CNNKIT_CACHE", str(tmp_path / "file" / "cache"))
+    report = doctor.examine(data(image_folder({"cat": 12, "dog": 12})), 0, Progress())
+    assert (report.verdict, report.sheets) == ("good", ())
