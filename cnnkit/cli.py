@@ -6,20 +6,21 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cnnkit import __version__
-from cnnkit.errors import CnnkitError, ConfigError, DataError, Interrupted, TrainingError, UsageError
+from cnnkit.atomic import ERRORS
+from cnnkit.errors import CnnkitError, DataError, Interrupted, TrainingError, UsageError
 
 if TYPE_CHECKING:
     from cnnkit.architectures import Architecture
     from cnnkit.console import Screen
-    from cnnkit.experiment import Experiment
     from cnnkit.progress import Progress
 
 app = typer.Typer(
@@ -45,6 +46,9 @@ def main() -> None:
     """Runs the command line; every error becomes a clear text and its exit code."""
     words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     json_output, debug = "--json" in words, "--debug" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=ERRORS)  # a file name that is not UTF-8 is printed as it is
     try:
         code = app(standalone_mode=False)
         if code == 130:  # what Typer makes of Ctrl-C
@@ -127,12 +131,13 @@ def summary(
 ) -> None:
     """Show every layer of the network: its parameters and how they come about, its cost, what it sees."""
     from cnnkit.summary import summarize
+    from cnnkit.targets import network
 
     if classes is not None and classes < 2:
         raise UsageError(f"--classes {classes}: a classifier tells at least two classes apart")
     screen = _screen(json_output)
     with screen.watching() as progress:
-        experiment, shape, count = _network(target, classes, settings, progress)
+        experiment, shape, count = network(target, classes, settings, progress)
         experiment.model.fetch(progress)
     told = summarize(experiment, shape, count)
     if json_output:
@@ -142,6 +147,44 @@ def summary(
 
     screen.table(summary_table(told, full))
     screen.say("\n" + summary_notes(told, full))
+
+
+@app.command(epilog="Example: cnnkit data photos --fix-list leave_out.txt")
+def data(
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG|IMAGES", help="The YAML file, or where images lie.", show_default=False),
+    ],
+    sheets: Annotated[
+        Path | None, typer.Option(help="A new folder for the contact sheets.", show_default="in the cache")
+    ] = None,
+    fix_list: Annotated[
+        Path | None, typer.Option(help="Write the images to leave out, for data.exclude.", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file of --fix-list.")] = False,
+    settings: Settings = [],  # noqa: B006
+    json_output: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Examine the images: damaged files, copies, wrong labels, leaks between splits, classes that are too small."""
+    from cnnkit import doctor
+    from cnnkit.console_data import show
+    from cnnkit.targets import images
+
+    if sheets:
+        doctor.refuse(sheets)
+    if fix_list:
+        doctor.refuse_list(fix_list, force)
+    screen = _screen(json_output)
+    with screen.watching() as progress:
+        examined, seed = images(target, settings, progress)
+        report = doctor.examine(examined, seed, progress, sheets)
+    listed = doctor.write_fix_list(fix_list, report, examined) if fix_list else 0
+    if json_output:
+        screen.document(report.as_json())
+    show(report, target, (fix_list, listed) if fix_list else None, screen)
+    if report.verdict == "error":
+        raise typer.Exit(DataError.exit_code)
 
 
 @app.command(epilog="Example: cnnkit train configs/digits.yaml --run runs/first --set train.epochs=5")
@@ -340,44 +383,6 @@ def _screen(json_output: bool) -> Screen:
     from cnnkit.console import Screen
 
     return Screen(json_output)
-
-
-def _network(
-    target: Path, classes: int | None, settings: Iterable[str], progress: Progress
-) -> tuple[Experiment, tuple[int, int, int], int]:
-    """The experiment of a config or a run, with the shape of its images and its number of classes."""
-    if target.is_dir():
-        from cnnkit.run import Run
-
-        run = Run.open(target)
-        experiment = run.experiment(*settings)
-        shape = run.shape
-        count = classes or len(run.classes)
-    else:
-        from cnnkit.config_file import read
-
-        try:
-            experiment = read(target, *settings, files=classes is None, progress=progress)
-        except ConfigError as error:
-            if not any((problem.key or "").startswith("data.source") for problem in error.problems):
-                raise
-            raise ConfigError(
-                *error.problems, "to count without the images, tell how many classes: --classes N"
-            ) from None
-        told = experiment.shape()
-        if classes and told:
-            shape, count = told, classes
-        else:
-            try:
-                collection = experiment.data.source.open(progress)
-            except DataError as error:
-                hint = f"{target}: to count without the images, set data.image_size and data.channels"
-                raise UsageError(*error.problems, hint) from None
-            shape = experiment.shape(collection) or collection.shape
-            count = classes or len(collection.classes)
-    if problems := list(experiment.model.problems(shape)):
-        raise ConfigError(*(replace(problem, file=str(target)) for problem in problems))
-    return experiment, shape, count
 
 
 def _shown(value: Any) -> str:

@@ -39,7 +39,7 @@ class Screen:
 
     def document(self, document: Any) -> None:
         """The one JSON document of a command with `--json`."""
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        _write_json(document)
 
     def table(self, table: Table) -> None:
         """A table in its full width where it goes to a file."""
@@ -120,17 +120,27 @@ class _Live(_Lines):
             self.training = None
 
 
+def _write_json(document: Any) -> None:
+    """JSON on standard output, always in UTF-8: what is not, in the name of a file, is written as an escape."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=2, allow_nan=False)
+    sys.stdout.write(text + "\n")
+
+
 def show_error(error: CnnkitError, json_output: bool) -> None:
     """An error: for people on standard error, with `--json` as the document on standard output."""
     if json_output:
-        sys.stdout.write(json.dumps(error.as_json(), indent=2, ensure_ascii=False) + "\n")
+        _write_json(error.as_json())
     else:
         _console(sys.stderr).print(str(error), soft_wrap=True)
 
 
 def config_table(rows: Sequence[tuple[str, str, str]]) -> Table:
     """The complete config: setting, value, where it came from."""
-    table = _table("setting", "value", "from")
+    table = new_table("setting", "value", "from")
     for key, value, origin in rows:
         table.add_row(key, value, Text(origin, style="dim" if origin == "default" else ""))
     return table
@@ -138,7 +148,7 @@ def config_table(rows: Sequence[tuple[str, str, str]]) -> Table:
 
 def kind_table(kind: Kind) -> Table:
     """Every name of a kind with its options."""
-    table = _table("name", "option", "type", "default", "meaning")
+    table = new_table("name", "option", "type", "default", "meaning")
     for section in kind.sections:
         table.add_section()
         table.add_row(Text(title(section), style="bold"), "", "", "", doc(section))
@@ -150,7 +160,7 @@ def kind_table(kind: Kind) -> Table:
 def variant_table(variants: Sequence[Variant], counts: bool) -> Table:
     """Every network of the families, one a row."""
     columns = [">parameters", ">multiply-adds"] if counts else []
-    table = _table("model", ">image", ">smallest", *columns, "stages", "paper")
+    table = new_table("model", ">image", ">smallest", *columns, "stages", "paper")
     table.columns[0].no_wrap = True
     for variant in variants:
         model = ", ".join(f"{key}: {_yaml(value)}" for key, value in variant.model.items())
@@ -168,7 +178,7 @@ def _yaml(value: Any) -> str:
 
 def summary_table(summary: Summary, full: bool) -> Table:
     """The layers of a network, repeated blocks folded unless `full`."""
-    table = _table("layer", "type", ">output", ">parameters", ">multiply-adds", ">sees")
+    table = new_table("layer", "type", ">output", ">parameters", ">multiply-adds", ">sees")
     for entry in summary.rows if full else folded(summary.rows):
         rows = entry if isinstance(entry, list) else [entry]
         repeats = rows[0].repeats
@@ -278,12 +288,12 @@ _READING = (
 
 def evaluation_tables(document: dict[str, Any], width: int) -> list[Table]:
     """Precision and recall of each class, and the confusion matrix where it fits in `width` columns."""
-    table = _table("class", ">images", ">precision", ">recall", ">F1")
+    table = new_table("class", ">images", ">precision", ">recall", ">F1")
     for entry in document["classes"]:
         numbers = (f"{entry[key]:.3f}" for key in ("precision", "recall", "f1"))
         table.add_row(entry["name"], f"{entry['images']:,}", *numbers)
     names = [entry["name"] for entry in document["classes"]]
-    matrix = _table("is \\ predicted", *(f">{name}" for name in names))
+    matrix = new_table("is \\ predicted", *(f">{name}" for name in names))
     for name, row in zip(names, document["confusion"], strict=True):
         matrix.add_row(
             name,
@@ -305,7 +315,8 @@ def result_line(document: dict[str, Any]) -> str:
     )
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
+    """A table without lines; a column whose name begins with `>` is flush right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")

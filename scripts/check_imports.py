@@ -17,11 +17,11 @@ PACKAGE = "cnnkit"
 
 # A name is a module or a folder of the package.
 LEVELS = {
-    7: ("cli", "console"),
+    7: ("cli", "console", "console_data"),
     6: ("training",),
     # Beside the others of level 5, and above prediction, which it puts into another form.
     5.5: ("submission",),
-    5: ("evaluation", "prediction", "summary", "history", "weights"),
+    5: ("evaluation", "prediction", "summary", "history", "weights", "targets"),
     4: ("run",),
     3: (
         "config_file",
@@ -46,7 +46,7 @@ LEVELS = {
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
 
 # Pairs of one level where the first may import the second.
-ABOVE_WITHIN_A_LEVEL = {("cli", "console")}
+ABOVE_WITHIN_A_LEVEL = {("cli", "console"), ("cli", "console_data"), ("console_data", "console")}
 
 # The face of the package: it hands out names from every level, on first use.
 FACE = ("__init__", "__main__")
@@ -68,7 +68,7 @@ ABOVE_IN_A_FOLDER = {("sources", "archive"), ("sources", "keras_datasets")}
 # Other people's packages that only these modules may import; the rest take keras and tf from cnnkit.lazy.
 ONLY_IN = {
     "typer": ("cli", "console"),
-    "rich": ("cli", "console"),
+    "rich": ("cli", "console", "console_data"),
     "yaml": ("yaml12",),
     "h5py": ("lazy",),
     "tensorflow": ("lazy", "callbacks"),  # callbacks: a subclass needs its Keras class at once

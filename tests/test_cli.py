@@ -16,7 +16,7 @@ import pytest
 from cnnkit import __version__, cli
 from cnnkit.catalogue import KINDS, schema, title, variants
 
-COMMANDS = ["check", "evaluate", "list", "predict", "schema", "summary", "train"]
+COMMANDS = ["check", "data", "evaluate", "list", "predict", "schema", "summary", "train"]
 
 GOOD = """\
 name: mine
@@ -95,7 +95,7 @@ def test_every_command_has_json_and_debug(run: Run, command: str) -> None:
     assert "--debug" in told
 
 
-@pytest.mark.parametrize("command", ["check", "evaluate", "summary", "train"])
+@pytest.mark.parametrize("command", ["check", "data", "evaluate", "summary", "train"])
 def test_every_command_that_reads_a_config_has_set(run: Run, command: str) -> None:
     assert "KEY=VALUE" in run(command, "--help").out
 

@@ -39,6 +39,7 @@ def test_help_imports_neither_tensorflow_nor_numpy(words: list[str]) -> None:
         ["summary", str(CONFIG), "--set", "model.depth=0"],
         ["evaluate", "no such run"],
         ["predict", "no such run", "no such image"],
+        ["data", str(CONFIG)],
         ["list"],
         ["list", "architectures"],
         ["schema"],

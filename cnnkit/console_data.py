@@ -1,0 +1,108 @@
+"""What a person sees of the doctor's report: the verdict first, then each finding, then the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from cnnkit.console import Screen, new_table
+from cnnkit.doctor import Finding, Report
+from cnnkit.targets import CONFIGS
+from cnnkit.walking import listed
+
+SHOWN = 5
+"""At most so many files or groups of a finding are shown; --json and --fix-list have all."""
+
+COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+
+
+def show(report: Report, target: Path, written: tuple[Path, int] | None, screen: Screen) -> None:
+    """Shows a report.
+
+    Args:
+        report: What to show.
+        target: The config or the images that it is about.
+        written: The list of what to leave out, and how many are on it; None if none was asked for.
+        screen: Where to show it.
+    """
+    screen.say(verdict(report))
+    for finding in report.findings:
+        screen.say("")
+        head = Text.assemble((finding.severity, COLOURS[finding.severity]), f"  {finding.kind}: {finding.message}")
+        screen.console.print(head, soft_wrap=True)
+        for row in _details(finding):
+            screen.say(f"    {row}")
+    screen.say("")
+    screen.table(class_table(report))
+    screen.say("")
+    for line in (*_numbers(report), *_next(report, target, written)):
+        screen.say(line)
+
+
+def verdict(report: Report) -> str:
+    """What the report comes to, in a line."""
+    severities = [finding.severity for finding in report.findings]
+    told = [
+        f"{count} {severity}{'s' * (count > 1)}"
+        for severity in ("error", "warning", "note")
+        if (count := severities.count(severity))
+    ]
+    of = f"{report.images:,} images of {len(report.classes)} classes"
+    if report.verdict == "error":
+        return f"{', '.join(told)} in {of}: do not train on this yet"
+    if report.verdict == "warning":
+        return f"{', '.join(told)} in {of}: look at this before you train"
+    return f"Nothing wrong was found in {of}{f' ({told[0]})' if told else ''}"
+
+
+def _details(finding: Finding) -> Iterator[str]:
+    rows = [" = ".join(_few(group)) for group in finding.groups] or list(finding.files)
+    yield from rows[:SHOWN]
+    if len(rows) > SHOWN:
+        yield f"and {len(rows) - SHOWN:,} more"
+    if finding.advice:
+        yield f"-> {finding.advice}"
+
+
+def _few(names: Sequence[str]) -> list[str]:
+    return [*names[:SHOWN], *([f"{len(names) - SHOWN} more"] if len(names) > SHOWN else [])]
+
+
+def class_table(report: Report) -> Table:
+    """The images of each class, in all and by split."""
+    splits = list(report.classes[0].splits) if report.classes else []
+    table = new_table("class", ">images", *(f">{split}" for split in splits))
+    for entry in report.classes:
+        table.add_row(entry.name, f"{entry.images:,}", *(f"{entry.splits[split]:,}" for split in splits))
+    return table
+
+
+def _numbers(report: Report) -> Iterator[str]:
+    if sizes := report.sizes:
+        smallest, middle, largest = (f"{w} x {h}" for w, h in (sizes.smallest, sizes.middle, sizes.largest))
+        many = f"{sizes.different:,} sizes, from {smallest} to {largest}, {middle} in the middle"
+        yield f"width x height: {many if sizes.different > 1 else smallest}"
+    if report.mean and report.std:
+        mean, std = (" ".join(f"{value:.1f}" for value in values) for values in (report.mean, report.std))
+        yield f"mean {mean}, standard deviation {std} (red, green, blue in 0..255, each picture counting the same)"
+    if report.sheets:
+        yield f"contact sheets: {Path(report.sheets[0]).parent}"
+
+
+def _next(report: Report, target: Path, written: tuple[Path, int] | None) -> Iterator[str]:
+    config = target.suffix.lower() in CONFIGS
+    if written:
+        file, count = written
+        images = f"{count:,} image{'s' * (count != 1)}"
+        use = f"cnnkit data {target} --set data.exclude={file}" if config else f"`exclude: {file}` in a config's `data`"
+        yield f"{file} lists {images} to leave out. Look through it, then use it with: {use}"
+    elif any(finding.leave_out for finding in report.findings):
+        yield f"Next: cnnkit data {target} --fix-list leave_out.txt writes what is better left out"
+    elif report.verdict == "error":
+        kinds = sorted({finding.kind for finding in report.findings if finding.severity == "error"})
+        yield f"Next: mend {listed(kinds)}, then cnnkit data {target}"
+    elif config:
+        yield f"Next: cnnkit train {target}"
