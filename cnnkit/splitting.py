@@ -80,11 +80,3 @@ class Split(Spec):
                     taken += len(groups[ranked[position]])
                     position += 1
         return result
-
-
-def in_two_splits(digests: Sequence[str], splits: Sequence[str]) -> list[str]:
-    """The contents that are in more than one split; `assign` makes none, but the source's own splits may have some."""
-    seen: dict[str, set[str]] = defaultdict(set)
-    for digest, split in zip(digests, splits, strict=True):
-        seen[digest].add(split)
-    return [digest for digest, where in seen.items() if len(where) > 1]

@@ -5,23 +5,23 @@ from __future__ import annotations
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cnnkit import checkpoints, evaluation, history, pipeline, staging, weights
+from cnnkit import checkpoints, doctor, evaluation, history, pipeline, staging, weights
 from cnnkit.architectures import Network
-from cnnkit.errors import Interrupted, TrainingError
+from cnnkit.doctor import Finding
+from cnnkit.errors import DataError, Interrupted, TrainingError
 from cnnkit.experiment import Experiment
 from cnnkit.lazy import keras, tf
 from cnnkit.pipeline import Images
 from cnnkit.progress import Progress
 from cnnkit.run import Run, circumstances, parameters
 from cnnkit.sources import SPLITS, Index
-from cnnkit.splitting import in_two_splits
 from cnnkit.staging import Staged
 
 NAMED = 5
@@ -40,7 +40,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         The document that `cnnkit train --json` prints: run, epochs, best_epoch, validation, test.
 
     Raises:
-        DataError: The images are not what they should be; nothing is left behind.
+        DataError: The images are not what they should be, or the doctor finds an error in them; nothing is left behind.
         TrainingError: Training diverged or ran out of memory; the run's folder tells how far it came.
         Interrupted: It was stopped; the best epoch so far is kept.
     """
@@ -53,12 +53,13 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     shape = experiment.shape(collection) or collection.shape
     images = pipeline.load(index, shape, experiment.data.fit, progress, skip_bad=collection.skip_bad)
     splits = experiment.data.splits(images.index, experiment.seed)
+    findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
     experiment.model.fetch(progress)
     with progress.task("building the network", 1):
         keras.utils.set_random_seed(experiment.seed)
         network = _network(experiment, images)
     report = _start_weights(experiment, network, images, progress)
-    facts = circumstances() | {"parameters": parameters(network.model), "data": _data_facts(images, splits)}
+    facts = circumstances() | {"parameters": parameters(network.model), "data": _data_facts(images, splits, findings)}
     facts |= {"started_from": asdict(report) if report else None}
 
     run = Run.create(experiment, folder)
@@ -70,7 +71,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
 
         run.write_split(images.index, splits)
         run.write_provenance(**facts, state="training", files=run.hashes())
-        for line in [*_opening(run, facts, images.index), *([report.line()] if report else [])]:
+        for line in [*_opening(run, facts, images.index, findings), *([report.line()] if report else [])]:
             say(line)
         _fit(experiment, network, images, splits, run, progress, say)
         return _finish(experiment, network.model, images, splits, run, progress)
@@ -78,6 +79,22 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
 
 def _numbers(splits: list[str], name: str) -> list[int]:
     return [i for i, split in enumerate(splits) if split == name]
+
+
+def _examined(
+    experiment: Experiment, index: Index, images: Images, splits: list[str], skip_bad: bool, progress: Progress
+) -> tuple[Finding, ...]:
+    """What the doctor finds in the data; an error stops here, before there is a run."""
+    found = doctor.before_training(experiment.data, experiment.seed, index, images.index, splits, skip_bad, progress)
+    errors = [finding for finding in found if finding.severity == "error"]
+    if errors:
+        told = [f"{finding.message}; {finding.advice}" for finding in errors]
+        raise DataError(
+            *told,
+            "nothing was trained; `cnnkit data CONFIG` shows every file, and its --fix-list FILE writes what to leave "
+            "out with data.exclude",
+        )
+    return found
 
 
 def _network(experiment: Experiment, images: Images) -> Network:
@@ -278,7 +295,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _data_facts(images: Images, splits: list[str]) -> dict[str, Any]:
+def _data_facts(images: Images, splits: list[str], findings: Sequence[Finding]) -> dict[str, Any]:
     index = images.index
     counts = Counter(zip(splits, index.labels.tolist(), strict=True))
     return {
@@ -288,12 +305,14 @@ def _data_facts(images: Images, splits: list[str]) -> dict[str, Any]:
         "images_per_class": {
             split: {name: counts[split, label] for label, name in enumerate(index.classes)} for split in SPLITS
         },
-        "in_two_splits": len(in_two_splits(index.digests, splits)),
+        "findings": [
+            {"kind": f.kind, "severity": f.severity, "message": f.message, "images": len(f.files)} for f in findings
+        ],
         "unused": len(index.unused),
     }
 
 
-def _opening(run: Run, facts: dict[str, Any], index: Index) -> Iterator[str]:
+def _opening(run: Run, facts: dict[str, Any], index: Index, findings: Sequence[Finding]) -> Iterator[str]:
     """What the run is made of, and what is odd about it."""
     counts = facts["data"]["images"]
     told = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
@@ -306,8 +325,9 @@ def _opening(run: Run, facts: dict[str, Any], index: Index) -> Iterator[str]:
         yield f"  not used: {entry.name}: {entry.reason}"
     if len(index.unused) > NAMED:
         yield f"  not used: {len(index.unused) - NAMED} more, all in {run.folder / 'unused.csv'}"
-    if shared := facts["data"]["in_two_splits"]:
-        yield f"  careful: {shared} pictures lie in more than one of the splits that the images came with"
+    for finding in findings:
+        if finding.severity == "warning":
+            yield f"  careful: {finding.message}"
 
 
 def stage_line(number: int, stages: int, epochs: int, rate: float, staged: Staged, counted: dict[str, int]) -> str:

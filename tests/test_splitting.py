@@ -7,7 +7,7 @@ import pytest
 from cnnkit.errors import DataError
 from cnnkit.file_index import digest_of
 from cnnkit.sources import ranked
-from cnnkit.splitting import Split, in_two_splits
+from cnnkit.splitting import Split
 
 
 def contents(*names):
@@ -142,9 +142,3 @@ def test_a_class_too_small_to_divide_is_named(labels, digests, told):
 def test_a_share_lies_between_none_and_all(share):
     with pytest.raises(ValueError, match="test"):
         Split(test=share)
-
-
-def test_equal_pictures_in_splits_that_the_source_made_are_found():
-    digests = ["a", "b", "a", "c", "b"]
-    assert in_two_splits(digests, ["train", "train", "test", "test", "train"]) == ["a"]
-    assert in_two_splits(digests, ["train"] * 5) == []

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -427,6 +428,36 @@ def test_bad_images_can_be_left_out_and_are_listed(config, tmp_path):
         assert {row["file"] for row in csv.DictReader(file)} == {"cat/01.png", "cat/notes.txt"}
     assert Run.open(tmp_path / "run").provenance()["data"]["unused"] == 2
     assert evaluate(tmp_path / "run", settings=["data.source.on_bad=skip"]) == document["test"]
+
+
+def test_an_error_that_the_doctor_finds_is_told_and_leaves_no_run(config, command, tmp_path):
+    draw_pictures(tmp_path / "pictures" / "train")
+    for name in ("cat", "cat-like"):
+        (tmp_path / "pictures" / "test" / name).mkdir(parents=True)
+        for i in range(1, 5):
+            (tmp_path / "pictures" / "train" / name / f"{3 * i + 1:02d}.png").rename(
+                tmp_path / "pictures" / "test" / name / f"{i}.png"
+            )
+    shutil.copy(tmp_path / "pictures" / "train" / "cat" / "02.png", tmp_path / "pictures" / "test" / "cat" / "too.png")
+    settings = [word for key in ("split={}", "split.validation=0.2") for word in ("--set", f"data.{key}")]
+    code, _, err = command("train", config(PICTURES), "--run", tmp_path / "runs" / "first", *settings)
+    assert code == 3
+    assert "1 picture lies in more than one split" in err
+    assert "cnnkit data" in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_the_doctor_warns_of_is_told_and_recorded(config, command, tmp_path):
+    draw_pictures(tmp_path / "pictures")
+    picture = tmp_path / "pictures" / "cat" / "01.png"
+    with Image.open(picture) as opened:
+        opened.save(picture.with_suffix(".jpg"), format="PNG")
+    picture.unlink()
+    code, out, _ = command("train", config(PICTURES), "--run", tmp_path / "run", "--set", "train.epochs=1")
+    assert code == 0
+    assert "careful: 1 picture in another format than the ending of the name says" in out
+    recorded = {finding["kind"]: finding for finding in Run.open(tmp_path / "run").provenance()["data"]["findings"]}
+    assert (recorded["wrong_extension"]["severity"], recorded["wrong_extension"]["images"]) == ("warning", 1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not allow such names")
