@@ -101,6 +101,32 @@ def _options(
     pass
 
 
+@app.command(epilog="Example: cnnkit init photos --output flowers.yaml")
+def init(
+    images: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IMAGES", help="A folder with a folder a class, or whatever a source reads.", show_default=False
+        ),
+    ],
+    output: Annotated[Path | None, typer.Option(help="The config's file.", show_default="NAME.yaml")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    json_output: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Look at images and write a config that suits them, each setting with its reason."""
+    from cnnkit.starting import start
+
+    screen = _screen(json_output)
+    with screen.watching() as progress:
+        started = start(images, output, force, progress)
+    if json_output:
+        screen.document(started.as_json())
+        return
+    for line in started.lines():
+        screen.say(line)
+
+
 @app.command(epilog="Example: cnnkit check configs/digits.yaml --set train.epochs=5")
 def check(config: Config, settings: Settings = [], json_output: Json = False, debug: Debug = False) -> None:  # noqa: B006
     """Tell everything that is wrong with a config, or show it complete: each value and where it comes from."""

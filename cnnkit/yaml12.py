@@ -7,6 +7,7 @@ below, by the rules of YAML 1.2.2, section 10.3.2. Limits keep a hostile file fr
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -122,6 +123,12 @@ def scalar(text: str) -> Any:
 def dump(values: Any) -> str:
     """Writes dicts, lists, tuples and scalars so that `parse` reads the same values again."""
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def line(values: Any) -> str:
+    """Writes the same in one line, as the value behind a key."""
+    text = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf, default_flow_style=True)
+    return str(text).removesuffix("\n...\n").removesuffix("\n")
 
 
 class _Builder:

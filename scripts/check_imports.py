@@ -21,7 +21,7 @@ LEVELS = {
     6: ("training",),
     # Beside the others of level 5, and above prediction, which it puts into another form.
     5.5: ("submission",),
-    5: ("evaluation", "prediction", "summary", "history", "weights", "targets"),
+    5: ("evaluation", "prediction", "summary", "history", "weights", "targets", "starting"),
     4: ("run",),
     3: (
         "config_file",
@@ -34,7 +34,7 @@ LEVELS = {
         "weight_files",
         "doctor",
     ),
-    2: ("experiment",),
+    2: ("experiment", "duration"),
     1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting", "wording"),
     # Below the rooms of level 1, which share them.
     0.9: ("archives",),

@@ -1,0 +1,98 @@
+"""How long a training takes on this machine's processor, estimated without TensorFlow.
+
+Three things take time: the multiply-adds of the network, which are counted; how many of them this machine does a second,
+which is measured by a product of matrices; and the decoding and augmenting of images. The constants were found by
+trainings whose time was taken, on two cores with nothing else to do.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Sequence
+
+from cnnkit.architectures import AnyLayer
+from cnnkit.architectures.own_layers import Conv, Dense, Tensor
+from cnnkit.lazy import np
+
+STEP = 3
+"""Multiply-adds of a training step, as a multiple of those of the answer alone: the gradients by the weights and by the
+inputs cost as much again each."""
+
+EFFICIENCY = 0.63
+"""Share of a matrix product's speed that the layers of a small network reach."""
+
+AUGMENTING = 7e-4
+"""Seconds that a processor of two cores takes to augment an image."""
+
+STARTING = 12
+"""Seconds in which TensorFlow is imported, the network built and the first step made ready."""
+
+
+def multiply_adds(layers: Sequence[AnyLayer], shape: Tensor, classes: int) -> int:
+    """Multiply-adds that a plain network of convolutions and dense layers needs for an image, the classifier included.
+
+    Args:
+        layers: Those of a `sequential` network, without branches.
+        shape: Height, width and channels of the image.
+        classes: How many numbers the classifier makes.
+    """
+    total = 0
+    for layer in layers:
+        after = layer.output(shape)
+        if isinstance(layer, Conv):
+            total += math.prod(after) * layer.kernel_size**2 * shape[-1]
+        elif isinstance(layer, Dense):
+            total += shape[0] * layer.units
+        shape = after
+    return total + shape[0] * classes
+
+
+def speed(seconds: float = 0.25) -> float:
+    """Multiply-adds that this machine does a second when nothing else wants it: the fastest of some matrix products."""
+    side = 512
+    left = np.full((side, side), 0.5, np.float32)
+    product = np.empty_like(left)
+    fastest = math.inf
+    end = time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        np.matmul(left, left, out=product)
+        fastest = min(fastest, time.perf_counter() - start)
+    return float(side**3 / fastest)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def training_seconds(
+    macs: int, training: int, others: int, epochs: int, augmented: bool, decoding: float, multiply_adds_a_second: float
+) -> float:
+    """Seconds that a training takes.
+
+    Args:
+        macs: Multiply-adds of the network for an image.
+        training: Images that train.
+        others: Images that are looked at after each epoch.
+        epochs: How often.
+        augmented: Whether the training images are.
+        decoding: Seconds that it takes to decode all images, once.
+        multiply_adds_a_second: What `speed` has measured.
+    """
+    network = macs * (STEP * training + others) * epochs / (EFFICIENCY * multiply_adds_a_second)
+    return STARTING + decoding + network + augmented * AUGMENTING * training * epochs
+
+
+def in_words(seconds: float) -> str:
+    """A duration as a person would say it who has estimated it."""
+    if seconds < 50:
+        return "under a minute"
+    minutes = seconds / 60
+    if minutes < 50:
+        return f"about {max(1, round(minutes))} minute{'s' * (round(minutes) > 1)}"
+    hours = minutes / 60
+    if hours < 36:
+        return f"about {max(1, round(hours))} hour{'s' * (round(hours) > 1)}"
+    return f"about {round(hours / 24)} days"

@@ -1,0 +1,169 @@
+"""`cnnkit init`: from images to a config that suits them, each setting with its reason."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cnnkit import atomic, duration
+from cnnkit.errors import DataError, UsageError
+from cnnkit.progress import Progress
+from cnnkit.sources import Source, ranked, recognised
+from cnnkit.splitting import Split
+from cnnkit.starting.base import SEED, Suggestion, Traits
+from cnnkit.starting.rules import FEW, GREY, shares, suggest, told
+from cnnkit.starting.traits import look
+from cnnkit.starting.writing import section_of, valid_name, written
+
+LONG = 1800
+"""Seconds of training from which on a quick try is suggested first."""
+
+USES = ("train", "validate", "test")
+"""What the images of each split do."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A config that was written for some images.
+
+    Attributes:
+        path: The file.
+        config: What it says.
+        images: What the images are, in a line.
+        seconds: How long it will train here.
+        notes: What should be known, in a line each.
+        next: The command to go on with.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    images: str
+    seconds: float
+    notes: tuple[str, ...]
+    next: str
+
+    def lines(self) -> Iterator[str]:
+        """What to tell a person."""
+        height, width = self.config["data"]["image_size"]
+        epochs = self.config["train"]["epochs"]
+        yield f"{self.images}."
+        yield from self.notes
+        yield (
+            f"{self.path} is written: {width} x {height} pixels, a small network, {epochs} epochs, "
+            f"{duration.in_words(self.seconds)} here."
+        )
+        yield f"Next: {self.next}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `cnnkit init --json`."""
+        return {**asdict(self), "path": str(self.path), "seconds": round(self.seconds)}
+
+
+def start(images: Path, output: Path | None = None, force: bool = False, progress: Progress | None = None) -> Start:
+    """Looks at images and writes a config for them.
+
+    Args:
+        images: A folder, or a file that a source reads.
+        output: The config's file; by default NAME.yaml in the working folder, NAME as `images` is called.
+        force: Whether a file that is there may be written over.
+        progress: Is told how far it is.
+
+    Raises:
+        UsageError: The file can't be written there.
+        DataError: The images can't be trained on.
+    """
+    progress = progress or Progress()
+    name = valid_name(images.absolute())
+    path = output or Path(f"{name}.yaml")
+    _refuse(path, force)
+    try:
+        source = recognised(images.absolute())
+        traits = _looked_at(source, progress)
+    except DataError as error:
+        # There is no config yet in which a setting could be to blame.
+        raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
+    suggestion = suggest(traits)
+    section = section_of(source, path.absolute().parent)
+    seconds = _seconds(traits, suggestion)
+    train, notes = f"cnnkit train {_word(path)}", tuple(_notes(traits, source))
+    header = [
+        f"{told(name).strip('`')}: {_line(traits)}.",
+        "Written by `cnnkit init`: each setting stands below its reason. Change what you know better.",
+        "",
+        f"Command:  {train}",
+        f"Time:     {duration.in_words(seconds)} here, an estimate: {_cores()} with nothing else to do; a GPU is faster",
+        *([f"          For a quick try: {train} --set data.limit=300"] if seconds > LONG else []),
+    ]
+    atomic.write_text(path, written(name, section, suggestion, header, notes))
+    values = suggestion.values()
+    config = {"name": name, "seed": SEED, **values, "data": {"source": section, **values["data"]}}
+    following = f"cnnkit data {_word(images)}" if traits.bad else train
+    return Start(path, config, _line(traits), seconds, notes, following)
+
+
+def _refuse(path: Path, force: bool) -> None:
+    if not path.parent.is_dir():
+        raise UsageError(f"--output {path}: there is no folder {path.parent}")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"--output {path}: that is no file; choose another with --output FILE")
+    if path.exists() and not force:
+        raise UsageError(f"{path} is there already; --force writes over it, --output FILE writes another")
+
+
+def _looked_at(source: Source, progress: Progress) -> Traits:
+    collection = source.open(progress)
+    index = collection.index(progress)
+    split = Split(**shares(len(index), collection.splits))
+    splits = split.assign(
+        index.classes, index.labels, index.digests, index.splits, lambda digest: ranked(digest, SEED, "split")
+    )
+    return look(collection, index, splits, progress)
+
+
+def _seconds(traits: Traits, suggestion: Suggestion) -> float:
+    values = suggestion.values()
+    return duration.training_seconds(
+        macs=suggestion.macs,
+        training=traits.training,
+        others=traits.splits["validation"],
+        epochs=values["train"]["epochs"],
+        augmented=bool(values["augment"]),
+        decoding=traits.decoding * traits.images / duration.cores(),
+        multiply_adds_a_second=duration.speed(),
+    )
+
+
+def _line(traits: Traits) -> str:
+    """What the images are."""
+    least, most = (chosen(traits.classes, key=traits.classes.__getitem__) for chosen in (min, max))
+    kind = "grey" if traits.grey >= GREY else "colour"
+    few, many = traits.classes[least], traits.classes[most]
+    each = f"{few:,} each" if few == many else f"{few:,} ({told(least)}) to {many:,} ({told(most)}) each"
+    used = ", ".join(f"{count:,} {use}" for count, use in zip(traits.splits.values(), USES, strict=True))
+    return f"{traits.images:,} {kind} images of {len(traits.classes)} classes, {each}; {used}"
+
+
+def _notes(traits: Traits, source: Source) -> Iterator[str]:
+    if traits.bad:
+        name, reason = next(iter(traits.bad.items()))
+        many = f"{len(traits.bad)} files" if len(traits.bad) > 1 else "1 file"
+        skip = ", or write `on_bad: skip` into the source" if "on_bad" in type(source).model_fields else ""
+        yield (
+            f"{many} can't be read as images, for example {told(name)} ({reason}). Training stops at such files: repair "
+            f"or remove them{skip}."
+        )
+    if traits.training < FEW:
+        yield f"{traits.training} training images are few: each more of them helps more than any setting."
+
+
+def _cores() -> str:
+    count = duration.cores()
+    return f"{count} cores" if count > 1 else "1 core"
+
+
+def _word(path: Path) -> str:
+    """A path as it is typed."""
+    return shlex.quote(str(path)) if str(path).isprintable() else ascii(str(path))
