@@ -104,10 +104,7 @@ def _options(
 @app.command(epilog="Example: cnnkit init photos --output flowers.yaml")
 def init(
     images: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IMAGES", help="A folder with a folder a class, or whatever a source reads.", show_default=False
-        ),
+        Path, typer.Argument(metavar="IMAGES", help="A folder, or a file that a source reads.", show_default=False)
     ],
     output: Annotated[Path | None, typer.Option(help="The config's file.", show_default="NAME.yaml")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,

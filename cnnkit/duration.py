@@ -1,8 +1,8 @@
 """How long a training takes on this machine's processor, estimated without TensorFlow.
 
-Three things take time: the multiply-adds of the network, which are counted; how many of them this machine does a second,
-which is measured by a product of matrices; and the decoding and augmenting of images. The constants were found by
-trainings whose time was taken, on two cores with nothing else to do.
+The multiply-adds of the network are counted; how many of them this machine does a second is measured by a product of
+matrices; to that come the decoding and the augmenting of images. The constants were found from trainings whose time was
+taken: configs/folder.yaml and configs/fashion_mnist.yaml on two cores with nothing else to do.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import os
 import time
 from collections.abc import Sequence
 
-from cnnkit.architectures import AnyLayer
-from cnnkit.architectures.own_layers import Conv, Dense, Tensor
+from cnnkit.architectures.own_layers import Conv, Dense, Layer, Tensor
 from cnnkit.lazy import np
 
 STEP = 3
 """Multiply-adds of a training step, as a multiple of those of the answer alone: the gradients by the weights and by the
 inputs cost as much again each."""
 
-EFFICIENCY = 0.63
+EFFICIENCY = 0.58
 """Share of a matrix product's speed that the layers of a small network reach."""
 
-AUGMENTING = 7e-4
-"""Seconds that a processor of two cores takes to augment an image."""
+AUGMENTING = 2e-4
+"""Seconds to flip and shift an image, beside the training on two cores."""
 
 STARTING = 12
 """Seconds in which TensorFlow is imported, the network built and the first step made ready."""
 
 
-def multiply_adds(layers: Sequence[AnyLayer], shape: Tensor, classes: int) -> int:
+def multiply_adds(layers: Sequence[Layer], shape: Tensor, classes: int) -> int:
     """Multiply-adds that a plain network of convolutions and dense layers needs for an image, the classifier included.
 
     Args:

@@ -127,8 +127,8 @@ def dump(values: Any) -> str:
 
 def line(values: Any) -> str:
     """Writes the same in one line, as the value behind a key."""
-    text = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf, default_flow_style=True)
-    return str(text).removesuffix("\n...\n").removesuffix("\n")
+    style: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": math.inf, "default_flow_style": True}
+    return str(yaml.dump(values, Dumper=_Dumper, **style)).removesuffix("\n...\n").removesuffix("\n")
 
 
 class _Builder:
@@ -246,7 +246,7 @@ class _Dumper(yaml.SafeDumper):
         return self.represent_scalar("tag:yaml.org,2002:str", words.get(repr(number), repr(number)))
 
     def represent_sequence12(self, items: Any) -> Any:
-        flow = all(not isinstance(item, dict | list | tuple) for item in items)
+        flow = self.default_flow_style or all(not isinstance(item, dict | list | tuple) for item in items)
         return self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flow)
 
     def represent_word(self, word: Any) -> Any:

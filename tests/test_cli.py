@@ -16,7 +16,7 @@ import pytest
 from cnnkit import __version__, cli
 from cnnkit.catalogue import KINDS, schema, title, variants
 
-COMMANDS = ["check", "data", "evaluate", "list", "predict", "schema", "summary", "train"]
+COMMANDS = ["check", "data", "evaluate", "init", "list", "predict", "schema", "summary", "train"]
 
 GOOD = """\
 name: mine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -76,11 +77,12 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
         DataError: The images can't be trained on.
     """
     progress = progress or Progress()
-    name = valid_name(images.absolute())
+    there = Path(os.path.normpath(images.absolute()))
+    name = valid_name(there)
     path = output or Path(f"{name}.yaml")
     _refuse(path, force)
     try:
-        source = recognised(images.absolute())
+        source = recognised(there)
         traits = _looked_at(source, progress)
     except DataError as error:
         # There is no config yet in which a setting could be to blame.
@@ -88,20 +90,20 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
     suggestion = suggest(traits)
     section = section_of(source, path.absolute().parent)
     seconds = _seconds(traits, suggestion)
-    train, notes = f"cnnkit train {_word(path)}", tuple(_notes(traits, source))
+    train, notes = f"cnnkit train {_word(path)}", list(_notes(traits, source))
     header = [
         f"{told(name).strip('`')}: {_line(traits)}.",
         "Written by `cnnkit init`: each setting stands below its reason. Change what you know better.",
         "",
         f"Command:  {train}",
-        f"Time:     {duration.in_words(seconds)} here, an estimate: {_cores()} with nothing else to do; a GPU is faster",
+        f"Time:     {duration.in_words(seconds)} here: an estimate for {_cores()} with nothing else to do",
         *([f"          For a quick try: {train} --set data.limit=300"] if seconds > LONG else []),
     ]
     atomic.write_text(path, written(name, section, suggestion, header, notes))
     values = suggestion.values()
     config = {"name": name, "seed": SEED, **values, "data": {"source": section, **values["data"]}}
     following = f"cnnkit data {_word(images)}" if traits.bad else train
-    return Start(path, config, _line(traits), seconds, notes, following)
+    return Start(path, config, _line(traits), seconds, tuple(notes), following)
 
 
 def _refuse(path: Path, force: bool) -> None:
@@ -152,8 +154,8 @@ def _notes(traits: Traits, source: Source) -> Iterator[str]:
         many = f"{len(traits.bad)} files" if len(traits.bad) > 1 else "1 file"
         skip = ", or write `on_bad: skip` into the source" if "on_bad" in type(source).model_fields else ""
         yield (
-            f"{many} can't be read as images, for example {told(name)} ({reason}). Training stops at such files: repair "
-            f"or remove them{skip}."
+            f"{many} can't be read as images, for example {told(name)} ({reason}). Training stops at such files: "
+            f"repair or remove them{skip}."
         )
     if traits.training < FEW:
         yield f"{traits.training} training images are few: each more of them helps more than any setting."

@@ -39,40 +39,37 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
     # By content, so that names and their order do not matter.
     chosen = sorted(range(len(index)), key=lambda i: (ranked(index.digests[i], 0, "look"), index.names[i]))[:SAMPLE]
     bad = {index.names[i]: f.bad for i, f in enumerate(index.facts or ()) if f.bad}
-    grey = decoded = 0
-    start = time.perf_counter()
+    seconds: list[float] = []
+    grey = 0
     with progress.task("looking at some pictures", len(chosen)) as advance:
         for i in chosen:
+            start = time.perf_counter()
             try:
                 image = index.open(i)
                 sizes.setdefault(i, (image.height, image.width))
                 grey += _is_grey(image)
-                decoded += 1
             except BadImage as error:
                 bad[index.names[i]] = str(error)
+            else:
+                seconds.append(time.perf_counter() - start)
             advance(1)
-    seconds = time.perf_counter() - start
-    if not decoded:
+    if not seconds:
         name, reason = next(iter(bad.items()))
         raise DataError(f"none of {len(chosen)} images that were looked at can be decoded; {name}: {reason}")
     heights, widths = ([size[side] for size in sizes.values()] for side in (0, 1))
     proportions = sorted(width / height for height, width in sizes.values())
     twentieth = len(proportions) // 20
     return Traits(
-        classes={name: counts for name, counts in zip(index.classes, _counts(index), strict=True)},
+        classes=dict(zip(index.classes, _counts(index), strict=True)),
         splits={name: splits.count(name) for name in SPLITS},
         own=collection.splits,
         height=round(statistics.median(heights)),
         width=round(statistics.median(widths)),
         same_size=len(set(sizes.values())) == 1,
-        proportions=(
-            proportions[twentieth],
-            statistics.median(proportions),
-            proportions[-1 - twentieth],
-        ),
-        grey=grey / decoded,
-        looked_at=decoded,
-        decoding=seconds / len(chosen),
+        proportions=(proportions[twentieth], statistics.median(proportions), proportions[-1 - twentieth]),
+        grey=grey / len(seconds),
+        looked_at=len(seconds),
+        decoding=statistics.fmean(seconds[1:] or seconds),  # the first picture also imports the decoder
         bad=bad,
     )
 

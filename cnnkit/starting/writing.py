@@ -6,7 +6,7 @@ import os
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ FAR = 2
 """A folder that is more than so many folders up is told by its whole path."""
 
 
-def written(name: str, source: dict[str, Any], suggestion: Suggestion, header: list[str], notes: list[str]) -> str:
+def written(
+    name: str, source: dict[str, Any], suggestion: Suggestion, header: Sequence[str], notes: Sequence[str]
+) -> str:
     """The text of the config.
 
     Args:
@@ -65,10 +67,8 @@ def _setting(choice: Choice, indent: str) -> Iterator[str]:
 
 def _comment(text: str, indent: str) -> Iterator[str]:
     for paragraph in text.splitlines():
-        mark = f"{indent}# "
-        yield from textwrap.wrap(
-            paragraph, WIDTH, initial_indent=mark, subsequent_indent=mark, break_long_words=False, break_on_hyphens=False
-        )
+        lines = textwrap.wrap(paragraph, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+        yield from (f"{indent}# {line}" for line in lines)
 
 
 def section_of(source: Source, folder: Path) -> dict[str, Any]:
