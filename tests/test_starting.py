@@ -66,6 +66,17 @@ def test_pictures_that_are_all_oblong_stay_so_up_to_two_to_one(proportion, sugge
     assert values(oblong)["data"]["image_size"] == suggested
 
 
+def test_small_pictures_of_one_size_are_kept_unless_they_are_strips():
+    assert values(replace(CLOTHES, height=30, width=100))["data"]["image_size"] == [30, 100]
+    strips = replace(CLOTHES, height=30, width=9000, proportions=(300.0, 300.0, 300.0))
+    assert values(strips)["data"]["image_size"] == [30, 60]
+
+
+def test_a_larger_size_is_told_of_only_where_the_pictures_have_it():
+    assert "[128, 128] takes four times as long" in reason(PHOTOGRAPHS, "data", "image_size")
+    assert "four times" not in reason(replace(PHOTOGRAPHS, height=100, width=100), "data", "image_size")
+
+
 def test_pictures_of_different_proportions_become_square():
     assert values(PHOTOGRAPHS)["data"]["image_size"] == [64, 64]
 

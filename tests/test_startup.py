@@ -24,7 +24,9 @@ def imported(*words: str) -> set[str]:
     return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["train", "--help"], ["init", "--help"], ["predict", "--help"]]
+)
 def test_help_imports_neither_tensorflow_nor_numpy(words: list[str]) -> None:
     assert imported(*words) & {*HEAVY, "numpy", "sklearn", "yaml", "PIL", "matplotlib"} == set()
 
