@@ -30,6 +30,7 @@ def test_a_config_is_written_that_check_finds_right(command, image_folder):
     written = Path("pets.yaml").read_text()
     assert "# Command:  cnnkit train pets.yaml\n" in written
     assert "source: {name: folder, path: pets}" in written
+    assert max(map(len, written.splitlines())) <= 120
 
 
 def test_json_is_one_document(command, image_folder):

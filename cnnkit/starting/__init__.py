@@ -92,9 +92,9 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
     seconds = _seconds(traits, suggestion)
     train, notes = f"cnnkit train {_word(path)}", list(_notes(traits, source))
     header = [
-        f"{told(name).strip('`')}: {_line(traits)}.",
-        "Written by `cnnkit init`: each setting stands below its reason. Change what you know better.",
+        f"{name}: written by `cnnkit init`. Each setting stands below its reason; change what you know better.",
         "",
+        f"Images:   {_line(traits)}",
         f"Command:  {train}",
         f"Time:     {duration.in_words(seconds)} here: an estimate for {_cores()} with nothing else to do",
         *([f"          For a quick try: {train} --set data.limit=300"] if seconds > LONG else []),

@@ -67,8 +67,10 @@ def _setting(choice: Choice, indent: str) -> Iterator[str]:
 
 def _comment(text: str, indent: str) -> Iterator[str]:
     for paragraph in text.splitlines():
-        lines = textwrap.wrap(paragraph, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
-        yield from (f"{indent}# {line}" for line in lines)
+        # `64 x 64` and `[64, 64]` stay in one line.
+        glued = re.sub(r"(?<=\d)( x |, )(?=\d)", lambda found: found[0].replace(" ", "\xa0"), paragraph)
+        lines = textwrap.wrap(glued, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+        yield from (f"{indent}# {line}".replace("\xa0", " ") for line in lines)
 
 
 def section_of(source: Source, folder: Path) -> dict[str, Any]:
