@@ -308,7 +308,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_config_of_any_folder_is_read_back_as_it_was_meant(image_folder, tmp_path, monkeypatch, name):
-    folder = image_folder({"yes": 5, "no # [x]": 5}, name=name)
+    folder = image_folder({"yes": 5, "no; # [x]": 6}, name=name)
     (tmp_path / "configs").mkdir()
     monkeypatch.chdir(tmp_path)
     for output in (None, Path("configs/a.yaml")):

@@ -91,10 +91,12 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
     section = section_of(source, path.absolute().parent)
     seconds = _seconds(traits, suggestion)
     train, notes = f"cnnkit train {_word(path)}", list(_notes(traits, source))
+    images_told, _, used = _line(traits).rpartition("; ")
     header = [
         f"{name}: written by `cnnkit init`. Each setting stands below its reason; change what you know better.",
         "",
-        f"Images:   {_line(traits)}",
+        f"Images:   {images_told}",
+        f"          {used}",
         f"Command:  {train}",
         f"Time:     {duration.in_words(seconds)} here: an estimate for {_cores()} with nothing else to do",
         *([f"          For a quick try: {train} --set data.limit=300"] if seconds > LONG else []),

@@ -69,7 +69,7 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
         proportions=(proportions[twentieth], statistics.median(proportions), proportions[-1 - twentieth]),
         grey=grey / len(seconds),
         looked_at=len(seconds),
-        decoding=statistics.fmean(seconds[1:] or seconds),  # the first picture also imports the decoder
+        decoding=statistics.median(seconds),  # not the mean: the first picture also imports the decoder
         bad=bad,
     )
 
