@@ -127,7 +127,7 @@ _ORIENTATION = 0x0112
 
 
 def open_bytes(content: bytes) -> Any:
-    """Opens an encoded image; its pixels are decoded by `fitted`.
+    """Opens an encoded image; its pixels are decoded by `decoded` and `fitted`.
 
     Raises:
         BadImage: It is empty, not an image, or too large.
@@ -175,17 +175,7 @@ def fitted(image: Any, size: tuple[int, int], channels: int, fit: Fit) -> Any:
     from PIL import Image, ImageOps
 
     height, width = size
-    try:
-        # A JPEG far larger than needed is decoded at 1/2, 1/4 or 1/8 of its size, never below twice the
-        # size wanted in either direction, so that the resizing below still averages.
-        if image.format in ("JPEG", "MPO"):
-            side = 2 * max(height, width)
-            image.draft(None, (side, side))
-        image.load()
-        image = ImageOps.exif_transpose(image)
-    except Exception as error:  # a decoder may raise anything on damaged content
-        raise BadImage(f"damaged: {error}") from error
-    image = _converted(image, "L" if channels == 1 else "RGB")
+    image = decoded(image, 2 * max(height, width), channels)
     if image.size != (width, height):
         resample = Image.Resampling.BILINEAR  # averages over the area when it makes smaller
         if fit == "crop":
@@ -200,6 +190,33 @@ def fitted(image: Any, size: tuple[int, int], channels: int, fit: Fit) -> Any:
         else:
             image = image.resize((width, height), resample)
     return np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
+
+
+def decoded(image: Any, side: int, channels: int) -> Any:
+    """Decodes, and turns upright: the picture as a person sees it, in any size.
+
+    Args:
+        image: A `PIL.Image.Image`, for example from `open_bytes`.
+        side: A JPEG far larger than that is decoded at 1/2, 1/4 or 1/8 of its size, never below `side` in either
+            direction, so that resizing it further still averages.
+        channels: 1 for grey, 3 for red, green and blue.
+
+    Returns:
+        A `PIL.Image.Image` of mode L or RGB.
+
+    Raises:
+        BadImage: The pixels are damaged or cut short.
+    """
+    from PIL import ImageOps
+
+    try:
+        if image.format in ("JPEG", "MPO"):
+            image.draft(None, (side, side))
+        image.load()
+        image = ImageOps.exif_transpose(image)
+    except Exception as error:  # a decoder may raise anything on damaged content
+        raise BadImage(f"damaged: {error}") from error
+    return _converted(image, "L" if channels == 1 else "RGB")
 
 
 def _converted(image: Any, mode: str) -> Any:
