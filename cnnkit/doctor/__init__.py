@@ -22,9 +22,6 @@ Check = Callable[[Patient], Iterator[Finding]]
 CHECKS: tuple[Check, ...] = (files.forms, files.outliers, files.nested, labels.copies, labels.classes)
 """What is asked of the images that can be decoded; all of it is known without decoding them."""
 
-PIXEL_CHECKS: tuple[Check, ...] = (near.check,)
-"""What needs the pixels too."""
-
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
@@ -50,7 +47,7 @@ def examine(data: Data, seed: int, progress: Progress, sheets: Path | None = Non
     report = memory.recall(file)
     if report is None or report.mean is None:
         seen = pixels.look(index, repr(data.source), progress)
-        report = _report(data, seed, Patient(index, None, collection.skip_bad, seen))
+        report = _report(data, seed, Patient(index, None, collection.skip_bad, seen), progress)
         memory.remember(file, report, progress)
     folder = sheets or memory.home(fingerprint) / "sheets"
     if sheets or not folder.is_dir():
@@ -113,8 +110,13 @@ def before_training(
         patient = Patient(used, splits, skip_bad)
         report = Report(len(used), labels.table(patient), quick(used, splits, skip_bad), files.sizes(used))
         memory.remember(file, report, progress)
-    # What can't be decoded has been told already, or has been left out and listed.
-    found_before = [finding for finding in report.findings if finding.kind != "undecodable"]
+    # What can't be decoded has been told already, or has been left out and listed. What was found in the pixels may not
+    # stop a training that would go on if nobody had looked.
+    found_before = [
+        replace(finding, severity="warning") if finding.kind in near.KINDS and finding.severity == "error" else finding
+        for finding in report.findings
+        if finding.kind != "undecodable"
+    ]
     return _sorted([*found_before, *files.enlarged(used, data.image_size)])
 
 
@@ -135,14 +137,14 @@ def write_fix_list(file: Path, report: Report, data: Data) -> int:
     return fix_list.write(file, report, read_names(data.exclude) if data.exclude else ())
 
 
-def _report(data: Data, seed: int, patient: Patient) -> Report:
+def _report(data: Data, seed: int, patient: Patient, progress: Progress) -> Report:
     """The whole examination of decoded images."""
     findings = list(files.undecodable(patient))
     # What can't be decoded is told once; all else is asked of the pictures, which are what is divided in training.
     sound = patient.sound()
     splits, undivided = _divided(data, seed, sound.index)
     sound = replace(sound, splits=splits)
-    findings += [*undivided, *_checked(sound, CHECKS + PIXEL_CHECKS)]
+    findings += [*undivided, *_checked(sound, CHECKS), *near.check(sound, progress)]
     mean, std = _moments(sound.pixels)
     return Report(len(sound.index), labels.table(sound), _sorted(findings), files.sizes(sound.index), mean, std)
 

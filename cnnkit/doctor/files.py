@@ -66,7 +66,8 @@ def forms(patient: Patient) -> Iterator[Finding]:
     grey = [name for name, header in known if _is_grey(header)]
     if grey and len(grey) < len(known):
         fewer = grey if 2 * len(grey) <= len(known) else [name for name, header in known if not _is_grey(header)]
-        message = f"{len(grey):,} pictures are grey, {len(known) - len(grey):,} in colour"
+        are = "is" if len(grey) == 1 else "are"
+        message = f"{counted(grey, 'picture')} {are} grey, {len(known) - len(grey):,} in colour"
         advice = "all are brought to data.channels; if one class has more of a kind, the network may go by that"
         yield Finding("mixed_channels", "note", message, advice, tuple(sorted(fewer)))
 

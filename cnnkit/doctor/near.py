@@ -67,10 +67,13 @@ ROWS, COLUMNS, BATCH = 512, 2048, 64
 """Pictures that are compared with pictures at a time, and pairs that are laid over one another at a time: as many as
 fit into a core's memory."""
 
+KINDS = ("near_leak", "near_contradicting", "near_duplicates")
+"""What `check` may find."""
+
 _RANK = {"train": 0, "validation": 1, "test": 2}
 
 
-def check(patient: Patient, progress: Progress | None = None) -> Iterator[Finding]:
+def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
     """Groups of near-duplicates: across splits, across classes, and within a class and split.
 
     Exact copies alone are no group, but where a picture has a near-duplicate its exact copies are listed with it.
@@ -81,7 +84,7 @@ def check(patient: Patient, progress: Progress | None = None) -> Iterator[Findin
     decoded = [i for i in range(len(index)) if i not in pixels.bad]
     groups = [
         sorted((decoded[i] for i in group), key=index.names.__getitem__)
-        for group in near_duplicates(pixels.thumbnails[decoded], progress or Progress())
+        for group in near_duplicates(pixels.thumbnails[decoded], progress)
     ]
     groups = [group for group in groups if len({index.digests[i] for i in group}) > 1]
     torn = [] if splits is None else [group for group in groups if len({splits[i] for i in group}) > 1]

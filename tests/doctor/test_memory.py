@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,10 +94,12 @@ def test_before_a_training_a_glance_is_enough_and_is_no_examination(image_folder
 
 def test_before_a_training_what_an_examination_found_is_known(image_folder, monkeypatch):
     root = image_folder({"cat": 12, "dog": 12})
-    seen = doctor.Finding("seen_in_pixels", "warning", "seen")
-    monkeypatch.setattr(doctor, "PIXEL_CHECKS", (lambda patient: iter([seen]),))
-    doctor.examine(data(root), 0, Progress())
-    assert before_training(data(root, image_size=(8, 8))) == (seen,)
+    leak = doctor.Finding("near_leak", "error", "seen in the pixels")
+    monkeypatch.setattr("cnnkit.doctor.near.check", lambda patient, progress: iter([leak]))
+    assert doctor.examine(data(root), 0, Progress()).verdict == "error"
+    (known,) = before_training(data(root, image_size=(8, 8)))
+    # Or the same training would go on where nobody has looked.
+    assert known == replace(leak, severity="warning")
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(image_folder, monkeypatch, tmp_path):
