@@ -97,6 +97,11 @@ def read(path: Path) -> FileFacts:
     except BadImage as error:
         # It only needs a digest of its own: whoever decodes it meets the same error.
         return FileFacts(digest_of(f"{path}: {error}".encode(errors="surrogateescape")), 0, None, str(error))
+    return facts_of(content)
+
+
+def facts_of(content: bytes) -> FileFacts:
+    """The same of what a file holds."""
     try:
         header = decoding.header(content)
         pixels = decoding.plain_pixels(content, header)

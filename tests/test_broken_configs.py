@@ -312,6 +312,25 @@ early_stopping, checkpoint
         GOOD + "train:\n  epochs: 3\n  schedule: {name: cosine, warmup_epochs: 3}\n",
         "broken.yaml:6:43: train.schedule.warmup_epochs: a warm-up of 3 epochs never ends in 3 epochs\n",
     ),
+    "an archive that is not there": (
+        "data:\n  source: {name: archive, path: flowers.zip}\nmodel: {name: resnet}\n",
+        "broken.yaml:2:33: data.source.path: FOLDER/flowers.zip: there is no such file\n",
+    ),
+    "an archive that is none": (
+        "data:\n  source: {name: archive, path: broken.yaml}\nmodel: {name: resnet}\n",
+        "broken.yaml:2:33: data.source.path: FOLDER/broken.yaml: is empty, or no archive: "
+        "it should be a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz\n",
+    ),
+    "a path that leads out of an archive": (
+        "data:\n  source:\n    name: archive\n    path: a.zip\n    holds: {name: folder, path: ../images}\n"
+        "model: {name: resnet}\n",
+        "broken.yaml:5:33: data.source.holds.path: "
+        "should be a path inside of the archive, as `.` or `images`; ../images leads out\n",
+    ),
+    "a set that Keras does not have": (
+        "data:\n  source: {name: keras, dataset: cifar}\nmodel: {name: resnet}\n",
+        "broken.yaml:2:34: data.source.dataset: can't be the text 'cifar'; did you mean `cifar10`?\n",
+    ),
     "a folder that is not there": (
         "data:\n  source: {name: folder, path: flowers}\nmodel: {name: resnet}\n",
         "broken.yaml:2:32: data.source.path: FOLDER/flowers: there is no such folder\n",

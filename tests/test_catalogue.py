@@ -27,7 +27,7 @@ def kind(name: str) -> Kind:
     [
         ("architectures", {"sequential", "lenet", "alexnet", "vgg", "resnet", "densenet", "inception", "snn", "hub"}),
         ("layers", {"conv", "max_pool", "flatten", "dense", "dropout", "separable_conv", "batch_norm", "residual"}),
-        ("sources", {"digits", "folder", "manifest", "arrays", "idx", "archive", "keras"}),
+        ("sources", {"digits", "folder", "manifest", "arrays", "idx", "archive", "keras", "tfds"}),
         ("augmentations", {"flip", "shift"}),
         ("losses", {"cross_entropy", "binary_cross_entropy"}),
         ("optimizers", {"sgd", "adam"}),

@@ -16,9 +16,10 @@ from cnnkit.sources.folder import Folder
 from cnnkit.sources.idx import Idx
 from cnnkit.sources.keras_datasets import KerasDataset
 from cnnkit.sources.manifest import Manifest
+from cnnkit.sources.tfds import Tfds
 
 AnySource: TypeAlias = Annotated[
-    Digits | Folder | Manifest | Arrays | Idx | Archive | KerasDataset, Field(discriminator="name")
+    Digits | Folder | Manifest | Arrays | Idx | Archive | KerasDataset | Tfds, Field(discriminator="name")
 ]
 
 
@@ -53,6 +54,7 @@ __all__ = [
     "KerasDataset",
     "Manifest",
     "Source",
+    "Tfds",
     "Unused",
     "ranked",
     "recognised",
