@@ -41,7 +41,7 @@ ALIKE = 0.8
 
 CLOSER_LOOKS = 10
 """How many comparisons there may be for each picture, and `FEW` for all; where all pictures look alike, as scans or
-centred things do, only the most alike are compared."""
+centred things do, only the most alike are compared, and only half of DIFFERENT may differ."""
 
 FEW = 100_000
 
@@ -189,8 +189,9 @@ def _pairs(thumbnails: Any, progress: Progress) -> list[tuple[int, int]]:
     if not comparisons:
         return []
     hashes, middles = _hashes(thumbnails)
-    least = _least(hashes, middles)
+    least, most = _least(hashes, middles), DIFFERENT
     if least > ALIKE:
+        most = DIFFERENT / 2
         progress.say("the pictures look much alike: of near-duplicates that are cropped, some may not be found")
     start = time.monotonic()
 
@@ -207,7 +208,7 @@ def _pairs(thumbnails: Any, progress: Progress) -> list[tuple[int, int]]:
             i, j = i[i < j], j[i < j]
             for k in range(0, len(i), BATCH):
                 a, b = i[k : k + BATCH], j[k : k + BATCH]
-                same = _differing(thumbnails[a], thumbnails[b]) <= DIFFERENT
+                same = _differing(thumbnails[a], thumbnails[b]) <= most
                 close += list(zip(a[same].tolist(), b[same].tolist(), strict=True))
         below = images - min(top + ROWS, images)
         return comparisons - below * (below - 1) // 2, close
