@@ -115,17 +115,17 @@ class _Rows:
 def _recall(memory: Path) -> tuple[_Rows, dict[str, int]]:
     """What is remembered, and the row of each content; nothing if this is the first look, or the memory is damaged."""
     try:
-        with np.load(memory, allow_pickle=False) as file:
-            rows = _Rows(file["thumbnails"], file["means"], file["squares"])
-            digests = file["digests"].tolist() if int(file["version"]) == VERSION else []
+        with memory.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            rows = _Rows(kept["thumbnails"], kept["means"], kept["squares"])
+            digests = kept["digests"].tolist() if int(kept["version"]) == VERSION else []
     except FileNotFoundError:
         return _Rows.empty(0), {}
     except (OSError, ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile):
         return _Rows.empty(0), {}  # a cache: what is damaged is made anew, and written over
     like = _Rows.empty(0)
     for name in ("thumbnails", "means", "squares"):
-        kept, wanted = getattr(rows, name), getattr(like, name)
-        if kept.dtype != wanted.dtype or kept.shape != (len(digests), *wanted.shape[1:]):
+        array, wanted = getattr(rows, name), getattr(like, name)
+        if array.dtype != wanted.dtype or array.shape != (len(digests), *wanted.shape[1:]):
             return like, {}
     return rows, {digest.decode(): row for row, digest in enumerate(digests)}
 
