@@ -273,7 +273,8 @@ early_stopping, checkpoint
     ),
     "an unknown source": (
         "data:\n  source: {name: csv}\nmodel: {name: resnet, depth: 20}\n",
-        "broken.yaml:2:18: data.source.name: there is no `csv`; it may be digits, folder, manifest, arrays, idx\n",
+        "broken.yaml:2:18: data.source.name: there is no `csv`; it may be digits, folder, manifest, arrays, idx, "
+        "archive, keras, tfds\n",
     ),
     "a table that is not there": (
         "data:\n  source: {name: manifest, path: labels.csv}\nmodel: {name: resnet, depth: 20}\n",

@@ -30,7 +30,6 @@ from typing import Any
 from cnnkit.doctor.base import THUMBNAIL, Finding, Patient
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
-from cnnkit.walking import listed
 
 # The figures below were chosen on one half of a collection of flowers and held against the other half and brain scans.
 DIFFERENT = 0.04
@@ -139,9 +138,8 @@ def _finding(
     kind: str, severity: Any, message: str, advice: str, groups: list[tuple[str, ...]], out: tuple[str, ...] = ()
 ) -> Finding:
     groups = sorted(groups, key=lambda group: (-len(group), group))
-    example = ("" if len(groups) == 1 else "the largest is ") + listed(list(groups[0]))
     files = tuple(sorted(name for group in groups for name in group))
-    return Finding(kind, severity, f"{message}: {example}", advice, files, tuple(groups), out)
+    return Finding(kind, severity, message, advice, files, tuple(groups), out)
 
 
 def near_duplicates(thumbnails: Any, progress: Progress) -> list[list[int]]:

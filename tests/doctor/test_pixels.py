@@ -154,7 +154,8 @@ def test_a_memory_with_pickled_objects_is_not_loaded(image_folder, decodes):
 
 def test_a_memory_that_can_not_be_written_is_said(image_folder):
     class Listener(Progress):
-        said: list[str] = []
+        def __init__(self):
+            self.said = []
 
         def say(self, line):
             self.said.append(line)
@@ -162,8 +163,9 @@ def test_a_memory_that_can_not_be_written_is_said(image_folder):
     root = image_folder({"a": 1, "b": 1})
     index = index_of_folder(root)
     (cache_folder() / "doctor").write_text("in the way")
-    assert pixels.look(index, str(root), Listener()).thumbnails.any()
-    (line,) = Listener.said
+    listener = Listener()
+    assert pixels.look(index, str(root), listener).thumbnails.any()
+    (line,) = listener.said
     assert line.startswith("the images are decoded again next time: ")
 
 
