@@ -102,7 +102,7 @@ class _Rows:
         pixels = picture.width * picture.height
         self.means[i] = counts @ values / pixels
         self.squares[i] = counts @ values**2 / pixels
-        area = Image.Resampling.BOX  # the mean over the area
+        area = Image.Resampling.BILINEAR  # a mean over the area, weighted: the plain mean lets too fine detail through
         self.thumbnails[i] = np.asarray(picture.convert("L").resize((THUMBNAIL, THUMBNAIL), area))
 
     def copy(self, to: Any, other: _Rows, places: list[int]) -> None:

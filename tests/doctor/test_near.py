@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnkit.doctor import Patient, Pixels
+from cnnkit.doctor import Patient, Pixels, near
 from cnnkit.doctor.near import check, near_duplicates
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
@@ -27,7 +27,7 @@ def photo(number, side=128):
 
 
 def thumbnail(picture):
-    return np.asarray(picture.resize((32, 32), Image.Resampling.BOX))
+    return np.asarray(picture.resize((32, 32), Image.Resampling.BILINEAR))
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +210,26 @@ def test_undecodable_images_and_unknown_splits_and_pixels_are_no_matter(photos):
     assert list(check(bad, Progress())) == []
     assert [finding.kind for finding in check(replace(sick, splits=None), Progress())] == ["near_duplicates"]
     assert list(check(replace(sick, pixels=None), Progress())) == []
+
+
+def test_where_all_pictures_look_alike_only_the_most_alike_are_compared_and_it_is_said(photos, monkeypatch):
+    monkeypatch.setattr(near, "FEW", 150)
+    monkeypatch.setattr(near, "CLOSER_LOOKS", 1)
+    said = []
+    progress = Progress()
+    progress.say = said.append
+    common = np.asarray(photo(5000), np.uint16)
+    alike = [Image.fromarray(((common * 3 + np.asarray(picture)) // 4).astype(np.uint8)) for picture in photos[:100]]
+    copies = [thumbnail(resized(0.7)(picture)) for picture in alike]
+    groups = near_duplicates(np.stack([*map(thumbnail, alike), *copies]), progress)
+    assert groups == [[i, i + 100] for i in range(100)]
+    assert said == ["the pictures look much alike: of near-duplicates that are cropped, some may not be found"]
+
+
+def test_how_long_very_many_pictures_take_is_said(photos, monkeypatch):
+    monkeypatch.setattr(near, "MANY", 20)
+    said = []
+    progress = Progress()
+    progress.say = said.append
+    near_duplicates(np.stack([thumbnail(picture) for picture in photos[:20]]), progress)
+    assert said == ["comparing 20 pictures with one another takes about 0.0 minutes"]

@@ -94,19 +94,14 @@ def test_a_sheet_that_is_there_is_kept_and_one_that_changed_drawn_anew(tmp_path,
 
 
 def test_of_very_many_classes_the_largest_and_the_smallest_are_drawn(tmp_path):
-    class Listener(Progress):
-        def __init__(self):
-            self.said = []
-
-        def say(self, line):
-            self.said.append(line)
-
+    said = []
+    progress = Progress()
+    progress.say = said.append
     index = made_index({f"c{i:03}": 1 if i < 60 else 2 if i < 70 else 3 for i in range(130)})
-    listener = Listener()
-    made = sheets.draw(index, tmp_path, listener)
+    made = sheets.draw(index, tmp_path, progress)
     assert len(made) == 100
     assert [path.name for path in made[:2]] == ["001-c000.png", "002-c001.png"]
-    assert listener.said == ["contact sheets of 100 of 130 classes: the largest and the smallest"]
+    assert said == ["contact sheets of 100 of 130 classes: the largest and the smallest"]
 
 
 def test_a_folder_that_can_not_be_made_is_said(tmp_path):

@@ -1,0 +1,138 @@
+"""Measure how well the doctor finds near-duplicates in a folder of images.
+
+Usage: python scripts/measure_near_duplicates.py FOLDER [SHEET.png]
+
+It changes 200 pictures in every way that near-duplicates are meant to be found in spite of, and counts how many are
+found; counts the near-duplicates among 100,000 random pairs; and looks for near-duplicates in the whole folder.
+SHEET.png shows the groups it finds there, the least alike first, to judge by eye.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cnnkit import decoding
+from cnnkit.doctor import near, pixels
+from cnnkit.progress import Progress
+from cnnkit.sources import Index, recognised
+
+PICTURES = 200
+PAIRS = 100_000
+
+Change = Callable[[Any, Any], Any]
+
+
+def resize(picture: Any, rng: Any) -> Any:
+    scale = rng.uniform(0.5, 1.5)
+    kind = rng.choice([Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
+    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), int(kind))
+
+
+def recompress(picture: Any, rng: Any) -> Any:
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=60)
+    return Image.open(content).convert("RGB")
+
+
+def crop_each_edge(picture: Any, rng: Any) -> Any:
+    right, down = round(0.03 * picture.width), round(0.03 * picture.height)
+    return picture.crop((right, down, picture.width - right, picture.height - down))
+
+
+def crop_somewhere(picture: Any, rng: Any) -> Any:
+    width, height = round(0.97 * picture.width), round(0.97 * picture.height)
+    left, top = rng.integers(picture.width - width + 1), rng.integers(picture.height - height + 1)
+    return picture.crop((left, top, left + width, top + height))
+
+
+def brighten(picture: Any, rng: Any) -> Any:
+    return picture.point(lambda value: min(255, round(value * 1.1)))
+
+
+CHANGES: dict[str, Change] = {
+    "resized to 50-150 %": resize,
+    "recompressed at quality 60": recompress,
+    "cropped by 3 % at each edge": crop_each_edge,
+    "cropped by 3 %, off centre": crop_somewhere,
+    "brightened by 10 %": brighten,
+}
+
+
+def thumbnail(picture: Any) -> Any:
+    return np.asarray(picture.convert("L").resize((32, 32), Image.Resampling.BILINEAR))
+
+
+def found(index: Index, chosen: list[int], thumbnails: Any, steps: tuple[Change, ...]) -> int:
+    """How many of the chosen pictures are found when their changed copies lie beside all pictures."""
+    copies = []
+    for i in chosen:
+        rng = np.random.default_rng(i)
+        picture = decoding.decoded(index.open(i), 10**6, 3)
+        for step in steps:
+            picture = step(picture, rng)
+        copies.append(thumbnail(picture))
+    group_of: dict[int, int] = {}
+    for number, group in enumerate(near.near_duplicates(np.concatenate([thumbnails, copies]), Progress())):
+        group_of |= dict.fromkeys(group, number)
+    return sum(group_of.get(i, -1) == group_of.get(len(thumbnails) + k, -2) for k, i in enumerate(chosen))
+
+
+def draw(index: Index, thumbnails: Any, groups: list[list[int]], path: Path) -> None:
+    def least_alike(group: list[int]) -> float:
+        pairs = np.asarray(list(itertools.pairwise(group)))
+        return float(near._differing(thumbnails[pairs[:, 0]], thumbnails[pairs[:, 1]]).max())
+
+    side, columns = 110, 5
+    ordered = sorted(groups, key=least_alike, reverse=True)
+    sheet = Image.new("RGB", (columns * (2 * side + 14), -(-len(ordered) // columns) * (side + 6)), "white")
+    for k, group in enumerate(ordered):
+        for place, i in enumerate((group[0], group[-1])):
+            picture = decoding.decoded(index.open(i), side, 3).resize((side, side))
+            sheet.paste(picture, (k % columns * (2 * side + 14) + place * side, k // columns * (side + 6)))
+    sheet.save(path)
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) not in (1, 2):
+        print(__doc__)
+        return 2
+    index = recognised(Path(arguments[0])).open(Progress()).index(Progress())
+    seen = pixels.look(index, arguments[0], Progress())
+    good = np.asarray([i for i in range(len(index)) if i not in seen.bad])
+    index, thumbnails = index.take(good), seen.thumbnails[good]
+    rng = np.random.default_rng(0)
+    chosen = rng.permutation(len(index))[:PICTURES].tolist()
+    ways = [(name, (change,)) for name, change in CHANGES.items()] + [
+        (f"{one}, {other}", (CHANGES[one], CHANGES[other])) for one, other in itertools.permutations(CHANGES, 2)
+    ]
+    for name, steps in ways:
+        print(f"{name:<58} {found(index, chosen, thumbnails, steps):>4} of {len(chosen)} found", flush=True)
+
+    start = time.perf_counter()
+    groups = near.near_duplicates(thumbnails, Progress())
+    seconds = time.perf_counter() - start
+    group_of = {i: number for number, group in enumerate(groups) for i in group}
+    called = 0
+    for i, j in rng.integers(len(index), size=(PAIRS, 2)).tolist():
+        called += index.digests[i] != index.digests[j] and group_of.get(i, -1) == group_of.get(j, -2)
+    groups = [group for group in groups if len({index.digests[i] for i in group}) > 1]
+    print(f"{called} of {PAIRS:,} random pairs called near-duplicates")
+    print(f"{len(groups)} groups of different files in all {len(index):,} pictures, {seconds:.1f} s")
+    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
+    if len(arguments) == 2 and groups:
+        draw(index, thumbnails, groups, Path(arguments[1]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
