@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,9 +18,7 @@ from cnnkit.atomic import ERRORS
 from cnnkit.errors import CnnkitError, DataError, Interrupted, TrainingError, UsageError
 
 if TYPE_CHECKING:
-    from cnnkit.architectures import Architecture
     from cnnkit.console import Screen
-    from cnnkit.progress import Progress
 
 app = typer.Typer(
     name="cnnkit",
@@ -139,7 +136,7 @@ def check(config: Config, settings: Settings = [], json_output: Json = False, de
         return
     from cnnkit.console import config_table
 
-    screen.table(config_table([(key, _shown(value), origin) for key, value, origin in rows]))
+    screen.table(config_table(rows))
     screen.say(f"\n{config} is right. Next: cnnkit summary {config}, or cnnkit train {config}")
 
 
@@ -357,8 +354,10 @@ def list_(
     chosen = [known for known in KINDS if kind in (None, known.name)]
     networks = []
     if kind == "architectures":
+        from cnnkit.summary import count
+
         with screen.watching() as progress:
-            networks = list(variants(_counting(progress) if counts else None))
+            networks = list(variants(partial(count, progress=progress) if counts else None))
     if json_output:
         document: dict[str, Any] = {
             known.name: [
@@ -383,17 +382,6 @@ def list_(
         screen.say(f"\nEvery option of a kind: cnnkit list {names[0]}")
 
 
-def _counting(progress: Progress) -> Callable[[Architecture], tuple[int, int]]:
-    """Counts a network and says which."""
-    from cnnkit.summary import count
-
-    def counted(architecture: Architecture) -> tuple[int, int]:
-        with progress.task(f"counting {architecture.title}", 1):
-            return count(architecture)
-
-    return counted
-
-
 @app.command(epilog="Example: cnnkit schema > cnnkit.schema.json")
 def schema(json_output: Json = False, debug: Debug = False) -> None:
     """Print the JSON Schema of a config, with which an editor completes and checks it."""
@@ -406,9 +394,3 @@ def _screen(json_output: bool) -> Screen:
     from cnnkit.console import Screen
 
     return Screen(json_output)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    return "[" + ", ".join(map(_shown, value)) + "]" if isinstance(value, list | tuple) else f"{value}"

@@ -138,12 +138,18 @@ def show_error(error: CnnkitError, json_output: bool) -> None:
         _console(sys.stderr).print(str(error), soft_wrap=True)
 
 
-def config_table(rows: Sequence[tuple[str, str, str]]) -> Table:
+def config_table(rows: Sequence[tuple[str, Any, str]]) -> Table:
     """The complete config: setting, value, where it came from."""
     table = new_table("setting", "value", "from")
     for key, value, origin in rows:
-        table.add_row(key, value, Text(origin, style="dim" if origin == "default" else ""))
+        table.add_row(key, _as_yaml(value), Text(origin, style="dim" if origin == "default" else ""))
     return table
+
+
+def _as_yaml(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    return "[" + ", ".join(map(_as_yaml, value)) + "]" if isinstance(value, list | tuple) else f"{value}"
 
 
 def kind_table(kind: Kind) -> Table:
@@ -163,17 +169,13 @@ def variant_table(variants: Sequence[Variant], counts: bool) -> Table:
     table = new_table("model", ">image", ">smallest", *columns, "stages", "paper")
     table.columns[0].no_wrap = True
     for variant in variants:
-        model = ", ".join(f"{key}: {_yaml(value)}" for key, value in variant.model.items())
+        model = ", ".join(f"{key}: {_as_yaml(value)}" for key, value in variant.model.items())
         height, width, channels = variant.image_shape
         counted = [f"{variant.parameters:,}", f"{variant.macs:,}"] if counts else []
         stages = ", ".join(variant.stages) or "its layers"
         image = f"{height} x {width} x {channels}"
         table.add_row(f"{{{model}}}", image, str(variant.smallest_image), *counted, stages, variant.paper)
     return table
-
-
-def _yaml(value: Any) -> str:
-    return "null" if value is None else str(value)
 
 
 def summary_table(summary: Summary, full: bool) -> Table:

@@ -22,6 +22,7 @@ from cnnkit import staging
 from cnnkit.architectures import Architecture, Network
 from cnnkit.experiment import BACKBONE, Experiment
 from cnnkit.lazy import keras
+from cnnkit.progress import Progress
 
 FLOAT = 4
 """Bytes of a weight and of an activation, float32."""
@@ -133,10 +134,11 @@ def summarize(experiment: Experiment, shape: tuple[int, int, int], classes: int)
     return Summary(network.model.name, shape, classes, rows, batch_size, memory, stages)
 
 
-def count(architecture: Architecture) -> tuple[int, int]:
+def count(architecture: Architecture, progress: Progress) -> tuple[int, int]:
     """Parameters and multiply-adds of a network for the images and classes of its paper."""
-    model = architecture.build(architecture.image_shape, architecture.classes)
-    rows = layer_rows(model)
+    with progress.task(f"counting {architecture.title}", 1):
+        model = architecture.build(architecture.image_shape, architecture.classes)
+        rows = layer_rows(model)
     counted = sum(row.parameters for row in rows), sum(row.macs for row in rows)
     del model, rows
     keras.backend.clear_session()  # the largest fill gigabytes
