@@ -63,7 +63,7 @@ def main() -> None:
     except BrokenPipeError:
         # Whoever read the output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
+        sys.exit(141)  # as a shell says of what SIGPIPE ended
     except OSError as error:
         _fail(TrainingError(f"{error.filename or 'the output'}: {error.strerror or error}"), json_output, debug)
     except Exception as error:
@@ -202,7 +202,7 @@ def data(
     listed = doctor.write_fix_list(fix_list, report, examined) if fix_list else 0
     if json_output:
         screen.document(report.as_json())
-    show(report, target, (fix_list, listed) if fix_list else None, screen)
+    show(report, target, settings, (fix_list, listed) if fix_list else None, screen)
     if report.verdict == "error":
         raise typer.Exit(DataError.exit_code)
 

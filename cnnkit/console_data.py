@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
+from cnnkit import yaml12
 from cnnkit.console import Screen, new_table
 from cnnkit.doctor import Finding, Report
 from cnnkit.targets import CONFIGS
 from cnnkit.walking import listed
+from cnnkit.wording import typed
 
 SHOWN = 5
 """At most so many files or groups of a finding are shown; --json and --fix-list have all."""
@@ -19,12 +22,15 @@ SHOWN = 5
 COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 
-def show(report: Report, target: Path, written: tuple[Path, int] | None, screen: Screen) -> None:
+def show(
+    report: Report, target: Path, settings: Sequence[str], written: tuple[Path, int] | None, screen: Screen
+) -> None:
     """Shows a report.
 
     Args:
         report: What to show.
         target: The config or the images that it is about.
+        settings: What was set over the config.
         written: The list of what to leave out, and how many are on it; None if none was asked for.
         screen: Where to show it.
     """
@@ -38,7 +44,7 @@ def show(report: Report, target: Path, written: tuple[Path, int] | None, screen:
     screen.say("")
     screen.table(class_table(report))
     screen.say("")
-    for line in (*_numbers(report), *_next(report, target, written)):
+    for line in (*_numbers(report), *_next(report, target, settings, written)):
         screen.say(line)
 
 
@@ -92,17 +98,28 @@ def _numbers(report: Report) -> Iterator[str]:
         yield f"contact sheets: {Path(report.sheets[0]).parent}"
 
 
-def _next(report: Report, target: Path, written: tuple[Path, int] | None) -> Iterator[str]:
+def _next(report: Report, target: Path, settings: Sequence[str], written: tuple[Path, int] | None) -> Iterator[str]:
     config = target.suffix.lower() in CONFIGS
+    words = " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in settings)])
     if written:
         file, count = written
-        images = f"{count:,} image{'s' * (count != 1)}"
-        use = f"cnnkit data {target} --set data.exclude={file}" if config else f"`exclude: {file}` in a config's `data`"
-        yield f"{file} lists {images} to leave out. Look through it, then use it with: {use}"
+        told = f"{file} lists {count:,} image{'s' * (count != 1)} to leave out. Look through it, then use it with"
+        if config:
+            others = [setting for setting in settings if not setting.startswith("data.exclude")]
+            words = " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in others)])
+            yield f"{told}: cnnkit data {words} --set {shlex.quote(f'data.exclude={file}')}"
+        else:
+            yield f"{told} this below `data` in a config: exclude: {yaml12.line(str(file.absolute()))}"
     elif any(finding.leave_out for finding in report.findings):
-        yield f"Next: cnnkit data {target} --fix-list leave_out.txt writes what is better left out"
+        yield f"Next: cnnkit data {words} --fix-list {_new_file()} writes what is better left out"
     elif report.verdict == "error":
         kinds = sorted({finding.kind for finding in report.findings if finding.severity == "error"})
-        yield f"Next: mend {listed(kinds)}, then cnnkit data {target}"
-    elif config:
-        yield f"Next: cnnkit train {target}"
+        yield f"Next: mend {listed(kinds)}, then cnnkit data {words}"
+    else:
+        yield f"Next: cnnkit {'train' if config else 'init'} {words}"
+
+
+def _new_file() -> str:
+    """A name for the list that is not taken."""
+    names = ("leave_out.txt", *(f"leave_out_{number}.txt" for number in range(2, 1000)))
+    return next((name for name in names if not Path(name).exists()), "FILE")

@@ -61,14 +61,11 @@ class Split(Spec):
         by_class: dict[int, list[str]] = defaultdict(list)
         for digest in sorted(groups, key=rank):
             by_class[min(labels[i] for i in groups[digest])].append(digest)
-        for label, name in enumerate(classes):
+        wanted = ", ".join(["train", *sorted(shares, reverse=True)])
+        if small := [(name, len(by_class[i])) for i, name in enumerate(classes) if len(by_class[i]) <= len(shares)]:
+            raise DataError(*(_too_few(name, found, len(shares) + 1, wanted) for name, found in small))
+        for label in range(len(classes)):
             ranked = by_class[label]
-            if len(ranked) < len(shares) + 1:
-                wanted = ", ".join(["train", *sorted(shares, reverse=True)])
-                raise DataError(
-                    f"class `{name}` has {len(ranked)} different images to divide; at least {len(shares) + 1} are "
-                    f"needed to have one in each of: {wanted}"
-                )
             total = sum(len(groups[digest]) for digest in ranked)
             position = 0
             for left, (split, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
@@ -80,3 +77,11 @@ class Split(Spec):
                     taken += len(groups[ranked[position]])
                     position += 1
         return result
+
+
+def _too_few(name: str, found: int, needed: int, wanted: str) -> str:
+    images = "no image" if found == 0 else f"{found} different image{'s' * (found > 1)}"
+    shared = " that no other class has" if found == 0 else ""
+    return (
+        f"class `{name}` has {images}{shared} to divide; at least {needed} are needed to have one in each of: {wanted}"
+    )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import ErrorDetails
@@ -225,3 +227,9 @@ def suggestion(word: str, allowed: Sequence[str]) -> str:
     if near := nearest(word, allowed):
         return near
     return f"; it may be {', '.join(allowed)}" if allowed else ""
+
+
+def typed(path: Path) -> str:
+    """A path as it is typed in a shell: quoted where it has to be, and no option where it begins with a dash."""
+    word = f"./{path}" if str(path).startswith("-") else str(path)
+    return shlex.quote(word) if word.isprintable() else ascii(word)

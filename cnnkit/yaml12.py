@@ -55,6 +55,11 @@ _HINTS = (
     ("expected ',' or", "a `{` or `[` above is not closed, or a comma is missing"),
     ("expected the node content", "a value is missing here"),
     ("found unknown escape character", "in double quotes `\\` begins an escape; use single quotes"),
+    (
+        "expected alphabetic or numeric character",
+        'a text that begins with `*` or `&` is put in quotes, for example "*/images/*"; in a shell within others: '
+        "--set 'KEY=\"*/images/*\"'",
+    ),
     ("cannot start any token", "a text can't begin with this character; put it in quotes"),
 )
 

@@ -15,7 +15,7 @@ from cnnkit.decoding import Header
 from cnnkit.doctor.base import Finding, Patient, Severity, Sizes, counted
 from cnnkit.lazy import np
 from cnnkit.sources import Index
-from cnnkit.walking import HIDDEN
+from cnnkit.walking import HIDDEN, listed
 
 FORMATS = {
     ".jpg": ("JPEG", "MPO"),
@@ -194,9 +194,8 @@ def nested(patient: Patient) -> Iterator[Finding]:
     several = [found for found in places.values() if len(found) > 1]
     shared = sorted(set.intersection(*several) - {""}) if len(several) > 1 and len(several) == len(places) else []
     if shared:
-        told = ", ".join(f"{name}/" for name in shared[:5])
-        message = f"every class folder holds {told} {'and others ' if len(shared) > 5 else ''}and all count as images"
-        advice = f"if only one of them is meant, choose it with data.source.glob: '**/{shared[0]}/*'"
+        message = f"every class folder holds the folders {listed(shared)}, and what is in them counts as images"
+        advice = f"if only one of them is meant, choose it with data.source.glob: '**/{shared[0]}/*' (with the quotes)"
         yield Finding("nested", "note", message, advice)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from cnnkit.doctor.base import ClassCount, Finding, Patient, Severity, counted
 from cnnkit.lazy import np
 from cnnkit.sources import SPLITS, Index
+from cnnkit.walking import listed
 
 TINY = 10
 """A class of fewer different images is tiny: less than two of them judge it."""
@@ -114,8 +116,20 @@ def classes(patient: Patient) -> Iterator[Finding]:
             message = f"class `{index.classes[label]}` has only {counted(sorted(digests), 'different image')}"
             advice = "add images of it: a handful can neither be learnt from nor judged by"
             yield Finding("tiny_class", "warning", message, advice)
+    yield from _similar(index)
     yield from _missing(patient, counts)
     yield from _imbalance(index, counts)
+
+
+def _similar(index: Index) -> Iterator[Finding]:
+    """Classes whose names differ in capitals, spaces or the form of an accent alone: mostly one class, misspelt."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in index.classes:
+        alike[" ".join(unicodedata.normalize("NFKC", name).casefold().replace("_", " ").split())].append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            message = f"the classes {listed(names)} differ in capitals, spaces or the form of an accent alone"
+            yield Finding("similar_classes", "warning", message, "if they are one class, give them one name")
 
 
 def _missing(patient: Patient, counts: list[int]) -> Iterator[Finding]:
@@ -127,9 +141,7 @@ def _missing(patient: Patient, counts: list[int]) -> Iterator[Finding]:
     for split in sorted(set(patient.splits), key=SPLITS.index):
         lacking = [name for label, name in enumerate(index.classes) if counts[label] and not held[split, label]]
         if lacking:
-            named = ", ".join(f"`{name}`" for name in lacking[:5])
-            more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
-            message = f"{split} has no image of {named}{more}, which other splits have"
+            message = f"{split} has no image of {listed(lacking)}, which other splits have"
             advice = "move some of its images there, or remove the class: what is not there can't be judged"
             yield Finding("missing_class", "warning", message, advice)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from cnnkit.starting.base import SEED, Suggestion, Traits
 from cnnkit.starting.rules import FEW, GREY, shares, suggest, told
 from cnnkit.starting.traits import look
 from cnnkit.starting.writing import section_of, valid_name, written
+from cnnkit.wording import typed
 
 LONG = 1800
 """Seconds of training from which on a quick try is suggested first."""
@@ -90,7 +90,7 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
     suggestion = suggest(traits)
     section = section_of(source, path.absolute().parent)
     seconds = _seconds(traits, suggestion)
-    train, notes = f"cnnkit train {_word(path)}", list(_notes(traits, source))
+    train, notes = f"cnnkit train {typed(path)}", list(_notes(traits, source))
     images_told, _, used = _line(traits).rpartition("; ")
     header = [
         f"{name}: written by `cnnkit init`. Each setting stands below its reason; change what you know better.",
@@ -104,7 +104,7 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
     atomic.write_text(path, written(name, section, suggestion, header, notes))
     values = suggestion.values()
     config = {"name": name, "seed": SEED, **values, "data": {"source": section, **values["data"]}}
-    following = f"cnnkit data {_word(images)}" if traits.bad else train
+    following = f"cnnkit data {typed(images)}" if traits.bad else train
     return Start(path, config, _line(traits), seconds, tuple(notes), following)
 
 
@@ -166,8 +166,3 @@ def _notes(traits: Traits, source: Source) -> Iterator[str]:
 def _cores() -> str:
     count = duration.cores()
     return f"{count} cores" if count > 1 else "1 core"
-
-
-def _word(path: Path) -> str:
-    """A path as it is typed."""
-    return shlex.quote(str(path)) if str(path).isprintable() else ascii(str(path))

@@ -130,8 +130,8 @@ def test_files_that_the_source_skips_are_a_warning():
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (["cat/images/0.png", "cat/masks/0.png", "dog/images/0.png", "dog/masks/0.png"], "images/, masks/"),
-        (["train/cat/0.png", "train/cat/masks/0.png", "test/dog/0.png", "test/dog/masks/0.png"], "masks/"),
+        (["cat/images/0.png", "cat/masks/0.png", "dog/images/0.png", "dog/masks/0.png"], "`images`, `masks`"),
+        (["train/cat/0.png", "train/cat/masks/0.png", "test/dog/0.png", "test/dog/masks/0.png"], "`masks`"),
         (["cat/images/0.png", "cat/images/1.png", "dog/images/0.png", "dog/images/1.png"], None),
         (["cat/indoor/0.png", "cat/1.png", "dog/outdoor/0.png", "dog/1.png"], None),
         (["cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"], None),

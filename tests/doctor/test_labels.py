@@ -113,3 +113,18 @@ def test_the_table_counts_each_class_in_each_split():
     cat, dog = labels.table(patient(*rows))
     assert (cat.name, cat.images, cat.splits) == ("cat", 4, {"train": 3, "test": 1})
     assert (dog.name, dog.images, dog.splits) == ("dog", 2, {"train": 2, "test": 0})
+
+
+@pytest.mark.parametrize(
+    ("names", "similar"),
+    [
+        (("Rose", "rose", "tulip"), True),
+        (("cafe\u0301", "caf\u00e9", "tea"), True),
+        (("black_cat", "black cat"), True),
+        (("rose", "roses", "tulip"), False),
+        (("1", "01", "10"), False),
+    ],
+)
+def test_classes_that_differ_in_how_they_are_written_alone_are_told(names, similar):
+    rows = [row for name in names for row in many(12, name)]
+    assert ("similar_classes" in kinds(labels.classes(patient(*rows, classes=names)))) == similar
