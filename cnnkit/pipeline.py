@@ -173,13 +173,12 @@ def train_batches(
 
     Returns:
         `tf.data.Dataset` of (images, labels, weights): float32 (B, H, W, C) in 0..255, one-hot float32 (B, classes),
-        and what each image counts for, float32 (B,).
+        and what each image counts for, float32 (B,), 1 in the mean of an epoch.
     """
     chosen = tf.constant(np.asarray(numbers), tf.int64)
     an_epoch = steps(len(numbers), batch_size)
     labels = _one_hot(images.index)
-    counts = images.index.weights
-    weights = tf.ones(len(images.index)) if counts is None else tf.constant(counts, tf.float32)
+    weights = tf.constant(_weights(images.index, numbers), tf.float32)
 
     def order(epoch: Any) -> Any:
         # Not `index_shuffle`, though it needs no sorting: with keys that differ as little as two epochs do,
@@ -218,6 +217,13 @@ def eval_batches(images: Images, numbers: Sequence[int], batch_size: int) -> Any
 
     dataset = tf.data.Dataset.range(steps(len(numbers), batch_size))
     return dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _weights(index: Index, numbers: Sequence[int]) -> Any:
+    """What each image counts for, 1 in the mean of those that train: so weights never change the step as a whole."""
+    if index.weights is None:
+        return np.ones(len(index), np.float32)
+    return index.weights / np.mean(index.weights[np.asarray(numbers)], dtype=np.float64)
 
 
 def _one_hot(index: Index) -> Any:
