@@ -21,6 +21,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from cnnkit import atomic
@@ -35,6 +36,9 @@ ROOM = 256 * 2**20
 
 COST = 4096
 """Bytes that each file and folder counts beside its content: the least that it takes on a disk."""
+
+LEFT = 86_400
+"""Seconds; what was begun, and not written on for as long, was left behind by a process that was killed."""
 
 MAX_MEMBERS = 5_000_000
 """Files and folders in an archive; ImageNet has 1.4 million."""
@@ -87,6 +91,7 @@ def _unpacked(path: Path, progress: Progress) -> Path:
     digest = _digest_of(path, progress)
     folder = home / digest
     home.mkdir(parents=True, exist_ok=True)
+    _clear(home)
     if not folder.is_dir():
         try:
             with atomic.making(folder) as temporary:
@@ -142,6 +147,26 @@ def _write(
         with (folder / parts[-1]).open("xb") as file:
             for block in content:
                 file.write(block)
+
+
+def _clear(home: Path) -> None:
+    """Removes what processes that were killed have left half-unpacked."""
+    for left in home.glob(f"{atomic.WRITING}*"):
+        with suppress(OSError):  # it has just been completed, or is somebody else's
+            if _written(left) < time.time() - LEFT:
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
+
+
+def _written(path: Path) -> float:
+    """When something was last written to a file, or into a folder at any depth."""
+    last = path.lstat().st_mtime
+    for folder, _, files in os.walk(path):
+        for each in (folder, *(os.path.join(folder, file) for file in files)):  # noqa: PTH118 - a million times
+            last = max(last, os.lstat(each).st_mtime)
+    return last
 
 
 def _stamp(path: Path) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from typing import Any
 ERRORS = "surrogateescape"
 """How file names that are not UTF-8 are written and read: byte by byte as they are."""
 
+WRITING = ".writing-"
+"""How the names begin of files and folders that are not complete yet, or never will be."""
 
 MANY = 1000
 """Files in a folder from which on they are brought to the disk together."""
@@ -31,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "exists and is not a file", str(path))
-    temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
+    temporary = _beside(path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -44,8 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
 @contextmanager
 def making(folder: Path) -> Iterator[Path]:
     """Yields a new folder beside `folder`, which is not there yet; at the end it becomes `folder` in one step."""
-    temporary = folder.with_name(f".writing-{os.getpid()}-{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _beside(folder)
     temporary.mkdir()
     try:
         yield temporary
@@ -53,6 +55,11 @@ def making(folder: Path) -> Iterator[Path]:
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A name that nobody else has: processes of two containers have the same number, and may share a disk."""
+    return path.with_name(f"{WRITING}{secrets.token_hex(6)}-{path.name}")
 
 
 def _sync(files: list[Path]) -> None:

@@ -89,3 +89,20 @@ def test_what_is_no_file_is_never_replaced_by_one(tmp_path):
     finally:
         os.close(reader)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_two_containers_that_share_a_disk_do_not_write_over_each_other(tmp_path, monkeypatch):
+    """In each the process has the number 1."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    with atomic.making(tmp_path / "a") as first:
+        (first / "whole").write_text("1")
+        with pytest.raises(KeyboardInterrupt), atomic.making(tmp_path / "a"):
+            raise KeyboardInterrupt
+    assert (tmp_path / "a" / "whole").read_text() == "1"
+    with atomic.replacing(tmp_path / "b") as first:
+        first.write_text("1")
+        with pytest.raises(KeyboardInterrupt), atomic.replacing(tmp_path / "b") as second:
+            second.write_text("2")
+            raise KeyboardInterrupt
+    assert (tmp_path / "b").read_text() == "1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]

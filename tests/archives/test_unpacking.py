@@ -272,3 +272,19 @@ def test_a_file_that_changes_meanwhile_is_not_kept(tmp_path, packed):
     with pytest.raises(DataError, match="changed"):
         unpacked(path, Writing())
     assert list((cache_folder() / "archives").iterdir()) == []
+
+
+def test_what_a_killed_process_has_left_is_removed_after_a_day(tmp_path, packed):
+    home = cache_folder() / "archives"
+    day = time.time() - 25 * 3600
+    for name, written in (("old", day), ("new", time.time()), ("slow", day)):
+        inner = home / f".writing-{name}" / "cat"
+        inner.mkdir(parents=True)
+        (inner / "0.png").write_bytes(b"half")
+        for path in (inner / "0.png", inner, inner.parent):
+            os.utime(path, (written, written))
+    os.utime(home / ".writing-slow" / "cat" / "0.png")  # one large file, that is being written still
+    (home / ".writing-old-1.json").write_text("half")
+    os.utime(home / ".writing-old-1.json", (day, day))
+    unpacked(packed(tmp_path / "a.zip"), Progress())
+    assert {entry.name for entry in home.glob(".writing-*")} == {".writing-new", ".writing-slow"}
