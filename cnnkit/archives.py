@@ -9,7 +9,8 @@ An archive may come from anywhere, so nothing that it says is believed:
 - checksums are held to, as far as the format has them.
 
 It is unpacked whole or not at all, into a folder named by the hash of its content, so that two processes, or two copies
-of an archive, come to the same.
+of an archive, come to the same. What lies there is kept beside it, as one hash: caches are cleaned file by file by some
+systems, and a folder that is no longer whole is unpacked again, for a training on what is left would be another one.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def _unpacked(path: Path, progress: Progress) -> Path:
     memory = home / f"{hashlib.blake2b(os.fsencode(path.resolve()), digest_size=16).hexdigest()}.json"
     stamp = _stamp(path)
     known = _recall(memory, stamp)
-    if known and (home / known).is_dir():
+    if known and _whole(home / known):
         return home / known
     kind = kind_of(path)
     if kind is None:
@@ -92,14 +93,18 @@ def _unpacked(path: Path, progress: Progress) -> Path:
     folder = home / digest
     home.mkdir(parents=True, exist_ok=True)
     _clear(home)
-    if not folder.is_dir():
+    if not _whole(folder):
+        if folder.is_dir():
+            progress.say(f"{path.name}: what was unpacked before is not complete any more, so it is unpacked again")
+            _remove(folder)
         try:
             with atomic.making(folder) as temporary:
                 _unpack(path, kind, temporary, progress)
                 if _stamp(path) != stamp:
                     raise Refused("has changed while it was read; begin again when it is complete")
+                atomic.write_text(_listing(folder), _digest_of_files(temporary))
         except OSError:
-            if not folder.is_dir():  # else another process was quicker, with the same content
+            if not _whole(folder):  # else another process was quicker, with the same content
                 raise
     if max(stamp[1:]) < start - TICK:  # else a second change could not be told from the first
         atomic.write_json(memory, {"archive": str(path.resolve()), "stamp": stamp, "digest": digest})
@@ -147,6 +152,44 @@ def _write(
         with (folder / parts[-1]).open("xb") as file:
             for block in content:
                 file.write(block)
+
+
+def _listing(folder: Path) -> Path:
+    """The file that keeps what was unpacked to a folder."""
+    return folder.with_name(f"{folder.name}.files")
+
+
+def _whole(folder: Path) -> bool:
+    """Whether a folder is there, and in it all that was unpacked to it and nothing else, by names and sizes."""
+    try:
+        return folder.is_dir() and _listing(folder).read_text(encoding="utf-8") == _digest_of_files(folder)
+    except (OSError, ValueError):
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder; its name is free at once, and nothing half-removed ever bears it."""
+    aside = atomic.beside(folder)
+    with suppress(FileNotFoundError):  # another process was quicker
+        folder.rename(aside)
+        shutil.rmtree(aside)
+
+
+def _digest_of_files(folder: Path) -> str:
+    """A hash of every path below a folder, and of each file's size."""
+    found = []
+    left = [""]
+    while left:
+        below = left.pop()
+        with os.scandir(folder / below) as entries:
+            for entry in entries:
+                name = f"{below}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(f"{name}/")
+                    found.append(f"{name}/")
+                else:
+                    found.append(f"{name}\0{entry.stat(follow_symlinks=False).st_size}")
+    return hashlib.blake2b(os.fsencode("\0\0".join(sorted(found))), digest_size=16).hexdigest()
 
 
 def _clear(home: Path) -> None:

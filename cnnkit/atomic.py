@@ -34,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "exists and is not a file", str(path))
-    temporary = _beside(path)
+    temporary = beside(path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -47,7 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
 @contextmanager
 def making(folder: Path) -> Iterator[Path]:
     """Yields a new folder beside `folder`, which is not there yet; at the end it becomes `folder` in one step."""
-    temporary = _beside(folder)
+    temporary = beside(folder)
     temporary.mkdir()
     try:
         yield temporary
@@ -57,8 +57,11 @@ def making(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _beside(path: Path) -> Path:
-    """A name that nobody else has: processes of two containers have the same number, and may share a disk."""
+def beside(path: Path) -> Path:
+    """A path beside another that nobody else has.
+
+    It has no number of a process: those of two containers can be the same, and share a disk.
+    """
     return path.with_name(f"{WRITING}{secrets.token_hex(6)}-{path.name}")
 
 

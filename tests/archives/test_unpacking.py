@@ -211,6 +211,57 @@ def test_a_damaged_memory_and_a_folder_that_is_gone_are_made_anew(tmp_path, pack
     assert content(unpacked(path, Progress())) == FILES
 
 
+def _one_less(folder):
+    (folder / "cat" / "0.png").unlink()
+
+
+def _one_shorter(folder):
+    (folder / "cat" / "0.png").write_bytes(b"on")
+
+
+def _one_more(folder):
+    (folder / "cat" / "other.png").write_bytes(b"one")
+
+
+def _one_elsewhere(folder):
+    (folder / "cat" / "0.png").rename(folder / "cat" / "deep" / "0.png")
+
+
+def _all_gone(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+@pytest.mark.parametrize("change", [_one_less, _one_shorter, _one_more, _one_elsewhere, _all_gone])
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_folder_that_was_cleaned_in_part_is_unpacked_again_and_that_is_told(tmp_path, packed, change, remembered):
+    class Listening(Progress):
+        told = ""
+
+        def say(self, text):
+            self.told += text
+
+    path, listening = packed(tmp_path / "a.zip"), Listening()
+    time.sleep(0.02)
+    folder = unpacked(path, listening)
+    assert listening.told == ""
+    change(folder)
+    path = path if remembered else Path(shutil.copy(path, tmp_path / "b.zip"))
+    assert unpacked(path, listening) == folder
+    assert content(folder) == FILES
+    assert f"{path.name}: what was unpacked before is not complete any more" in listening.told
+    assert [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] == [folder.name]
+
+
+def test_to_see_that_a_folder_is_whole_takes_no_time_to_speak_of(tmp_path, packed):
+    path = packed(tmp_path / "a.tar", {f"{i % 10}/{i}.png": b"1" for i in range(5000)})
+    time.sleep(0.02)
+    unpacked(path, Progress())
+    start = time.perf_counter()
+    unpacked(path, Progress())
+    assert time.perf_counter() - start < 1  # ten times what 5,000 files may take
+
+
 def test_two_processes_at_once_both_have_it(tmp_path, packed):
     path = packed(tmp_path / "a.zip", {f"{i}.png": random.Random(i).randbytes(1000) for i in range(300)})
     program = (
