@@ -46,11 +46,22 @@ class Refused(Exception):
     """The archive is not unpacked; the text says why, and names the member."""
 
 
+def most_out_of(size: int) -> int:
+    """Bytes that may come out of a compressed file of a size, of any kind."""
+    return RATIO * size + ALLOWANCE
+
+
+def too_much(most: int) -> str:
+    """What is said of a file that more would come out of."""
+    share = f"{RATIO} times its size and {_megabytes(ALLOWANCE)}"
+    return f"unpacks to more than {_megabytes(most)}, which is {share}: it looks like a bomb; if it is none, "
+
+
 class Budget:
     """Counts what comes out of an archive, and ends it when that is too much."""
 
     def __init__(self, size: int, room: int):
-        self.most = RATIO * size + ALLOWANCE
+        self.most = most_out_of(size)
         self.room = room
         self.spent = 0
 
@@ -62,10 +73,7 @@ class Budget:
     def expect(self, total: int) -> None:
         """So much is to come out in all."""
         if total > self.most:
-            raise Refused(
-                f"unpacks to more than {_megabytes(self.most)}, which is {RATIO} times its size and "
-                f"{_megabytes(ALLOWANCE)}: it looks like a bomb; if it is none, unpack it yourself and name the folder"
-            )
+            raise Refused(f"{too_much(self.most)}unpack it yourself and name the folder")
         if total > self.room:
             raise Refused(
                 f"unpacks to more than {_megabytes(self.room)}, for which {cache_folder()} has no room; make room, or "

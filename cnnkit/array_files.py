@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 import os
+import struct
 import tokenize
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from cnnkit.archive_members import most_out_of, too_much
 from cnnkit.errors import DataError
 from cnnkit.lazy import np
+
+DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    OverflowError,
+)
+"""What damaged content raises in `zipfile` and NumPy; RuntimeError is one that is encrypted, or not known."""
 
 PACKED = ".npz"
 PLAIN = ".npy"
@@ -41,17 +59,21 @@ class ArrayFile:
         """The array: of an .npy a view of the file, of which nothing is in memory yet.
 
         Raises:
-            DataError: It is cut short or damaged, or larger than this machine's memory.
+            DataError: It is cut short or damaged, or there is no memory for it.
         """
-        needed, memory = math.prod(self.shape) * self.dtype.itemsize, _memory()
+        needed, free = math.prod(self.shape) * self.dtype.itemsize, free_memory()
+        plain = f"save it as {PLAIN}, which is read piece by piece"
         try:
             if self.key is None:
                 return np.load(self.path, mmap_mode="r" if needed else None, allow_pickle=False)
-            if memory and needed > memory:
-                raise DataError(f"{self} needs {needed / 2**30:,.0f} GB; save it as .npy, which is read piece by piece")
+            if free is not None and needed > free:
+                told = f"needs {needed / 2**30:,.1f} GB of memory, and {free / 2**30:,.1f} GB are free"
+                raise DataError(f"{self} {told}; {plain}")
             with zipfile.ZipFile(self.path) as packed, packed.open(f"{self.key}{PLAIN}") as file:
                 return np.lib.format.read_array(file, allow_pickle=False)
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        except MemoryError:
+            raise DataError(f"{self} needs {needed / 2**30:,.1f} GB, for which there is no memory; {plain}") from None
+        except DAMAGE as error:
             raise DataError(f"{self} is damaged or cut short: {_line(error)}") from None
 
 
@@ -59,7 +81,7 @@ def headers(path: Path) -> list[ArrayFile]:
     """The arrays in a file, without their numbers.
 
     Raises:
-        DataError: It is no such file, is damaged, or an array holds Python objects.
+        DataError: It is no such file, is damaged or a bomb, or an array holds Python objects.
     """
     try:
         if path.suffix.lower() == PLAIN:
@@ -67,14 +89,19 @@ def headers(path: Path) -> list[ArrayFile]:
                 return [_header(path, None, file, os.fstat(file.fileno()).st_size)]
         found = []
         with zipfile.ZipFile(path) as packed:
+            most = most_out_of(path.stat().st_size)
+            if sum(member.file_size for member in packed.infolist()) > most:
+                raise DataError(f"{path} {too_much(most)}save its arrays uncompressed, with np.savez or as {PLAIN}")
             for member in packed.infolist():
                 if member.filename.endswith(PLAIN):
                     with packed.open(member) as opened:
                         found.append(_header(path, member.filename.removesuffix(PLAIN), opened, member.file_size))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path} is no {PACKED} file, or a damaged one: {_line(error)}") from None
     except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from None
+        raise DataError(f"{path} can't be read: {error.strerror or _line(error)}") from None
+    except MemoryError:
+        raise DataError(f"{path}: there is no memory for what its headers say") from None
+    except DAMAGE as error:
+        raise DataError(f"{path} is no {PACKED} file, or a damaged one: {_line(error)}") from None
     return found
 
 
@@ -94,8 +121,12 @@ def _header(path: Path, key: str | None, file: IO[bytes], size: int) -> ArrayFil
     return ArrayFile(path, key, shape, dtype)
 
 
-def _memory() -> int | None:
-    """Bytes of memory that this machine has; None where it does not tell."""
+def free_memory() -> int | None:
+    """Bytes of memory that can be had now, or where only that is told all of this machine; None where nothing is."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

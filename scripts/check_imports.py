@@ -37,9 +37,9 @@ LEVELS = {
     2: ("experiment", "duration"),
     1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting", "wording"),
     # Below the rooms of level 1, which share them.
-    0.9: ("archives",),
+    0.9: ("archives", "locating", "array_files"),
     0.8: ("archive_members",),
-    0.7: ("file_index", "walking", "tables", "locating", "array_files", "pixel_range"),
+    0.7: ("file_index", "walking", "tables", "pixel_range"),
     0.5: ("decoding", "downloads"),
     0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
 }

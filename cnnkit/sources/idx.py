@@ -13,6 +13,8 @@ import zlib
 from pathlib import Path
 from typing import Literal, Self
 
+from cnnkit.archive_members import most_out_of, too_much
+from cnnkit.array_files import free_memory
 from cnnkit.errors import DataError, Problem
 from cnnkit.file_index import digest_of_pixels
 from cnnkit.lazy import np
@@ -76,7 +78,7 @@ def _index(classes: tuple[str, ...], parts: dict[str, tuple[Path, Path]], progre
         splits += ["test" if split == "test" else None] * count
     if len({part.shape[1:] for part in pixels}) > 1:
         raise DataError(f"{parts['train'][0].parent}: train and t10k have images of different sizes")
-    images = np.concatenate(pixels)
+    images = [image for part in pixels for image in part]  # views: nothing is copied
     return Index(
         classes=classes,
         names=names,
@@ -102,28 +104,39 @@ def _find(folder: Path, prefix: str) -> tuple[Path, Path] | None:
     return None
 
 
-def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple[int, ...], bytes]:
+def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple[int, ...], bytearray]:
     """The sizes and the data of an idx file of unsigned bytes.
 
     Raises:
-        DataError: It is not such a file, or it is cut short.
+        DataError: It is not such a file, it is cut short, or there is no memory for it.
     """
     head = 4 + 4 * dimensions
+    packed = path.suffix == ".gz"
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        size = path.stat().st_size
+        with gzip.open(path) if packed else path.open("rb") as file:
             header = file.read(head)
             if len(header) < head or header[:4] != bytes([0, 0, 8, dimensions]):
                 raise DataError(Problem(f"{path} is not an idx file of {dimensions} dimensions", key="path"))
             sizes = struct.unpack(f">{dimensions}I", header[4:])
             expected = math.prod(sizes)
+            if packed and expected > most_out_of(size):
+                message = f"{path} {too_much(most_out_of(size))}unpack it yourself, with gunzip"
+                raise DataError(Problem(message, key="path"))
+            needed, free = expected if packed else min(expected, size), free_memory()
+            if not header_only and free is not None and needed > free:
+                told = f"needs {needed / 2**30:,.1f} GB of memory, and {free / 2**30:,.1f} GB are free"
+                raise DataError(Problem(f"{path} {told}", key="path"))
             # One byte more than there should be, so that a file too long shows as well; in blocks, so that a
             # header that lies does not cost its word in memory.
             content = bytearray()
-            while not header_only and (block := file.read(min(expected + 1 - len(content), 2**24))):
+            while not header_only and (block := file.read(min(expected + 1 - len(content), 2**20))):
                 content += block
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(Problem(f"{path} can't be read: {error}", key="path")) from None
+    except MemoryError:
+        raise DataError(Problem(f"{path} can't be read: there is no memory for it", key="path")) from None
     if not header_only and len(content) != expected:
-        size = f"{len(content):,}" if len(content) < expected else f"more than {expected:,}"
-        raise DataError(Problem(f"{path} holds {size} values; its header says {expected:,}", key="path"))
-    return sizes, bytes(content)
+        there = f"{len(content):,}" if len(content) < expected else f"more than {expected:,}"
+        raise DataError(Problem(f"{path} holds {there} values; its header says {expected:,}", key="path"))
+    return sizes, content

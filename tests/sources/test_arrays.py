@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 
-from cnnkit import pipeline
+from cnnkit import array_files, pipeline
 from cnnkit.errors import DataError
 from cnnkit.progress import Progress
 from cnnkit.sources import Arrays, Folder, recognised
@@ -394,9 +396,39 @@ def test_a_damaged_npz_is_told_in_a_line(npz, damage):
 
 
 def test_more_than_memory_holds_is_told(npz, monkeypatch):
-    monkeypatch.setattr("cnnkit.array_files._memory", lambda: 100)
+    monkeypatch.setattr("cnnkit.array_files.free_memory", lambda: 100)
     with pytest.raises(DataError, match=r"save it as \.npy"):
         index_of(npz(images=GREY, labels=LABELS))
+
+
+def test_what_is_free_is_asked_and_not_what_the_machine_has():
+    free = array_files.free_memory()
+    assert free is None or free > 0
+    if sys.platform == "linux":
+        assert free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_an_npz_that_unpacks_to_a_hundred_times_its_size_is_refused_by_its_headers(npz, monkeypatch):
+    """All its arrays count together."""
+    monkeypatch.setattr("cnnkit.archive_members.ALLOWANCE", 1000)
+    half = np.zeros((6, 300, 300), np.uint8)
+    rest = RANDOM.integers(0, 256, 8000, dtype=np.uint8)
+    assert len(index_of(npz(packed=True, images=half, labels=LABELS, rest=rest))) == 6
+    message = problem(npz(packed=True, images=half, labels=LABELS, more=half, rest=rest))
+    assert "unpacks to more than" in message and "np.savez" in message
+    assert len(index_of(npz(images=half, labels=LABELS, more=half))) == 6
+
+
+def test_a_memory_that_is_full_is_told_in_a_line(npz, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    file = npz(images=GREY, labels=LABELS)
+    monkeypatch.setattr(np.lib.format, "read_array", full)
+    with pytest.raises(DataError, match=r"set\.npz: .* for which there is no memory"):
+        index_of(file)
+    monkeypatch.setattr(np.lib.format, "read_magic", full)
+    assert "there is no memory" in problem(file)
 
 
 # What is recognised

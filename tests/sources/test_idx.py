@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -167,3 +168,47 @@ def test_one_class_is_too_few(tmp_path, write_idx):
 def test_no_two_classes_share_a_name(idx_folder):
     with pytest.raises((DataError, ValueError), match="bee"):
         read(idx_folder(), classes=("ant", "bee", "bee"))
+
+
+def test_a_gz_that_unpacks_to_a_hundred_times_its_size_is_refused_by_its_header(idx_folder, write_idx, monkeypatch):
+    monkeypatch.setattr("cnnkit.archive_members.ALLOWANCE", 1000)
+    folder = idx_folder()
+    write_idx(folder / f"{IMAGES}.gz", np.zeros((7, 500, 500)))
+    (folder / IMAGES).unlink()
+    with pytest.raises(DataError, match=rf"{IMAGES}\.gz unpacks to more than .* bomb; .* gunzip") as error:
+        Idx(path=str(folder)).open(Progress())
+    assert error.value.problems[0].key == "path"
+    (folder / IMAGES).write_bytes(gzip.decompress((folder / f"{IMAGES}.gz").read_bytes()))
+    assert Idx(path=str(folder)).open(Progress()).shape == (500, 500, 1)
+
+
+@pytest.mark.parametrize("gz", ["", ".gz"])
+def test_what_memory_has_no_room_for_is_told_before_it_is_read(idx_folder, gz, monkeypatch):
+    folder = idx_folder(gz=gz)
+    collection = Idx(path=str(folder)).open(Progress())
+    monkeypatch.setattr("cnnkit.sources.idx.free_memory", lambda: 100)
+    with pytest.raises(DataError, match=rf"{IMAGES}{gz} needs .* GB of memory"):
+        collection.index(Progress())
+
+
+def test_a_memory_that_is_full_is_told_in_a_line(idx_folder, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    folder = idx_folder(gz=".gz")
+    monkeypatch.setattr(gzip.GzipFile, "read", full)
+    with pytest.raises(DataError, match=rf"{LABELS}\.gz can't be read: there is no memory"):
+        read(folder)
+
+
+def test_a_set_is_in_memory_once(tmp_path, write_idx):
+    write_idx(tmp_path / IMAGES, RANDOM.integers(0, 256, (8, 1000, 1000)))
+    write_idx(tmp_path / LABELS, np.arange(8))
+    collection = Idx(path=str(tmp_path)).open(Progress())
+    tracemalloc.start()
+    try:
+        index = collection.index(Progress())
+        assert len(index) == 8
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * 8e6
+    finally:
+        tracemalloc.stop()
