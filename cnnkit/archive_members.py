@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import itertools
 import lzma
 import re
 import stat
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -96,7 +98,7 @@ def kind_of(path: Path) -> Kind | None:
         file.seek(0)
         try:
             return kind if _begins_a_tar(_decompressed(file, kind).read(tarfile.BLOCKSIZE)) else None
-        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
+        except (OSError, EOFError, ValueError, MemoryError, zlib.error, lzma.LZMAError):
             # Damaged from the beginning; its name tells whether it was meant as one.
             return kind if path.name.lower().endswith((".tgz", f".tar.{kind}")) else None
 
@@ -130,6 +132,30 @@ def members_of(path: Path, kind: Kind, budget: Budget, progress: Progress) -> Me
             file = stack.enter_context(path.open("rb"))
             advance = stack.enter_context(progress.task(f"unpacking {path.name}", path.stat().st_size))
             yield from _tar_members(_Stream(file, kind, budget, advance))
+
+
+def files_in(path: Path, members: int, room: int) -> Iterator[tuple[str, ...]]:
+    """The paths of the files in an archive, from its beginning on, without unpacking it; none if it is no archive.
+
+    Args:
+        path: The archive.
+        members: So many files and folders are looked at.
+        room: At most so many bytes of a tar are read, which has its names between its files; a zip has them together.
+
+    Raises:
+        Refused: It is damaged, or not safe to unpack, or there is no more room.
+    """
+    with _telling("is damaged"):
+        kind = kind_of(path)
+        if kind is None:
+            return
+        budget = Budget(path.stat().st_size, sys.maxsize if kind == "zip" else room)
+        for name, content in itertools.islice(members_of(path, kind, budget, Progress()), members):
+            if content is not None:
+                yield parts_of(name)
+                if kind != "zip":
+                    for _ in content:
+                        pass
 
 
 def parts_of(name: str) -> tuple[str, ...]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import tarfile
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cnnkit import decoding
+from cnnkit.archive_members import Refused, files_in
 
 SAMPLE = 20
 """So many of the names are looked for."""
@@ -19,13 +18,16 @@ SAMPLE = 20
 FOLDERS = 200
 """At most so many folders are looked into."""
 
-MEMBERS = 2000
+MEMBERS = 20_000
 """Of an archive so many names are looked at."""
+
+BYTES = 2**29
+"""Of a tar at most so much is read, of what comes out of it, to come from name to name."""
 
 _LIKELY = ("images", "train", "data")
 _COMMON = (".jpg", ".png", ".jpeg")
 _ENDINGS = (*_COMMON, *sorted(decoding.EXTENSIONS - set(_COMMON)))
-_PACKED = (".zip", ".tar", ".tar.gz", ".tgz")
+_PACKED = (".zip", ".tar", *(f".{tar}{kind}" for tar in ("tar.", "t") for kind in ("gz", "bz2", "xz")))
 
 Place = tuple[Path, str | None]
 """A folder, or an archive, or a folder within one; and the ending that names lack, if they do."""
@@ -64,7 +66,7 @@ def in_archives(folder: Path, names: Iterable[str], like: str = "") -> Place | N
     archives = [file for file in sorted(folder.iterdir()) if file.name.lower().endswith(_PACKED) and file.is_file()]
     for archive in sorted(archives, key=lambda file: _unlikely(file.name.split(".")[0], like)):
         hits: Counter[Place] = Counter()
-        for parts in itertools.islice(_images_in(archive), MEMBERS):
+        for parts in _images_in(archive):
             for depth in range(len(parts)):
                 tail = "/".join(parts[depth:])
                 bare, ending = os.path.splitext(tail)  # noqa: PTH122 - thousands
@@ -94,22 +96,9 @@ def _unlikely(name: str, like: str) -> bool:
     return name.lower() not in (like.lower(), *_LIKELY)
 
 
-def _images_in(archive: Path) -> Iterator[list[str]]:
-    """The paths of the images in an archive, in parts; none where it is damaged, which shows when it is unpacked."""
-    try:
-        if archive.suffix.lower() == ".zip":
-            with zipfile.ZipFile(archive) as packed:
-                names = packed.namelist()
-            yield from _images(names)
-        else:
-            with tarfile.open(archive) as opened:
-                yield from _images(member.name for member in opened)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, OSError, EOFError):
-        return
-
-
-def _images(names: Iterable[str]) -> Iterator[list[str]]:
-    for name in names:
-        parts = name.removeprefix("./").split("/")
-        if name.lower().endswith(_ENDINGS) and not {"", ".", "..", "__MACOSX"} & set(parts):
-            yield parts
+def _images_in(archive: Path) -> Iterator[tuple[str, ...]]:
+    """The paths of the images in an archive, in parts; up to where it is damaged, which shows when it is unpacked."""
+    with suppress(Refused):
+        for parts in files_in(archive, MEMBERS, BYTES):
+            if parts and parts[-1].lower().endswith(_ENDINGS) and "__MACOSX" not in parts:
+                yield parts
