@@ -15,7 +15,7 @@ from cnnkit.file_index import digest_of_pixels
 from cnnkit.lazy import np
 from cnnkit.pixel_range import pixel_range
 from cnnkit.progress import Progress
-from cnnkit.sources.base import SPLITS, Collection, Index, Source, Unused
+from cnnkit.sources.base import SPLITS, Collection, Index, Source, Unused, in_order, label_text
 from cnnkit.spec import AbsolutePath, Text
 from cnnkit.walking import listed, printable
 
@@ -259,13 +259,13 @@ def _classes(parts: list[tuple[Part, Any]], names: tuple[str, ...] | None) -> tu
             raise DataError(Problem(message, key="path"))
     known = there[0]
     if text == {True}:
-        if odd := [name for name in known.tolist() if not name.strip() or not printable(name)]:
+        if odd := [name for name in known.tolist() if not name or not printable(name)]:
             raise DataError(Problem(f"{parts[0][0].labels}: {odd[0]!r} can't be the name of a class", key="path"))
-        order = known if names is None else np.asarray(names)
-        if unnamed := [str(name) for name in np.setdiff1d(known, order)]:
+        order = in_order(known.tolist()) if names is None else names
+        places = {label_text(name): i for i, name in enumerate(order)}
+        if unnamed := [name for name in known.tolist() if name not in places]:
             raise DataError(Problem(f"there are labels that are not named here: {listed(unnamed)}", key="classes"))
-        places = {name: i for i, name in enumerate(order.tolist())}
-        return tuple(order.tolist()), [np.array([places[name] for name in values.tolist()]) for _, values in parts]
+        return order, [np.array([places[name] for name in values.tolist()]) for _, values in parts]
     if names:
         if len(names) <= known.max():
             message = f"{len(names)} names, but the labels go from {known.min()} to {known.max()}, counted from 0"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -150,6 +152,22 @@ class Source(Spec):
             DataError: Nothing is there, or it is not in the form that this source reads; the key of
                 its problems is the field of this source that is to blame.
         """
+
+
+def label_text(written: str) -> str:
+    """The name of a class from a label; blanks around it, and how its accents are encoded, make no other class."""
+    return unicodedata.normalize("NFC", written.strip())
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of classes in their order, each once: as numbers where all are whole numbers, else by their text.
+
+    The same in every source, as the number of a class follows from it.
+    """
+    different = sorted(set(names))
+    if all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in different):
+        different.sort(key=int)  # of 1 and 01 the order stays, as sorting is stable
+    return tuple(different)
 
 
 def ranked(digest: str, seed: int, purpose: str) -> str:

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from cnnkit.errors import DataError, Problem
 from cnnkit.progress import Progress
-from cnnkit.sources.base import Collection, Index, OnBad, Source, Unused, index_of_files
+from cnnkit.sources.base import Collection, Index, OnBad, Source, Unused, in_order, index_of_files
 from cnnkit.spec import AbsolutePath, Text
 from cnnkit.walking import files_below, files_in, listed, matcher, printable, subfolders, why_not
 
@@ -56,7 +56,7 @@ class Folder(Source):
             folders = [folder for folder, used in zip(folders, meant, strict=True) if used]
             if not folders:
                 raise DataError(Problem(f"no file below a class folder of {root} is meant by {self.glob}", key="glob"))
-        classes = tuple(sorted({folder.name for _, folder in folders}))
+        classes = in_order(folder.name for _, folder in folders)
         if odd := next((name for name in classes if not printable(name)), None):
             raise DataError(Problem(f"{root}: the class {odd!r} has a control character in its name", key="path"))
         if len(classes) < 2:

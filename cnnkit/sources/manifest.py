@@ -13,7 +13,7 @@ from cnnkit import archives, locating, tables
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
-from cnnkit.sources.base import SPLITS, Collection, Index, OnBad, Source, Unused, index_of_files
+from cnnkit.sources.base import SPLITS, Collection, Index, OnBad, Source, Unused, in_order, index_of_files
 from cnnkit.sources.manifest_rows import Faults, Layout, Rows, read, with_slashes
 from cnnkit.spec import AbsolutePath, Text
 from cnnkit.walking import files_below, files_in, listed, subfolders, why_not
@@ -113,7 +113,7 @@ class Manifest(Source):
         root = self._root(progress)
         rows = read(self._layout(root))
         self._some_are_there(root, rows)
-        classes = tuple(sorted(set(rows.labels)))
+        classes = in_order(rows.labels)
         if len(classes) < 2:
             message = f"all rows have the label `{classes[0]}`; at least two classes are needed"
             raise DataError(Problem(message, file=self.path))

@@ -115,6 +115,43 @@ WITH_THEIR_OWN_PICTURES = {"digits", "keras", "tfds"}
 """Sources that can't hold these pictures."""
 
 
+def folder_of_numbers(where: Path, labels: list[str]) -> dict[str, Any]:
+    for i, label in enumerate(labels):
+        (where / label).mkdir(exist_ok=True)
+        Image.fromarray(PICTURES[i]).save(where / label / f"{i}.png")
+    return {"name": "folder", "path": str(where)}
+
+
+def manifest_of_numbers(where: Path, labels: list[str]) -> dict[str, Any]:
+    folder_of_numbers(where, labels)
+    rows = "".join(f"{label}/{i}.png, {label}\n" for i, label in enumerate(labels))
+    (where / "x.csv").write_text(f"path,label\n{rows}")
+    return {"name": "manifest", "path": str(where / "x.csv")}
+
+
+def arrays_of_numbers(where: Path, labels: list[str]) -> dict[str, Any]:
+    np.savez(where / "x.npz", images=PICTURES[: len(labels)], labels=np.array(labels, int))
+    return {"name": "arrays", "path": str(where / "x.npz")}
+
+
+def arrays_of_texts(where: Path, labels: list[str]) -> dict[str, Any]:
+    np.savez(where / "x.npz", images=PICTURES[: len(labels)], labels=np.array(labels))
+    return {"name": "arrays", "path": str(where / "x.npz")}
+
+
+@pytest.mark.parametrize("maker", [folder_of_numbers, manifest_of_numbers, arrays_of_numbers, arrays_of_texts])
+def test_classes_that_are_numbers_are_in_the_order_of_numbers(
+    maker: Callable[[Path, list[str]], dict[str, Any]], tmp_path: Path
+) -> None:
+    settings = maker(tmp_path, [str(i % 11) for i in range(22)])
+    source: Source = TypeAdapter(AnySource).validate_python(settings)
+    index = source.open(Progress()).index(Progress())
+    assert index.classes == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10")
+    for i in range(22):
+        (picture,) = (n for n in range(22) if np.array_equal(np.asarray(index.open(i)), PICTURES[n]))
+        assert index.labels[i] == picture % 11
+
+
 def source_of(form: str, makers: dict[str, Maker], where: Path) -> Source:
     where.mkdir()
     source: Source = TypeAdapter(AnySource).validate_python(makers[form](where))
