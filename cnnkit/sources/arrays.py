@@ -220,7 +220,8 @@ def _values(part: Part) -> Any:
         raise DataError(Problem(message, key="path"))
     if values.dtype.kind == "U":
         if len(values.shape) == 1:
-            return values
+            known, places = np.unique(values, return_inverse=True)
+            return np.asarray([label_text(label) for label in known.tolist()])[places]
         raise DataError(Problem(f"{part.labels} has {values.shape[1]} texts an image; one is needed", key="path"))
     if len(values.shape) == 2:
         right = (values == 1).sum(axis=1) + (values == 0).sum(axis=1) == values.shape[1]

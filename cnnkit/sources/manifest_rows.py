@@ -5,14 +5,13 @@ from __future__ import annotations
 import difflib
 import math
 import os
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnkit import tables
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import cache_folder
-from cnnkit.sources.base import Unused
+from cnnkit.sources.base import Unused, label_text
 from cnnkit.walking import listed, printable
 
 NAMED = 5
@@ -200,8 +199,7 @@ class _Reader:
         return path if os.path.isabs(written) else os.path.relpath(path, self.layout.root)  # noqa: PTH117
 
     def _label(self, cell: str, column: str, line: int) -> str | None:
-        """The name of the class; blanks around it, and how its accents are encoded, make no other class."""
-        name = unicodedata.normalize("NFC", cell.strip())
+        name = label_text(cell)
         if name and printable(name):
             self.names[cell] = name
             return name

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import unicodedata
 import zipfile
 
 import numpy as np
@@ -463,3 +464,14 @@ def test_a_folder_with_class_folders_stays_a_folder(image_folder):
 def test_arrays_are_decoded_into_batches(npz):
     images = pipeline.load(index_of(npz(x=COLOUR, y=LABELS)), (5, 4, 3), "crop", Progress())
     assert np.array_equal(images.batch(np.arange(6)).numpy(), COLOUR)
+
+
+@pytest.mark.parametrize("options", [{}, {"classes": ("Ka\u0308tzchen", "dog")}])
+def test_labels_of_text_are_names_as_in_a_manifest(tmp_path, options):
+    cats = [unicodedata.normalize(form, "K\u00e4tzchen") for form in ("NFC", "NFD")]
+    labels = np.array([cats[0], f" {cats[1]} ", "dog", "dog\n"])
+    file = tmp_path / "x.npz"
+    np.savez(file, images=np.zeros((4, 5, 5), np.uint8), labels=labels)
+    index = Arrays(path=str(file), **options).open(Progress()).index(Progress())
+    assert index.classes == (options.get("classes") or ("K\u00e4tzchen", "dog"))
+    assert index.labels.tolist() == [0, 0, 1, 1]
