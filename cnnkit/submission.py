@@ -39,6 +39,7 @@ class Sample:
         ids: The id of each row.
         values: What the second column holds in each row: an example of the form.
         lines: The line of each row in the file.
+        header_line: The line of the header.
         separator: What stands between two columns.
     """
 
@@ -47,6 +48,7 @@ class Sample:
     ids: tuple[str, ...]
     values: tuple[str, ...]
     lines: tuple[int, ...]
+    header_line: int
     separator: str
 
     def wrong(self, message: str, line: int | None = None) -> DataError:
@@ -112,11 +114,12 @@ def read(file: Path) -> Sample:
     """
     if not file.is_file():
         raise UsageError(f"the sample {file}: there is no such file")
-    rows = list(tables.rows(file))
-    header = rows[0][1] if rows else []
+    table = tables.Table(file)
+    rows = list(table)
+    header_line, header = rows[0] if rows else (1, [])
     if len(header) < 2:
-        message = "should have a header with the id and at least one column behind it, separated by commas"
-        raise DataError(Problem(message, file=str(file), line=1))
+        message = "should have a header with the id and at least one column behind it; " + tables.SEPARATED
+        raise DataError(Problem(message, file=str(file), line=header_line))
     if len(rows) < 2:
         raise DataError(Problem("has a header, but no row with an id", file=str(file)))
     seen: dict[str, int] = {}
@@ -134,7 +137,8 @@ def read(file: Path) -> Sample:
         ids=tuple(row[0] for _, row in rows[1:]),
         values=tuple(row[1].strip() for _, row in rows[1:]),
         lines=tuple(line for line, _ in rows[1:]),
-        separator=tables.separator(file),
+        header_line=header_line,
+        separator=table.separator,
     )
 
 
@@ -172,14 +176,18 @@ def columns_of(sample: Sample, classes: Sequence[str], positive: str | None, pro
 
 
 def _a_column_a_class(sample: Sample, names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
-    for number, name in enumerate(names):
-        if name not in classes:
-            raise sample.wrong(f"the column `{name}` is no class of the run{suggestion(name, classes)}", 1)
-        if name in names[:number]:
-            raise sample.wrong(f"the column `{name}` is there twice", 1)
-    if missing := [name for name in classes if name not in names]:
+    line = sample.header_line
+    seen: set[str] = set()
+    known = frozenset(classes)
+    for name in names:
+        if name not in known:
+            raise sample.wrong(f"the column `{name}` is no class of the run{suggestion(name, classes)}", line)
+        if name in seen:
+            raise sample.wrong(f"the column `{name}` is there twice", line)
+        seen.add(name)
+    if missing := [name for name in classes if name not in seen]:
         more = f" nor {len(missing) - 1} others" if len(missing) > 1 else ""
-        raise sample.wrong(f"has no column for the class `{missing[0]}` of the run{more}", 1)
+        raise sample.wrong(f"has no column for the class `{missing[0]}` of the run{more}", line)
     return tuple(names)
 
 

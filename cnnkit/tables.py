@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from cnnkit.errors import DataError, Problem
@@ -11,49 +13,76 @@ from cnnkit.errors import DataError, Problem
 SEPARATORS = (",", ";", "\t")
 """The one that gives the first line most columns is taken; of equal ones the first."""
 
+SEPARATED = "columns are separated by `,` `;` or tabs"
+"""What to say of a table that seems to have one column only."""
 
-def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+# What Excel writes, and takes, as a line of its own before the names of the columns.
+_SEP = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
+
+
+class Table:
     """The rows of a table, the one that names the columns first; empty lines are no rows.
 
-    Yields:
-        The line that a row begins in, from 1, and its cells as they are written. A row may have any number of them.
+    Going through it reads the file, and gives the line that a row begins in, from 1, and its cells as they are
+    written. A row may have any number of them. A line such as `sep=;` before the names is no row.
 
-    Raises:
-        DataError: It can't be read, is no text, or quotes are not closed; with the line.
+    Attributes:
+        path: The file.
+        separator: What stands between two columns; known when the first row was read.
     """
-    line = 0
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.separator = SEPARATORS[0]
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        """Reads the rows.
+
+        Raises:
+            DataError: It can't be read, is no text, or quotes are not closed; with the line.
+        """
+        line = 0
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as file:
+                lines = _text(file, self.path)
+                head = self._head(lines)
+                reader = csv.reader(chain(head, lines), delimiter=self.separator, strict=True)
+                for cells in reader:
+                    line, begin = reader.line_num, line + 1
+                    if cells:
+                        yield begin, cells
+        except OSError as error:
+            raise DataError(Problem(f"{self.path} can't be read: {error.strerror}", key="path")) from None
+        except UnicodeDecodeError:
+            message = "is not text in UTF-8; save it as a CSV file in UTF-8"
+            raise DataError(Problem(message, file=str(self.path), line=_undecodable(self.path))) from None
+        except csv.Error as error:
+            message = f"from here on it can't be read as CSV: {error}; is a quote not closed?"
+            if "field limit" in str(error):
+                limit = f"{csv.field_size_limit():,} characters"
+                message = f"has a cell of more than {limit}; shorten it, or close the quote that it begins with"
+            raise DataError(Problem(message, file=str(self.path), line=line + 1)) from None
+
+    def _head(self, lines: Iterator[str]) -> list[str]:
+        """The lines to the first that is not blank, which tells the separator."""
+        head = []
+        for line in lines:
+            head.append(line)
+            if line.strip():
+                break
+        if head and (told := _SEP.fullmatch(head[-1])):
+            self.separator = told[1]
+            head[-1] = "\n"  # blank, so that the lines after it keep their numbers
+        elif head:
+            self.separator = max(SEPARATORS, key=lambda sign: _columns(head[-1], sign))
+        return head
+
+
+def _columns(line: str, separator: str) -> int:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(_text(file, path), delimiter=separator(path), strict=True)
-            for cells in reader:
-                line, begin = reader.line_num, line + 1
-                if cells:
-                    yield begin, cells
-    except OSError as error:
-        raise DataError(Problem(f"{path} can't be read: {error.strerror}", key="path")) from None
-    except UnicodeDecodeError:
-        message = "is not text in UTF-8; save it as a CSV file in UTF-8"
-        raise DataError(Problem(message, file=str(path), line=_undecodable(path))) from None
-    except csv.Error as error:
-        message = f"from here on it can't be read as CSV: {error}; is a quote not closed?"
-        raise DataError(Problem(message, file=str(path), line=line + 1)) from None
-
-
-def separator(path: Path) -> str:
-    """What stands between two columns of a table.
-
-    Raises:
-        DataError: It holds a zero byte.
-        OSError: It can't be read.
-        UnicodeDecodeError: It is no text.
-    """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        first = next((text for text in _text(file, path) if text.strip()), "")
-
-    def columns(sign: str) -> int:
-        return len(next(csv.reader([first], delimiter=sign), []))
-
-    return max(SEPARATORS, key=columns)
+        return len(next(csv.reader([line], delimiter=separator), []))
+    except csv.Error:
+        return 1  # as if the whole line were one cell, which is longer than a cell may be
 
 
 def _text(lines: Iterable[str], path: Path) -> Iterator[str]:

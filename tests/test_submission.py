@@ -354,3 +354,21 @@ def test_a_wrong_call_exits_2(run_of, photos, sample_of, tmp_path, command):
         assert code == 2, err
         assert "--json" in more or said in err
     assert sample.read_text() == "id,breed\n1,beagle\n"
+
+
+def test_ten_thousand_classes_are_filled(sample_of):
+    classes = tuple(f"class number {i}" for i in range(10_000))
+    sample = sample_of(f"id,{','.join(reversed(classes))}\n1{',0' * 10_000}\n")
+    assert columns(sample, classes) == tuple(reversed(classes))
+
+
+def test_a_sample_of_german_excel_has_its_lines_and_its_separator(sample_of):
+    sample = sample_of("sep=;\nid;beagle;collie;Poodle\n1;0;0;0\n")
+    assert submission.read(sample).separator == ";"
+    with pytest.raises(DataError, match=r"sample\.csv:2: the column `Poodle` is no class"):
+        columns(sample, BREEDS)
+
+
+def test_a_sample_with_other_separators_is_told_which_are_read(sample_of):
+    with pytest.raises(DataError, match="columns are separated by `,` `;` or tabs"):
+        submission.read(sample_of("id|breed\n1|beagle\n"))

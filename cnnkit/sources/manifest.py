@@ -83,7 +83,7 @@ class Manifest(Source):
         Raises:
             DataError: It has no such columns, or its images are nowhere to be found.
         """
-        header = [cell.strip() for cell in next(tables.rows(path), (1, []))[1]]
+        header = [cell.strip() for cell in next(iter(tables.Table(path)), (1, []))[1]]
         lower = [name.lower() for name in header]
         for known in (name for name in _PATHS if name in lower):
             column = lower.index(known)
@@ -91,7 +91,7 @@ class Manifest(Source):
             labels = sorted((_LABELS.index(lower[i]), i) for i in others if lower[i] in _LABELS)
             if labels or len(others) == 1:
                 # Read again for each column: few tables have two that may be it.
-                cells = (cells for _, cells in islice(tables.rows(path), 1, None) if len(cells) == len(header))
+                cells = (cells for _, cells in islice(tables.Table(path), 1, None) if len(cells) == len(header))
                 if place := _located(path, [with_slashes(each[column].strip()) for each in cells]):
                     folder, ending = place
                     return cls(

@@ -98,6 +98,7 @@ class _Reader:
     def __init__(self, layout: Layout):
         self.layout = layout
         self.path = layout.path
+        self.table = tables.Table(Path(layout.path))
         self.faults = Faults(layout.path)
         self.names: dict[str, str] = {}
         # What came in an archive names nothing outside of it: who packed it may not say what is read here.
@@ -105,7 +106,7 @@ class _Reader:
 
     def read(self) -> Rows:
         """Reads them all."""
-        rows = tables.rows(Path(self.path))
+        rows = iter(self.table)
         line, header = next(rows, (1, []))
         if not header:
             raise DataError(Problem("is empty; its first line should name the columns", file=self.path))
