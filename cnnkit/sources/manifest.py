@@ -102,6 +102,8 @@ class Manifest(Source):
                         label_column=header[labels[0][1] if labels else others[0]],
                     )
         there = f"its columns are {listed(header)}" if any(header) else "it is empty"
+        if len(header) == 1:
+            there += f"; {tables.SEPARATED}"
         message = f"no column of it is known to name images that lie beside it, with labels in another; {there}"
         raise DataError(Problem(f"{message}; set path_column, label_column, folder and extension", file=str(path)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,10 @@ NAMED = 5
 """At most so many rows with the same fault are named; all are counted."""
 
 _SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+
+
+# A decimal comma, where it can't be one between thousands, as in 1,250.
+_DECIMAL_COMMA = re.compile(r"(?![1-9][0-9]{0,2},[0-9]{3}$)([0-9]+),([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,9 @@ class _Reader:
 
     def _columns(self, columns: list[str], line: int) -> tuple[int, int, int | None, int | None]:
         """Where path, label, split and weight stand."""
+        if len(columns) == 1:
+            message = f"has one column only, `{columns[0]}`; path and label are two, and {tables.SEPARATED}"
+            raise DataError(Problem(message, file=self.path, line=line))
         problems = []
         places: dict[str, int | None] = {}
         for what, asked in self.layout.columns.items():
@@ -213,6 +221,8 @@ class _Reader:
         self.faults.add("split", line, f"`{column}` should be train, validation (val) or test; {told}")
 
     def _weight(self, cell: str, line: int) -> float:
+        if self.table.separator == ";" and (found := _DECIMAL_COMMA.fullmatch(cell.strip())):
+            cell = f"{found[1]}.{found[2]}"
         try:
             weight = math.nan if "_" in cell else float(cell)
         except ValueError:

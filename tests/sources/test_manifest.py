@@ -166,6 +166,14 @@ def test_weights_reach_the_batches(table):
     assert [shown[number][1] for number in range(4)] == pytest.approx(np.array([0.5, 2, 0.1, 3]) / 1.4)
 
 
+def test_a_table_of_german_excel_is_read(table):
+    rows = "cat/0.png;a;0,5\r\ncat/1.png;a;1,25\r\ndog/0.png;b;0,125\r\ndog/1.png;b;2\r\n"
+    index = index_of(table(f"\ufeffsep=;\r\npath;label;weight\r\n{rows}"))
+    assert index.weights.tolist() == [0.5, 1.25, 0.125, 2]
+    ((line, _),) = problems(table(f"sep=;\npath;label\n{ROWS[11:].replace(',', ';')}cat/9.png;cat\n"))
+    assert line == 7
+
+
 MISTAKES = {
     "a missing image": ("path,label\ncat/0.png,a\ncat/9.png,a\ndog/0.png,b\n", 3, "cat/9.png: there is no such file"),
     "a folder": ("path,label\ncat/0.png,a\ncat,a\ndog/0.png,b\n", 3, "cat: is no file"),
@@ -194,7 +202,13 @@ MISTAKES = {
     "a weight that is no number": ("path,label,weight\ncat/0.png,a,1\ndog/0.png,b,nan\n", 3, "a number above 0"),
     "an infinite weight": ("path,label,weight\ncat/0.png,a,1\ndog/0.png,b,inf\n", 3, "a number above 0"),
     "a weight beyond float32": ("path,label,weight\ncat/0.png,a,1\ndog/0.png,b,1e39\n", 3, "a number above 0"),
-    "a weight with a comma": ('path;label;weight\ncat/0.png;a;1\ndog/0.png;b;"0,5"\n', 3, "such as 0.5; not `0,5`"),
+    "a weight with a comma": ('path,label,weight\ncat/0.png,a,1\ndog/0.png,b,"0,5"\n', 3, "such as 0.5; not `0,5`"),
+    "a weight that may be thousands": ("path;label;weight\ncat/0.png;a;1\ndog/0.png;b;1,250\n", 3, "not `1,250`"),
+    "other separators": (
+        ROWS.replace(",", "|"),
+        1,
+        "only, `path|label`; path and label are two, and columns",
+    ),
     "no weight": ("path,label,weight\ncat/0.png,a,1\ndog/0.png,b,\n", 3, "it is empty"),
     "no label": ("path,label\ncat/0.png,a\ndog/0.png,\n", 3, "has no `label`"),
     "no path": ("path,label\ncat/0.png,a\n,b\n", 3, "has no `path`"),
