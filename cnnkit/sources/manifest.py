@@ -28,6 +28,9 @@ _LABELS = (
     *("dx", "y"),
 )
 
+# So many files are looked for before a training begins; of longer tables the rest when the index is made.
+_LOOKED_FOR = 100_000
+
 # Subfolders that hold images without being classes.
 _NO_CLASSES = {"train", "training", "val", "valid", "validation", "test", "testing", "images", "image", "img", "data"}
 
@@ -108,10 +111,9 @@ class Manifest(Source):
         raise DataError(Problem(f"{message}; set path_column, label_column, folder and extension", file=str(path)))
 
     def open(self, progress: Progress) -> Collection:
-        """Reads the rows; whether the images are there only shows in the index, unless none of the first ones is."""
+        """Reads the rows, and looks whether their images are there; of very many only the first ones."""
         if not os.path.isfile(self.path):  # noqa: PTH113 - a path may be too long for pathlib
-            what = "is a folder, not a CSV file" if os.path.isdir(self.path) else "there is no such file"  # noqa: PTH112
-            raise DataError(Problem(f"{self.path}: {what}", key="path"))
+            raise DataError(Problem(f"{self.path}: {_why_absent(self.path)}", key="path"))
         root = self._root(progress)
         rows = read(self._layout(root))
         self._some_are_there(root, rows)
@@ -119,6 +121,8 @@ class Manifest(Source):
         if len(classes) < 2:
             message = f"all rows have the label `{classes[0]}`; at least two classes are needed"
             raise DataError(Problem(message, file=self.path))
+        if self.on_bad == "error":
+            self._there(root, rows, _LOOKED_FOR)
         own = frozenset(split for split in rows.splits if split not in (None, "train"))
         return Collection(
             classes,
@@ -171,17 +175,7 @@ class Manifest(Source):
         return Path(self.folder or root) / file
 
     def _index(self, root: Path, rows: Rows, classes: tuple[str, ...], progress: Progress) -> Index:
-        unused = list(rows.unused)
-        faults = Faults(self.path)
-        kept = []
-        for i, file in enumerate(rows.files):
-            if os.path.isfile(root / file):  # noqa: PTH113 - a million times
-                kept.append(i)
-            elif self.on_bad == "skip":
-                unused.append(Unused(file, _why_absent(root / file)))
-            else:
-                faults.add("absent", rows.lines[i], f"{self._shown(root, file)}: {_why_absent(root / file)}")
-        faults.raise_if_any("; put the files there, remove the rows, or set data.source.on_bad: skip")
+        kept, unused = self._there(root, rows)
         files = [rows.files[i] for i in kept]
         number = {name: label for label, name in enumerate(classes)}
         return index_of_files(
@@ -192,8 +186,28 @@ class Manifest(Source):
             [rows.splits[i] for i in kept],
             progress,
             weights=np.asarray([rows.weights[i] for i in kept], np.float32) if rows.weights else None,
-            unused=[*unused, *self._not_listed(root, rows.files)],
+            unused=[*rows.unused, *unused, *self._not_listed(root, rows.files)],
         )
+
+    def _there(self, root: Path, rows: Rows, limit: int | None = None) -> tuple[list[int], list[Unused]]:
+        """The rows whose files are there, and the files that are not, where these are skipped.
+
+        Raises:
+            DataError: A file is not there.
+        """
+        kept: list[int] = []
+        unused: list[Unused] = []
+        faults = Faults(self.path)
+        for i, file in enumerate(rows.files[:limit]):
+            path = os.path.join(root, file)  # noqa: PTH118 - a million times
+            if os.path.isfile(path):  # noqa: PTH113
+                kept.append(i)
+            elif self.on_bad == "skip":
+                unused.append(Unused(file, _why_absent(path)))
+            else:
+                faults.add("absent", rows.lines[i], f"{self._shown(root, file)}: {_why_absent(path)}")
+        faults.raise_if_any("; put the files there, remove the rows, or set data.source.on_bad: skip")
+        return kept, unused
 
     def _not_listed(self, root: Path, files: Sequence[str]) -> Iterator[Unused]:
         """What else lies in the folders of the images."""
@@ -230,5 +244,7 @@ def _has_class_folders(root: Path) -> bool:
     return False
 
 
-def _why_absent(path: Path) -> str:
-    return "is no file" if os.path.exists(path) else "there is no such file"  # noqa: PTH110
+def _why_absent(path: str) -> str:
+    if os.path.isdir(path):  # noqa: PTH112 - a path may be too long for pathlib
+        return "is a folder, not a file"
+    return "is a pipe or a device, not a file" if os.path.exists(path) else "there is no such file"  # noqa: PTH110

@@ -174,9 +174,25 @@ def test_a_table_of_german_excel_is_read(table):
     assert line == 7
 
 
+@pytest.mark.parametrize(
+    ("path", "told"), [("cat/9.png", "there is no such file"), ("/dev/zero", "is a pipe or a device, not a file")]
+)
+def test_a_missing_file_is_told_when_a_config_is_checked(table, tmp_path, command, path, told):
+    file = table(f"{ROWS}{path},cat\n")
+    code, out, err = command("check", config(tmp_path, file))
+    assert (code, out) == (3, "")
+    assert f"{file}:6: " in err
+    assert f"{path}: {told}" in " ".join(err.split())
+    assert command("check", config(tmp_path, file, ", on_bad: skip"))[0] == 0
+
+
+def test_a_table_that_is_a_device_is_told():
+    assert field_problem("/dev/zero") == ("path", "/dev/zero: is a pipe or a device, not a file")
+
+
 MISTAKES = {
     "a missing image": ("path,label\ncat/0.png,a\ncat/9.png,a\ndog/0.png,b\n", 3, "cat/9.png: there is no such file"),
-    "a folder": ("path,label\ncat/0.png,a\ncat,a\ndog/0.png,b\n", 3, "cat: is no file"),
+    "a folder": ("path,label\ncat/0.png,a\ncat,a\ndog/0.png,b\n", 3, "cat: is a folder, not a file"),
     "two labels": (f"{ROWS}cat/0.png,dog\n", 6, "has the label `dog` here and `cat` in line 2"),
     "two labels, other words": (f"{ROWS}.\\cat\\0.png,dog\n", 6, "`cat/0.png` has the label `dog` here"),
     "two splits": (
@@ -306,7 +322,7 @@ def test_a_wrong_column_is_a_problem_of_its_setting(table, header, options, key,
 
 def test_a_missing_table_and_a_missing_folder_are_told_apart(images, table):
     assert field_problem(images / "no.csv") == ("path", f"{images}/no.csv: there is no such file")
-    assert field_problem(images) == ("path", f"{images}: is a folder, not a CSV file")
+    assert field_problem(images) == ("path", f"{images}: is a folder, not a file")
     gone = images / "gone"
     assert field_problem(table(), folder=str(gone)) == ("folder", f"{gone}: there is no such folder")
 
@@ -450,7 +466,7 @@ def test_a_million_rows_are_read_in_seconds(images, tmp_path):
     rows = "".join(f"cat/{i}.png,{i % 100},train\n" for i in range(200_000))
     file.write_text(f"path,label,split\n{rows}")
     start = time.process_time()
-    collection = collection_of(file, folder=str(images))
+    collection = collection_of(file, folder=str(images), on_bad="skip")
     assert time.process_time() - start < 2, "a fifth of a million"
     assert len(collection.classes) == 100
 
