@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -213,19 +214,17 @@ def matched(sample: Sample, images: Iterable[NewImage]) -> list[NewImage]:
         DataError: An id means no image, or several.
     """
     different = list({image.file: image for image in images}.values())
-    exactly: defaultdict[str, list[NewImage]] = defaultdict(list)
-    called: defaultdict[str, list[tuple[str, NewImage]]] = defaultdict(list)
-    for image in different:
-        path = PurePosixPath("/", image.name)
-        exactly[image.below].append(image)
-        for known in {path, path.with_suffix("")}:
-            called[known.name].append((str(known), image))
+    as_written = _Names(different, str)
+    in_one_encoding: _Names | None = None
     chosen: list[NewImage] = []
     missing: list[int] = []
     for i, name in enumerate(sample.ids):
         wanted = name.strip().replace("\\", "/").removeprefix("./")
-        alike = [image for path, image in called[wanted.rpartition("/")[2]] if path.endswith(f"/{wanted}")]
-        found = exactly[wanted] if len(exactly[wanted]) == 1 else alike
+        found = as_written.meant_by(wanted)
+        if not found and not wanted.isascii():
+            # Some systems take accents apart in the names of files; tables seldom do.
+            in_one_encoding = in_one_encoding or _Names(different, _composed)
+            found = in_one_encoding.meant_by(_composed(wanted))
         if len(found) > 1:
             either = f"`{found[0].name}` or `{found[1].name}`"
             raise sample.wrong(f"the id `{name}` may mean {either}; leave one of them out", sample.lines[i])
@@ -239,6 +238,29 @@ def matched(sample: Sample, images: Iterable[NewImage]) -> list[NewImage]:
         )
         raise sample.wrong(message, sample.lines[missing[0]])
     return chosen
+
+
+class _Names:
+    """Images by their names, each name in some spelling."""
+
+    def __init__(self, images: Iterable[NewImage], spelled: Callable[[str], str]):
+        self.exactly: defaultdict[str, list[NewImage]] = defaultdict(list)
+        self.called: defaultdict[str, list[tuple[str, NewImage]]] = defaultdict(list)
+        for image in images:
+            path = PurePosixPath("/", spelled(image.name))
+            self.exactly[spelled(image.below)].append(image)
+            for known in {path, path.with_suffix("")}:
+                self.called[known.name].append((str(known), image))
+
+    def meant_by(self, wanted: str) -> list[NewImage]:
+        """The images that a path, or the end of one, may mean."""
+        exactly = self.exactly.get(wanted, [])
+        alike = self.called.get(wanted.rpartition("/")[2], [])
+        return exactly if len(exactly) == 1 else [image for path, image in alike if path.endswith(f"/{wanted}")]
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _filled(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 import zipfile
 
 import pytest
@@ -276,6 +277,19 @@ def test_an_id_is_the_path_or_its_end_with_or_without_ending(sample_of, ids, fou
     there = {"1.png", "2.png", "a/1.png", "b/1.png", "a/x.y.jpg"}
     there -= {"a/1.png", "b/1.png"} if "1" in ids else set()
     assert matched(sample, images(*sorted(there))) == found
+
+
+@pytest.mark.parametrize(("on_disk", "in_sample"), [("NFD", "NFC"), ("NFC", "NFD")])
+@pytest.mark.parametrize("ending", ["", ".png"])
+def test_an_id_may_encode_accents_in_another_way_than_the_disk(sample_of, on_disk, in_sample, ending):
+    there, asked = (unicodedata.normalize(form, "Käfer/ö1") for form in (on_disk, in_sample))
+    sample = sample_of(f"id,breed\n{asked}{ending},beagle\n2,beagle\n")
+    assert matched(sample, images(f"{there}.png", "2.png")) == [f"{there}.png", "2.png"]
+
+
+def test_of_two_images_that_differ_in_encoding_alone_the_one_that_is_written_is_meant(sample_of):
+    two = [unicodedata.normalize(form, "ö.png") for form in ("NFC", "NFD")]
+    assert matched(sample_of(f"id,breed\n{two[1]},a\n{two[0]},a\n"), images(*two)) == [two[1], two[0]]
 
 
 @pytest.mark.parametrize("name", ["1", "1.png"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -159,7 +160,8 @@ class Manifest(Source):
 
     def _some_are_there(self, root: Path, rows: Rows) -> None:
         first = rows.files[: locating.SAMPLE]
-        if any(os.path.exists(root / file) for file in first):  # noqa: PTH110
+        disk = _Disk(root)
+        if any(os.path.exists(root / file) or disk.spelled(file) for file in first):  # noqa: PTH110
             return
         hint = ""
         if place := locating.in_folders(root, rows.written) or _located(Path(self.path), rows.written):
@@ -176,41 +178,56 @@ class Manifest(Source):
 
     def _index(self, root: Path, rows: Rows, classes: tuple[str, ...], progress: Progress) -> Index:
         kept, unused = self._there(root, rows)
-        files = [rows.files[i] for i in kept]
+        places = list(kept.values())
         number = {name: label for label, name in enumerate(classes)}
         return index_of_files(
             root,
-            files,
+            places,
             classes,
             [number[rows.labels[i]] for i in kept],
             [rows.splits[i] for i in kept],
             progress,
+            # As the table spells them: so they are the same wherever the images lie.
+            names=[rows.files[i] for i in kept],
             weights=np.asarray([rows.weights[i] for i in kept], np.float32) if rows.weights else None,
-            unused=[*rows.unused, *unused, *self._not_listed(root, rows.files)],
+            unused=[*rows.unused, *unused, *self._not_listed(root, places)],
         )
 
-    def _there(self, root: Path, rows: Rows, limit: int | None = None) -> tuple[list[int], list[Unused]]:
-        """The rows whose files are there, and the files that are not, where these are skipped.
+    def _there(self, root: Path, rows: Rows, limit: int | None = None) -> tuple[dict[int, str], list[Unused]]:
+        """From each row whose file is there to its path as the disk spells it; and files that are skipped.
 
         Raises:
-            DataError: A file is not there.
+            DataError: A file is not there, or two rows that differ spell the same one in two ways.
         """
-        kept: list[int] = []
+        kept: dict[int, str] = {}
         unused: list[Unused] = []
-        faults = Faults(self.path)
+        absent, twice = Faults(self.path), Faults(self.path)
+        disk = _Disk(root)
+        rows_of: dict[str, int] = {}
         for i, file in enumerate(rows.files[:limit]):
-            path = os.path.join(root, file)  # noqa: PTH118 - a million times
-            if os.path.isfile(path):  # noqa: PTH113
-                kept.append(i)
-            elif self.on_bad == "skip":
-                unused.append(Unused(file, _why_absent(path)))
+            if place := disk.spelled(file):
+                first = rows_of.setdefault(place, i)
+                if first == i:
+                    kept[i] = place
+                elif rows.told(first) == rows.told(i):
+                    unused.append(
+                        Unused(file, f"listed in line {rows.lines[first]}, and again in line {rows.lines[i]}")
+                    )
+                else:
+                    message = f"`{file}` is the image of line {rows.lines[first]}, which says something else of it"
+                    twice.add("twice", rows.lines[i], f"{message}; keep one of the rows")
+                continue
+            why = _why_absent(os.path.join(root, file))  # noqa: PTH118
+            if self.on_bad == "skip":
+                unused.append(Unused(file, why))
             else:
-                faults.add("absent", rows.lines[i], f"{self._shown(root, file)}: {_why_absent(path)}")
-        faults.raise_if_any("; put the files there, remove the rows, or set data.source.on_bad: skip")
+                absent.add("absent", rows.lines[i], f"{self._shown(root, file)}: {why}")
+        absent.raise_if_any("; put the files there, remove the rows, or set data.source.on_bad: skip")
+        twice.raise_if_any()
         return kept, unused
 
     def _not_listed(self, root: Path, files: Sequence[str]) -> Iterator[Unused]:
-        """What else lies in the folders of the images."""
+        """What else lies in the folders of the images that are there."""
         known = {os.path.normpath(os.path.join(root, file)) for file in files}  # noqa: PTH118 - a million times
         folders = sorted({os.path.dirname(path) for path in known})  # noqa: PTH120
         for folder in (Path(folder) for folder in folders if os.path.isdir(folder)):  # noqa: PTH112
@@ -218,6 +235,42 @@ class Manifest(Source):
                 if path not in known and path != self.path:
                     name = path.removeprefix(f"{root}/")
                     yield Unused(name, why_not(path) or f"not listed in {Path(self.path).name}")
+
+
+class _Disk:
+    """Files below a folder, also by paths whose accents are encoded in another way than on the disk."""
+
+    def __init__(self, root: Path):
+        self.root = str(root)
+        self.names: dict[str, dict[str, str]] = {}
+
+    def spelled(self, file: str) -> str | None:
+        """The path of a file as the disk spells it; None if there is no such file."""
+        if os.path.isfile(os.path.join(self.root, file)):  # noqa: PTH113, PTH118 - a million times
+            return file
+        if file.isascii():
+            return None
+        below = "/" if file.startswith("/") else ""
+        for part in file.split("/"):
+            path = os.path.join(below, part)  # noqa: PTH118
+            if not os.path.lexists(os.path.join(self.root, path)):  # noqa: PTH118
+                name = self._names_in(below).get(unicodedata.normalize("NFC", part))
+                if name is None:
+                    return None
+                path = os.path.join(below, name)  # noqa: PTH118
+            below = path
+        return below if os.path.isfile(os.path.join(self.root, below)) else None  # noqa: PTH113, PTH118
+
+    def _names_in(self, folder: str) -> dict[str, str]:
+        """From each name in a folder in NFC to the name as it is."""
+        if folder not in self.names:
+            path = os.path.join(self.root, folder)  # noqa: PTH118
+            try:
+                there = sorted(os.listdir(path)) if os.path.isdir(path) else []  # noqa: PTH112, PTH208
+            except OSError as error:
+                raise DataError(f"{path} can't be read: {error.strerror}") from None
+            self.names[folder] = {unicodedata.normalize("NFC", name): name for name in there}
+        return self.names[folder]
 
 
 def _is_table(path: Path) -> bool:

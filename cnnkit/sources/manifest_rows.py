@@ -69,6 +69,10 @@ class Rows:
     lines: list[int] = field(default_factory=list)
     unused: list[Unused] = field(default_factory=list)
 
+    def told(self, i: int) -> tuple[str, str | None, float]:
+        """What row number i says of its image: label, split and weight."""
+        return self.labels[i], self.splits[i], self.weights[i] if self.weights else 1.0
+
 
 class Faults:
     """Rows with faults, the first NAMED of each kind with what is wrong."""

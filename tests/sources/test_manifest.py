@@ -381,6 +381,42 @@ def test_a_table_that_came_in_an_archive_names_nothing_outside(image_folder):
     assert "leads out" in message
 
 
+NFC, NFD = (unicodedata.normalize(form, "Kätzchen") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [(NFD, NFC), (NFC, NFD)])
+@pytest.mark.parametrize("packed", [False, True])
+def test_paths_may_encode_accents_in_another_way_than_the_disk(image_folder, tmp_path, packed, on_disk, in_table):
+    images = image_folder({on_disk: [f"{on_disk}.png", "1.png"], "dog": 1})
+    file = tmp_path / "x.csv"
+    file.write_text(f"path,label\n{in_table}/{in_table}.png,cat\n{in_table}/1.png,cat\ndog/0.png,dog\n")
+    folder = pack(images, tmp_path / "images.zip") if packed else images
+    index = index_of(file, folder=str(folder))
+    assert list(index.names) == [f"{in_table}/{in_table}.png", f"{in_table}/1.png", "dog/0.png"]
+    assert index.unused == ()
+    for i in range(3):
+        assert np.array_equal(np.asarray(index.open(i)), np.asarray(random_picture(i)))
+
+
+def test_an_image_is_one_in_however_many_encodings_it_is_listed(image_folder, tmp_path):
+    images = image_folder({".": [f"{NFD}.png", "1.png"]})
+    file = tmp_path / "x.csv"
+    rows = f"path,label\n{NFC}.png,a\n1.png,b\n{NFD}.png,"
+    file.write_text(f"{rows}a\n")
+    assert why_unused(index_of(file, folder=str(images))) == {f"{NFD}.png": "listed in line 2, and again in line 4"}
+    file.write_text(f"{rows}b\n")
+    ((line, message),) = problems(file, folder=str(images))
+    assert line == 4
+    assert "is the image of line 2, which says something else of it" in message
+
+
+def test_two_files_whose_names_differ_in_encoding_alone_stay_two(image_folder, tmp_path):
+    images = image_folder({".": [f"{NFD}.png", f"{NFC}.png"]})
+    file = tmp_path / "x.csv"
+    file.write_text(f"path,label\n{NFC}.png,a\n{NFD}.png,b\n")
+    assert labelled(index_of(file, folder=str(images))) == {f"{NFC}.png": "a", f"{NFD}.png": "b"}
+
+
 # What is recognised
 
 
