@@ -196,7 +196,8 @@ def _clear(home: Path) -> None:
     """Removes what processes that were killed have left half-unpacked."""
     for left in home.glob(f"{atomic.WRITING}*"):
         with suppress(OSError):  # it has just been completed, or is somebody else's
-            if _written(left) < time.time() - LEFT:
+            before = time.time() - LEFT
+            if left.lstat().st_mtime < before and _written(left) < before:
                 if left.is_dir():
                     shutil.rmtree(left)
                 else:
