@@ -18,14 +18,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from cnnkit import atomic
+from cnnkit import atomic, remembered
 from cnnkit.archive_members import BLOCK, Budget, Kind, Refused, kind_of, members_of, parts_of, shown
 from cnnkit.errors import DataError, Problem
 from cnnkit.file_index import TICK
@@ -107,7 +106,8 @@ def _unpacked(path: Path, progress: Progress) -> Path:
             if not _whole(folder):  # else another process was quicker, with the same content
                 raise
     if max(stamp[1:]) < start - TICK:  # else a second change could not be told from the first
-        atomic.write_json(memory, {"archive": str(path.resolve()), "stamp": stamp, "digest": digest})
+        told = json.dumps({"archive": str(path.resolve()), "stamp": stamp, "digest": digest})
+        remembered.keep(memory, told.encode(), f"{path.name} is read again next time", progress)
     return folder
 
 
@@ -221,12 +221,9 @@ def _stamp(path: Path) -> list[int]:
 
 def _recall(memory: Path, stamp: list[int]) -> str | None:
     """The digest of an archive that was looked at before and is as it was; None if not, or the memory is damaged."""
-    try:
-        document = json.loads(memory.read_bytes())
-        digest = document["digest"] if document["stamp"] == stamp else None
-    except (OSError, ValueError, TypeError, KeyError):
-        return None  # a cache: what is not there or damaged is made anew
-    return digest if isinstance(digest, str) and re.fullmatch("[0-9a-f]{32}", digest) else None
+    kept = remembered.recall(memory)
+    document = json.loads(bytes(kept)) if kept else {"stamp": None}
+    return str(document["digest"]) if document["stamp"] == stamp else None
 
 
 def _digest_of(path: Path, progress: Progress) -> str:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import functools
 import io
+import threading
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -28,8 +30,17 @@ MAX_PIXELS = 178_956_970
 """Pictures beyond this many pixels are refused as decompression bombs (Pillow's own bound for an error)."""
 
 
+LARGE = 2**24
+"""Pictures of more pixels are decoded one at a time, however many threads there are: each takes as much memory as
+thousands of others."""
+
+
 class BadImage(Exception):
     """A file that can't be decoded; the text is the reason."""
+
+
+class Unreadable(BadImage):
+    """The same for a reason that is not in the file's content, so that another try may go better."""
 
 
 class Header(NamedTuple):
@@ -67,15 +78,15 @@ def read_bytes(path: Path | str) -> bytes:
     """The content of a file.
 
     Raises:
-        BadImage: It can't be read.
+        Unreadable: It can't be read.
     """
     try:
         path = Path(path)
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise BadImage("a pipe or a device, not a file")
+            raise Unreadable("a pipe or a device, not a file")
         return path.read_bytes()
     except OSError as error:
-        raise BadImage(f"can't be read: {error.strerror or error}") from None
+        raise Unreadable(f"can't be read: {error.strerror or error}") from None
 
 
 def header(content: bytes) -> Header:
@@ -92,18 +103,18 @@ def header(content: bytes) -> Header:
     try:
         frames = int(getattr(image, "n_frames", 1))
     except Exception as error:  # as in `open_bytes`
-        raise BadImage(f"damaged: {error}") from error
+        raise _bad(error) from error
     width, height = image.size
     deep = image.mode.startswith("I") or (image.format == "PNG" and content[24:25] == b"\x10")
     return Header(image.format, image.mode, width, height, orientation, frames, 16 if deep else 8)
 
 
-def plain_pixels(content: bytes, header: Header) -> Any:
-    """The pixels of a picture that is stored as they are, or None.
+def plain_picture(content: bytes, header: Header) -> Any:
+    """The picture, decoded, if it is stored as its pixels are, else None.
 
     Returns:
-        uint8 array (height, width) or (height, width, 3) of an upright PNG or BMP, grey or colour, of 8 bits a channel
-        and nothing transparent; None for all others.
+        A `PIL.Image.Image` of mode L or RGB from an upright PNG or BMP, grey or colour, of 8 bits a channel and nothing
+        transparent; None for all others.
 
     Raises:
         BadImage: The pixels are damaged or cut short.
@@ -118,8 +129,23 @@ def plain_pixels(content: bytes, header: Header) -> Any:
     try:
         image.load()
     except Exception as error:  # a decoder may raise anything on damaged content
-        raise BadImage(f"damaged: {error}") from error
-    return np.asarray(image)
+        raise _bad(error) from error
+    return image
+
+
+def in_turn(width: int, height: int) -> AbstractContextManager[Any]:
+    """What to decode a picture of this size in: of the `LARGE` ones, one thread at a time."""
+    return _one_large if width * height > LARGE else nullcontext()
+
+
+_one_large = threading.Lock()
+
+
+def _bad(error: Exception) -> BadImage:
+    """What a decoder has raised, which may be anything; that memory ran out tells nothing about the content."""
+    if isinstance(error, MemoryError):
+        return Unreadable("there is not enough memory to decode it")
+    return BadImage(f"damaged: {error}")
 
 
 _ORIENTATION = 0x0112
@@ -142,7 +168,7 @@ def open_bytes(content: bytes) -> Any:
     except pil.UnidentifiedImageError:
         raise BadImage("not a JPEG, PNG, BMP, GIF or WebP image") from None
     except Exception as error:  # Pillow's parsers raise many kinds on damaged headers
-        raise BadImage(f"damaged: {error}") from error
+        raise _bad(error) from error
 
 
 @functools.cache
@@ -212,11 +238,12 @@ def decoded(image: Any, side: int, channels: int) -> Any:
     try:
         if image.format in ("JPEG", "MPO"):
             image.draft(None, (side, side))
-        image.load()
-        image = ImageOps.exif_transpose(image)
+        with in_turn(*image.size):
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return _converted(image, "L" if channels == 1 else "RGB")
     except Exception as error:  # a decoder may raise anything on damaged content
-        raise BadImage(f"damaged: {error}") from error
-    return _converted(image, "L" if channels == 1 else "RGB")
+        raise _bad(error) from error
 
 
 def _converted(image: Any, mode: str) -> Any:
@@ -231,4 +258,4 @@ def _converted(image: Any, mode: str) -> Any:
         image = image.convert("RGBA")
         paper = Image.new("RGBA", image.size, (255, 255, 255, 255))
         return Image.alpha_composite(paper, image).convert(mode)
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)

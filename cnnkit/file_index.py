@@ -1,8 +1,9 @@
 """What is known of image files without their pixels: found in parallel, and remembered by path, size and time.
 
-The memory is a JSON file a folder in the cache. An entry counts as long as the file has the size and the times that it
-had; a file that changed within the last moments is read again the next time, as a second change in the same tick of
-the clock could not be told from it (the "racy" entries of git's index).
+The memory is a file a folder in the cache. An entry counts as long as the file has the size and the times that it had;
+a file that changed within the last moments is read again the next time, as a second change in the same tick of the
+clock could not be told from it (the "racy" entries of git's index). So is one that could not be read at all: the reason
+for that is not in the file, and may be gone.
 """
 
 from __future__ import annotations
@@ -11,22 +12,33 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cnnkit import atomic, decoding
-from cnnkit.decoding import BadImage, Header
-from cnnkit.lazy import cache_folder
+from cnnkit import decoding, remembered
+from cnnkit.decoding import BadImage, Header, Unreadable
+from cnnkit.lazy import cache_folder, np
 from cnnkit.progress import Progress
 
-VERSION = 1
+VERSION = 2
 """Of the form of the memory; one in another form is made anew."""
+
+OTHERS = 200_000
+"""Files that stay remembered beside those that were asked for, as another glob asks for others of the same folder."""
 
 TICK = 2_000_000_000
 """Nanoseconds within which a file system may not tell two changes apart (FAT has two seconds)."""
+
+_PART = 2**22
+"""Pixels of a large picture that are hashed at once."""
+
+
+Stamp = tuple[int, int, int]
+"""Size of a file, the time it was written, the time its inode changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +52,16 @@ class FileFacts:
         size: Bytes.
         header: What the image says of itself; None if it can't be read.
         bad: Why it can't be read as an image, as far as reading it so far has shown; else None.
+        lasting: Whether all this follows from the content; not if the file could not be read.
+        stamp: Size and times of the file when it was read, by which a change shows; None if it is no file.
     """
 
     digest: str
     size: int
     header: Header | None
     bad: str | None
+    lasting: bool = True
+    stamp: Stamp | None = None
 
 
 def digest_of(content: bytes | memoryview) -> str:
@@ -55,7 +71,25 @@ def digest_of(content: bytes | memoryview) -> str:
 
 def digest_of_pixels(pixels: Any) -> str:
     """The same of a picture's numbers, a uint8 array (height, width) or (height, width, 3)."""
-    return digest_of(f"{'x'.join(map(str, pixels.shape))}:".encode() + pixels.tobytes())
+    return _digest_of_rows(pixels.shape, [np.ascontiguousarray(pixels).reshape(-1)])
+
+
+def _digest_of_picture(picture: Any) -> str:
+    """The same of a `PIL.Image.Image` of mode L or RGB, a part at a time, so that a large one is not copied."""
+    shape = (picture.height, picture.width, *((3,) if picture.mode == "RGB" else ()))
+    step = max(1, _PART // picture.width)
+    if picture.height <= step:
+        return _digest_of_rows(shape, [picture.tobytes()])
+    tops = range(0, picture.height, step)
+    boxes = ((0, top, picture.width, min(top + step, picture.height)) for top in tops)
+    return _digest_of_rows(shape, (picture.crop(box).tobytes() for box in boxes))
+
+
+def _digest_of_rows(shape: Sequence[int], parts: Iterable[Any]) -> str:
+    checksum = hashlib.blake2b(f"{'x'.join(map(str, shape))}:".encode(), digest_size=16)
+    for part in parts:
+        checksum.update(part)
+    return checksum.hexdigest()
 
 
 def look(root: Path, names: Sequence[str], progress: Progress) -> list[FileFacts]:
@@ -73,20 +107,28 @@ def look(root: Path, names: Sequence[str], progress: Progress) -> list[FileFacts
     known = _recall(memory)
     start = time.time_ns()
     facts: list[FileFacts | None] = []
-    stamps: list[list[int] | None] = []
+    stamps: list[Stamp | None] = []
     for name in names:
-        stamp = _stamp(os.path.join(root, name))  # noqa: PTH118 - a million times
+        stamp = stamp_of(os.path.join(root, name))  # noqa: PTH118 - a million times
         entry = known.get(name)
-        fresh = entry is not None and stamp is not None and entry[0] == stamp
-        facts.append(_facts(entry) if entry and fresh else None)
+        facts.append(_facts(entry, stamp) if entry and stamp and entry[0] == list(stamp) else None)
         stamps.append(stamp)
     missing = [i for i, fact in enumerate(facts) if fact is None]
     if missing:
         with progress.task("reading files", len(missing)) as advance, ThreadPoolExecutor() as pool:
             for i, fact in zip(missing, pool.map(lambda i: read(root / names[i]), missing), strict=True):
-                facts[i] = fact
+                facts[i] = replace(fact, stamp=stamps[i])
                 advance(1)
-        _remember(memory, root, names, facts, stamps, start, progress)
+        files = {
+            name: [fact.stamp, fact.digest, fact.header, fact.bad]
+            for name, fact in zip(names, facts, strict=True)
+            if fact and fact.lasting and fact.stamp and max(fact.stamp[1:]) < start - TICK
+        }
+        asked = set(names)
+        others = (name for name in known if name not in asked)  # those asked for last come first
+        files |= {name: known[name] for name in islice(others, OTHERS)}
+        text = json.dumps({"version": VERSION, "root": str(root), "files": files}, separators=(",", ":"))
+        remembered.keep(memory, text.encode(), "the files are read again next time", progress)
     return [fact for fact in facts if fact is not None]
 
 
@@ -94,9 +136,10 @@ def read(path: Path) -> FileFacts:
     """Reads one file."""
     try:
         content = decoding.read_bytes(path)
-    except BadImage as error:
+    except Unreadable as error:
         # It only needs a digest of its own: whoever decodes it meets the same error.
-        return FileFacts(digest_of(f"{path}: {error}".encode(errors="surrogateescape")), 0, None, str(error))
+        digest = digest_of(f"{path}: {error}".encode(errors="surrogateescape"))
+        return FileFacts(digest, 0, None, str(error), lasting=False)
     return facts_of(content)
 
 
@@ -104,65 +147,32 @@ def facts_of(content: bytes) -> FileFacts:
     """The same of what a file holds."""
     try:
         header = decoding.header(content)
-        pixels = decoding.plain_pixels(content, header)
+        with decoding.in_turn(header.width, header.height):
+            picture = decoding.plain_picture(content, header)
+            digest = digest_of(content) if picture is None else _digest_of_picture(picture)
+            del picture  # before the next one's turn
     except BadImage as error:
-        return FileFacts(digest_of(content), len(content), None, str(error))
-    digest = digest_of(content) if pixels is None else digest_of_pixels(pixels)
+        return FileFacts(digest_of(content), len(content), None, str(error), not isinstance(error, Unreadable))
     return FileFacts(digest, len(content), header, None)
 
 
-def _stamp(path: str) -> list[int] | None:
+def stamp_of(path: str) -> Stamp | None:
     """Size and times of a file, by which a change shows; None if there is none."""
     try:
         found = os.stat(path)  # noqa: PTH116
     except OSError:
         return None  # `read` meets the same error, and tells it
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _facts(entry: list[Any]) -> FileFacts:
+def _facts(entry: list[Any], stamp: Stamp) -> FileFacts:
     _, digest, header, bad = entry
-    return FileFacts(digest, entry[0][0], Header(*header) if header else None, bad)
+    return FileFacts(digest, stamp[0], Header(*header) if header else None, bad, stamp=stamp)
 
 
 def _recall(memory: Path) -> dict[str, list[Any]]:
     """What is remembered of the files of a folder; nothing if it was never looked at, or the memory is damaged."""
-    try:
-        document = json.loads(memory.read_bytes())
-        known = document["files"] if document["version"] == VERSION else {}
-        intact = all(_is_entry(entry) for entry in known.values())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}  # a cache: what is damaged is made anew, and written over
-    return known if intact else {}
-
-
-def _is_entry(entry: Any) -> bool:
-    if not (isinstance(entry, list) and len(entry) == 4):
-        return False
-    stamp, digest, header, bad = entry
-    told = isinstance(header, list) and len(header) == len(Header._fields) and bad is None
-    return isinstance(stamp, list) and isinstance(digest, str) and (told or isinstance(bad, str))
-
-
-def _remember(
-    memory: Path,
-    root: Path,
-    names: Sequence[str],
-    facts: Sequence[FileFacts | None],
-    stamps: Sequence[list[int] | None],
-    start: int,
-    progress: Progress,
-) -> None:
-    files = {
-        name: [stamp, fact.digest, fact.header, fact.bad]
-        for name, fact, stamp in zip(names, facts, stamps, strict=True)
-        if fact and stamp and max(stamp[1:]) < start - TICK
-    }
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"version": VERSION, "root": str(root), "files": files}, separators=(",", ":"))
-        atomic.write_text(memory, text)
-    except OSError as error:
-        progress.say(f"the files are read again next time: {error.filename} can't be written: {error.strerror}")
+    kept = remembered.recall(memory)
+    document: dict[str, Any] = json.loads(bytes(kept)) if kept else {"version": None}
+    files: dict[str, list[Any]] = document["files"] if document["version"] == VERSION else {}
+    return files

@@ -49,14 +49,19 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(entry for entry in entries if not entry.name.startswith(".") and entry.name != "__MACOSX")
 
 
-def why_not(path: str) -> str | None:
-    """Why a file is not taken for an image, or None if it is."""
+def why_not(path: str, below: str | None = None) -> str | None:
+    """Why a file is not taken for an image, or None if it is.
+
+    Args:
+        path: The file.
+        below: Its path below the folder that is searched, where the folders in it are to be judged with it.
+    """
     name = os.path.basename(path)  # noqa: PTH119 - a pathlib object for each of a million files costs seconds
     if hidden(name):
         return HIDDEN
     if not os.path.isfile(path) and os.path.exists(path):  # noqa: PTH110, PTH113
         return "a pipe or a device, not a file"
-    if not printable(name):
+    if not printable(below or name):
         return "a control character in its name"
     if os.path.splitext(name)[1].lower() not in decoding.EXTENSIONS:  # noqa: PTH122
         return f"not an image by its ending ({', '.join(sorted(decoding.EXTENSIONS))})"

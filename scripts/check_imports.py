@@ -40,7 +40,7 @@ LEVELS = {
     0.9: ("archives", "locating", "array_files"),
     0.8: ("archive_members",),
     0.7: ("file_index", "walking", "tables", "pixel_range"),
-    0.5: ("decoding", "downloads"),
+    0.5: ("decoding", "downloads", "remembered"),
     0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,18 +80,92 @@ def test_a_file_that_changed_within_the_last_moments_is_read_again(image_folder,
     assert reads == ["a/0.png"] * 2
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["", "{", "[]", '{"version": 1, "files": {"a/0.png": 5}}', '{"version": 1, "files": {"a/0.png": [1, 2, 3, 4]}}'],
-)
-def test_a_damaged_memory_is_made_anew(files, reads, content):
+@pytest.mark.parametrize("damage", ["empty", "words", "deep", "a character"])
+def test_a_damaged_memory_is_made_anew(files, reads, damage):
     first = file_index.look(*files, Progress())
     (memory,) = (cache_folder() / "index").iterdir()
-    memory.write_text(content)
+    content = memory.read_bytes()
+    digest = first[0].digest.encode()
+    changed = content.replace(digest, digest[:-1] + (b"0" if digest[-1:] != b"0" else b"1"))
+    damaged = {"empty": b"", "words": b'{"version": 2, "files": {}}', "deep": b"[" * 100_000, "a character": changed}
+    memory.write_bytes(damaged[damage])
     reads.clear()
     assert file_index.look(*files, Progress()) == first
     assert len(reads) == 3
-    assert len(json.loads(memory.read_text())["files"]) == 3
+    assert memory.read_bytes() == content
+
+
+def test_files_that_were_not_asked_for_stay_remembered_up_to_a_bound(files, reads, monkeypatch):
+    root, names = files
+    file_index.look(root, names[:2], Progress())
+    file_index.look(root, names[2:], Progress())
+    assert len(reads) == 3
+    file_index.look(root, names, Progress())
+    assert len(reads) == 3
+    monkeypatch.setattr(file_index, "OTHERS", 1)
+    (root / "b/0.png").touch()
+    file_index.look(root, names[2:], Progress())
+    reads.clear()
+    file_index.look(root, names, Progress())
+    assert len(reads) == 1
+
+
+def test_a_file_that_can_not_be_read_is_read_again(files, monkeypatch):
+    root, names = files
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", raising(PermissionError(13, "Permission denied")))
+        assert [fact.bad for fact in file_index.look(root, names, Progress())] == [
+            "can't be read: Permission denied"
+        ] * 3
+    assert [fact.bad for fact in file_index.look(root, names, Progress())] == [None] * 3
+
+
+def test_a_picture_that_memory_was_lacking_for_is_read_again(files, monkeypatch):
+    root, names = files
+    with monkeypatch.context() as patched:
+        patched.setattr("PIL.ImageFile.ImageFile.load", raising(MemoryError()))
+        seen = {fact.bad for fact in file_index.look(root, names, Progress())}
+    assert seen == {"there is not enough memory to decode it"}
+    assert [fact.bad for fact in file_index.look(root, names, Progress())] == [None] * 3
+
+
+def raising(error):
+    def fails(*words):
+        raise error
+
+    return fails
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_large_picture_has_the_same_digest_though_it_is_hashed_in_parts(tmp_path, monkeypatch, mode):
+    picture = random_picture(1, (50, 7)).convert(mode)
+    picture.save(tmp_path / "a.png")
+    monkeypatch.setattr(file_index, "_PART", 100)
+    (fact,) = file_index.look(tmp_path, ["a.png"], Progress())
+    pixels = np.asarray(picture)
+    shape = "x".join(map(str, pixels.shape))
+    assert fact.digest == hashlib.blake2b(f"{shape}:".encode() + pixels.tobytes(), digest_size=16).hexdigest()
+    assert fact.digest == file_index.digest_of_pixels(pixels)
+    assert fact.digest == file_index.digest_of_pixels(np.asarray(pixels, order="F"))
+
+
+def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch):
+    for i in range(6):
+        random_picture(i, (20, 20)).save(tmp_path / f"{i}.png")
+    monkeypatch.setattr(decoding, "LARGE", 100)
+    inside, most = [], []
+    plain = decoding.plain_picture
+
+    def slowly(*words):
+        inside.append(1)
+        time.sleep(0.01)
+        most.append(len(inside))
+        inside.pop()
+        return plain(*words)
+
+    monkeypatch.setattr(decoding, "plain_picture", slowly)
+    file_index.look(tmp_path, [f"{i}.png" for i in range(6)], Progress())
+    assert most == [1] * 6
 
 
 def test_what_an_image_says_of_itself_is_known(files):

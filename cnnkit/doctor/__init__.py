@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnnkit import atomic
 from cnnkit.doctor import files, fix_list, labels, memory, near, pixels
 from cnnkit.doctor import sheets as contact_sheets
 from cnnkit.doctor.base import ClassCount, Finding, Patient, Pixels, Report, Severity, Sizes
@@ -36,7 +35,7 @@ def examine(data: Data, seed: int, progress: Progress, sheets: Path | None = Non
 
     Raises:
         DataError: There are no images to look at.
-        UsageError: The folder for the sheets is in use.
+        UsageError: The folder for the sheets is in use, or can't be written.
     """
     if sheets:
         refuse(sheets)
@@ -46,22 +45,20 @@ def examine(data: Data, seed: int, progress: Progress, sheets: Path | None = Non
     file = _place(fingerprint, data, seed, index, collection.skip_bad)
     report = memory.recall(file)
     if report is None or report.mean is None:
-        seen = pixels.look(index, repr(data.source), progress)
+        seen = pixels.look(index, pixels.home_of(data.source), progress)
         report = _report(data, seed, Patient(index, None, collection.skip_bad, seen), progress)
-        memory.remember(file, report, progress)
-    folder = sheets or memory.home(fingerprint) / "sheets"
-    if sheets or not folder.is_dir():
-        bad = {name for finding in report.findings if finding.kind == "undecodable" for name in finding.files}
-        good = index.take([i for i, name in enumerate(index.names) if name not in bad])
+        if seen.lasting:
+            memory.remember(file, report, progress)
+    bad = {name for finding in report.findings if finding.kind == "undecodable" for name in finding.files}
+    good = index.take([i for i, name in enumerate(index.names) if name not in bad]) if bad else index
+    if sheets:
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with atomic.making(folder) as temporary:
-                contact_sheets.draw(good, temporary, progress)
+            drawn = contact_sheets.draw(good, sheets, progress)
         except OSError as error:
-            if sheets:
-                raise
-            progress.say(f"no contact sheets: {error.filename} can't be written; choose a folder with --sheets")
-    return _completed(replace(report, sheets=tuple(map(str, sorted(folder.glob("*.png"))))), data, index)
+            raise UsageError(f"--sheets {sheets} can't be written: {error.strerror or error}") from None
+    else:
+        drawn = contact_sheets.kept(good, good.fingerprint() if bad else fingerprint, progress)
+    return _completed(replace(report, sheets=tuple(map(str, drawn))), data, index)
 
 
 def refuse(sheets: Path) -> None:
@@ -109,7 +106,11 @@ def before_training(
     if report is None:
         patient = Patient(used, splits, skip_bad)
         report = Report(len(used), labels.table(patient), quick(used, splits, skip_bad), files.sizes(used))
-        memory.remember(file, report, progress)
+        # What is told here of files that could not be read, or of some that only now were found to be damaged, counts
+        # this once.
+        known = [True] * len(there) if there.facts is None else [not facts.bad for facts in there.facts]
+        if sum(known) == len(used) and all(facts.lasting for facts in there.facts or ()):
+            memory.remember(file, report, progress)
     # What can't be decoded has been told already, or has been left out and listed. What was found in the pixels may not
     # stop a training that would go on if nobody had looked.
     found_before = [

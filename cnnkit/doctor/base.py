@@ -47,16 +47,19 @@ class Pixels:
         thumbnails: uint8 (images, THUMBNAIL, THUMBNAIL): the whole picture in grey, stretched.
         means: float64 (images, 3): mean of each channel (red, green, blue), 0..255; NaN where it can't be decoded.
         squares: float64 (images, 3): mean of the squares of each channel.
+        lasting: Whether all this follows from the contents that the index tells of; not if a file could not be read, or
+            is another by now.
     """
 
     bad: dict[int, str]
     thumbnails: Any
     means: Any
     squares: Any
+    lasting: bool = True
 
     def take(self, chosen: Sequence[int]) -> Pixels:
         """The same of the chosen images alone, which can all be decoded."""
-        return Pixels({}, self.thumbnails[chosen], self.means[chosen], self.squares[chosen])
+        return Pixels({}, self.thumbnails[chosen], self.means[chosen], self.squares[chosen], self.lasting)
 
 
 @dataclass(frozen=True)

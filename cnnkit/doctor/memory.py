@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cnnkit import __version__, atomic
+from cnnkit import __version__, remembered
 from cnnkit.doctor.base import ClassCount, Finding, Report, Sizes
 from cnnkit.file_index import digest_of
 from cnnkit.lazy import cache_folder
@@ -32,32 +32,26 @@ def place(fingerprint: str, index: Index, circumstances: Sequence[Any]) -> Path:
         index: All images that were asked for, those that can't be decoded among them.
         circumstances: What else a report depends on.
     """
-    # The fingerprint is of names, labels and contents; a picture of the same pixels may come in another file format.
+    # The fingerprint is of names, labels and contents; a picture of the same pixels may come in another file format,
+    # and there may be classes without images.
     forms = [None] * len(index) if index.facts is None else [(known.header, known.bad) for known in index.facts]
     rows = sorted(zip(index.names, index.splits, forms, strict=True), key=lambda row: row[0])
-    told = repr((__version__, VERSION, circumstances, rows))
+    told = repr((__version__, VERSION, index.classes, circumstances, rows))
     return home(fingerprint) / f"{digest_of(told.encode(errors='surrogateescape'))}.json"
 
 
 def remember(file: Path, report: Report, progress: Progress) -> None:
     """Keeps a report."""
     text = json.dumps(asdict(report), separators=(",", ":"))
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_text(file, f"{digest_of(text.encode())}\n{text}")
-    except OSError as error:
-        progress.say(f"the data is examined again next time: {error.filename} can't be written: {error.strerror}")
+    remembered.keep(file, text.encode(), "the data is examined again next time", progress)
 
 
 def recall(file: Path) -> Report | None:
-    """The report that is kept; None if there is none, or it is damaged, which the hash in front of it tells."""
-    try:
-        digest, text = file.read_bytes().split(b"\n", 1)
-    except (OSError, ValueError):
+    """The report that is kept; None if there is none, or it is damaged."""
+    kept = remembered.recall(file)
+    if kept is None:
         return None
-    if digest_of(text) != digest.decode(errors="replace"):
-        return None
-    told = json.loads(text)
+    told = json.loads(bytes(kept))
     return Report(
         images=told["images"],
         classes=tuple(ClassCount(**entry) for entry in told["classes"]),

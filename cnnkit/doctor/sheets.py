@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from cnnkit import atomic, decoding
 from cnnkit.decoding import BadImage
-from cnnkit.errors import DataError
+from cnnkit.duration import cores
 from cnnkit.file_index import digest_of
+from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
 
@@ -23,7 +25,7 @@ SHEETS = 100
 """At most; of more classes the largest and the smallest are drawn, half and half."""
 
 VERSION = 1
-"""Of how a sheet looks; one of another is drawn anew."""
+"""Of how a sheet looks; those of another are drawn anew."""
 
 _COLUMNS = 6
 _SIDE = 96
@@ -33,50 +35,75 @@ _NAME = 18
 _HEADING = 34
 
 
-def draw(index: Index, folder: Path, progress: Progress) -> list[Path]:
-    """Draws the sheet of each class that has images.
-
-    The pictures are chosen by their content, so that the same data always gives the same sheets. A sheet that is
-    there already and shows what it would show now is kept.
+def kept(index: Index, fingerprint: str, progress: Progress) -> list[Path]:
+    """The sheets of some images in the cache, drawn if they are not there; none where they can't be written.
 
     Args:
         index: The images.
-        folder: Where the sheets go; made if it is not there.
+        fingerprint: That of the index: their folder is named by what they show.
+        progress: Is told of each sheet that is drawn, and if they can't be written.
+    """
+    shown = f"{VERSION} {index.classes!r} {fingerprint}"
+    folder = cache_folder() / "doctor" / "sheets" / digest_of(shown.encode(errors="surrogateescape"))
+    files = [folder / name for name in _names(index).values()]
+    try:
+        if not _whole(files):
+            shutil.rmtree(folder, ignore_errors=True)  # what someone has left of it
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            draw(index, folder, progress)
+    except OSError as error:
+        if not _whole(files):  # else another process was quicker, with the same images
+            place, reason = error.filename or folder, error.strerror or error
+            progress.say(f"no contact sheets: {place} can't be written: {reason}; choose a folder with --sheets")
+            return []
+    return files
+
+
+def draw(index: Index, folder: Path, progress: Progress) -> list[Path]:
+    """Draws the sheet of each class that has images.
+
+    The pictures are chosen by their content, so that the same data always gives the same sheets.
+
+    Args:
+        index: The images.
+        folder: Where the sheets go, all or none; not there yet, or empty.
         progress: Is told of each sheet.
 
     Returns:
         The files, in the order of the classes.
 
     Raises:
-        DataError: The folder can't be written.
+        OSError: The folder can't be written.
     """
-    members: dict[int, list[int]] = {}
+    names = _names(index)
+    members: dict[int, list[int]] = {label: [] for label in names}
     for i, label in enumerate(index.labels.tolist()):
-        members.setdefault(label, []).append(i)
-    labels = sorted(members, key=lambda label: (len(members[label]), label))
+        if label in members:
+            members[label].append(i)
+    if (inhabited := len(set(index.labels.tolist()))) > len(names):
+        progress.say(f"contact sheets of {len(names)} of {inhabited} classes: the largest and the smallest")
+    with (
+        atomic.making(folder) as temporary,
+        progress.task("drawing contact sheets", len(names)) as advance,
+        ThreadPoolExecutor(cores()) as pool,
+    ):
+        for _ in pool.map(lambda label: _sheet(index, label, members[label], temporary / names[label]), names):
+            advance(1)
+    return [folder / name for name in names.values()]
+
+
+def _names(index: Index) -> dict[int, str]:
+    """From the classes that are drawn to the file name of each one's sheet."""
+    sizes = Counter(index.labels.tolist())
+    labels = sorted(sizes, key=lambda label: (sizes[label], label))
     if len(labels) > SHEETS:
-        progress.say(f"contact sheets of {SHEETS} of {len(labels)} classes: the largest and the smallest")
         labels = labels[: SHEETS // 2] + labels[-(SHEETS // 2) :]
-    labels.sort()
     digits = len(str(len(index.classes)))
+    return {label: f"{label + 1:0{digits}}-{_safe(index.classes[label])}.png" for label in sorted(labels)}
 
-    def sheet(label: int) -> Path:
-        name = f"{label + 1:0{digits}}-{_safe(index.classes[label])}.png"
-        return _sheet(index, label, members[label], folder / name)
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (
-            progress.task("drawing contact sheets", len(labels)) as advance,
-            ThreadPoolExecutor(os.cpu_count()) as pool,
-        ):
-            made = []
-            for path in pool.map(sheet, labels):
-                made.append(path)
-                advance(1)
-    except OSError as error:
-        raise DataError(f"{error.filename or folder} can't be written: {error.strerror or error}") from None
-    return made
+def _whole(files: Sequence[Path]) -> bool:
+    return all(file.is_file() for file in files)
 
 
 def _safe(name: str) -> str:
@@ -84,15 +111,10 @@ def _safe(name: str) -> str:
     return re.sub(r"[^\w-]+", "_", name).strip("_")[:60]
 
 
-def _sheet(index: Index, label: int, members: list[int], path: Path) -> Path:
+def _sheet(index: Index, label: int, members: list[int], path: Path) -> None:
     from PIL import Image, ImageDraw
-    from PIL.PngImagePlugin import PngInfo
 
     chosen = sorted(members, key=lambda i: (index.digests[i], index.names[i]))[:PICTURES]
-    shown = [VERSION, index.classes[label], len(members), *((index.digests[i], index.names[i]) for i in chosen)]
-    mark = digest_of(repr(shown).encode(errors="surrogateescape"))
-    if _mark(path) == mark:
-        return path
     rows = -(-len(chosen) // _COLUMNS)
     width = _COLUMNS * (_SIDE + _GAP) + _GAP
     paper = Image.new("RGB", (width, _HEADING + rows * (_SIDE + _NAME + _GAP)), "white")
@@ -114,23 +136,7 @@ def _sheet(index: Index, label: int, members: list[int], path: Path) -> Path:
             pen.line((left, top, right, bottom), fill="red", width=3)
             pen.line((left, bottom, right, top), fill="red", width=3)
         pen.text((left, top + _SIDE + 2), _shortened(index.names[i], _SIDE, small.getlength), fill="black", font=small)
-    info = PngInfo()
-    info.add_text("cnnkit", mark)
-    with atomic.replacing(path) as temporary:
-        paper.save(temporary, "PNG", pnginfo=info)
-    return path
-
-
-def _mark(path: Path) -> str | None:
-    """What a sheet says of what it shows; None if there is none, or another picture, or a damaged one."""
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            image.load()
-            return image.info.get("cnnkit")
-    except Exception:  # none there, or a decoder that may raise anything on damaged content: it is drawn anew
-        return None
+    paper.save(path, "PNG")
 
 
 def _font(size: int) -> Any:
@@ -143,7 +149,8 @@ def _font(size: int) -> Any:
 
 def _shortened(text: str, width: float, length: Callable[[str], float]) -> str:
     """A text with as much of its middle left out as it takes to be at most so wide."""
-    text = text.encode(errors="replace").decode()  # a file name that is not UTF-8 can't be drawn as it is
+    # A line break, or a byte of a file name that is not UTF-8, can't be drawn as it is.
+    text = "".join(character if character.isprintable() else "?" for character in text)
     if length(text) <= width:
         return text
     for left_out in range(1, len(text)):

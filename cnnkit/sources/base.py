@@ -45,6 +45,7 @@ class Index:
         facts: What is known of the file of each image; None where images are no files.
         weights: float32 array of shape (images,), what each counts for in training; None if all count the same.
         unused: What was found and left out, with the reason.
+        changed: Whether the file of image number i is another than when the index was made.
     """
 
     classes: tuple[str, ...]
@@ -56,6 +57,7 @@ class Index:
     facts: Sequence[FileFacts] | None = None
     weights: Any = None
     unused: tuple[Unused, ...] = ()
+    changed: Callable[[int], bool] = lambda i: False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -74,6 +76,7 @@ class Index:
             facts=None if self.facts is None else [self.facts[i] for i in kept],
             weights=None if self.weights is None else self.weights[numbers],
             unused=(*self.unused, *unused),
+            changed=lambda i: self.changed(kept[i]),
         )
 
     def without(self, names: dict[str, int], file: str) -> Index:
@@ -210,4 +213,5 @@ def index_of_files(
         facts=facts,
         weights=weights,
         unused=tuple(unused),
+        changed=lambda i: file_index.stamp_of(str(root / files[i])) != facts[i].stamp,
     )

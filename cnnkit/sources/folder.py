@@ -94,7 +94,7 @@ class Folder(Source):
             label = classes.index(folder.name)
             for file in files_below(folder):
                 name = _below(root, file)
-                reason = why_not(file) or (None if counts(name) else f"not meant by {self.glob}")
+                reason = why_not(file, name) or (None if counts(name) else f"not meant by {self.glob}")
                 if reason:
                     unused.append(Unused(name, reason))
                 else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnkit import doctor, pipeline
+from cnnkit import decoding, doctor, pipeline
 from cnnkit.doctor import pixels
+from cnnkit.errors import UsageError
 from cnnkit.experiment import Data
+from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder
 from cnnkit.splitting import Split
@@ -64,6 +67,19 @@ def test_other_data_is_examined_again(image_folder, looked, change):
     assert [finding.kind for finding in report.findings] == (["wrong_extension"] if change == "format" else [])
 
 
+def test_a_class_without_images_is_other_data(image_folder, looked):
+    root = image_folder({"cat": 12, "dog": 12})
+
+    def kinds():
+        return [finding.kind for finding in doctor.examine(data(root), 0, Progress()).findings]
+
+    assert kinds() == []
+    (root / "newclass").mkdir()
+    assert kinds() == ["empty_class"]
+    (root / "newclass").rmdir()
+    assert kinds() == []
+
+
 @pytest.mark.parametrize("content", [b"", b"words", b"0" * 32 + b"\n{}", None])
 def test_a_damaged_memory_is_made_anew(image_folder, looked, content):
     root = image_folder({"cat": 12, "dog": 12})
@@ -73,6 +89,36 @@ def test_a_damaged_memory_is_made_anew(image_folder, looked, content):
     assert doctor.examine(data(root), 0, Progress()) == first
     assert doctor.examine(data(root), 0, Progress()) == first
     assert len(looked) == 2
+
+
+def test_what_can_not_be_read_for_now_is_told_and_not_remembered(image_folder, monkeypatch):
+    root = image_folder({"cat": 12, "dog": 12})
+    read = decoding.read_file
+
+    def fails(path):
+        if path.name == "0.png":
+            raise decoding.Unreadable("can't be read: Input/output error")
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding, "read_file", fails)
+        assert doctor.examine(data(root), 0, Progress()).verdict == "error"
+    assert doctor.examine(data(root), 0, Progress()).verdict == "good"
+
+
+def test_before_a_training_it_is_not_remembered_either(image_folder, monkeypatch):
+    root = image_folder({"cat": 12, "dog": 12})
+    read = decoding.read_file
+
+    def fails(path):
+        if path.parent.name == "dog" and int(path.stem) >= 4:
+            raise decoding.Unreadable("can't be read: Input/output error")
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding, "read_file", fails)
+        assert before_training(data(root))
+    assert before_training(data(root)) == ()
 
 
 def before_training(described):
@@ -107,3 +153,28 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(image_folder, monkeypatch
     monkeypatch.setenv("CNNKIT_CACHE", str(tmp_path / "file" / "cache"))
     report = doctor.examine(data(image_folder({"cat": 12, "dog": 12})), 0, Progress())
     assert (report.verdict, report.sheets) == ("good", ())
+
+
+def test_a_full_disk_costs_the_memory_and_the_sheets_not_the_verdict(image_folder, monkeypatch):
+    def full(*words):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    said = []
+    progress = Progress()
+    progress.say = said.append
+    monkeypatch.setattr(os, "fsync", full)
+    report = doctor.examine(data(image_folder({"cat": 12, "dog": 12})), 0, progress)
+    assert (report.verdict, report.sheets) == ("good", ())
+    assert len(said) == 4  # files, pixels, report, sheets
+    assert all(f"{cache_folder()}" in line and "can't be written: No space left on device" in line for line in said)
+
+
+def test_a_folder_for_sheets_that_can_not_be_written_is_a_wrong_word(image_folder, monkeypatch, tmp_path):
+    def full(*words):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    root = image_folder({"cat": 12, "dog": 12})
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match=r"--sheets .*wanted can't be written: No space left on device"):
+        doctor.examine(data(root), 0, Progress(), tmp_path / "wanted")
+    assert not (tmp_path / "wanted").exists()

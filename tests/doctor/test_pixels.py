@@ -11,7 +11,7 @@ from cnnkit import decoding
 from cnnkit.doctor import pixels
 from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
-from cnnkit.sources import Folder
+from cnnkit.sources import Digits, Folder
 from tests.conftest import random_picture
 
 
@@ -40,7 +40,7 @@ def decodes(monkeypatch):
 
 
 def memory():
-    return next((cache_folder() / "doctor" / "pixels").glob("*.npz"))
+    return next((cache_folder() / "doctor" / "pixels").iterdir())
 
 
 def triangles(side):
@@ -139,25 +139,70 @@ def test_a_bad_file_is_tried_again(image_folder, decodes):
     assert len(decodes) == 1
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04nothing", None])
+@pytest.mark.parametrize("damage", ["empty", "cut", "a byte changed", "a zip"])
 def test_a_damaged_memory_is_made_anew(image_folder, decodes, damage):
     root = image_folder({"a": 2, "b": 1})
     first = look(root)
-    content = memory().read_bytes()
-    memory().write_bytes(content[: len(content) // 2] if damage is None else damage)
+    content = bytearray(memory().read_bytes())
+    content[500] ^= 1
+    damaged = {"empty": b"", "cut": content[: len(content) // 2], "a byte changed": content, "a zip": b"PK\x03\x04"}
+    memory().write_bytes(damaged[damage])
     np.testing.assert_array_equal(look(root).thumbnails, first.thumbnails)
     assert len(decodes) == 6
     look(root)
     assert len(decodes) == 6
 
 
-def test_a_memory_with_pickled_objects_is_not_loaded(image_folder, decodes):
-    root = image_folder({"a": 1, "b": 1})
+def test_images_that_were_not_asked_for_stay_remembered_up_to_a_bound(image_folder, decodes, monkeypatch):
+    root = image_folder({"a": 4, "b": 4})
     look(root)
-    with memory().open("wb") as file:
-        np.savez(file, version=np.asarray(1), digests=np.asarray([{}], dtype=object), thumbnails=0, means=0, squares=0)
-    assert look(root).thumbnails.any()
-    assert len(decodes) == 4
+    index = index_of_folder(root)
+    random_picture(99).save(root / "a/0.png")
+    few = index_of_folder(root).take([0, 1])
+    pixels.look(few, str(root), Progress())
+    assert len(decodes) == 9
+    pixels.look(index.take(range(1, 8)), str(root), Progress())
+    assert len(decodes) == 9
+    monkeypatch.setattr(pixels, "OTHERS", 2)
+    random_picture(98).save(root / "a/0.png")
+    pixels.look(index_of_folder(root).take([0, 1]), str(root), Progress())
+    assert len(decodes) == 10
+    look(root)
+    assert len(decodes) == 15  # two were kept: what 0.png was before, and one of the 6 others
+
+
+def test_the_memory_is_the_sources_whichever_of_its_images_are_asked_for():
+    homes = {pixels.home_of(Folder(path="/x", **options)) for options in ({}, {"glob": "*"}, {"on_bad": "skip"})}
+    assert len(homes) == 1
+    assert pixels.home_of(Folder(path="/y")) not in homes
+    assert pixels.home_of(Digits()) not in homes
+
+
+def test_a_file_that_changes_before_it_is_decoded_is_not_remembered(image_folder, decodes):
+    root = image_folder({"a": 1, "b": 1})
+    before = (root / "a/0.png").read_bytes()
+    index = index_of_folder(root)
+    Image.new("RGB", (9, 9), "white").save(root / "a/0.png")
+    assert not pixels.look(index, str(root), Progress()).lasting
+    (root / "a/0.png").write_bytes(before)
+    seen = look(root)
+    assert seen.lasting
+    assert seen.thumbnails[0].min() < 255
+    assert len(decodes) == 3
+
+
+def test_a_file_that_can_not_be_read_for_now_is_no_lasting_result(image_folder, monkeypatch):
+    root = image_folder({"a": 1, "b": 1})
+    index = index_of_folder(root)
+
+    def fails(path):
+        raise decoding.Unreadable("can't be read: Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding, "read_bytes", fails)
+        found = pixels.look(index, str(root), Progress())
+    assert (len(found.bad), found.lasting) == (2, False)
+    assert (look(root).bad, look(root).lasting) == ({}, True)
 
 
 def test_a_memory_that_can_not_be_written_is_said(image_folder):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +10,7 @@ from PIL import Image
 from cnnkit import decoding
 from cnnkit.decoding import BadImage
 from cnnkit.doctor import sheets
-from cnnkit.errors import DataError
+from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
 
@@ -39,7 +42,7 @@ def colours(path):
 
 def test_each_class_has_a_sheet_with_at_most_24_of_its_pictures(tmp_path):
     index = made_index({"daisy": 3, "rose": 60, "empty": 0})
-    daisy, rose = sheets.draw(index, tmp_path / "new" / "sheets", Progress())
+    daisy, rose = sheets.draw(index, tmp_path / "sheets", Progress())
     assert [daisy.name, rose.name] == ["1-daisy.png", "2-rose.png"]
     assert {(0, 0, 10), (0, 0, 11), (0, 0, 12)} <= colours(daisy)
     assert len({colour for colour in colours(rose) if colour[:2] == (0, 0) and 10 < colour[2] < 250}) == 24
@@ -62,11 +65,12 @@ def test_the_same_data_in_another_order_gives_the_same_sheet(tmp_path):
 
 def test_names_that_files_can_not_have_are_made_safe(tmp_path):
     classes = ["CON", "con", "..", "a/b", "a\\b:c*?", "größe grün", "日本", "x" * 300, "nul\udcff"]
-    made = sheets.draw(made_index(dict.fromkeys(classes, 1)), tmp_path, Progress())
+    folder = tmp_path / "sheets"
+    made = sheets.draw(made_index(dict.fromkeys(classes, 1)), folder, Progress())
     assert [path.name for path in made][:6] == [
         "1-CON.png", "2-con.png", "3-.png", "4-a_b.png", "5-a_b_c.png", "6-größe_grün.png",
     ]  # fmt: skip
-    assert all(path.parent == tmp_path and path.is_file() for path in made)
+    assert all(path.parent == folder and path.is_file() for path in made)
     assert len({path.name.lower() for path in made}) == len(classes)
 
 
@@ -78,19 +82,44 @@ def test_umlauts_have_a_shape_of_their_own():
     assert unknown not in shapes
 
 
-def test_a_sheet_that_is_there_is_kept_and_one_that_changed_drawn_anew(tmp_path, monkeypatch):
+def kept(index, progress=None):
+    return sheets.kept(index, index.fingerprint(), progress or Progress())
+
+
+def test_sheets_in_the_cache_are_kept_and_drawn_anew_where_one_is_gone_or_shows_something_else(monkeypatch):
     index = made_index({"a": 2, "b": 2})
-    first = sheets.draw(index, tmp_path, Progress())
-    times = [path.stat().st_mtime_ns for path in first]
+    first = kept(index)
     with monkeypatch.context() as patched:
         patched.setattr(decoding, "fitted", None)  # not needed
-        assert sheets.draw(index, tmp_path, Progress()) == first
-    assert [path.stat().st_mtime_ns for path in first] == times
-    sheets.draw(made_index({"a": 2, "b": 3}), tmp_path, Progress())
-    assert [path.stat().st_mtime_ns == time for path, time in zip(first, times, strict=True)] == [True, False]
-    first[0].write_bytes(first[0].read_bytes()[:-60])
-    sheets.draw(made_index({"a": 2, "b": 3}), tmp_path, Progress())
+        assert kept(index) == first
+    first[0].unlink()
+    assert kept(index) == first
     assert colours(first[0])
+    other = kept(made_index({"a": 2, "b": 3}))
+    assert not {*first} & {*other}
+    assert {*kept(made_index({"a": 2, "b": 2, "empty": 0}))}.isdisjoint(first)
+
+
+def test_sheets_that_another_process_has_drawn_meanwhile_are_taken(monkeypatch):
+    index = made_index({"a": 2, "b": 2})
+    said = []
+    progress = Progress()
+    progress.say = said.append
+    draw = sheets.draw
+
+    def second(*words):
+        draw(*words)  # the other one is quicker
+        return draw(*words)
+
+    monkeypatch.setattr(sheets, "draw", second)
+    assert all(path.is_file() for path in kept(index, progress))
+    assert said == []
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x85b", "\t", "\u2028", "a\udcffb", "\0"])
+def test_no_name_is_beyond_drawing(tmp_path, name):
+    index = replace(made_index({f"class {name}": 1, "b": 1}), names=[f"{name}/1.png", f"2{name}.png"])
+    assert all(path.is_file() for path in sheets.draw(index, tmp_path / "sheets", Progress()))
 
 
 def test_of_very_many_classes_the_largest_and_the_smallest_are_drawn(tmp_path):
@@ -98,16 +127,25 @@ def test_of_very_many_classes_the_largest_and_the_smallest_are_drawn(tmp_path):
     progress = Progress()
     progress.say = said.append
     index = made_index({f"c{i:03}": 1 if i < 60 else 2 if i < 70 else 3 for i in range(130)})
-    made = sheets.draw(index, tmp_path, progress)
+    made = sheets.draw(index, tmp_path / "sheets", progress)
     assert len(made) == 100
     assert [path.name for path in made[:2]] == ["001-c000.png", "002-c001.png"]
     assert said == ["contact sheets of 100 of 130 classes: the largest and the smallest"]
 
 
-def test_a_folder_that_can_not_be_made_is_said(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match=r"file.* can't be written: "):
-        sheets.draw(made_index({"a": 1}), tmp_path / "file" / "sheets", Progress())
+def test_a_cache_that_is_full_is_said_and_leaves_nothing(monkeypatch):
+    def full(*words):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    said = []
+    progress = Progress()
+    progress.say = said.append
+    monkeypatch.setattr(sheets, "_sheet", full)
+    assert kept(made_index({"a": 1}), progress) == []
+    (line,) = said
+    assert line.startswith(f"no contact sheets: {cache_folder()}")
+    assert line.endswith(" can't be written: No space left on device; choose a folder with --sheets")
+    assert list((cache_folder() / "doctor" / "sheets").iterdir()) == []
 
 
 @pytest.mark.parametrize(
