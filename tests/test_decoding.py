@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnkit.decoding import BadImage, fitted, open_bytes, read_file
+from cnnkit import decoding
+from cnnkit.decoding import BadImage, Unreadable, fitted, open_bytes, read_file
 
 SIDE = 8  # of a quadrant: a block of JPEG, so that flat quadrants stay flat
 
@@ -346,3 +347,27 @@ def test_a_file_without_permission_is_bad(tmp_path: Path, monkeypatch):
         monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(BadImage, match="can't be read: Permission denied"):
         read_file(file)
+
+
+def test_that_memory_or_the_file_is_lacking_is_no_fault_of_the_content(tmp_path, monkeypatch):
+    with pytest.raises(Unreadable, match="can't be read: No such file"):
+        read_file(tmp_path / "none.png")
+    with pytest.raises(BadImage) as damaged:
+        open_bytes(b"words")
+    assert not isinstance(damaged.value, Unreadable)
+    content = encoded(picture("RGB", *[(1, 2, 3)] * 4), "PNG")
+
+    def lacking(*words):
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lacking)
+    with pytest.raises(Unreadable, match="there is not enough memory to decode it"):
+        decoded(content)
+
+
+def test_what_is_decoded_in_turn_is_the_same(monkeypatch):
+    content = encoded(picture("RGB", (1, 2, 3), (4, 5, 6), (7, 8, 9), (10, 11, 12)), "PNG")
+    before = decoded(content)
+    monkeypatch.setattr(decoding, "LARGE", 1)
+    for _ in range(2):  # the turn is given back
+        np.testing.assert_array_equal(decoded(content), before)

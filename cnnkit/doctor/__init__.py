@@ -106,10 +106,11 @@ def before_training(
     if report is None:
         patient = Patient(used, splits, skip_bad)
         report = Report(len(used), labels.table(patient), quick(used, splits, skip_bad), files.sizes(used))
-        # What is told here of files that could not be read, or of some that only now were found to be damaged, counts
-        # this once.
-        known = [True] * len(there) if there.facts is None else [not facts.bad for facts in there.facts]
-        if sum(known) == len(used) and all(facts.lasting for facts in there.facts or ()):
+        # Only what the index tells of counts for the next time too: a file that was left out for another reason may
+        # have been out of reach, no more.
+
+        told_bad = [facts.bad for facts in there.facts or () if facts.bad]
+        if len(used) + len(told_bad) == len(there) and all(facts.lasting for facts in there.facts or ()):
             memory.remember(file, report, progress)
     # What can't be decoded has been told already, or has been left out and listed. What was found in the pixels may not
     # stop a training that would go on if nobody had looked.

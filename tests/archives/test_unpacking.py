@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import os
 import random
@@ -260,6 +261,37 @@ def test_to_see_that_a_folder_is_whole_takes_no_time_to_speak_of(tmp_path, packe
     start = time.perf_counter()
     unpacked(path, Progress())
     assert time.perf_counter() - start < 1  # ten times what 5,000 files may take
+
+
+def test_a_changed_memory_is_not_believed(tmp_path, packed):
+    path = packed(tmp_path / "a.zip")
+    time.sleep(0.02)
+    folder = unpacked(path, Progress())
+    other = folder.with_name("0" * 32)
+    other.mkdir()
+    [memory] = folder.parent.glob("*.json")
+    memory.write_bytes(memory.read_bytes().replace(folder.name.encode(), other.name.encode()))
+    assert unpacked(path, Progress()) == folder
+
+
+def test_a_memory_that_can_not_be_written_is_told_and_the_folder_is_there(tmp_path, packed, monkeypatch):
+    path = packed(tmp_path / "a.zip")
+    time.sleep(0.02)
+    said = []
+    progress = Progress()
+    progress.say = said.append
+    write = Path.replace
+
+    def full(file, target):
+        if target.suffix == ".json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert content(unpacked(path, progress)) == FILES
+    (line,) = said
+    assert line.startswith("a.zip is read again next time: ")
+    assert line.endswith(".json can't be written: No space left on device")
 
 
 def test_two_processes_at_once_both_have_it(tmp_path, packed):

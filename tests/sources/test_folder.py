@@ -33,6 +33,20 @@ def why_unused(index):
     return {entry.name: entry.reason for entry in index.unused}
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names of POSIX")
+@pytest.mark.parametrize("odd", ["two\nlines", "\x85", "tab\t"])
+def test_a_control_character_in_a_folder_below_a_class_is_a_reason_not_to_use_what_is_in_it(image_folder, odd):
+    root = image_folder({"cat": 2, "dog": 2, f"dog/deep/{odd}": 1})
+    index = index_of(root)
+    assert len(index) == 4
+    assert why_unused(index) == {f"dog/deep/{odd}/0.png": "a control character in its name"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of POSIX")
+def test_what_the_folders_above_are_called_does_not_matter(image_folder):
+    assert len(index_of(image_folder({"cat": 2, "dog": 2}, name="two\nlines"))) == 4
+
+
 def test_class_folders_are_the_classes(image_folder):
     root = image_folder({"dog": 2, "cat": 3})
     collection = Folder(path=str(root)).open(Progress())
