@@ -108,17 +108,11 @@ def before_training(
         report = Report(len(used), labels.table(patient), quick(used, splits, skip_bad), files.sizes(used))
         # Only what the index tells of counts for the next time too: a file that was left out for another reason may
         # have been out of reach, no more.
-
         told_bad = [facts.bad for facts in there.facts or () if facts.bad]
         if len(used) + len(told_bad) == len(there) and all(facts.lasting for facts in there.facts or ()):
             memory.remember(file, report, progress)
-    # What can't be decoded has been told already, or has been left out and listed. What was found in the pixels may not
-    # stop a training that would go on if nobody had looked.
-    found_before = [
-        replace(finding, severity="warning") if finding.kind in near.KINDS and finding.severity == "error" else finding
-        for finding in report.findings
-        if finding.kind != "undecodable"
-    ]
+    # What can't be decoded has been told already, or has been left out and listed.
+    found_before = [finding for finding in report.findings if finding.kind != "undecodable"]
     return _sorted([*found_before, *files.enlarged(used, data.image_size)])
 
 
