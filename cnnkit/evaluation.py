@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from cnnkit.lazy import keras, np
 from cnnkit.pipeline import Images
 from cnnkit.progress import Progress
 from cnnkit.run import Run
-from cnnkit.sources import SPLITS
+from cnnkit.sources import SPLITS, Index, Source
+from cnnkit.spec import path_settings
 
 
 def evaluate(
@@ -137,8 +139,8 @@ def _images_of(run: Run, split: str, experiment: Experiment, classes: list[str],
     rows = run.split(split)
     if not rows:
         raise DataError(f"{run.folder}: the {split} split of this run has no images")
-    collection = experiment.data.source.open(progress)
-    index = collection.index(progress)
+    source = experiment.data.source
+    index = _index_of(source, progress)
     where = {name: i for i, name in enumerate(index.names)}
     gone = [name for name, _, _ in rows if name not in where]
     # In the order of the index, as in training: sums of floats depend on it.
@@ -148,10 +150,30 @@ def _images_of(run: Run, split: str, experiment: Experiment, classes: list[str],
     for names, what in ((gone, "are gone"), (changed, "have changed"), (moved, "are in another class now")):
         if names:
             raise DataError(
-                f"{len(names)} of the {len(rows)} {split} images {what} since the run was trained, first {names[0]}; "
-                f"if the images have moved, name their new folder with --set data.source.path=FOLDER"
+                f"{len(names)} of the {len(rows)} {split} images {what} since the run was trained, first {names[0]}"
+                + _if_moved(source)
             )
     numbers = [i for i, _, _, _ in kept]
     if list(index.classes) != classes:
         raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(classes)})")
     return pipeline.load(index.take(numbers), run.shape, experiment.data.fit, progress)
+
+
+def _index_of(source: Source, progress: Progress) -> Index:
+    """What a source holds now; what is wrong is told by its setting, and by what to set if the images have moved."""
+    try:
+        return source.open(progress).index(progress)
+    except DataError as error:
+        problems = [replace(p, key=f"data.source.{p.key}" if p.key else None) for p in error.problems]
+        problems[-1] = replace(problems[-1], message=problems[-1].message + _if_moved(source))
+        raise DataError(*problems) from None
+
+
+def _if_moved(source: Source) -> str:
+    """What to set if the images of a source have moved; nothing for one that is not told where they are."""
+    paths = [name for name in path_settings(type(source)) if getattr(source, name) is not None]
+    if not paths:
+        return ""
+    first, *others = (f"--set data.source.{name}=..." for name in paths)
+    more = f" (and {' and '.join(others)})" if others else ""
+    return f"; if the images have moved, tell where they are now with {first}{more}"

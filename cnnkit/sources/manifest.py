@@ -29,6 +29,9 @@ _LABELS = (
     *("dx", "y"),
 )
 
+# How the names of archives end.
+_PACKED = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
+
 # So many files are looked for before a training begins; of longer tables the rest when the index is made.
 _LOOKED_FOR = 100_000
 
@@ -145,6 +148,9 @@ class Manifest(Source):
             raise DataError(*(replace(problem, key="folder") for problem in error.problems)) from None
         if not os.path.isdir(root):  # noqa: PTH112
             what = f"{packed} holds no folder {folder.relative_to(packed)}" if packed else "there is no such folder"
+            gone = next((each for each in (folder, *folder.parents) if each.suffix.lower() in _PACKED), None)
+            if gone and not os.path.exists(gone):  # noqa: PTH110
+                what = f"there is no archive {gone}"
             raise DataError(Problem(f"{folder}: {what}", key="folder"))
         return root
 
