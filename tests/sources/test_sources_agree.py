@@ -205,3 +205,55 @@ def test_digests_splits_and_the_first_batch_are_those_of_a_folder(
         assert len(other) == 8
         assert other.dtype == part.dtype
         assert other.tobytes() == part.tobytes()
+
+
+def jpegs_of(where: Path) -> list[str]:
+    """Writes a folder of JPEGs; the path of each picture below it."""
+    names = [f"{CLASSES[label]}/{i:03d}.jpg" for i, label in enumerate(LABELS)]
+    for name, picture in zip(names, PICTURES, strict=True):
+        (where / "fruit" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(where / "fruit" / name, quality=80)
+    return names
+
+
+def jpegs_in_a_folder(where: Path) -> dict[str, Any]:
+    jpegs_of(where)
+    return {"name": "folder", "path": str(where / "fruit")}
+
+
+def jpegs_in_a_manifest(where: Path) -> dict[str, Any]:
+    names = jpegs_of(where)
+    return {"name": "manifest", "path": table(where / "x.csv", "path", [f"fruit/{name}" for name in names])}
+
+
+def jpegs_in_an_archive(where: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(where / "x.zip", "w") as packed:
+        for name in jpegs_of(where):
+            packed.write(where / "fruit" / name, name)
+    return {"name": "archive", "path": str(where / "x.zip")}
+
+
+def decoded_jpegs(where: Path) -> dict[str, Any]:
+    pixels = []
+    for name in jpegs_of(where):
+        with Image.open(where / "fruit" / name) as picture:
+            pixels.append(np.asarray(picture))
+    np.savez(where / "x.npz", images=np.stack(pixels), labels=np.array(CLASSES)[LABELS])
+    return {"name": "arrays", "path": str(where / "x.npz")}
+
+
+def test_jpegs_are_the_same_by_their_bytes_and_other_ones_once_they_are_decoded(tmp_path: Path) -> None:
+    told = {}
+    for maker in (jpegs_in_a_folder, jpegs_in_a_manifest, jpegs_in_an_archive, decoded_jpegs):
+        (where := tmp_path / maker.__name__).mkdir()
+        data = Data(source=TypeAdapter(AnySource).validate_python(maker(where)))
+        index = data.index(data.source.open(Progress()), 3, Progress())
+        told[maker] = index.digests, data.splits(index, 3)
+    digests, splits = told[jpegs_in_a_folder]
+    assert told[jpegs_in_a_manifest] == (digests, splits)
+    assert told[jpegs_in_an_archive] == (digests, splits)
+    # How a JPEG is decoded differs between libraries and their versions, so its bytes are its content; arrays have
+    # nothing but pixels. The content decides on the split, which so is another one.
+    other_digests, other_splits = told[decoded_jpegs]
+    assert not set(other_digests) & set(digests)
+    assert other_splits != splits
