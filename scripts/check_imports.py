@@ -63,7 +63,7 @@ SHARED_IN_A_FOLDER = (
 )
 
 # Files of a folder that stand above the others: they may import every one that does not stand above as well.
-ABOVE_IN_A_FOLDER = {("sources", "archive"), ("sources", "keras_datasets")}
+ABOVE_IN_A_FOLDER = {("sources", "archive"), ("sources", "keras_datasets"), ("doctor", "near")}
 
 # Other people's packages that only these modules may import; the rest take keras and tf from cnnkit.lazy.
 ONLY_IN = {

@@ -1,10 +1,11 @@
 """Measure how well the doctor finds near-duplicates in a folder of images.
 
-Usage: python scripts/measure_near_duplicates.py FOLDER [SHEET.png]
+Usage: python scripts/measure_near_duplicates.py FOLDER [SHEET.png] [--first-half | --second-half]
 
 It changes 200 pictures in every way that near-duplicates are meant to be found in spite of, and counts how many are
 found; counts the near-duplicates among 100,000 random pairs; and looks for near-duplicates in the whole folder.
-SHEET.png shows the groups it finds there, the least alike first, to judge by eye.
+SHEET.png shows the groups it finds there, the least alike first, to judge by eye. Thresholds are chosen on the first
+half of the pictures (a random one, always the same), and judged on the second.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import itertools
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from cnnkit import decoding
-from cnnkit.doctor import near, pixels
+from cnnkit.doctor import near, overlay, pixels
 from cnnkit.progress import Progress
 from cnnkit.sources import Index, recognised
 
@@ -68,11 +69,7 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def thumbnail(picture: Any) -> Any:
-    return np.asarray(picture.convert("L").resize((32, 32), Image.Resampling.BILINEAR))
-
-
-def found(index: Index, chosen: list[int], thumbnails: Any, steps: tuple[Change, ...]) -> int:
+def found(index: Index, chosen: list[int], seen: Any, steps: tuple[Change, ...]) -> int:
     """How many of the chosen pictures are found when their changed copies lie beside all pictures."""
     copies = []
     for i in chosen:
@@ -80,20 +77,32 @@ def found(index: Index, chosen: list[int], thumbnails: Any, steps: tuple[Change,
         picture = decoding.decoded(index.open(i), 10**6, 3)
         for step in steps:
             picture = step(picture, rng)
-        copies.append(thumbnail(picture))
-    group_of: dict[int, int] = {}
-    for number, group in enumerate(near.near_duplicates(np.concatenate([thumbnails, copies]), Progress())):
-        group_of |= dict.fromkeys(group, number)
-    return sum(group_of.get(i, -1) == group_of.get(len(thumbnails) + k, -2) for k, i in enumerate(chosen))
+        copies.append(picture)
+    both = Index(
+        classes=index.classes,
+        names=[*index.names, *(f"changed {i}" for i in chosen)],
+        labels=np.concatenate([index.labels, index.labels[chosen]]),
+        digests=[*index.digests, *(f"changed {i}" for i in chosen)],
+        splits=[None] * (len(index) + len(chosen)),
+        open=lambda i: index.open(i) if i < len(index) else copies[i - len(index)].copy(),
+    )
+    grey = [np.asarray(picture.convert("L").resize((32, 32), Image.Resampling.BILINEAR)) for picture in copies]
+    return len(set(pairs_of(both, np.concatenate([seen, grey]))) & {(i, len(index) + k) for k, i in enumerate(chosen)})
 
 
-def draw(index: Index, thumbnails: Any, groups: list[list[int]], path: Path) -> None:
-    def least_alike(group: list[int]) -> float:
-        pairs = np.asarray(list(itertools.pairwise(group)))
-        return float(near._differing(thumbnails[pairs[:, 0]], thumbnails[pairs[:, 1]]).max())
+def pairs_of(index: Index, seen: Any) -> Iterator[tuple[int, int]]:
+    """The pictures that are called near-duplicates of one another, the lower number first."""
+    for group in near.near_duplicates(index, seen, Progress()).groups:
+        yield from itertools.combinations(sorted(group), 2)
+
+
+def draw(index: Index, groups: list[list[int]], path: Path) -> None:
+    def difference(group: list[int]) -> float:
+        one, other = (decoding.decoded(index.open(i), 2 * overlay.SIDE, 3) for i in (group[0], group[-1]))
+        return overlay.difference(one, other, [0.0] * 4)
 
     side, columns = 110, 5
-    ordered = sorted(groups, key=least_alike, reverse=True)
+    ordered = sorted(groups, key=difference, reverse=True)
     sheet = Image.new("RGB", (columns * (2 * side + 14), -(-len(ordered) // columns) * (side + 6)), "white")
     for k, group in enumerate(ordered):
         for place, i in enumerate((group[0], group[-1])):
@@ -103,34 +112,39 @@ def draw(index: Index, thumbnails: Any, groups: list[list[int]], path: Path) -> 
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) not in (1, 2):
+    halves = [argument for argument in arguments if argument in ("--first-half", "--second-half")]
+    arguments = [argument for argument in arguments if argument not in halves]
+    if len(arguments) not in (1, 2) or len(halves) > 1:
         print(__doc__)
         return 2
     index = recognised(Path(arguments[0])).open(Progress()).index(Progress())
-    seen = pixels.look(index, arguments[0], Progress())
-    good = np.asarray([i for i in range(len(index)) if i not in seen.bad])
-    index, thumbnails = index.take(good), seen.thumbnails[good]
+    looked = pixels.look(index, arguments[0], Progress())
+    good = np.asarray([i for i in range(len(index)) if i not in looked.bad])
+    if halves:
+        first = np.random.default_rng(7).permutation(len(good)) < len(good) // 2
+        good = good[first if halves == ["--first-half"] else ~first]
+    index, seen = index.take(good), looked.thumbnails[good]
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(index))[:PICTURES].tolist()
     ways = [(name, (change,)) for name, change in CHANGES.items()] + [
         (f"{one}, {other}", (CHANGES[one], CHANGES[other])) for one, other in itertools.permutations(CHANGES, 2)
     ]
     for name, steps in ways:
-        print(f"{name:<58} {found(index, chosen, thumbnails, steps):>4} of {len(chosen)} found", flush=True)
+        print(f"{name:<58} {found(index, chosen, seen, steps):>4} of {len(chosen)} found", flush=True)
 
     start = time.perf_counter()
-    groups = near.near_duplicates(thumbnails, Progress())
+    groups, complete = near.near_duplicates(index, seen, Progress())
     seconds = time.perf_counter() - start
     group_of = {i: number for number, group in enumerate(groups) for i in group}
     called = 0
     for i, j in rng.integers(len(index), size=(PAIRS, 2)).tolist():
         called += index.digests[i] != index.digests[j] and group_of.get(i, -1) == group_of.get(j, -2)
-    groups = [group for group in groups if len({index.digests[i] for i in group}) > 1]
     print(f"{called} of {PAIRS:,} random pairs called near-duplicates")
     print(f"{len(groups)} groups of different files in all {len(index):,} pictures, {seconds:.1f} s")
+    print("all that seemed to be the same was compared" if complete else "only the most alike were compared")
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
     if len(arguments) == 2 and groups:
-        draw(index, thumbnails, groups, Path(arguments[1]))
+        draw(index, groups, Path(arguments[1]))
     return 0
 
 
