@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cnnkit.decoding import BadImage, decoded
@@ -49,8 +50,11 @@ centred things do, only the most alike are compared, and only a quarter of DIFFE
 
 FEW = 100_000
 
-DECODED = 2000
+DECODED = 500
 """How many pairs may be decoded again, or as many as there are pictures: the most alike."""
+
+KEPT = 100
+"""Decoded pictures that are kept for further comparisons; each has up to 0.8 MB."""
 
 PLAIN = 0.05
 """The least share of structure for a picture to be compared at all."""
@@ -235,11 +239,14 @@ def _confirmed(index: Index, candidates: Any, progress: Progress) -> list[tuple[
     for i, j, *move in candidates.tolist():
         by_first.setdefault(int(i), []).append((int(j), move))
 
+    @lru_cache(KEPT)
     def picture(i: int) -> Any:
         try:
-            return decoded(index.open(i), 2 * overlay.SIDE, 3)
+            image = decoded(index.open(i), 2 * overlay.SIDE, 3)
         except BadImage as error:
             raise _gone(index, i, error) from None
+        image.thumbnail((2 * overlay.SIDE, 2 * overlay.SIDE))
+        return image
 
     def confirm(i: int) -> list[tuple[int, int]]:
         one = picture(i)

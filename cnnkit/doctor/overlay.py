@@ -26,6 +26,9 @@ NOISE = 10.0
 BRIGHTER = 1.25
 """At most so much brighter may one picture be."""
 
+STEPS = 2
+"""In how many steps they are laid over one another; where they lie by their thumbnails is known already."""
+
 SOFT = 1.0
 """Pixels by which both are blurred, as one may have been enlarged and be blurred already."""
 
@@ -41,7 +44,7 @@ def difference(one: Any, other: Any, move: Any) -> float:
     """
     size = min(one.width, other.width, SIDE), min(one.height, other.height, SIDE)
     move = np.asarray(move, np.float64)
-    for _ in range(3):
+    for _ in range(STEPS):
         a, b = (pixels.mean(2) for pixels in _overlaid(one, other, move, size))
         move = move + _remaining(a, b)
     a, b = _overlaid(one, other, move, size)
