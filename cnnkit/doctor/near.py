@@ -37,9 +37,9 @@ DIFFERENT = 0.03
 """Share of the structure of thumbnails that may differ. Of 100 true copies 99 have up to 0.02, pictures that look alike
 0.09 and more."""
 
-DIFFERENT_SOMEWHERE = 0.6
+DIFFERENT_SOMEWHERE = 0.9
 """What may differ between larger pictures in the window where they differ most. Of 100 true copies 98 have up to 0.3,
-another number on a form makes 3."""
+another number on a form makes 1.8 and more."""
 
 ALIKE = 0.8
 """The least scalar product of two hashes for the thumbnails to be compared."""

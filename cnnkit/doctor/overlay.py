@@ -14,7 +14,7 @@ from typing import Any
 
 from cnnkit.lazy import np
 
-SIDE = 256
+SIDE = 384
 """Pixels at most, in either direction, of the pictures that are compared."""
 
 CELL = 4
@@ -26,8 +26,12 @@ NOISE = 10.0
 BRIGHTER = 1.25
 """At most so much brighter may one picture be."""
 
-STEPS = 2
-"""In how many steps they are laid over one another; where they lie by their thumbnails is known already."""
+STEPS = (8, 4, 2, 1, 1)
+"""They are laid over one another in so many steps, each at this fraction of the size: large displacements only show in
+small pictures."""
+
+COARSE = 32
+"""Pixels; no step is taken at less."""
 
 SOFT = 1.0
 """Pixels by which both are blurred, as one may have been enlarged and be blurred already."""
@@ -44,8 +48,9 @@ def difference(one: Any, other: Any, move: Any) -> float:
     """
     size = min(one.width, other.width, SIDE), min(one.height, other.height, SIDE)
     move = np.asarray(move, np.float64)
-    for _ in range(STEPS):
-        a, b = (pixels.mean(2) for pixels in _overlaid(one, other, move, size))
+    for step in STEPS:
+        smaller = max(size[0] // step, min(size[0], COARSE)), max(size[1] // step, min(size[1], COARSE))
+        a, b = (pixels.mean(2) for pixels in _overlaid(one, other, move, smaller))
         move = move + _remaining(a, b)
     a, b = _overlaid(one, other, move, size)
     a, b = _equally_bright(a, b)
@@ -95,7 +100,7 @@ def _equally_bright(a: Any, b: Any) -> tuple[Any, Any]:
     inside = (np.maximum(a, b) < 250) & (np.minimum(a, b) > 5)  # what white has not cut off
     if inside.mean() < 0.001:
         return a, b
-    gain = float(np.sqrt((b[inside] ** 2).sum() / (a[inside] ** 2).sum()))
+    gain = float(np.median(b[inside] / a[inside]))
     if gain >= 1:
         return np.minimum(a * min(gain, BRIGHTER), 255), b
     return a, np.minimum(b * min(1 / gain, BRIGHTER), 255)

@@ -236,15 +236,14 @@ def distinct(kind, count):
 
 @pytest.mark.parametrize("kind", [form, screenshot, icon])
 def test_pictures_that_differ_in_a_small_place_or_in_colour_are_no_near_duplicates(kind):
-    assert [finding for finding in findings_of(distinct(kind, 40)) if finding.severity != "note"] == []
-    assert [out for finding in findings_of(distinct(kind, 40)) for out in finding.leave_out] == []
+    assert findings_of(distinct(kind, 12)) == []
 
 
 @pytest.mark.parametrize("step", [resized(0.7), recompressed, cropped, brightened])
 @pytest.mark.parametrize("kind", [form, screenshot])
 def test_copies_of_forms_and_screenshots_are_found_beside_others(kind, step):
-    pictures = [kind(i) for i in range(12)]
-    assert [5, 12] in groups_among([*pictures, step(pictures[5])])
+    pictures = [kind(i) for i in range(6)]
+    assert groups_among([*pictures, step(pictures[3])]) == [[3, 6]]
 
 
 def test_pictures_smaller_than_their_thumbnails_are_not_compared():
@@ -256,11 +255,11 @@ def test_a_series_before_a_camera_that_does_not_move_is_a_note_and_nothing_is_le
     rng = np.random.default_rng(0)
     scene = np.asarray(photo(0, 96), np.float64)
     series = [
-        Image.fromarray(np.clip(scene + rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8)) for _ in range(40)
+        Image.fromarray(np.clip(scene + rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8)) for _ in range(20)
     ]
     (finding,) = findings_of(series)
     assert (finding.kind, finding.severity, finding.leave_out) == ("look_alike", "note", ())
-    assert finding.message == "the pictures look much alike: 40 of 40 are near-duplicates of several others"
+    assert finding.message == "the pictures look much alike: 20 of 20 are near-duplicates of several others"
 
 
 def test_parts_before_a_camera_that_does_not_move_are_at_most_a_note():
@@ -275,7 +274,7 @@ def test_parts_before_a_camera_that_does_not_move_are_at_most_a_note():
             draw.line((x, y, x + 25 * np.cos(end), y + 25 * np.sin(end)), fill=(40, 40, 40), width=3)
         return belt
 
-    findings = findings_of([part(i) for i in range(60)])
+    findings = findings_of([part(i) for i in range(30)])
     assert [finding.severity for finding in findings] in ([], ["note"])
     assert [out for finding in findings for out in finding.leave_out] == []
 
