@@ -133,7 +133,7 @@ def main(arguments: list[str]) -> int:
         print(f"{name:<58} {found(index, chosen, seen, steps):>4} of {len(chosen)} found", flush=True)
 
     start = time.perf_counter()
-    groups, complete = near.near_duplicates(index, seen, Progress())
+    groups, complete, _ = near.near_duplicates(index, seen, Progress())
     seconds = time.perf_counter() - start
     group_of = {i: number for number, group in enumerate(groups) for i in group}
     called = 0

@@ -53,8 +53,8 @@ FEW = 100_000
 DECODED = 500
 """How many pairs may be decoded again, or as many as there are pictures: the most alike."""
 
-KEPT = 100
-"""Decoded pictures that are kept for further comparisons; each has up to 0.8 MB."""
+KEPT = 30
+"""Decoded pictures that are kept for further comparisons; each has up to 3 MB."""
 
 PLAIN = 0.05
 """The least share of structure for a picture to be compared at all."""
@@ -79,10 +79,12 @@ class Found(NamedTuple):
     Attributes:
         groups: The numbers of the pictures that belong together, exact copies with them. Each is the same as the first.
         complete: Whether all was compared that seemed to be the same.
+        rejected: How many pairs seemed to be the same, and differ somewhere.
     """
 
     groups: list[list[int]]
     complete: bool
+    rejected: int
 
 
 def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
@@ -94,7 +96,7 @@ def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
     if pixels is None:
         return
     good = [i for i in range(len(index)) if i not in pixels.bad]
-    groups, complete = near_duplicates(index.take(good), pixels.thumbnails[good], progress)
+    groups, complete, rejected = near_duplicates(index.take(good), pixels.thumbnails[good], progress)
     groups = [[good[i] for i in group] for group in groups]
 
     def named(numbers: Iterable[int]) -> tuple[str, ...]:
@@ -102,13 +104,14 @@ def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
 
     series = [group for group in groups if len({index.digests[i] for i in group}) > 2]
     pictures, among = len({index.digests[i] for group in series for i in group}), len({index.digests[i] for i in good})
-    if pictures > max(CROWDED, CROWDED_SHARE * among):
+    # So it is where most pictures differ from others in a small place only.
+    if pictures > max(CROWDED, CROWDED_SHARE * among) or (groups and rejected > among):
         yield _finding(
             "look_alike",
             "note",
-            f"the pictures look much alike: {pictures:,} of {among:,} are near-duplicates of several others",
-            "copies can't be told from a series here; shots of one thing, or of one film, belong in one split together",
-            [named(group) for group in series],
+            f"the pictures look much alike: near-duplicates can't be told from a series",
+            "shots of one thing, or of one film, belong in one split together; look at these groups yourself",
+            [named(group) for group in groups],
         )
         return
     if not complete:
@@ -202,7 +205,8 @@ def near_duplicates(index: Index, shown: Any, progress: Progress) -> Found:
     chosen = [i for i in chosen if _least_side(index, i) >= THUMBNAIL]
     candidates, complete = _candidates(shown[chosen], progress)
     alike: dict[int, list[int]] = {}
-    for i, j in _confirmed(index.take(chosen), candidates, progress):
+    confirmed = _confirmed(index.take(chosen), candidates, progress)
+    for i, j in confirmed:
         alike.setdefault(i, []).append(j)
         alike.setdefault(j, []).append(i)
     groups, taken = [], set()
@@ -212,7 +216,7 @@ def near_duplicates(index: Index, shown: Any, progress: Progress) -> Found:
         if i not in taken and len(members) > 1:
             taken.update(members)
             groups.append([copy for k in members for copy in copies[index.digests[chosen[k]]]])
-    return Found(sorted(groups), complete)
+    return Found(sorted(groups), complete, len(candidates) - len(confirmed))
 
 
 def _least_side(index: Index, i: int) -> int:

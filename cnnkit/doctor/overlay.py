@@ -14,7 +14,7 @@ from typing import Any
 
 from cnnkit.lazy import np
 
-SIDE = 384
+SIDE = 512
 """Pixels at most, in either direction, of the pictures that are compared."""
 
 CELL = 4
