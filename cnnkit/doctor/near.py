@@ -109,7 +109,7 @@ def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
         yield _finding(
             "look_alike",
             "note",
-            f"the pictures look much alike: near-duplicates can't be told from a series",
+            "the pictures look much alike: near-duplicates can't be told from a series",
             "shots of one thing, or of one film, belong in one split together; look at these groups yourself",
             [named(group) for group in groups],
         )
