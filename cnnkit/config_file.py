@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,14 +98,12 @@ def configure(
     else:
         found = []
         sections = {name: getattr(experiment, name) for name in Experiment.model_fields}
-    spanning = list(experiments.problems(sections, files, progress))
-    in_data = [problem for problem in spanning if problem.file]
-    found += [document.place(problem) for problem in spanning if not problem.file]
-    if found := document.problems + found:
-        found.sort(key=lambda p: (p.line is None, p.line or 0, p.column or 0))
-        raise ConfigError(*dict.fromkeys(found), *in_data)
-    if in_data:
-        raise DataError(*in_data)
+    spanning = experiments.problems(sections, files, progress)
+    found += [problem if problem.file else document.place(problem) for problem in spanning]
+    if found := [*dict.fromkeys(document.problems + found)]:
+        # By their places in the config; what is in a row of a data file comes behind.
+        found.sort(key=lambda p: (p.column is None, p.line or 0, p.column or 0))
+        raise (DataError if all(problem.in_data for problem in found) else ConfigError)(*found)
     return Configured(experiment, document.origins)
 
 
@@ -204,7 +202,7 @@ class _Document:
     def place(self, problem: Problem) -> Problem:
         """The problem with its place: that of its value, or of the nearest section around it."""
         path = tuple(int(part) if part.isdecimal() else part for part in (problem.key or "").split(".") if part)
-        return self.problem(Finding(path, problem.message))
+        return replace(self.problem(Finding(path, problem.message)), in_data=problem.in_data)
 
     def problem(self, finding: Finding) -> Problem:
         """The problem with its place."""

@@ -26,6 +26,7 @@ class Problem:
         line: Line in `file`, from 1.
         column: Column in `file`, from 1.
         key: Dotted path of the setting, for example `train.optimizer.learning_rate`.
+        in_data: Whether it is the data that is wrong, though a setting leads to it.
     """
 
     message: str
@@ -33,6 +34,7 @@ class Problem:
     line: int | None = None
     column: int | None = None
     key: str | None = None
+    in_data: bool = False
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)

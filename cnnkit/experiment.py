@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,8 @@ from cnnkit.errors import DataError, Problem
 from cnnkit.losses import AnyLoss, BinaryCrossEntropy, CrossEntropy
 from cnnkit.optimization import Adam, AnyOptimizer, AnySchedule, Cosine
 from cnnkit.progress import Progress
-from cnnkit.sources import AnySource, Collection, Index, ranked
-from cnnkit.spec import AbsolutePath, Count, Positive, Spec, Text
+from cnnkit.sources import AnySource, Collection, Index, Source, ranked
+from cnnkit.spec import AbsolutePath, Count, Positive, Spec, Text, path_settings
 from cnnkit.splitting import Split
 
 EPOCHS = 30
@@ -217,8 +218,7 @@ def problems(sections: dict[str, Any], files: bool = True, progress: Progress | 
         try:
             collection = data.source.open(progress or Progress())
         except DataError as error:
-            # A row of a data file is where its problem is, not the setting that names the file.
-            yield from (p if p.file else _below("data.source", p) for p in error.problems)
+            yield from (_of_source(data.source, problem) for problem in error.problems)
     if data and data.exclude and files:
         try:
             read_names(data.exclude)
@@ -229,6 +229,15 @@ def problems(sections: dict[str, Any], files: bool = True, progress: Progress | 
         yield from (_below("model", problem) for problem in model.absent())
     for check in _CHECKS:
         yield from check(sections, collection)
+
+
+def _of_source(source: Source, problem: Problem) -> Problem:
+    """A problem that a source told, with the key of its setting, or the row of a data file that it is in."""
+    if problem.file:
+        return replace(problem, in_data=True)
+    path = getattr(source, problem.key or "", None) if problem.key in path_settings(type(source)) else None
+    # Where the path leads to something, it is that which is wrong, not the setting.
+    return replace(_below("data.source", problem), in_data=path is not None and os.path.exists(path))  # noqa: PTH110 - of any name, one too long too
 
 
 def _below(section: str, problem: Problem) -> Problem:

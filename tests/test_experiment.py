@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cnnkit.config_file import read
-from cnnkit.errors import ConfigError
+from cnnkit.errors import ConfigError, DataError
 from cnnkit.progress import Progress
 
 DIGITS = "{name: digits}"
@@ -211,7 +211,9 @@ def test_a_monitor_is_one_that_will_exist(tmp_path: Path, section: str) -> None:
 def test_a_folder_must_hold_two_classes(tmp_path: Path) -> None:
     root = tmp_path / "one"
     told = f"{root} should hold a subfolder of images for each of at least two classes; it holds only one, `a`"
-    assert problems(tmp_path, source=folder_source(root, "a")) == {"data.source.path": told}
+    with pytest.raises(DataError) as error:
+        problems(tmp_path, source=folder_source(root, "a"))
+    assert [(problem.key, problem.message) for problem in error.value.problems] == [("data.source.path", told)]
 
 
 def test_without_its_images_a_config_is_checked_as_far_as_can_be(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_what_is_wrong_in_holds_is_told_at_its_place(images, tmp_path, holds, ke
 
 def test_a_broken_archive_is_told_at_its_path(tmp_path):
     (tmp_path / "packed.zip").write_bytes(b"PK\3\4 and no more")
-    with pytest.raises(ConfigError, match=r"packed\.zip: is damaged") as caught:
+    with pytest.raises(DataError, match=r"packed\.zip: is damaged") as caught:
         read(config(tmp_path))
     assert caught.value.problems[0].key == "data.source.path"
     (tmp_path / "packed.zip").unlink()
