@@ -11,7 +11,7 @@ They are found in three steps.
 Pictures that lie close together are no chain: each of a group is the same as one of it, the first. Pictures with a side
 under 32 pixels are not compared, as so few pixels can't tell a copy from something much alike; a picture that hardly
 has any structure is never called a near-duplicate. Mirrored and turned copies are not looked for, nor copies that lost
-more than a few percent at an edge; a screenshot that was brightened or cropped may go unnoticed among others of its kind.
+more than a few percent at an edge; a screenshot that was brightened or cropped may go unnoticed among others.
 """
 
 from __future__ import annotations
