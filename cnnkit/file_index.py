@@ -64,6 +64,10 @@ class FileFacts:
     stamp: Stamp | None = None
 
 
+AT_ONCE = 16
+"""Files that a thread reads at a time: small ones are read faster than threads hand over."""
+
+
 def digest_of(content: bytes | memoryview) -> str:
     """The hash by which equal contents are known (BLAKE2b, 128 bits)."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
@@ -115,10 +119,14 @@ def look(root: Path, names: Sequence[str], progress: Progress) -> list[FileFacts
         stamps.append(stamp)
     missing = [i for i, fact in enumerate(facts) if fact is None]
     if missing:
+        batches = [missing[k : k + AT_ONCE] for k in range(0, len(missing), AT_ONCE)]
         with progress.task("reading files", len(missing)) as advance, ThreadPoolExecutor() as pool:
-            for i, fact in zip(missing, pool.map(lambda i: read(root / names[i]), missing), strict=True):
-                facts[i] = replace(fact, stamp=stamps[i])
-                advance(1)
+            for batch, found in zip(
+                batches, pool.map(lambda batch: [read(root / names[i]) for i in batch], batches), strict=True
+            ):
+                for i, fact in zip(batch, found, strict=True):
+                    facts[i] = replace(fact, stamp=stamps[i])
+                advance(len(batch))
         files = {
             name: [fact.stamp, fact.digest, fact.header, fact.bad]
             for name, fact in zip(names, facts, strict=True)
