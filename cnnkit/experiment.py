@@ -237,7 +237,8 @@ def _of_source(source: Source, problem: Problem) -> Problem:
         return replace(problem, in_data=True)
     path = getattr(source, problem.key or "", None) if problem.key in path_settings(type(source)) else None
     # Where the path leads to something, it is that which is wrong, not the setting.
-    return replace(_below("data.source", problem), in_data=path is not None and os.path.exists(path))  # noqa: PTH110 - of any name, one too long too
+    wrong = path is not None and os.path.exists(path)  # noqa: PTH110 - of any name, one too long too
+    return replace(_below("data.source", problem), in_data=problem.in_data or wrong)
 
 
 def _below(section: str, problem: Problem) -> Problem:

@@ -184,7 +184,8 @@ class _Reader:
                 near = difflib.get_close_matches(name.lower(), [column.lower() for column in columns], 1)
                 hint = next((f"; did you mean `{c}`?" for c in columns if near and c.lower() == near[0]), "")
                 there = f"its first line names {listed([column for column in columns if column])}"
-                problems.append(Problem(f"{self.path} has no column `{name}`; {there}{hint}", key=f"{what}_column"))
+                message = f"{self.path} has no column `{name}`; {there}{hint}"
+                problems.append(Problem(message, key=f"{what}_column", in_data=True))
             places[what] = columns.index(name) if name in columns else None
         chosen = [place for place in places.values() if place is not None]
         if len(set(chosen)) < len(chosen):

@@ -11,7 +11,7 @@ import pytest
 
 from cnnkit import pipeline
 from cnnkit.config_file import read
-from cnnkit.errors import ConfigError, DataError
+from cnnkit.errors import DataError
 from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder, Manifest, recognised
@@ -486,12 +486,12 @@ def config(folder, file, more=""):
     return path
 
 
-def test_a_row_with_a_fault_is_wrong_data_and_a_setting_with_one_a_wrong_config(table, tmp_path):
+def test_a_row_with_a_fault_and_a_column_that_is_not_there_are_wrong_data(table, tmp_path):
     assert read(config(tmp_path, table())).data.source.name == "manifest"
     with pytest.raises(DataError) as wrong:
         read(config(tmp_path, table(f"{ROWS}cat/0.png,dog\n")))
     assert str(wrong.value).startswith(f"{table()}:6: ")
-    with pytest.raises(ConfigError) as problem:
+    with pytest.raises(DataError) as problem:
         read(config(tmp_path, table(), ", label_column: class"))
     assert str(problem.value).startswith(f"{tmp_path}/mine.yaml:2:")
     assert "data.source.label_column" in str(problem.value)
