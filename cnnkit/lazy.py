@@ -1,4 +1,4 @@
-"""The heavy libraries, imported when first used: `from cnnkit.lazy import keras, np, tf`.
+"""The heavy libraries, imported when first used: `from cnnkit.lazy import cv2, keras, np, tf`.
 
 TensorFlow takes seconds to import, and a mistyped key must not wait for it. Each name below stands for its
 module; the first attribute that is asked of it imports the module.
@@ -41,6 +41,8 @@ def cache_folder() -> Path:
 def _load(module: str) -> ModuleType:
     if module in sys.modules or module in ("numpy", "h5py"):
         return importlib.import_module(module)
+    if module == "cv2":
+        return _load_opencv()
     if module == "keras":
         return _load_keras()
     tensorflow = _load_tensorflow()
@@ -54,6 +56,13 @@ def _load_tensorflow() -> ModuleType:
     for gpu in tensorflow.config.list_physical_devices("GPU"):
         tensorflow.config.experimental.set_memory_growth(gpu, True)
     return tensorflow
+
+
+def _load_opencv() -> ModuleType:
+    opencv = importlib.import_module("cv2")
+    # Many images are worked on at once, each by one thread: threads within an image would only be in their way.
+    opencv.setNumThreads(1)
+    return opencv
 
 
 def _load_keras() -> ModuleType:
@@ -101,5 +110,6 @@ def _stderr_held_back() -> Iterator[None]:
 keras: Any = _Lazy("keras")
 tf: Any = _Lazy("tensorflow")
 np: Any = _Lazy("numpy")
+cv2: Any = _Lazy("cv2")
 h5py: Any = _Lazy("h5py")
 convert_to_constants: Any = _Lazy("tensorflow.python.framework.convert_to_constants")  # has no public name

@@ -23,6 +23,8 @@ LEVELS = {
     5.5: ("submission",),
     5: ("evaluation", "prediction", "summary", "history", "weights", "targets", "starting"),
     4: ("run",),
+    2.6: ("images",),
+    2.5: ("pixel_store",),
     3: (
         "config_file",
         "catalogue",
@@ -34,14 +36,24 @@ LEVELS = {
         "weight_files",
         "doctor",
     ),
-    2: ("experiment", "duration"),
-    1: ("sources", "architectures", "augmentations", "optimization", "losses", "splitting", "wording"),
+    2: ("experiment", "duration", "view"),
+    1: (
+        "sources",
+        "architectures",
+        "augmentations",
+        "preparation",
+        "balancing",
+        "optimization",
+        "losses",
+        "splitting",
+        "wording",
+    ),
     # Below the rooms of level 1, which share them.
     0.9: ("archives", "locating", "array_files"),
     0.8: ("archive_members",),
     0.7: ("file_index", "walking", "tables", "pixel_range"),
     0.5: ("decoding", "downloads", "remembered"),
-    0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
+    0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic", "chance"),
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
 
@@ -60,10 +72,17 @@ SHARED_IN_A_FOLDER = (
     "saved_model_layer",
     "hub_resolver",
     "manifest_rows",
+    "tables",
+    "light",
 )
 
 # Files of a folder that stand above the others: they may import every one that does not stand above as well.
-ABOVE_IN_A_FOLDER = {("sources", "archive"), ("sources", "keras_datasets"), ("doctor", "near")}
+ABOVE_IN_A_FOLDER = {
+    ("sources", "archive"),
+    ("sources", "keras_datasets"),
+    ("doctor", "near"),
+    ("augmentations", "policies"),
+}
 
 # Other people's packages that only these modules may import; the rest take keras and tf from cnnkit.lazy.
 ONLY_IN = {
@@ -71,6 +90,7 @@ ONLY_IN = {
     "rich": ("cli", "console", "console_data"),
     "yaml": ("yaml12",),
     "h5py": ("lazy",),
+    "cv2": ("lazy",),
     "tensorflow": ("lazy", "callbacks"),  # callbacks: a subclass needs its Keras class at once
     "keras": ("lazy", "callbacks"),
 }

@@ -1,24 +1,136 @@
-"""Augmentation: the same picture as it might have been taken, for training only."""
+"""Augmentation: the same picture as it might have been taken, for training only.
+
+There are three kinds: `Geometric` ones tell where each pixel comes from, so that several in a row become one warp,
+`Pixelwise` ones change the pixels of an image, and a `Mixing` blends the images of a batch with each other. What they
+share: chance is given to them as uniform numbers, so that they are functions, and `amounts` turns these into what is
+done, in units people think in. An amount is what the preview tells, too.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from cnnkit.spec import Spec
+from pydantic import Field
+
+from cnnkit.lazy import np
+from cnnkit.spec import Probability, Spec
+
+Fill = Literal["edge", "black", "reflect"]
+"""What comes in from outside of the picture: the pixels of its edge again, black, or its mirror image."""
+
+Strength = Annotated[float, Field(ge=0, le=1)]
 
 
 class Augmentation(Spec):
-    """A random change that leaves the label true. Stateless: the same image and seed give the same result."""
+    """A random change of a training image that leaves its label true."""
+
+    chances: ClassVar[int]
+    """How many uniform numbers `amounts` takes an image."""
+    says: ClassVar[str]
+    """What is done to an image, as a format of its amounts: `rotate {0:+.0f} deg`."""
+    strengths: ClassVar[tuple[str, ...]] = ()
+    """Names of the settings that are 0 where nothing is changed."""
+    for_colour: ClassVar[bool] = False
+    """Whether it changes nothing in a grey image."""
+
+    probability: Probability = 1.0
+    """Chance that an image is changed at all."""
 
     @abstractmethod
-    def __call__(self, image: Any, seed: Any) -> Any:
+    def amounts(self, chance: Any) -> Any:
+        """What is done to each image.
+
+        Args:
+            chance: float64 (B, chances), uniform in [0, 1).
+
+        Returns:
+            float64 (B, k), in people's units.
+        """
+
+    def hits(self, chance: Any) -> Any:
+        """Which images are changed at all: bool (B,) from uniform numbers (B,)."""
+        return chance < self.probability
+
+    def told(self, amount: Any) -> str:
+        """What is done to one image, in words.
+
+        Args:
+            amount: float64 (k,), a row of `amounts`.
+        """
+        return self.says.format(*amount)
+
+    def weaker(self, share: float) -> Self | None:
+        """The same at a share of its strength; None if it has no strength, as a flip is a flip."""
+        if not self.strengths:
+            return None
+        return self.model_copy(update={name: getattr(self, name) * share for name in self.strengths})
+
+
+class Geometric(Augmentation):
+    """Moves the pixels of an image. Those in a row are fused: the image is resampled once."""
+
+    fill: Fill | None = None
+    """What comes in from outside; None for a change that needs nothing from there."""
+
+    @abstractmethod
+    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+        """Where each pixel comes from.
+
+        Args:
+            amounts: float64 (B, k), from `amounts`.
+            height: Of the images, pixels.
+            width: Of the images, pixels.
+
+        Returns:
+            float64 (B, 3, 3): from homogeneous (x, y, 1) of a pixel of the result to that of the original, counted from
+            the middle of the image.
+        """
+
+
+class Pixelwise(Augmentation):
+    """Changes the pixels of an image where they are, or in any way that no matrix tells."""
+
+    @abstractmethod
+    def __call__(self, image: Any, amount: Any) -> Any:
         """Changes one image.
 
         Args:
-            image: float32 tensor of shape (height, width, channels), values in 0..255.
-            seed: int64 tensor of shape (2,).
+            image: uint8 (H, W, C), not to be written to.
+            amount: float64 (k,), a row of `amounts`.
 
         Returns:
-            A tensor of the same shape, type and range.
+            uint8 (H, W, C), the image itself where nothing is to be done.
         """
+
+
+class Mixing(Augmentation):
+    """Blends each image of a batch with another one, and their labels in the proportion of the pixels."""
+
+    @abstractmethod
+    def __call__(self, images: Any, partners: Any, amounts: Any) -> tuple[Any, Any]:
+        """Mixes the images of a batch.
+
+        Args:
+            images: float32 (B, H, W, C).
+            partners: float32 (B, H, W, C), what each is mixed with.
+            amounts: float64 (B, k), from `amounts`.
+
+        Returns:
+            The mixed images, float32 (B, H, W, C), and the share of its own pixels that each has, float64 (B,).
+        """
+
+
+def identities(count: int) -> Any:
+    """Matrices that move nothing, float64 (count, 3, 3)."""
+    return np.tile(np.eye(3), (count, 1, 1))
+
+
+def between(chance: Any, low: Any, high: Any) -> Any:
+    """Uniform numbers in [low, high) from such in [0, 1)."""
+    return low + (high - low) * chance
+
+
+def either_way(chance: Any, strength: float) -> Any:
+    """Uniform numbers in [-strength, strength) from such in [0, 1)."""
+    return strength * (2 * chance - 1)

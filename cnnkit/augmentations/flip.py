@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from cnnkit.augmentations.base import Augmentation
-from cnnkit.lazy import tf
+from cnnkit.augmentations.base import Geometric, identities
+from cnnkit.lazy import np
 from cnnkit.spec import Probability
 
 
-class Flip(Augmentation):
+class Flip(Geometric):
     """Mirrors the image. Not for what has a left and a right, such as digits and letters."""
+
+    chances = 2
 
     name: Literal["flip"] = "flip"
     direction: Literal["horizontal", "vertical", "both"] = "horizontal"
@@ -18,11 +20,21 @@ class Flip(Augmentation):
     probability: Probability = 0.5
     """Chance of each mirroring."""
 
-    def __call__(self, image: Any, seed: Any) -> Any:
-        """Mirrors with the given probability."""
-        chance = tf.random.stateless_uniform((2,), seed)
-        if self.direction != "vertical":
-            image = tf.where(chance[0] < self.probability, image[:, ::-1], image)
-        if self.direction != "horizontal":
-            image = tf.where(chance[1] < self.probability, image[::-1], image)
-        return image
+    def amounts(self, chance: Any) -> Any:
+        """Whether it is mirrored left with right, and top with bottom: 0 or 1."""
+        asked = [self.direction != "vertical", self.direction != "horizontal"]
+        return ((chance < self.probability) & asked).astype(float)
+
+    def hits(self, chance: Any) -> Any:
+        """All: each direction has its chance in `amounts`."""
+        return np.ones(len(chance), bool)
+
+    def told(self, amount: Any) -> str:
+        """The directions."""
+        return " and ".join(["flip left-right"] * (amount[0] > 0) + ["flip top-bottom"] * (amount[1] > 0)) or "no flip"
+
+    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+        """Turns the sign of x, of y, or of both."""
+        matrices = identities(len(amounts))
+        matrices[:, [0, 1], [0, 1]] = 1 - 2 * amounts
+        return matrices

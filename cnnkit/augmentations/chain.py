@@ -1,0 +1,177 @@
+"""A list of augmentations at work on a batch: the one place where chance is handed out and neighbours are fused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnkit import chance
+from cnnkit.augmentations.base import Augmentation, Fill, Geometric, Mixing, Pixelwise, identities
+from cnnkit.lazy import cv2, np
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is shown to the network at once: images (B, H, W, C), one-hot labels (B, K) and weights (B,), float32."""
+
+    images: Any
+    labels: Any
+    weights: Any
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Augmentations in their order, keyed by a seed: the same (epoch, number) of an image always gives the same."""
+
+    augmentations: Sequence[Augmentation]
+    seed: int
+
+    def images(self, images: Sequence[Any], epoch: int, numbers: Any) -> Any:
+        """Augments each image by itself; mixing is left to `mixed`.
+
+        Args:
+            images: uint8 (H, W, C) each, all of one shape.
+            epoch: Which epoch they are shown in.
+            numbers: int64 (B,), which they are.
+
+        Returns:
+            float32 (B, H, W, C), values in 0..255.
+        """
+        height, width, channels = images[0].shape
+        result = np.empty((len(images), height, width, channels), np.float32)
+        steps = list(self._steps(epoch, np.asarray(numbers), height, width))
+        for i, image in enumerate(images):
+            for step in steps:
+                image = step(image, i)
+            result[i] = image
+        return result
+
+    def mixed(self, batch: Batch, epoch: int, numbers: Any) -> Batch:
+        """Mixes the images of a batch, their labels and what they count for, where the list asks for it.
+
+        Args:
+            batch: What `images` made, with labels and weights.
+            epoch: Which epoch they are shown in.
+            numbers: int64 (B,), which they are.
+        """
+        for place, augmentation in enumerate(self.augmentations):
+            if isinstance(augmentation, Mixing):
+                batch = self._mixed(place, augmentation, batch, epoch, np.asarray(numbers))
+        return batch
+
+    def told(self, epoch: int, number: int) -> list[str]:
+        """What is done to one image in one epoch, a text for each augmentation that hits it."""
+        texts = []
+        for place, augmentation in enumerate(self.augmentations):
+            amounts, hit = self._amounts(place, augmentation, epoch, np.asarray([number]))
+            if hit[0]:
+                texts.append(augmentation.told(amounts[0]))
+        return texts
+
+    def _amounts(self, place: int, augmentation: Augmentation, epoch: int, numbers: Any) -> tuple[Any, Any]:
+        """What is done to each image, (B, k), and whether it is done at all, (B,)."""
+        drawn = chance.uniform((self.seed, place, epoch), numbers, 1 + augmentation.chances)
+        return augmentation.amounts(drawn[:, 1:]), augmentation.hits(drawn[:, 0])
+
+    def _steps(self, epoch: int, numbers: Any, height: int, width: int) -> Iterator[Any]:
+        """What is done to the images, fused where it can be: functions of an image and its place in the batch."""
+        warp: _Warp | None = None
+        for place, augmentation in enumerate(self.augmentations):
+            if isinstance(augmentation, Mixing):
+                continue
+            amounts, hit = self._amounts(place, augmentation, epoch, numbers)
+            if isinstance(augmentation, Geometric):
+                matrices = augmentation.matrices(amounts, height, width)
+                matrices[~hit] = np.eye(3)
+                if warp and not warp.takes(augmentation.fill):
+                    yield warp.step()
+                    warp = None
+                warp = warp or _Warp(identities(len(numbers)), None, height, width)
+                warp = warp.after(matrices, augmentation.fill)
+                continue
+            if warp:
+                yield warp.step()
+                warp = None
+            assert isinstance(augmentation, Pixelwise)
+            yield _Change(augmentation, amounts, hit)
+        if warp:
+            yield warp.step()
+
+    def _mixed(self, place: int, mixing: Mixing, batch: Batch, epoch: int, numbers: Any) -> Batch:
+        amounts, hit = self._amounts(place, mixing, epoch, numbers)
+        # A random order of the batch, by numbers of its images: each has another one as a partner, in a circle.
+        order = np.argsort(chance.uniform((self.seed, place, epoch, _PARTNERS), numbers, 1)[:, 0], kind="stable")
+        partners = np.empty_like(order)
+        partners[order] = np.roll(order, 1)
+        images, own = mixing(batch.images, batch.images[partners], amounts)
+        own = np.where(hit, own, 1.0)
+        images[~hit] = batch.images[~hit]
+        share = own[:, None]
+        labels = share * batch.labels + (1 - share) * batch.labels[partners]
+        weights = own * batch.weights + (1 - own) * batch.weights[partners]
+        return Batch(images, labels.astype(np.float32), weights.astype(np.float32))
+
+
+_PARTNERS = 1
+"""A purpose of chance of its own."""
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A change of pixels, with what it does to each image of a batch."""
+
+    augmentation: Pixelwise
+    amounts: Any
+    hit: Any
+
+    def __call__(self, image: Any, i: int) -> Any:
+        return self.augmentation(image, self.amounts[i]) if self.hit[i] else image
+
+
+@dataclass(frozen=True)
+class _Warp:
+    """Geometric augmentations in a row: where each pixel comes from through all of them."""
+
+    matrices: Any
+    fill: Fill | None
+    height: int
+    width: int
+
+    def takes(self, fill: Fill | None) -> bool:
+        """Whether another one may be fused: not if it fills with something else."""
+        return fill is None or self.fill is None or fill == self.fill
+
+    def after(self, matrices: Any, fill: Fill | None) -> _Warp:
+        """With another one behind: a pixel of its result comes from where it says, and that from where these say."""
+        return _Warp(self.matrices @ matrices, self.fill or fill, self.height, self.width)
+
+    def step(self) -> Any:
+        """A function of an image and its place in the batch."""
+        x, y = (self.width - 1) / 2, (self.height - 1) / 2
+        to_middle = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
+        from_middle = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
+        matrices = from_middle @ self.matrices @ to_middle
+        fill = self.fill or "edge"
+        return lambda image, i: warped(image, matrices[i], fill)
+
+
+def warped(image: Any, matrix: Any, fill: Fill) -> Any:
+    """An image resampled, bilinear.
+
+    Args:
+        image: uint8 (H, W, C).
+        matrix: float64 (3, 3), from (x, y, 1) of a pixel of the result to that of the original.
+        fill: What comes in from outside.
+
+    Returns:
+        uint8 (H, W, C).
+    """
+    height, width, channels = image.shape
+    if (matrix == np.eye(3)).all():
+        return image
+    borders = {"edge": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
+    options = {"dsize": (width, height), "flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": borders[fill]}
+    if matrix[2, 0] == matrix[2, 1] == 0:
+        return cv2.warpAffine(image, matrix[:2] / matrix[2, 2], **options).reshape(height, width, channels)
+    return cv2.warpPerspective(image, matrix, **options).reshape(height, width, channels)

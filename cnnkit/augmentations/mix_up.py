@@ -1,0 +1,34 @@
+"""MixUp: two images, one over the other (Zhang et al. 2018, arXiv:1710.09412)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from cnnkit.augmentations.base import Mixing
+from cnnkit.lazy import np
+from cnnkit.spec import Positive
+
+
+class MixUp(Mixing):
+    """Lays two images over each other, one fainter than the other, and mixes their labels alike."""
+
+    chances = 1
+    says = "mixup, own share {0:.0%}"
+
+    name: Literal["mixup"] = "mixup"
+    alpha: Positive = 0.2
+    """Both parameters of the Beta distribution of the shares: small ones leave most images nearly alone, 1 makes every
+    share as likely."""
+
+    def amounts(self, chance: Any) -> Any:
+        """The share of an image itself; the larger of the two, so that an image stays what it mostly shows."""
+        from scipy.special import betaincinv
+
+        share = betaincinv(self.alpha, self.alpha, chance)
+        return np.maximum(share, 1 - share)
+
+    def __call__(self, images: Any, partners: Any, amounts: Any) -> tuple[Any, Any]:
+        """The weighted mean of both."""
+        own = amounts[:, 0].astype(np.float32)
+        weight = own[:, None, None, None]
+        return weight * images + (1 - weight) * partners, own.astype(np.float64)

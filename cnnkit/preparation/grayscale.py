@@ -1,0 +1,23 @@
+"""Colours to grey."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from cnnkit.lazy import cv2
+from cnnkit.preparation.base import Preparation
+
+
+class Grayscale(Preparation):
+    """Takes the colours away: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601)."""
+
+    name: Literal["grayscale"] = "grayscale"
+
+    def channels(self, before: int) -> int:
+        """One."""
+        return 1
+
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """The weighted sum of the colours; a grey picture as it is."""
+        return image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None]

@@ -1,0 +1,22 @@
+"""What steps share that work on how light a picture is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cnnkit.lazy import cv2, np
+
+
+def on_lightness(image: Any, change: Callable[[Any], Any]) -> Any:
+    """Changes a grey picture, or the lightness (L of CIELAB) of one in colour.
+
+    Args:
+        image: uint8 (H, W, 1) or (H, W, 3).
+        change: From uint8 (H, W) to such.
+    """
+    if image.shape[2] == 1:
+        return change(image[:, :, 0])[:, :, None]
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    light = np.ascontiguousarray(lab[:, :, 0])
+    return cv2.cvtColor(cv2.merge([change(light), lab[:, :, 1], lab[:, :, 2]]), cv2.COLOR_LAB2RGB)
