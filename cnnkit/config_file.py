@@ -10,8 +10,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from cnnkit import experiment as experiments
-from cnnkit import yaml12
+from cnnkit import consistency, yaml12
 from cnnkit.errors import ConfigError, DataError, Problem
 from cnnkit.experiment import Experiment
 from cnnkit.progress import Progress
@@ -98,7 +97,7 @@ def configure(
     else:
         found = []
         sections = {name: getattr(experiment, name) for name in Experiment.model_fields}
-    spanning = experiments.problems(sections, files, progress)
+    spanning = consistency.problems(sections, files, progress)
     found += [problem if problem.file else document.place(problem) for problem in spanning]
     if found := [*dict.fromkeys(document.problems + found)]:
         # By their places in the config; what is in a row of a data file comes behind.

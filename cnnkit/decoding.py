@@ -4,6 +4,9 @@ It reads JPEG, PNG, BMP, GIF (first frame) and WebP in every mode, whatever the 
 EXIF orientation, and calls a file bad when it is cut short. Pillow decodes: unlike OpenCV and TensorFlow it does
 not return half a picture for a truncated file, and it turns pictures upright. What it can't see is a file that
 was cut and then closed again by its format's rules: a JPEG with an end marker put behind half of its data.
+
+Most pictures of most data sets are plain upright JPEGs that end as they should. These are decoded by OpenCV, by the
+same library as in Pillow (libjpeg-turbo) in less than half of the time: see `pixels`.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from cnnkit.lazy import np
+from cnnkit.lazy import cv2, np
 
 Fit = Literal["crop", "pad", "stretch"]
 
@@ -96,10 +99,7 @@ def header(content: bytes) -> Header:
         BadImage: It is not an image, or damaged so far in front that it does not say.
     """
     image = open_bytes(content)
-    try:
-        orientation = int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # notes beside the pixels, which may be damaged in any way and do not make a picture bad
-        orientation = 1
+    orientation = _orientation_of(image)
     try:
         frames = int(getattr(image, "n_frames", 1))
     except Exception as error:  # as in `open_bytes`
@@ -146,6 +146,13 @@ def _bad(error: Exception) -> BadImage:
     if isinstance(error, MemoryError):
         return Unreadable("there is not enough memory to decode it")
     return BadImage(f"damaged: {error}")
+
+
+def _orientation_of(image: Any) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # notes beside the pixels, which may be damaged in any way and do not make a picture bad
+        return 1
 
 
 _ORIENTATION = 0x0112
@@ -198,10 +205,92 @@ def fitted(image: Any, size: tuple[int, int], channels: int, fit: Fit) -> Any:
     Raises:
         BadImage: The pixels are damaged or cut short.
     """
+    image = decoded(image, 2 * max(size), channels)
+    return _brought_to(image, size, channels, fit)
+
+
+def pixels(content: bytes, channels: int, side: int, header: Header | None = None) -> Any:
+    """Decodes, and turns upright: what `decoded` does, as numbers and fast.
+
+    Args:
+        content: An encoded image.
+        channels: 1 for grey, 3 for red, green and blue.
+        side: As `decoded` takes it.
+        header: What is known of it already, from the same content.
+
+    Returns:
+        uint8 array (H, W, channels), perhaps read-only.
+
+    Raises:
+        BadImage: It is not an image, or damaged or cut short.
+    """
+    image: Any = None
+    if header is None:
+        image = open_bytes(content)
+        header = Header(image.format, image.mode, image.width, image.height, _orientation_of(image), 1, 8)
+    mode = header.mode
+    if _plain_jpeg(content, header):
+        with in_turn(header.width, header.height):
+            found = cv2.imdecode(np.frombuffer(content, np.uint8), _jpeg_flags(header, side))
+        if found is None:
+            raise BadImage("damaged: the JPEG decoder gives no picture")
+        if channels == (1 if mode == "L" else 3):
+            return found if channels == 3 else found[:, :, None]
+        from PIL import Image
+
+        image = Image.fromarray(found).convert("L" if channels == 1 else "RGB")
+    else:
+        image = decoded(image or open_bytes(content), side, channels)
+    array = np.asarray(image, dtype=np.uint8)
+    return array.reshape(*array.shape[:2], channels)
+
+
+def fit_to(image: Any, size: tuple[int, int], fit: Fit) -> Any:
+    """Brings decoded pixels to a size, as `fitted` does.
+
+    Args:
+        image: uint8 (H, W, 1) or (H, W, 3).
+        size: Height and width to make.
+        fit: What is done about other proportions.
+
+    Returns:
+        uint8 (height, width, C).
+    """
+    if image.shape[:2] == tuple(size):
+        return image
+    from PIL import Image
+
+    channels = image.shape[2]
+    return _brought_to(Image.fromarray(image[:, :, 0] if channels == 1 else image), size, channels, fit)
+
+
+def _plain_jpeg(content: bytes, header: Header) -> bool:
+    """Whether it is an upright JPEG, grey or colour, that ends with its end marker.
+
+    The marker can't be within the data of a JPEG, so one that has it at the end has not been cut short.
+    """
+    plain = header.format == "JPEG" and header.mode in ("L", "RGB") and header.orientation == 1
+    return plain and content.rfind(_END_OF_JPEG, -_PADDING) >= 0
+
+
+_END_OF_JPEG = b"\xff\xd9"
+_PADDING = 64
+"""Bytes that some cameras and editors put behind the end."""
+
+
+def _jpeg_flags(header: Header, side: int) -> int:
+    """How OpenCV is asked for a JPEG: in its own mode, and as much smaller as Pillow's `draft` would make it."""
+    times = min(header.width, header.height) // side
+    smaller = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
+    scale = next((flag for scale, flag in smaller.items() if times >= scale), 0)
+    colour = cv2.IMREAD_GRAYSCALE if header.mode == "L" else cv2.IMREAD_COLOR_RGB
+    return int(scale | colour | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def _brought_to(image: Any, size: tuple[int, int], channels: int, fit: Fit) -> Any:
     from PIL import Image, ImageOps
 
     height, width = size
-    image = decoded(image, 2 * max(height, width), channels)
     if image.size != (width, height):
         resample = Image.Resampling.BILINEAR  # averages over the area when it makes smaller
         if fit == "crop":

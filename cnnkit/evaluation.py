@@ -10,8 +10,8 @@ from typing import Any
 from cnnkit import atomic, pipeline
 from cnnkit.errors import DataError, Problem, UsageError
 from cnnkit.experiment import Experiment
+from cnnkit.images import Images, load
 from cnnkit.lazy import keras, np
-from cnnkit.pipeline import Images
 from cnnkit.progress import Progress
 from cnnkit.run import Run
 from cnnkit.sources import SPLITS, Index, Source
@@ -41,10 +41,11 @@ def evaluate(
     if split not in SPLITS:
         raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
     for setting in settings:
-        if not setting.startswith(("data.source", "data.batch_size")):
+        if not setting.startswith(("data.source", "data.batch_size", "data.cache")):
             raise UsageError(
                 Problem(
-                    "a run is evaluated as it was trained; only data.source and data.batch_size may be set here",
+                    "a run is evaluated as it was trained; only data.source, data.batch_size and data.cache may be "
+                    "set here",
                     file=f"--set {setting}",
                 )
             )
@@ -128,7 +129,8 @@ def prediction_table(
 def _logits(model: Any, images: Images, numbers: Sequence[int], batch_size: int, progress: Progress) -> Any:
     outputs = []
     with progress.task("evaluating", len(numbers)) as advance:
-        for pictures, _ in pipeline.eval_batches(images, numbers, batch_size):
+        batches = pipeline.eval_batches(images, numbers, batch_size)
+        for pictures, _ in pipeline.told(batches, images):
             outputs.append(model.predict_on_batch(pictures))
             advance(len(outputs[-1]))
     return np.concatenate(outputs)
@@ -156,7 +158,7 @@ def _images_of(run: Run, split: str, experiment: Experiment, classes: list[str],
     numbers = [i for i, _, _, _ in kept]
     if list(index.classes) != classes:
         raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(classes)})")
-    return pipeline.load(index.take(numbers), run.shape, experiment.data.fit, progress)
+    return load(index.take(numbers), run.view, experiment.data.cache, progress)
 
 
 def _index_of(source: Source, progress: Progress) -> Index:

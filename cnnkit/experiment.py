@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,13 +10,15 @@ from pydantic import Field
 from cnnkit import atomic
 from cnnkit.architectures import AnyArchitecture, Architecture
 from cnnkit.augmentations import AnyAugmentation
+from cnnkit.balancing import AnyBalance, NoBalance
 from cnnkit.decoding import Fit
 from cnnkit.errors import DataError, Problem
-from cnnkit.losses import AnyLoss, BinaryCrossEntropy, CrossEntropy
+from cnnkit.losses import AnyLoss, CrossEntropy
 from cnnkit.optimization import Adam, AnyOptimizer, AnySchedule, Cosine
+from cnnkit.preparation import AnyPreparation
 from cnnkit.progress import Progress
-from cnnkit.sources import AnySource, Collection, Index, Source, ranked
-from cnnkit.spec import AbsolutePath, Count, Positive, Spec, Text, path_settings
+from cnnkit.sources import AnySource, Collection, Index, ranked
+from cnnkit.spec import AbsolutePath, Count, Positive, Spec, Text
 from cnnkit.splitting import Split
 
 EPOCHS = 30
@@ -30,6 +29,18 @@ BACKBONE = "backbone"
 
 Monitor = Literal["val_loss", "val_accuracy", "loss", "accuracy"]
 Size = Annotated[int, Field(ge=1, le=8192)]
+
+
+class Cache(Spec):
+    """Where decoded and prepared images are kept; it changes how long a run takes and nothing else.
+
+    In memory where that is enough for all, else on the disk, else they are decoded again for each batch.
+    """
+
+    memory_gib: Annotated[float, Field(ge=0)] = 4.0
+    """Memory they may take, in GiB; 0 for none."""
+    disk_gib: Annotated[float, Field(ge=0)] = 20.0
+    """Room on the disk that they and those of other runs may take together, in GiB; 0 for none."""
 
 
 class Data(Spec):
@@ -43,14 +54,20 @@ class Data(Spec):
     """1 for grey, 3 for colour; if left out, what suits a pretrained network, else the source."""
     fit: Fit = "crop"
     """How an image of other proportions is brought to size: `crop` its middle, `pad` it with black, or `stretch` it."""
+    prepare: tuple[AnyPreparation, ...] = ()
+    """What is done to every picture before it is brought to size, in this order, in training and ever after."""
     split: Split = Split()
     """What is set apart to choose (validation) and to judge (test)."""
     exclude: AbsolutePath | None = None
     """A file with the name of an image to leave out on each line, as `cnnkit data --fix-list` writes it."""
     limit: Count | None = None
     """At most so many images a class, for a quick try."""
+    balance: AnyBalance = NoBalance()
+    """What is done about classes with far fewer training images than others."""
     batch_size: Count = 32
     """Images a training step; more are faster, fewer need less memory."""
+    cache: Cache = Cache()
+    """Where decoded images are kept."""
 
     def shape(self, suggested: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
         """Height, width and channels of the network's images; what is not set is as suggested; None if it can't be."""
@@ -58,6 +75,10 @@ class Data(Spec):
             return None
         height, width, channels = suggested or (0, 0, 0)
         return (*(self.image_size or (height, width)), self.channels or channels)
+
+    def decoded_channels(self, channels: int) -> int:
+        """How many channels pictures are decoded to, for a network that takes `channels`."""
+        return 3 if any(step.for_colour for step in self.prepare) else channels
 
     def index(self, collection: Collection, seed: int, progress: Progress) -> Index:
         """Every image that is asked for, not yet decoded.
@@ -171,14 +192,14 @@ class Experiment(Spec):
 
     def shape(self, collection: Collection | None = None) -> tuple[int, int, int] | None:
         """Height, width and channels of the network's images; None if only the missing source could tell."""
-        return self.data.shape(_suggested(self.model, collection))
+        return self.data.shape(suggested(self.model, collection))
 
     def plan(self) -> tuple[Stage, ...]:
         """The stages of the training."""
         return self.train.plan(self.model.pretrained)
 
 
-def _suggested(model: Architecture | None, collection: Collection | None) -> tuple[int, int, int] | None:
+def suggested(model: Architecture | None, collection: Collection | None) -> tuple[int, int, int] | None:
     """The shape of images that suits what the network has learnt, else the source."""
     learnt = model.learnt_with if model else None
     return learnt or (collection.shape if collection else None)
@@ -199,148 +220,3 @@ def read_names(file: str) -> dict[str, int]:
     lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1)
     # A name that begins with `#` itself is written `./#name`; one with spaces around it keeps them.
     return {line.removeprefix("./"): i for i, line in lines if line.strip() and not line.startswith("#")}
-
-
-def problems(sections: dict[str, Any], files: bool = True, progress: Progress | None = None) -> Iterator[Problem]:
-    """What is wrong between the sections of a config, though each section is right by itself.
-
-    Args:
-        sections: `data`, `model` and `train`, as far as they are valid by themselves.
-        files: Whether the data should be there already; a run's own config is not held to that.
-        progress: Is told how far it is, where looking at the data takes long.
-
-    Yields:
-        Problems with the key of a setting, and problems with the file, and perhaps the line, of the data.
-    """
-    data: Data | None = sections.get("data")
-    collection = None
-    if data and files:
-        try:
-            collection = data.source.open(progress or Progress())
-        except DataError as error:
-            yield from (_of_source(data.source, problem) for problem in error.problems)
-    if data and data.exclude and files:
-        try:
-            read_names(data.exclude)
-        except DataError as error:
-            yield from (Problem(f"{problem.file}: {problem.message}", key="data.exclude") for problem in error.problems)
-    model: Architecture | None = sections.get("model")
-    if model and files:
-        yield from (_below("model", problem) for problem in model.absent())
-    for check in _CHECKS:
-        yield from check(sections, collection)
-
-
-def _of_source(source: Source, problem: Problem) -> Problem:
-    """A problem that a source told, with the key of its setting, or the row of a data file that it is in."""
-    if problem.file:
-        return replace(problem, in_data=True)
-    path = getattr(source, problem.key or "", None) if problem.key in path_settings(type(source)) else None
-    # Where the path leads to something, it is that which is wrong, not the setting.
-    wrong = path is not None and os.path.exists(path)  # noqa: PTH110 - of any name, one too long too
-    return replace(_below("data.source", problem), in_data=problem.in_data or wrong)
-
-
-def _below(section: str, problem: Problem) -> Problem:
-    return replace(problem, key=f"{section}.{problem.key}" if problem.key else section)
-
-
-def _split_keeps_the_own_one(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    if data and collection:
-        for name in sorted(collection.splits):
-            if getattr(data.split, name) is not None:
-                message = f"the source has a {name} split of its own, which is kept; leave this out"
-                yield Problem(message, key=f"data.split.{name}")
-
-
-def _split_leaves_training_images(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    if data:
-        shares = data.split.shares(collection.splits if collection else frozenset())
-        if sum(shares.values()) >= 1:
-            told = " and ".join(f"{share:g} for {name}" for name, share in sorted(shares.items()))
-            yield Problem(f"{told} leaves nothing to train on", key="data.split")
-
-
-def _limit_leaves_an_image_for_each_split(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    if data and data.limit and collection:
-        splits = ("train", *sorted(data.split.shares(collection.splits), reverse=True))
-        if data.limit < len(splits):
-            message = f"should be at least {len(splits)}, an image a class for each of {', '.join(splits)}"
-            yield Problem(message, key="data.limit")
-
-
-def _image_suits_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    model: Architecture | None = sections.get("model")
-    shape = data.shape(_suggested(model, collection)) if data else None
-    if model and shape:
-        for problem in model.problems(shape):
-            yield _below("model", problem) if problem.key else replace(problem, key="data.image_size")
-
-
-def _binary_loss_has_two_classes(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    train: Train | None = sections.get("train")
-    if train and collection and isinstance(train.loss, BinaryCrossEntropy) and len(collection.classes) != 2:
-        message = f"is for two classes; the data has {len(collection.classes)}: use cross_entropy"
-        yield Problem(message, key="train.loss.name")
-
-
-def _warmup_ends(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    train: Train | None = sections.get("train")
-    shortest = min(stage.epochs for stage in train.plan(False)) if train else 0
-    if train and train.schedule.warmup_epochs >= shortest:
-        message = f"a warm-up of {train.schedule.warmup_epochs:g} epochs never ends in {shortest} epochs"
-        yield Problem(message, key="train.schedule.warmup_epochs")
-
-
-def _stages_or_epochs(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    train: Train | None = sections.get("train")
-    if train and train.stages and train.epochs is not None:
-        yield Problem("the stages have epochs of their own; leave this out", key="train.epochs")
-
-
-def _stages_are_compared_by_what_they_share(
-    sections: dict[str, Any], collection: Collection | None
-) -> Iterator[Problem]:
-    train: Train | None = sections.get("train")
-    if train and len(train.stages or ()) > 1 and train.checkpoint.monitor == "loss":
-        message = "in each stage the loss of training has other parts; monitor val_loss, val_accuracy or accuracy"
-        yield Problem(message, key="train.checkpoint.monitor")
-
-
-def _stages_are_of_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    train: Train | None = sections.get("train")
-    model: Architecture | None = sections.get("model")
-    for i, stage in enumerate(train.stages or () if train else ()):
-        key = f"train.stages.{i}"
-        if stage.freeze and stage.unfreeze_from:
-            yield Problem("freeze and unfreeze_from say the same from two sides; leave one out", key=key)
-        if stage.unfreeze_from == BACKBONE:
-            yield Problem("trains everything, as a stage without it does; leave it out", key=f"{key}.unfreeze_from")
-        if stage.freeze == BACKBONE and stage.layer_decay < 1:
-            message = "decays from stage to stage of the backbone, of which nothing learns here; leave this out"
-            yield Problem(message, key=f"{key}.layer_decay")
-        for name in ("freeze", "unfreeze_from"):
-            part = getattr(stage, name)
-            if model and part and part != BACKBONE and not model.may_have(part):
-                names = dict.fromkeys([*([BACKBONE] if name == "freeze" else []), *model.stages()])
-                *others, last = names
-                told = f"{', '.join(others)} or {last}" if others else last
-                message = f"{model.title} has no stage `{part}`; it may be {told}, or a layer of these"
-                yield Problem(message, key=f"{key}.{name}")
-
-
-_CHECKS: tuple[Callable[[dict[str, Any], Collection | None], Iterator[Problem]], ...] = (
-    _split_keeps_the_own_one,
-    _split_leaves_training_images,
-    _limit_leaves_an_image_for_each_split,
-    _image_suits_the_network,
-    _binary_loss_has_two_classes,
-    _warmup_ends,
-    _stages_or_epochs,
-    _stages_are_of_the_network,
-    _stages_are_compared_by_what_they_share,
-)

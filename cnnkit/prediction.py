@@ -81,11 +81,11 @@ def predict_images(run: Run, images: Sequence[NewImage], progress: Progress) -> 
     experiment = run.experiment()
     classes = run.classes
     model = run.network()
-    height, width, channels = model.input_shape[1:]
+    view = run.view
 
     def decoded(image: NewImage) -> Any:
         try:
-            return decoding.fitted(decoding.read_file(image.file), (height, width), channels, experiment.data.fit)
+            return view.of_file(image.file)
         except BadImage as error:
             return str(error)
 

@@ -23,6 +23,7 @@ from cnnkit.errors import TrainingError, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.lazy import keras, tf
 from cnnkit.sources import Index
+from cnnkit.view import View
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,12 @@ class Run:
         return shape
 
     @property
+    def view(self) -> View:
+        """What the run's network is shown of a picture: as in its training."""
+        data = self.experiment().data
+        return View(self.shape, data.fit, data.prepare)
+
+    @property
     def classes(self) -> list[str]:
         """Names of the classes, in the order of the network's logits.
 
@@ -242,7 +249,7 @@ def _sha256(path: Path) -> str | None:
 
 def circumstances() -> dict[str, Any]:
     """Command, code and machine that a run is made with."""
-    packages = ("cnnkit", "tensorflow", "keras", "numpy", "pillow", "scikit-learn")
+    packages = ("cnnkit", "tensorflow", "keras", "numpy", "pillow", "opencv-python-headless", "scikit-learn")
     return {
         "command": shlex.join(["cnnkit", *sys.argv[1:]]),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),

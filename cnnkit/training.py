@@ -14,15 +14,17 @@ from typing import Any
 
 from cnnkit import checkpoints, doctor, evaluation, history, pipeline, staging, weights
 from cnnkit.architectures import Network
+from cnnkit.balancing import Training
 from cnnkit.doctor import Finding
 from cnnkit.errors import DataError, Interrupted, TrainingError
 from cnnkit.experiment import Experiment
-from cnnkit.lazy import keras, tf
-from cnnkit.pipeline import Images
+from cnnkit.images import Images, load
+from cnnkit.lazy import keras, np, tf
 from cnnkit.progress import Progress
 from cnnkit.run import Run, circumstances, parameters
 from cnnkit.sources import SPLITS, Index
 from cnnkit.staging import Staged
+from cnnkit.view import View
 
 NAMED = 5
 """At most so many files that are not used are named on the screen; unused.csv names all."""
@@ -51,7 +53,8 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     experiment = experiment.completed(collection)
     index = experiment.data.index(collection, experiment.seed, progress)
     shape = experiment.shape(collection) or collection.shape
-    images = pipeline.load(index, shape, experiment.data.fit, progress, skip_bad=collection.skip_bad)
+    view = View(shape, experiment.data.fit, experiment.data.prepare)
+    images = load(index, view, experiment.data.cache, progress, skip_bad=collection.skip_bad)
     splits = experiment.data.splits(images.index, experiment.seed)
     findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
     experiment.model.fetch(progress)
@@ -130,8 +133,7 @@ def _fit(
     from cnnkit.callbacks import KeepBest, StopEarly, Watch
 
     train, data, plan = experiment.train, experiment.data, experiment.plan()
-    training, validation = _numbers(splits, "train"), _numbers(splits, "validation")
-    steps = pipeline.steps(len(training), data.batch_size)
+    chosen, validation = _numbers(splits, "train"), _numbers(splits, "validation")
     ahead = sum(stage.epochs for stage in plan)
     done = 0
 
@@ -152,7 +154,11 @@ def _fit(
         if len(plan) > 1 or staged.frozen:
             rate = stage.learning_rate or train.optimizer.learning_rate
             say(stage_line(number, len(plan), stage.epochs, rate, staged, parameters(network.model)))
-        learner, shown = _learner(experiment, network, staged, images, training + validation, progress)
+        learner, shown = _learner(experiment, network, staged, images, chosen + validation, progress)
+        shown, training = _balanced(experiment, shown, chosen)
+        if number == 1:
+            _tell_balance(experiment, shown, chosen, training, run, say)
+        steps = pipeline.steps(len(training), data.batch_size)
         schedule = train.schedule(stage.learning_rate or train.optimizer.learning_rate, steps, stage.epochs)
         learner.compile(
             optimizer=train.optimizer.build(schedule, staged.rates),
@@ -164,18 +170,20 @@ def _fit(
         callbacks: list[Any] = [keep_best, Watch(progress, ahead, steps, len(training), record)]
         if stop := train.early_stopping:
             callbacks.append(StopEarly(stop.monitor, stop.patience, stop.min_delta, say))
-        learner.fit(
-            pipeline.train_batches(
-                shown, training, experiment.augment, data.batch_size, experiment.seed, end, first_step=done * steps
-            ),
-            initial_epoch=done,
-            epochs=end,
-            steps_per_epoch=steps,
-            validation_data=pipeline.eval_batches(shown, validation, data.batch_size),
-            callbacks=callbacks,
-            shuffle=False,  # the pipeline has shuffled
-            verbose=0,
+        batches = pipeline.train_batches(
+            shown, training, experiment.augment, data.batch_size, experiment.seed, end, first_step=done * steps
         )
+        with shown.telling():
+            learner.fit(
+                batches,
+                initial_epoch=done,
+                epochs=end,
+                steps_per_epoch=steps,
+                validation_data=pipeline.eval_batches(shown, validation, data.batch_size),
+                callbacks=callbacks,
+                shuffle=False,  # the pipeline has shuffled
+                verbose=0,
+            )
         ahead -= end - done  # epochs that early stopping has saved
 
 
@@ -190,7 +198,11 @@ def _learner(
     from cnnkit.learner import Learner
 
     loss = experiment.train.loss
-    if staged.backbone_frozen and not experiment.augment and pipeline.features_fit(images, network.backbone):
+    if (
+        staged.backbone_frozen
+        and not experiment.augment
+        and pipeline.features_fit(images, network.backbone, experiment.data.cache)
+    ):
         shown = pipeline.features(images, numbers, network.backbone, experiment.data.batch_size, progress)
         return Learner(network.classifier, (), loss), shown
     # A classifier within counts where a layer before it learns.
@@ -201,6 +213,33 @@ def _learner(
         if any(id(variable) in learning for variable in model.trainable_variables)
     ]
     return Learner(network.model, auxiliary, loss), images
+
+
+def _balanced(experiment: Experiment, images: Images, chosen: list[int]) -> tuple[Images, Training]:
+    """What an epoch goes through: the images that train, and what `data.balance` makes of them."""
+    training = pipeline.training_of(images.index, chosen)
+    classes = len(images.index.classes)
+    training = experiment.data.balance(
+        training, classes, experiment.seed, lambda: np.stack(images.rows(training.numbers))
+    )
+    return (images if training.synthetic is None else images.with_synthetic(training.synthetic)), training
+
+
+def _tell_balance(
+    experiment: Experiment, images: Images, chosen: list[int], training: Training, run: Run, say: Callable[[str], None]
+) -> None:
+    """Records the training images of each class before and after `data.balance`."""
+    classes = images.index.classes
+    before, after = (
+        dict(zip(classes, made.counts(len(classes)).tolist(), strict=True))
+        for made in (pipeline.training_of(images.index, chosen), training)
+    )
+    run.write_provenance(balance={"before": before, "after": after})
+    if before != after:
+        told = ", ".join(f"{name} {before[name]} to {after[name]}" for name in classes if before[name] != after[name])
+        say(
+            f"balanced by {experiment.data.balance.name}: {len(chosen):,} training images to {len(training):,} ({told})"
+        )
 
 
 def _finish(
@@ -227,9 +266,9 @@ def _told_of_the_end(run: Run) -> Iterator[None]:
         kept = _close(run, "interrupted")
         code = 143 if isinstance(interrupt, _Terminated) else 130
         raise Interrupted(f"Interrupted. {kept}", exit_code=code) from None
-    except TrainingError as error:
+    except (TrainingError, DataError) as error:
         kept = _close(run, "failed")
-        raise TrainingError(*error.problems, kept) from None
+        raise type(error)(*error.problems, kept) from None
     except tf.errors.ResourceExhaustedError as error:
         kept = _close(run, "failed")
         message = "out of memory; try a smaller data.batch_size or data.image_size (`cnnkit summary` estimates it)"

@@ -231,10 +231,10 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
 
     from cnnkit import pipeline
     from cnnkit.architectures import AnyArchitecture
+    from cnnkit.images import Images
     from cnnkit.lazy import keras, tf
     from cnnkit.losses import CrossEntropy
     from cnnkit.optimization import Sgd
-    from cnnkit.pipeline import Images
     from cnnkit.sources import Index
 
     size, batch, classes, config = NETWORKS[name]
@@ -253,7 +253,7 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
         splits=[None] * len(pixels),
         open=lambda i: pixels[i],
     )
-    images = Images(index, (size, size, 3), "crop", tf.convert_to_tensor(pixels))
+    images = Images(index, (size, size, 3), memory=tf.convert_to_tensor(pixels))
     loss = CrossEntropy()
     learner = Learner(network.model, (), loss)
     learner.compile(
@@ -262,7 +262,7 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
         jit_compile=False,
     )
     epochs = -(-2 * (steps + 1) * batch // len(pixels))
-    batches = pipeline.train_batches(images, range(len(pixels)), (), batch, 0, epochs)
+    batches = pipeline.train_batches(images, pipeline.training_of(index, range(len(pixels))), (), batch, 0, epochs)
     return steps * batch / train_keras(learner, batches, steps)
 
 

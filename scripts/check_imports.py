@@ -24,7 +24,7 @@ LEVELS = {
     5: ("evaluation", "prediction", "summary", "history", "weights", "targets", "starting"),
     4: ("run",),
     2.6: ("images",),
-    2.5: ("pixel_store",),
+    2.5: ("pixel_store", "consistency"),
     3: (
         "config_file",
         "catalogue",
@@ -52,8 +52,8 @@ LEVELS = {
     0.9: ("archives", "locating", "array_files"),
     0.8: ("archive_members",),
     0.7: ("file_index", "walking", "tables", "pixel_range"),
-    0.5: ("decoding", "downloads", "remembered"),
-    0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic", "chance"),
+    0.5: ("decoding", "downloads", "remembered", "chance"),
+    0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
 

@@ -73,8 +73,8 @@ def test_something_must_be_left_to_train_on(tmp_path: Path, split: str, message:
 
 @pytest.mark.parametrize("percent", range(1, 100))
 def test_shares_that_make_a_whole_leave_nothing_whatever_the_rounding(percent: int) -> None:
+    from cnnkit.consistency import problems as found
     from cnnkit.experiment import Data
-    from cnnkit.experiment import problems as found
     from cnnkit.sources import Digits
     from cnnkit.splitting import Split
 

@@ -10,8 +10,12 @@ import tensorflow as tf
 from PIL import Image
 
 from cnnkit import pipeline
-from cnnkit.augmentations import Flip, Shift
+from cnnkit.augmentations.flip import Flip
+from cnnkit.augmentations.shift import Shift
+from cnnkit.experiment import Cache
+from cnnkit.images import load
 from cnnkit.progress import Progress
+from cnnkit.view import View
 
 SHAPE = (4, 4, 1)
 AUGMENT = (Flip(), Shift(fraction=0.5))
@@ -21,13 +25,18 @@ AUGMENT = (Flip(), Shift(fraction=0.5))
 def images_of(index_of):
     """Images of random pixels; the first pixel of each is its number."""
 
-    def make(count, in_memory=2**20, classes=3):
+    def make(count, memory_gib=1, classes=3):
         pixels = np.random.default_rng(0).integers(0, 256, (count, 4, 4), dtype=np.uint8)
         pixels[:, 0, 0] = np.arange(count)
         index = index_of(pixels, [i % classes for i in range(count)], classes)
-        return pipeline.load(index, SHAPE, "crop", Progress(), in_memory=in_memory)
+        return load(index, View(SHAPE, "crop"), Cache(memory_gib=memory_gib, disk_gib=0), Progress())
 
     return make
+
+
+def train_batches(images, chosen, *others, **named):
+    """The batches of a training on these images, each once."""
+    return pipeline.train_batches(images, pipeline.training_of(images.index, chosen), *others, **named)
 
 
 def epochs_of(dataset, images, batch_size):
@@ -51,7 +60,7 @@ def same(one, other):
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 16, 33, 100])
 @pytest.mark.parametrize("batch_size", [1, 8, 200])
 def test_every_image_is_shown_once_an_epoch(images_of, count, batch_size):
-    dataset = pipeline.train_batches(images_of(count), range(count), (), batch_size, seed=0, epochs=3)
+    dataset = train_batches(images_of(count), range(count), (), batch_size, seed=0, epochs=3)
     epochs = epochs_of(dataset, count, batch_size)
     assert len(epochs) == 3
     for epoch in epochs:
@@ -62,7 +71,7 @@ def test_every_image_is_shown_once_an_epoch(images_of, count, batch_size):
 
 def test_only_the_chosen_images_are_shown(images_of):
     chosen = [19, 3, 7, 4, 11]
-    (epoch,) = epochs_of(pipeline.train_batches(images_of(20), chosen, (), 2, seed=0, epochs=1), 5, 2)
+    (epoch,) = epochs_of(train_batches(images_of(20), chosen, (), 2, seed=0, epochs=1), 5, 2)
     assert sorted(numbers_in(epoch)) == sorted(chosen)
 
 
@@ -71,14 +80,14 @@ def test_each_epoch_and_each_seed_has_an_order_of_its_own(images_of):
     orders = [
         tuple(numbers_in(epoch))
         for seed in (0, 1, 2**31 - 1)
-        for epoch in epochs_of(pipeline.train_batches(images, range(50), (), 8, seed, epochs=4), 50, 8)
+        for epoch in epochs_of(train_batches(images, range(50), (), 8, seed, epochs=4), 50, 8)
     ]
     assert len(set(orders)) == 12
     assert tuple(range(50)) not in orders
 
 
 def test_every_place_of_an_epoch_is_as_likely(images_of):
-    dataset = pipeline.train_batches(images_of(5), range(5), (), 5, seed=0, epochs=1000)
+    dataset = train_batches(images_of(5), range(5), (), 5, seed=0, epochs=1000)
     orders = np.array([numbers_in(epoch) for epoch in epochs_of(dataset, 5, 5)])
     for place in range(5):
         counts = np.bincount(orders[:, place], minlength=5)
@@ -86,7 +95,7 @@ def test_every_place_of_an_epoch_is_as_likely(images_of):
 
 
 def test_an_order_tells_nothing_of_the_next(images_of):
-    dataset = pipeline.train_batches(images_of(20), range(20), (), 20, seed=0, epochs=400)
+    dataset = train_batches(images_of(20), range(20), (), 20, seed=0, epochs=400)
     orders = np.array([numbers_in(epoch) for epoch in epochs_of(dataset, 20, 20)])
     places = np.argsort(orders)
     correlations = [np.corrcoef(one, other)[0, 1] for one, other in pairwise(places)]
@@ -99,7 +108,7 @@ def test_an_order_tells_nothing_of_the_next(images_of):
 @pytest.mark.parametrize("augmentations", [(), AUGMENT], ids=["plain", "augmented"])
 def test_the_same_seed_shows_the_same_bits(images_of, augmentations):
     def batches(seed):
-        return pipeline.train_batches(images_of(20), range(20), augmentations, 8, seed, epochs=2)
+        return train_batches(images_of(20), range(20), augmentations, 8, seed, epochs=2)
 
     assert same(batches(3), batches(3))
     assert not same(batches(3), batches(4))
@@ -110,7 +119,7 @@ def test_a_later_beginning_shows_the_same_bits(images_of, first):
     images = images_of(20)
 
     def batches(first_step):
-        return list(pipeline.train_batches(images, range(20), AUGMENT, 8, 0, epochs=3, first_step=first_step))
+        return list(train_batches(images, range(20), AUGMENT, 8, 0, epochs=3, first_step=first_step))
 
     assert same(batches(first), batches(0)[first:])
     assert batches(9) == []
@@ -118,13 +127,13 @@ def test_a_later_beginning_shows_the_same_bits(images_of, first):
 
 @pytest.mark.parametrize("augmentations", [(), AUGMENT], ids=["plain", "augmented"])
 def test_images_kept_in_memory_or_not_are_the_same_bits(images_of, augmentations):
-    kept, decoded = images_of(20), images_of(20, in_memory=0)
-    assert kept.pixels is not None
-    assert decoded.pixels is None
+    kept, decoded = images_of(20), images_of(20, memory_gib=0)
+    assert kept.memory is not None
+    assert decoded.memory is None
     chosen = [1, 4, 9, 16, 2, 3, 5]
     assert same(
-        pipeline.train_batches(kept, chosen, augmentations, 3, 0, epochs=2),
-        pipeline.train_batches(decoded, chosen, augmentations, 3, 0, epochs=2),
+        train_batches(kept, chosen, augmentations, 3, 0, epochs=2),
+        train_batches(decoded, chosen, augmentations, 3, 0, epochs=2),
     )
     assert same(pipeline.eval_batches(kept, chosen, 3), pipeline.eval_batches(decoded, chosen, 3))
 
@@ -136,16 +145,21 @@ tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
 tf.config.threading.set_inter_op_parallelism_threads(int(sys.argv[1]))
 from PIL import Image
 from cnnkit import pipeline
-from cnnkit.augmentations import Flip, Shift
+from cnnkit.augmentations.flip import Flip
+from cnnkit.augmentations.shift import Shift
+from cnnkit.experiment import Cache
+from cnnkit.images import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
+from cnnkit.view import View
 pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
 index = Index(("a", "b"), [str(i) for i in range(40)], np.arange(40) % 2, [str(i) for i in range(40)], [None] * 40,
               lambda i: Image.fromarray(pixels[i]))
 seen = hashlib.sha256()
-for in_memory in (0, 2**20):
-    images = pipeline.load(index, (8, 8, 1), "crop", Progress(), in_memory=in_memory)
-    for batch, labels, _ in pipeline.train_batches(images, range(40), (Flip(), Shift()), 16, 0, epochs=3):
+for memory_gib in (0, 1):
+    images = load(index, View((8, 8, 1), "crop"), Cache(memory_gib=memory_gib, disk_gib=0), Progress())
+    training = pipeline.training_of(index, range(40))
+    for batch, labels, _ in pipeline.train_batches(images, training, (Flip(), Shift()), 16, 0, epochs=3):
         seen.update(batch.numpy().tobytes() + labels.numpy().tobytes())
 print(seen.hexdigest())
 """
@@ -167,7 +181,7 @@ def test_an_image_is_changed_in_the_same_way_whatever_is_in_its_batch(images_of)
     images = images_of(20, classes=10)
 
     def shown(batch_size, chosen):
-        dataset = pipeline.train_batches(images, chosen, (Shift(fraction=0.5),), batch_size, 0, epochs=1)
+        dataset = train_batches(images, chosen, (Shift(fraction=0.5),), batch_size, 0, epochs=1)
         return {pixels.tobytes() for batch, *_ in dataset for pixels in batch.numpy()}
 
     assert shown(3, range(20)) == shown(20, range(20)) == shown(7, range(20)[::-1])
@@ -175,16 +189,16 @@ def test_an_image_is_changed_in_the_same_way_whatever_is_in_its_batch(images_of)
 
 
 def test_an_image_is_changed_in_another_way_each_epoch(images_of):
-    dataset = pipeline.train_batches(images_of(1), [0], (Shift(fraction=0.5),), 1, 0, epochs=50)
+    dataset = train_batches(images_of(1), [0], (Shift(fraction=0.5),), 1, 0, epochs=50)
     assert len({batch.numpy().tobytes() for batch, *_ in dataset}) > 15  # of 25 distances
 
 
 def test_each_augmentation_of_a_list_has_its_own_chance(images_of):
     images = images_of(40)
-    dataset = pipeline.train_batches(images, range(40), (Flip(), Flip()), 40, 0, epochs=1)
+    dataset = train_batches(images, range(40), (Flip(), Flip()), 40, 0, epochs=1)
     batch, *_ = next(iter(dataset))
     still = {image.tobytes() for image in batch.numpy()} & {
-        image.tobytes() for image in images.pixels.numpy().astype(np.float32)
+        image.tobytes() for image in images.memory.numpy().astype(np.float32)
     }
     assert 5 < len(still) < 35  # both or neither: half of them
 
@@ -194,21 +208,17 @@ def test_augmentations_come_in_their_order(images_of):
     images = images_of(12)
 
     def shown(augmentations):
-        return {
-            i.tobytes()
-            for b, _, _ in pipeline.train_batches(images, range(12), augmentations, 12, 0, 1)
-            for i in b.numpy()
-        }
+        return {i.tobytes() for b, _, _ in train_batches(images, range(12), augmentations, 12, 0, 1) for i in b.numpy()}
 
     moved = [np.frombuffer(image, np.float32).reshape(SHAPE) for image in shown((move,))]
     assert shown((move, mirror)) == {np.ascontiguousarray(image[:, ::-1]).tobytes() for image in moved}
 
 
-@pytest.mark.parametrize("in_memory", [0, 2**20])
-def test_a_batch_is_float_pixels_and_one_hot_labels(images_of, in_memory):
-    images = images_of(10, in_memory)
+@pytest.mark.parametrize("memory_gib", [0, 1])
+def test_a_batch_is_float_pixels_and_one_hot_labels(images_of, memory_gib):
+    images = images_of(10, memory_gib)
     for dataset in (
-        pipeline.train_batches(images, range(10), AUGMENT, 4, 0, epochs=1),
+        train_batches(images, range(10), AUGMENT, 4, 0, epochs=1),
         pipeline.eval_batches(images, range(10), 4),
     ):
         pixels, labels, *_ = dataset.element_spec
@@ -220,7 +230,7 @@ def test_a_batch_is_float_pixels_and_one_hot_labels(images_of, in_memory):
 def test_labels_go_with_their_images(images_of):
     images = images_of(30)
     for dataset in (
-        pipeline.train_batches(images, range(5, 30), (), 4, 0, epochs=2),
+        train_batches(images, range(5, 30), (), 4, 0, epochs=2),
         pipeline.eval_batches(images, range(5, 30), 4),
     ):
         for pixels, labels, *_ in dataset:
@@ -229,7 +239,7 @@ def test_labels_go_with_their_images(images_of):
 
 def test_pixels_are_those_of_the_files(images_of):
     images = images_of(10)
-    for pixels, _, _ in pipeline.train_batches(images, range(10), (), 4, 0, epochs=1):
+    for pixels, _, _ in train_batches(images, range(10), (), 4, 0, epochs=1):
         for image in pixels.numpy():
             assert np.array_equal(image[..., 0], np.asarray(images.index.open(int(image[0, 0, 0]))))
 
@@ -251,17 +261,17 @@ def test_the_last_batch_counts(images, batch_size, steps):
 
 def test_loading_brings_all_to_one_size_in_the_order_of_the_index(index_of):
     pixels = [np.full((8 + i, 12 - i), 10 * i, np.uint8) for i in range(6)]
-    images = pipeline.load(index_of(pixels, [0] * 6), (5, 7, 3), "pad", Progress())
-    assert images.pixels.shape == (6, 5, 7, 3)
-    assert images.pixels.dtype == tf.uint8
-    assert images.pixels.numpy().max(axis=(1, 2, 3)).tolist() == [0, 10, 20, 30, 40, 50]
+    images = load(index_of(pixels, [0] * 6), View((5, 7, 3), "pad"), Cache(), Progress())
+    assert images.memory.shape == (6, 5, 7, 3)
+    assert images.memory.dtype == tf.uint8
+    assert images.memory.numpy().max(axis=(1, 2, 3)).tolist() == [0, 10, 20, 30, 40, 50]
 
 
 def test_colour_is_kept_and_grey_is_made(index_of):
     red = np.broadcast_to(np.array([255, 0, 0], np.uint8), (2, 4, 4, 3))
     index = index_of(np.ascontiguousarray(red), [0, 1])
-    assert np.array_equal(pipeline.load(index, (4, 4, 3), "crop", Progress()).pixels, red)
-    assert set(pipeline.load(index, (4, 4, 1), "crop", Progress()).pixels.numpy().ravel()) == {76}  # 0.299 * 255
+    assert np.array_equal(load(index, View((4, 4, 3), "crop"), Cache(), Progress()).memory, red)
+    assert set(load(index, View((4, 4, 1), "crop"), Cache(), Progress()).memory.numpy().ravel()) == {76}  # 0.299 * 255
 
 
 def test_loading_tells_how_far_it_is(index_of):
@@ -273,6 +283,6 @@ def test_loading_tells_how_far_it_is(index_of):
             return super().task(what, total)
 
     index = index_of([np.zeros((4, 4), np.uint8)] * 3, [0, 1, 0])
-    pipeline.load(index, SHAPE, "crop", Watcher())
+    load(index, View(SHAPE, "crop"), Cache(), Watcher())
     assert told[0] == 3
     assert isinstance(index.open(0), Image.Image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from abc import abstractmethod
@@ -42,6 +43,7 @@ class Index:
         digests: Hash of each image's content; equal content, equal digest.
         splits: The split each image belongs to by the source's own word, else None.
         open: Opens image number i as a `PIL.Image.Image`; raises `decoding.BadImage`.
+        path: The file of image number i; None where images are no files.
         facts: What is known of the file of each image; None where images are no files.
         weights: float32 array of shape (images,), what each counts for in training; None if all count the same.
         unused: What was found and left out, with the reason.
@@ -58,6 +60,7 @@ class Index:
     weights: Any = None
     unused: tuple[Unused, ...] = ()
     changed: Callable[[int], bool] = lambda i: False
+    path: Callable[[int], Path] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -77,6 +80,7 @@ class Index:
             weights=None if self.weights is None else self.weights[numbers],
             unused=(*self.unused, *unused),
             changed=lambda i: self.changed(kept[i]),
+            path=_through(self.path, kept),
         )
 
     def without(self, names: dict[str, int], file: str) -> Index:
@@ -157,6 +161,10 @@ class Source(Spec):
         """
 
 
+def _through(path: Callable[[int], Path] | None, kept: Sequence[int]) -> Callable[[int], Path] | None:
+    return None if path is None else lambda i: path(kept[i])
+
+
 def label_text(written: str) -> str:
     """The name of a class from a label; blanks around it, and how its accents are encoded, make no other class."""
     return unicodedata.normalize("NFC", written.strip())
@@ -213,5 +221,6 @@ def index_of_files(
         facts=facts,
         weights=weights,
         unused=tuple(unused),
-        changed=lambda i: file_index.stamp_of(str(root / files[i])) != facts[i].stamp,
+        changed=lambda i: file_index.stamp_of(os.path.join(root, files[i])) != facts[i].stamp,  # noqa: PTH118 - often
+        path=lambda i: root / files[i],
     )

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnkit import decoding, doctor, pipeline
+from cnnkit import decoding, doctor
 from cnnkit.doctor import pixels
 from cnnkit.errors import UsageError
-from cnnkit.experiment import Data
+from cnnkit.experiment import Cache, Data
+from cnnkit.images import load
 from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder
 from cnnkit.splitting import Split
+from cnnkit.view import View
 
 
 def picture(number):
@@ -123,7 +125,7 @@ def test_before_a_training_it_is_not_remembered_either(image_folder, monkeypatch
 def before_training(described):
     collection = described.source.open(Progress())
     index = described.index(collection, 0, Progress())
-    used = pipeline.load(index, (8, 8, 3), "crop", Progress(), skip_bad=True).index
+    used = load(index, View((8, 8, 3), "crop"), Cache(), Progress(), skip_bad=True).index
     splits = described.splits(used, 0)
     return doctor.before_training(described, 0, index, used, splits, collection.skip_bad, Progress())
 

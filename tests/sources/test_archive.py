@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnkit import pipeline
 from cnnkit.config_file import configure, read, write
 from cnnkit.errors import ConfigError, DataError
+from cnnkit.experiment import Cache
+from cnnkit.images import load
 from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Archive, Folder, Idx, recognised
 from cnnkit.splitting import Split
+from cnnkit.view import View
 
 KINDS = {"zip": "zip", "tar": "tar", "tar.gz": "gztar"}
 TREE = {"cat": 5, "dog": 4}
@@ -92,7 +94,7 @@ def test_splits_shape_and_bad_files_are_those_of_what_is_inside(image_folder):
     collection = Archive(path=str(path)).open(Progress())
     assert collection.splits == {"test"} and not collection.skip_bad
     with pytest.raises(DataError, match=r"train/cat/bad\.png"):
-        pipeline.load(collection.index(Progress()), (8, 8, 3), "crop", Progress())
+        load(collection.index(Progress()), View((8, 8, 3), "crop"), Cache(), Progress())
     skipping = Archive(path=str(path), holds={"name": "folder", "path": ".", "on_bad": "skip"}).open(Progress())
     assert skipping.skip_bad
     index = skipping.index(Progress())

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnkit import pipeline
 from cnnkit.errors import DataError
+from cnnkit.experiment import Cache
+from cnnkit.images import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder, ranked
 from cnnkit.splitting import Split
+from cnnkit.view import View
 
 
 def index_of(root, **options):
@@ -24,9 +26,11 @@ def labelled(index):
     return {name: index.classes[label] for name, label in zip(index.names, index.labels, strict=True)}
 
 
-def load(root, **options):
+def loaded(root, **options):
     collection = Folder(path=str(root), **options).open(Progress())
-    return pipeline.load(collection.index(Progress()), (8, 8, 3), "crop", Progress(), skip_bad=collection.skip_bad)
+    return load(
+        collection.index(Progress()), View((8, 8, 3), "crop"), Cache(), Progress(), skip_bad=collection.skip_bad
+    )
 
 
 def why_unused(index):
@@ -210,7 +214,7 @@ def test_folders_within_a_class_belong_to_it(image_folder):
     "names", [("yes", "no"), ("black cat", "dög"), ("1e3", "007"), ("[a-z]", "100%"), ("猫", "犬")]
 )
 def test_any_name_is_a_class(image_folder, names):
-    index = load(image_folder({name: ["eine Kätzchen #1.png"] for name in names})).index
+    index = loaded(image_folder({name: ["eine Kätzchen #1.png"] for name in names})).index
     assert index.classes == tuple(sorted(unicodedata.normalize("NFC", name) for name in names))
     assert set(index.names) == {f"{name}/eine Kätzchen #1.png" for name in names}
 
@@ -220,7 +224,7 @@ def test_linked_files_and_folders_are_images_too(image_folder, tmp_path):
     elsewhere = image_folder({".": ["c.png"]}, name="elsewhere")
     (root / "cat" / "link.png").symlink_to(elsewhere / "c.png")
     (root / "bird").symlink_to(elsewhere, target_is_directory=True)
-    index = load(root).index
+    index = loaded(root).index
     assert index.classes == ("bird", "cat", "dog")
     assert set(index.names) == {"bird/c.png", "cat/0.png", "cat/link.png", "dog/0.png"}
 
@@ -229,7 +233,7 @@ def test_linked_files_and_folders_are_images_too(image_folder, tmp_path):
 def test_a_loop_of_links_brings_no_image_twice_and_none_of_a_neighbour(image_folder, target):
     root = image_folder({"cat": 1, "cat/deep": 1, "dog": 2}, name="outer/images")
     (root / "cat" / "deep" / "loop").symlink_to(Path("..") / target, target_is_directory=True)
-    assert labelled(load(root).index) == {
+    assert labelled(loaded(root).index) == {
         "cat/0.png": "cat",
         "cat/deep/0.png": "cat",
         "dog/0.png": "dog",
@@ -242,8 +246,8 @@ def test_a_link_to_nothing_is_named(image_folder, target):
     root = image_folder({"cat": 1, "dog": 1})
     (root / "cat" / "link.png").symlink_to(target)
     with pytest.raises(DataError, match=r"cat/link\.png: can't be read"):
-        load(root)
-    assert why_unused(load(root, on_bad="skip").index).keys() == {"cat/link.png"}
+        loaded(root)
+    assert why_unused(loaded(root, on_bad="skip").index).keys() == {"cat/link.png"}
 
 
 def test_a_subfolder_that_cannot_be_read_is_an_error_that_names_it(image_folder, monkeypatch):
@@ -274,7 +278,7 @@ def damaged(image_folder):
 
 def test_every_bad_file_is_named_with_its_reason(damaged):
     with pytest.raises(DataError) as error:
-        load(damaged)
+        loaded(damaged)
     *bad, advice = error.value.problems
     reasons = {problem.file: problem.message for problem in bad}
     assert reasons.keys() == BAD.keys()
@@ -290,15 +294,15 @@ def test_many_bad_files_are_counted(image_folder):
     for i in range(30):
         (root / "cat" / f"bad{i}.png").write_bytes(b"")
     with pytest.raises(DataError) as error:
-        load(root)
+        loaded(root)
     assert "10 more" in str(error.value)
     assert "30 files" in str(error.value)
 
 
-@pytest.mark.parametrize("in_memory", [0, 2**20])
-def test_bad_files_are_left_out_counted_and_listed(damaged, in_memory):
+@pytest.mark.parametrize("memory_gib", [0, 1])
+def test_bad_files_are_left_out_counted_and_listed(damaged, memory_gib):
     index = index_of(damaged, on_bad="skip")
-    images = pipeline.load(index, (8, 8, 3), "crop", Progress(), skip_bad=True, in_memory=in_memory)
+    images = load(index, View((8, 8, 3), "crop"), Cache(memory_gib=memory_gib, disk_gib=0), Progress(), skip_bad=True)
     assert why_unused(images.index).keys() == BAD.keys()
     assert set(images.index.names) == {"cat/0.png", "cat/1.png", "cat/2.png", "dog/0.png", "dog/1.png"}
     for shown, i in zip(images.batch(np.arange(5)).numpy(), range(5), strict=True):

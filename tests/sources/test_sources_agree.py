@@ -16,9 +16,11 @@ from pydantic import TypeAdapter
 
 from cnnkit import pipeline
 from cnnkit.catalogue import KINDS, title
-from cnnkit.experiment import Data
+from cnnkit.experiment import Cache, Data
+from cnnkit.images import load
 from cnnkit.progress import Progress
 from cnnkit.sources import AnySource, Source
+from cnnkit.view import View
 
 CLASSES = ("apple", "pear", "plum")
 LABELS = [0] * 17 + [1] * 12 + [2] * 11  # in the order in which a folder is read
@@ -192,9 +194,11 @@ def test_digests_splits_and_the_first_batch_are_those_of_a_folder(
         data = Data(source=source_of(name, makers, tmp_path / name), batch_size=8)
         index = data.index(data.source.open(Progress()), 3, Progress())
         splits = data.splits(index, 3)
-        images = pipeline.load(index, (12, 10, 3), data.fit, Progress())
+        images = load(index, View((12, 10, 3), data.fit), Cache(), Progress())
         training = [i for i, split in enumerate(splits) if split == "train"]
-        batches = pipeline.train_batches(images, training, (), data.batch_size, 3, epochs=1)
+        batches = pipeline.train_batches(
+            images, pipeline.training_of(index, training), (), data.batch_size, 3, epochs=1
+        )
         told.append((index.digests, splits, [part.numpy() for part in next(iter(batches))]))
     (digests, splits, batch), (other_digests, other_splits, other_batch) = told
     assert other_digests == digests

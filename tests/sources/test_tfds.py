@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnkit import pipeline
 from cnnkit.errors import DataError
+from cnnkit.experiment import Cache
+from cnnkit.images import load
 from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Tfds
+from cnnkit.view import View
 
 # What is called of the library, and how it answers. Every set has the same pictures; its name tells what is odd in it.
 STAND_IN = """
@@ -204,7 +206,7 @@ def test_images_whose_label_is_secret_are_left_out_and_listed(tmp_path):
 def test_a_damaged_picture_is_named(tmp_path):
     collection = prepared(tmp_path, "damaged").open(Progress())
     with pytest.raises(DataError, match="train/000003"):
-        pipeline.load(collection.index(Progress()), (8, 8, 3), "crop", Progress())
+        load(collection.index(Progress()), View((8, 8, 3), "crop"), Cache(), Progress())
 
 
 def test_the_extra_is_told_in_the_project():

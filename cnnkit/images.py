@@ -1,0 +1,200 @@
+"""The images of an experiment as the network is shown them: decoded and prepared once, and kept where they fit.
+
+All are decoded before the first epoch, so that a bad file costs no half-trained run. They are kept in memory as uint8
+(a quarter of float32), else on the disk, else decoded again for every batch. What a batch holds is the same in each
+case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cnnkit import pixel_store
+from cnnkit.decoding import BadImage
+from cnnkit.errors import DataError, Problem
+from cnnkit.experiment import Cache
+from cnnkit.lazy import np, tf
+from cnnkit.pixel_store import PixelStore
+from cnnkit.progress import Progress
+from cnnkit.sources import Index, Unused
+from cnnkit.view import Changed, View
+
+NAMED = 20
+"""At most so many bad files are named in an error; all are counted."""
+
+AHEAD = 64
+"""Images that are decoded before they are written to the disk."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images in one size, those of `index` and in its order; or features of them.
+
+    Attributes:
+        index: Which images.
+        shape: Height, width and channels; or how many features, where these are kept in place of pixels.
+        view: How they are decoded; None for features.
+        memory: All of them, a tensor: uint8 (images, height, width, channels), or float32 (images, c); else None.
+            Behind those of `index` there may be synthetic ones.
+        store: All of them on the disk, else None.
+    """
+
+    index: Index
+    shape: tuple[int, ...]
+    view: View | None = None
+    memory: Any = None
+    store: PixelStore | None = None
+    failures: list[DataError] = field(default_factory=list, compare=False)
+
+    def batch(self, numbers: Any) -> Any:
+        """The images with these numbers: an int64 tensor (B,) to a tensor (B, *shape), within tf.data."""
+        if self.memory is not None:
+            return tf.gather(self.memory, numbers)
+        made = tf.numpy_function(lambda which: np.stack(self.rows(which)), [numbers], tf.uint8)
+        return tf.ensure_shape(made, (None, *self.shape))
+
+    def rows(self, numbers: Iterable[int]) -> list[Any]:
+        """The same images as NumPy arrays, perhaps read-only.
+
+        Raises:
+            DataError: A file is another than before the training, or can't be read any more.
+        """
+        if self.memory is not None:
+            pixels = np.asarray(memoryview(self.memory))
+            return [pixels[i] for i in numbers]
+        return [self._row(int(i)) for i in numbers]
+
+    def with_synthetic(self, made: Any) -> Images:
+        """The images with synthetic ones behind them.
+
+        Args:
+            made: uint8 or float32 (k, *shape).
+
+        Raises:
+            DataError: They are not all in memory.
+        """
+        if self.memory is None:
+            message = "synthetic images need all others in memory: set more, or data.balance to oversample"
+            raise DataError(Problem(message, key="data.cache.memory_gib"))
+        return replace(self, memory=tf.concat([self.memory, tf.constant(made)], axis=0))
+
+    def _row(self, number: int) -> Any:
+        kept = self.store.read(number) if self.store else None
+        if kept is not None:
+            return kept
+        assert self.view
+        try:
+            return self.view.of_index(self.index, number)
+        except BadImage as error:
+            failure = DataError(Problem(f"{error}; nothing was wrong with it before", file=self.index.names[number]))
+            if isinstance(error, Changed):
+                failure = DataError(
+                    Problem(
+                        "has changed while it was used; a run needs images that stay", file=self.index.names[number]
+                    )
+                )
+            self.failures.append(failure)
+            raise failure from None
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """What goes wrong with an image inside of TensorFlow comes out as the DataError that it is."""
+        try:
+            yield
+        except tf.errors.OpError:
+            if self.failures:
+                raise self.failures[0] from None
+            raise
+
+
+def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: bool = False) -> Images:
+    """Decodes and prepares every image of an index.
+
+    Args:
+        index: The images; those that can't be decoded are not in the index of the result.
+        view: How they are shown to the network.
+        cache: Where they may be kept.
+        progress: Is told how far it is.
+        skip_bad: Leave out files that can't be decoded, and list them, instead of raising.
+
+    Raises:
+        DataError: Files can't be decoded or prepared; they are counted, and the first NAMED of them named with the
+            reason.
+    """
+    size = pixel_store.bytes_of(len(index), view.shape)
+    in_memory = size <= cache.memory_gib * 2**30
+    on_disk = not in_memory and size <= cache.disk_gib * 2**30
+    keys = view.keys(index) if on_disk else []
+    if on_disk and (store := pixel_store.open_store(keys, view.shape)):
+        return Images(index, view.shape, view, store=store)
+    bad: dict[int, str] = {}
+    pixels = np.empty((len(index) if in_memory else 0, *view.shape), np.uint8)
+
+    def shown(i: int) -> Any:
+        """What is shown of an image, or black in place of a bad one."""
+        try:
+            image = view.of_index(index, i)
+        except Changed as error:
+            raise DataError(Problem(f"{error}; start again when it stays as it is", file=index.names[i])) from None
+        except BadImage as error:
+            bad[i] = str(error)
+            return np.zeros(view.shape, np.uint8)
+        if in_memory:
+            pixels[i] = image
+        return image
+
+    store = None
+    with progress.task("decoding images", len(index)) as advance:
+        made = _in_parallel(shown, len(index), advance)
+        if on_disk:
+            with suppress(_Spoiled):
+                whole = _spoiled_by(bad, made)
+                store = pixel_store.keep(keys, view.shape, whole, int(cache.disk_gib * 2**30), progress)
+        for _ in made:
+            pass
+    if bad and not skip_bad:
+        raise DataError(*_bad_files(index, bad))
+    if bad:
+        good = [i for i in range(len(index)) if i not in bad]
+        index = index.take(good, [Unused(index.names[i], reason) for i, reason in sorted(bad.items())])
+        if not in_memory:
+            return load(index, view, cache, progress)
+        pixels = pixels[good]
+    # A tensor, so that TensorFlow gathers from it without Python. This is where TensorFlow is first needed.
+    with progress.task("starting TensorFlow", 1):
+        memory = tf.convert_to_tensor(pixels) if in_memory else None
+    return Images(index, view.shape, view, memory, store)
+
+
+class _Spoiled(Exception):
+    """Among the images are bad ones, so they are not to be kept."""
+
+
+def _spoiled_by(bad: dict[int, str], images: Iterator[Any]) -> Iterator[Any]:
+    yield from images
+    if bad:
+        raise _Spoiled
+
+
+def _in_parallel(work: Any, count: int, advance: Any) -> Iterator[Any]:
+    """The results of some work for 0, 1, ... in their order, a bounded number of them ahead."""
+    with ThreadPoolExecutor() as pool:
+        ahead: list[Any] = []
+        for i in range(count + AHEAD):
+            if i < count:
+                ahead.append(pool.submit(work, i))
+            if i >= AHEAD:
+                yield ahead.pop(0).result()
+                advance(1)
+
+
+def _bad_files(index: Index, bad: dict[int, str]) -> Iterable[Problem]:
+    for i in sorted(bad)[:NAMED]:
+        yield Problem(bad[i], file=index.names[i])
+    more = f"and {len(bad) - NAMED} more: " if len(bad) > NAMED else ""
+    them = "this file" if len(bad) == 1 else f"these {len(bad)} files"
+    yield Problem(f"{more}repair or remove {them}, or leave such files out with data.source.on_bad: skip")

@@ -1,0 +1,137 @@
+"""View: what of a picture the network is shown, in training and ever after.
+
+Decoded, prepared, brought to size: the same code for training, evaluation and prediction, from what is recorded with
+the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from cnnkit import decoding, file_index
+from cnnkit.decoding import Fit, Unreadable
+from cnnkit.lazy import np
+from cnnkit.preparation import Preparation, Unprepared
+from cnnkit.sources import Index
+
+WHOLE = 2**30
+"""A side that no JPEG is larger than: it is decoded in full."""
+
+
+class Changed(Unreadable):
+    """A file that is not the one any more of which something is known."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How pictures are shown to the network.
+
+    Attributes:
+        shape: Height, width and channels of what the network is shown.
+        fit: How other proportions are brought to that size.
+        prepare: What is done before, in this order.
+    """
+
+    shape: tuple[int, int, int]
+    fit: Fit
+    prepare: Sequence[Preparation] = ()
+
+    def of_index(self, index: Index, number: int) -> Any:
+        """What is shown of an image of a source: uint8 (height, width, channels).
+
+        Raises:
+            BadImage: It can't be decoded, or a step can't be done to it.
+            Changed: Its file is another than when the index was made.
+        """
+        if index.path is None:
+            return self.of_pixels(self._decoded(index.open(number)), None)
+        path = index.path(number)
+        content = decoding.read_bytes(path)
+        if index.changed(number):
+            raise Changed("has changed since it was looked at")
+        return self.of_content(content, path, index.facts[number].header if index.facts else None)
+
+    def of_file(self, path: Path) -> Any:
+        """The same of a file."""
+        return self.of_content(decoding.read_bytes(path), path)
+
+    def of_content(self, content: bytes, path: Path | None, header: decoding.Header | None = None) -> Any:
+        """The same of an encoded image."""
+        return self.of_pixels(decoding.pixels(content, self._channels, self._side, header), path)
+
+    def of_pixels(self, pixels: Any, path: Path | None) -> Any:
+        """The same of a decoded picture, uint8 (H, W, C), with as many channels as the steps begin with."""
+        *_, (_, shown) = self.steps(pixels, path)
+        return shown
+
+    def steps(self, pixels: Any, path: Path | None) -> Iterator[tuple[str, Any]]:
+        """What becomes of a picture, step by step: the name of each step and its result, the last one in size."""
+        for step in self.prepare:
+            pixels = step(pixels, path)
+            yield step.name, pixels  # type: ignore[attr-defined]  # every class of the union has a name
+        yield "fit", self._fitted(pixels)
+
+    def first(self, index: Index, number: int) -> tuple[Any, Path | None]:
+        """A picture of a source as it is decoded, before any step, and its file."""
+        if index.path is None:
+            return self._decoded(index.open(number)), None
+        path = index.path(number)
+        return decoding.pixels(decoding.read_bytes(path), self._channels, self._side), path
+
+    def keys(self, index: Index) -> list[str]:
+        """For each image a hash of all that decides what is shown of it: its content, the steps, the libraries."""
+        own = json.dumps(
+            [
+                _VERSION,
+                self.shape,
+                self.fit,
+                [step.model_dump(mode="json") for step in self.prepare],
+                {name: metadata.version(name) for name in ("pillow", "opencv-python-headless", "numpy")},
+            ]
+        )
+        beside = self._beside(index)
+        return [
+            hashlib.blake2b(f"{own}\n{digest}\n{beside[i]}".encode(), digest_size=16).hexdigest()
+            for i, digest in enumerate(index.digests)
+        ]
+
+    def _beside(self, index: Index) -> list[str]:
+        """The digests of the files beside each image that steps read, as one text."""
+        if index.path is None or not any(type(step).beside is not Preparation.beside for step in self.prepare):
+            return [""] * len(index)
+        texts = []
+        for i in range(len(index)):
+            files = [step.beside(index.path(i)) for step in self.prepare]
+            texts.append(" ".join(file_index.read(file).digest for file in files if file))
+        return texts
+
+    @property
+    def _channels(self) -> int:
+        """How many channels pictures are decoded to."""
+        return 3 if any(step.for_colour for step in self.prepare) else self.shape[2]
+
+    @property
+    def _side(self) -> int:
+        """Below which no JPEG is made smaller while it is decoded; steps see it in full."""
+        return WHOLE if self.prepare else 2 * max(self.shape[:2])
+
+    def _decoded(self, image: Any) -> Any:
+        pixels = np.asarray(decoding.decoded(image, self._side, self._channels), dtype=np.uint8)
+        return pixels.reshape(*pixels.shape[:2], self._channels)
+
+    def _fitted(self, pixels: Any) -> Any:
+        if pixels.shape[2] == 1 and self.shape[2] == 3:
+            pixels = np.repeat(pixels, 3, axis=2)
+        if pixels.shape[2] != self.shape[2]:
+            raise Unprepared(f"the steps of data.prepare leave {pixels.shape[2]} channels, not {self.shape[2]}")
+        return decoding.fit_to(pixels, self.shape[:2], self.fit)
+
+
+_VERSION = 1
+"""Of what this code makes of a picture; raised when that changes, so that nothing older is taken from the cache."""
