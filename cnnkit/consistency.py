@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.architectures import Architecture
-from cnnkit.augmentations import Augmentation, Mixing
+from cnnkit.augmentations import AnyAugmentation, Mixing
 from cnnkit.errors import DataError, Problem
 from cnnkit.experiment import BACKBONE, Data, Train, read_names, suggested
 from cnnkit.losses import BinaryCrossEntropy
@@ -123,7 +123,7 @@ def _masks_come_before_pixels_move(sections: dict[str, Any], collection: Collect
 
 
 def _mixing_comes_last(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    augment: tuple[Augmentation, ...] = sections.get("augment") or ()
+    augment: tuple[AnyAugmentation, ...] = sections.get("augment") or ()
     for i, (augmentation, following) in enumerate(pairwise(augment)):
         if isinstance(augmentation, Mixing) and not isinstance(following, Mixing):
             message = f"blends whole images of a batch, so it comes last; put {following.name} before it"
