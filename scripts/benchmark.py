@@ -2,6 +2,7 @@
 
 Usage: python scripts/benchmark.py overhead --data FOLDER [--rounds 5] [--epochs 4] [--limit 2000] [--threads 2]
        python scripts/benchmark.py train [--networks resnet20 ...] [--torch PYTHON] [--rounds 5] [--steps 20]
+       python scripts/benchmark.py pipeline --data FOLDER [--work colours ...] [--torch PYTHON] [--rounds 5]
 
 overhead   `cnnkit train` on Fashion-MNIST (the four idx files in FOLDER) without augmentation, against the same
            network of stock layers, the same data in memory prefetched by tf.data and the same batch size in
@@ -12,6 +13,9 @@ overhead   `cnnkit train` on Fashion-MNIST (the four idx files in FOLDER) withou
 train      a training step of ResNet-20 (32 px, batch 64), DenseNet-121 and ResNet-50 (128 px, batch 16) and VGG-16
            (64 px, batch 16) against the same networks written by hand of stock Keras layers and, with --torch, in
            PyTorch with channels_last. PYTHON is a Python that has PyTorch. See scripts/benchmark_networks.py.
+
+pipeline   feeding the images of a folder (a folder a class) against Keras's dataset function and layers and, with
+           --torch, PyTorch's DataLoader with torchvision's transforms. See scripts/benchmark_pipeline.py.
 
 Each measurement runs in a process of its own, all sides in turn; the figures are medians. The first epoch is
 not counted. Nothing else should run meanwhile.
@@ -33,6 +37,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmark_networks import NETWORKS
+from benchmark_pipeline import SIZES
 
 CONFIG = Path(__file__).parent.parent / "configs" / "fashion_mnist.yaml"
 SIDES = ("cnnkit", "keras")
@@ -160,10 +165,22 @@ def train(networks: list[str], torch: str | None, rounds: int, steps: int, threa
         in_turn(network, {side: partial(measure, side, network) for side in pythons}, rounds)
 
 
+def pipeline(data: str, works: list[str], torch: str | None, rounds: int, threads: int) -> None:
+    """Feeding a network against Keras and PyTorch."""
+    pythons = {"cnnkit": sys.executable, "keras": sys.executable} | ({"torch": torch} if torch else {})
+
+    def measure(side: str, work: str) -> float:
+        script = str(Path(__file__).with_name("benchmark_pipeline.py"))
+        return float(in_own_process([pythons[side], script, side, work, data, "--threads", str(threads)], threads))
+
+    for work in works:
+        in_turn(work, {side: partial(measure, side, work) for side in pythons}, rounds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("overhead", "train", *SIDES))
-    parser.add_argument("--data", help="folder of the four Fashion-MNIST files")
+    parser.add_argument("what", choices=("overhead", "train", "pipeline", *SIDES))
+    parser.add_argument("--data", help="folder of the four Fashion-MNIST files; for pipeline, of images")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4, help="the first of them is not counted")
     parser.add_argument("--limit", type=int, default=2000, help="images a class, 6000 for all")
@@ -171,11 +188,14 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--torch", metavar="PYTHON", help="a Python that has PyTorch")
     parser.add_argument("--steps", type=int, default=20, help="of ResNet-20; a quarter of the larger networks")
+    parser.add_argument("--work", nargs="+", choices=SIZES, default=list(SIZES), help="of pipeline")
     chosen = parser.parse_args()
     if chosen.what == "train":
         train(chosen.networks, chosen.torch, chosen.rounds, chosen.steps, chosen.threads)
     elif not chosen.data:
         parser.error("--data is needed")
+    elif chosen.what == "pipeline":
+        pipeline(chosen.data, chosen.work, chosen.torch, chosen.rounds, chosen.threads)
     elif chosen.what == "overhead":
         overhead(chosen.data, chosen.rounds, chosen.epochs, chosen.limit, chosen.threads)
     else:

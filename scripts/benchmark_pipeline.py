@@ -1,0 +1,150 @@
+"""Measures how fast one side feeds a network: `cnnkit`, `keras` (its dataset function and layers) or `torch`.
+
+Usage: python scripts/benchmark_pipeline.py SIDE WORK FOLDER [--threads 2]
+
+Prints images a second. WORK is one of
+
+colours   128 px: random resized crop, flip, brightness, contrast, saturation; decoded anew in every epoch
+warps     224 px: flip, rotation, zoom; decoded anew in every epoch
+cached    64 px: flip alone; the second epoch of cnnkit, which has kept the decoded images, against the first of Keras
+
+FOLDER has a folder of images for each class. All sides deliver float batches of 32 with labels, all images of the
+folder an epoch. But for the epochs that `cached` names, an epoch is timed after one that was not. Keras's layers work
+on batches in `map` with AUTOTUNE and prefetch; as it has no random resized crop, it takes a plain random crop of 128
+from 146 pixels, which costs less. PyTorch takes DataLoader with 2 workers and torchvision's transforms on Pillow's
+images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+SIZES = {"colours": 128, "warps": 224, "cached": 64}
+BATCH = 32
+
+
+def an_epoch(batches: Iterable[Any], size: Callable[[Any], int]) -> float:
+    """Images a second of going through all batches."""
+    start = time.perf_counter()
+    images = sum(size(batch) for batch in batches)
+    return images / (time.perf_counter() - start)
+
+
+def measure_cnnkit(work: str, folder: str) -> float:
+    """As a run feeds its network."""
+    from pydantic import TypeAdapter
+
+    from cnnkit.augmentations import AnyAugmentation
+    from cnnkit.experiment import Cache
+    from cnnkit.images import load
+    from cnnkit.pipeline import train_batches, training_of
+    from cnnkit.progress import Progress
+    from cnnkit.sources.folder import Folder
+    from cnnkit.view import View
+
+    named: dict[str, list[dict[str, Any]]] = {
+        "colours": [
+            {"name": "random_resized_crop"},
+            {"name": "flip"},
+            {"name": "brightness"},
+            {"name": "contrast"},
+            {"name": "saturation"},
+        ],
+        "warps": [{"name": "flip"}, {"name": "rotate"}, {"name": "zoom"}],
+        "cached": [{"name": "flip"}],
+    }
+    adapter: TypeAdapter[Any] = TypeAdapter(tuple[AnyAugmentation, ...])
+    augment = adapter.validate_python(tuple(named[work]))
+    index = Folder(path=folder).open(Progress()).index(Progress())
+    cache = Cache() if work == "cached" else Cache(memory_gib=0.0, disk_gib=0.0)
+    images = load(index, View((SIZES[work], SIZES[work], 3), "crop"), cache, Progress())
+    training = training_of(index, range(len(index)))
+    figures = []
+    for _ in range(2):
+        batches = train_batches(images, training, augment, BATCH, seed=0, epochs=1)
+        figures.append(an_epoch(batches, lambda batch: int(batch[0].shape[0])))
+    return figures[-1]
+
+
+def measure_keras(work: str, folder: str) -> float:
+    """As Keras's guides write it."""
+    import keras
+    import tensorflow as tf
+
+    size = SIZES[work]
+    layers = {
+        "colours": [
+            keras.layers.RandomCrop(size, size),
+            keras.layers.RandomFlip("horizontal"),
+            keras.layers.RandomBrightness(0.2),
+            keras.layers.RandomContrast(0.2),
+            keras.layers.RandomSaturation(0.2),
+        ],
+        "warps": [
+            keras.layers.RandomFlip("horizontal"),
+            keras.layers.RandomRotation(15 / 360),
+            keras.layers.RandomZoom(0.2),
+        ],
+        "cached": [keras.layers.RandomFlip("horizontal")],
+    }[work]
+
+    def augmented(images: Any, labels: Any) -> tuple[Any, Any]:
+        for layer in layers:
+            images = layer(images, training=True)
+        return images, labels
+
+    decoded = 146 if work == "colours" else size
+    dataset = keras.utils.image_dataset_from_directory(
+        folder, label_mode="categorical", batch_size=BATCH, image_size=(decoded, decoded), seed=0, verbose=False
+    )
+    batches = dataset.map(augmented, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    figures = [an_epoch(batches, lambda batch: int(batch[0].shape[0])) for _ in range(1 if work == "cached" else 2)]
+    return figures[-1]
+
+
+def measure_torch(work: str, folder: str) -> float:
+    """As torchvision's examples write it."""
+    from torch.utils.data import DataLoader
+    from torchvision import datasets
+    from torchvision import transforms as change
+
+    size = SIZES[work]
+    changes = {
+        "colours": [
+            change.RandomResizedCrop(size),
+            change.RandomHorizontalFlip(),
+            change.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
+        ],
+        "warps": [
+            change.Resize((size, size)),
+            change.RandomHorizontalFlip(),
+            change.RandomAffine(15, scale=(0.8, 1.2)),
+        ],
+        "cached": [change.Resize((size, size)), change.RandomHorizontalFlip()],
+    }[work]
+    images = datasets.ImageFolder(folder, change.Compose([*changes, change.ToTensor()]))
+    loader = DataLoader(images, BATCH, shuffle=True, num_workers=2, persistent_workers=True)
+    return [an_epoch(loader, lambda batch: int(batch[0].shape[0])) for _ in range(2)][-1]
+
+
+MEASURES = {"cnnkit": measure_cnnkit, "keras": measure_keras, "torch": measure_torch}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("side", choices=MEASURES)
+    parser.add_argument("work", choices=SIZES)
+    parser.add_argument("folder")
+    parser.add_argument("--threads", type=int, default=2)
+    chosen = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = str(chosen.threads)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    print(MEASURES[chosen.side](chosen.work, chosen.folder))
+
+
+if __name__ == "__main__":
+    main()
