@@ -44,6 +44,19 @@ def generator(chance: float) -> Any:
     return np.random.Generator(np.random.Philox(key=int(chance * 2**53)))
 
 
+def random_bytes(chance: float, count: int) -> Any:
+    """Random bytes, each of the 256 as likely, from one uniform number.
+
+    Args:
+        chance: In [0, 1), from `uniform`.
+        count: How many.
+
+    Returns:
+        uint8 (count,).
+    """
+    return generator(chance).bit_generator.random_raw(-(-count // 8)).view(np.uint8)[:count]
+
+
 def _mixed(z: Any) -> Any:
     """The mixing function of SplitMix64: each bit of the result hangs on each bit of `z`; uint64 wraps around."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -52,7 +52,7 @@ LEVELS = {
     0.9: ("archives", "locating", "array_files"),
     0.8: ("archive_members",),
     0.7: ("file_index", "walking", "tables", "pixel_range"),
-    0.5: ("decoding", "downloads", "remembered", "chance"),
+    0.5: ("chance", "decoding", "downloads", "remembered"),
     0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
@@ -74,6 +74,8 @@ SHARED_IN_A_FOLDER = (
     "manifest_rows",
     "tables",
     "light",
+    "warping",
+    "windows",
 )
 
 # Files of a folder that stand above the others: they may import every one that does not stand above as well.

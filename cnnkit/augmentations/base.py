@@ -29,6 +29,8 @@ class Augmentation(Spec):
     """How many uniform numbers `amounts` takes an image."""
     says: ClassVar[str]
     """What is done to an image, as a format of its amounts: `rotate {0:+.0f} deg`."""
+    neutral: ClassVar[float] = 0.0
+    """The amount that changes nothing."""
     strengths: ClassVar[tuple[str, ...]] = ()
     """Names of the settings that are 0 where nothing is changed."""
     for_colour: ClassVar[bool] = False
@@ -53,12 +55,12 @@ class Augmentation(Spec):
         return chance < self.probability
 
     def told(self, amount: Any) -> str:
-        """What is done to one image, in words.
+        """What is done to one image, in words; nothing in no words.
 
         Args:
             amount: float64 (k,), a row of `amounts`.
         """
-        return self.says.format(*amount)
+        return "" if (amount == self.neutral).all() else self.says.format(*amount)
 
     def weaker(self, share: float) -> Self | None:
         """The same at a share of its strength; None if it has no strength, as a flip is a flip."""
@@ -70,8 +72,10 @@ class Augmentation(Spec):
 class Geometric(Augmentation):
     """Moves the pixels of an image. Those in a row are fused: the image is resampled once."""
 
-    fill: Fill | None = None
-    """What comes in from outside; None for a change that needs nothing from there."""
+    @property
+    def outside(self) -> Fill | None:
+        """What comes in from outside; None for a change that needs nothing from there."""
+        return None
 
     @abstractmethod
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
@@ -86,6 +90,18 @@ class Geometric(Augmentation):
             float64 (B, 3, 3): from homogeneous (x, y, 1) of a pixel of the result to that of the original, counted from
             the middle of the image.
         """
+
+
+class Filling(Geometric):
+    """Moves the pixels of an image so that some come from outside of it."""
+
+    fill: Fill = "edge"
+    """What comes in from outside: the pixels of the edge again, black, or the mirror image."""
+
+    @property
+    def outside(self) -> Fill:
+        """As it is set."""
+        return self.fill
 
 
 class Pixelwise(Augmentation):
@@ -126,9 +142,58 @@ def identities(count: int) -> Any:
     return np.tile(np.eye(3), (count, 1, 1))
 
 
+def moves(shares: Any, farthest: float, height: int, width: int) -> Any:
+    """Matrices that move images by whole pixels, so that nothing is blurred.
+
+    Args:
+        shares: float64 (B, 2), to the right and down, from -farthest to farthest, as fractions of width and height.
+        farthest: The farthest move in each direction.
+        height: Of the images, pixels.
+        width: Of the images, pixels.
+
+    Returns:
+        float64 (B, 3, 3). Of uniform fractions each number of pixels is as likely, the farthest too.
+    """
+    matrices = identities(len(shares))
+    if farthest:
+        pixels = np.rint(farthest * np.array([width, height]))
+        matrices[:, :2, 2] = -np.clip(np.rint(shares / farthest * (pixels + 0.5)), -pixels, pixels)
+    return matrices
+
+
+def turns(degrees: Any) -> Any:
+    """Matrices that turn images against the clock by degrees, float64 (B, 3, 3) from (B,)."""
+    angle = np.radians(degrees)
+    matrices = identities(len(angle))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = np.cos(angle)
+    matrices[:, 0, 1] = -np.sin(angle)  # a pixel comes from where the opposite turn leads; y points down
+    matrices[:, 1, 0] = np.sin(angle)
+    return matrices
+
+
+def zooms(larger: Any) -> Any:
+    """Matrices that make images larger by fractions of their size, float64 (B, 3, 3) from (B,)."""
+    matrices = identities(len(larger))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = 1 / (1 + larger)
+    return matrices
+
+
+def shears(right: Any, down: Any) -> Any:
+    """Matrices that slant images by degrees (B,): their top to the right, then their right side down; (B, 3, 3)."""
+    first, second = identities(len(right)), identities(len(down))
+    first[:, 0, 1] = np.tan(np.radians(right))
+    second[:, 1, 0] = -np.tan(np.radians(down))
+    return first @ second
+
+
 def between(chance: Any, low: Any, high: Any) -> Any:
     """Uniform numbers in [low, high) from such in [0, 1)."""
     return low + (high - low) * chance
+
+
+def as_factors(chance: Any, strength: float) -> Any:
+    """Factors from 1 / (1 + strength) to 1 + strength, to either side as likely, from uniform numbers in [0, 1)."""
+    return (1 + strength) ** (2 * chance - 1)
 
 
 def either_way(chance: Any, strength: float) -> Any:

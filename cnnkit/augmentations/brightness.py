@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from cnnkit.augmentations.base import Pixelwise, Strength, either_way
-from cnnkit.augmentations.tables import through
-from cnnkit.lazy import np
+from cnnkit.augmentations.tables import linear
 
 
 class Brightness(Pixelwise):
@@ -26,4 +25,4 @@ class Brightness(Pixelwise):
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Adds, and cuts off at black and white."""
-        return through(image, np.arange(256) + 255 * amount[0])
+        return linear(image, 1, 255 * amount[0]) if amount[0] else image

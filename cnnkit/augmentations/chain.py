@@ -8,7 +8,8 @@ from typing import Any
 
 from cnnkit import chance
 from cnnkit.augmentations.base import Augmentation, Fill, Geometric, Mixing, Pixelwise, identities
-from cnnkit.lazy import cv2, np
+from cnnkit.augmentations.warping import warps
+from cnnkit.lazy import np
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,12 @@ class Chain:
         return batch
 
     def told(self, epoch: int, number: int) -> list[str]:
-        """What is done to one image in one epoch, a text for each augmentation that hits it."""
+        """What is done to one image in one epoch, a text for each augmentation that changes it."""
         texts = []
         for place, augmentation in enumerate(self.augmentations):
             amounts, hit = self._amounts(place, augmentation, epoch, np.asarray([number]))
-            if hit[0]:
-                texts.append(augmentation.told(amounts[0]))
+            if hit[0] and (text := augmentation.told(amounts[0])):
+                texts.append(text)
         return texts
 
     def _amounts(self, place: int, augmentation: Augmentation, epoch: int, numbers: Any) -> tuple[Any, Any]:
@@ -84,19 +85,18 @@ class Chain:
             if isinstance(augmentation, Geometric):
                 matrices = augmentation.matrices(amounts, height, width)
                 matrices[~hit] = np.eye(3)
-                if warp and not warp.takes(augmentation.fill):
-                    yield warp.step()
+                if warp and not warp.takes(augmentation.outside):
+                    yield warps(warp.matrices, warp.fill, height, width)
                     warp = None
-                warp = warp or _Warp(identities(len(numbers)), None, height, width)
-                warp = warp.after(matrices, augmentation.fill)
+                warp = (warp or _Warp(identities(len(numbers)), None)).after(matrices, augmentation.outside)
                 continue
             if warp:
-                yield warp.step()
+                yield warps(warp.matrices, warp.fill, height, width)
                 warp = None
             assert isinstance(augmentation, Pixelwise)
-            yield _Change(augmentation, amounts, hit)
+            yield _Change(augmentation, amounts, hit.tolist())
         if warp:
-            yield warp.step()
+            yield warps(warp.matrices, warp.fill, height, width)
 
     def _mixed(self, place: int, mixing: Mixing, batch: Batch, epoch: int, numbers: Any) -> Batch:
         amounts, hit = self._amounts(place, mixing, epoch, numbers)
@@ -123,7 +123,7 @@ class _Change:
 
     augmentation: Pixelwise
     amounts: Any
-    hit: Any
+    hit: list[bool]
 
     def __call__(self, image: Any, i: int) -> Any:
         return self.augmentation(image, self.amounts[i]) if self.hit[i] else image
@@ -131,12 +131,13 @@ class _Change:
 
 @dataclass(frozen=True)
 class _Warp:
-    """Geometric augmentations in a row: where each pixel comes from through all of them."""
+    """Geometric augmentations in a row: where each pixel comes from through all of them.
+
+    What one moved out of the picture another may bring back, where by themselves the second would have to fill.
+    """
 
     matrices: Any
     fill: Fill | None
-    height: int
-    width: int
 
     def takes(self, fill: Fill | None) -> bool:
         """Whether another one may be fused: not if it fills with something else."""
@@ -144,34 +145,4 @@ class _Warp:
 
     def after(self, matrices: Any, fill: Fill | None) -> _Warp:
         """With another one behind: a pixel of its result comes from where it says, and that from where these say."""
-        return _Warp(self.matrices @ matrices, self.fill or fill, self.height, self.width)
-
-    def step(self) -> Any:
-        """A function of an image and its place in the batch."""
-        x, y = (self.width - 1) / 2, (self.height - 1) / 2
-        to_middle = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
-        from_middle = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
-        matrices = from_middle @ self.matrices @ to_middle
-        fill = self.fill or "edge"
-        return lambda image, i: warped(image, matrices[i], fill)
-
-
-def warped(image: Any, matrix: Any, fill: Fill) -> Any:
-    """An image resampled, bilinear.
-
-    Args:
-        image: uint8 (H, W, C).
-        matrix: float64 (3, 3), from (x, y, 1) of a pixel of the result to that of the original.
-        fill: What comes in from outside.
-
-    Returns:
-        uint8 (H, W, C).
-    """
-    height, width, channels = image.shape
-    if (matrix == np.eye(3)).all():
-        return image
-    borders = {"edge": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
-    options = {"dsize": (width, height), "flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": borders[fill]}
-    if matrix[2, 0] == matrix[2, 1] == 0:
-        return cv2.warpAffine(image, matrix[:2] / matrix[2, 2], **options).reshape(height, width, channels)
-    return cv2.warpPerspective(image, matrix, **options).reshape(height, width, channels)
+        return _Warp(self.matrices @ matrices, self.fill or fill)

@@ -14,6 +14,7 @@ class MixUp(Mixing):
 
     chances = 1
     says = "mixup, own share {0:.0%}"
+    neutral = 1.0
 
     name: Literal["mixup"] = "mixup"
     alpha: Positive = 0.2
@@ -30,5 +31,7 @@ class MixUp(Mixing):
     def __call__(self, images: Any, partners: Any, amounts: Any) -> tuple[Any, Any]:
         """The weighted mean of both."""
         own = amounts[:, 0].astype(np.float32)
-        weight = own[:, None, None, None]
-        return weight * images + (1 - weight) * partners, own.astype(np.float64)
+        mixed = images - partners  # the mean, as a way from one to the other, never leaves their range
+        mixed *= own[:, None, None, None]
+        mixed += partners
+        return mixed, own.astype(np.float64)

@@ -1,0 +1,31 @@
+"""Blurred images."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cnnkit.augmentations.base import Pixelwise
+from cnnkit.lazy import cv2
+
+
+class Blur(Pixelwise):
+    """Blurs the image as if it were out of focus, with a Gaussian."""
+
+    chances = 1
+    says = "blur {0:.1%}"
+    strengths = ("fraction",)
+
+    name: Literal["blur"] = "blur"
+    fraction: Annotated[float, Field(ge=0, le=0.1)] = 0.01
+    """Largest standard deviation of the Gaussian, as a fraction of the shorter side; 0.01 of 128 pixels is 1.28."""
+
+    def amounts(self, chance: Any) -> Any:
+        """The standard deviation, as a fraction of the shorter side."""
+        return self.fraction * chance
+
+    def __call__(self, image: Any, amount: Any) -> Any:
+        """Convolves; the image goes on as its mirror image outside."""
+        sigma = amount[0] * min(image.shape[:2])
+        return cv2.GaussianBlur(image, (0, 0), sigma).reshape(image.shape) if sigma else image

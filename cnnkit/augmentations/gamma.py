@@ -1,0 +1,30 @@
+"""Lighter and darker midtones."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from cnnkit.augmentations.base import Pixelwise, Strength, as_factors
+from cnnkit.augmentations.tables import through
+from cnnkit.lazy import np
+
+
+class Gamma(Pixelwise):
+    """Raises every value between black and white, 0 and 1, to a power: the midtones change, black and white stay."""
+
+    chances = 1
+    says = "gamma {0:.2f}"
+    neutral = 1.0
+    strengths = ("strength",)
+
+    name: Literal["gamma"] = "gamma"
+    strength: Strength = 0.2
+    """The power lies between 1 / (1 + strength), lighter, and 1 + strength, darker."""
+
+    def amounts(self, chance: Any) -> Any:
+        """The power."""
+        return as_factors(chance, self.strength)
+
+    def __call__(self, image: Any, amount: Any) -> Any:
+        """Raises to the power."""
+        return image if amount[0] == 1 else through(image, 255 * (np.arange(256) / 255) ** amount[0])

@@ -1,0 +1,34 @@
+"""Images without their colours."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from cnnkit.augmentations.base import Pixelwise
+from cnnkit.lazy import cv2
+from cnnkit.spec import Probability
+
+
+class Grayscale(Pixelwise):
+    """Takes the colours away now and then; three equal channels stay."""
+
+    chances = 0
+    for_colour = True
+
+    name: Literal["grayscale"] = "grayscale"
+    probability: Probability = 0.1
+    """Chance that an image loses its colours."""
+
+    def amounts(self, chance: Any) -> Any:
+        """None: there is nothing more or less about it."""
+        return chance
+
+    def told(self, amount: Any) -> str:
+        """Its name."""
+        return "grayscale"
+
+    def __call__(self, image: Any, amount: Any) -> Any:
+        """0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601) in each channel; a grey image as it is."""
+        if image.shape[2] == 1:
+            return image
+        return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

@@ -1,0 +1,42 @@
+"""Other colours."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cnnkit.augmentations.base import Pixelwise, either_way
+from cnnkit.lazy import cv2, np
+
+_STEPS = 256
+"""So many colours are on the circle."""
+
+
+class Hue(Pixelwise):
+    """Turns every colour on the colour circle (hue of HSV), where green is 120 degrees from red and from blue.
+
+    By steps of 360 / 256 degrees. Greys stay as they are.
+    """
+
+    chances = 1
+    says = "hue {0:+.0f} deg"
+    strengths = ("degrees",)
+    for_colour = True
+
+    name: Literal["hue"] = "hue"
+    degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
+    """Largest angle, in degrees."""
+
+    def amounts(self, chance: Any) -> Any:
+        """Angles in degrees, positive from red to green."""
+        return either_way(chance, self.degrees)
+
+    def __call__(self, image: Any, amount: Any) -> Any:
+        """Adds to the hue, around the circle."""
+        steps = round(amount[0] / 360 * _STEPS) % _STEPS
+        if not steps or image.shape[2] == 1:
+            return image
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+        hsv[:, :, 0] += np.uint8(steps)  # wraps around, as the circle does
+        return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)

@@ -1,0 +1,40 @@
+"""Slanted images."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cnnkit.augmentations.base import Filling, either_way, shears
+from cnnkit.lazy import np
+
+
+class Shear(Filling):
+    """Slants the image as writing leans, by a random angle to either side; its middle stays."""
+
+    chances = 2
+    says = "shear {0:+.0f} deg, {1:+.0f} deg"
+    strengths = ("degrees",)
+
+    name: Literal["shear"] = "shear"
+    degrees: Annotated[float, Field(ge=0, le=60)] = 10.0
+    """Largest angle, in degrees."""
+    direction: Literal["horizontal", "vertical", "both"] = "horizontal"
+    """What leans: upright lines, level lines, or each by an angle of its own."""
+
+    def amounts(self, chance: Any) -> Any:
+        """Angles in degrees: how far upright lines lean to the right, and how far level ones go down to the right."""
+        asked = [self.direction != "vertical", self.direction != "horizontal"]
+        return np.where(asked, either_way(chance, self.degrees), 0.0)
+
+    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+        """Moves each row aside by its distance from the middle, then each column."""
+        return shears(amounts[:, 0], amounts[:, 1])
+
+    def told(self, amount: Any) -> str:
+        """The angles of the directions that are asked for."""
+        texts = [
+            f"shear {angle:+.0f} deg {way}" for angle, way in zip(amount, ("across", "down"), strict=True) if angle
+        ]
+        return ", ".join(texts)
