@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import functools
 import io
+import os
+import stat
 import threading
 import warnings
 from contextlib import AbstractContextManager, nullcontext
@@ -84,10 +86,11 @@ def read_bytes(path: Path | str) -> bytes:
         Unreadable: It can't be read.
     """
     try:
-        path = Path(path)
-        if path.exists() and not path.is_file() and not path.is_dir():
+        kind = os.stat(path).st_mode  # noqa: PTH116 - of plain text, as this is done for every image of every batch
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             raise Unreadable("a pipe or a device, not a file")
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            return file.read()
     except OSError as error:
         raise Unreadable(f"can't be read: {error.strerror or error}") from None
 

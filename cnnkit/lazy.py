@@ -22,9 +22,13 @@ class _Lazy:
 
     def __init__(self, module: str):
         self._module = module
+        self._loaded: ModuleType | None = None
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(_load(self._module), attribute)
+        # Asked some ten times an image, so the way through the import system is gone only once.
+        if self._loaded is None:
+            self._loaded = _load(self._module)
+        return getattr(self._loaded, attribute)
 
 
 def cache_folder() -> Path:

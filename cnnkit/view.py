@@ -55,7 +55,7 @@ class View:
         content = decoding.read_bytes(path)
         if index.changed(number):
             raise Changed("has changed since it was looked at")
-        return self.of_content(content, path, index.facts[number].header if index.facts else None)
+        return self.of_content(content, Path(path), index.facts[number].header if index.facts else None)
 
     def of_file(self, path: Path) -> Any:
         """The same of a file."""
@@ -82,7 +82,7 @@ class View:
         if index.path is None:
             return self._decoded(index.open(number)), None
         path = index.path(number)
-        return decoding.pixels(decoding.read_bytes(path), self._channels, self._side), path
+        return decoding.pixels(decoding.read_bytes(path), self._channels, self._side), Path(path)
 
     def keys(self, index: Index) -> list[str]:
         """For each image a hash of all that decides what is shown of it: its content, the steps, the libraries."""
@@ -107,7 +107,7 @@ class View:
             return [""] * len(index)
         texts = []
         for i in range(len(index)):
-            files = [step.beside(index.path(i)) for step in self.prepare]
+            files = [step.beside(Path(index.path(i))) for step in self.prepare]
             texts.append(" ".join(file_index.read(file).digest for file in files if file))
         return texts
 

@@ -43,7 +43,7 @@ class Index:
         digests: Hash of each image's content; equal content, equal digest.
         splits: The split each image belongs to by the source's own word, else None.
         open: Opens image number i as a `PIL.Image.Image`; raises `decoding.BadImage`.
-        path: The file of image number i; None where images are no files.
+        path: The path of the file of image number i; None where images are no files.
         facts: What is known of the file of each image; None where images are no files.
         weights: float32 array of shape (images,), what each counts for in training; None if all count the same.
         unused: What was found and left out, with the reason.
@@ -60,7 +60,7 @@ class Index:
     weights: Any = None
     unused: tuple[Unused, ...] = ()
     changed: Callable[[int], bool] = lambda i: False
-    path: Callable[[int], Path] | None = None
+    path: Callable[[int], str] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -161,7 +161,7 @@ class Source(Spec):
         """
 
 
-def _through(path: Callable[[int], Path] | None, kept: Sequence[int]) -> Callable[[int], Path] | None:
+def _through(path: Callable[[int], str] | None, kept: Sequence[int]) -> Callable[[int], str] | None:
     return None if path is None else lambda i: path(kept[i])
 
 
@@ -222,5 +222,5 @@ def index_of_files(
         weights=weights,
         unused=tuple(unused),
         changed=lambda i: file_index.stamp_of(os.path.join(root, files[i])) != facts[i].stamp,  # noqa: PTH118 - often
-        path=lambda i: root / files[i],
+        path=lambda i: os.path.join(root, files[i]),  # noqa: PTH118 - often
     )
