@@ -13,6 +13,9 @@ from pydantic import Field
 from cnnkit.lazy import keras, np
 from cnnkit.spec import Spec
 
+# What is left of probability 1 for a wrong class, at least.
+_LEAST = 1e-7
+
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -52,6 +55,26 @@ class CrossEntropy(Loss):
         )
 
 
+class Focal(Loss):
+    """Cross-entropy in which images that are right already count for little (Lin et al. 2017, arXiv:1708.02002)."""
+
+    name: Literal["focal"] = "focal"
+    gamma: Annotated[float, Field(ge=0)] = 2.0
+    """How much less: the loss is times (1 - p)^gamma where the label has the probability p; 0 is cross-entropy."""
+    label_smoothing: Smoothing = 0.0
+    """Share of each label that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567, section 7)."""
+
+    def __call__(self, labels: Any, logits: Any) -> Any:
+        """The sum of -(1 - p)^gamma log p over the classes, each times its share of the smoothed label."""
+        ops = keras.ops
+        logits = ops.convert_to_tensor(logits)
+        smoothed = (1 - self.label_smoothing) * ops.cast(labels, logits.dtype) + self.label_smoothing / logits.shape[-1]
+        log_p = ops.log_softmax(logits)
+        # 1 - p without cancellation. The bound is below what float32 tells from 0; a power of 0 has no gradient.
+        rest = ops.maximum(-ops.expm1(log_p), _LEAST)
+        return -ops.sum(smoothed * rest**self.gamma * log_p, axis=-1)
+
+
 class BinaryCrossEntropy(Loss):
     """Sigmoid cross-entropy for two classes: one logit, for the second class."""
 
@@ -79,4 +102,4 @@ class BinaryCrossEntropy(Loss):
         )
 
 
-AnyLoss: TypeAlias = Annotated[CrossEntropy | BinaryCrossEntropy, Field(discriminator="name")]
+AnyLoss: TypeAlias = Annotated[CrossEntropy | Focal | BinaryCrossEntropy, Field(discriminator="name")]

@@ -76,6 +76,7 @@ SHARED_IN_A_FOLDER = (
     "light",
     "warping",
     "windows",
+    "synthesis",
 )
 
 # Files of a folder that stand above the others: they may import every one that does not stand above as well.

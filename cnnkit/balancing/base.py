@@ -1,0 +1,96 @@
+"""Balance: what is done where some classes have far fewer training images than others.
+
+All of it is done to the training split alone, after the split: the images that choose and judge stay as they are.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import Field
+
+from cnnkit.errors import Problem
+from cnnkit.lazy import np
+from cnnkit.spec import Spec
+
+Ratio = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Training:
+    """The images that train, in the form that an epoch goes through.
+
+    Attributes:
+        numbers: int64 (n,), which images; one may be there several times. Those from the number of images of the source
+            on are synthetic: rows of `synthetic`.
+        labels: int64 (n,).
+        weights: float64 (n,), what each counts for, 1 in the mean.
+        synthetic: New images, uint8 or float32 (k, ...) in the form of the source's; None if there are none.
+    """
+
+    numbers: Any
+    labels: Any
+    weights: Any
+    synthetic: Any = None
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def counts(self, classes: int) -> Any:
+        """Images of each class, int64 (classes,)."""
+        return np.bincount(self.labels, minlength=classes)
+
+    def chosen(self, places: Any) -> Self:
+        """The images at these places, int64 (m,), each as often as it is named; what they count for is 1 in the mean.
+
+        An epoch so counts for as much as it has images, whichever were chosen.
+        """
+        return replace(
+            self,
+            numbers=self.numbers[places],
+            labels=self.labels[places],
+            weights=one_in_the_mean(self.weights[places]),
+        )
+
+
+class Balance(Spec):
+    """What is done about classes of different size."""
+
+    makes_images: ClassVar[bool] = False
+    """Whether it makes images that the source does not have."""
+
+    @abstractmethod
+    def __call__(
+        self, training: Training, classes: Sequence[str], seed: int, images: Callable[[], Any], first: int
+    ) -> Training:
+        """Balances the images that train.
+
+        Args:
+            training: As the split made it, with the weights of the source.
+            classes: Names of the classes.
+            seed: The seed of the experiment.
+            images: A function of no arguments, the images as numbers: uint8 (n, H, W, C), or float32 features (n, c),
+                in the order of `training`. Only what makes new images calls it.
+            first: The number that the first new image gets: how many images the source has.
+
+        Raises:
+            DataError: It can't be done to these images, or is asked to make images where none are lacking.
+        """
+
+    def problems(self, shape: tuple[int, int, int] | None, frozen: bool, augmented: bool) -> Iterator[Problem]:
+        """What is in its way in other sections of the config, each without a key, for `data.balance` is meant.
+
+        Args:
+            shape: Height, width and channels of the network's images; None if that is not known.
+            frozen: Whether the backbone is frozen in all of the training.
+            augmented: Whether the training images are augmented.
+        """
+        return iter(())
+
+
+def one_in_the_mean(weights: Any) -> Any:
+    """The same proportions, float64 (n,), 1 in the mean."""
+    return weights / np.mean(weights)

@@ -1,0 +1,35 @@
+"""Oversampling: the images of small classes are shown more often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from cnnkit import chance
+from cnnkit.balancing.base import Balance, Ratio, Training
+from cnnkit.lazy import np
+
+_PURPOSE = 0x6F766572
+
+
+class Oversample(Balance):
+    """Repeats images of small classes; augmentation changes each repetition in another way."""
+
+    name: Literal["oversample"] = "oversample"
+    ratio: Ratio = 1.0
+    """Each class is brought to at least this share of the largest one; 1 for as many images in all."""
+
+    def __call__(
+        self, training: Training, classes: Sequence[str], seed: int, images: Callable[[], Any], first: int
+    ) -> Training:
+        """All images, and behind them the repetitions, class by class; within a class equally often, up to one."""
+        counts = training.counts(len(classes))
+        wanted = np.where(counts > 0, np.maximum(counts, np.rint(self.ratio * counts.max()).astype(np.int64)), 0)
+        drawn = chance.uniform((seed, _PURPOSE), training.numbers, 1)[:, 0]
+        places = [np.arange(len(training))]
+        for label in np.flatnonzero(wanted > counts):
+            of_class = np.flatnonzero(training.labels == label)
+            whole, rest = divmod(int(wanted[label]), len(of_class))
+            lucky = np.sort(of_class[np.argsort(drawn[of_class], kind="stable")[:rest]])
+            places += [of_class] * (whole - 1) + [lucky]
+        return training.chosen(np.concatenate(places))
