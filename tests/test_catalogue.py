@@ -29,7 +29,7 @@ def kind(name: str) -> Kind:
         ("layers", {"conv", "max_pool", "flatten", "dense", "dropout", "separable_conv", "batch_norm", "residual"}),
         ("sources", {"digits", "folder", "manifest", "arrays", "idx", "archive", "keras", "tfds"}),
         ("augmentations", {"flip", "shift"}),
-        ("losses", {"cross_entropy", "binary_cross_entropy"}),
+        ("losses", {"cross_entropy", "focal", "binary_cross_entropy"}),
         ("optimizers", {"sgd", "adam"}),
         ("schedules", {"constant", "cosine"}),
     ],

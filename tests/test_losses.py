@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from cnnkit.losses import AnyLoss, BinaryCrossEntropy, CrossEntropy
+from cnnkit.lazy import tf
+from cnnkit.losses import AnyLoss, BinaryCrossEntropy, CrossEntropy, Focal
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(0, 3, (50, 4)).astype(np.float32)
 LABELS = np.eye(4, dtype=np.float32)[RANDOM.integers(0, 4, 50)]
 LOGIT = RANDOM.normal(0, 3, (50, 1)).astype(np.float32)
 BINARY = np.eye(2, dtype=np.float32)[RANDOM.integers(0, 2, 50)]
-CASES = [(CrossEntropy, LABELS, LOGITS), (BinaryCrossEntropy, BINARY, LOGIT)]
+CASES = [(CrossEntropy, LABELS, LOGITS), (Focal, LABELS, LOGITS), (BinaryCrossEntropy, BINARY, LOGIT)]
 SMOOTHINGS = [0.0, 0.1, 0.5]
 
 
@@ -46,9 +47,77 @@ def test_binary_cross_entropy_is_the_softmax_of_zero_and_the_logit(smoothing):
     assert np.array_equal(loss.accuracy(BINARY, LOGIT), CrossEntropy().accuracy(BINARY, two))
 
 
-@pytest.mark.parametrize(("kind", "labels", "logits"), CASES)
-def test_the_mean_is_the_log_loss_of_scikit_learn(kind, labels, logits):
-    loss = kind()
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+def test_focal_loss_is_that_of_lin(gamma, smoothing):
+    smoothed = (1 - smoothing) * LABELS + smoothing / 4
+    log_p = log_softmax(LOGITS)
+    expected = -(smoothed * (1 - np.exp(log_p)) ** gamma * log_p).sum(-1)  # arXiv:1708.02002, equation 4
+    loss = Focal(gamma=gamma, label_smoothing=smoothing)
+    assert loss(LABELS, LOGITS).numpy() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_focal_loss_takes_mixed_labels():
+    mixed = 0.3 * LABELS + 0.7 * LABELS[::-1]
+    parts = [Focal()(labels, LOGITS).numpy() for labels in (LABELS, LABELS[::-1])]
+    assert Focal()(mixed, LOGITS).numpy() == pytest.approx(0.3 * parts[0] + 0.7 * parts[1], rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+def test_focal_loss_without_focus_is_cross_entropy(smoothing):
+    expected = CrossEntropy(label_smoothing=smoothing)(LABELS, LOGITS).numpy()
+    loss = Focal(gamma=0.0, label_smoothing=smoothing)
+    assert loss(LABELS, LOGITS).numpy() == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def test_by_focal_loss_an_image_of_probability_nine_tenths_counts_for_a_hundredth():
+    logits = np.log([[0.9, 0.1]]).astype(np.float32)  # the example in section 3.2 of the paper
+    first = np.array([[1, 0]], np.float32)
+    assert Focal(gamma=2.0)(first, logits).numpy() == pytest.approx(CrossEntropy()(first, logits).numpy() / 100)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0, 5.0])
+def test_the_gradient_of_focal_loss_is_that_of_the_formula(gamma):
+    def formula(logits):
+        log_p = log_softmax(logits)
+        return -(LABELS * (1 - np.exp(log_p)) ** gamma * log_p).sum(-1)
+
+    step = 1e-5 * np.eye(4)[:, None]
+    wide = LOGITS.astype(np.float64)
+    expected = np.stack([(formula(wide + s) - formula(wide - s)) / 2e-5 for s in step], axis=-1)
+    assert gradient(Focal(gamma=gamma), LABELS, LOGITS) == pytest.approx(expected, rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_focal_loss_and_its_gradient_are_finite_for_extreme_logits(gamma, smoothing):
+    logits = np.array([[1000, -1000, 0], [-1000, 1000, 0], [0, 0, 0], [30, 0, 0], [1000, 1000, 1000]], np.float32)
+    labels = np.eye(3, dtype=np.float32)[[0] * 5]
+    loss = Focal(gamma=gamma, label_smoothing=smoothing)
+    assert np.isfinite(loss(labels, logits)).all()
+    assert np.isfinite(gradient(loss, labels, logits)).all()
+    assert Focal(gamma=gamma)(labels, logits).numpy()[:2] == pytest.approx([0, 2000])
+
+
+def gradient(loss, labels, logits):
+    logits = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        total = tf.reduce_sum(loss(labels, logits))
+    return tape.gradient(total, logits).numpy()
+
+
+@pytest.mark.parametrize("gamma", [-0.1, float("nan"), float("inf")])
+def test_a_focus_is_a_number_from_zero(gamma):
+    with pytest.raises(ValueError, match="gamma"):
+        Focal(gamma=gamma)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "logits"),
+    [(CrossEntropy(), LABELS, LOGITS), (Focal(gamma=0.0), LABELS, LOGITS), (BinaryCrossEntropy(), BINARY, LOGIT)],
+)
+def test_the_mean_is_the_log_loss_of_scikit_learn(loss, labels, logits):
     expected = log_loss(labels.argmax(1), loss.probabilities(logits))
     assert loss(labels, logits).numpy().mean() == pytest.approx(expected, rel=1e-5)
 
@@ -99,7 +168,8 @@ def test_small_probabilities_do_not_vanish(size):
 
 
 @pytest.mark.parametrize(
-    ("loss", "classes", "logits"), [(CrossEntropy(), 2, 2), (CrossEntropy(), 10, 10), (BinaryCrossEntropy(), 2, 1)]
+    ("loss", "classes", "logits"),
+    [(CrossEntropy(), 2, 2), (CrossEntropy(), 10, 10), (Focal(), 10, 10), (BinaryCrossEntropy(), 2, 1)],
 )
 def test_the_number_of_logits_is_the_losses(loss, classes, logits):
     assert loss.logits(classes) == logits
