@@ -13,7 +13,7 @@ _PURPOSE = 0x6F766572
 
 
 class Oversample(Balance):
-    """Repeats images of small classes; augmentation changes each repetition in another way."""
+    """Shows images of small classes more often."""
 
     name: Literal["oversample"] = "oversample"
     ratio: Ratio = 1.0
