@@ -13,9 +13,11 @@ from typing import Any, TypeGuard, get_args
 
 from cnnkit.architectures import AnyArchitecture, AnyLayer, Architecture
 from cnnkit.augmentations import AnyAugmentation
+from cnnkit.balancing import AnyBalance
 from cnnkit.experiment import Checkpoint, Data, EarlyStopping, Experiment, Stage, Train
 from cnnkit.losses import AnyLoss
 from cnnkit.optimization import AnyOptimizer, AnySchedule
+from cnnkit.preparation import AnyPreparation
 from cnnkit.sources import AnySource
 from cnnkit.spec import Spec
 from cnnkit.splitting import Split
@@ -77,7 +79,9 @@ KINDS = (
     Kind("architectures", "model", _of(AnyArchitecture)),
     Kind("layers", "model.layers of sequential", _of(AnyLayer)),
     Kind("sources", "data.source", _of(AnySource)),
+    Kind("preparations", "data.prepare", _of(AnyPreparation)),
     Kind("augmentations", "augment", _of(AnyAugmentation)),
+    Kind("balances", "data.balance", _of(AnyBalance)),
     Kind("losses", "train.loss", _of(AnyLoss)),
     Kind("optimizers", "train.optimizer", _of(AnyOptimizer)),
     Kind("schedules", "train.schedule", _of(AnySchedule)),

@@ -139,6 +139,17 @@ def _colours_change_where_there_are_some(sections: dict[str, Any], collection: C
             yield Problem("the images are grey, and this changes colours alone; leave it out", key=f"augment.{i}")
 
 
+def _balance_suits_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    data: Data | None = sections.get("data")
+    model: Architecture | None = sections.get("model")
+    train: Train | None = sections.get("train")
+    if data and model and train:
+        shape = data.shape(suggested(model, collection))
+        frozen = all(stage.freeze == BACKBONE for stage in train.plan(model.pretrained))
+        for problem in data.balance.problems(shape, frozen, augmented=bool(sections.get("augment"))):
+            yield replace(problem, key="data.balance.name")
+
+
 def _binary_loss_has_two_classes(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
     train: Train | None = sections.get("train")
     if train and collection and isinstance(train.loss, BinaryCrossEntropy) and len(collection.classes) != 2:
@@ -200,6 +211,7 @@ _CHECKS: tuple[Callable[[dict[str, Any], Collection | None], Iterator[Problem]],
     _masks_come_before_pixels_move,
     _mixing_comes_last,
     _colours_change_where_there_are_some,
+    _balance_suits_the_network,
     _binary_loss_has_two_classes,
     _warmup_ends,
     _stages_or_epochs,

@@ -155,7 +155,8 @@ def _fit(
             rate = stage.learning_rate or train.optimizer.learning_rate
             say(stage_line(number, len(plan), stage.epochs, rate, staged, parameters(network.model)))
         learner, shown = _learner(experiment, network, staged, images, chosen + validation, progress)
-        shown, training = _balanced(experiment, shown, chosen)
+        with progress.task("balancing", 1):
+            shown, training = _balanced(experiment, shown, chosen)
         if number == 1:
             _tell_balance(experiment, shown, chosen, training, run, say)
         steps = pipeline.steps(len(training), data.batch_size)
@@ -217,10 +218,10 @@ def _learner(
 
 def _balanced(experiment: Experiment, images: Images, chosen: list[int]) -> tuple[Images, Training]:
     """What an epoch goes through: the images that train, and what `data.balance` makes of them."""
-    training = pipeline.training_of(images.index, chosen)
-    classes = len(images.index.classes)
+    index = images.index
+    every = pipeline.training_of(index, chosen)
     training = experiment.data.balance(
-        training, classes, experiment.seed, lambda: np.stack(images.rows(training.numbers))
+        every, index.classes, experiment.seed, lambda: np.stack(images.rows(every.numbers)), first=len(index)
     )
     return (images if training.synthetic is None else images.with_synthetic(training.synthetic)), training
 

@@ -65,8 +65,16 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
         "broken.yaml:5:16: train.loss.name: there is no `cross_entrpy`; did you mean `cross_entropy`?\n",
     ),
     "an unknown augmentation": (
-        GOOD + "augment:\n  - {name: flip}\n  - {name: rotate, degrees: 15}\n",
-        "broken.yaml:6:12: augment.1.name: there is no `rotate`; it may be flip, shift\n",
+        GOOD + "augment:\n  - {name: flip}\n  - {name: rotaet, degrees: 15}\n",
+        "broken.yaml:6:12: augment.1.name: there is no `rotaet`; did you mean `rotate`?\n",
+    ),
+    "mixing before another augmentation": (
+        GOOD + "augment:\n  - {name: mixup}\n  - {name: flip}\n",
+        "broken.yaml:5:5: augment.0: blends whole images of a batch, so it comes last; put flip before it\n",
+    ),
+    "colours of grey images": (
+        GOOD + "augment:\n  - {name: saturation}\n",
+        "broken.yaml:5:5: augment.0: the images are grey, and this changes colours alone; leave it out\n",
     ),
     "an unknown monitor": (
         GOOD + "train:\n  checkpoint: {monitor: val_acc}\n",
@@ -311,6 +319,27 @@ early_stopping, checkpoint
     "binary loss with ten classes": (
         GOOD + "train:\n  loss: {name: binary_cross_entropy}\n",
         "broken.yaml:5:16: train.loss.name: is for two classes; the data has 10: use cross_entropy\n",
+    ),
+    "SMOTE on large images": (
+        "data:\n  source: {name: digits}\n  image_size: [64, 64]\n  balance: {name: smote}\n"
+        "model: {name: resnet, depth: 18}\n",
+        "broken.yaml:4:19: data.balance.name: images of 64 x 64 are too large to make new ones from their pixels; set "
+        "data.image_size to at most [32, 32], freeze the backbone in every stage (then new features are made), or use "
+        "oversample\n",
+    ),
+    "features of SMOTE that should be augmented": (
+        "data:\n  source: {name: digits}\n  image_size: [64, 64]\n  balance: {name: borderline_smote}\n"
+        "augment:\n  - {name: shift}\nmodel: {name: resnet, depth: 18}\n"
+        "train:\n  stages:\n    - {epochs: 1, freeze: backbone}\n",
+        "broken.yaml:4:19: data.balance.name: images of 64 x 64 are too large to make new ones from their pixels, so "
+        "features of the frozen backbone are made, which no augmentation can change; leave augment out, or use "
+        "oversample\n",
+    ),
+    "a setting of the other class weights": (
+        "data:\n  source: {name: digits}\n  balance: {name: class_weight, beta: 0.99}\n"
+        "model: {name: resnet, depth: 20}\n",
+        "broken.yaml:3:12: data.balance: beta is a setting of `method: effective_number`; inverse_frequency has none, "
+        "leave it out\n",
     ),
     "a warm-up that never ends": (
         GOOD + "train:\n  epochs: 3\n  schedule: {name: cosine, warmup_epochs: 3}\n",

@@ -364,13 +364,28 @@ def test_a_section_takes_no_other_setting_and_does_not_change(section: type[Spec
 def examples() -> list[dict[str, Any]]:
     """Experiments that between them use every class of every union."""
     found = []
-    kinds = ("architectures", "sources", "augmentations", "losses", "optimizers", "schedules")
+    kinds = (
+        "architectures",
+        "sources",
+        "augmentations",
+        "losses",
+        "optimizers",
+        "schedules",
+        "balances",
+        "preparations",
+    )
     for row in zip_longest(*(UNIONS[kind] for kind in kinds)):
-        model, source, step, loss, optimizer, schedule = (
+        model, source, step, loss, optimizer, schedule, balance, prepared = (
             minimal(section or UNIONS[kind][0]) for kind, section in zip(kinds, row, strict=True)
         )
         train = {"loss": loss, "optimizer": optimizer, "schedule": schedule, "early_stopping": {"patience": 2}}
-        data = {"source": source, "image_size": (32, 48), "split": {"validation": 0.2}}
+        data = {
+            "source": source,
+            "image_size": (32, 48),
+            "split": {"validation": 0.2},
+            "balance": balance,
+            "prepare": (prepared,),
+        }
         found.append({"name": "example", "data": data, "augment": (step, step), "model": model, "train": train})
     layers = tuple(minimal(section) for section in UNIONS["layers"])
     found.append(found[0] | {"model": {"name": "sequential", "layers": layers}})
