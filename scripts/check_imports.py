@@ -77,6 +77,8 @@ SHARED_IN_A_FOLDER = (
     "warping",
     "windows",
     "synthesis",
+    "foreground",
+    "settings",
 )
 
 # Files of a folder that stand above the others: they may import every one that does not stand above as well.

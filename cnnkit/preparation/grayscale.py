@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from cnnkit.lazy import cv2
 from cnnkit.preparation.base import Preparation
+from cnnkit.preparation.light import grey
 
 
 class Grayscale(Preparation):
@@ -20,4 +20,4 @@ class Grayscale(Preparation):
 
     def __call__(self, image: Any, path: Path | None) -> Any:
         """The weighted sum of the colours; a grey picture as it is."""
-        return image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None]
+        return grey(image)[:, :, None]

@@ -8,6 +8,18 @@ from typing import Any
 from cnnkit.lazy import cv2, np
 
 
+def grey(image: Any) -> Any:
+    """The grey of a picture: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), or its only channel.
+
+    Args:
+        image: uint8 (H, W, 1) or (H, W, 3).
+
+    Returns:
+        uint8 (H, W).
+    """
+    return image[:, :, 0] if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
 def on_lightness(image: Any, change: Callable[[Any], Any]) -> Any:
     """Changes a grey picture, or the lightness (L of CIELAB) of one in colour.
 

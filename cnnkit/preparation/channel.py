@@ -1,0 +1,35 @@
+"""One of three channels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from cnnkit.lazy import np
+from cnnkit.preparation.base import Preparation, Unprepared
+
+COLOURS = ("red", "green", "blue")
+
+
+class Channel(Preparation):
+    """Picks one channel; the picture is grey then.
+
+    Lesions and vessels often stand out in green; behind `color_space` the channels have numbers only.
+    """
+
+    for_colour: ClassVar[bool] = True
+
+    name: Literal["channel"] = "channel"
+    channel: Literal["red", "green", "blue", 0, 1, 2]
+    """The channel, by colour, or by number from 0: behind `color_space` with hsv, 0 is the hue."""
+
+    def channels(self, before: int) -> int:
+        """One."""
+        return 1
+
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """Picks it."""
+        if image.shape[2] == 1:
+            raise Unprepared("channel needs a picture in colour, this one is grey; leave out what made it grey")
+        number = COLOURS.index(self.channel) if isinstance(self.channel, str) else self.channel
+        return np.ascontiguousarray(image[:, :, number, None])

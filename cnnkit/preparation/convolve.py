@@ -1,0 +1,70 @@
+"""Pictures, convolved with a kernel of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from cnnkit.lazy import cv2, np
+from cnnkit.preparation.base import Preparation
+
+Border = Literal["zero", "edge", "reflect"]
+
+
+def weighted_sums(image: Any, kernel: Sequence[Sequence[float]], border: Border) -> Any:
+    """The sum of what a kernel covers, weighted by it, with its middle on each pixel: not rounded, not cut off.
+
+    sums[y, x, c] = sum over i, j of kernel[i][j] * image[y + i - rows // 2, x + j - columns // 2, c]
+
+    Args:
+        image: uint8 (H, W, C).
+        kernel: Rows of weights, an odd number of rows and of columns.
+        border: What lies beyond the picture: `zero`, the pixels of its `edge` again, or the picture mirrored
+            (`reflect`; the edge itself comes once, as for NumPy).
+
+    Returns:
+        float64 (H, W, C).
+    """
+    borders = {"zero": cv2.BORDER_CONSTANT, "edge": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT_101}
+    weights = np.asarray(kernel, dtype=np.float64)
+    sums = cv2.filter2D(image.astype(np.float64), cv2.CV_64F, weights, borderType=borders[border])
+    return sums.reshape(image.shape)
+
+
+class Convolve(Preparation):
+    """Convolves each channel with a kernel, as the first layer of a network does: the kernel is not turned round.
+
+    So it is a correlation, as in every library for networks. What comes out is scale * sum + offset, rounded and cut
+    off at 0 and 255.
+    """
+
+    name: Literal["convolve"] = "convolve"
+    kernel: tuple[tuple[float, ...], ...]
+    """Rows of weights, an odd number of rows and of weights in each; [[0, -1, 0], [-1, 5, -1], [0, -1, 0]] sharpens."""
+    scale: float = 1.0
+    """The sum is multiplied by it: 0.111111 makes a mean of a 3x3 kernel of ones."""
+    offset: float = 0.0
+    """Is added, in values of 0..255: 128 lets what is negative be seen."""
+    border: Border = "zero"
+    """What lies beyond the picture: zero, the pixels of its edge again, or the picture mirrored."""
+
+    @field_validator("kernel")
+    @classmethod
+    def _has_a_middle(cls, kernel: tuple[tuple[float, ...], ...]) -> Any:
+        lengths = [len(row) for row in kernel]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"should have as many weights in each row, not {', '.join(map(str, lengths))}")
+        if len(lengths) % 2 == 0 or lengths[0] % 2 == 0:
+            size = f"{len(lengths)} x {lengths[0] if lengths else 0}"
+            raise ValueError(f"should have an odd number of rows and of columns, so that it has a middle, not {size}")
+        if max(*lengths, len(lengths)) > 255:
+            raise ValueError("should have at most 255 rows and columns")
+        return kernel
+
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """Convolves."""
+        sums = self.scale * weighted_sums(image, self.kernel, self.border) + self.offset
+        return np.clip(np.rint(sums), 0, 255).astype(np.uint8)

@@ -1,0 +1,36 @@
+"""Pictures without noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cnnkit.lazy import cv2, np
+from cnnkit.preparation.base import Preparation
+from cnnkit.preparation.settings import KernelSize
+
+
+class Denoise(Preparation):
+    """Non-local means (Buades, Coll and Morel 2005): each pixel becomes the mean of those in alike surroundings.
+
+    In a colour picture lightness and colours (CIELAB) are each looked at by themselves.
+    """
+
+    name: Literal["denoise"] = "denoise"
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.04
+    """How much noise goes: about its standard deviation, as a fraction of full white. More takes fine detail too."""
+    patch_size: Annotated[KernelSize, Field(le=31)] = 7
+    """Surroundings of a pixel that are compared, in pixels."""
+    search_size: Annotated[KernelSize, Field(le=63)] = 21
+    """How far around a pixel alike ones are looked for: a square of so many pixels."""
+
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """Takes the noise away."""
+        strength, sizes = 255 * self.strength, (self.patch_size, self.search_size)
+        if image.shape[2] == 1:
+            return cv2.fastNlMeansDenoising(image, None, strength, *sizes).reshape(image.shape)
+        # The function takes blue first.
+        clean = cv2.fastNlMeansDenoisingColored(image[:, :, ::-1].copy(), None, strength, strength, *sizes)
+        return np.ascontiguousarray(clean[:, :, ::-1])

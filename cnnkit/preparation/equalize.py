@@ -1,0 +1,23 @@
+"""Contrast, evened out over the whole picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from cnnkit.lazy import cv2
+from cnnkit.preparation.base import Preparation
+from cnnkit.preparation.light import on_lightness
+
+
+class Equalize(Preparation):
+    """Histogram equalisation: all values from black to white become about as frequent.
+
+    Colours stay: in a colour picture it works on the lightness (L of CIELAB). A picture of one value stays as it is.
+    """
+
+    name: Literal["equalize"] = "equalize"
+
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """Evens out the lightness."""
+        return on_lightness(image, cv2.equalizeHist)

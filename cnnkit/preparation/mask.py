@@ -1,0 +1,95 @@
+"""Pictures of which a mask tells what is left."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import ValidationInfo, field_validator, model_validator
+
+from cnnkit.decoding import BadImage, Unreadable, decoded, read_file
+from cnnkit.lazy import np
+from cnnkit.preparation.base import Preparation, Unprepared
+from cnnkit.preparation.foreground import Foreground, foreground, on_black
+from cnnkit.preparation.settings import only_for
+from cnnkit.spec import Text
+
+PLACEHOLDERS = ("{stem}", "{name}", "{folder}")
+
+
+class Mask(Preparation):
+    """Makes all black that a mask does not keep.
+
+    otsu: keeps the light or the dark part of the picture (Otsu 1979); one of one value stays as it is. file: a second
+    picture of the same size beside each, or in another folder, keeps where it is not black. Masks are no images to
+    learn from: where the source takes every picture of a folder, have them in a folder outside.
+    """
+
+    name: Literal["mask"] = "mask"
+    method: Literal["otsu", "file"] = "otsu"
+    """Where the mask comes from."""
+    foreground: Foreground | None = None
+    """Of otsu: whether the light or the dark part is kept. Left out: light."""
+    file: Text | None = None
+    """Of file, and needed there: the path of the mask from the image's folder, with {stem} for the image's name without
+    its ending, {name} for all of it, {folder} for the name of its folder; for example "{stem}_mask.png" or
+    "../../masks/{folder}/{name}"."""
+
+    @field_validator("foreground")
+    @classmethod
+    def _is_for_otsu(cls, value: Any, info: ValidationInfo) -> Any:
+        return only_for(value, info, "method", "otsu")
+
+    @field_validator("file")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None, info: ValidationInfo) -> Any:
+        if value is not None:
+            unknown = [part for part in re.findall(r"\{[^{}]*\}", value) if part not in PLACEHOLDERS]
+            if unknown:
+                raise ValueError(f"there is no {unknown[0]}; it may be {', '.join(PLACEHOLDERS)}")
+            if "{stem}" not in value and "{name}" not in value:
+                raise ValueError("should hold {stem} or {name}, or all images would have one mask")
+        return only_for(value, info, "method", "file")
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.method == "file" and self.file is None:
+            raise ValueError('needs a file with method file, for example "{stem}_mask.png"')
+        return self
+
+    def beside(self, path: Path) -> Path | None:
+        """The file of the mask."""
+        if self.file is None:
+            return None
+        words = {"{stem}": path.stem, "{name}": path.name, "{folder}": path.parent.name}
+        # In one go: the name of a file may hold what looks like a placeholder.
+        return path.parent / re.sub(r"\{\w+\}", lambda found: words[found[0]], self.file)
+
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """Makes all else black."""
+        if self.method == "otsu":
+            kept = foreground(image, self.foreground or "light") > 0
+            return on_black(image, kept) if kept.any() else image
+        if path is None or (file := self.beside(path)) is None:
+            raise Unprepared("mask looks for a file beside the image, and this image is no file; use method otsu")
+        return on_black(image, self._read(file, image.shape[:2]))
+
+    def _read(self, file: Path, size: tuple[int, int]) -> Any:
+        """Where a mask keeps the picture, bool (H, W)."""
+        if not file.exists():
+            raise Unprepared(f"its mask is missing: there is no {file}")
+        try:
+            opened = read_file(file)
+            mask = np.asarray(decoded(opened, max(opened.size), 1)) > 0  # of that side none is decoded smaller
+        except Unreadable as error:
+            raise Unreadable(f"its mask {file}: {error}") from None
+        except BadImage as error:
+            raise Unprepared(f"its mask {file}: {error}") from None
+        if mask.shape != size:
+            raise Unprepared(
+                f"its mask {file} is {mask.shape[0]} x {mask.shape[1]} pixels, the picture {size[0]} x {size[1]}"
+            )
+        if not mask.any():
+            raise Unprepared(f"its mask {file} is black all over, so that nothing would be left")
+        return mask

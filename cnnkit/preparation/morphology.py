@@ -1,0 +1,83 @@
+"""Erosion and dilation, and what the two make together."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cnnkit.lazy import cv2, np
+from cnnkit.preparation.base import Preparation
+from cnnkit.preparation.settings import KernelSize
+
+
+class Morphology(Preparation):
+    """Works with the darkest and the lightest pixel of what a shape covers, with its middle on each pixel.
+
+    In black and white, grey and colour alike, in each channel by itself. What lies beyond the picture does not count.
+    """
+
+    kernel_size: KernelSize = 3
+    """Height and width of the shape, in pixels; odd."""
+    shape: Literal["square", "disk", "cross"] = "square"
+    """Shape of what is looked at around each pixel; of 3 pixels, a disk is a cross."""
+    iterations: Annotated[int, Field(ge=1, le=100)] = 1
+    """How often; to open or close, how often each of the two is done before the other."""
+
+    @abstractmethod
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """Does it."""
+
+    def _done(self, image: Any, operation: int) -> Any:
+        return cv2.morphologyEx(image, operation, self._element(), iterations=self.iterations).reshape(image.shape)
+
+    def _element(self) -> Any:
+        """uint8 (kernel_size, kernel_size), 1 in the shape."""
+        radius = self.kernel_size // 2
+        y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+        if self.shape == "square":
+            return np.ones_like(x, dtype=np.uint8)
+        inside = x**2 + y**2 <= radius**2 if self.shape == "disk" else x * y == 0
+        return inside.astype(np.uint8)
+
+
+class Erode(Morphology):
+    """Erosion: each pixel becomes the darkest around it, so light things become smaller."""
+
+    name: Literal["erode"] = "erode"
+
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """Erodes."""
+        return self._done(image, cv2.MORPH_ERODE)
+
+
+class Dilate(Morphology):
+    """Dilation: each pixel becomes the lightest around it, so light things become larger."""
+
+    name: Literal["dilate"] = "dilate"
+
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """Dilates."""
+        return self._done(image, cv2.MORPH_DILATE)
+
+
+class Open(Morphology):
+    """Opening: erosion, then dilation; light specks and bridges go that the shape does not fit into."""
+
+    name: Literal["open"] = "open"
+
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """Opens."""
+        return self._done(image, cv2.MORPH_OPEN)
+
+
+class Close(Morphology):
+    """Closing: dilation, then erosion; dark holes and gaps go that the shape does not fit into."""
+
+    name: Literal["close"] = "close"
+
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """Closes."""
+        return self._done(image, cv2.MORPH_CLOSE)

@@ -1,0 +1,35 @@
+"""What the settings of several steps share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationInfo
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"should be odd, so that there is a pixel in the middle, not {value}")
+    return value
+
+
+KernelSize = Annotated[int, Field(ge=3, le=255), AfterValidator(_odd)]
+"""Height and width of a square around each pixel."""
+
+
+def only_for(value: Any, info: ValidationInfo, setting: str, *choices: str) -> Any:
+    """A value that has a meaning for some choices of another setting only.
+
+    Args:
+        value: None where it is left out.
+        info: What pydantic hands to a field validator.
+        setting: The other setting, which comes before this one in its class.
+        choices: Those of its values that this one is for.
+
+    Raises:
+        ValueError: It is given, and for none of them.
+    """
+    chosen = info.data.get(setting)
+    if value is not None and chosen is not None and chosen not in choices:
+        raise ValueError(f"is a setting of {setting} {' and '.join(choices)}, {setting} {chosen} can't take it")
+    return value
