@@ -32,7 +32,7 @@ class CropToContent(Preparation):
     0.1."""
     foreground: Foreground = "light"
     """Whether content is light before black, or dark before white."""
-    min_area: Fraction = 0.001
+    min_area: Fraction = 0.01
     """Least area of a piece of content, as a fraction of the picture's."""
     margin: Fraction = 0.0
     """What is left around the content, as a fraction of its height and width, on each side and as far as there is
