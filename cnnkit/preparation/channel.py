@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from pydantic import field_validator
+
 from cnnkit.lazy import np
 from cnnkit.preparation.base import Preparation, Unprepared
 
@@ -22,6 +24,13 @@ class Channel(Preparation):
     name: Literal["channel"] = "channel"
     channel: Literal["red", "green", "blue", 0, 1, 2]
     """The channel, by colour, or by number from 0: behind `color_space` with hsv, 0 is the hue."""
+
+    @field_validator("channel", mode="before")
+    @classmethod
+    def _is_no_truth(cls, value: Any) -> Any:
+        if isinstance(value, bool | float):  # which Python takes for equal to 0 and 1
+            raise ValueError(f"should be red, green, blue, 0, 1 or 2, not {str(value).lower()}")
+        return value
 
     def channels(self, before: int) -> int:
         """One."""

@@ -35,18 +35,17 @@ def test_hue_saturation_and_value_are_those_of_python(space, function):
     expected = by_hand(function)
     result = ColorSpace(space=space)(IMAGE, None)
     hue = differences(result[:, :, 0], 256 * expected[:, :, 0])
-    assert np.minimum(hue, 256 - hue).max() <= 1.01
+    assert np.minimum(hue, 256 - hue).max() < 2
     assert differences(result[:, :, 1:], 255 * expected[:, :, 1:]).max() <= 1.01
 
 
 def test_lab_is_that_of_scikit_image():
-    expected = color.rgb2lab(IMAGE) * (2.55, 1, 1) + (0, 128, 128)
+    expected = color.rgb2lab(IMAGE) * (2.55, 1, 1) + np.array([0, 128, 128])
     assert differences(ColorSpace(space="lab")(IMAGE, None), expected).max() < 2
 
 
 def test_luv_is_that_of_scikit_image():
-    luv = color.rgb2luv(IMAGE)
-    expected = (luv + (0, 134, 140)) * (255 / 100, 255 / 354, 255 / 262)
+    expected = (color.rgb2luv(IMAGE) + np.array([0, 134, 140])) * (255 / 100, 255 / 354, 255 / 262)
     assert differences(ColorSpace(space="luv")(IMAGE, None), expected).max() < 3
 
 

@@ -31,7 +31,7 @@ def test_a_gaussian_blur_is_that_of_scipy(size, sigma):
     def blurred(grey):
         return ndimage.gaussian_filter(grey, sigma or size / 6, mode="nearest", radius=size // 2)
 
-    assert far(Blur(kernel_size=size, sigma=sigma)(IMAGE, None), each_channel(blurred)) <= 1
+    assert far(Blur(kernel_size=size, sigma=sigma)(IMAGE, None), each_channel(blurred)) < 1.2
 
 
 @pytest.mark.parametrize("size", [3, 5, 11])

@@ -35,7 +35,7 @@ def contrast_limited(grey: np.ndarray, clip_limit: float, tiles: int) -> np.ndar
                 counts[: step * rest : step] += 1
             tables[i, j] = np.rint(counts.cumsum() * 255 / part.size)
     y, x = np.mgrid[: grey.shape[0], : grey.shape[1]]
-    y, x = (y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5
+    y, x = y / height - 0.5, x / width - 0.5
     top, left = np.floor(y).astype(int), np.floor(x).astype(int)
     result = np.zeros(grey.shape)
     for down in (0, 1):
