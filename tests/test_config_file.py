@@ -43,6 +43,15 @@ REQUIRED: dict[str, Any] = {
     "source": {"name": "digits"},
     "data": {"source": {"name": "digits"}},
     "model": {"name": "resnet", "depth": 20},
+    "space": "lab",
+    "channel": "green",
+    "kernel": ((0, -1, 0), (-1, 5, -1), (0, -1, 0)),
+}
+
+# Settings for each section that needs one of several, by its name.
+ONE_OF_SEVERAL: dict[str, dict[str, Any]] = {
+    "resize": {"longest_side": 256},
+    "remove_small": {"min_area": 0.001},
 }
 
 
@@ -50,7 +59,9 @@ def minimal(section: type[Spec]) -> dict[str, Any]:
     """The least that a section can be told."""
     values = {name: REQUIRED[name] for name, field in section.model_fields.items() if field.is_required()}
     name = section.model_fields.get("name")
-    return values if name is None or name.is_required() else {"name": name.default} | values
+    if name is None or name.is_required():
+        return values
+    return {"name": name.default} | values | ONE_OF_SEVERAL.get(name.default, {})
 
 
 def config(folder: Path, text: str = GOOD, name: str = "mine.yaml") -> Path:
