@@ -22,7 +22,7 @@ class Blur(Preparation):
 
     name: Literal["blur"] = "blur"
     kind: Literal["gaussian", "median", "box", "bilateral"] = "gaussian"
-    """How."""
+    """What a pixel becomes."""
     kernel_size: KernelSize = 5
     """Height and width of what is looked at around each pixel, in pixels; odd."""
     sigma: Annotated[float, Field(gt=0, le=255)] | None = None

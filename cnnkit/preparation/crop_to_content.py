@@ -26,7 +26,7 @@ class CropToContent(Preparation):
 
     name: Literal["crop_to_content"] = "crop_to_content"
     method: Literal["fixed", "otsu"] = "fixed"
-    """Where the threshold between content and background comes from; otsu: from the picture, where both are even."""
+    """Where the threshold between content and background comes from; otsu: found in each picture (Otsu 1979)."""
     threshold: Fraction | None = None
     """Of fixed: how much lighter than black content is, or darker than white, as a fraction of full white. Left out:
     0.1."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cnnkit.lazy import cv2, np
 from cnnkit.preparation.base import Preparation
-from cnnkit.preparation.settings import KernelSize
+from cnnkit.preparation.settings import Odd
 
 
 class Denoise(Preparation):
@@ -21,10 +21,10 @@ class Denoise(Preparation):
     name: Literal["denoise"] = "denoise"
     strength: Annotated[float, Field(gt=0, le=1)] = 0.04
     """How much noise goes: about its standard deviation, as a fraction of full white. More takes fine detail too."""
-    patch_size: Annotated[KernelSize, Field(le=31)] = 7
-    """Surroundings of a pixel that are compared, in pixels."""
-    search_size: Annotated[KernelSize, Field(le=63)] = 21
-    """How far around a pixel alike ones are looked for: a square of so many pixels."""
+    patch_size: Annotated[int, Field(ge=3, le=31), Odd] = 7
+    """Height and width of the surroundings that are compared, in pixels; odd."""
+    search_size: Annotated[int, Field(ge=3, le=63), Odd] = 21
+    """Height and width of the square around a pixel in which alike ones are looked for, in pixels; odd."""
 
     def __call__(self, image: Any, path: Path | None) -> Any:
         """Takes the noise away."""

@@ -24,7 +24,7 @@ class Morphology(Preparation):
     shape: Literal["square", "disk", "cross"] = "square"
     """Shape of what is looked at around each pixel; of 3 pixels, a disk is a cross."""
     iterations: Annotated[int, Field(ge=1, le=100)] = 1
-    """How often; to open or close, how often each of the two is done before the other."""
+    """How often; `open` and `close` do the one so often, then the other so often."""
 
     @abstractmethod
     def __call__(self, image: Any, path: Path | None) -> Any:

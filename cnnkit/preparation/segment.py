@@ -24,7 +24,7 @@ class Segment(Preparation):
 
     name: Literal["segment"] = "segment"
     method: Literal["grabcut", "watershed"] = "grabcut"
-    """How."""
+    """How the object is found."""
     margin: Annotated[float, Field(gt=0, lt=0.5)] | None = None
     """Of grabcut: width of the frame, as a fraction of height and width, a pixel at least. Left out: 0.05."""
     iterations: Annotated[int, Field(ge=1, le=50)] | None = None

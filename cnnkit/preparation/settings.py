@@ -13,7 +13,10 @@ def _odd(value: int) -> int:
     return value
 
 
-KernelSize = Annotated[int, Field(ge=3, le=255), AfterValidator(_odd)]
+Odd = AfterValidator(_odd)
+"""For a whole number of pixels around one in the middle."""
+
+KernelSize = Annotated[int, Field(ge=3, le=255), Odd]
 """Height and width of a square around each pixel."""
 
 
