@@ -18,8 +18,8 @@ class Blur(Pixelwise):
     strengths = ("fraction",)
 
     name: Literal["blur"] = "blur"
-    fraction: Annotated[float, Field(ge=0, le=0.1)] = 0.01
-    """Largest standard deviation of the Gaussian, as a fraction of the shorter side; 0.01 of 128 pixels is 1.28."""
+    fraction: Annotated[float, Field(ge=0, le=0.1)] = 0.02
+    """Largest standard deviation of the Gaussian, as a fraction of the shorter side; 0.02 of 128 pixels is 2.56."""
 
     def amounts(self, chance: Any) -> Any:
         """The standard deviation, as a fraction of the shorter side."""

@@ -46,6 +46,5 @@ class RandomResizedCrop(Geometric):
 
     def weaker(self, share: float) -> Self:
         """Windows that lack only a share of the area, and have proportions nearer to 1."""
-        smallest, largest = self.area
-        area = (1 - share * (1 - smallest), 1 - share * (1 - largest))
+        area = (share * self.area[0] + (1 - share), share * self.area[1] + (1 - share))
         return self.model_copy(update={"area": area, "ratio": toned_ratios(self.ratio, share)})

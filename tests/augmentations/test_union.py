@@ -1,0 +1,236 @@
+"""What holds for every augmentation: the tests walk the union."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cnnkit.augmentations import AnyAugmentation, Batch, Chain, Geometric, Mixing, Pixelwise
+from cnnkit.augmentations.blur import Blur
+from cnnkit.augmentations.crop import Crop
+from cnnkit.augmentations.erasing import Erasing
+from cnnkit.augmentations.flip import Flip
+from cnnkit.augmentations.policies import RandAugment
+from cnnkit.augmentations.random_resized_crop import RandomResizedCrop
+from cnnkit.augmentations.shear import Shear
+from cnnkit.augmentations.shift import Shift
+from cnnkit.augmentations.windows import sides
+
+CLASSES = get_args(get_args(AnyAugmentation)[0])
+VARIANTS = [
+    *(kind() for kind in CLASSES if kind is not Blur),
+    Blur(fraction=0.1),  # the default is less than a pixel in the small pictures here
+    Flip(direction="vertical"),
+    Flip(direction="both", probability=0.9),
+    Shift(fraction=0.5, fill="reflect"),
+    Crop(fill="reflect"),
+    Shear(direction="both", fill="black"),
+    Erasing(fill="noise"),
+    RandAugment(layers=4, magnitude=5.0, fill="black"),
+]
+SINGLE = [variant for variant in VARIANTS if not isinstance(variant, Mixing)]
+SHAPES = [(24, 24, 3), (24, 24, 1), (20, 33, 3), (20, 33, 1)]
+TINY = [(1, 1, 1), (1, 1, 3), (1, 7, 3), (4, 1, 1), (4, 1, 3), (2, 3, 1), (3, 3, 3)]
+
+single = pytest.mark.parametrize("augmentation", SINGLE, ids=repr)
+every = pytest.mark.parametrize("augmentation", VARIANTS, ids=repr)
+shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def pictures(count, shape):
+    return list(np.random.default_rng(sum(shape)).integers(0, 256, (count, *shape), dtype=np.uint8))
+
+
+def batch(images, classes=5):
+    labels = np.eye(classes, dtype=np.float32)[np.arange(len(images)) % classes]
+    return Batch(np.stack(images).astype(np.float32), labels, np.linspace(0.5, 1.5, len(images), dtype=np.float32))
+
+
+def bits(batch):
+    return [batch.images.tobytes(), batch.labels.tobytes(), batch.weights.tobytes()]
+
+
+def shown(augmentation, images, seed=3, epoch=2, numbers=None):
+    """What the network is shown of some images: a batch."""
+    chain = Chain([augmentation], seed)
+    numbers = np.arange(len(images)) if numbers is None else numbers
+    given = batch(images)
+    return chain.mixed(Batch(chain.images(images, epoch, numbers), given.labels, given.weights), epoch, numbers)
+
+
+def test_each_is_of_one_kind():
+    assert all(sum(issubclass(kind, base) for base in (Geometric, Pixelwise, Mixing)) == 1 for kind in CLASSES)
+
+
+@shapes
+@every
+def test_the_same_seed_epoch_and_number_give_the_same_bits_and_others_give_others(augmentation, shape):
+    images = pictures(1, shape) * 40 if not isinstance(augmentation, Mixing) else pictures(40, shape)
+    first = shown(augmentation, images)
+    assert bits(first) == bits(shown(augmentation, images))
+    others = [
+        shown(augmentation, images, seed=4),
+        shown(augmentation, images, epoch=3),
+        shown(augmentation, images, numbers=np.arange(40) + 1000),
+    ]
+    if augmentation.for_colour and shape[2] == 1:
+        assert all(np.array_equal(other.images, np.stack(images)) for other in [first, *others])
+    else:
+        assert len({other.images.tobytes() for other in [first, *others]}) == 4
+
+
+@shapes
+@single
+def test_an_image_does_not_depend_on_its_neighbours_in_the_batch(augmentation, shape):
+    images, numbers = pictures(12, shape), np.arange(12) * 7
+    chain = Chain([augmentation], 3)
+    together = chain.images(images, 2, numbers)
+    alone = [chain.images([image], 2, [number])[0] for image, number in zip(images, numbers, strict=True)]
+    assert np.array_equal(together, alone)
+    assert np.array_equal(together, chain.images(images[::-1], 2, numbers[::-1])[::-1])
+
+
+@every
+def test_type_shape_and_range_stay(augmentation):
+    for shape in SHAPES + TINY:
+        images = [*pictures(12, shape), np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)]
+        result = shown(augmentation, images)
+        assert (result.images.dtype, result.images.shape) == (np.float32, (14, *shape))
+        assert result.images.min() >= 0
+        assert result.images.max() <= 255
+        assert result.labels.dtype == result.weights.dtype == np.float32
+
+
+@shapes
+@single
+def test_a_view_that_can_only_be_read_does_as_well_and_stays_as_it_is(augmentation, shape):
+    height, width, channels = shape
+    wide = np.stack(pictures(8, (2 * height, 3 * width, channels)))
+    before = wide.copy()
+    wide.flags.writeable = False
+    views = [image[1::2, ::-3] for image in wide]
+    copies = [np.ascontiguousarray(view) for view in views]
+    chain = Chain([augmentation], 3)
+    assert np.array_equal(chain.images(views, 2, range(8)), chain.images(copies, 2, range(8)))
+    assert np.array_equal(wide, before)
+
+
+@every
+def test_without_chance_nothing_changes(augmentation):
+    never = augmentation.model_copy(update={"probability": 0.0})
+    for shape in SHAPES + TINY:
+        images = pictures(16, shape)
+        assert bits(shown(never, images)) == bits(batch(images))
+    assert [Chain([never], 3).told(2, number) for number in range(16)] == [[]] * 16
+
+
+@every
+def test_without_strength_nothing_changes(augmentation):
+    weakest = augmentation.weaker(0.0)
+    if weakest is None:
+        assert augmentation.name in {"flip", "grayscale", "mixup", "cutmix"}
+        return
+    for shape in SHAPES + TINY:
+        images = pictures(16, shape)
+        assert bits(shown(weakest, images)) == bits(batch(images))
+    assert [Chain([weakest], 3).told(2, number) for number in range(16)] == [[]] * 16
+
+
+@every
+def test_a_third_of_the_strength_may_be_written_into_a_config_and_the_whole_strength_is_itself(augmentation):
+    third = augmentation.weaker(1 / 3)
+    if third is not None:
+        assert type(augmentation).model_validate(third.model_dump()) == third != augmentation
+        assert augmentation.weaker(1.0) == augmentation
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_a_probability_of_a_half_changes_half_of_the_images(kind):
+    images = pictures(300, (64, 64, 3))
+    result = shown(kind(probability=0.5), images)
+    changed = np.mean([not np.array_equal(a, b) for a, b in zip(images, result.images, strict=True)])
+    assert 0.37 < changed < 0.6
+
+
+@single
+def test_labels_and_weights_stay(augmentation):
+    given = batch(pictures(4, (8, 8, 3)))
+    assert Chain([augmentation], 3).mixed(given, 2, np.arange(4)) is given
+
+
+@single
+def test_what_is_not_told_is_not_done(augmentation):
+    images, numbers = pictures(60, (16, 16, 3)), np.arange(60)
+    chain = Chain([augmentation], 3)
+    for image, result, number in zip(images, chain.images(images, 2, numbers), numbers, strict=True):
+        told = chain.told(2, int(number))
+        assert len(told) <= 1
+        assert all(text and text.isprintable() for text in told)
+        assert told or np.array_equal(image, result)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_inside_a_dataset_it_is_the_same(kind):
+    images, numbers = pictures(8, (20, 33, 3)), np.arange(8) + 5
+    chain = Chain([Flip(), kind()], 3)
+    given = batch(images)
+
+    def at(epoch):
+        pixels = chain.images(images, int(epoch), numbers)
+        mixed = chain.mixed(Batch(pixels, given.labels, given.weights), int(epoch), numbers)
+        return mixed.images, mixed.labels, mixed.weights
+
+    dataset = tf.data.Dataset.range(4).map(
+        lambda epoch: tf.numpy_function(at, [epoch], [tf.float32] * 3), num_parallel_calls=4, deterministic=True
+    )
+    for epoch, inside in enumerate(dataset.as_numpy_iterator()):
+        assert all(np.array_equal(a, b) for a, b in zip(inside, at(epoch), strict=True))
+
+
+@pytest.mark.parametrize("value", [1.1, -0.1, "often", float("nan")])
+@pytest.mark.parametrize("kind", CLASSES)
+def test_a_chance_is_a_probability(kind, value):
+    with pytest.raises(ValueError, match="probability"):
+        kind(probability=value)
+
+
+@pytest.mark.parametrize("augmentation", [variant for variant in VARIANTS if variant.strengths], ids=repr)
+def test_a_strength_is_never_below_0_nor_endless(augmentation):
+    for name in augmentation.strengths:
+        for value in (-0.01, float("inf"), 1e9):
+            with pytest.raises(ValueError, match=name):
+                type(augmentation).model_validate(augmentation.model_dump() | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        (RandomResizedCrop, {"area": (0.9, 0.1)}, r"should go from the smallest to the largest: \[0.1, 0.9\]"),
+        (RandomResizedCrop, {"area": (0.1, 1.1)}, "less than or equal to 1"),
+        (RandomResizedCrop, {"ratio": (2.0, 0.5)}, r"should go from the smallest to the largest: \[0.5, 2\]"),
+        (RandomResizedCrop, {"ratio": (2.0, 3.0)}, r"should hold 1, the proportions of the image.*\[2, 3\] does not"),
+        (Erasing, {"area": (0.4, 0.3)}, r"should go from the smallest to the largest: \[0.3, 0.4\]"),
+        (Erasing, {"ratio": (0.0, 3.0)}, "greater than or equal to 0.01"),
+    ],
+)
+def test_settings_that_contradict_are_an_error_that_says_what_to_write(kind, settings, message):
+    with pytest.raises(ValueError, match=message):
+        kind(**settings)
+
+
+@pytest.mark.parametrize(
+    ("areas", "ratios"), [((0.08, 1.0), (0.75, 1.333)), ((0.0, 1.0), (0.01, 100.0)), ((1.0, 1.0), (0.3, 3.0))]
+)
+def test_windows_have_areas_and_proportions_in_their_ranges_and_fit(areas, ratios):
+    chance = np.random.default_rng(0).random((2, 20_000))
+    width, height = sides(*chance, areas, ratios).T
+    assert max(width.max(), height.max()) <= 1 + 1e-12
+    assert np.allclose(width * height, areas[0] + (areas[1] - areas[0]) * chance[0])
+    some = width * height > 1e-9
+    ratio = width[some] / height[some]
+    assert ratio.min() >= ratios[0] - 1e-9
+    assert ratio.max() <= ratios[1] + 1e-9
+    assert abs(np.mean(np.log(ratio))) <= 0.05 * np.log(ratios[1] / ratios[0])
