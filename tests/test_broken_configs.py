@@ -65,8 +65,19 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
         "broken.yaml:5:16: train.loss.name: there is no `cross_entrpy`; did you mean `cross_entropy`?\n",
     ),
     "an unknown augmentation": (
-        GOOD + "augment:\n  - {name: flip}\n  - {name: rotaet, degrees: 15}\n",
-        "broken.yaml:6:12: augment.1.name: there is no `rotaet`; did you mean `rotate`?\n",
+        GOOD + "augment:\n  - {name: flip}\n  - {name: elastic, degrees: 15}\n",
+        "broken.yaml:6:12: augment.1.name: there is no `elastic`; it may be flip, shift, rotate, zoom, shear, affine, "
+        "perspective, crop, random_resized_crop, brightness, contrast, saturation, hue, gamma, grayscale, blur, sharpen, "
+        "noise, jpeg, erasing, rand_augment, trivial_augment, mixup, cutmix\n",
+    ),
+    "a range upside down": (
+        GOOD + "augment:\n  - {name: random_resized_crop, area: [0.9, 0.1]}\n",
+        "broken.yaml:5:39: augment.0.area: should go from the smallest to the largest: [0.1, 0.9]\n",
+    ),
+    "proportions that no window of the whole image has": (
+        GOOD + "augment:\n  - {name: erasing, ratio: [2, 3]}\n",
+        "broken.yaml:5:28: augment.0.ratio: should hold 1, the proportions of the image, so that every area fits; "
+        "[2, 3] does not\n",
     ),
     "mixing before another augmentation": (
         GOOD + "augment:\n  - {name: mixup}\n  - {name: flip}\n",

@@ -31,7 +31,8 @@ class Flip(Geometric):
 
     def told(self, amount: Any) -> str:
         """The directions."""
-        return " and ".join(f"flip {way}" for way, done in zip(("left-right", "top-bottom"), amount, strict=True) if done)
+        ways = ("left-right", "top-bottom")
+        return " and ".join(f"flip {way}" for way, done in zip(ways, amount, strict=True) if done)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
         """Turns the sign of x, of y, or of both."""

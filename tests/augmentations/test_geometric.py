@@ -47,8 +47,7 @@ def inside(image, share=0.25):
 def warped(image, back, fill="edge"):
     """By scikit-image: `back` takes (x, y) of the result, counted from the middle, to those of the original."""
     middle = np.array([image.shape[1] - 1, image.shape[0] - 1]) / 2
-    result = transform.warp(image, lambda xy: back(xy - middle) + middle, order=1, mode=fill, preserve_range=True)
-    return result
+    return transform.warp(image, lambda xy: back(xy - middle) + middle, order=1, mode=fill, preserve_range=True)
 
 
 # Flip
