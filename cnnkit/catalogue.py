@@ -14,7 +14,7 @@ from typing import Any, TypeGuard, get_args
 from cnnkit.architectures import AnyArchitecture, AnyLayer, Architecture
 from cnnkit.augmentations import AnyAugmentation
 from cnnkit.balancing import AnyBalance
-from cnnkit.experiment import Checkpoint, Data, EarlyStopping, Experiment, Stage, Train
+from cnnkit.experiment import Cache, Checkpoint, Data, EarlyStopping, Experiment, Stage, Train
 from cnnkit.losses import AnyLoss
 from cnnkit.optimization import AnyOptimizer, AnySchedule
 from cnnkit.preparation import AnyPreparation
@@ -88,11 +88,11 @@ KINDS = (
     Kind(
         "sections",
         "the file itself and its sections",
-        (Experiment, Data, Split, Train, Stage, EarlyStopping, Checkpoint),
+        (Experiment, Data, Split, Cache, Train, Stage, EarlyStopping, Checkpoint),
     ),
 )
 
-_KEYS = {Experiment: "(top)", Data: "data", Split: "data.split", Train: "train"} | {
+_KEYS = {Experiment: "(top)", Data: "data", Split: "data.split", Cache: "data.cache", Train: "train"} | {
     Stage: "train.stages",
     EarlyStopping: "train.early_stopping",
     Checkpoint: "train.checkpoint",

@@ -67,8 +67,8 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
     "an unknown augmentation": (
         GOOD + "augment:\n  - {name: flip}\n  - {name: elastic, degrees: 15}\n",
         "broken.yaml:6:12: augment.1.name: there is no `elastic`; it may be flip, shift, rotate, zoom, shear, affine, "
-        "perspective, crop, random_resized_crop, brightness, contrast, saturation, hue, gamma, grayscale, blur, sharpen, "
-        "noise, jpeg, erasing, rand_augment, trivial_augment, mixup, cutmix\n",
+        "perspective, crop, random_resized_crop, brightness, contrast, saturation, hue, gamma, grayscale, blur, "
+        "sharpen, noise, jpeg, erasing, rand_augment, trivial_augment, mixup, cutmix\n",
     ),
     "a range upside down": (
         GOOD + "augment:\n  - {name: random_resized_crop, area: [0.9, 0.1]}\n",

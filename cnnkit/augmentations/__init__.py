@@ -8,7 +8,7 @@ from pydantic import Field
 
 from cnnkit.augmentations.affine import Affine
 from cnnkit.augmentations.base import Augmentation, Geometric, Mixing, Pixelwise
-from cnnkit.augmentations.blur import Blur
+from cnnkit.augmentations.blur import RandomBlur
 from cnnkit.augmentations.brightness import Brightness
 from cnnkit.augmentations.chain import Batch, Chain
 from cnnkit.augmentations.contrast import Contrast
@@ -17,7 +17,7 @@ from cnnkit.augmentations.cut_mix import CutMix
 from cnnkit.augmentations.erasing import Erasing
 from cnnkit.augmentations.flip import Flip
 from cnnkit.augmentations.gamma import Gamma
-from cnnkit.augmentations.grayscale import Grayscale
+from cnnkit.augmentations.grayscale import RandomGrayscale
 from cnnkit.augmentations.hue import Hue
 from cnnkit.augmentations.jpeg import Jpeg
 from cnnkit.augmentations.mix_up import MixUp
@@ -27,7 +27,7 @@ from cnnkit.augmentations.policies import RandAugment, TrivialAugment
 from cnnkit.augmentations.random_resized_crop import RandomResizedCrop
 from cnnkit.augmentations.rotate import Rotate
 from cnnkit.augmentations.saturation import Saturation
-from cnnkit.augmentations.sharpen import Sharpen
+from cnnkit.augmentations.sharpen import RandomSharpen
 from cnnkit.augmentations.shear import Shear
 from cnnkit.augmentations.shift import Shift
 from cnnkit.augmentations.zoom import Zoom
@@ -47,9 +47,9 @@ AnyAugmentation: TypeAlias = Annotated[
     | Saturation
     | Hue
     | Gamma
-    | Grayscale
-    | Blur
-    | Sharpen
+    | RandomGrayscale
+    | RandomBlur
+    | RandomSharpen
     | Noise
     | Jpeg
     | Erasing

@@ -10,7 +10,7 @@ from cnnkit.augmentations.base import Pixelwise
 from cnnkit.lazy import cv2
 
 
-class Blur(Pixelwise):
+class RandomBlur(Pixelwise):
     """Blurs the image as if it were out of focus, with a Gaussian."""
 
     chances = 1

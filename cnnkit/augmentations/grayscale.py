@@ -9,7 +9,7 @@ from cnnkit.lazy import cv2
 from cnnkit.spec import Probability
 
 
-class Grayscale(Pixelwise):
+class RandomGrayscale(Pixelwise):
     """Takes the colours away now and then; three equal channels stay."""
 
     chances = 0

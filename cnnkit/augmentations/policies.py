@@ -15,7 +15,7 @@ from pydantic import Field
 from cnnkit.augmentations.base import Fill, Pixelwise, Strength, moves, shears, turns
 from cnnkit.augmentations.contrast import Contrast
 from cnnkit.augmentations.saturation import Saturation
-from cnnkit.augmentations.sharpen import Sharpen
+from cnnkit.augmentations.sharpen import RandomSharpen
 from cnnkit.augmentations.tables import linear, through
 from cnnkit.augmentations.warping import warps
 from cnnkit.lazy import cv2, np
@@ -91,7 +91,7 @@ OPERATIONS = (
     Operation("posterize by {:.0f} bits", _posterized, 4, 6),
     Operation("contrast {:+.0%}", _pixelwise(Contrast()), 0.9, 0.99, True),
     Operation("brightness {:+.0%}", lambda image, amount, fill: linear(image, 1 + amount, 0), 0.9, 0.99, True),
-    Operation("sharpen {:+.0%}", _pixelwise(Sharpen()), 0.9, 0.99, True),
+    Operation("sharpen {:+.0%}", _pixelwise(RandomSharpen()), 0.9, 0.99, True),
     # The papers slant by 0.3 and 0.99 of the height, and shift by 150 of 331 and by 32 of 224 pixels.
     Operation("shear {:+.0f} deg across", _moved(lambda by, height, width: shears([by], [0.0])), 16.7, 44.7, True),
     Operation("shear {:+.0f} deg down", _moved(lambda by, height, width: shears([0.0], [by])), 16.7, 44.7, True),

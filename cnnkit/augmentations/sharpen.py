@@ -11,7 +11,7 @@ from cnnkit.augmentations.tables import blended
 from cnnkit.lazy import cv2
 
 
-class Sharpen(Pixelwise):
+class RandomSharpen(Pixelwise):
     """Adds to the image what a blur would take away (unsharp masking); the blur is that of 1-2-1 in each direction."""
 
     chances = 1

@@ -11,17 +11,17 @@ from PIL import Image, ImageEnhance
 from scipy import ndimage
 
 from cnnkit.augmentations import Chain
-from cnnkit.augmentations.blur import Blur
+from cnnkit.augmentations.blur import RandomBlur
 from cnnkit.augmentations.brightness import Brightness
 from cnnkit.augmentations.contrast import Contrast
 from cnnkit.augmentations.erasing import Erasing
 from cnnkit.augmentations.gamma import Gamma
-from cnnkit.augmentations.grayscale import Grayscale
+from cnnkit.augmentations.grayscale import RandomGrayscale
 from cnnkit.augmentations.hue import Hue
 from cnnkit.augmentations.jpeg import Jpeg
 from cnnkit.augmentations.noise import Noise
 from cnnkit.augmentations.saturation import Saturation
-from cnnkit.augmentations.sharpen import Sharpen
+from cnnkit.augmentations.sharpen import RandomSharpen
 
 channels = pytest.mark.parametrize("channels", [1, 3])
 
@@ -98,7 +98,7 @@ def test_gamma_is_as_often_lighter_as_darker():
 def test_grey_is_that_of_pillow_three_times(rough, done):
     image = rough(20, 30, 3)
     grey = np.asarray(pillow(image).convert("L"))
-    assert farthest(done(image, Grayscale(probability=1.0)), np.stack([grey] * 3, axis=2)) <= 1
+    assert farthest(done(image, RandomGrayscale(probability=1.0)), np.stack([grey] * 3, axis=2)) <= 1
 
 
 @channels
@@ -106,7 +106,7 @@ def test_grey_is_that_of_pillow_three_times(rough, done):
 def test_blur_is_a_gaussian_of_a_fraction_of_the_shorter_side(rough, fixed, done, channels, sigma):
     image = rough(40, 60, channels)
     expected = ndimage.gaussian_filter(image.astype(float), (sigma, sigma, 0), mode="mirror", truncate=3.0)
-    assert farthest(done(image, fixed(Blur(), sigma / 40)), expected) <= 2.5
+    assert farthest(done(image, fixed(RandomBlur(), sigma / 40)), expected) <= 2.5
 
 
 @channels
@@ -117,7 +117,7 @@ def test_sharpening_adds_what_a_blur_takes_away(rough, fixed, done, channels, am
     for axis in (0, 1):
         soft = ndimage.correlate1d(soft, [0.25, 0.5, 0.25], axis=axis, mode="mirror")
     expected = cut_off(image + amount * (image - soft))
-    assert farthest(done(image, fixed(Sharpen(), amount)), expected) <= 1 + amount / 2  # the blur is rounded
+    assert farthest(done(image, fixed(RandomSharpen(), amount)), expected) <= 1 + amount / 2  # the blur is rounded
 
 
 # Noise
