@@ -14,8 +14,13 @@ from cnnkit.augmentations import AnyAugmentation, Mixing
 from cnnkit.errors import DataError, Problem
 from cnnkit.experiment import BACKBONE, Data, Train, read_names, suggested
 from cnnkit.losses import BinaryCrossEntropy
+from cnnkit.preparation.channel import Channel
+from cnnkit.preparation.color_space import ColorSpace
 from cnnkit.progress import Progress
 from cnnkit.sources import Collection, Source
+from cnnkit.sources.archive import Archive
+from cnnkit.sources.folder import Folder
+from cnnkit.sources.manifest import Manifest
 from cnnkit.spec import path_settings
 
 
@@ -122,6 +127,29 @@ def _masks_come_before_pixels_move(sections: dict[str, Any], collection: Collect
         moved = moved or (step.name if step.moves else None)
 
 
+def _colours_are_there_for_each_step(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    data: Data | None = sections.get("data")
+    grey, other = None, None
+    for i, step in enumerate(data.prepare if data else ()):
+        if grey and step.for_colour:
+            message = f"needs a picture in colour, and {grey} has left one channel; put it before {grey}"
+            yield Problem(message, key=f"data.prepare.{i}")
+        if other and isinstance(step, Channel) and isinstance(step.channel, str):
+            message = f"{other} has left other channels than red, green and blue; choose by number, 0 to 2"
+            yield Problem(message, key=f"data.prepare.{i}.channel")
+        other = step.space if isinstance(step, ColorSpace) else other
+        grey = step.name if step.channels(3) == 1 else grey
+
+
+def _masks_lie_beside_files(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    data: Data | None = sections.get("data")
+    files = (Folder, Manifest, Archive)
+    for i, step in enumerate(data.prepare if data else ()):
+        if step.beside(Path("image.png")) and data and not isinstance(data.source, files):
+            message = f"the images of {data.source.name} are no files, so no mask lies beside them; use method otsu"
+            yield Problem(message, key=f"data.prepare.{i}")
+
+
 def _mixing_comes_last(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
     augment: tuple[AnyAugmentation, ...] = sections.get("augment") or ()
     for i, (augmentation, following) in enumerate(pairwise(augment)):
@@ -209,6 +237,8 @@ _CHECKS: tuple[Callable[[dict[str, Any], Collection | None], Iterator[Problem]],
     _image_suits_the_network,
     _preparation_ends_in_the_channels,
     _masks_come_before_pixels_move,
+    _masks_lie_beside_files,
+    _colours_are_there_for_each_step,
     _mixing_comes_last,
     _colours_change_where_there_are_some,
     _balance_suits_the_network,

@@ -323,3 +323,33 @@ def test_a_setting_of_another_family_is_a_problem_that_names_the_family(tmp_path
     assert "resnet can't take it" in found["model.dense_units"] and "vgg" in found["model.dense_units"]
     found = problems(tmp_path, train="optimizer: {name: adam, momentum: 0.9}")
     assert found == {"train.optimizer.momentum": "is a setting of sgd, adam can't take it"}
+
+
+@pytest.mark.parametrize(
+    ("data", "key", "message"),
+    [
+        ("channels: 1, prepare: [{name: color_space, space: hsv}]", "data.prepare.0", "ends in 3 channels"),
+        ("prepare: [{name: grayscale}, {name: color_space, space: lab}]", "data.prepare.1", "put it before grayscale"),
+        (
+            "channels: 1, prepare: [{name: color_space, space: hsv}, {name: channel, channel: red}]",
+            "data.prepare.1.channel",
+            "choose by number",
+        ),
+        ('prepare: [{name: mask, method: file, file: "{stem}.png"}]', "data.prepare.0", "are no files"),
+    ],
+)
+def test_steps_of_preparation_that_do_not_fit_each_other_are_told(tmp_path, data, key, message):
+    told = problems(tmp_path, data)
+    assert message in told[key]
+
+
+def test_steps_of_preparation_that_fit_each_other_are_taken(tmp_path):
+    steps = "{name: color_space, space: hsv}, {name: channel, channel: 2}, {name: clahe}"
+    assert problems(tmp_path, f"channels: 1, prepare: [{steps}]") == {}
+    assert problems(tmp_path, "channels: 3, prepare: [{name: grayscale}]") == {}
+
+
+def test_a_mask_from_a_file_comes_before_what_moves_pixels(tmp_path):
+    steps = '[{name: resize, longest_side: 9}, {name: mask, method: file, file: "{stem}.png"}]'
+    told = problems(tmp_path, f"prepare: {steps}", source=folder_source(tmp_path / "images", "a", "b"))
+    assert "comes before resize" in told["data.prepare.1"]

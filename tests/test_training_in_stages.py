@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from cnnkit import Run, evaluate, pipeline, read, train
+from cnnkit import Run, evaluate, read, train
 from cnnkit.errors import UsageError
 from cnnkit.lazy import keras
 from cnnkit.progress import Progress
@@ -113,12 +113,12 @@ def test_features_are_computed_once_where_they_are_the_same_in_every_epoch(confi
     assert ("computing features" in tasks.names) == once
 
 
-def test_features_kept_or_computed_again_make_the_same_run(config, tmp_path, monkeypatch):
+def test_features_kept_or_computed_again_make_the_same_run(config, tmp_path):
     settings = ("train.stages=[{freeze: backbone, epochs: 3}]",)
     train(read(config, *settings), tmp_path / "kept")
-    monkeypatch.setattr(pipeline, "IN_MEMORY", 64 * 80)  # the features of 80 images are four times that
     tasks = Tasks()
-    train(read(config, *settings), tmp_path / "again", tasks)
+    # The features of 80 images are four times as many bytes.
+    train(read(config, *settings, f"data.cache.memory_gib={64 * 80 / 2**30}"), tmp_path / "again", tasks)
     assert "computing features" not in tasks.names
     kept, again = (
         [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
