@@ -117,6 +117,14 @@ def test_all_distances_are_as_likely(rough, kind, fill, size, fraction, farthest
     assert chi_square < 2.2 * len(expected)  # beyond the 99.9th percentile for 24 and for 26 degrees of freedom
 
 
+def test_a_crop_says_where_its_window_is(rough, fixed, done):
+    image = rough(32, 32, 3)
+    crop = fixed(Crop(), 2 / 32, -3 / 32)
+    padded = np.pad(image, ((4, 4), (4, 4), (0, 0)))
+    assert np.array_equal(done(image, crop), padded[4 - 3 : 36 - 3, 4 + 2 : 36 + 2])
+    assert Chain([crop], 0).told(0, 0) == ["crop +6%, -9%"]
+
+
 def test_a_crop_by_default_is_that_of_cifar(rough):
     image = rough(32, 32, 3)
     padded = np.pad(image, ((4, 4), (4, 4), (0, 0)))
@@ -169,6 +177,8 @@ def test_a_slant_to_the_right_moves_the_top_to_the_right(smooth, fixed, done, ch
     assert near(done(image, fixed(Shear(), 20, 0)), across)
     down = warped(image, lambda xy: xy - tangent * xy[:, ::-1] * (0, 1))
     assert near(done(image, fixed(Shear(), 0, 20)), down)
+    both = done(done(image, fixed(Shear(), 20, 0)), fixed(Shear(), 0, 20))
+    assert near(inside(done(image, fixed(Shear(direction="both"), 20, 20))), inside(both), most=6)
 
 
 @pytest.mark.parametrize(

@@ -233,4 +233,4 @@ def test_windows_have_areas_and_proportions_in_their_ranges_and_fit(areas, ratio
     ratio = width[some] / height[some]
     assert ratio.min() >= ratios[0] - 1e-9
     assert ratio.max() <= ratios[1] + 1e-9
-    assert abs(np.mean(np.log(ratio))) <= 0.05 * np.log(ratios[1] / ratios[0])
+    assert abs(np.mean(np.log(ratio))) <= 0.01 * np.log(ratios[1] / ratios[0])
