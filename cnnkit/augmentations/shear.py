@@ -14,7 +14,6 @@ class Shear(Filling):
     """Slants the image as writing leans, by a random angle to either side; its middle stays."""
 
     chances = 2
-    says = "shear {0:+.0f} deg, {1:+.0f} deg"
     strengths = ("degrees",)
 
     name: Literal["shear"] = "shear"
