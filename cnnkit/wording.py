@@ -40,7 +40,8 @@ def describe(root: type[Spec], details: ErrorDetails) -> Finding:
     if kind == "extra_forbidden":
         allowed = list(owner.model_fields) if owner else []
         takers = [tag for tag, section in _union(root, path[:-1]).items() if path[-1] in section.model_fields]
-        unlike = f"is a setting of {' and '.join(takers)}, {_tag(owner)} can't take it" if takers and owner else ""
+        told = " and ".join([", ".join(takers[:-1]), takers[-1]] if len(takers) > 1 else takers)
+        unlike = f"is a setting of {told}, {_tag(owner)} can't take it" if takers and owner else ""
         return Finding(path, unlike or f"unknown setting{suggestion(str(path[-1]), allowed)}", at_key=True)
     if kind == "missing" and isinstance(path[-1], int):
         # A list that is too short; pydantic names each entry that it lacks.
