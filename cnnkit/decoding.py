@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import re
 import stat
 import threading
 import warnings
@@ -231,19 +232,15 @@ def pixels(content: bytes, channels: int, side: int, header: Header | None = Non
     if header is None:
         image = open_bytes(content)
         header = Header(image.format, image.mode, image.width, image.height, _orientation_of(image), 1, 8)
-    mode = header.mode
-    if _plain_jpeg(content, header):
-        with in_turn(header.width, header.height):
-            found = cv2.imdecode(np.frombuffer(content, np.uint8), _jpeg_flags(header, side))
-        if found is None:
-            raise BadImage("damaged: the JPEG decoder gives no picture")
-        if channels == (1 if mode == "L" else 3):
-            return found if channels == 3 else found[:, :, None]
+    found = _found_by_opencv(content, header, side) if _plain_jpeg(content, header) else None
+    if found is None:
+        image = decoded(image or open_bytes(content), side, channels)
+    elif channels == (1 if header.mode == "L" else 3):
+        return found.reshape(*found.shape[:2], channels)
+    else:
         from PIL import Image
 
         image = Image.fromarray(found).convert("L" if channels == 1 else "RGB")
-    else:
-        image = decoded(image or open_bytes(content), side, channels)
     array = np.asarray(image, dtype=np.uint8)
     return array.reshape(*array.shape[:2], channels)
 
@@ -267,16 +264,45 @@ def fit_to(image: Any, size: tuple[int, int], fit: Fit) -> Any:
     return _brought_to(Image.fromarray(image[:, :, 0] if channels == 1 else image), size, channels, fit)
 
 
+def _found_by_opencv(content: bytes, header: Header, side: int) -> Any:
+    """The pixels of a plain JPEG, uint8 (H, W) or (H, W, 3); None if it is damaged: then Pillow tells how."""
+    try:
+        with in_turn(header.width, header.height):
+            return cv2.imdecode(np.frombuffer(content, np.uint8), _jpeg_flags(header, side))
+    except cv2.error:
+        return None
+
+
 def _plain_jpeg(content: bytes, header: Header) -> bool:
     """Whether it is an upright JPEG, grey or colour, that ends with its end marker.
 
     The marker can't be within the data of a JPEG, so one that has it at the end has not been cut short.
     """
     plain = header.format == "JPEG" and header.mode in ("L", "RGB") and header.orientation == 1
-    return plain and content.rfind(_END_OF_JPEG, -_PADDING) >= 0
+    return plain and content.rfind(_END_OF_JPEG, -_PADDING) >= 0 and _in_one_piece(content)
+
+
+def _in_one_piece(content: bytes) -> bool:
+    """Whether nothing but its end comes behind the data of a JPEG's scan.
+
+    What else is there, in a damaged file, libjpeg meets only behind the last row, and OpenCV has its picture by then
+    and says nothing. Of a progressive JPEG all scans are read before the first row, and OpenCV gives no picture.
+    """
+    place, progressive = 2, False
+    while content[place : place + 1] == b"\xff" and (kind := content[place + 1 : place + 2]) != _SCAN:
+        progressive = progressive or kind == _PROGRESSIVE
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    if progressive:
+        return True
+    behind = _MARKER.search(content, place + 2)
+    return behind is not None and behind.group() == _END_OF_JPEG
 
 
 _END_OF_JPEG = b"\xff\xd9"
+_SCAN = b"\xda"
+_PROGRESSIVE = b"\xc2"
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7]")
+"""A marker, other than the restarts within the data of a scan; a byte of 255 is followed by 0 there."""
 _PADDING = 64
 """Bytes that some cameras and editors put behind the end."""
 

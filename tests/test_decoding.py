@@ -371,3 +371,158 @@ def test_what_is_decoded_in_turn_is_the_same(monkeypatch):
     monkeypatch.setattr(decoding, "LARGE", 1)
     for _ in range(2):  # the turn is given back
         np.testing.assert_array_equal(decoded(content), before)
+
+
+def by_pillow(content, channels, side):
+    """What Pillow alone makes of it, or None if it says that it is bad."""
+    try:
+        return np.asarray(decoding.decoded(open_bytes(content), side, channels)).tolist()
+    except BadImage:
+        return None
+
+
+def by_us(content, channels, side, header=None):
+    try:
+        seen = decoding.pixels(content, channels, side, header)
+    except BadImage:
+        return None
+    assert (seen.dtype, seen.ndim, seen.shape[2]) == (np.uint8, 3, channels)
+    return (seen[:, :, 0] if channels == 1 else seen).tolist()
+
+
+def smooth(height, width, mode="RGB"):
+    """A picture with the small and large structures that JPEG is made for."""
+    coarse = np.random.default_rng(height * width).integers(0, 256, (height // 5 + 2, width // 5 + 2, 3), np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+JPEGS = {
+    f"{mode} {height}x{width} {options}": encoded(smooth(height, width, mode), "JPEG", **options)
+    for mode in ("L", "RGB")
+    for height, width in [(1, 1), (16, 16), (33, 47), (131, 97)]
+    for options in (
+        {"quality": 1},
+        {"quality": 75},
+        {"quality": 90, "subsampling": "4:2:2"},
+        {"quality": 100, "subsampling": "4:4:4"},
+        {"progressive": True},
+        {"progressive": True, "subsampling": "4:4:4", "optimize": True},
+        {"restart_marker_rows": 1},
+        {"comment": b"an end \xff\xd9 and a scan \xff\xda in a comment"},
+    )
+}
+COLOURS_AS_THEY_ARE = encoded(smooth(40, 56), "JPEG", keep_rgb=True)
+
+
+@pytest.mark.parametrize("name", [*JPEGS, "keep_rgb"])
+def test_the_fast_way_gives_every_bit_that_pillow_gives(name):
+    content = JPEGS.get(name, COLOURS_AS_THEY_ARE)
+    known = decoding.header(content)
+    for channels in (1, 3):
+        for side in (8, 16, 40, 2**30):  # decoded at 1/8, 1/4, 1/2 or in full
+            expected = by_pillow(content, channels, side)
+            assert expected is not None
+            assert by_us(content, channels, side) == by_us(content, channels, side, known) == expected
+
+
+def test_the_fast_way_is_taken_for_plain_jpegs_and_for_no_others(monkeypatch):
+    taken = []
+    found = decoding._found_by_opencv
+    monkeypatch.setattr(decoding, "_found_by_opencv", lambda *words: taken.append(1) or found(*words))
+
+    def is_fast(content):
+        taken.clear()
+        assert by_us(content, 3, 2**30) is not None
+        return bool(taken)
+
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    plain = smooth(24, 32)
+    assert all(is_fast(content) for content in JPEGS.values())
+    assert is_fast(encoded(plain, "JPEG") + b"\0" * 30)
+    assert not is_fast(encoded(plain, "JPEG") + b"\0" * 100)
+    assert not is_fast(encoded(plain, "JPEG", exif=turned))
+    assert not is_fast(encoded(plain.convert("CMYK"), "JPEG"))
+    assert not is_fast(encoded(plain, "MPO", save_all=True, append_images=[plain]))
+    assert not any(is_fast(encoded(plain, format)) for format in ("PNG", "WEBP", "BMP"))
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_turned_jpegs_are_the_same_in_either_way(orientation, mode):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(smooth(50, 70, mode), "JPEG", exif=exif)
+    for side in (16, 2**30):
+        expected = by_pillow(content, 3, side)
+        assert by_us(content, 3, side) == by_us(content, 3, side, decoding.header(content)) == expected
+
+
+def test_jpegs_in_cmyk_are_the_same_in_either_way():
+    content = encoded(smooth(50, 70).convert("CMYK"), "JPEG")
+    for channels in (1, 3):
+        assert by_us(content, channels, 16) == by_pillow(content, channels, 16) is not None
+
+
+TAILS = (b"", b"\0" * 20, b"\xff\xd9", b"\xff\xd9" + b"\0" * 40, b"\0\xff\xd9")
+CUT = {
+    "baseline": encoded(smooth(48, 48), "JPEG", quality=90),
+    "grey": encoded(smooth(48, 48, "L"), "JPEG", quality=90),
+    "progressive": encoded(smooth(48, 48), "JPEG", quality=90, progressive=True),
+    "restarts": encoded(smooth(48, 48), "JPEG", restart_marker_blocks=2),
+    # The thumbnail within has an end marker of its own.
+    "thumbnail": encoded(
+        smooth(48, 48), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + encoded(smooth(16, 16), "JPEG")
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("name", CUT)
+def test_a_cut_jpeg_is_bad_exactly_when_pillow_says_so(name):
+    content = CUT[name]
+    known = decoding.header(content)
+    lengths = sorted({*range(2, len(content), 13), *range(len(content) - 70, len(content) + 1)})
+    thumbnails_end = content.find(b"\xff\xd9") + 2
+    verdicts = set()
+    for length in [*lengths, thumbnails_end, thumbnails_end + 30]:
+        for tail in TAILS:
+            cut = content[:length] + tail
+            expected = by_pillow(cut, 3, 2**30)
+            verdicts.add(expected is None)
+            assert by_us(cut, 3, 2**30) == expected, f"{length} of {len(content)} bytes, then {tail!r}"
+            assert by_us(cut, 3, 2**30, known) == expected, f"{length} of {len(content)} bytes, then {tail!r}, known"
+    assert verdicts == {True, False}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_damaged_jpeg_is_bad_exactly_when_pillow_says_so(name):
+    """Wrong bytes, and markers in the midst of the data, which libjpeg meets only behind the last row."""
+    content = CUT[name]
+    chance = np.random.default_rng(0)
+    scan = content.rfind(b"\xff\xda") + 20
+    verdicts = set()
+    for attempt in range(400):
+        damaged = bytearray(content)
+        for _ in range(chance.integers(1, 4)):
+            damaged[chance.integers(scan, len(content) - 2)] = chance.integers(256)
+        if attempt % 2:
+            place = chance.integers(scan, len(content) - 3)
+            marker = bytes([255, chance.choice([0xC0, 0xC4, 0xD0, 0xD9, 0xDA, 0xDD, 0xE1, 0xFE, 0xFF, 1])])
+            damaged[place : place + 2] = marker
+        expected = by_pillow(bytes(damaged), 3, 2**30)
+        verdicts.add(expected is None)
+        assert by_us(bytes(damaged), 3, 2**30) == expected, f"attempt {attempt}"
+    assert False in verdicts
+
+
+def test_where_opencv_gives_up_pillow_decides(monkeypatch):
+    content = CUT["baseline"]
+    expected = by_pillow(content, 3, 2**30)
+
+    def gives_up(*words):
+        raise decoding.cv2.error("no memory")
+
+    for failing in (gives_up, lambda *words: None):
+        monkeypatch.setattr("cv2.imdecode", failing)
+        assert by_us(content, 3, 2**30) == expected
