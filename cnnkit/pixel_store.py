@@ -13,8 +13,10 @@ import fcntl
 import hashlib
 import os
 import time
+import weakref
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ from typing import Any
 from cnnkit import atomic
 from cnnkit.lazy import cache_folder, np
 from cnnkit.progress import Progress
+
+_ENDING = ".images"
+"""How the names of the files end."""
 
 _CHECKSUM = 4
 """Bytes of the checksum of an image (CRC-32)."""
@@ -32,46 +37,57 @@ class PixelStore:
     """Images in a file.
 
     Attributes:
-        file: Descriptor of the open file.
+        path: The file; it may be gone meanwhile, as other runs make room.
+        file: Descriptor of the open file, closed when the store is not used any more.
         count: How many images.
         shape: Height, width and channels of each.
         checksums: uint32 (count,).
     """
 
+    path: Path
     file: int
     count: int
     shape: tuple[int, int, int]
     checksums: Any
 
+    def __post_init__(self) -> None:
+        weakref.finalize(self, os.close, self.file).atexit = False
+
     def read(self, number: int) -> Any:
-        """An image, uint8 (height, width, channels); None if it is damaged."""
+        """An image, uint8 (height, width, channels); None if it is damaged: then the next run makes the file anew."""
         size = _size(self.shape)
-        content = os.pread(self.file, size, _CHECKSUM * self.count + number * size)
+        try:
+            content = os.pread(self.file, size, _CHECKSUM * self.count + number * size)
+        except OSError:  # a disk that fails: as good as damaged
+            content = b""
         if len(content) != size or zlib.crc32(content) != self.checksums[number]:
+            self._remove()
             return None
         return np.frombuffer(content, np.uint8).reshape(self.shape)
 
+    def _remove(self) -> None:
+        """Removes the file, unless another run has put a new one in its place."""
+        with suppress(OSError):  # gone already, or not to be written to
+            if os.path.samestat(self.path.stat(), os.fstat(self.file)):
+                self.path.unlink()
+
 
 def path_of(keys: Sequence[str]) -> Path:
-    """Where the images with these keys are kept; `View.key` tells the keys."""
+    """Where the images with these keys are kept; `View.keys` tells the keys."""
     name = hashlib.blake2b("\n".join(keys).encode(), digest_size=16).hexdigest()
-    return cache_folder() / "pixels" / f"{name}.images"
+    return cache_folder() / "pixels" / f"{name}{_ENDING}"
 
 
 def open_store(keys: Sequence[str], shape: tuple[int, int, int]) -> PixelStore | None:
     """What is kept of the images with these keys; None if there is nothing, or not all."""
     path = path_of(keys)
     try:
-        file = os.open(path, os.O_RDONLY)
+        store = _opened(path, path, len(keys), shape)
     except OSError:
         return None  # not there, or not readable: it is made anew, and that tells if it can't be
-    count = len(keys)
-    if os.fstat(file).st_size != count * (_CHECKSUM + _size(shape)):
-        os.close(file)
-        return None
-    os.utime(path)  # the oldest ones go first when room is made
-    checksums = np.frombuffer(os.pread(file, _CHECKSUM * count, 0), np.uint32)
-    return PixelStore(file, count, shape, checksums)
+    with suppress(OSError):  # of a cache that can't be written to
+        os.utime(path)  # the oldest ones go first when room is made
+    return store
 
 
 def bytes_of(count: int, shape: tuple[int, int, int]) -> int:
@@ -87,7 +103,7 @@ def keep(
     All of `images` is gone through, whatever happens to the disk.
 
     Args:
-        keys: A key for each image, from `View.key`.
+        keys: A key for each image, from `View.keys`.
         shape: Height, width and channels of each.
         images: uint8 (height, width, channels) each, in their order.
         room: Bytes that all such files may take together; the oldest make room.
@@ -101,18 +117,24 @@ def keep(
     size = bytes_of(len(keys), shape)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _make_room(path.parent, room - size)
-        with atomic.replacing(path) as temporary, temporary.open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
-            _reserve(file.fileno(), size)
-            checksums = np.zeros(len(keys), np.uint32)
-            file.seek(checksums.nbytes)
-            for i, image in enumerate(images):
-                content = np.ascontiguousarray(image).data
-                checksums[i] = zlib.crc32(content)
-                file.write(content)
-            file.seek(0)
-            file.write(checksums.tobytes())
+        _make_room(path, room - size)
+        with atomic.replacing(path) as temporary:
+            with temporary.open("wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
+                _reserve(file.fileno(), size)
+                checksums = np.zeros(len(keys), np.uint32)
+                file.seek(checksums.nbytes)
+                for i, image in enumerate(images):
+                    content = np.ascontiguousarray(image).data
+                    checksums[i] = zlib.crc32(content)
+                    file.write(content)
+                file.seek(0)
+                file.write(checksums.tobytes())
+                file.flush()
+                os.fsync(file.fileno())  # it may take long, so it is done under the lock
+                os.utime(file.fileno())  # and then it counts as new again
+            # Opened before it has its name, as from then on another run may remove it to make room.
+            store = _opened(temporary, path, len(keys), shape)
     except OSError as error:
         progress.say(
             f"decoded images are not kept: {error.filename or path} can't be written: {error.strerror or error}; "
@@ -121,7 +143,16 @@ def keep(
         for _ in images:
             pass
         return None
-    return open_store(keys, shape)
+    return store
+
+
+def _opened(file: Path, path: Path, count: int, shape: tuple[int, int, int]) -> PixelStore | None:
+    """What lies in `file`, which is or will be called `path`; None if that is not whole."""
+    with file.open("rb") as opened:
+        if os.fstat(opened.fileno()).st_size != bytes_of(count, shape):
+            return None
+        checksums = np.frombuffer(opened.read(_CHECKSUM * count), np.uint32)
+        return PixelStore(path, os.dup(opened.fileno()), count, shape, checksums)
 
 
 def _reserve(file: int, size: int) -> None:
@@ -134,17 +165,36 @@ def _reserve(file: int, size: int) -> None:
                 raise
 
 
-def _make_room(folder: Path, room: int) -> None:
-    """Removes what killed runs left, and of the others the oldest until `room` bytes are enough for all that stays."""
-    for left in folder.glob(f"{atomic.WRITING}*"):
-        if _abandoned(left):
-            left.unlink(missing_ok=True)
-    kept = sorted(((path.stat(), path) for path in folder.glob("*.images")), key=lambda entry: entry[0].st_mtime_ns)
-    total = sum(known.st_size for known, _ in kept)
-    for known, path in kept:
+def _make_room(path: Path, room: int) -> None:
+    """Makes room in the folder of a file that is about to be written.
+
+    What killed runs have left is removed, then the oldest files, until `room` bytes are enough for all that stays.
+
+    Raises:
+        OSError: What other runs are writing at the moment leaves too little.
+    """
+    total = 0
+    kept: list[tuple[os.stat_result, Path]] = []
+    for other in path.parent.iterdir():
+        try:
+            known = other.stat()
+        except FileNotFoundError:
+            continue  # another run was faster
+        if other.name.startswith(atomic.WRITING) and _abandoned(other):
+            other.unlink(missing_ok=True)
+        elif other.name.endswith(path.name):
+            continue  # the same file, or one that another run makes: in the end there will be one of them
+        elif other.name.endswith(_ENDING):
+            total += known.st_size
+            if not other.name.startswith(atomic.WRITING):
+                kept.append((known, other))
+    for known, other in sorted(kept, key=lambda entry: entry[0].st_mtime_ns):
         if total > room:
-            path.unlink(missing_ok=True)
+            other.unlink(missing_ok=True)
             total -= known.st_size
+    if total > room:
+        message = "what other runs are keeping at the moment leaves no room within data.cache.disk_gib"
+        raise OSError(errno.EDQUOT, message, str(path))
 
 
 def _abandoned(path: Path) -> bool:
