@@ -54,6 +54,8 @@ class FileFacts:
         bad: Why it can't be read as an image, as far as reading it so far has shown; else None.
         lasting: Whether all this follows from the content; not if the file could not be read.
         stamp: Size and times of the file when it was read, by which a change shows; None if it is no file.
+        settled: Whether any change since would show by that; not if the file was written a moment before it was read,
+            or could not be read.
     """
 
     digest: str
@@ -62,6 +64,7 @@ class FileFacts:
     bad: str | None
     lasting: bool = True
     stamp: Stamp | None = None
+    settled: bool = True
 
 
 AT_ONCE = 16
@@ -128,12 +131,14 @@ def look(root: Path, names: Sequence[str], progress: Progress) -> list[FileFacts
                 batches, pool.map(lambda batch: [read(root / names[i]) for i in batch], batches), strict=True
             ):
                 for i, fact in zip(batch, found, strict=True):
-                    facts[i] = replace(fact, stamp=stamps[i])
+                    stamp = stamps[i]
+                    settled = fact.lasting and stamp is not None and max(stamp[1:]) < start - TICK
+                    facts[i] = replace(fact, stamp=stamp, settled=settled)
                 advance(len(batch))
         files = {
             name: [fact.stamp, fact.digest, fact.header, fact.bad]
             for name, fact in zip(names, facts, strict=True)
-            if fact and fact.lasting and fact.stamp and max(fact.stamp[1:]) < start - TICK
+            if fact and fact.settled and fact.stamp
         }
         asked = set(names)
         others = (name for name in known if name not in asked)  # those asked for last come first

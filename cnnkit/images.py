@@ -7,7 +7,7 @@ case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from typing import Any
 
 from cnnkit import pixel_store
 from cnnkit.decoding import BadImage
-from cnnkit.errors import DataError, Problem
+from cnnkit.errors import DataError, Problem, TrainingError
 from cnnkit.experiment import Cache
 from cnnkit.lazy import np, tf
 from cnnkit.pixel_store import PixelStore
@@ -123,7 +123,8 @@ def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: b
 
     Raises:
         DataError: Files can't be decoded or prepared; they are counted, and the first NAMED of them named with the
-            reason.
+            reason. Or one has changed meanwhile.
+        TrainingError: There is less memory than `cache` allows.
     """
     size = pixel_store.bytes_of(len(index), view.shape)
     in_memory = size <= cache.memory_gib * 2**30
@@ -132,27 +133,31 @@ def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: b
     if on_disk and (store := pixel_store.open_store(keys, view.shape)):
         return Images(index, view.shape, view, store=store)
     bad: dict[int, str] = {}
-    pixels = np.empty((len(index) if in_memory else 0, *view.shape), np.uint8)
+    try:
+        pixels = allocated((len(index) if in_memory else 0, *view.shape), np.uint8)
+    except MemoryError:
+        message = f"there is not enough memory for {size / 2**30:,.1f} GiB of images; set less than that"
+        raise TrainingError(Problem(message, key="data.cache.memory_gib")) from None
 
     def shown(i: int) -> Any:
-        """What is shown of an image, or black in place of a bad one."""
+        """What is shown of an image where that goes to the disk, and black in place of a bad one."""
         try:
             image = view.of_index(index, i)
         except Changed as error:
             raise DataError(Problem(f"{error}; start again when it stays as it is", file=index.names[i])) from None
         except BadImage as error:
             bad[i] = str(error)
-            return np.zeros(view.shape, np.uint8)
+            return np.zeros(view.shape, np.uint8) if on_disk else None
         if in_memory:
             pixels[i] = image
-        return image
+        return image if on_disk else None
 
     store = None
     with progress.task("decoding images", len(index)) as advance:
         made = _in_parallel(shown, len(index), advance)
         if on_disk:
             with suppress(_Spoiled):
-                whole = _spoiled_by(bad, made)
+                whole = _whole(made, bad, lambda: _refuse_changed(index, keys, view.keys(index)))
                 store = pixel_store.keep(keys, view.shape, whole, int(cache.disk_gib * 2**30), progress)
         for _ in made:
             pass
@@ -161,23 +166,54 @@ def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: b
     if bad:
         good = [i for i in range(len(index)) if i not in bad]
         index = index.take(good, [Unused(index.names[i], reason) for i, reason in sorted(bad.items())])
-        if not in_memory:
+        if on_disk:
             return load(index, view, cache, progress)
-        pixels = pixels[good]
+        if in_memory:
+            for place, i in enumerate(good):
+                pixels[place] = pixels[i]
+            pixels = pixels[: len(good)]
     # A tensor, so that TensorFlow gathers from it without Python. This is where TensorFlow is first needed.
     with progress.task("starting TensorFlow", 1):
-        memory = tf.convert_to_tensor(pixels) if in_memory else None
+        memory = as_tensor(pixels) if in_memory else None
     return Images(index, view.shape, view, memory, store)
+
+
+def allocated(shape: tuple[int, ...], dtype: Any) -> Any:
+    """A NumPy array, not filled, that `as_tensor` takes as it is."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.empty(size + _ALIGNED, np.uint8)
+    first = -room.ctypes.data % _ALIGNED
+    return room[first : first + size].view(dtype).reshape(shape)
+
+
+def as_tensor(array: Any) -> Any:
+    """A tensor of the same memory: TensorFlow itself would copy it, and take three times as much for a while."""
+    assert array.ctypes.data % _ALIGNED == 0 and array.flags.c_contiguous
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+_ALIGNED = 64
+"""Bytes, at a multiple of which TensorFlow wants the memory of a tensor to begin."""
 
 
 class _Spoiled(Exception):
     """Among the images are bad ones, so they are not to be kept."""
 
 
-def _spoiled_by(bad: dict[int, str], images: Iterator[Any]) -> Iterator[Any]:
+def _whole(images: Iterator[Any], bad: dict[int, str], check: Callable[[], None]) -> Iterator[Any]:
+    """The images, unless it turns out at their end that they are not to be kept."""
     yield from images
     if bad:
         raise _Spoiled
+    check()
+
+
+def _refuse_changed(index: Index, before: list[str], after: list[str]) -> None:
+    """The files of images are looked at one by one; those that steps read beside them are, all together, here."""
+    for name, key, new in zip(index.names, before, after, strict=True):
+        if key != new:
+            message = "a file beside it, which data.prepare reads, has changed; start again when it stays as it is"
+            raise DataError(Problem(message, file=name))
 
 
 def _in_parallel(work: Any, count: int, advance: Any) -> Iterator[Any]:

@@ -19,7 +19,7 @@ from typing import Any
 from cnnkit.augmentations import Augmentation, Batch, Chain
 from cnnkit.balancing import Training
 from cnnkit.experiment import Cache
-from cnnkit.images import Images
+from cnnkit.images import Images, allocated, as_tensor
 from cnnkit.lazy import np, tf
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
@@ -35,7 +35,8 @@ def features(images: Images, numbers: Sequence[int], backbone: Any, batch_size: 
         batch_size: Images at a time.
         progress: Is told how far it is.
     """
-    made = np.zeros((len(images.index), *backbone.output_shape[1:]), np.float32)
+    made = allocated((len(images.index), *backbone.output_shape[1:]), np.float32)
+    made[:] = 0
     with progress.task("computing features", len(numbers)) as advance:
         done = 0
         batches = eval_batches(images, numbers, batch_size)
@@ -44,7 +45,7 @@ def features(images: Images, numbers: Sequence[int], backbone: Any, batch_size: 
             made[which] = backbone.predict_on_batch(pictures)
             done += len(pictures)
             advance(len(pictures))
-    return Images(images.index, made.shape[1:], memory=tf.convert_to_tensor(made))
+    return Images(images.index, made.shape[1:], memory=as_tensor(made))
 
 
 def features_fit(images: Images, backbone: Any, cache: Cache) -> bool:
@@ -97,7 +98,8 @@ def train_batches(
     numbers = tf.constant(training.numbers, tf.int64)
     keys = tf.constant(_keys(training.numbers), tf.int64)
     an_epoch = steps(count, batch_size)
-    labels = tf.one_hot(training.labels, len(images.index.classes), dtype=tf.float32)
+    labels = tf.constant(training.labels, tf.int64)
+    classes = len(images.index.classes)
     weights = tf.constant(training.weights, tf.float32)
     chain = Chain(augmentations, seed)
 
@@ -114,13 +116,14 @@ def train_batches(
         return mixed.images, mixed.labels, mixed.weights
 
     def batch(epoch: Any, which: Any) -> tuple[Any, Any, Any]:
-        chosen, of_labels, of_weights = tf.gather(numbers, which), tf.gather(labels, which), tf.gather(weights, which)
+        chosen, of_weights = tf.gather(numbers, which), tf.gather(weights, which)
+        of_labels = tf.one_hot(tf.gather(labels, which), classes, dtype=tf.float32)
         if not augmentations:
             return tf.cast(images.batch(chosen), tf.float32), of_labels, of_weights
         made = tf.numpy_function(
             augmented, [epoch, tf.gather(keys, which), chosen, of_labels, of_weights], [tf.float32] * 3
         )
-        shapes = (None, *images.shape), (None, *labels.shape[1:]), (None,)
+        shapes = (None, *images.shape), (None, classes), (None,)
         return tuple(tf.ensure_shape(part, shape) for part, shape in zip(made, shapes, strict=True))
 
     dataset = tf.data.Dataset.range(first_step // an_epoch, epochs).flat_map(order).skip(first_step % an_epoch)
@@ -130,11 +133,12 @@ def train_batches(
 def eval_batches(images: Images, numbers: Sequence[int], batch_size: int) -> Any:
     """The chosen images in their order, once, as (images, labels): what is reported counts every image the same."""
     chosen = tf.constant(np.asarray(numbers), tf.int64)
-    labels = tf.one_hot(images.index.labels, len(images.index.classes), dtype=tf.float32)
+    labels = tf.constant(images.index.labels, tf.int64)
+    classes = len(images.index.classes)
 
     def batch(step: Any) -> tuple[Any, Any]:
         which = chosen[step * batch_size : (step + 1) * batch_size]
-        return tf.cast(images.batch(which), tf.float32), tf.gather(labels, which)
+        return tf.cast(images.batch(which), tf.float32), tf.one_hot(tf.gather(labels, which), classes, dtype=tf.float32)
 
     return _made(tf.data.Dataset.range(steps(len(numbers), batch_size)), batch)
 

@@ -270,7 +270,7 @@ def _told_of_the_end(run: Run) -> Iterator[None]:
     except (TrainingError, DataError) as error:
         kept = _close(run, "failed")
         raise type(error)(*error.problems, kept) from None
-    except tf.errors.ResourceExhaustedError as error:
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         kept = _close(run, "failed")
         message = "out of memory; try a smaller data.batch_size or data.image_size (`cnnkit summary` estimates it)"
         raise TrainingError(message, kept) from error

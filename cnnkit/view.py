@@ -16,6 +16,7 @@ from typing import Any
 
 from cnnkit import decoding, file_index
 from cnnkit.decoding import Fit, Unreadable
+from cnnkit.file_index import FileFacts
 from cnnkit.lazy import np
 from cnnkit.preparation import Preparation, Unprepared
 from cnnkit.sources import Index
@@ -53,9 +54,10 @@ class View:
             return self.of_pixels(self._decoded(index.open(number)), None)
         path = index.path(number)
         content = decoding.read_bytes(path)
-        if index.changed(number):
+        known = index.facts[number] if index.facts else None
+        if index.changed(number) or (known and not known.settled and _is_another(content, known)):
             raise Changed("has changed since it was looked at")
-        return self.of_content(content, Path(path), index.facts[number].header if index.facts else None)
+        return self.of_content(content, Path(path), known.header if known else None)
 
     def of_file(self, path: Path) -> Any:
         """The same of a file."""
@@ -131,6 +133,10 @@ class View:
         if pixels.shape[2] != self.shape[2]:
             raise Unprepared(f"the steps of data.prepare leave {pixels.shape[2]} channels, not {self.shape[2]}")
         return decoding.fit_to(pixels, self.shape[:2], self.fit)
+
+
+def _is_another(content: bytes, known: FileFacts) -> bool:
+    return file_index.facts_of(content).digest != known.digest
 
 
 _VERSION = 1

@@ -1,0 +1,108 @@
+"""Measure whether feeding ten times the images takes more memory: the peak of one epoch, nothing kept.
+
+Usage: python scripts/measure_feeding_memory.py SMALL LARGE
+       python scripts/measure_feeding_memory.py --make FOLDER [--images 5000 50000]
+
+SMALL and LARGE are folders of images, a subfolder a class, the second with about ten times as many. With --make they
+are made first in FOLDER, which must not exist and stays: JPEGs of 64 pixels, five classes.
+
+Each folder is fed in a process of its own, with a cache of its own that is empty: indexed, every image decoded once,
+then one epoch of augmented batches of 32, with data.cache off. What is told is the most memory that the process had at
+any time (ru_maxrss), TensorFlow included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+CLASSES = 5
+SIDE = 64
+
+
+def make(folder: Path, count: int) -> Path:
+    """A folder of JPEGs that all differ."""
+    import numpy as np
+    from PIL import Image
+
+    chance = np.random.default_rng(count)
+    for i in range(count):
+        place = folder / f"class {i % CLASSES}"
+        place.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(chance.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(place / f"{i:06}.jpg", quality=90)
+    return folder
+
+
+def feed(folder: str) -> dict[str, int]:
+    """Feeds one epoch; the number of images, and the peak of the memory in KiB after each part."""
+    from cnnkit import pipeline
+    from cnnkit.augmentations.brightness import Brightness
+    from cnnkit.augmentations.flip import Flip
+    from cnnkit.augmentations.rotate import Rotate
+    from cnnkit.experiment import Cache
+    from cnnkit.images import load
+    from cnnkit.lazy import tf
+    from cnnkit.progress import Progress
+    from cnnkit.sources.folder import Folder
+    from cnnkit.view import View
+
+    tf.constant(0)
+    told = {"tensorflow": _peak()}
+    index = Folder(path=folder).open(Progress()).index(Progress())
+    told["indexed"] = _peak()
+    images = load(index, View((SIDE, SIDE, 3), "crop"), Cache(memory_gib=0, disk_gib=0), Progress())
+    told["decoded"] = _peak()
+    training = pipeline.training_of(index, range(len(index)))
+    augment = (Flip(), Rotate(), Brightness())
+    shown = sum(len(batch) for batch, *_ in pipeline.train_batches(images, training, augment, 32, seed=0, epochs=1))
+    return told | {"peak": _peak(), "images": shown}
+
+
+def _peak() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // 1024 if sys.platform == "darwin" else peak  # bytes there, KiB elsewhere
+
+
+def measure(folder: str) -> dict[str, int]:
+    """The same in a process of its own."""
+    with tempfile.TemporaryDirectory() as cache:
+        words = [sys.executable, __file__, "--feed", folder]
+        done = subprocess.run(words, env=os.environ | {"CNNKIT_CACHE": cache}, stdout=subprocess.PIPE, check=True)
+    told: dict[str, int] = json.loads(done.stdout)
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="*", metavar="FOLDER")
+    parser.add_argument("--make", type=Path)
+    parser.add_argument("--images", type=int, nargs=2, default=(5_000, 50_000))
+    parser.add_argument("--feed", help=argparse.SUPPRESS)
+    words = parser.parse_args()
+    if words.feed:
+        print(json.dumps(feed(words.feed)))
+        return
+    folders = words.folders
+    if words.make:
+        words.make.mkdir()
+        folders = [str(make(words.make / str(count), count)) for count in words.images]
+    if len(folders) != 2:
+        parser.error("two folders are compared, or --make FOLDER")
+    peaks = []
+    for folder in folders:
+        told = measure(folder)
+        peaks.append(told["peak"])
+        parts = ", ".join(f"{told[part] / 1024:.0f} {part}" for part in ("tensorflow", "indexed", "decoded"))
+        print(f"{told['images']:>7,} images: peak {told['peak'] / 1024:,.0f} MiB ({parts})", flush=True)
+    print(f"{folders[1]} takes {peaks[1] / peaks[0] - 1:+.1%}")
+
+
+if __name__ == "__main__":
+    main()
