@@ -1,0 +1,504 @@
+from __future__ import annotations
+
+import errno
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from cnnkit import images as module
+from cnnkit import pipeline
+from cnnkit.augmentations.flip import Flip
+from cnnkit.decoding import fitted
+from cnnkit.errors import DataError, TrainingError
+from cnnkit.experiment import Cache
+from cnnkit.images import as_tensor, load
+from cnnkit.lazy import cache_folder
+from cnnkit.preparation import Preparation, Unprepared
+from cnnkit.preparation.grayscale import Grayscale
+from cnnkit.progress import Progress
+from cnnkit.sources.folder import Folder
+from cnnkit.view import View
+
+SHAPE = (12, 10, 3)
+COUNT = 10
+CACHES = {
+    "memory": Cache(memory_gib=1, disk_gib=0),
+    "disk": Cache(memory_gib=0, disk_gib=1),
+    "off": Cache(memory_gib=0, disk_gib=0),
+}
+KEEPING = ("memory", "disk")
+
+every_cache = pytest.mark.parametrize("cache", CACHES)
+
+
+class Told(Progress):
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+def picture(number):
+    coarse = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((20 + number, 24), Image.Resampling.BICUBIC)
+
+
+def jpeg(image):
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "images"
+    for i in range(COUNT):
+        file = root / "ab"[i % 2] / f"{i}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(jpeg(picture(i)))
+    return root
+
+
+def index_of_folder(folder):
+    return Folder(path=str(folder)).open(Progress()).index(Progress())
+
+
+def loaded(folder, cache, view=None, progress=None, skip_bad=False):
+    """As a new run loads them."""
+    view = view or View(SHAPE, "crop")
+    return load(index_of_folder(folder), view, CACHES[cache], progress or Progress(), skip_bad)
+
+
+def pixels_of(images):
+    return np.stack(images.rows(range(len(images.index))))
+
+
+def decoded(folder, names):
+    """What Pillow makes of the files now."""
+    return np.stack([fitted(Image.open(folder / name), SHAPE[:2], SHAPE[2], "crop") for name in names])
+
+
+def right(images, folder):
+    return np.array_equal(pixels_of(images), decoded(folder, images.index.names))
+
+
+def batches_of(images, augmentations=()):
+    training = pipeline.training_of(images.index, range(len(images.index)))
+    batches = pipeline.train_batches(images, training, augmentations, 4, seed=0, epochs=2)
+    return [batch.numpy() for batch, *_ in pipeline.told(batches, images)]
+
+
+def kept_files():
+    folder = cache_folder() / "pixels"
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+@pytest.fixture
+def decodings(monkeypatch):
+    """Counts how often an image is decoded."""
+    counted = []
+    of_index = View.of_index
+
+    def counting(view, index, number):
+        counted.append(index.names[number])
+        return of_index(view, index, number)
+
+    monkeypatch.setattr(View, "of_index", counting)
+    return counted
+
+
+# What is shown is the same wherever it is kept
+
+
+@every_cache
+def test_images_are_those_of_their_files(folder, cache):
+    images = loaded(folder, cache)
+    assert (images.memory is not None, images.store is not None) == (cache == "memory", cache == "disk")
+    assert len(images.index) == COUNT
+    assert right(images, folder)
+    chosen = tf.constant([3, 3, 0], tf.int64)
+    batch = next(iter(tf.data.Dataset.from_tensors(chosen).map(images.batch)))
+    assert batch.dtype == tf.uint8
+    assert np.array_equal(batch, decoded(folder, [images.index.names[i] for i in (3, 3, 0)]))
+
+
+@pytest.mark.parametrize("augmentations", [(), (Flip(),)], ids=["plain", "augmented"])
+def test_batches_are_the_same_wherever_images_are_kept(folder, augmentations):
+    shown = [batches_of(loaded(folder, cache), augmentations) for cache in CACHES]
+    shown.append(batches_of(loaded(folder, "disk"), augmentations))  # this time they are there already
+    for other in shown[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(shown[0], other, strict=True))
+
+
+def test_images_on_the_disk_are_decoded_by_one_run_alone(folder, decodings):
+    loaded(folder, "disk")
+    assert sorted(decodings) == sorted(index_of_folder(folder).names)
+    decodings.clear()
+    images = loaded(folder, "disk")
+    assert len(batches_of(images)) == 6
+    assert decodings == []
+    assert len(kept_files()) == 1
+
+
+def test_memory_comes_first_then_the_disk(folder):
+    size = COUNT * (12 * 10 * 3 + 4) / 2**30
+    index, view = index_of_folder(folder), View(SHAPE, "crop")
+
+    def kept(memory_gib, disk_gib):
+        images = load(index, view, Cache(memory_gib=memory_gib, disk_gib=disk_gib), Progress())
+        assert right(images, folder)
+        return "memory" if images.memory is not None else "disk" if images.store else "off"
+
+    assert kept(size, size) == "memory"
+    assert kept(size * 0.99, size) == "disk"
+    assert kept(size * 0.99, size * 0.99) == "off"
+
+
+def test_other_steps_sizes_and_fits_are_kept_in_other_files(folder):
+    views = [View(SHAPE, "crop"), View(SHAPE, "pad"), View((12, 11, 3), "crop"), View((12, 10, 1), "crop")]
+    views.append(View(SHAPE, "crop", (Grayscale(),)))
+    for count, view in enumerate(views, start=1):
+        loaded(folder, "disk", view)
+        assert len(kept_files()) == count
+    assert np.ptp(pixels_of(loaded(folder, "disk", views[-1])), axis=3).max() == 0
+    assert right(loaded(folder, "disk"), folder)
+
+
+# The memory that images are kept in
+
+
+def test_a_tensor_is_made_without_a_copy():
+    array = module.allocated((3, 4), np.float32)
+    array[:] = np.arange(12).reshape(3, 4)
+    tensor = as_tensor(array)
+    assert (tensor.dtype, tensor.shape) == (tf.float32, (3, 4))
+    assert np.asarray(memoryview(tensor)).ctypes.data == array.ctypes.data
+    del array
+    assert tf.reduce_sum(tensor) == 66
+
+
+KEPT_IN_MEMORY = """
+import resource, sys
+import numpy as np
+from PIL import Image
+from cnnkit.experiment import Cache
+from cnnkit.images import load
+from cnnkit.lazy import tf
+from cnnkit.progress import Progress
+from cnnkit.sources import Index
+from cnnkit.view import View
+count = 1000
+index = Index(("a", "b"), [str(i) for i in range(count)], np.arange(count) % 2, ["x"] * count, [None] * count,
+              lambda i: Image.new("RGB", (256, 256), (i % 256, 1, 2)))
+tf.gather(tf.zeros((2, 2)), [0])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+images = load(index, View((256, 256, 3), "crop"), Cache(memory_gib=1), Progress())
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert int(images.batch([999])[0, 0, 0, 0]) == 999 % 256
+print((after - before) * (1 if sys.platform == "darwin" else 1024) / images.memory.numpy().nbytes)
+"""
+
+
+def test_images_in_memory_take_no_more_than_they_are_even_while_they_are_loaded():
+    done = subprocess.run([sys.executable, "-c", KEPT_IN_MEMORY], capture_output=True, text=True, check=True)
+    assert 0.9 < float(done.stdout) < 1.3
+
+
+def test_less_memory_than_the_config_allows_is_told(folder, monkeypatch):
+    def lacking(*words):
+        raise MemoryError
+
+    monkeypatch.setattr("numpy.empty", lacking)
+    with pytest.raises(TrainingError, match=r"data\.cache\.memory_gib: there is not enough memory for .* set less"):
+        loaded(folder, "memory")
+
+
+# Bad images
+
+
+def spoil(folder, number):
+    """Cuts a file short, so that its header is read and its pixels are not."""
+    [file] = folder.rglob(f"{number}.jpg")
+    file.write_bytes(file.read_bytes()[:-300])
+    return str(file.relative_to(folder))
+
+
+@every_cache
+def test_a_bad_image_is_told_by_every_run_and_never_kept(folder, cache):
+    names = sorted(spoil(folder, number) for number in (2, 5))
+    for _ in range(2):
+        with pytest.raises(DataError) as raised:
+            loaded(folder, cache)
+        *bad, advice = raised.value.problems
+        assert sorted(problem.file for problem in bad) == names
+        assert all("truncated" in problem.message for problem in bad)
+        assert "these 2 files" in advice.message and "on_bad: skip" in advice.message
+        assert kept_files() == []
+
+
+@every_cache
+def test_a_bad_image_is_left_out_by_every_run_where_that_is_asked_for(folder, cache):
+    names = sorted(spoil(folder, number) for number in (0, 5))
+    for _ in range(2):
+        images = loaded(folder, cache, skip_bad=True)
+        assert sorted(entry.name for entry in images.index.unused) == names
+        assert len(images.index) == COUNT - 2
+        assert right(images, folder)
+        assert len(batches_of(images)) == 4
+        assert len(kept_files()) == (cache == "disk")
+
+
+def test_a_mended_image_is_shown_by_the_next_run(folder):
+    spoil(folder, 5)
+    loaded(folder, "disk", skip_bad=True)
+    (folder / "b" / "5.jpg").write_bytes(jpeg(picture(5)))
+    images = loaded(folder, "disk", skip_bad=True)
+    assert len(images.index) == COUNT
+    assert right(images, folder)
+
+
+def test_many_bad_images_are_counted_and_the_first_are_named(folder, monkeypatch):
+    monkeypatch.setattr(module, "NAMED", 3)
+    for number in range(5):
+        spoil(folder, number)
+    with pytest.raises(DataError) as raised:
+        loaded(folder, "off")
+    assert len(raised.value.problems) == 4
+    assert raised.value.problems[-1].message.startswith("and 2 more: repair or remove these 5 files")
+
+
+# Files that change
+
+
+def change(folder, index, number):
+    (folder / index.names[number]).write_bytes(jpeg(picture(number + 100)))
+
+
+@every_cache
+def test_a_file_that_changed_between_two_runs_is_shown_as_it_is_now(folder, cache):
+    before = pixels_of(loaded(folder, cache))
+    change(folder, index_of_folder(folder), 4)
+    images = loaded(folder, cache)
+    assert right(images, folder)
+    assert not np.array_equal(pixels_of(images)[4], before[4])
+
+
+@every_cache
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_a_file_that_changed_before_it_was_decoded_is_told(folder, cache, skip_bad):
+    index = index_of_folder(folder)
+    change(folder, index, 4)
+    with pytest.raises(DataError) as raised:
+        load(index, View(SHAPE, "crop"), CACHES[cache], Progress(), skip_bad)
+    [problem] = raised.value.problems
+    assert problem.file == index.names[4]
+    assert problem.message == "has changed since it was looked at; start again when it stays as it is"
+    assert kept_files() == []
+
+
+def remove(folder, index, number):
+    (folder / index.names[number]).unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        (change, "has changed while it was used; a run needs images that stay"),
+        (remove, "can't be read: No such file or directory; nothing was wrong with it before"),
+    ],
+)
+@pytest.mark.parametrize("augmentations", [(), (Flip(),)], ids=["plain", "augmented"])
+def test_a_file_that_changes_between_epochs_is_named_where_it_is_decoded_again(folder, how, reason, augmentations):
+    images = loaded(folder, "off")
+    batches_of(images, augmentations)
+    how(folder, images.index, 4)
+    with pytest.raises(DataError) as raised:
+        batches_of(images, augmentations)
+    [problem] = raised.value.problems
+    assert (problem.file, problem.message) == (images.index.names[4], reason)
+    with pytest.raises(DataError, match=reason.split(";")[0]):
+        images.rows([4])
+
+
+@pytest.mark.parametrize("cache", KEEPING)
+@pytest.mark.parametrize("how", [change, remove])
+def test_a_file_that_changes_between_epochs_is_shown_as_it_was_where_it_is_kept(folder, cache, how):
+    images = loaded(folder, cache)
+    before = batches_of(images, (Flip(),))
+    how(folder, images.index, 4)
+    for one, other in zip(before, batches_of(images, (Flip(),)), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_an_error_that_is_not_of_an_image_stays_what_it_is(folder):
+    images = loaded(folder, "off")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="mine"), images.telling():
+        raise tf.errors.InvalidArgumentError(None, None, "mine")
+
+
+# Files beside an image
+
+
+class Masked(Preparation):
+    """Shows what a mask beside the image lets through."""
+
+    name: Literal["masked"] = "masked"
+
+    def beside(self, path: Path) -> Path:
+        return path.with_suffix(".mask")
+
+    def __call__(self, image, path):
+        try:
+            return image * (np.asarray(Image.open(self.beside(path)))[:, :, None] > 0)
+        except OSError as error:
+            raise Unprepared(f"the mask {self.beside(path).name} can't be read: {error.strerror}") from None
+
+
+MASKED = View(SHAPE, "crop", (Masked(),))
+
+
+@pytest.fixture
+def masks(folder):
+    """Writes masks that are all of a grey."""
+
+    def write(grey, files=None):
+        for file in files or folder.rglob("*.jpg"):
+            with Image.open(file) as image:
+                Image.new("L", image.size, grey).save(file.with_suffix(".mask"), "PNG")
+
+    write(255)
+    return write
+
+
+@every_cache
+def test_a_mask_that_changed_between_two_runs_is_shown_as_it_is_now(folder, masks, cache):
+    assert pixels_of(loaded(folder, cache, MASKED))[4].any()
+    masks(0, [folder / "a" / "4.jpg"])
+    images = loaded(folder, cache, MASKED)
+    shown = pixels_of(images).any(axis=(1, 2, 3))
+    assert [name for name, any_light in zip(images.index.names, shown, strict=True) if not any_light] == ["a/4.jpg"]
+    assert len(kept_files()) == (2 if cache == "disk" else 0)
+
+
+def test_a_mask_that_changes_while_images_are_decoded_is_told_and_nothing_is_kept(folder, masks, monkeypatch):
+    index = index_of_folder(folder)
+    of_index = View.of_index
+
+    def changing(view, index, number):
+        if number == 9:
+            masks(0, [folder / index.names[2]])
+        return of_index(view, index, number)
+
+    monkeypatch.setattr(View, "of_index", changing)
+    with pytest.raises(DataError) as raised:
+        load(index, MASKED, CACHES["disk"], Progress())
+    [problem] = raised.value.problems
+    assert problem.file == index.names[2]
+    assert problem.message.startswith("a file beside it, which data.prepare reads, has changed")
+    assert kept_files() == []
+
+
+def test_a_mask_that_is_gone_is_told_by_the_name_of_its_image(folder, masks):
+    (folder / "a" / "4.mask").unlink()
+    with pytest.raises(DataError) as raised:
+        loaded(folder, "disk", MASKED)
+    assert str(raised.value.problems[0]) == "a/4.jpg: the mask 4.mask can't be read: No such file or directory"
+
+
+# A disk that is full, or damaged
+
+
+def no_room(*words):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_on_a_full_disk_one_line_is_said_and_the_run_goes_on(folder, monkeypatch):
+    monkeypatch.setattr(os, "posix_fallocate", no_room, raising=False)
+    told = Told()
+    images = loaded(folder, "disk", progress=told)
+    assert images.store is None
+    assert right(images, folder)
+    expected = batches_of(loaded(folder, "memory"))
+    assert all(np.array_equal(a, b) for a, b in zip(batches_of(images), expected, strict=True))
+    [line] = told.lines
+    assert line.startswith("decoded images are not kept") and "No space left on device" in line
+    assert kept_files() == []
+
+
+def test_bad_images_are_told_on_a_full_disk_too(folder, monkeypatch):
+    monkeypatch.setattr(os, "posix_fallocate", no_room, raising=False)
+    name = spoil(folder, 9)
+    with pytest.raises(DataError) as raised:
+        loaded(folder, "disk")
+    assert raised.value.problems[0].file == name
+
+
+def flipped_everywhere(file):
+    file.write_bytes(bytes(byte ^ 1 for byte in file.read_bytes()))
+
+
+def flipped_in_the_checksums(file):
+    content = bytearray(file.read_bytes())
+    content[: 4 * COUNT] = bytes(byte ^ 255 for byte in content[: 4 * COUNT])
+    file.write_bytes(content)
+
+
+def flipped_in_one_image(file):
+    content = bytearray(file.read_bytes())
+    content[4 * COUNT + 700] ^= 1
+    file.write_bytes(content)
+
+
+def cut(file):
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def emptied(file):
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize("how", [flipped_everywhere, flipped_in_the_checksums, flipped_in_one_image, cut, emptied])
+def test_a_damaged_cache_changes_no_image(folder, how):
+    loaded(folder, "disk")
+    [file] = kept_files()
+    how(file)
+    assert right(loaded(folder, "disk"), folder)
+    assert right(loaded(folder, "disk"), folder)
+    assert loaded(folder, "disk").store
+    [file] = kept_files()
+
+
+def test_a_damaged_image_whose_file_has_changed_meanwhile_is_told(folder):
+    images = loaded(folder, "disk")
+    flipped_in_one_image(kept_files()[0])
+    change(folder, images.index, 1)
+    with pytest.raises(DataError) as raised:
+        batches_of(images)
+    assert raised.value.problems[0].file == images.index.names[1]
+
+
+def test_images_come_in_their_order_and_only_some_are_decoded_ahead(monkeypatch):
+    monkeypatch.setattr(module, "AHEAD", 8)
+    begun: list[int] = []
+    done: list[int] = []
+
+    def work(i: int) -> int:
+        begun.append(i)
+        return i
+
+    results: Iterator[int] = module._in_parallel(work, 100, done.append)
+    for i, result in enumerate(results):
+        assert result == i
+        assert len(begun) <= i + 9
+    assert sum(done) == 100
+    assert list(module._in_parallel(work, 0, done.append)) == []
