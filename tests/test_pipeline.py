@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -139,42 +141,122 @@ def test_images_kept_in_memory_or_not_are_the_same_bits(images_of, augmentations
 
 
 SHOWN = """
-import hashlib, sys
+import hashlib, json, sys
 import numpy as np, tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
 tf.config.threading.set_inter_op_parallelism_threads(int(sys.argv[1]))
-from PIL import Image
 from cnnkit import pipeline
+from cnnkit.augmentations.brightness import Brightness
 from cnnkit.augmentations.flip import Flip
+from cnnkit.augmentations.mix_up import MixUp
+from cnnkit.augmentations.rotate import Rotate
 from cnnkit.augmentations.shift import Shift
+from cnnkit.balancing import Training
 from cnnkit.experiment import Cache
 from cnnkit.images import load
 from cnnkit.progress import Progress
-from cnnkit.sources import Index
+from cnnkit.sources.folder import Folder
 from cnnkit.view import View
-pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
-index = Index(("a", "b"), [str(i) for i in range(40)], np.arange(40) % 2, [str(i) for i in range(40)], [None] * 40,
-              lambda i: Image.fromarray(pixels[i]))
-seen = hashlib.sha256()
-for memory_gib in (0, 1):
-    images = load(index, View((8, 8, 1), "crop"), Cache(memory_gib=memory_gib, disk_gib=0), Progress())
-    training = pipeline.training_of(index, range(40))
-    for batch, labels, _ in pipeline.train_batches(images, training, (Flip(), Shift()), 16, 0, epochs=3):
-        seen.update(batch.numpy().tobytes() + labels.numpy().tobytes())
-print(seen.hexdigest())
+
+AUGMENT = (Flip(), Shift(), Rotate(), Brightness(), MixUp(alpha=1.0))
+index = Folder(path=sys.argv[2]).open(Progress()).index(Progress())
+numbers = np.concatenate([np.arange(len(index)), np.arange(0, len(index), 3)])  # every third one is there twice
+labels = np.asarray(index.labels)[numbers]
+training = Training(numbers, labels, np.linspace(0.5, 1.5, len(numbers)))
+STEPS = -(-len(numbers) // 8)
+
+def shown(images, augmentations, first, count):
+    batches = pipeline.train_batches(images, training, augmentations, 8, seed=3, epochs=8, first_step=first)
+    seen = hashlib.sha256()
+    for batch in batches.take(count):
+        for part in batch:
+            seen.update(part.numpy().tobytes())
+    return seen.hexdigest()
+
+def after(images, augmentations, first):
+    \"""The three batches from a step on, by a pipeline that began three steps before.\"""
+    batches = pipeline.train_batches(images, training, augmentations, 8, seed=3, epochs=8, first_step=first - 3)
+    seen = hashlib.sha256()
+    for batch in batches.skip(3).take(3):
+        for part in batch:
+            seen.update(part.numpy().tobytes())
+    return seen.hexdigest()
+
+told = {}
+for name, cache in {
+    "memory": Cache(memory_gib=1, disk_gib=0),
+    "disk, first": Cache(memory_gib=0, disk_gib=1),
+    "disk, again": Cache(memory_gib=0, disk_gib=1),
+    "off": Cache(memory_gib=0, disk_gib=0),
+}.items():
+    images = load(index, View((20, 24, 3), "crop"), cache, Progress())
+    assert (images.memory is not None, images.store is not None) == (name == "memory", "disk" in name)
+    for kind, augmentations in (("plain", ()), ("augmented", AUGMENT)):
+        told[f"{name}, {kind}"] = {
+            "epoch 0": shown(images, augmentations, 0, 3),
+            "epoch 7": shown(images, augmentations, 7 * STEPS, 3),
+            "epoch 7, later": after(images, augmentations, 7 * STEPS),
+        }
+print(json.dumps(told))
 """
 
 
-def test_the_number_of_threads_changes_no_bit():
+@pytest.fixture
+def jpegs(tmp_path):
+    """A folder of two classes of JPEGs, of many sizes."""
+    chance = np.random.default_rng(0)
+    for i in range(26):
+        file = tmp_path / "jpegs" / "ab"[i % 2] / f"{i}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(chance.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        coarse.resize((30 + i, 60 - i), Image.Resampling.BICUBIC).save(file)
+    return tmp_path / "jpegs"
+
+
+def test_neither_threads_nor_caches_nor_where_it_begins_changes_a_bit(jpegs, tmp_path):
     """TensorFlow takes its number of threads only once, so each has a process of its own."""
     running = [
-        subprocess.Popen([sys.executable, "-c", SHOWN, threads], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", SHOWN, threads, jpegs],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"CNNKIT_CACHE": str(tmp_path / threads)},
+        )
         for threads in ("1", "5")
     ]
-    shown = [process.communicate(timeout=300)[0] for process in running]
+    printed = [process.communicate(timeout=300)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0]
-    assert len(shown[0].strip()) == 64
-    assert shown[0] == shown[1]
+    one, other = map(json.loads, printed)
+    assert one == other
+    for kind in ("plain", "augmented"):
+        alike = [seen for name, seen in one.items() if kind in name]
+        assert len(alike) == 4
+        assert all(seen == alike[0] for seen in alike)
+        assert alike[0]["epoch 7"] == alike[0]["epoch 7, later"] != alike[0]["epoch 0"]
+    assert one["off, plain"]["epoch 0"] != one["off, augmented"]["epoch 0"]
+
+
+def test_an_image_that_is_there_twice_is_changed_in_two_ways(images_of):
+    images = images_of(20)
+    numbers = [7] * 30 + [3] * 30
+    dataset = train_batches(images, numbers, (Shift(fraction=0.5),), 60, 0, epochs=1)
+    ((batch, labels, *_),) = list(dataset)
+    for number in (7, 3):
+        seen = {
+            pixels.tobytes() for pixels, label in zip(batch.numpy(), labels.numpy(), strict=True) if label[number % 3]
+        }
+        assert len(seen) > 12  # of 25 distances
+
+
+def test_an_image_that_is_there_again_changes_nothing_for_its_first_time(images_of):
+    images = images_of(20)
+
+    def shown(numbers):
+        return {
+            i.tobytes() for b, *_ in train_batches(images, numbers, (Shift(fraction=0.5),), 50, 0, 1) for i in b.numpy()
+        }
+
+    assert shown(range(20)) <= shown([*range(20), 5, 5, 9])
 
 
 def test_an_image_is_changed_in_the_same_way_whatever_is_in_its_batch(images_of):
