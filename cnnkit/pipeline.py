@@ -94,9 +94,8 @@ def train_batches(
         which mixing makes shares of classes, and what each image counts for, float32 (B,), 1 in the mean of an epoch.
     """
     count = len(training)
-    places = tf.range(count, dtype=tf.int64)
     numbers = tf.constant(training.numbers, tf.int64)
-    keys = tf.constant(_keys(training.numbers), tf.int64)
+    keys = tf.constant(keys_of(training.numbers), tf.int64)
     an_epoch = steps(count, batch_size)
     labels = tf.constant(training.labels, tf.int64)
     classes = len(images.index.classes)
@@ -104,9 +103,7 @@ def train_batches(
     chain = Chain(augmentations, seed)
 
     def order(epoch: Any) -> Any:
-        # Not `index_shuffle`, though it needs no sorting: with keys that differ as little as two epochs do,
-        # its orders are much alike (of 60,000 images, the places in two epochs correlate by 0.9).
-        shuffled = tf.random.experimental.stateless_shuffle(places, tf.stack([tf.constant(seed, tf.int64), epoch]))
+        shuffled = order_of(count, seed, epoch)
         batches = tf.data.Dataset.range(an_epoch)
         return batches.map(lambda step: (epoch, shuffled[step * batch_size : (step + 1) * batch_size]))
 
@@ -143,7 +140,15 @@ def eval_batches(images: Images, numbers: Sequence[int], batch_size: int) -> Any
     return _made(tf.data.Dataset.range(steps(len(numbers), batch_size)), batch)
 
 
-def _keys(numbers: Any) -> Any:
+def order_of(count: int, seed: int, epoch: Any) -> Any:
+    """The order that an epoch goes through its images in: an int64 tensor (count,) of their places."""
+    # Not `index_shuffle`, though it needs no sorting: with keys that differ as little as two epochs do,
+    # its orders are much alike (of 60,000 images, the places in two epochs correlate by 0.9).
+    keys = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    return tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), keys)
+
+
+def keys_of(numbers: Any) -> Any:
     """What chance knows each image of an epoch by: its number, and another one each time that it comes again."""
     order = np.argsort(numbers, kind="stable")
     ranked = numbers[order]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from cnnkit import atomic, decoding
 from cnnkit.decoding import BadImage
 from cnnkit.duration import cores
 from cnnkit.file_index import digest_of
 from cnnkit.lazy import cache_folder
+from cnnkit.paper import font, shortened
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
 
@@ -120,11 +120,11 @@ def _sheet(index: Index, label: int, members: list[int], path: Path) -> None:
     paper = Image.new("RGB", (width, _HEADING + rows * (_SIDE + _NAME + _GAP)), "white")
     pen = ImageDraw.Draw(paper)
     images = "1 image" if len(members) == 1 else f"{len(members):,} images"
-    heading = _font(16)
+    heading = font(16)
     count = f"  {images}"
-    name = _shortened(index.classes[label], width - 2 * _GAP - heading.getlength(count), heading.getlength)
+    name = shortened(index.classes[label], width - 2 * _GAP - heading.getlength(count), heading.getlength)
     pen.text((_GAP, 8), name + count, fill="black", font=heading)
-    small = _font(10)
+    small = font(10)
     for k, i in enumerate(chosen):
         left, top = _GAP + k % _COLUMNS * (_SIDE + _GAP), _HEADING + k // _COLUMNS * (_SIDE + _NAME + _GAP)
         try:
@@ -135,27 +135,5 @@ def _sheet(index: Index, label: int, members: list[int], path: Path) -> None:
             pen.rectangle((left, top, right, bottom), fill="lightgrey")
             pen.line((left, top, right, bottom), fill="red", width=3)
             pen.line((left, bottom, right, top), fill="red", width=3)
-        pen.text((left, top + _SIDE + 2), _shortened(index.names[i], _SIDE, small.getlength), fill="black", font=small)
+        pen.text((left, top + _SIDE + 2), shortened(index.names[i], _SIDE, small.getlength), fill="black", font=small)
     paper.save(path, "PNG")
-
-
-def _font(size: int) -> Any:
-    """DejaVu Sans, which comes with Matplotlib: the one in Pillow has neither umlauts nor Greek nor Cyrillic."""
-    import matplotlib
-    from PIL import ImageFont
-
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
-
-
-def _shortened(text: str, width: float, length: Callable[[str], float]) -> str:
-    """A text with as much of its middle left out as it takes to be at most so wide."""
-    # A line break, or a byte of a file name that is not UTF-8, can't be drawn as it is.
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    if length(text) <= width:
-        return text
-    for left_out in range(1, len(text)):
-        kept = len(text) - left_out
-        short = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
-        if length(short) <= width:
-            return short
-    return "…"

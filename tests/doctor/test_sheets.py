@@ -9,6 +9,7 @@ from PIL import Image
 
 from cnnkit import decoding
 from cnnkit.decoding import BadImage
+from cnnkit import paper
 from cnnkit.doctor import sheets
 from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
@@ -75,7 +76,7 @@ def test_names_that_files_can_not_have_are_made_safe(tmp_path):
 
 
 def test_umlauts_have_a_shape_of_their_own():
-    font = sheets._font(16)
+    font = paper.font(16)
     shapes = {bytes(font.getmask(letter)) for letter in "äöüÄÖÜßéñłЖΩ"}
     unknown = bytes(font.getmask("\ue123"))
     assert len(shapes) == 12
@@ -153,4 +154,4 @@ def test_a_cache_that_is_full_is_said_and_leaves_nothing(monkeypatch):
     [("short.jpg", 20, "short.jpg"), ("a_very_long_name.jpg", 9, "a_ve….jpg"), ("ab", 1, "…")],
 )
 def test_names_are_shortened_in_the_middle(text, width, short):
-    assert sheets._shortened(text, width, len) == short
+    assert paper.shortened(text, width, len) == short
