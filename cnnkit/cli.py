@@ -9,34 +9,17 @@ from dataclasses import asdict
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from cnnkit import __version__
-from cnnkit.atomic import ERRORS
-from cnnkit.errors import CnnkitError, DataError, Interrupted, TrainingError, UsageError
-
-if TYPE_CHECKING:
-    from cnnkit.console import Screen
-
-app = typer.Typer(
-    name="cnnkit",
-    help="Train convolutional image classifiers from one YAML file, and say exactly how each was made.",
-    epilog="Begin with: cnnkit train configs/digits.yaml",
-    no_args_is_help=True,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+from cnnkit import (
+    __version__,
+    cli_data,  # noqa: F401 - its commands join the app
 )
-
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file.", show_default=False)]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-Settings = Annotated[
-    list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, e.g. train.epochs=5. Repeatable."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; what is for people goes to stderr.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+from cnnkit.atomic import ERRORS
+from cnnkit.cli_base import Config, Debug, Json, RunFolder, Settings, app, screen_for
+from cnnkit.errors import CnnkitError, Interrupted, TrainingError, UsageError
 
 
 def main() -> None:
@@ -98,35 +81,12 @@ def _options(
     pass
 
 
-@app.command(epilog="Example: cnnkit init photos --output flowers.yaml")
-def init(
-    images: Annotated[
-        Path, typer.Argument(metavar="IMAGES", help="A folder, or a file that a source reads.", show_default=False)
-    ],
-    output: Annotated[Path | None, typer.Option(help="The config's file.", show_default="NAME.yaml")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
-    json_output: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Look at images and write a config that suits them, each setting with its reason."""
-    from cnnkit.starting import start
-
-    screen = _screen(json_output)
-    with screen.watching() as progress:
-        started = start(images, output, force, progress)
-    if json_output:
-        screen.document(started.as_json())
-        return
-    for line in started.lines():
-        screen.say(line)
-
-
 @app.command(epilog="Example: cnnkit check configs/digits.yaml --set train.epochs=5")
 def check(config: Config, settings: Settings = [], json_output: Json = False, debug: Debug = False) -> None:  # noqa: B006
     """Tell everything that is wrong with a config, or show it complete: each value and where it comes from."""
     from cnnkit.config_file import configure
 
-    screen = _screen(json_output)
+    screen = screen_for(json_output)
     with screen.watching() as progress:
         configured = configure(config, settings, progress=progress).completed(progress)
     rows = [(".".join(map(str, path)), value, origin) for path, value, origin in configured.rows()]
@@ -155,7 +115,7 @@ def summary(
 
     if classes is not None and classes < 2:
         raise UsageError(f"--classes {classes}: a classifier tells at least two classes apart")
-    screen = _screen(json_output)
+    screen = screen_for(json_output)
     with screen.watching() as progress:
         experiment, shape, count = network(target, classes, settings, progress)
         experiment.model.fetch(progress)
@@ -167,44 +127,6 @@ def summary(
 
     screen.table(summary_table(told, full))
     screen.say("\n" + summary_notes(told, full))
-
-
-@app.command(epilog="Example: cnnkit data photos --fix-list leave_out.txt")
-def data(
-    target: Annotated[
-        Path,
-        typer.Argument(metavar="CONFIG|IMAGES", help="The YAML file, or where images lie.", show_default=False),
-    ],
-    sheets: Annotated[
-        Path | None, typer.Option(help="A new folder for the contact sheets.", show_default="in the cache")
-    ] = None,
-    fix_list: Annotated[
-        Path | None, typer.Option(help="Write the images to leave out, for data.exclude.", show_default=False)
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file of --fix-list.")] = False,
-    settings: Settings = [],  # noqa: B006
-    json_output: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Examine the images: damaged files, copies, wrong labels, leaks between splits, classes that are too small."""
-    from cnnkit import doctor
-    from cnnkit.console_data import show
-    from cnnkit.targets import images
-
-    if sheets:
-        doctor.refuse(sheets)
-    if fix_list:
-        doctor.refuse_list(fix_list, force)
-    screen = _screen(json_output)
-    with screen.watching() as progress:
-        examined, seed = images(target, settings, progress)
-        report = doctor.examine(examined, seed, progress, sheets)
-    listed = doctor.write_fix_list(fix_list, report, examined) if fix_list else 0
-    if json_output:
-        screen.document(report.as_json())
-    show(report, target, settings, (fix_list, listed) if fix_list else None, screen)
-    if report.verdict == "error":
-        raise typer.Exit(DataError.exit_code)
 
 
 @app.command(epilog="Example: cnnkit train configs/digits.yaml --run runs/first --set train.epochs=5")
@@ -221,7 +143,7 @@ def train(
     """Train a network, keep its best epoch, and evaluate that as read back from disk."""
     from cnnkit.config_file import read
 
-    screen = _screen(json_output)
+    screen = screen_for(json_output)
     with screen.watching() as progress:
         experiment = read(config, *settings, progress=progress)
         from cnnkit.training import train as work
@@ -253,7 +175,7 @@ def evaluate(
     """Tell what a trained network is worth: accuracy with its interval, and every class."""
     from cnnkit.evaluation import evaluate as work
 
-    screen = _screen(json_output)
+    screen = screen_for(json_output)
     with screen.watching() as progress:
         document = work(run, split, settings, progress)
     if json_output:
@@ -350,7 +272,7 @@ def list_(
         raise UsageError(f"there is no kind `{kind}`; it may be {', '.join(names)}")
     if counts and kind != "architectures":
         raise UsageError("--counts is for architectures: cnnkit list architectures --counts")
-    screen = _screen(json_output)
+    screen = screen_for(json_output)
     chosen = [known for known in KINDS if kind in (None, known.name)]
     networks = []
     if kind == "architectures":
@@ -387,10 +309,4 @@ def schema(json_output: Json = False, debug: Debug = False) -> None:
     """Print the JSON Schema of a config, with which an editor completes and checks it."""
     from cnnkit.catalogue import schema as document
 
-    _screen(True).document(document())
-
-
-def _screen(json_output: bool) -> Screen:
-    from cnnkit.console import Screen
-
-    return Screen(json_output)
+    screen_for(True).document(document())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 from cnnkit import atomic, pipeline
@@ -50,8 +52,7 @@ def evaluate(
                 )
             )
     experiment = run.experiment(*settings)
-    classes = run.classes
-    images = _images_of(run, split, experiment, classes, progress)
+    images = load(index_of(run, split, experiment, progress), run.view, experiment.data.cache, progress)
     model = run.network()
     return score(run, split, model, experiment, images, range(len(images.index)), progress)
 
@@ -82,23 +83,20 @@ def score(
 
 
 def metrics(labels: Any, predicted: Any, classes: Sequence[str]) -> dict[str, Any]:
-    """Accuracy with its interval, F1, and precision and recall of each class.
+    """Accuracy with its interval at 95 %, F1, and precision and recall of each class.
 
-    The interval is Wilson's for a proportion at 95 % (Wilson 1927): it holds for few images and near 100 %,
-    where the usual "plus or minus" does not. A class that is never predicted has precision 0.
+    A class that is never predicted has precision 0.
     """
-    from scipy.stats import binomtest
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     right = int(np.sum(labels == predicted))
-    interval = binomtest(right, len(labels)).proportion_ci(0.95, method="wilson")
     numbers = list(range(len(classes)))
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=numbers, average=None, zero_division=0.0
     )
     return {
         "accuracy": right / len(labels),
-        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "accuracy_interval": list(interval(right / len(labels), len(labels))),
         "macro_f1": float(np.mean(f1)),
         "classes": [
             {
@@ -112,6 +110,24 @@ def metrics(labels: Any, predicted: Any, classes: Sequence[str]) -> dict[str, An
         ],
         "confusion": confusion_matrix(labels, predicted, labels=numbers).tolist(),
     }
+
+
+def interval(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval for a proportion (Wilson 1927).
+
+    It holds for few images and near 0 and 1, where the usual "plus or minus" does not.
+
+    Args:
+        share: What was found, in 0..1.
+        count: Of how many that do not depend on each other.
+        confidence: How often such an interval holds the true proportion.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    scale = 1 + z * z / count
+    middle = (share + z * z / (2 * count)) / scale
+    half = z / scale * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    # At 0 and 1 an end is the share itself; rounding must not put it beyond.
+    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))
 
 
 def prediction_table(
@@ -136,8 +152,18 @@ def _logits(model: Any, images: Images, numbers: Sequence[int], batch_size: int,
     return np.concatenate(outputs)
 
 
-def _images_of(run: Run, split: str, experiment: Experiment, classes: list[str], progress: Progress) -> Images:
-    """The images that were in a split, after a check that they are still the same."""
+def index_of(run: Run, split: str, experiment: Experiment, progress: Progress) -> Index:
+    """The images that were in a split of a run, after a check that they are still the same.
+
+    Args:
+        run: The run.
+        split: `test`, `validation` or `train`.
+        experiment: Tells where the images are now.
+        progress: Is told how far it is.
+
+    Raises:
+        DataError: Images of that split are gone, or are not the ones of the run.
+    """
     rows = run.split(split)
     if not rows:
         raise DataError(f"{run.folder}: the {split} split of this run has no images")
@@ -156,9 +182,9 @@ def _images_of(run: Run, split: str, experiment: Experiment, classes: list[str],
                 + _if_moved(source)
             )
     numbers = [i for i, _, _, _ in kept]
-    if list(index.classes) != classes:
-        raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(classes)})")
-    return load(index.take(numbers), run.view, experiment.data.cache, progress)
+    if list(index.classes) != run.classes:
+        raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(run.classes)})")
+    return index.take(numbers)
 
 
 def _index_of(source: Source, progress: Progress) -> Index:

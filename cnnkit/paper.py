@@ -17,7 +17,7 @@ _GAP = 12
 _WIDTH = 136
 """Of a column, at least, so that words find room."""
 _LINE = 14
-_HEADING, _TITLES = 34, 20
+_HEADING, _TITLE = 22, 20
 
 Box = tuple[int, int, int, int]
 """Where a picture lies on a sheet: left, top, right and bottom, in pixels."""
@@ -62,18 +62,22 @@ def draw(path: Path, heading: str, titles: Sequence[str], rows: Sequence[Sequenc
         for row, lines in zip(pictures, words, strict=True)
     ]
     width = _GAP + len(titles) * (wide + _GAP)
-    paper = Image.new("RGB", (width, _HEADING + _TITLES + sum(heights)), "white")
+    above = wrapped(heading, width - 2 * _GAP, letters.getlength)
+    top = _GAP + len(above) * _HEADING
+    paper = Image.new("RGB", (width, top + _TITLE + sum(heights)), "white")
     pen = ImageDraw.Draw(paper)
-    pen.text((_GAP, 8), shortened(heading, width - 2 * _GAP, letters.getlength), fill="black", font=letters)
+    for k, line in enumerate(above):
+        pen.text((_GAP, 8 + k * _HEADING), line, fill="black", font=letters)
     columns = [_GAP + k * (wide + _GAP) for k in range(len(titles))]
     for left, title in zip(columns, titles, strict=True):
-        pen.text((left, _HEADING), shortened(title, wide, small.getlength), fill="black", font=small)
-    top = _HEADING + _TITLES
+        pen.text((left, top), shortened(title, wide, small.getlength), fill="black", font=small)
+    top += _TITLE
     boxes = []
     for row, lines, height in zip(pictures, words, heights, strict=True):
         boxes.append([(left, top, left + p.width, top + p.height) for left, p in zip(columns, row, strict=True)])
         for picture, below, box in zip(row, lines, boxes[-1], strict=True):
             paper.paste(picture, box[:2])
+            pen.rectangle((box[0] - 1, box[1] - 1, box[2], box[3]), outline="lightgrey")
             for k, line in enumerate(below):
                 pen.text((box[0], box[3] + 2 + k * _LINE), line, fill="black", font=small)
         top += height

@@ -234,3 +234,28 @@ def typed(path: Path) -> str:
     """A path as it is typed in a shell: quoted where it has to be, and no option where it begins with a dash."""
     word = f"./{path}" if str(path).startswith("-") else str(path)
     return shlex.quote(word) if word.isprintable() else ascii(word)
+
+
+def in_words(section: Spec, always: Sequence[str] = ()) -> str:
+    """A section of a list in a few words: its name, and its settings with their values.
+
+    Args:
+        section: Such as an augmentation.
+        always: Settings that are told even where they are at their default.
+    """
+    told = [str(getattr(section, "name", ""))]
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if name != "name" and (name in always or value != field.default):
+            told.append(f"{name} {yaml12.line(_rounded(value))}")
+    return " ".join(told)
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers, and those of a list, to three digits."""
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    if not isinstance(value, float):
+        return value
+    short = float(f"{value:.3g}")
+    return int(short) if short.is_integer() else short

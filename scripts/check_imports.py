@@ -17,11 +17,15 @@ PACKAGE = "cnnkit"
 
 # A name is a module or a folder of the package.
 LEVELS = {
-    7: ("cli", "console", "console_data"),
+    7.9: ("cli",),
+    7.8: ("cli_data",),
+    7.7: ("cli_base",),
+    7.1: ("console_data", "console_preview"),
+    7: ("console",),
     6: ("training",),
-    # Beside the others of level 5, and above prediction, which it puts into another form.
-    5.5: ("submission",),
-    5: ("evaluation", "prediction", "summary", "history", "weights", "targets", "starting"),
+    # Above others of level 5, which they use: prediction and evaluation.
+    5.5: ("submission", "audit"),
+    5: ("evaluation", "prediction", "summary", "history", "weights", "targets", "starting", "preview"),
     4: ("run",),
     2.6: ("images",),
     2.5: ("pixel_store", "consistency"),
@@ -53,12 +57,10 @@ LEVELS = {
     0.8: ("archive_members",),
     0.7: ("file_index", "walking", "tables", "pixel_range"),
     0.5: ("chance", "decoding", "downloads", "remembered"),
+    0.1: ("paper",),
     0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
-
-# Pairs of one level where the first may import the second.
-ABOVE_WITHIN_A_LEVEL = {("cli", "console"), ("cli", "console_data"), ("console_data", "console")}
 
 # The face of the package: it hands out names from every level, on first use.
 FACE = ("__init__", "__main__")
@@ -91,8 +93,8 @@ ABOVE_IN_A_FOLDER = {
 
 # Other people's packages that only these modules may import; the rest take keras and tf from cnnkit.lazy.
 ONLY_IN = {
-    "typer": ("cli", "console"),
-    "rich": ("cli", "console", "console_data"),
+    "typer": ("cli", "cli_base", "cli_data", "console"),
+    "rich": ("console", "console_data", "console_preview"),
     "yaml": ("yaml12",),
     "h5py": ("lazy",),
     "cv2": ("lazy",),
@@ -158,7 +160,7 @@ def judge(module: tuple[str, ...], target: tuple[str, ...], modules: set[tuple[s
         return f"{'.'.join(target)} is no module: import a name from the module that defines it"
     if other == room:
         return judge_inside_folder(module, target, modules)
-    if LEVEL_OF[other] < LEVEL_OF[room] or (room, other) in ABOVE_WITHIN_A_LEVEL:
+    if LEVEL_OF[other] < LEVEL_OF[room]:
         return None
     return f"{room} (level {LEVEL_OF[room]}) may not import {other} (level {LEVEL_OF[other]}), only lower"
 

@@ -62,6 +62,10 @@ class Augmentation(Spec):
         """
         return "" if (amount == self.neutral).all() else self.says.format(*amount)
 
+    def certain(self) -> Self:
+        """The same, done to every image."""
+        return self.model_copy(update={"probability": 1.0})
+
     def weaker(self, share: float) -> Self | None:
         """The same at a share of its strength; None if it has no strength, as a flip is a flip."""
         if not self.strengths:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from cnnkit.augmentations.base import Geometric, identities
 from cnnkit.lazy import np
@@ -28,6 +28,10 @@ class Flip(Geometric):
     def hits(self, chance: Any) -> Any:
         """All: each direction has its chance in `amounts`."""
         return np.ones(len(chance), bool)
+
+    def certain(self) -> Self:
+        """Every image mirrored; of both directions each every other time, as always both would be a half turn."""
+        return self.model_copy(update={"probability": 0.5 if self.direction == "both" else 1.0})
 
     def told(self, amount: Any) -> str:
         """The directions."""

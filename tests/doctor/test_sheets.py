@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnkit import decoding
+from cnnkit import decoding, paper
 from cnnkit.decoding import BadImage
-from cnnkit import paper
 from cnnkit.doctor import sheets
 from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress

@@ -1,0 +1,278 @@
+"""Audit: which augmentations probably destroy labels, asked of a network that has been trained.
+
+A change that makes a 9 of a 6 leaves a label that is wrong. Nobody knows from pixels alone what a label stands, but a
+trained network has an idea. It is shown validation images that it answers rightly, each augmentation by itself, and
+what counts is how often its answer turns wrong, and how sure it is then. A picture that has become one of another class
+looks like that class, so it is answered clearly: the wrong class is far likelier than the right one. An unusual picture
+whose label still stands makes a network waver, mostly.
+
+It is a suspicion and no proof: of pictures that are unlike all that it was trained with a network may be sure as well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnkit import evaluation
+from cnnkit.augmentations import Augmentation, Chain, Mixing
+from cnnkit.errors import TrainingError, UsageError
+from cnnkit.experiment import Experiment
+from cnnkit.images import load
+from cnnkit.lazy import np
+from cnnkit.progress import Progress
+from cnnkit.run import Run
+from cnnkit.sources import ranked
+from cnnkit.wording import in_words
+
+IMAGES, DRAWS = 500, 4
+"""How many validation images are asked about, and how often each is changed anew, if nobody says."""
+
+SECONDS = 120.0
+"""No further draw is begun, unless it was asked for, if it would probably end later than that."""
+
+CLEARLY = 3.0
+"""A wrong class this many times as likely as the right one is a clear answer."""
+
+OF_ALL, OF_A_CLASS = 0.10, 0.25
+"""An augmentation is named when more than this share of all images, or of those of one class, turns clearly wrong; it
+is the lower end of the interval that has to be more, for the classes that of all of them together."""
+
+WEAKER = 1 / 3
+"""The share of its strength that an augmentation is tried at as well."""
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """What becomes what: of the images of a class, the share that is taken for another."""
+
+    label: str
+    taken_for: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an augmentation does to images that the network answers rightly.
+
+    Attributes:
+        wrong: Share of them that it answers wrongly then.
+        wrong_interval: Its interval at 95 %.
+        clearly_wrong: Share of them that it answers wrongly, and clearly.
+        clearly_wrong_interval: Its interval at 95 %.
+        wrong_probability: What it gives the wrong class in the mean; None where nothing is wrong.
+        most_often: The commonest confusion; None where nothing is wrong.
+        destroys: Whether labels are probably destroyed.
+    """
+
+    wrong: float
+    wrong_interval: tuple[float, float]
+    clearly_wrong: float
+    clearly_wrong_interval: tuple[float, float]
+    wrong_probability: float | None
+    most_often: Confusion | None
+    destroys: bool
+
+    @classmethod
+    def of(cls, probabilities: Any, labels: Any, classes: Sequence[str]) -> Effect:
+        """The effect that shows in the answers.
+
+        Args:
+            probabilities: float (draws, images, classes), the answers about changed images.
+            labels: int64 (images,), the right ones.
+            classes: Names of the classes.
+        """
+        draws, images, _ = probabilities.shape
+        answers, sure = probabilities.argmax(2), probabilities.max(2)
+        wrong = answers != labels
+        right = np.take_along_axis(probabilities, np.tile(labels[None, :, None], (draws, 1, 1)), axis=2)[:, :, 0]
+        clearly = wrong & (sure > CLEARLY * right)
+        # What becomes of an image in several draws is alike, so the intervals are those of as many images, not draws.
+        in_all = evaluation.interval(clearly.mean(), images)
+        in_class = [
+            evaluation.interval(clearly[:, own].mean(), int(own.sum()), 1 - 0.05 / len(classes))
+            for own in (labels == label for label in np.unique(labels))
+        ]
+        return cls(
+            float(wrong.mean()),
+            evaluation.interval(float(wrong.mean()), images),
+            float(clearly.mean()),
+            in_all,
+            float(sure[wrong].mean()) if wrong.any() else None,
+            _most_often(np.tile(labels, (draws, 1))[wrong], answers[wrong], draws, labels, classes),
+            in_all[0] > OF_ALL or any(low > OF_A_CLASS for low, _ in in_class),
+        )
+
+
+def _most_often(true: Any, answered: Any, draws: int, labels: Any, classes: Sequence[str]) -> Confusion | None:
+    """The commonest of some confusions; of equal ones the first in the order of the classes."""
+    if not len(true):
+        return None
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, (true, answered), 1)
+    label, other = np.unravel_index(counts.argmax(), counts.shape)
+    shown = draws * int((labels == label).sum())
+    return Confusion(classes[label], classes[other], float(counts[label, other] / shown))
+
+
+@dataclass(frozen=True)
+class Audited:
+    """An augmentation, its effect, and the same at a third of its strength; None where it has no strength."""
+
+    augmentation: Augmentation
+    effect: Effect
+    weaker: Augmentation | None
+    weaker_effect: Effect | None
+
+    def words(self) -> str:
+        """Its name and its settings."""
+        return in_words(self.augmentation, self.augmentation.strengths)
+
+    def as_json(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        told = {"augmentation": self.augmentation.model_dump(mode="json"), **asdict(self.effect), "at_a_third": None}
+        if self.weaker and self.weaker_effect:
+            third = {"augmentation": self.weaker.model_dump(mode="json"), **asdict(self.weaker_effect)}
+            told["at_a_third"] = third
+        return told
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a run says about augmentations.
+
+    Attributes:
+        run: Its folder.
+        asked: Validation images that it was asked about.
+        right: How many of these it answers rightly as they are; only these are changed.
+        draws: How often each was changed anew.
+        audited: The augmentations.
+        mixing: Names of those that mix images, which change the label along with the image.
+        other_view: Whether the run prepares images in another way than the config.
+    """
+
+    run: str
+    asked: int
+    right: int
+    draws: int
+    audited: tuple[Audited, ...]
+    mixing: tuple[str, ...]
+    other_view: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """What the command prints with `--json`."""
+        return {
+            "run": self.run,
+            "split": "validation",
+            "images": self.asked,
+            "right": self.right,
+            "draws": self.draws,
+            "augmentations": [audited.as_json() for audited in self.audited],
+            "left_out": list(self.mixing),
+            "destroy_labels": [audited.words() for audited in self.audited if audited.effect.destroys],
+        }
+
+
+def audit(
+    run: Run | Path | str,
+    experiment: Experiment,
+    progress: Progress,
+    settings: Sequence[str] = (),
+    images: int = IMAGES,
+    draws: int | None = None,
+) -> Audit:
+    """Asks a run how often each augmentation of an experiment turns a right answer into a wrong one.
+
+    Args:
+        run: The run, or its folder; trained on images of the same classes in the same size.
+        experiment: Whose augmentations are meant.
+        progress: Is told how far it is.
+        settings: What was set over the config; where the images are now counts for the run as well.
+        images: How many of its validation images it is asked about, at most.
+        draws: How often each is changed anew; by default as often as there is time for, up to DRAWS.
+
+    Raises:
+        DataError: The validation images of the run are gone, or are others.
+        TrainingError: The run has no usable checkpoint, or answers nothing rightly.
+        UsageError: The run is for other classes or other images, or there is nothing to ask about.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    changes = [a for a in experiment.augment if not isinstance(a, Mixing)]
+    mixing = tuple(a.name for a in experiment.augment if isinstance(a, Mixing))
+    if not changes:
+        raise UsageError(f"{', '.join(mixing)}: mixes labels along with images, so there is no label to destroy")
+    _refuse_unfit(run, experiment, progress)
+    classes, trained = (
+        run.classes,
+        run.experiment(*(s for s in settings if s.startswith(("data.source", "data.cache")))),
+    )
+    index = evaluation.index_of(run, "validation", trained, progress)
+    order = sorted(
+        range(len(index)), key=lambda i: (ranked(index.digests[i], experiment.seed, "audit"), index.names[i])
+    )
+    index = index.take(sorted(order[:images]))
+    pictures = load(index, run.view, trained.data.cache, progress).rows(range(len(index)))
+    with progress.task("reading the network", 1):
+        ask = _asker(run, trained)
+    right = np.flatnonzero(ask(Chain((), 0), pictures, 0, range(len(pictures))).argmax(1) == index.labels)
+    if not len(right):
+        raise TrainingError(
+            f"{run.folder} answers none of {len(index)} validation images rightly: nothing can turn wrong"
+        )
+    labels, pictures = np.asarray(index.labels)[right], [pictures[i] for i in right]
+    weaker = [change.weaker(WEAKER) for change in changes]
+    tried = [change for change in (*changes, *weaker) if change]
+    answers: list[list[Any]] = [[] for _ in tried]
+    start, done = time.monotonic(), 0
+    with progress.task("asking the network", len(tried) * (draws or DRAWS)) as advance:
+        while done < (draws or DRAWS):
+            for change, found in zip(tried, answers, strict=True):
+                found.append(ask(Chain((change.certain(),), experiment.seed), pictures, done, right))
+                advance(1)
+            done += 1
+            if draws is None and (time.monotonic() - start) * (done + 1) / done > SECONDS:
+                break
+    effects = iter([Effect.of(np.stack(found), labels, classes) for found in answers])
+    at_strength = [next(effects) for _ in changes]
+    audited = tuple(
+        Audited(change, effect, less, next(effects) if less else None)
+        for change, effect, less in zip(changes, at_strength, weaker, strict=True)
+    )
+    own, other = experiment.data, trained.data
+    other_view = (own.fit, own.prepare) != (other.fit, other.prepare)
+    return Audit(str(run.folder), len(index), len(right), done, audited, mixing, other_view)
+
+
+def _refuse_unfit(run: Run, experiment: Experiment, progress: Progress) -> None:
+    """Refuses a run that was trained for something else than the experiment is about."""
+    collection = experiment.data.source.open(progress)
+    if list(collection.classes) != run.classes:
+        told = " and ".join(
+            f"{whose} has {len(classes)} classes ({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''})"
+            for whose, classes in (("the run", run.classes), ("the config", collection.classes))
+        )
+        raise UsageError(f"--audit {run.folder}: {told}; name a run that was trained on the classes of the config")
+    shape = experiment.shape(collection) or collection.shape
+    if shape != run.shape:
+        own, other = (" x ".join(map(str, sides)) for sides in (run.shape, shape))
+        raise UsageError(
+            f"--audit {run.folder}: the run is shown images of {own} (height, width, channels), and the config asks "
+            f"for {other}; name a run with the same, or set data.image_size and data.channels"
+        )
+
+
+def _asker(run: Run, trained: Experiment) -> Callable[[Chain, Sequence[Any], int, Any], Any]:
+    """A function from images, uint8 (H, W, C) each, and what is done to them to probabilities, (images, classes)."""
+    network, loss, size = run.network(), trained.train.loss, trained.data.batch_size
+
+    def ask(chain: Chain, pictures: Sequence[Any], draw: int, numbers: Any) -> Any:
+        logits = [
+            network.predict_on_batch(chain.images(pictures[k : k + size], draw, numbers[k : k + size]))
+            for k in range(0, len(pictures), size)
+        ]
+        return loss.probabilities(np.concatenate(logits))
+
+    return ask
