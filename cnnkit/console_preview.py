@@ -48,17 +48,15 @@ def show_audit(audit: Audit, screen: Screen) -> None:
     if audit.other_view:
         screen.say("Careful: the images are prepared as the run was trained, which is another way than in the config.")
     screen.say("")
-    for line in textwrap.wrap(READING, 100):
-        screen.say(line)
+    screen.say(textwrap.fill(READING, 100))
 
 
-READING = (
-    f"Clearly: the wrong class is more than {CLEARLY:g} times as likely as the right one. An augmentation is named when "
-    f"more than {100 * OF_ALL:g} % of the images turn clearly wrong, or {100 * OF_A_CLASS:g} % of those of one class, at "
-    "the lower end of the interval. That is a suspicion. A network is sure, too, of pictures unlike all that it was "
-    "trained with, though a person would know them; and what it never learnt to tell apart, it can't see destroyed. Look "
-    "at the sheet, above all for what is confused most often."
-)
+READING = f"""\
+Clearly: the wrong class is more than {CLEARLY:g} times as likely as the right one. An augmentation is named if more
+than {100 * OF_ALL:g} % of the images turn clearly wrong, or {100 * OF_A_CLASS:g} % of those of one class, at the lower
+end of the interval. That is a suspicion. A network is sure, too, of pictures unlike all that it was trained with, though
+a person would know them; and what it never learnt to tell apart, it can't see destroyed. Look at the sheet, above all
+for what is confused most often."""
 
 
 def _table(audit: Audit) -> Table:
