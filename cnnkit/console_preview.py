@@ -54,7 +54,7 @@ def show_audit(audit: Audit, screen: Screen) -> None:
 READING = f"""\
 Clearly: the wrong class is more than {CLEARLY:g} times as likely as the right one. An augmentation is named if more
 than {100 * OF_ALL:g} % of the images turn clearly wrong, or {100 * OF_A_CLASS:g} % of those of one class, at the lower
-end of the interval. That is a suspicion. A network is sure, too, of pictures unlike all that it was trained with, though
+end of the interval. That is a suspicion. A network is sure, too, of pictures unlike all it was trained with, though
 a person would know them; and what it never learnt to tell apart, it can't see destroyed. Look at the sheet, above all
 for what is confused most often."""
 
