@@ -185,7 +185,7 @@ def prepared(experiment: Experiment, progress: Progress, output: Path | None = N
     if not experiment.data.prepare:
         raise UsageError(
             "data.prepare has no step: the network is shown the images as they are, brought to size. For a try: "
-            "--set 'data.prepare=[{name: clahe}]'; README tells all of them"
+            "--set 'data.prepare=[{name: clahe}]'; `cnnkit list preparations` tells all of them"
         )
     experiment, index, view = _opened(experiment, progress)
     training = pipeline.training_of(index, _split(experiment, index))
