@@ -91,9 +91,9 @@ class Effect:
         right = np.take_along_axis(probabilities, np.tile(labels[None, :, None], (draws, 1, 1)), axis=2)[:, :, 0]
         clearly = wrong & (sure > CLEARLY * right)
         # What becomes of an image in several draws is alike, so the intervals are those of as many images, not draws.
-        in_all = evaluation.interval(clearly.mean(), images)
+        in_all = evaluation.interval(float(clearly.mean()), images)
         in_class = [
-            evaluation.interval(clearly[:, own].mean(), int(own.sum()), 1 - 0.05 / len(classes))
+            evaluation.interval(float(clearly[:, own].mean()), int(own.sum()), 1 - 0.05 / len(classes))
             for own in (labels == label for label in np.unique(labels))
         ]
         return cls(
