@@ -30,10 +30,10 @@ def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> Non
 
 def show_audit(audit: Audit, screen: Screen) -> None:
     """Shows what a run says: the numbers, then what they come to, and what they can't tell."""
-    draws = f"{audit.draws} draw{'s' * (audit.draws != 1)}"
+    draws = f" ({audit.draws} draws each)" if audit.draws > 1 else ""
     screen.say(
         f"{audit.run} answers {audit.right:,} of {audit.asked:,} validation images rightly. "
-        f"Of these, each augmentation by itself ({draws} each) turns:"
+        f"Of these, each augmentation by itself{draws} turns:"
     )
     screen.say("")
     screen.table(_table(audit))

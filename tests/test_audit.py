@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy.stats import binomtest
 from cnnkit import Run, checkpoints, read, train
 from cnnkit import audit as auditing
 from cnnkit.audit import Effect, audit
+from cnnkit.augmentations import AnyAugmentation, Mixing
 from cnnkit.errors import DataError, TrainingError, UsageError
 from cnnkit.progress import Progress
 
@@ -156,6 +158,16 @@ def test_nothing_is_written_into_the_run(run, sides):
 def test_another_way_to_prepare_is_told(run, sides):
     assert not audit(run, sides, Progress()).other_view
     assert audit(run, read("sides.yaml", "data.prepare=[{name: clahe}]"), Progress()).other_view
+
+
+def test_every_augmentation_can_be_asked_about(run):
+    changes = [one for one in get_args(get_args(AnyAugmentation)[0]) if not issubclass(one, Mixing)]
+    names = [one.model_fields["name"].default for one in changes if not one.for_colour]
+    experiment = read("sides.yaml", f"augment=[{', '.join(f'{{name: {name}}}' for name in names)}]")
+    told = audit(run, experiment, Progress(), images=5, draws=1)
+    assert [audited.augmentation.name for audited in told.audited] == names
+    assert all(audited.augmentation.certain().probability in (1.0, 0.5) for audited in told.audited)
+    assert [audited.words().split()[0] for audited in told.audited] == names
 
 
 # What is refused

@@ -16,7 +16,7 @@ import pytest
 from cnnkit import __version__, cli
 from cnnkit.catalogue import KINDS, schema, title, variants
 
-COMMANDS = ["check", "data", "evaluate", "init", "list", "predict", "schema", "summary", "train"]
+COMMANDS = ["check", "data", "evaluate", "init", "list", "predict", "preview", "schema", "summary", "train"]
 
 GOOD = """\
 name: mine
@@ -95,7 +95,7 @@ def test_every_command_has_json_and_debug(run: Run, command: str) -> None:
     assert "--debug" in told
 
 
-@pytest.mark.parametrize("command", ["check", "data", "evaluate", "summary", "train"])
+@pytest.mark.parametrize("command", ["check", "data", "evaluate", "preview", "summary", "train"])
 def test_every_command_that_reads_a_config_has_set(run: Run, command: str) -> None:
     assert "KEY=VALUE" in run(command, "--help").out
 
@@ -138,7 +138,19 @@ WRONG_CALLS = [
     (["predict", "runs/first", "a.png", "--format", "xml"], "'csv', 'jsonl'"),
     (["predict", "runs/first", "a.png", "--sample", "form.csv", "--format", "jsonl"], "--format jsonl"),
     (["predict", "runs/first", "a.png", "--positive", "dog"], "--positive is for a --sample"),
+    (["preview", "mine.yaml"], "mine.yaml has nothing under augment"),
+    (["preview", "mine.yaml", "--prepare"], "data.prepare has no step"),
+    (["preview", "mine.yaml", "--prepare", "--audit", "runs/first"], "--prepare and --audit"),
+    (["preview", "mine.yaml", "--prepare", "--variants", "2"], "--variants is for augmentations"),
+    (["preview", "mine.yaml", "--audit", "runs/first", "--output", "sheet.png"], "--output is for a sheet"),
+    (["preview", "mine.yaml", "--audit", "nope", "--set", "augment=[{name: flip}]"], "nope is not a run of cnnkit"),
+    (["preview", "mine.yaml", "--force"], "--force is for --output"),
+    (["preview", "mine.yaml", "--output", "sheet.jpg"], "ends in .png"),
+    (["preview", "mine.yaml", "--images", "0"], "--images"),
+    (["preview", "mine.yaml", "--images", "500"], "a sheet has room for 100"),
+    (["preview", "mine.yaml", "--variants", "13"], "--variants"),
     (["check", "nope.yaml"], "nope.yaml: there is no such file"),
+    (["preview", "nope.yaml"], "nope.yaml: there is no such file"),
     (["train", "nope.yaml"], "nope.yaml: there is no such file"),
     (["summary", "nope.yaml"], "nope.yaml: there is no such file"),
     (["check", "min.yaml"], "did you mean `mine.yaml`?"),

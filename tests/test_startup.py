@@ -25,7 +25,8 @@ def imported(*words: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["train", "--help"], ["init", "--help"], ["predict", "--help"]]
+    "words",
+    [["--help"], ["--version"], ["train", "--help"], ["init", "--help"], ["predict", "--help"], ["preview", "--help"]],
 )
 def test_help_imports_neither_tensorflow_nor_numpy(words: list[str]) -> None:
     assert imported(*words) & {*HEAVY, "numpy", "sklearn", "yaml", "PIL", "matplotlib"} == set()
@@ -42,6 +43,8 @@ def test_help_imports_neither_tensorflow_nor_numpy(words: list[str]) -> None:
         ["evaluate", "no such run"],
         ["predict", "no such run", "no such image"],
         ["data", str(CONFIG)],
+        ["preview", str(CONFIG)],
+        ["preview", str(CONFIG), "--audit", "no such run"],
         ["list"],
         ["list", "architectures"],
         ["schema"],
