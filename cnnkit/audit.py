@@ -203,12 +203,11 @@ def audit(
     changes = [a for a in experiment.augment if not isinstance(a, Mixing)]
     mixing = tuple(a.name for a in experiment.augment if isinstance(a, Mixing))
     if not changes:
-        raise UsageError(f"{', '.join(mixing)}: mixes labels along with images, so there is no label to destroy")
+        listed = ", ".join(mixing) or "nothing"
+        raise UsageError(f"augment lists {listed}, and mixing changes labels along with images: nothing to ask about")
     _refuse_unfit(run, experiment, progress)
-    classes, trained = (
-        run.classes,
-        run.experiment(*(s for s in settings if s.startswith(("data.source", "data.cache")))),
-    )
+    moved = [setting for setting in settings if setting.startswith(("data.source", "data.cache"))]
+    trained, classes = run.experiment(*moved), run.classes
     index = evaluation.index_of(run, "validation", trained, progress)
     order = sorted(
         range(len(index)), key=lambda i: (ranked(index.digests[i], experiment.seed, "audit"), index.names[i])

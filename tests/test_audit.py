@@ -145,7 +145,7 @@ def test_mixing_is_left_out(run):
     experiment = read("sides.yaml", "augment=[{name: flip}, {name: mixup}]")
     told = audit(run, experiment, Progress())
     assert ([one.words() for one in told.audited], told.mixing) == (["flip"], ("mixup",))
-    with pytest.raises(UsageError, match="mixup: mixes labels along with images"):
+    with pytest.raises(UsageError, match="augment lists mixup, and mixing changes labels"):
         audit(run, read("sides.yaml", "augment=[{name: mixup}]"), Progress())
 
 
