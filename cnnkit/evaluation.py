@@ -170,21 +170,27 @@ def index_of(run: Run, split: str, experiment: Experiment, progress: Progress) -
     source = experiment.data.source
     index = _index_of(source, progress)
     where = {name: i for i, name in enumerate(index.names)}
-    gone = [name for name, _, _ in rows if name not in where]
+    gone = [row.image for row in rows if row.image not in where]
     # In the order of the index, as in training: sums of floats depend on it.
-    kept = sorted((where[name], name, label, digest) for name, label, digest in rows if name in where)
-    changed = [name for i, name, label, digest in kept if index.digests[i] != digest]
-    moved = [name for i, name, label, digest in kept if index.classes[index.labels[i]] != label]
+    kept = sorted((where[row.image], row) for row in rows if row.image in where)
+    changed = [row.image for i, row in kept if index.digests[i] != row.digest]
+    moved = [row.image for i, row in kept if index.classes[index.labels[i]] != row.label]
     for names, what in ((gone, "are gone"), (changed, "have changed"), (moved, "are in another class now")):
         if names:
             raise DataError(
                 f"{len(names)} of the {len(rows)} {split} images {what} since the run was trained, first {names[0]}"
                 + _if_moved(source)
             )
-    numbers = [i for i, _, _, _ in kept]
     if list(index.classes) != run.classes:
         raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(run.classes)})")
-    return index.take(numbers)
+    index = index.take(i for i, _ in kept)
+    beside = run.view.beside(index)
+    if other := [row.image for (_, row), now in zip(kept, beside, strict=True) if row.beside != now]:
+        raise DataError(
+            f"beside {len(other)} of the {len(rows)} {split} images lies another file, which data.prepare reads, than "
+            f"when the run was trained, first beside {other[0]}"
+        )
+    return index
 
 
 def _index_of(source: Source, progress: Progress) -> Index:

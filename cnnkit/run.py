@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnnkit import atomic, checkpoints, config_file
 from cnnkit.errors import TrainingError, UsageError
@@ -24,6 +24,22 @@ from cnnkit.experiment import Experiment
 from cnnkit.lazy import keras, tf
 from cnnkit.sources import Index
 from cnnkit.view import View
+
+
+class SplitRow(NamedTuple):
+    """An image of a split.
+
+    Attributes:
+        image: Its name in the source.
+        label: Its class.
+        digest: Hash of its content.
+        beside: Hashes of the files beside it that `data.prepare` reads; empty if it reads none.
+    """
+
+    image: str
+    label: str
+    digest: str
+    beside: str
 
 
 @dataclass(frozen=True)
@@ -207,17 +223,23 @@ class Run:
         with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now().isoformat(timespec='seconds')}  {line}\n")
 
-    def write_split(self, index: Index, splits: list[str]) -> None:
-        """Writes split.csv: which image was in which split, and the hash of its content."""
-        rows = sorted(zip(splits, index.names, index.labels, index.digests, strict=True))
-        table = [(name, split, index.classes[label], digest) for split, name, label, digest in rows]
-        self.write_csv("split.csv", ("image", "split", "label", "digest"), table)
+    def write_split(self, index: Index, splits: list[str], beside: list[str]) -> None:
+        """Writes split.csv: which image was in which split, and the hash of its content.
+
+        Args:
+            index: The images.
+            splits: The split of each.
+            beside: Digests of the files beside each that `data.prepare` reads, as `View.beside` tells them.
+        """
+        rows = sorted(zip(splits, index.names, index.labels, index.digests, beside, strict=True))
+        table = [(name, split, index.classes[label], *digests) for split, name, label, *digests in rows]
+        self.write_csv("split.csv", ("image", "split", "label", "digest", "beside"), table)
         if index.unused:
             unused = [(entry.name, entry.reason) for entry in index.unused]
             self.write_csv("unused.csv", ("file", "reason"), unused)
 
-    def split(self, name: str) -> list[tuple[str, str, str]]:
-        """(image, label, digest) of the images that were in a split.
+    def split(self, name: str) -> list[SplitRow]:
+        """The images that were in a split.
 
         Raises:
             TrainingError: split.csv is missing or damaged.
@@ -228,7 +250,11 @@ class Run:
                 table = csv.DictReader(file)
                 if missing := {"image", "split", "label", "digest"} - set(table.fieldnames or ()):
                     raise TrainingError(f"{path} is damaged: it has no column {', '.join(sorted(missing))}")
-                return [(row["image"], row["label"], row["digest"]) for row in table if row["split"] == name]
+                return [
+                    SplitRow(row["image"], row["label"], row["digest"], row.get("beside") or "")
+                    for row in table
+                    if row["split"] == name
+                ]
         except (OSError, csv.Error) as error:
             raise TrainingError(f"{path} can't be read: {error}") from None
 

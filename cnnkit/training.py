@@ -72,7 +72,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
             progress.say(line)
             run.log(line)
 
-        run.write_split(images.index, splits)
+        run.write_split(images.index, splits, view.beside(images.index))
         run.write_provenance(**facts, state="training", files=run.hashes())
         for line in [*_opening(run, facts, images.index, findings), *([report.line()] if report else [])]:
             say(line)

@@ -97,15 +97,15 @@ class View:
                 {name: metadata.version(name) for name in ("pillow", "opencv-python-headless", "numpy")},
             ]
         )
-        beside = self._beside(index)
+        beside = self.beside(index)
         return [
             hashlib.blake2b(f"{own}\n{digest}\n{beside[i]}".encode(), digest_size=16).hexdigest()
             for i, digest in enumerate(index.digests)
         ]
 
-    def _beside(self, index: Index) -> list[str]:
-        """The digests of the files beside each image that steps read, as one text."""
-        if index.path is None or not any(type(step).beside is not Preparation.beside for step in self.prepare):
+    def beside(self, index: Index) -> list[str]:
+        """For each image the digests of the files beside it that steps read, as one text; empty where none is read."""
+        if index.path is None or not any(step.beside(Path("image.png")) for step in self.prepare):
             return [""] * len(index)
         texts = []
         for i in range(len(index)):

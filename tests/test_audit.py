@@ -57,7 +57,7 @@ def run(sides):
     experiment = sides.completed(sides.data.source.open(Progress()))
     made = Run.create(experiment, Path("run"))
     index = experiment.data.index(experiment.data.source.open(Progress()), 0, Progress())
-    made.write_split(index, experiment.data.splits(index, 0))
+    made.write_split(index, experiment.data.splits(index, 0), [""] * len(index))
     made.write_provenance(data={"classes": ["left", "right"]}, files=made.hashes())
     model = experiment.model.build((8, 8, 1), 2)
     *_, dense = model.layers
@@ -72,8 +72,8 @@ def run(sides):
 def leads(run):
     """By how much of white the left half of each validation image is brighter, and whether it is of class `left`."""
     rows = run.split("validation")
-    pixels = [picture(int(Path(name).stem)).astype(float) / 255 for name, _, _ in rows]
-    return np.array([p[0, 0] - p[0, -1] for p in pixels]), np.array([label == "left" for _, label, _ in rows])
+    pixels = [picture(int(Path(name).stem)).astype(float) / 255 for name, *_ in rows]
+    return np.array([p[0, 0] - p[0, -1] for p in pixels]), np.array([label == "left" for _, label, *_ in rows])
 
 
 def test_what_turns_wrong_is_counted_and_named(run, sides):

@@ -90,7 +90,7 @@ def run_of(tmp_path):
         experiment = read(config, files=False)
         index = experiment.data.source.open(Progress()).index(Progress())
         run = Run.create(experiment, tmp_path / "run")
-        run.write_split(index, ["test"] * len(index))
+        run.write_split(index, ["test"] * len(index), [""] * len(index))
         run.write_provenance(data={"classes": list(index.classes)}, files=run.hashes())
         return run
 

@@ -94,7 +94,7 @@ def test_a_table_quotes_what_csv_needs_quoted(run):
 def test_a_split_is_read_back(run):
     rows = [("a.png", "test", "one", "d1"), ("b, c.png", "train", "two", "d2")]
     run.write_csv("split.csv", ("image", "split", "label", "digest"), rows)
-    assert run.split("train") == [("b, c.png", "two", "d2")]
+    assert run.split("train") == [("b, c.png", "two", "d2", "")]
     assert run.split("validation") == []
 
 
