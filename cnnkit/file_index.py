@@ -9,13 +9,15 @@ for that is not in the file, and may be gone.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from cnnkit.decoding import BadImage, Header, Unreadable
 from cnnkit.lazy import cache_folder, np
 from cnnkit.progress import Progress
 
-VERSION = 2
+VERSION = 3
 """Of the form of the memory; one in another form is made anew."""
 
 OTHERS = 200_000
@@ -114,15 +116,16 @@ def look(root: Path, names: Sequence[str], progress: Progress) -> list[FileFacts
         The facts of each file, in their order. A file that can't be read has facts that say so.
     """
     memory = cache_folder() / "index" / f"{digest_of(os.fsencode(root.resolve()))}.json"
-    known = _recall(memory)
+    headers: dict[Header | None, Header | None] = {}  # many files have the same, which then takes memory once
+    known = _recall(memory, headers)
     start = time.time_ns()
     facts: list[FileFacts | None] = []
     stamps: list[Stamp | None] = []
     for name in names:
         stamp = stamp_of(os.path.join(root, name))  # noqa: PTH118 - a million times
         entry = known.get(name)
-        facts.append(_facts(entry, stamp) if entry and stamp and entry[0] == list(stamp) else None)
-        stamps.append(stamp)
+        facts.append(entry if entry and entry.stamp == stamp else None)
+        stamps.append(None if facts[-1] else stamp)
     missing = [i for i, fact in enumerate(facts) if fact is None]
     if missing:
         batches = [missing[k : k + AT_ONCE] for k in range(0, len(missing), AT_ONCE)]
@@ -133,18 +136,12 @@ def look(root: Path, names: Sequence[str], progress: Progress) -> list[FileFacts
                 for i, fact in zip(batch, found, strict=True):
                     stamp = stamps[i]
                     settled = fact.lasting and stamp is not None and max(stamp[1:]) < start - TICK
-                    facts[i] = replace(fact, stamp=stamp, settled=settled)
+                    header = headers.setdefault(fact.header, fact.header)
+                    facts[i] = replace(fact, header=header, stamp=stamp, settled=settled)
                 advance(len(batch))
-        files = {
-            name: [fact.stamp, fact.digest, fact.header, fact.bad]
-            for name, fact in zip(names, facts, strict=True)
-            if fact and fact.settled and fact.stamp
-        }
         asked = set(names)
-        others = (name for name in known if name not in asked)  # those asked for last come first
-        files |= {name: known[name] for name in islice(others, OTHERS)}
-        text = json.dumps({"version": VERSION, "root": str(root), "files": files}, separators=(",", ":"))
-        remembered.keep(memory, text.encode(), "the files are read again next time", progress)
+        others = ((name, fact) for name, fact in known.items() if name not in asked)
+        _remember(memory, root, chain(zip(names, facts, strict=True), islice(others, OTHERS)), progress)
     return [fact for fact in facts if fact is not None]
 
 
@@ -181,14 +178,29 @@ def stamp_of(path: str) -> Stamp | None:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _facts(entry: list[Any], stamp: Stamp) -> FileFacts:
-    _, digest, header, bad = entry
-    return FileFacts(digest, stamp[0], Header(*header) if header else None, bad, stamp=stamp)
+def _remember(memory: Path, root: Path, facts: Iterable[tuple[str, FileFacts | None]], progress: Progress) -> None:
+    """Writes what is known of files, each in a line of JSON, so that no more than a line takes memory twice."""
+    lines = io.BytesIO()
+    lines.write(_line({"version": VERSION, "root": str(root)}))
+    for name, known in facts:  # those asked for last come first
+        if known and known.settled:
+            lines.write(_line([name, known.stamp, known.digest, known.header, known.bad]))
+    remembered.keep(memory, lines.getbuffer(), "the files are read again next time", progress)
 
 
-def _recall(memory: Path) -> dict[str, list[Any]]:
+def _line(document: Any) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+
+def _recall(memory: Path, headers: dict[Header | None, Header | None]) -> dict[str, FileFacts]:
     """What is remembered of the files of a folder; nothing if it was never looked at, or the memory is damaged."""
-    kept = remembered.recall(memory)
-    document: dict[str, Any] = json.loads(bytes(kept)) if kept else {"version": None}
-    files: dict[str, list[Any]] = document["files"] if document["version"] == VERSION else {}
-    return files
+    lines = io.BytesIO(remembered.recall(memory) or b"{}")
+    if json.loads(next(lines)).get("version") != VERSION:
+        return {}
+    facts = {}
+    for line in lines:
+        name, stamp, digest, told, bad = json.loads(line)
+        header = Header(sys.intern(told[0]), sys.intern(told[1]), *told[2:]) if told else None
+        header = headers.setdefault(header, header)
+        facts[name] = FileFacts(digest, stamp[0], header, bad, stamp=tuple(stamp))
+    return facts
