@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -221,6 +222,31 @@ def test_less_memory_than_the_config_allows_is_told(folder, monkeypatch):
     monkeypatch.setattr("numpy.empty", lacking)
     with pytest.raises(TrainingError, match=r"data\.cache\.memory_gib: there is not enough memory for .* set less"):
         loaded(folder, "memory")
+
+
+def test_feeding_takes_memory_for_what_is_known_of_an_image_and_not_for_the_image(tmp_path):
+    """Of what NumPy and Python take; scripts/measure_feeding_memory.py measures whole processes."""
+    content = jpeg(picture(0))
+
+    def peak(count):
+        for i in range(count):
+            file = tmp_path / str(count) / "ab"[i % 2] / f"{i}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content + i.to_bytes(4, "big"))
+        tracemalloc.start()
+        try:
+            index = index_of_folder(tmp_path / str(count))
+            images = load(index, View((64, 64, 3), "crop"), CACHES["off"], Progress())
+            training = pipeline.training_of(index, range(count))
+            batches = pipeline.train_batches(images, training, (Flip(),), 8, seed=0, epochs=1)
+            assert sum(len(batch) for batch, *_ in batches) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(50)  # what is imported on first use
+    few, many = peak(150), peak(1200)
+    assert (many - few) / 1050 < 2500 < 64 * 64 * 3  # bytes an image
 
 
 # Bad images
