@@ -66,6 +66,7 @@ def feed(folder: str) -> dict[str, int]:
 
 
 def _peak() -> int:
+    # It begins with the peak of the process that started this one, which is far smaller: it has no TensorFlow.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // 1024 if sys.platform == "darwin" else peak  # bytes there, KiB elsewhere
 
