@@ -9,10 +9,13 @@ warps     224 px: flip, rotation, zoom; decoded anew in every epoch
 cached    64 px: flip alone; the second epoch of cnnkit, which has kept the decoded images, against the first of Keras
 
 FOLDER has a folder of images for each class. All sides deliver float batches of 32 with labels, all images of the
-folder an epoch. But for the epochs that `cached` names, an epoch is timed after one that was not. Keras's layers work
-on batches in `map` with AUTOTUNE and prefetch; as it has no random resized crop, it takes a plain random crop of 128
-from 146 pixels, which costs less. PyTorch takes DataLoader with 2 workers and torchvision's transforms on Pillow's
-images.
+folder an epoch, on the same `--threads` cores. But for the epochs that `cached` names, an epoch is timed after one that
+was not. Keras's layers work on batches in `map` with AUTOTUNE and prefetch; as it has no random resized crop, it takes a
+plain random crop of 128 from 146 pixels, which costs it about as much. PyTorch takes DataLoader with 2 workers and
+torchvision's transforms on Pillow's images; it keeps nothing, so it has no part in `cached`.
+
+Not timed: starting, listing the files, and that cnnkit decodes every image once before its first epoch, to find those
+that are bad. How long that took stands in the first line.
 """
 
 from __future__ import annotations
@@ -61,7 +64,9 @@ def measure_cnnkit(work: str, folder: str) -> float:
     augment = adapter.validate_python(tuple(named[work]))
     index = Folder(path=folder).open(Progress()).index(Progress())
     cache = Cache() if work == "cached" else Cache(memory_gib=0.0, disk_gib=0.0)
+    start = time.perf_counter()
     images = load(index, View((SIZES[work], SIZES[work], 3), "crop"), cache, Progress())
+    print(f"looked at {len(index)} images in {time.perf_counter() - start:.1f} s")
     training = training_of(index, range(len(index)))
     figures = []
     for _ in range(2):
@@ -141,6 +146,8 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--threads", type=int, default=2)
     chosen = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: chosen.threads])
     os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = str(chosen.threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     print(MEASURES[chosen.side](chosen.work, chosen.folder))
