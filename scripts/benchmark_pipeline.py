@@ -10,8 +10,8 @@ cached    64 px: flip alone; the second epoch of cnnkit, which has kept the deco
 
 FOLDER has a folder of images for each class. All sides deliver float batches of 32 with labels, all images of the
 folder an epoch, on the same `--threads` cores. But for the epochs that `cached` names, an epoch is timed after one that
-was not. Keras's layers work on batches in `map` with AUTOTUNE and prefetch; as it has no random resized crop, it takes a
-plain random crop of 128 from 146 pixels, which costs it about as much. PyTorch takes DataLoader with 2 workers and
+was not. Keras's layers work on batches in `map` with AUTOTUNE and prefetch; as it has no random resized crop, it takes
+a plain random crop of 128 from 146 pixels, which costs it about as much. PyTorch takes DataLoader with 2 workers and
 torchvision's transforms on Pillow's images; it keeps nothing, so it has no part in `cached`.
 
 Not timed: starting, listing the files, and that cnnkit decodes every image once before its first epoch, to find those
