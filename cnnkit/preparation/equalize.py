@@ -13,7 +13,7 @@ from cnnkit.preparation.light import on_lightness
 class Equalize(Preparation):
     """Histogram equalisation: all values from black to white become about as frequent.
 
-    Colours stay: in a colour picture it works on the lightness (L of CIELAB). A picture of one value stays as it is.
+    Colours stay: in a colour picture it works on the lightness (L of CIELAB). A picture of one colour stays as it is.
     """
 
     name: Literal["equalize"] = "equalize"

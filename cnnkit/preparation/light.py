@@ -21,14 +21,19 @@ def grey(image: Any) -> Any:
 
 
 def on_lightness(image: Any, change: Callable[[Any], Any]) -> Any:
-    """Changes a grey picture, or the lightness (L of CIELAB) of one in colour.
+    """Changes a grey picture, or the lightness (L of CIELAB, of sRGB) of one in colour.
+
+    Only what changes of the lightness is rounded to 8 bits, so a pixel whose lightness stays is the same to the bit.
 
     Args:
         image: uint8 (H, W, 1) or (H, W, 3).
-        change: From uint8 (H, W) to such.
+        change: From uint8 (H, W) to such; a lightness of 0..100 is 0..255 there.
     """
     if image.shape[2] == 1:
         return change(image[:, :, 0])[:, :, None]
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    light = np.ascontiguousarray(lab[:, :, 0])
-    return cv2.cvtColor(cv2.merge([change(light), lab[:, :, 1], lab[:, :, 2]]), cv2.COLOR_LAB2RGB)
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    light = np.rint(lab[:, :, 0] * (255 / 100)).astype(np.uint8)
+    more = change(light).astype(np.float32) - light
+    lab[:, :, 0] += more * (100 / 255)
+    changed = np.rint(255 * cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)).clip(0, 255).astype(np.uint8)
+    return np.where(more[:, :, None] == 0, image, changed)

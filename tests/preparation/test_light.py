@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from skimage import color
 
 from cnnkit.preparation.clahe import Clahe
 from cnnkit.preparation.equalize import Equalize
+from cnnkit.preparation.light import on_lightness
 
 DULL = np.random.default_rng(0).normal(110, 12, (48, 64)).clip(70, 150).astype(np.uint8)
 """A grey picture of little contrast."""
@@ -70,3 +73,44 @@ def test_lightness_gains_contrast_and_colours_stay(step):
 def test_a_picture_of_one_value_has_nothing_to_even_out():
     flat = np.full((9, 9, 1), 77, np.uint8)
     assert np.array_equal(Equalize()(flat, None), flat)
+
+
+def test_a_picture_of_one_colour_has_nothing_to_even_out():
+    for colour in np.random.default_rng(1).integers(0, 256, (300, 3), dtype=np.uint8):
+        flat = np.full((5, 5, 3), colour)
+        assert np.array_equal(Equalize()(flat, None), flat)
+
+
+def test_where_the_lightness_stays_a_colour_stays_to_the_bit():
+    every = np.stack(np.meshgrid(*3 * [np.arange(0, 256, 3, dtype=np.uint8)]), axis=-1).reshape(86, -1, 3)
+    assert np.array_equal(on_lightness(every, lambda light: light.copy()), every)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda light: light // 2 + 64, lambda light: np.minimum(light, 225) + 30], ids=["less", "lighter"]
+)
+def test_in_colour_the_lightness_alone_becomes_what_the_change_makes_of_it(change):
+    colours = np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    lab = color.rgb2lab(colours)
+    light = np.rint(2.55 * lab[:, :, 0]).astype(np.uint8)
+    wanted = lab + np.stack([(change(light) - light.astype(float)) / 2.55, 0 * light, 0 * light], axis=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of colours that there are not in sRGB
+        picture = 255 * color.lab2rgb(wanted)
+    there = ((picture > 1) & (picture < 254)).all(axis=2)
+    assert there.mean() > 0.25
+    away = np.abs(on_lightness(colours, change) - picture)[there]
+    assert np.quantile(away, 0.99) < 1.5
+    assert away.max() < 8  # where both round a lightness between two numbers to another
+
+
+def test_grey_in_three_channels_stays_grey_and_is_evened_out_as_far_as_lightness_is_grey():
+    """Of 0..255, lightness and grey are up to 9 apart, at 126; about so far apart are the results."""
+    three = np.repeat(DULL[:, :, None], 3, axis=2)
+    for step, most in ((Equalize(), 9), (Clahe(), 12)):
+        one, result = step(three[:, :, :1], None).astype(int), step(three, None).astype(int)
+        assert np.ptp(result, axis=2).max() <= 1
+        assert np.abs(result - one).max() <= most
+    # What is even is the lightness: it, in place of grey, has become what equalisation makes of one channel.
+    lightness = 2.55 * color.rgb2lab(Equalize()(three, None))[:, :, 0]
+    assert np.abs(lightness - equalized(DULL)).max() < 2
