@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,13 +18,17 @@ from cnnkit.spec import Text
 
 PLACEHOLDERS = ("{stem}", "{name}", "{folder}")
 
+LOSSY = ("JPEG", "MPO", "WEBP")
+"""Formats in which what was black may be a little lighter."""
+
 
 class Mask(Preparation):
     """Makes all black that a mask does not keep.
 
     otsu: keeps the light or the dark part of the picture (Otsu 1979); one of one value stays as it is. file: a second
-    picture of the same size beside each, or in another folder, keeps where it is not black. Masks are no images to
-    learn from: where the source takes every picture of a folder, have them in a folder outside.
+    picture of the same size beside each, or in another folder, keeps where it is not black; what is transparent is
+    black. So a map of several labels keeps all but label 0. A JPEG or WebP is not black where black was saved, so it
+    keeps where it is lighter than half of its lightest. Where the source takes masks for images they are left out.
     """
 
     name: Literal["mask"] = "mask"
@@ -50,6 +55,10 @@ class Mask(Preparation):
                 raise ValueError(f"there is no {unknown[0]}; it may be {', '.join(PLACEHOLDERS)}")
             if "{stem}" not in value and "{name}" not in value:
                 raise ValueError("should hold {stem} or {name}, or all images would have one mask")
+            if "\0" in value:
+                raise ValueError("holds a character (NUL) that no file's name has")
+            if is_itself(_placed(value, AN_IMAGE), AN_IMAGE):
+                raise ValueError("is the image itself, not a mask of it; name another file or folder")
         return only_for(value, info, "method", "file")
 
     @model_validator(mode="after")
@@ -62,9 +71,7 @@ class Mask(Preparation):
         """The file of the mask."""
         if self.file is None:
             return None
-        words = {"{stem}": path.stem, "{name}": path.name, "{folder}": path.parent.name}
-        # In one go: the name of a file may hold what looks like a placeholder.
-        return path.parent / re.sub(r"\{\w+\}", lambda found: words[found[0]], self.file)
+        return _placed(self.file, path)
 
     def __call__(self, image: Any, path: Path | None) -> Any:
         """Makes all else black."""
@@ -73,6 +80,8 @@ class Mask(Preparation):
             return on_black(image, kept) if kept.any() else image
         if path is None or (file := self.beside(path)) is None:
             raise Unprepared("mask looks for a file beside the image, and this image is no file; use method otsu")
+        if is_itself(file, path):
+            raise Unprepared("would be its own mask; name another file or folder with file")
         return on_black(image, self._read(file, image.shape[:2]))
 
     def _read(self, file: Path, size: tuple[int, int]) -> Any:
@@ -81,7 +90,7 @@ class Mask(Preparation):
             raise Unprepared(f"its mask is missing: there is no {file}")
         try:
             opened = read_file(file)
-            mask = np.asarray(decoded(opened, max(opened.size), 1)) > 0  # of that side none is decoded smaller
+            mask = _kept(opened)
         except Unreadable as error:
             raise Unreadable(f"its mask {file}: {error}") from None
         except BadImage as error:
@@ -93,3 +102,36 @@ class Mask(Preparation):
         if not mask.any():
             raise Unprepared(f"its mask {file} is black all over, so that nothing would be left")
         return mask
+
+
+AN_IMAGE = Path("/folder/name.type")
+"""An image of which nothing else has the name or the folder."""
+
+
+def _placed(pattern: str, path: Path) -> Path:
+    """The file that a pattern means for an image."""
+    words = {"{stem}": path.stem, "{name}": path.name, "{folder}": path.parent.name}
+    # In one go: the name of a file may hold what looks like a placeholder.
+    return path.parent / re.sub(r"\{\w+\}", lambda found: words[found[0]], pattern)
+
+
+def is_itself(file: Path, image: Path) -> bool:
+    """Whether the file of a mask is that of the image, by their paths."""
+    return os.path.normpath(file) == os.path.normpath(image)
+
+
+def _kept(image: Any) -> Any:
+    """Where a mask, a `PIL.Image.Image` not yet decoded, is not black: bool (H, W), upright.
+
+    Raises:
+        BadImage: The pixels are damaged or cut short.
+    """
+    # This loads it and turns it upright in place, at its full size; but what it makes of 16 bits and of what is
+    # transparent is for eyes.
+    decoded(image, max(image.size), 1)
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+    else:
+        layers = np.asarray(image.convert("RGBA")).astype(np.uint16)
+        values = layers[:, :, :3].max(axis=2) * layers[:, :, 3]
+    return values > (values.max() / 2 if image.format in LOSSY else 0)

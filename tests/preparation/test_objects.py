@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -78,6 +81,61 @@ def test_a_mask_may_be_stored_in_any_way(tmp_path, mode):
     mask = Image.fromarray(half().astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(half()).convert(mode)
     save(tmp_path / "rose_mask.png", mask)
     assert np.array_equal(BESIDE(IMAGE, tmp_path / "rose.jpg"), halved())
+
+
+def disc() -> np.ndarray:
+    """bool (60, 60): a disc that is 15 % of it."""
+    y, x = np.ogrid[:60, :60]
+    return (y - 30) ** 2 + (x - 30) ** 2 <= 13**2
+
+
+def kept_of_disc(folder: Path, mask: Image.Image, **how: Any) -> np.ndarray:
+    """What is left of a white picture, bool (60, 60)."""
+    save(folder / "rose_mask.png", mask, **how)
+    return BESIDE(np.full((60, 60, 1), 255, np.uint8), folder / "rose.jpg")[:, :, 0] > 0
+
+
+@pytest.mark.parametrize("quality", [50, 75, 95])
+@pytest.mark.parametrize("how", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_the_ringing_of_a_lossy_mask_keeps_nothing(tmp_path, how, quality, mode):
+    kept = kept_of_disc(
+        tmp_path, Image.fromarray(255 * disc().astype(np.uint8)).convert(mode), format=how, quality=quality
+    )
+    assert (kept != disc()).mean() < 0.003
+
+
+@pytest.mark.parametrize("how", ["PNG", "WEBP"])
+@pytest.mark.parametrize("behind", [0, 255])
+def test_what_is_transparent_in_a_mask_is_black(tmp_path, behind, how):
+    layers = np.where(disc()[:, :, None], 255, [behind] * 3 + [0]).astype(np.uint8)
+    options = {"lossless": True, "exact": True} if how == "WEBP" else {}
+    assert np.array_equal(kept_of_disc(tmp_path, Image.fromarray(layers), format=how, **options), disc())
+
+
+def test_a_transparent_colour_of_a_palette_is_black_too(tmp_path):
+    mask = Image.fromarray(disc().astype(np.uint8)).convert("P")
+    mask.putpalette([255, 255, 255, 200, 200, 200])
+    assert np.array_equal(kept_of_disc(tmp_path, mask, transparency=0), disc())
+
+
+@pytest.mark.parametrize("white", [1, 2, 200, 255, 256, 65535])
+def test_a_lossless_mask_keeps_every_value_above_0(tmp_path, white):
+    bits = np.uint8 if white < 256 else np.uint16
+    for kind in (bits, np.uint16):
+        assert np.array_equal(kept_of_disc(tmp_path, Image.fromarray(white * disc().astype(kind))), disc())
+    labels = disc().astype(bits) * white
+    labels[30:] //= 2  # another label
+    assert np.array_equal(kept_of_disc(tmp_path, Image.fromarray(labels)), labels > 0)
+
+
+def test_a_label_in_the_darkest_blue_is_a_label(tmp_path):
+    assert np.array_equal(kept_of_disc(tmp_path, Image.fromarray(disc()[:, :, None] * np.uint8([0, 0, 1]))), disc())
+
+
+def test_a_picture_is_not_its_own_mask(tmp_path):
+    save(tmp_path / "rose.png", Image.fromarray(half()))
+    assert "would be its own mask" in str(refused(tmp_path / "rose.png", Mask(method="file", file="{stem}.png")).value)
 
 
 def test_a_mask_that_lies_on_its_side_is_turned_upright_as_pictures_are(tmp_path):
