@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +18,7 @@ from cnnkit.losses import AnyLoss, CrossEntropy
 from cnnkit.optimization import Adam, AnyOptimizer, AnySchedule, Cosine
 from cnnkit.preparation import AnyPreparation
 from cnnkit.progress import Progress
-from cnnkit.sources import AnySource, Collection, Index, ranked
+from cnnkit.sources import AnySource, Collection, Index, Unused, ranked
 from cnnkit.spec import AbsolutePath, Count, Positive, Spec, Text
 from cnnkit.splitting import Split
 
@@ -81,15 +82,32 @@ class Data(Spec):
         return 3 if any(step.for_colour for step in self.prepare) else channels
 
     def index(self, collection: Collection, seed: int, progress: Progress) -> Index:
-        """Every image that is asked for, not yet decoded.
+        """Every image that is asked for, not yet decoded; the masks of images are none.
 
         Raises:
             DataError: The images can't be read, or `exclude` names one that is not there.
         """
         index = collection.index(progress)
+        masks = self._masks(index)
         if self.exclude:
             index = index.without(read_names(self.exclude), self.exclude)
+        if masks:
+            unused = [Unused(name, "a mask that data.prepare reads") for name in index.names if name in masks]
+            index = index.take([i for i, name in enumerate(index.names) if name not in masks], unused)
         return index.limited(self.limit, seed) if self.limit else index
+
+    def beside(self, path: str) -> list[Path]:
+        """The files that steps read for the image file `path`."""
+        found = [step.beside(Path(path)) for step in self.prepare]
+        return [file for file in found if file]
+
+    def _masks(self, index: Index) -> frozenset[str]:
+        """Names of the images that are the mask of another one."""
+        if index.path is None or not self.beside("image.png"):
+            return frozenset()
+        paths = [os.path.normpath(index.path(i)) for i in range(len(index))]
+        of_others = {mask for path in paths for file in self.beside(path) if (mask := os.path.normpath(file)) != path}
+        return frozenset(name for name, path in zip(index.names, paths, strict=True) if path in of_others)
 
     def splits(self, index: Index, seed: int) -> list[str]:
         """The split of each image.

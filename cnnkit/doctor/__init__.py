@@ -58,7 +58,7 @@ def examine(data: Data, seed: int, progress: Progress, sheets: Path | None = Non
             raise UsageError(f"--sheets {sheets} can't be written: {error.strerror or error}") from None
     else:
         drawn = contact_sheets.kept(good, good.fingerprint() if bad else fingerprint, progress)
-    return _completed(replace(report, sheets=tuple(map(str, drawn))), data, index)
+    return _completed(replace(report, sheets=tuple(map(str, drawn))), data, index, collection.skip_bad)
 
 
 def refuse(sheets: Path) -> None:
@@ -150,9 +150,10 @@ def _checked(patient: Patient, checks: Sequence[Check]) -> Iterator[Finding]:
         yield from check(patient)
 
 
-def _completed(report: Report, data: Data, index: Index) -> Report:
+def _completed(report: Report, data: Data, index: Index, skip_bad: bool) -> Report:
     """The report with what is no part of the examination: what the source left out, and what the config asks for."""
-    findings = [*report.findings, *files.enlarged(index, data.image_size), *files.unused(index)]
+    missing = files.without_mask(index, data, skip_bad)
+    findings = [*report.findings, *missing, *files.enlarged(index, data.image_size), *files.unused(index)]
     unused = tuple((entry.name, entry.reason) for entry in index.unused)
     return replace(report, findings=_sorted(findings), unused=unused)
 

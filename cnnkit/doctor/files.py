@@ -9,10 +9,12 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from cnnkit.decoding import Header
 from cnnkit.doctor.base import Finding, Patient, Severity, Sizes, counted
+from cnnkit.experiment import Data
 from cnnkit.lazy import np
 from cnnkit.sources import Index
 from cnnkit.walking import HIDDEN, listed
@@ -197,6 +199,26 @@ def nested(patient: Patient) -> Iterator[Finding]:
         message = f"every class folder holds the folders {listed(shared)}, and what is in them counts as images"
         advice = f"if only one of them is meant, choose it with data.source.glob: '**/{shared[0]}/*' (with the quotes)"
         yield Finding("nested", "note", message, advice)
+
+
+def without_mask(index: Index, data: Data, skip_bad: bool) -> Iterator[Finding]:
+    """Pictures without a file beside them that `data.prepare` reads."""
+    if index.path is None or not data.beside("image.png"):
+        return
+    missing: dict[str, Path] = {}
+    for i, name in enumerate(index.names):
+        absent = [file for file in data.beside(index.path(i)) if not file.exists()]
+        if absent:
+            missing[name] = absent[0]
+    if missing:
+        severity: Severity = "warning" if skip_bad else "error"
+        files = tuple(sorted(missing))
+        message = (
+            f"{counted(files, 'picture')} without the mask that data.prepare reads: there is no {missing[files[0]]}"
+        )
+        message += f", nor {len(files) - 1:,} more" if len(files) > 1 else ""
+        advice = "the source leaves them out (on_bad: skip)" if skip_bad else "add the masks, or leave the pictures out"
+        yield Finding("missing_mask", severity, message, advice, files, leave_out=files)
 
 
 def unused(index: Index) -> Iterator[Finding]:
