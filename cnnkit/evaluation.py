@@ -12,7 +12,7 @@ from typing import Any
 from cnnkit import atomic, pipeline
 from cnnkit.errors import DataError, Problem, UsageError
 from cnnkit.experiment import Experiment
-from cnnkit.images import Images, load
+from cnnkit.images import NAMED, Images, load
 from cnnkit.lazy import keras, np
 from cnnkit.progress import Progress
 from cnnkit.run import Run
@@ -52,7 +52,14 @@ def evaluate(
                 )
             )
     experiment = run.experiment(*settings)
-    images = load(index_of(run, split, experiment, progress), run.view, experiment.data.cache, progress)
+    index = index_of(run, split, experiment, progress)
+    # All of them count: what can't be decoded any more is told below, and not left out.
+    images = load(index, run.view, experiment.data.cache, progress, skip_bad=True)
+    if bad := images.index.unused[len(index.unused) :]:
+        raise DataError(
+            *(Problem(entry.reason, file=entry.name) for entry in bad[:NAMED]),
+            f"{len(bad)} of the {len(index)} {split} images can't be shown to the network any more; put them right",
+        )
     model = run.network()
     return score(run, split, model, experiment, images, range(len(images.index)), progress)
 
@@ -184,6 +191,7 @@ def index_of(run: Run, split: str, experiment: Experiment, progress: Progress) -
     if list(index.classes) != run.classes:
         raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(run.classes)})")
     index = index.take(i for i, _ in kept)
+    _refuse_without(index, split, experiment)
     beside = run.view.beside(index)
     if other := [row.image for (_, row), now in zip(kept, beside, strict=True) if row.beside != now]:
         raise DataError(
@@ -191,6 +199,24 @@ def index_of(run: Run, split: str, experiment: Experiment, progress: Progress) -
             f"when the run was trained, first beside {other[0]}"
         )
     return index
+
+
+def _refuse_without(index: Index, split: str, experiment: Experiment) -> None:
+    """Refuses images without a file beside them that steps read."""
+    if index.path is None:
+        return
+    missing = [
+        Problem(f"there is no {file}, which data.prepare reads for it", file=name)
+        for i, name in enumerate(index.names)
+        for file in experiment.data.beside(index.path(i))
+        if not file.exists()
+    ]
+    if missing:
+        raise DataError(
+            *missing[:NAMED],
+            f"{len(missing)} such files of the {len(index)} {split} images are missing; put them where they were, as "
+            "seen from the images",
+        )
 
 
 def _index_of(source: Source, progress: Progress) -> Index:

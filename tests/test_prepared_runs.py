@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnkit import Run, evaluate, predict, read, train
+from cnnkit import Run, doctor, evaluate, predict, preview, read, train
 from cnnkit.errors import DataError
+from cnnkit.preparation import Unprepared
+from cnnkit.preparation.clahe import Clahe
+from cnnkit.progress import Progress
 
 CONFIG = """
 name: masked
@@ -72,3 +75,85 @@ def test_a_picture_without_its_mask_is_told_and_the_others_are_predicted(masked)
     told = {p.image: p.error for p in predict(run, [other, masked / "images" / "dog"])}
     assert "new" in told.pop(str(other))
     assert set(told.values()) == {None}
+
+
+@pytest.fixture
+def beside(masked):
+    """The same with the masks beside the images, in the folders of the classes."""
+    for mask in (masked / "masks").iterdir():
+        folder, stem = mask.stem.split("-")
+        mask.rename(masked / "images" / folder / f"{stem}_mask.png")
+    config = masked / "config.yaml"
+    config.write_text(CONFIG.replace("../../masks/{folder}-{stem}.png", "{stem}_mask.png"))
+    return masked
+
+
+def examined(config):
+    experiment = read(config)
+    return doctor.examine(experiment.data, experiment.seed, Progress())
+
+
+def test_masks_beside_the_images_are_no_images(beside):
+    config, run = beside / "config.yaml", beside / "run"
+    report = examined(config)
+    assert report.images == 16
+    assert dict(report.unused) == {
+        f"{folder}/{i}_mask.png": "a mask that data.prepare reads" for folder in ("cat", "dog") for i in range(8)
+    }
+    assert preview.prepared(read(config), Progress(), beside / "sheet.png", 100).as_json()["images"]
+    train(read(config), run)
+    assert sum(len(Run.open(run).split(split)) for split in ("train", "validation", "test")) == 16
+    assert evaluate(run)["images"] == len(Run.open(run).split("test"))
+
+
+def test_the_mask_of_an_excluded_image_is_no_image_either(beside):
+    (beside / "out.txt").write_text("cat/0.png\ndog/1_mask.png\n")
+    data = read(beside / "config.yaml", f"data.exclude={beside / 'out.txt'}").data
+    index = data.index(data.source.open(Progress()), 0, Progress())
+    assert len(index) == 15
+    assert not [name for name in index.names if "mask" in name]
+
+
+def test_a_missing_mask_is_found_before_training(masked):
+    config = masked / "config.yaml"
+    assert "missing_mask" not in {finding.kind for finding in examined(config).findings}
+    (masked / "masks" / "cat-3.png").unlink()
+    report = examined(config)
+    (found,) = (finding for finding in report.findings if finding.kind == "missing_mask")
+    assert (report.verdict, found.severity, found.files, found.leave_out) == ("error", "error", *2 * [("cat/3.png",)])
+    assert found.message.startswith("1 picture without the mask that data.prepare reads: there is no ")
+    assert found.message.endswith("cat-3.png")
+    skipping = read(config, "data.source.on_bad=skip")
+    (found,) = (f for f in doctor.examine(skipping.data, 0, Progress()).findings if f.kind == "missing_mask")
+    assert found.severity == "warning"
+
+
+def test_masks_that_did_not_move_along_are_named(masked):
+    run, moved = masked / "run", masked / "elsewhere" / "pictures"
+    train(read(masked / "config.yaml"), run)
+    moved.parent.mkdir()
+    (masked / "images").rename(moved)
+    names = [row.image for row in Run.open(run).split("test")]
+    with pytest.raises(DataError) as raised:
+        evaluate(run, settings=[f"data.source.path={moved}"])
+    *each, all_together = str(raised.value).splitlines()
+    for name, line in zip(sorted(names), each, strict=True):
+        assert line.startswith(f"{name}: there is no ")
+        assert name.replace("/", "-") in line
+    assert all_together.startswith(f"{len(names)} such files of the {len(names)} test images are missing; put them")
+    (masked / "masks").rename(masked / "elsewhere" / "masks")
+    assert evaluate(run, settings=[f"data.source.path={moved}"])["images"] == len(names)
+
+
+def test_an_image_that_can_not_be_shown_any_more_is_told_without_advice_that_does_not_help(masked, monkeypatch):
+    run = masked / "run"
+    train(read(masked / "config.yaml"), run)
+
+    def fails(*_):
+        raise Unprepared("it fails")
+
+    monkeypatch.setattr(Clahe, "__call__", fails)
+    with pytest.raises(DataError, match="2 of the 2 test images can't be shown to the network any more") as raised:
+        evaluate(run, settings=["data.source.on_bad=skip"])
+    assert "it fails" in str(raised.value)
+    assert "on_bad" not in str(raised.value)
