@@ -6,21 +6,16 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
+from cnnkit import consistency_preparation
 from cnnkit.architectures import Architecture
 from cnnkit.augmentations import AnyAugmentation, Mixing
 from cnnkit.errors import DataError, Problem
 from cnnkit.experiment import BACKBONE, Data, Train, read_names, suggested
 from cnnkit.losses import BinaryCrossEntropy
-from cnnkit.preparation.channel import Channel
-from cnnkit.preparation.color_space import ColorSpace
 from cnnkit.progress import Progress
 from cnnkit.sources import Collection, Source
-from cnnkit.sources.archive import Archive
-from cnnkit.sources.folder import Folder
-from cnnkit.sources.manifest import Manifest
 from cnnkit.spec import path_settings
 
 
@@ -102,52 +97,6 @@ def _image_suits_the_network(sections: dict[str, Any], collection: Collection | 
     if model and shape:
         for problem in model.problems(shape):
             yield _below("model", problem) if problem.key else replace(problem, key="data.image_size")
-
-
-def _preparation_ends_in_the_channels(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    model: Architecture | None = sections.get("model")
-    shape = data.shape(suggested(model, collection)) if data else None
-    if data and data.prepare and shape and data.decoded_channels(shape[2]) != 1 == shape[2]:
-        count = data.decoded_channels(shape[2])
-        for step in data.prepare:
-            count = step.channels(count)
-        if count != 1:
-            message = f"ends in {count} channels, and the network takes 1; add grayscale or channel"
-            yield Problem(message, key=f"data.prepare.{len(data.prepare) - 1}")
-
-
-def _masks_come_before_pixels_move(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    moved: str | None = None
-    for i, step in enumerate(data.prepare if data else ()):
-        if moved and step.beside(Path("image.png")):
-            message = f"a mask from a file is as large as the picture in its file, so it comes before {moved}"
-            yield Problem(message, key=f"data.prepare.{i}")
-        moved = moved or (step.name if step.moves else None)
-
-
-def _colours_are_there_for_each_step(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    grey, other = None, None
-    for i, step in enumerate(data.prepare if data else ()):
-        if grey and step.for_colour:
-            message = f"needs a picture in colour, and {grey} has left one channel; put it before {grey}"
-            yield Problem(message, key=f"data.prepare.{i}")
-        if other and isinstance(step, Channel) and isinstance(step.channel, str):
-            message = f"{other} has left other channels than red, green and blue; choose by number, 0 to 2"
-            yield Problem(message, key=f"data.prepare.{i}.channel")
-        other = step.space if isinstance(step, ColorSpace) else other
-        grey = step.name if step.channels(3) == 1 else grey
-
-
-def _masks_lie_beside_files(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    files = (Folder, Manifest, Archive)
-    for i, step in enumerate(data.prepare if data else ()):
-        if step.beside(Path("image.png")) and data and not isinstance(data.source, files):
-            message = f"the images of {data.source.name} are no files, so no mask lies beside them; use method otsu"
-            yield Problem(message, key=f"data.prepare.{i}")
 
 
 def _mixing_comes_last(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
@@ -235,10 +184,7 @@ _CHECKS: tuple[Callable[[dict[str, Any], Collection | None], Iterator[Problem]],
     _split_leaves_training_images,
     _limit_leaves_an_image_for_each_split,
     _image_suits_the_network,
-    _preparation_ends_in_the_channels,
-    _masks_come_before_pixels_move,
-    _masks_lie_beside_files,
-    _colours_are_there_for_each_step,
+    *consistency_preparation.CHECKS,
     _mixing_comes_last,
     _colours_change_where_there_are_some,
     _balance_suits_the_network,

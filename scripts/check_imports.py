@@ -29,6 +29,7 @@ LEVELS = {
     4: ("run",),
     2.6: ("images",),
     2.5: ("pixel_store", "consistency"),
+    2.4: ("consistency_preparation",),
     3: (
         "config_file",
         "catalogue",

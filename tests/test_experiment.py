@@ -343,6 +343,38 @@ def test_steps_of_preparation_that_do_not_fit_each_other_are_told(tmp_path, data
     assert message in told[key]
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        "name: grayscale",
+        "name: clahe",
+        "name: equalize",
+        "name: denoise",
+        "name: binarize",
+        "name: crop_to_content",
+        "name: keep_largest",
+        "name: mask",
+        "name: segment",
+        "name: color_space, space: hsv",
+    ],
+)
+def test_behind_a_color_space_no_step_may_take_its_channels_for_colours(tmp_path, step):
+    space = "{name: color_space, space: lab}"
+    told = problems(tmp_path, f"prepare: [{space}, {{name: blur}}, {{{step}}}]")
+    assert "takes the lab of color_space for red, green and blue; put it before" in told["data.prepare.2"]
+    if "space" not in step:
+        assert problems(tmp_path, f"prepare: [{space}, {{name: channel, channel: 0}}, {{{step}}}]") == {}
+
+
+def test_a_mask_from_a_file_and_filters_may_follow_a_color_space(tmp_path):
+    steps = '{name: color_space, space: lab}, {name: mask, method: file, file: "{stem}_mask.png"}, {name: blur}'
+    source = folder_source(tmp_path / "images", "a", "b")
+    assert (
+        problems(tmp_path, f"prepare: [{steps}, {{name: erode}}, {{name: resize, longest_side: 9}}]", source=source)
+        == {}
+    )
+
+
 def test_steps_of_preparation_that_fit_each_other_are_taken(tmp_path):
     steps = "{name: color_space, space: hsv}, {name: channel, channel: 2}, {name: clahe}"
     assert problems(tmp_path, f"channels: 1, prepare: [{steps}]") == {}

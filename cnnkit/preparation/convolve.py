@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from cnnkit.lazy import cv2, np
 from cnnkit.preparation.base import Preparation
 
 Border = Literal["zero", "edge", "reflect"]
+Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 def weighted_sums(image: Any, kernel: Sequence[Sequence[float]], border: Border) -> Any:
@@ -42,11 +43,11 @@ class Convolve(Preparation):
     """
 
     name: Literal["convolve"] = "convolve"
-    kernel: tuple[tuple[float, ...], ...]
+    kernel: tuple[tuple[Weight, ...], ...]
     """Rows of weights, an odd number of rows and of weights in each; [[0, -1, 0], [-1, 5, -1], [0, -1, 0]] sharpens."""
-    scale: float = 1.0
+    scale: Weight = 1.0
     """The sum is multiplied by it: 0.111111 makes a mean of a 3x3 kernel of ones."""
-    offset: float = 0.0
+    offset: Weight = 0.0
     """Is added, in values of 0..255: 128 lets what is negative be seen."""
     border: Border = "zero"
     """What lies beyond the picture: zero, the pixels of its edge again, or the picture mirrored."""
@@ -62,7 +63,16 @@ class Convolve(Preparation):
             raise ValueError(f"should have an odd number of rows and of columns, so that it has a middle, not {size}")
         if max(*lengths, len(lengths)) > 255:
             raise ValueError("should have at most 255 rows and columns")
+        if not any(map(any, kernel)):
+            raise ValueError("should have a weight that is not 0, or all pictures would become the same")
         return kernel
+
+    @field_validator("scale")
+    @classmethod
+    def _leaves_something(cls, scale: float) -> float:
+        if scale == 0:
+            raise ValueError("should not be 0, or all pictures would become the same")
+        return scale
 
     def __call__(self, image: Any, path: Path | None) -> Any:
         """Convolves."""

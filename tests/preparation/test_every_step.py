@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from cnnkit import yaml12
 from cnnkit.catalogue import doc, setting_docs
+from cnnkit.consistency_preparation import takes_colours
 from cnnkit.preparation import AnyPreparation, Preparation, Unprepared
 from cnnkit.preparation.binarize import Binarize
 from cnnkit.preparation.blur import Blur
@@ -167,3 +168,13 @@ def test_the_steps_are_known_without_loading_any_heavy_library():
     program = "import sys, cnnkit.preparation;print(*{'cv2', 'tensorflow', 'numpy', 'PIL.Image'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
+@every_step
+def test_a_step_that_takes_channels_for_colours_is_known_as_one(step, file):
+    """To a picture of which red and blue have changed places it does something else."""
+    image = picture((64, 48), 3)
+    path = file(image.shape[:2])
+    result, turned = step(image, path), step(np.ascontiguousarray(image[:, :, ::-1]), path)
+    same = result.shape == turned.shape and np.array_equal(result, turned[:, :, ::-1])
+    assert same or takes_colours(step) or step == Channel(channel=2)
