@@ -109,15 +109,16 @@ def test_what_can_not_be_read_for_now_is_told_and_not_remembered(image_folder, m
 
 def test_before_a_training_it_is_not_remembered_either(image_folder, monkeypatch):
     root = image_folder({"cat": 12, "dog": 12})
-    read = decoding.read_file
+    read = decoding.read_bytes
 
     def fails(path):
+        path = Path(path)
         if path.parent.name == "dog" and int(path.stem) >= 4:
             raise decoding.Unreadable("can't be read: Input/output error")
         return read(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(decoding, "read_file", fails)
+        patched.setattr(decoding, "read_bytes", fails)
         assert before_training(data(root))
     assert before_training(data(root)) == ()
 
