@@ -120,6 +120,9 @@ def _balance_suits_the_network(sections: dict[str, Any], collection: Collection 
     data: Data | None = sections.get("data")
     model: Architecture | None = sections.get("model")
     train: Train | None = sections.get("train")
+    if data and data.balance.makes_images and data.cache.memory_gib == 0:
+        message = f"{data.balance.name} makes new images from those in memory, so set some, or use oversample"
+        yield Problem(message, key="data.cache.memory_gib")
     if data and model and train:
         shape = data.shape(suggested(model, collection))
         frozen = all(stage.freeze == BACKBONE for stage in train.plan(model.pretrained))

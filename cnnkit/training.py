@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cnnkit import checkpoints, doctor, evaluation, history, pipeline, staging, weights
+from cnnkit import checkpoints, doctor, evaluation, history, pipeline, staging, training_images, weights
 from cnnkit.architectures import Network
 from cnnkit.balancing import Training
 from cnnkit.doctor import Finding
@@ -24,6 +24,7 @@ from cnnkit.progress import Progress
 from cnnkit.run import Run, circumstances, parameters
 from cnnkit.sources import SPLITS, Index
 from cnnkit.staging import Staged
+from cnnkit.training_images import balanced, refuse_large_features, with_balance
 from cnnkit.view import View
 
 NAMED = 5
@@ -57,10 +58,13 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     images = load(index, view, experiment.data.cache, progress, skip_bad=collection.skip_bad)
     splits = experiment.data.splits(images.index, experiment.seed)
     findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
+    with progress.task("balancing", 1):
+        images, training = balanced(experiment, images, _numbers(splits, "train"))
     experiment.model.fetch(progress)
     with progress.task("building the network", 1):
         keras.utils.set_random_seed(experiment.seed)
         network = _network(experiment, images)
+    refuse_large_features(experiment, images, training, network.backbone)
     report = _start_weights(experiment, network, images, progress)
     facts = circumstances() | {"parameters": parameters(network.model), "data": _data_facts(images, splits, findings)}
     facts |= {"started_from": asdict(report) if report else None}
@@ -76,7 +80,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         run.write_provenance(**facts, state="training", files=run.hashes())
         for line in [*_opening(run, facts, images.index, findings), *([report.line()] if report else [])]:
             say(line)
-        _fit(experiment, network, images, splits, run, progress, say)
+        _fit(experiment, network, images, training, splits, run, progress, say)
         return _finish(experiment, network.model, images, splits, run, progress)
 
 
@@ -124,6 +128,7 @@ def _fit(
     experiment: Experiment,
     network: Network,
     images: Images,
+    training: Training,
     splits: list[str],
     run: Run,
     progress: Progress,
@@ -133,7 +138,7 @@ def _fit(
     from cnnkit.callbacks import KeepBest, StopEarly, Watch
 
     train, data, plan = experiment.train, experiment.data, experiment.plan()
-    chosen, validation = _numbers(splits, "train"), _numbers(splits, "validation")
+    validation = _numbers(splits, "validation")
     ahead = sum(stage.epochs for stage in plan)
     done = 0
 
@@ -154,12 +159,14 @@ def _fit(
         if len(plan) > 1 or staged.frozen:
             rate = stage.learning_rate or train.optimizer.learning_rate
             say(stage_line(number, len(plan), stage.epochs, rate, staged, parameters(network.model)))
-        learner, shown = _learner(experiment, network, staged, images, chosen + validation, progress)
-        with progress.task("balancing", 1):
-            shown, training = _balanced(experiment, shown, chosen)
+        learner, shown = _learner(experiment, network, staged, images, training, validation, progress)
+        every = training
+        if data.balance.on_features(images.shape):
+            with progress.task("balancing", 1):
+                shown, every = with_balance(experiment, shown, training)
         if number == 1:
-            _tell_balance(experiment, shown, chosen, training, run, say)
-        steps = pipeline.steps(len(training), data.batch_size)
+            _tell_balance(experiment, images, _numbers(splits, "train"), every, run, say)
+        steps = pipeline.steps(len(every), data.batch_size)
         schedule = train.schedule(stage.learning_rate or train.optimizer.learning_rate, steps, stage.epochs)
         learner.compile(
             optimizer=train.optimizer.build(schedule, staged.rates),
@@ -168,11 +175,11 @@ def _fit(
         )
         end = done + stage.epochs
         # The best epoch is saved before it is told of, so that what has been told of is kept.
-        callbacks: list[Any] = [keep_best, Watch(progress, ahead, steps, len(training), record)]
+        callbacks: list[Any] = [keep_best, Watch(progress, ahead, steps, len(every), record)]
         if stop := train.early_stopping:
             callbacks.append(StopEarly(stop.monitor, stop.patience, stop.min_delta, say))
         batches = pipeline.train_batches(
-            shown, training, experiment.augment, data.batch_size, experiment.seed, end, first_step=done * steps
+            shown, every, experiment.augment, data.batch_size, experiment.seed, end, first_step=done * steps
         )
         with shown.telling():
             learner.fit(
@@ -189,12 +196,18 @@ def _fit(
 
 
 def _learner(
-    experiment: Experiment, network: Network, staged: Staged, images: Images, numbers: list[int], progress: Progress
+    experiment: Experiment,
+    network: Network,
+    staged: Staged,
+    images: Images,
+    training: Training,
+    validation: list[int],
+    progress: Progress,
 ) -> tuple[Any, Images]:
     """What a stage trains, and what it is shown.
 
     Where only the classifier learns, what is before it makes the same of an image in every epoch unless the image is
-    augmented, so this is computed once.
+    augmented, so this is computed once; synthetic images are no part of the source, so there it is not.
     """
     from cnnkit.learner import Learner
 
@@ -202,8 +215,10 @@ def _learner(
     if (
         staged.backbone_frozen
         and not experiment.augment
+        and training.synthetic is None
         and pipeline.features_fit(images, network.backbone, experiment.data.cache)
     ):
+        numbers = [*np.unique(training.numbers).tolist(), *validation]
         shown = pipeline.features(images, numbers, network.backbone, experiment.data.batch_size, progress)
         return Learner(network.classifier, (), loss), shown
     # A classifier within counts where a layer before it learns.
@@ -216,31 +231,16 @@ def _learner(
     return Learner(network.model, auxiliary, loss), images
 
 
-def _balanced(experiment: Experiment, images: Images, chosen: list[int]) -> tuple[Images, Training]:
-    """What an epoch goes through: the images that train, and what `data.balance` makes of them."""
-    index = images.index
-    every = pipeline.training_of(index, chosen)
-    training = experiment.data.balance(
-        every, index.classes, experiment.seed, lambda: np.stack(images.rows(every.numbers)), first=len(index)
-    )
-    return (images if training.synthetic is None else images.with_synthetic(training.synthetic)), training
-
-
 def _tell_balance(
-    experiment: Experiment, images: Images, chosen: list[int], training: Training, run: Run, say: Callable[[str], None]
+    experiment: Experiment, images: Images, chosen: list[int], after: Training, run: Run, say: Callable[[str], None]
 ) -> None:
-    """Records the training images of each class before and after `data.balance`."""
+    """Records the training images of each class before and after `data.balance`, and says what it did."""
     classes = images.index.classes
-    before, after = (
-        dict(zip(classes, made.counts(len(classes)).tolist(), strict=True))
-        for made in (pipeline.training_of(images.index, chosen), training)
-    )
-    run.write_provenance(balance={"before": before, "after": after})
-    if before != after:
-        told = ", ".join(f"{name} {before[name]} to {after[name]}" for name in classes if before[name] != after[name])
-        say(
-            f"balanced by {experiment.data.balance.name}: {len(chosen):,} training images to {len(training):,} ({told})"
-        )
+    before = pipeline.training_of(images.index, chosen)
+    counts = (dict(zip(classes, training.counts(len(classes)).tolist(), strict=True)) for training in (before, after))
+    run.write_provenance(balance=dict(zip(("before", "after"), counts, strict=True)))
+    if line := training_images.told(experiment, images, before, after):
+        say(line)
 
 
 def _finish(

@@ -25,7 +25,17 @@ LEVELS = {
     6: ("training",),
     # Above others of level 5, which they use: prediction and evaluation.
     5.5: ("submission", "audit"),
-    5: ("evaluation", "prediction", "summary", "history", "weights", "targets", "starting", "preview"),
+    5: (
+        "evaluation",
+        "prediction",
+        "summary",
+        "history",
+        "weights",
+        "targets",
+        "starting",
+        "preview",
+        "training_images",
+    ),
     4: ("run",),
     2.6: ("images",),
     2.5: ("pixel_store", "consistency"),

@@ -59,6 +59,8 @@ class Training:
 class Balance(Spec):
     """What is done about classes of different size."""
 
+    name: str
+
     makes_images: ClassVar[bool] = False
     """Whether it makes images that the source does not have."""
 
@@ -79,6 +81,32 @@ class Balance(Spec):
         Raises:
             DataError: It can't be done to these images, or is asked to make images where none are lacking.
         """
+
+    def check(self, counts: Any, classes: Sequence[str]) -> None:
+        """Tells what is in its way as far as the number of images tells.
+
+        Args:
+            counts: int64 (K,), training images of each class.
+            classes: Names of the classes.
+
+        Raises:
+            DataError: It can't be done, or would make no image.
+        """
+        return
+
+    def memory(self, counts: Any, values: int, bytes_each: int) -> int:
+        """Bytes that it takes at most, while it is done, besides the images themselves; 0 where it makes none.
+
+        Args:
+            counts: int64 (K,), training images of each class.
+            values: Numbers an image, or features.
+            bytes_each: Bytes of each of them.
+        """
+        return 0
+
+    def on_features(self, shape: tuple[int, ...]) -> bool:
+        """Whether it is not done to images of this height and width, but to their features."""
+        return False
 
     def problems(self, shape: tuple[int, int, int] | None, frozen: bool, augmented: bool) -> Iterator[Problem]:
         """What is in its way in other sections of the config, each without a key, for `data.balance` is meant.

@@ -56,16 +56,9 @@ class Synthesis(Balance):
     ) -> Training:
         """All images in their order, and behind them the new ones, class by class."""
         counts = training.counts(len(classes))
-        target = round(self.ratio * int(counts.max()))
-        small = np.flatnonzero((counts > 0) & (counts < target))
-        if not len(small):
-            raise self._nothing_to_do(counts, classes)
-        growing = np.zeros_like(counts)
-        growing[small] = counts[small]
-        if problems := list(self.lacking(growing, classes, len(training))):
-            raise DataError(*problems)
-        pixels = images()
-        new, labels = self._made(pixels, training.labels, dict.fromkeys(small.tolist(), target), seed)
+        self.check(counts, classes)
+        target, small = self._wanted(counts)
+        new, labels = self._made(images(), training.labels, dict.fromkeys(small.tolist(), target), seed)
         smallest = small[counts[small] == counts[small].min()]
         if len(left := np.setdiff1d(smallest, labels)):
             raise self._nothing_made(classes[left[0]], int(counts[left[0]]))
@@ -77,6 +70,31 @@ class Synthesis(Balance):
             weights=one_in_the_mean(np.concatenate([training.weights, mean[labels]])),
             synthetic=new,
         )
+
+    def check(self, counts: Any, classes: Sequence[str]) -> None:
+        """There is an image to make, and each class that gets some has enough of them."""
+        _, small = self._wanted(counts)
+        if not len(small):
+            raise self._nothing_to_do(counts, classes)
+        growing = np.zeros_like(counts)
+        growing[small] = counts[small]
+        if problems := list(self.lacking(growing, classes, int(counts.sum()))):
+            raise DataError(*problems)
+
+    def memory(self, counts: Any, values: int, bytes_each: int) -> int:
+        """The images that it is given, float32 vectors of them twice, all together, and three times the new ones."""
+        target, small = self._wanted(counts)
+        new = int((target - counts[small]).sum())
+        return values * (int(counts.sum()) * (bytes_each + 3 * 4) + new * 3 * 4)
+
+    def on_features(self, shape: tuple[int, ...]) -> bool:
+        """Whether images are too large to be mixed themselves."""
+        return on_features(shape)
+
+    def _wanted(self, counts: Any) -> tuple[int, Any]:
+        """How many images a class should have, and the labels of those that have fewer."""
+        target = round(self.ratio * int(counts.max()))
+        return target, np.flatnonzero((counts > 0) & (counts < target))
 
     def _made(self, images: Any, labels: Any, wanted: dict[int, int], seed: int) -> tuple[Any, Any]:
         """New images in the form of those that are there, and their labels."""
@@ -114,7 +132,7 @@ class Synthesis(Balance):
 
     def problems(self, shape: tuple[int, int, int] | None, frozen: bool, augmented: bool) -> Iterator[Problem]:
         """Large images need a frozen backbone, and then no augmentation: it could not change features."""
-        if shape is None or not on_features(shape):
+        if shape is None or not self.on_features(shape):
             return
         large = f"images of {shape[0]} x {shape[1]} are too large to make new ones from their pixels"
         if not frozen:
