@@ -59,8 +59,9 @@ class Focal(Loss):
     """Cross-entropy in which images that are right already count for little (Lin et al. 2017, arXiv:1708.02002)."""
 
     name: Literal["focal"] = "focal"
-    gamma: Annotated[float, Field(ge=0)] = 2.0
-    """How much less: the loss is times (1 - p)^gamma where the label has the probability p; 0 is cross-entropy."""
+    gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
+    """How much less: the loss is times (1 - p)^gamma where the label has the probability p; 0 is cross-entropy.
+    The paper tried 0 to 5."""
     label_smoothing: Smoothing = 0.0
     """Share of each label that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567, section 7)."""
 
