@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import TypeAdapter
 
 from cnnkit import config_file, yaml12
+from cnnkit.balancing import AnyBalance
 from cnnkit.experiment import Experiment
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder, Idx
@@ -121,8 +123,10 @@ def test_imbalance_is_told_with_what_to_do_and_the_advice_is_a_setting():
     told = reason(torn, "data", None)
     assert "9.0 times" in told
     assert "`rose` with 400" in told
-    assert "`limit: 400`" in told
-    assert "limit" not in reason(PHOTOGRAPHS, "data", None)
+    advised = yaml12.parse(told.split("or `")[1].split("`")[0]).values
+    assert TypeAdapter(AnyBalance).validate_python(advised["balance"]).name == "class_weight"
+    assert "limit" not in told
+    assert "balance:" not in reason(PHOTOGRAPHS, "data", None)
 
 
 # Augmentation

@@ -162,8 +162,8 @@ def _imbalance(index: Index, counts: list[int]) -> Iterator[Finding]:
         yield Finding("imbalance", "note", message, "judge by macro F1 rather than accuracy")
         return
     advice = (
-        f"judge by macro F1, not by accuracy; add images of `{index.classes[small]}`, or let them count more with the "
-        "weights of a manifest"
+        f"judge by macro F1, not by accuracy; add images of `{index.classes[small]}`, or let them count more: "
+        "`data.balance: {name: class_weight}`"
     )
     yield Finding("imbalance", "warning", message, advice)
 

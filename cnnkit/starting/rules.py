@@ -150,8 +150,9 @@ def _balance(traits: Traits) -> Choice:
         None,
         None,
         f"Balance: the largest class has {times:.1f} times the images of the smallest, {told(least)} with {few:,}. "
-        "Accuracy hides how a small class fares: look at its recall and at macro F1. What helps: more images of it, or "
-        f"`limit: {few}` here, which takes at most so many of each class.",
+        "Accuracy hides how a small class fares: look at its recall and at macro F1. What may help: more images "
+        "of it, or `balance: {name: class_weight}` here, which lets those that there are count for more; `cnnkit list "
+        "balances` shows what else there is.",
     )
 
 

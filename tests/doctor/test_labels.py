@@ -106,6 +106,7 @@ def test_what_to_do_about_imbalance_is_told():
     assert "5.0 times" in finding.message
     assert "`cat`" in finding.advice
     assert "macro F1" in finding.advice
+    assert "`data.balance: {name: class_weight}`" in finding.advice
 
 
 def test_the_table_counts_each_class_in_each_split():
