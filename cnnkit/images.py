@@ -7,7 +7,7 @@ case.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +17,7 @@ from cnnkit import pixel_store
 from cnnkit.decoding import BadImage
 from cnnkit.errors import DataError, Problem, TrainingError
 from cnnkit.experiment import Cache
+from cnnkit.file_index import Stamp
 from cnnkit.lazy import np, tf
 from cnnkit.pixel_store import PixelStore
 from cnnkit.progress import Progress
@@ -41,6 +42,7 @@ class Images:
         memory: All of them, a tensor: uint8 (images, height, width, channels), or float32 (images, c); else None.
             Behind those of `index` there may be synthetic ones.
         store: All of them on the disk, else None.
+        stamps: Of the files beside each image that `view` reads, as they were at first; None if it reads none.
     """
 
     index: Index
@@ -48,6 +50,7 @@ class Images:
     view: View | None = None
     memory: Any = None
     store: PixelStore | None = None
+    stamps: Sequence[tuple[Stamp | None, ...]] | None = None
     failures: list[DataError] = field(default_factory=list, compare=False)
 
     def batch(self, numbers: Any) -> Any:
@@ -88,15 +91,10 @@ class Images:
             return kept
         assert self.view
         try:
-            return self.view.of_index(self.index, number)
+            return _shown(self.index, number, self.view, self.stamps)
         except BadImage as error:
-            failure = DataError(Problem(f"{error}; nothing was wrong with it before", file=self.index.names[number]))
-            if isinstance(error, Changed):
-                failure = DataError(
-                    Problem(
-                        "has changed while it was used; a run needs images that stay", file=self.index.names[number]
-                    )
-                )
+            advice = "a run needs images that stay" if isinstance(error, Changed) else "nothing was wrong with it before"
+            failure = DataError(Problem(f"{error}; {advice}", file=self.index.names[number]))
             self.failures.append(failure)
             raise failure from None
 
@@ -126,12 +124,13 @@ def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: b
             reason. Or one has changed meanwhile.
         TrainingError: There is less memory than `cache` allows.
     """
+    stamps = [view.stamps_beside(index, i) for i in range(len(index))] if view.reads_beside(index) else None
     size = pixel_store.bytes_of(len(index), view.shape)
     in_memory = size <= cache.memory_gib * 2**30
     on_disk = not in_memory and size <= cache.disk_gib * 2**30
     keys = view.keys(index) if on_disk else []
     if on_disk and (store := pixel_store.open_store(keys, view.shape)):
-        return Images(index, view.shape, view, store=store)
+        return Images(index, view.shape, view, store=store, stamps=stamps)
     bad: dict[int, str] = {}
     try:
         pixels = allocated((len(index) if in_memory else 0, *view.shape), np.uint8)
@@ -142,7 +141,7 @@ def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: b
     def shown(i: int) -> Any:
         """What is shown of an image where that goes to the disk, and black in place of a bad one."""
         try:
-            image = view.of_index(index, i)
+            image = _shown(index, i, view, stamps)
         except Changed as error:
             raise DataError(Problem(f"{error}; start again when it stays as it is", file=index.names[i])) from None
         except BadImage as error:
@@ -166,6 +165,7 @@ def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: b
     if bad:
         good = [i for i in range(len(index)) if i not in bad]
         index = index.take(good, [Unused(index.names[i], reason) for i, reason in sorted(bad.items())])
+        stamps = stamps and [stamps[i] for i in good]
         if on_disk:
             return load(index, view, cache, progress)
         if in_memory:
@@ -175,7 +175,19 @@ def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: b
     # A tensor, so that TensorFlow gathers from it without Python. This is where TensorFlow is first needed.
     with progress.task("starting TensorFlow", 1):
         memory = as_tensor(pixels) if in_memory else None
-    return Images(index, view.shape, view, memory, store)
+    return Images(index, view.shape, view, memory, store, stamps)
+
+
+def _shown(index: Index, number: int, view: View, stamps: Sequence[tuple[Stamp | None, ...]] | None) -> Any:
+    """What is shown of an image, if neither its file nor one beside it is another than at first.
+
+    Raises:
+        BadImage: It can't be decoded or prepared, or is `Changed`.
+    """
+    image = view.of_index(index, number)
+    if stamps and view.stamps_beside(index, number) != stamps[number]:
+        raise Changed("a file beside it, which data.prepare reads, has changed since it was looked at")
+    return image
 
 
 def allocated(shape: tuple[int, ...], dtype: Any) -> Any:

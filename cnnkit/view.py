@@ -16,7 +16,7 @@ from typing import Any
 
 from cnnkit import decoding, file_index
 from cnnkit.decoding import Fit, Unreadable
-from cnnkit.file_index import FileFacts
+from cnnkit.file_index import FileFacts, Stamp
 from cnnkit.lazy import np
 from cnnkit.preparation import Preparation, Unprepared
 from cnnkit.sources import Index
@@ -105,13 +105,24 @@ class View:
 
     def beside(self, index: Index) -> list[str]:
         """For each image the digests of the files beside it that steps read, as one text; empty where none is read."""
-        if index.path is None or not any(step.beside(Path("image.png")) for step in self.prepare):
+        if index.path is None or not self.reads_beside(index):
             return [""] * len(index)
         texts = []
         for i in range(len(index)):
             files = [step.beside(Path(index.path(i))) for step in self.prepare]
             texts.append(" ".join(file_index.read(file).digest for file in files if file))
         return texts
+
+    def reads_beside(self, index: Index) -> bool:
+        """Whether a step reads files beside the images."""
+        return index.path is not None and any(step.beside(Path("image.png")) for step in self.prepare)
+
+    def stamps_beside(self, index: Index, number: int) -> tuple[Stamp | None, ...]:
+        """The stamps of the files beside an image that steps read, by which a change of them shows."""
+        if index.path is None:
+            return ()
+        path = Path(index.path(number))
+        return tuple(file_index.stamp_of(str(file)) for step in self.prepare if (file := step.beside(path)))
 
     @property
     def _channels(self) -> int:

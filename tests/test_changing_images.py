@@ -113,7 +113,7 @@ def test_a_file_that_changes_while_it_is_decoded_again_and_again_ends_the_run_wh
         picture(1000).save(images / trained)
         out, err = ended(process, code=3)
     told, kept = err.splitlines()
-    assert told == f"{trained}: has changed while it was used; a run needs images that stay"
+    assert told == f"{trained}: has changed since it was looked at; a run needs images that stay"
     best = json.loads((run / "checkpoints" / "best.json").read_text())["epoch"]
     assert kept.startswith(f"{run} keeps epoch {best}, the best of ")
     assert kept.endswith(f"cnnkit evaluate {run}")

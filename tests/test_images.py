@@ -343,7 +343,7 @@ def remove(folder, index, number):
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        (change, "has changed while it was used; a run needs images that stay"),
+        (change, "has changed since it was looked at; a run needs images that stay"),
         (remove, "can't be read: No such file or directory; nothing was wrong with it before"),
     ],
 )
@@ -436,6 +436,27 @@ def test_a_mask_that_changes_while_images_are_decoded_is_told_and_nothing_is_kep
     assert problem.file == index.names[2]
     assert problem.message.startswith("a file beside it, which data.prepare reads, has changed")
     assert kept_files() == []
+
+
+def test_a_mask_that_changes_between_epochs_is_told_where_it_is_read_again(folder, masks):
+    images = loaded(folder, "off", MASKED)
+    batches_of(images)
+    masks(0, [folder / "a" / "4.jpg"])
+    with pytest.raises(DataError) as raised:
+        batches_of(images)
+    [problem] = raised.value.problems
+    assert problem.file == "a/4.jpg"
+    assert problem.message == (
+        "a file beside it, which data.prepare reads, has changed since it was looked at; a run needs images that stay"
+    )
+
+
+@pytest.mark.parametrize("cache", KEEPING)
+def test_a_mask_that_changes_between_epochs_changes_nothing_where_images_are_kept(folder, masks, cache):
+    images = loaded(folder, cache, MASKED)
+    before = pixels_of(images)
+    masks(0)
+    assert np.array_equal(pixels_of(images), before)
 
 
 def test_a_mask_that_is_gone_is_told_by_the_name_of_its_image(folder, masks):
