@@ -37,8 +37,8 @@ MAX_PIXELS = 178_956_970
 
 
 LARGE = 2**24
-"""Pictures of more pixels are decoded one at a time, however many threads there are: each takes as much memory as
-thousands of others."""
+"""Pictures of more pixels are decoded and prepared one at a time, however many threads there are: each takes as much
+memory as thousands of others."""
 
 
 class BadImage(Exception):
@@ -138,11 +138,11 @@ def plain_picture(content: bytes, header: Header) -> Any:
 
 
 def in_turn(width: int, height: int) -> AbstractContextManager[Any]:
-    """What to decode a picture of this size in: of the `LARGE` ones, one thread at a time."""
+    """What to decode and prepare a picture of this size in: of the `LARGE` ones, one thread at a time."""
     return _one_large if width * height > LARGE else nullcontext()
 
 
-_one_large = threading.Lock()
+_one_large = threading.RLock()  # as who prepares a picture also decodes it
 
 
 def _bad(error: Exception) -> BadImage:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -101,6 +103,40 @@ def test_steps_see_a_large_jpeg_in_full(tmp_path):
     Image.new("RGB", (640, 480)).save(stream, "JPEG")
     View((16, 16, 3), "crop", (Watching(),)).of_content(stream.getvalue(), None)
     assert seen == [(480, 640, 3)]
+
+
+class Alone(Preparation):
+    """Tells how many pictures it has been working on at the same time."""
+
+    name: Literal["alone"] = "alone"
+
+    def __call__(self, image, path):
+        WORKING.append(1)
+        time.sleep(0.01)
+        MOST.append(len(WORKING))
+        WORKING.pop()
+        return image
+
+
+WORKING: list[int] = []
+MOST: list[int] = []
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_large_pictures_are_prepared_one_at_a_time(folder, index_of, monkeypatch, large):
+    monkeypatch.setattr(decoding, "LARGE", 100 if large else 2**24)
+    index = index_of_folder(folder)
+    arrays = index_of([np.asarray(Image.open(folder / name)) for name in index.names], [0] * len(index))
+    shown = View((8, 8, 3), "crop", (Alone(),))
+    for ways in (
+        [lambda i=i: shown.of_index(index, i) for i in range(8)],
+        [lambda i=i: shown.of_index(arrays, i) for i in range(8)],
+        [lambda i=i: shown.of_file(folder / index.names[i]) for i in range(8)],
+    ):
+        MOST.clear()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda way: way(), ways))
+        assert (max(MOST) == 1) == large
 
 
 def test_steps_that_leave_other_channels_than_the_network_takes_are_refused():

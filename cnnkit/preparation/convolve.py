@@ -76,5 +76,11 @@ class Convolve(Preparation):
 
     def __call__(self, image: Any, path: Path | None) -> Any:
         """Convolves."""
-        sums = self.scale * weighted_sums(image, self.kernel, self.border) + self.offset
-        return np.clip(np.rint(sums), 0, 255).astype(np.uint8)
+        result = np.empty_like(image)
+        for channel in range(image.shape[2]):  # one at a time, as a large picture in float64 takes much memory
+            sums = weighted_sums(image[:, :, channel : channel + 1], self.kernel, self.border)[:, :, 0]
+            sums *= self.scale
+            sums += self.offset
+            np.rint(sums, out=sums)
+            result[:, :, channel] = np.clip(sums, 0, 255, out=sums)
+        return result
