@@ -2,14 +2,15 @@
 
 All are decoded before the first epoch, so that a bad file costs no half-trained run. They are kept in memory as uint8
 (a quarter of float32), else on the disk, else decoded again for every batch. What a batch holds is the same in each
-case.
+case. Prepared ones are kept on the disk in any case, for other runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -93,8 +94,9 @@ class Images:
         try:
             return _shown(self.index, number, self.view, self.stamps)
         except BadImage as error:
-            advice = "a run needs images that stay" if isinstance(error, Changed) else "nothing was wrong with it before"
-            failure = DataError(Problem(f"{error}; {advice}", file=self.index.names[number]))
+            changed = isinstance(error, Changed)
+            why = "a run needs images that stay" if changed else "nothing was wrong with it before"
+            failure = DataError(Problem(f"{error}; {why}", file=self.index.names[number]))
             self.failures.append(failure)
             raise failure from None
 
@@ -127,38 +129,54 @@ def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: b
     stamps = [view.stamps_beside(index, i) for i in range(len(index))] if view.reads_beside(index) else None
     size = pixel_store.bytes_of(len(index), view.shape)
     in_memory = size <= cache.memory_gib * 2**30
-    on_disk = not in_memory and size <= cache.disk_gib * 2**30
+    # What steps have prepared is kept for other runs too, as it may have taken long; decoding alone does not.
+    on_disk = (bool(view.prepare) or not in_memory) and size <= cache.disk_gib * 2**30
     keys = view.keys(index) if on_disk else []
-    if on_disk and (store := pixel_store.open_store(keys, view.shape)):
-        return Images(index, view.shape, view, store=store, stamps=stamps)
-    bad: dict[int, str] = {}
+    kept = pixel_store.open_store(view.digest, keys, view.shape) if on_disk else None
+    missing = [i for i in range(len(index)) if not kept or i not in kept]
+    there = [i for i in range(len(index)) if kept and i in kept]
     try:
         pixels = allocated((len(index) if in_memory else 0, *view.shape), np.uint8)
     except MemoryError:
         message = f"there is not enough memory for {size / 2**30:,.1f} GiB of images; set less than that"
         raise TrainingError(Problem(message, key="data.cache.memory_gib")) from None
+    bad: dict[int, str] = {}
 
     def shown(i: int) -> Any:
-        """What is shown of an image where that goes to the disk, and black in place of a bad one."""
+        """What is shown of an image; None of a bad one."""
+        image = kept.read(i) if kept else None
         try:
-            image = _shown(index, i, view, stamps)
+            image = _shown(index, i, view, stamps) if image is None else image
         except Changed as error:
             raise DataError(Problem(f"{error}; start again when it stays as it is", file=index.names[i])) from None
         except BadImage as error:
             bad[i] = str(error)
-            return np.zeros(view.shape, np.uint8) if on_disk else None
+            return None
         if in_memory:
             pixels[i] = image
-        return image if on_disk else None
+        return image
 
-    store = None
-    with progress.task("decoding images", len(index)) as advance:
-        made = _in_parallel(shown, len(index), advance)
+    def made(advance: Callable[[int], None]) -> Generator[tuple[bytes, Any], None, None]:
+        """If any image has to be made anew, all of them with their keys, for a new file."""
+        for i, image in zip(missing, _in_parallel(shown, missing, advance), strict=True):
+            if image is not None and on_disk:
+                yield keys[i], image
+        anew = on_disk and len(bad) < len(missing)
+        if anew or in_memory:
+            for i, image in zip(there, _in_parallel(shown, there, advance), strict=True):
+                if image is not None and anew:
+                    yield keys[i], image
+        if anew:
+            _refuse_changed(index, missing, keys, view)
+
+    if kept and not missing and not in_memory:
+        return Images(index, view.shape, view, store=kept, stamps=stamps)
+    with progress.task("decoding images", len(index)) as advance, closing(made(advance)) as images:
         if on_disk:
-            with suppress(_Spoiled):
-                whole = _whole(made, bad, lambda: _refuse_changed(index, keys, view.keys(index)))
-                store = pixel_store.keep(keys, view.shape, whole, int(cache.disk_gib * 2**30), progress)
-        for _ in made:
+            otherwise = "the next run makes them again" if in_memory else _AGAIN
+            room = int(cache.disk_gib * 2**30)
+            kept = pixel_store.keep(view.digest, keys, view.shape, images, room, progress, otherwise) or kept
+        for _ in images:
             pass
     if bad and not skip_bad:
         raise DataError(*_bad_files(index, bad))
@@ -166,16 +184,20 @@ def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: b
         good = [i for i in range(len(index)) if i not in bad]
         index = index.take(good, [Unused(index.names[i], reason) for i, reason in sorted(bad.items())])
         stamps = stamps and [stamps[i] for i in good]
-        if on_disk:
-            return load(index, view, cache, progress)
+        kept = kept and kept.take(good)
         if in_memory:
             for place, i in enumerate(good):
                 pixels[place] = pixels[i]
             pixels = pixels[: len(good)]
+    if not in_memory:
+        return Images(index, view.shape, view, store=kept if kept and kept.files else None, stamps=stamps)
     # A tensor, so that TensorFlow gathers from it without Python. This is where TensorFlow is first needed.
     with progress.task("starting TensorFlow", 1):
-        memory = as_tensor(pixels) if in_memory else None
-    return Images(index, view.shape, view, memory, store, stamps)
+        return Images(index, view.shape, view, as_tensor(pixels))
+
+
+_AGAIN = "they are decoded again for every batch, which is slower"
+"""What happens to images that are neither in memory nor on the disk."""
 
 
 def _shown(index: Index, number: int, view: View, stamps: Sequence[tuple[Stamp | None, ...]] | None) -> Any:
@@ -208,36 +230,34 @@ _ALIGNED = 64
 """Bytes, at a multiple of which TensorFlow wants the memory of a tensor to begin."""
 
 
-class _Spoiled(Exception):
-    """Among the images are bad ones, so they are not to be kept."""
+def _refuse_changed(index: Index, chosen: Sequence[int], keys: Sequence[bytes], view: View) -> None:
+    """Looks once more at what has been made, and is to be kept, for what its key was made of.
 
-
-def _whole(images: Iterator[Any], bad: dict[int, str], check: Callable[[], None]) -> Iterator[Any]:
-    """The images, unless it turns out at their end that they are not to be kept."""
-    yield from images
-    if bad:
-        raise _Spoiled
-    check()
-
-
-def _refuse_changed(index: Index, before: list[str], after: list[str]) -> None:
-    """The files of images are looked at one by one; those that steps read beside them are, all together, here."""
-    for name, key, new in zip(index.names, before, after, strict=True):
-        if key != new:
+    The files of images have been looked at one by one, by their content where their times don't tell enough; those that
+    steps read beside them have not.
+    """
+    for i, key in zip(chosen, view.keys(index.take(chosen)), strict=True):
+        if key != keys[i]:
             message = "a file beside it, which data.prepare reads, has changed; start again when it stays as it is"
-            raise DataError(Problem(message, file=name))
+            raise DataError(Problem(message, file=index.names[i]))
 
 
-def _in_parallel(work: Any, count: int, advance: Any) -> Iterator[Any]:
-    """The results of some work for 0, 1, ... in their order, a bounded number of them ahead."""
-    with ThreadPoolExecutor() as pool:
-        ahead: list[Any] = []
-        for i in range(count + AHEAD):
-            if i < count:
-                ahead.append(pool.submit(work, i))
+def _in_parallel(work: Any, numbers: Sequence[int], advance: Callable[[int], None]) -> Iterator[Any]:
+    """The results of some work for each of some numbers, in their order, a bounded number of them ahead.
+
+    Whoever stops, by an error or by Ctrl-C, waits for no work that has not begun.
+    """
+    pool = ThreadPoolExecutor()
+    try:
+        ahead: deque[Any] = deque()
+        for i in range(len(numbers) + AHEAD):
+            if i < len(numbers):
+                ahead.append(pool.submit(work, numbers[i]))
             if i >= AHEAD:
-                yield ahead.pop(0).result()
+                yield ahead.popleft().result()
                 advance(1)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _bad_files(index: Index, bad: dict[int, str]) -> Iterable[Problem]:

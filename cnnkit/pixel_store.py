@@ -1,9 +1,12 @@
-"""Pixels on the disk: images as the network is shown them, in one file of the cache for each data set and view.
+"""Pixels on the disk: images as the network is shown them, in a few files of the cache for each view.
 
-The file is named by the hash of all that decides its content, so it is never stale: other images, other steps, other
-name. It takes its name when it is whole, so what a killed run leaves is never read; two runs that make the same one at
-the same time each write their own, and the last takes the place of the first. In front of the pixels stands a checksum
-of each image, so that a damaged one is decoded again. Reading takes no more memory than the images that are asked for.
+A file is never stale: each image in it is named by the hash of all that decides how it is shown (`View.keys`). So a run
+takes those of its images that are in any file of its view, and makes the others. A file takes its name when it is
+whole, so what a killed run leaves is never read; two runs that make the same one at the same time each write their own,
+and the last takes the place of the first. Reading takes no more memory than the images that are asked for.
+
+A file holds the pixels of all its images, then their keys, then a checksum of each, so that a damaged one is not read:
+it loses its key, and the next run makes it anew.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ import os
 import time
 import weakref
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cnnkit import atomic
 from cnnkit.lazy import cache_folder, np
@@ -28,131 +32,243 @@ from cnnkit.progress import Progress
 _ENDING = ".images"
 """How the names of the files end."""
 
+_KEY = 16
+"""Bytes of the key of an image."""
+
 _CHECKSUM = 4
-"""Bytes of the checksum of an image (CRC-32)."""
+"""Bytes of the checksum of an image (CRC-32 of its key and pixels)."""
+
+_NOWHERE = (-1, -1)
+"""The place of an image that is in no file."""
 
 
 @dataclass(frozen=True)
-class PixelStore:
-    """Images in a file.
+class PixelFile:
+    """A file of images.
 
     Attributes:
         path: The file; it may be gone meanwhile, as other runs make room.
-        file: Descriptor of the open file, closed when the store is not used any more.
-        count: How many images.
-        shape: Height, width and channels of each.
-        checksums: uint32 (count,).
+        file: Its descriptor, closed when this is not used any more.
+        shape: Height, width and channels of each image.
+        keys: The key of each.
+        checksums: uint32 (images,).
     """
 
     path: Path
     file: int
-    count: int
     shape: tuple[int, int, int]
+    keys: Sequence[bytes]
     checksums: Any
 
     def __post_init__(self) -> None:
         weakref.finalize(self, os.close, self.file).atexit = False
 
-    def read(self, number: int) -> Any:
-        """An image, uint8 (height, width, channels); None if it is damaged: then the next run makes the file anew."""
+    def read(self, row: int) -> Any:
+        """An image, uint8 (height, width, channels); None if it is damaged: then the next run makes it anew."""
         size = _size(self.shape)
         try:
-            content = os.pread(self.file, size, _CHECKSUM * self.count + number * size)
+            content = os.pread(self.file, size, row * size)
         except OSError:  # a disk that fails: as good as damaged
             content = b""
-        if len(content) != size or zlib.crc32(content) != self.checksums[number]:
-            self._remove()
+        if len(content) != size or _checksum(self.keys[row], content) != self.checksums[row]:
+            self._forget(row)
             return None
         return np.frombuffer(content, np.uint8).reshape(self.shape)
 
-    def _remove(self) -> None:
-        """Removes the file, unless another run has put a new one in its place."""
-        with suppress(OSError):  # gone already, or not to be written to
-            if os.path.samestat(self.path.stat(), os.fstat(self.file)):
-                self.path.unlink()
+    def _forget(self, row: int) -> None:
+        """Takes its key from an image, unless another run has put a new file in the place of this one."""
+        with suppress(OSError), self.path.open("r+b") as file:  # gone already, or not to be written to
+            if os.path.samestat(os.fstat(file.fileno()), os.fstat(self.file)):
+                os.pwrite(file.fileno(), bytes(_KEY), len(self.keys) * _size(self.shape) + row * _KEY)
 
 
-def path_of(keys: Sequence[str]) -> Path:
-    """Where the images with these keys are kept; `View.keys` tells the keys."""
-    name = hashlib.blake2b("\n".join(keys).encode(), digest_size=16).hexdigest()
-    return cache_folder() / "pixels" / f"{name}{_ENDING}"
+@dataclass(frozen=True)
+class PixelStore:
+    """Images by their number, each in one of some files or in none.
+
+    Attributes:
+        files: The files.
+        places: int64 (images, 2), the file of each image and its row there; `_NOWHERE` if it is in none.
+    """
+
+    files: Sequence[PixelFile]
+    places: Any
+
+    def __contains__(self, number: int) -> bool:
+        return bool(self.places[number, 0] >= 0)
+
+    def read(self, number: int) -> Any:
+        """An image, uint8 (height, width, channels); None if it is in no file, or damaged."""
+        file, row = self.places[number]
+        return self.files[file].read(row) if file >= 0 else None
+
+    def take(self, numbers: Sequence[int]) -> PixelStore:
+        """The images with these numbers alone."""
+        return replace(self, places=self.places[np.asarray(numbers, np.int64)])
 
 
-def open_store(keys: Sequence[str], shape: tuple[int, int, int]) -> PixelStore | None:
-    """What is kept of the images with these keys; None if there is nothing, or not all."""
-    path = path_of(keys)
-    try:
-        store = _opened(path, path, len(keys), shape)
-    except OSError:
-        return None  # not there, or not readable: it is made anew, and that tells if it can't be
-    with suppress(OSError):  # of a cache that can't be written to
-        os.utime(path)  # the oldest ones go first when room is made
+def open_store(view: str, keys: Sequence[bytes], shape: tuple[int, int, int]) -> PixelStore:
+    """What is kept of the images with these keys.
+
+    Args:
+        view: The name of their view, `View.digest`.
+        keys: A key for each image, from `View.keys`.
+        shape: Height, width and channels of each.
+    """
+    store = _placed(_files_of(view, shape), keys)
+    for file in store.files:
+        with suppress(OSError):  # of a cache that can't be written to
+            os.utime(file.path)  # the oldest ones go first when room is made
     return store
 
 
 def bytes_of(count: int, shape: tuple[int, int, int]) -> int:
     """What `count` images take."""
-    return count * (_CHECKSUM + _size(shape))
+    return count * (_size(shape) + _KEY + _CHECKSUM)
 
 
 def keep(
-    keys: Sequence[str], shape: tuple[int, int, int], images: Iterable[Any], room: int, progress: Progress
+    view: str,
+    keys: Sequence[bytes],
+    shape: tuple[int, int, int],
+    images: Iterable[tuple[bytes, Any]],
+    room: int,
+    progress: Progress,
+    otherwise: str,
 ) -> PixelStore | None:
-    """Keeps images on the disk.
+    """Keeps images in a new file, which takes the place of those of the same view that hold nothing else.
 
-    All of `images` is gone through, whatever happens to the disk.
+    All of `images` is gone through, whatever happens to the disk. Where there are none, nothing is written.
 
     Args:
-        keys: A key for each image, from `View.keys`.
+        view: The name of their view, `View.digest`.
+        keys: A key for each image that there may be, from `View.keys`.
         shape: Height, width and channels of each.
-        images: uint8 (height, width, channels) each, in their order.
+        images: Those that there are, in any order: the key and uint8 (height, width, channels) of each.
         room: Bytes that all such files may take together; the oldest make room.
         progress: Is told if it can't be.
+        otherwise: What happens then.
 
     Returns:
-        The images; None if they can't be kept, which one line tells.
+        The images, in the order of `keys`; None if they can't be kept, which one line tells.
     """
-    path = path_of(keys)
     images = iter(images)
+    first = next(images, None)
+    if first is None:
+        return None
+    path = _path_of(view, keys)
     size = bytes_of(len(keys), shape)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _make_room(path, room - size)
+        asked = {*keys, bytes(_KEY)}
+        replaced = [file.path for file in _files_of(view, shape) if file.path != path and asked.issuperset(file.keys)]
+        _make_room(path, room - size, replaced)
         with atomic.replacing(path) as temporary:
             with temporary.open("wb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
                 _reserve(file.fileno(), size)
-                checksums = np.zeros(len(keys), np.uint32)
-                file.seek(checksums.nbytes)
-                for i, image in enumerate(images):
-                    content = np.ascontiguousarray(image).data
-                    checksums[i] = zlib.crc32(content)
-                    file.write(content)
-                file.seek(0)
-                file.write(checksums.tobytes())
+                _write(file, chain([first], _apart(images)))
                 file.flush()
                 os.fsync(file.fileno())  # it may take long, so it is done under the lock
                 os.utime(file.fileno())  # and then it counts as new again
             # Opened before it has its name, as from then on another run may remove it to make room.
-            store = _opened(temporary, path, len(keys), shape)
+            opened = _opened(temporary, path, shape)
+        for other in replaced:
+            with suppress(OSError):  # then it goes when room is made
+                other.unlink()
+    except _OfTheImages as error:
+        raise error.reason from None
     except OSError as error:
         progress.say(
             f"decoded images are not kept: {error.filename or path} can't be written: {error.strerror or error}; "
-            "they are decoded again for every batch, which is slower"
+            f"{otherwise}"
         )
         for _ in images:
             pass
         return None
-    return store
+    return _placed([opened] if opened else [], keys)
 
 
-def _opened(file: Path, path: Path, count: int, shape: tuple[int, int, int]) -> PixelStore | None:
+def _write(file: BinaryIO, images: Iterable[tuple[bytes, Any]]) -> None:
+    """Writes the whole file: each image once, and nothing behind."""
+    checksums: dict[bytes, int] = {}
+    for key, image in images:
+        if key not in checksums:
+            content = np.ascontiguousarray(image).data
+            checksums[key] = _checksum(key, content)
+            file.write(content)
+    file.write(b"".join(checksums))
+    file.write(np.array(list(checksums.values()), np.uint32).tobytes())
+    file.truncate()
+
+
+class _OfTheImages(Exception):
+    """An OSError that making the images has raised, and not the disk that they are kept on."""
+
+    def __init__(self, reason: OSError) -> None:
+        self.reason = reason
+
+
+def _apart(images: Iterator[Any]) -> Iterator[Any]:
+    """The images; an OSError of theirs is set apart."""
+    try:
+        yield from images
+    except OSError as error:
+        raise _OfTheImages(error) from None
+
+
+def _path_of(view: str, keys: Sequence[bytes]) -> Path:
+    name = hashlib.blake2b(b"".join(keys), digest_size=16).hexdigest()
+    return _folder() / f"{view}-{name}{_ENDING}"
+
+
+def _folder() -> Path:
+    return cache_folder() / "pixels"
+
+
+def _files_of(view: str, shape: tuple[int, int, int]) -> Iterator[PixelFile]:
+    """The files of a view, the largest first."""
+    found: list[tuple[int, Path]] = []
+    for path in _folder().glob(f"{view}-*{_ENDING}"):
+        with suppress(OSError):  # another run has removed it
+            found.append((path.stat().st_size, path))
+    for _, path in sorted(found, reverse=True):
+        with suppress(OSError):
+            if file := _opened(path, path, shape):
+                yield file
+
+
+def _placed(files: Iterable[PixelFile], keys: Sequence[bytes]) -> PixelStore:
+    """The images with these keys, from as few files as may be."""
+    missing = set(keys)
+    used: list[PixelFile] = []
+    places: dict[bytes, tuple[int, int]] = {}
+    for file in files:
+        found = {key: (len(used), row) for row, key in enumerate(file.keys) if key in missing}
+        if found:
+            used.append(file)
+            places |= found
+            missing -= found.keys()
+        if not missing:
+            break
+    return PixelStore(used, np.array([places.get(key, _NOWHERE) for key in keys], np.int64).reshape(-1, 2))
+
+
+def _opened(file: Path, path: Path, shape: tuple[int, int, int]) -> PixelFile | None:
     """What lies in `file`, which is or will be called `path`; None if that is not whole."""
     with file.open("rb") as opened:
-        if os.fstat(opened.fileno()).st_size != bytes_of(count, shape):
+        count, over = divmod(os.fstat(opened.fileno()).st_size, bytes_of(1, shape))
+        opened.seek(count * _size(shape))
+        keys = opened.read(count * _KEY)
+        checksums = np.frombuffer(opened.read(), np.uint8)
+        if over or len(checksums) != count * _CHECKSUM:
             return None
-        checksums = np.frombuffer(opened.read(_CHECKSUM * count), np.uint32)
-        return PixelStore(path, os.dup(opened.fileno()), count, shape, checksums)
+        apart = [keys[i : i + _KEY] for i in range(0, len(keys), _KEY)]
+        return PixelFile(path, os.dup(opened.fileno()), shape, apart, checksums.view(np.uint32))
+
+
+def _checksum(key: bytes, content: Any) -> int:
+    return zlib.crc32(content, zlib.crc32(key))
 
 
 def _reserve(file: int, size: int) -> None:
@@ -165,10 +281,11 @@ def _reserve(file: int, size: int) -> None:
                 raise
 
 
-def _make_room(path: Path, room: int) -> None:
+def _make_room(path: Path, room: int, replaced: Sequence[Path]) -> None:
     """Makes room in the folder of a file that is about to be written.
 
-    What killed runs have left is removed, then the oldest files, until `room` bytes are enough for all that stays.
+    What killed runs have left is removed; then, until `room` bytes are enough for all that stays, what the new file is
+    going to replace, and the oldest.
 
     Raises:
         OSError: What other runs are writing at the moment leaves too little.
@@ -188,7 +305,7 @@ def _make_room(path: Path, room: int) -> None:
             total += known.st_size
             if not other.name.startswith(atomic.WRITING):
                 kept.append((known, other))
-    for known, other in sorted(kept, key=lambda entry: entry[0].st_mtime_ns):
+    for known, other in sorted(kept, key=lambda entry: (entry[1] not in replaced, entry[0].st_mtime_ns)):
         if total > room:
             other.unlink(missing_ok=True)
             total -= known.st_size

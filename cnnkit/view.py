@@ -51,7 +51,9 @@ class View:
             Changed: Its file is another than when the index was made.
         """
         if index.path is None:
-            return self.of_pixels(self._decoded(index.open(number)), None)
+            image = index.open(number)
+            with decoding.in_turn(*image.size):
+                return self.of_pixels(self._decoded(image), None)
         path = index.path(number)
         content = decoding.read_bytes(path)
         known = index.facts[number] if index.facts else None
@@ -65,7 +67,9 @@ class View:
 
     def of_content(self, content: bytes, path: Path | None, header: decoding.Header | None = None) -> Any:
         """The same of an encoded image."""
-        return self.of_pixels(decoding.pixels(content, self._channels, self._side, header), path)
+        width, height = (header.width, header.height) if header else decoding.open_bytes(content).size
+        with decoding.in_turn(width, height):
+            return self.of_pixels(decoding.pixels(content, self._channels, self._side, header), path)
 
     def of_pixels(self, pixels: Any, path: Path | None) -> Any:
         """The same of a decoded picture, uint8 (H, W, C), with as many channels as the steps begin with."""
@@ -86,21 +90,19 @@ class View:
         path = index.path(number)
         return decoding.pixels(decoding.read_bytes(path), self._channels, self._side), Path(path)
 
-    def keys(self, index: Index) -> list[str]:
-        """For each image a hash of all that decides what is shown of it: its content, the steps, the libraries."""
-        own = json.dumps(
-            [
-                _VERSION,
-                self.shape,
-                self.fit,
-                [step.model_dump(mode="json") for step in self.prepare],
-                {name: metadata.version(name) for name in ("pillow", "opencv-python-headless", "numpy")},
-            ]
-        )
-        beside = self.beside(index)
+    @property
+    def digest(self) -> str:
+        """The hash of all that decides what is shown of every picture: the steps, the size, the libraries."""
+        settings = [self.shape, self.fit, [step.model_dump(mode="json") for step in self.prepare]]
+        libraries = {name: metadata.version(name) for name in ("pillow", "opencv-python-headless", "numpy")}
+        return file_index.digest_of(json.dumps([_VERSION, *settings, libraries]).encode())
+
+    def keys(self, index: Index) -> list[bytes]:
+        """For each image 16 bytes, the hash of all that decides what is shown of it: this view, and its content."""
+        own = self.digest
         return [
-            hashlib.blake2b(f"{own}\n{digest}\n{beside[i]}".encode(), digest_size=16).hexdigest()
-            for i, digest in enumerate(index.digests)
+            hashlib.blake2b(f"{own}\n{digest}\n{beside}".encode(), digest_size=16).digest()
+            for digest, beside in zip(index.digests, self.beside(index), strict=True)
         ]
 
     def beside(self, index: Index) -> list[str]:

@@ -109,7 +109,7 @@ def test_a_file_that_changes_while_it_is_decoded_again_and_again_ends_the_run_wh
     run = tmp_path / "run"
     with training(images, run, *ENDLESS) as process:
         until_the_first_epoch(process)
-        trained = next(name for name, _, _ in Run.open(run).split("train"))
+        trained = Run.open(run).split("train")[0].image
         picture(1000).save(images / trained)
         out, err = ended(process, code=3)
     told, kept = err.splitlines()
@@ -165,7 +165,7 @@ def test_a_file_that_is_damaged_while_it_is_used_ends_the_run_too(images, tmp_pa
     run = tmp_path / "run"
 
     def damage():
-        [first, *_] = [name for name, _, _ in Run.open(run).split(split)]
+        first = Run.open(run).split(split)[0].image
         how(images / first)
 
     # Some batches are made ahead, so that the images of a short training may all have been decoded by then.
@@ -173,7 +173,7 @@ def test_a_file_that_is_damaged_while_it_is_used_ends_the_run_too(images, tmp_pa
     with pytest.raises(DataError) as raised:
         train(experiment, run, AfterTheFirstEpoch(damage))
     told, kept = raised.value.problems
-    assert told.file in [name for name, _, _ in Run.open(run).split(split)]
+    assert told.file in [row.image for row in Run.open(run).split(split)]
     assert kept.message.startswith(f"{run} keeps epoch ")
     assert Run.open(run).provenance()["state"] == "failed"
 

@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,7 +153,7 @@ def test_images_on_the_disk_are_decoded_by_one_run_alone(folder, decodings):
 
 
 def test_memory_comes_first_then_the_disk(folder):
-    size = COUNT * (12 * 10 * 3 + 4) / 2**30
+    size = COUNT * (12 * 10 * 3 + 20) / 2**30
     index, view = index_of_folder(folder), View(SHAPE, "crop")
 
     def kept(memory_gib, disk_gib):
@@ -173,6 +174,101 @@ def test_other_steps_sizes_and_fits_are_kept_in_other_files(folder):
         assert len(kept_files()) == count
     assert np.ptp(pixels_of(loaded(folder, "disk", views[-1])), axis=3).max() == 0
     assert right(loaded(folder, "disk"), folder)
+
+
+# Made once, for all runs
+
+
+GREY = View(SHAPE, "crop", (Grayscale(),))
+BOTH = Cache(memory_gib=1, disk_gib=1)
+
+
+@pytest.mark.parametrize("cache", [BOTH, CACHES["disk"]], ids=["memory", "disk"])
+def test_prepared_images_are_made_once_for_all_runs_wherever_this_one_keeps_them(folder, cache, decodings):
+    index = index_of_folder(folder)
+    expected = pixels_of(load(index, GREY, CACHES["off"], Progress()))
+    decodings.clear()
+    for made in (COUNT, 0, 0):
+        images = load(index, GREY, cache, Progress())
+        assert (images.memory is not None) == (cache is BOTH)
+        assert np.array_equal(pixels_of(images), expected)
+        assert len(decodings) == made
+        decodings.clear()
+        assert len(kept_files()) == 1
+
+
+def test_images_that_are_only_decoded_are_not_kept_on_the_disk_beside_the_memory(folder):
+    load(index_of_folder(folder), View(SHAPE, "crop"), BOTH, Progress())
+    assert kept_files() == []
+
+
+@pytest.mark.parametrize("cache", [BOTH, CACHES["disk"]], ids=["memory", "disk"])
+def test_only_images_that_no_run_has_made_are_made(folder, cache, decodings):
+    index = index_of_folder(folder)
+    expected = pixels_of(load(index, GREY, CACHES["off"], Progress()))
+    decodings.clear()
+
+    def made(chosen):
+        images = load(index.take(chosen), GREY, cache, Progress())
+        assert np.array_equal(pixels_of(images), expected[chosen])
+        names = list(decodings)
+        decodings.clear()
+        return sorted(names), len(kept_files())
+
+    assert made([1, 2, 3]) == (index.names[1:4], 1)
+    assert made([3, 4, 5]) == (index.names[4:6], 2)
+    assert made([5, 1, 2]) == ([], 2)  # of two files, and nothing is written
+    assert made(range(COUNT)) == (sorted(index.names[i] for i in (0, 6, 7, 8, 9)), 1)  # which holds all others
+    assert made([7, 0]) == ([], 1)
+
+
+@pytest.mark.parametrize("cache", [BOTH, CACHES["disk"]], ids=["memory", "disk"])
+def test_beside_a_bad_image_the_good_ones_are_made_once_and_the_bad_one_is_tried_by_every_run(folder, cache, decodings):
+    name = spoil(folder, 5)
+    index = index_of_folder(folder)
+    first = pixels_of(load(index, GREY, cache, Progress(), skip_bad=True))
+    assert len(decodings) == COUNT
+    [before] = [file.stat().st_ino for file in kept_files()]
+    for _ in range(2):
+        decodings.clear()
+        images = load(index, GREY, cache, Progress(), skip_bad=True)
+        assert np.array_equal(pixels_of(images), first)
+        assert decodings == [name]
+        assert [file.stat().st_ino for file in kept_files()] == [before]
+
+
+def test_a_damaged_image_is_made_again_and_no_other(folder, decodings):
+    index = index_of_folder(folder)
+    expected = pixels_of(load(index, GREY, BOTH, Progress()))
+    flipped_in_one_image(kept_files()[0])
+    for _ in range(2):  # the first finds it out, the second mends the file
+        decodings.clear()
+        assert np.array_equal(pixels_of(load(index, GREY, BOTH, Progress())), expected)
+        assert len(decodings) == 1
+    decodings.clear()
+    load(index, GREY, BOTH, Progress())
+    assert decodings == []
+
+
+def test_where_prepared_images_find_no_room_on_the_disk_the_memory_has_them(folder, monkeypatch):
+    monkeypatch.setattr(os, "posix_fallocate", no_room, raising=False)
+    told = Told()
+    images = load(index_of_folder(folder), GREY, BOTH, told)
+    assert images.memory is not None
+    assert np.array_equal(pixels_of(images), pixels_of(load(images.index, GREY, CACHES["off"], Progress())))
+    [line] = told.lines
+    assert line.endswith("No space left on device; the next run makes them again")
+
+
+def test_an_error_of_the_system_in_a_step_is_none_of_the_cache(folder, monkeypatch):
+    def failing(*words):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Grayscale, "__call__", failing)
+    told = Told()
+    with pytest.raises(OSError, match="Too many open files"):
+        load(index_of_folder(folder), GREY, CACHES["disk"], told)
+    assert told.lines == []
 
 
 # The memory that images are kept in
@@ -264,16 +360,18 @@ def spoil(folder, number):
 
 
 @every_cache
-def test_a_bad_image_is_told_by_every_run_and_never_kept(folder, cache):
+def test_a_bad_image_is_told_by_every_run_and_only_good_ones_are_kept(folder, cache, decodings):
     names = sorted(spoil(folder, number) for number in (2, 5))
-    for _ in range(2):
+    for repeated in range(2):
+        decodings.clear()
         with pytest.raises(DataError) as raised:
             loaded(folder, cache)
         *bad, advice = raised.value.problems
         assert sorted(problem.file for problem in bad) == names
         assert all("truncated" in problem.message for problem in bad)
         assert "these 2 files" in advice.message and "on_bad: skip" in advice.message
-        assert kept_files() == []
+        assert len(kept_files()) == (cache == "disk")
+        assert len(decodings) == (2 if cache == "disk" and repeated else COUNT)
 
 
 @every_cache
@@ -500,13 +598,13 @@ def flipped_everywhere(file):
 
 def flipped_in_the_checksums(file):
     content = bytearray(file.read_bytes())
-    content[: 4 * COUNT] = bytes(byte ^ 255 for byte in content[: 4 * COUNT])
+    content[-4 * COUNT :] = bytes(byte ^ 255 for byte in content[-4 * COUNT :])
     file.write_bytes(content)
 
 
 def flipped_in_one_image(file):
     content = bytearray(file.read_bytes())
-    content[4 * COUNT + 700] ^= 1
+    content[700] ^= 1
     file.write_bytes(content)
 
 
@@ -538,6 +636,24 @@ def test_a_damaged_image_whose_file_has_changed_meanwhile_is_told(folder):
     assert raised.value.problems[0].file == images.index.names[1]
 
 
+def test_whoever_stops_waits_for_no_image_that_has_not_been_begun():
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    def slow(i: int) -> int:
+        begun.append(i)
+        if i:
+            go_on.wait(10)
+        return i
+
+    threading.Timer(0.2, go_on.set).start()
+    results = module._in_parallel(slow, range(1000), lambda done: None)
+    assert next(results) == 0
+    results.close()
+    threads = (os.cpu_count() or 1) + 4
+    assert len(begun) <= 2 * threads + 1
+
+
 def test_images_come_in_their_order_and_only_some_are_decoded_ahead(monkeypatch):
     monkeypatch.setattr(module, "AHEAD", 8)
     begun: list[int] = []
@@ -547,9 +663,9 @@ def test_images_come_in_their_order_and_only_some_are_decoded_ahead(monkeypatch)
         begun.append(i)
         return i
 
-    results: Iterator[int] = module._in_parallel(work, 100, done.append)
+    results: Iterator[int] = module._in_parallel(work, range(100), done.append)
     for i, result in enumerate(results):
         assert result == i
         assert len(begun) <= i + 9
     assert sum(done) == 100
-    assert list(module._in_parallel(work, 0, done.append)) == []
+    assert list(module._in_parallel(work, [], done.append)) == []

@@ -14,7 +14,7 @@ import pytest
 
 from cnnkit import pixel_store
 from cnnkit.lazy import cache_folder
-from cnnkit.pixel_store import bytes_of, keep, open_store, path_of
+from cnnkit.pixel_store import _path_of, bytes_of, keep, open_store
 from cnnkit.progress import Progress
 
 SHAPE = (4, 5, 3)
@@ -31,8 +31,11 @@ class Told(Progress):
         self.lines.append(line)
 
 
+VIEW = "0" * 32
+
+
 def keys_of(name):
-    return [f"{name} {i}" for i in range(COUNT)]
+    return [f"{name} {i}".ljust(16).encode() for i in range(COUNT)]
 
 
 def pictures(name="a"):
@@ -41,7 +44,19 @@ def pictures(name="a"):
 
 
 def kept(name="a", room=AMPLE, progress=None):
-    return keep(keys_of(name), SHAPE, pictures(name), room, progress or Progress())
+    return kept_of(keys_of(name), pictures(name), room, progress)
+
+
+def kept_of(keys, images, room=AMPLE, progress=None, view=VIEW, shape=SHAPE):
+    """`keys` may be of more images than there are."""
+    named = zip(keys, images, strict=False)
+    return keep(view, keys, shape, named, room, progress or Progress(), "they are made again")
+
+
+def opened(keys):
+    """What a new run finds of images; None if there is nothing of them."""
+    store = open_store(VIEW, keys, SHAPE)
+    return store if store.files else None
 
 
 def right(store, name="a"):
@@ -55,7 +70,7 @@ def there():
 
 
 def file_of(name="a"):
-    return path_of(keys_of(name))
+    return _path_of(VIEW, keys_of(name))
 
 
 def descriptors():
@@ -64,7 +79,7 @@ def descriptors():
 
 def test_what_is_kept_is_read_again_by_any_number():
     assert right(kept())
-    again = open_store(keys_of("a"), SHAPE)
+    again = opened(keys_of("a"))
     assert right(again)
     assert np.array_equal(again.read(3), pictures()[3])
     assert again.read(3).dtype == np.uint8
@@ -73,17 +88,18 @@ def test_what_is_kept_is_read_again_by_any_number():
 
 
 def test_nothing_is_there_before_it_is_kept():
-    assert open_store(keys_of("a"), SHAPE) is None
+    assert opened(keys_of("a")) is None
 
 
 def test_other_images_or_another_order_are_another_file():
     keys = keys_of("a")
-    assert len({path_of(chosen) for chosen in (keys, keys[::-1], keys[1:], [*keys, "b"], keys_of("b"))}) == 5
+    others = (keys, keys[::-1], keys[1:], [*keys, *keys_of("b")], keys_of("b"))
+    assert len({_path_of(VIEW, chosen) for chosen in others}) == 5
 
 
 def test_arrays_in_any_layout_are_kept_as_they_look():
     turned = [image.transpose(1, 0, 2)[::-1] for image in pictures()]
-    store = keep(keys_of("a"), (5, 4, 3), turned, AMPLE, Progress())
+    store = kept_of(keys_of("a"), turned, shape=(5, 4, 3))
     assert all(np.array_equal(store.read(i), image) for i, image in enumerate(turned))
 
 
@@ -96,15 +112,16 @@ def changed(place, content):
     return change
 
 
-PIXELS = 4 * COUNT
+KEYS = 60 * COUNT
+CHECKSUMS = KEYS + 16 * COUNT
 
 
 @pytest.mark.parametrize("damaged", range(COUNT))
 @pytest.mark.parametrize("byte", [0, 30, 59])
 def test_an_image_with_a_wrong_byte_is_not_read_and_the_others_are(damaged, byte):
     kept()
-    changed(PIXELS + damaged * 60 + byte, bytes([pictures()[damaged].ravel()[byte] ^ 4]))(file_of())
-    store = open_store(keys_of("a"), SHAPE)
+    changed(damaged * 60 + byte, bytes([pictures()[damaged].ravel()[byte] ^ 4]))(file_of())
+    store = opened(keys_of("a"))
     for i, image in enumerate(pictures()):
         seen = store.read(i)
         assert seen is None if i == damaged else np.array_equal(seen, image)
@@ -112,35 +129,53 @@ def test_an_image_with_a_wrong_byte_is_not_read_and_the_others_are(damaged, byte
 
 def test_an_image_with_a_wrong_checksum_is_not_read():
     kept()
-    changed(8, b"\1\2\3\4")(file_of())
-    store = open_store(keys_of("a"), SHAPE)
+    changed(CHECKSUMS + 8, b"\1\2\3\4")(file_of())
+    store = opened(keys_of("a"))
     assert [store.read(i) is None for i in range(COUNT)] == [False, False, True, False, False, False]
 
 
-def test_a_damaged_file_is_made_anew_the_next_time():
+def test_an_image_with_a_wrong_key_is_not_there():
     kept()
-    changed(PIXELS, bytes(60))(file_of())
-    store = open_store(keys_of("a"), SHAPE)
+    changed(KEYS + 16 * 2 + 5, b"?")(file_of())
+    store = opened(keys_of("a"))
+    assert [store.read(i) is None for i in range(COUNT)] == [False, False, True, False, False, False]
+    assert 2 not in store and 3 in store
+
+
+def test_images_are_not_read_by_the_keys_of_others():
+    kept()
+    first, second, *_ = keys_of("a")
+    changed(KEYS, second + first)(file_of())
+    store = opened(keys_of("a"))
+    assert [store.read(i) is None for i in range(COUNT)] == [True, True, False, False, False, False]
+
+
+def test_a_damaged_image_is_missing_the_next_time_and_the_others_are_there():
+    kept()
+    changed(0, bytes(60))(file_of())
+    store = opened(keys_of("a"))
+    assert 0 in store
     assert store.read(0) is None
-    assert open_store(keys_of("a"), SHAPE) is None
+    after = opened(keys_of("a"))
+    assert [i in after for i in range(COUNT)] == [False] + [True] * (COUNT - 1)
     assert np.array_equal(store.read(1), pictures()[1])  # this run goes on with what is whole
     kept()
     assert store.read(0) is None
-    assert right(open_store(keys_of("a"), SHAPE))  # and does not remove what another run has made meanwhile
+    assert right(opened(keys_of("a")))  # and takes nothing from what another run has made meanwhile
 
 
-@pytest.mark.parametrize("length", [0, 1, 4 * COUNT, ALL // 2, ALL - 1, ALL + 1])
+@pytest.mark.parametrize("length", [0, 1, 60 * COUNT, ALL // 2, ALL - 1, ALL + 1])
 def test_a_file_of_another_length_is_not_read_but_made_anew(length):
     kept()
     os.truncate(file_of(), length)
-    assert open_store(keys_of("a"), SHAPE) is None
+    assert opened(keys_of("a")) is None
     assert right(kept())
-    assert right(open_store(keys_of("a"), SHAPE))
+    assert right(opened(keys_of("a")))
 
 
 def test_a_file_cut_short_while_it_is_read_is_damaged_and_no_more():
     store = kept()
-    os.truncate(file_of(), ALL - 70)
+    os.truncate(file_of(), 60 * COUNT - 70)
     assert [store.read(i) is None for i in range(COUNT)] == [False] * 4 + [True, True]
 
 
@@ -166,13 +201,63 @@ def test_a_store_that_is_not_used_any_more_is_closed():
     gc.collect()
     before = descriptors()
     for _ in range(5):
-        assert right(open_store(keys_of("a"), SHAPE))
-    open_store(keys_of("other"), SHAPE)
+        assert right(opened(keys_of("a")))
+    opened(keys_of("other"))
     os.truncate(file_of(), 3)
-    assert open_store(keys_of("a"), SHAPE) is None
+    assert opened(keys_of("a")) is None
     assert right(kept())
     gc.collect()
     assert descriptors() == before
+
+
+# Image by image
+
+
+def test_images_are_found_in_any_file_of_their_view():
+    kept("a")
+    kept("b")
+    keys = [*keys_of("b")[:2], *keys_of("a")[3:], *keys_of("c")[:1]]
+    store = opened(keys)
+    assert np.array_equal([store.read(i) for i in range(5)], [*pictures("b")[:2], *pictures("a")[3:]])
+    assert 5 not in store and store.read(5) is None
+    assert not open_store("1" * 32, keys, SHAPE).files
+    chosen = store.take([4, 0])
+    assert np.array_equal([chosen.read(0), chosen.read(1)], [pictures("a")[5], pictures("b")[0]])
+
+
+def test_images_that_could_not_be_made_take_no_room():
+    store = kept_of(keys_of("a"), pictures()[:4])
+    assert [i in store for i in range(COUNT)] == [True] * 4 + [False] * 2
+    assert file_of().stat().st_size == bytes_of(4, SHAPE)
+    assert right(kept())
+    assert kept_of(keys_of("b"), []) is None
+    assert there() == [file_of().name]
+
+
+def test_equal_images_are_kept_once():
+    keys = keys_of("a")
+    store = kept_of([*keys, *keys], [*pictures(), *pictures()])
+    assert all(np.array_equal(store.read(COUNT + i), image) for i, image in enumerate(pictures()))
+    [file] = (cache_folder() / "pixels").iterdir()
+    assert file.stat().st_size == ALL
+
+
+def test_a_file_that_holds_all_of_another_takes_its_place():
+    small, other = kept_of(keys_of("a")[:3], pictures()[:3]), kept("b")
+    kept_of(keys_of("a")[:3], pictures()[:3], view="1" * 32)
+    [left] = [name for name in there() if name.startswith("1")]
+    kept()
+    assert there() == sorted([file_of("a").name, file_of("b").name, left])
+    assert np.array_equal(small.read(2), pictures()[2])  # for a run that reads it
+    assert right(other, "b")
+
+
+def test_room_is_made_by_what_is_replaced_before_it_is_made_by_what_is_older():
+    kept("b")
+    aged("b", 1000)
+    kept_of(keys_of("a")[:3], pictures()[:3])
+    kept(room=2 * ALL)
+    assert there() == sorted(file_of(name).name for name in "ab")
 
 
 # Room
@@ -197,7 +282,7 @@ def test_what_was_used_last_stays():
     for age, name in enumerate("abc"):
         kept(name)
         aged(name, 1000 - age)
-    open_store(keys_of("a"), SHAPE)
+    opened(keys_of("a"))
     kept("d", room=3 * ALL)
     assert there() == sorted(file_of(name).name for name in "acd")
 
@@ -334,12 +419,13 @@ def test_where_nothing_can_be_kept_one_line_says_so_and_all_images_are_gone_thro
     how(monkeypatch)
     told, gone_through = Told(), []
     images = (gone_through.append(i) or image for i, image in enumerate(pictures()))
-    assert keep(keys_of("a"), SHAPE, images, AMPLE, told) is None
+    assert kept_of(keys_of("a"), images, progress=told) is None
     assert gone_through == list(range(COUNT))
     [line] = told.lines
     assert line.startswith("decoded images are not kept: ")
     assert str(cache_folder()) in line
     assert reason in line
+    assert line.endswith("; they are made again")
     assert there() == []
 
 
@@ -351,7 +437,7 @@ def test_a_file_system_that_cannot_tell_the_room_before_is_used_all_the_same(mon
 def test_what_is_kept_is_read_from_a_cache_that_cannot_be_written_to(monkeypatch):
     kept()
     monkeypatch.setattr(os, "utime", raising(errno.EROFS))
-    assert right(open_store(keys_of("a"), SHAPE))
+    assert right(opened(keys_of("a")))
 
 
 def test_a_cache_that_is_a_file_is_told_in_one_line(tmp_path, monkeypatch):
@@ -359,7 +445,7 @@ def test_a_cache_that_is_a_file_is_told_in_one_line(tmp_path, monkeypatch):
     file.write_text("mine")
     monkeypatch.setenv("CNNKIT_CACHE", str(file))
     told = Told()
-    assert open_store(keys_of("a"), SHAPE) is None
+    assert opened(keys_of("a")) is None
     assert kept(progress=told) is None
     [line] = told.lines
     assert str(file) in line and "Not a directory" in line
@@ -376,7 +462,20 @@ def test_nothing_is_left_when_the_images_fail():
         raise Stopped
 
     with pytest.raises(Stopped):
-        keep(keys_of("a"), SHAPE, failing(), AMPLE, Progress())
+        kept_of(keys_of("a"), failing())
+    assert there() == []
+
+
+@pytest.mark.parametrize("good", [0, 3])
+def test_an_error_of_the_system_that_making_an_image_raises_is_none_of_the_disk(good):
+    def failing():
+        yield from pictures()[:good]
+        raise OSError(errno.ENOSPC, "of another disk")
+
+    told = Told()
+    with pytest.raises(OSError, match="of another disk"):
+        kept_of(keys_of("a"), failing(), progress=told)
+    assert told.lines == []
     assert there() == []
 
 
@@ -400,10 +499,10 @@ def images(pausing=False):
             input()
         yield chance.integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
-keys = [str(i) for i in range(2000)]
-store = pixel_store.keep(keys, (32, 32, 3), images(pausing=True), 2**30, Told())
-again = pixel_store.open_store(keys, (32, 32, 3))
-for kept in (store, again):
+keys = [i.to_bytes(16, "big") for i in range(1, 2001)]
+store = pixel_store.keep("a", keys, (32, 32, 3), zip(keys, images(pausing=True)), 2**30, Told(), "so be it")
+again = pixel_store.open_store("a", keys, (32, 32, 3))
+for kept in (store, again if again.files else None):
     print(kept and all(np.array_equal(kept.read(i), image) for i, image in enumerate(images())))
 """
 
