@@ -269,8 +269,8 @@ class _Shower:
     def _mixed(self, chain: Chain, epoch: int, batch: Any, at: int, told: tuple[str, ...]) -> _Shown:
         """An image of a batch, mixed as in training; only what is mixed with it is decoded."""
         pictures = np.zeros((len(batch), *self.view.shape), np.float32)
-        keys, weights = self._keys[batch], np.float32(self.training.weights[batch])
-        # With itself as its label, an image tells what it is mixed of.
+        keys, weights = self._keys[batch], np.ones(len(batch), np.float32)
+        # With itself as its label, and as much as any other, an image tells what pixels it is mixed of.
         selves = np.eye(len(batch), dtype=np.float32)
         shares = chain.mixed(Batch(pictures, selves, weights), epoch, keys).labels[at]
         needed = [at, *(i for i in np.flatnonzero(shares) if i != at)]

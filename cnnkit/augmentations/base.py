@@ -125,7 +125,10 @@ class Pixelwise(Augmentation):
 
 
 class Mixing(Augmentation):
-    """Blends each image of a batch with another one, and their labels in the proportion of the pixels."""
+    """Blends each image of a batch with another one, and their labels in the proportion of the pixels.
+
+    Where images count for different amounts, labels are in the proportion of the pixels times what their image counts.
+    """
 
     @abstractmethod
     def __call__(self, images: Any, partners: Any, amounts: Any) -> tuple[Any, Any]:

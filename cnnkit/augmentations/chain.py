@@ -51,6 +51,10 @@ class Chain:
     def mixed(self, batch: Batch, epoch: int, numbers: Any) -> Batch:
         """Mixes the images of a batch, their labels and what they count for, where the list asks for it.
 
+        What a mixed image counts for is the sum of what its parts do, each by its share of the pixels, and its label
+        has each class in proportion to that. So every image counts as much in all as without mixing, and where all
+        count the same, labels have the shares of the pixels.
+
         Args:
             batch: What `images` made, with labels and weights.
             epoch: Which epoch they are shown in.
@@ -107,9 +111,12 @@ class Chain:
         images, own = mixing(batch.images, batch.images[partners], amounts)
         own = np.where(hit, own, 1.0)
         images[~hit] = batch.images[~hit]
-        share = own[:, None]
+        # What counts is l w CE(y) + (1 - l) w' CE(y'): a share of the pixels brings what its image counts for with it.
+        mass, others = own * batch.weights, (1 - own) * batch.weights[partners]
+        weights = mass + others
+        unequal = (batch.weights != batch.weights[partners]) & (weights > 0)
+        share = np.divide(mass, weights, out=own.copy(), where=unequal)[:, None]
         labels = share * batch.labels + (1 - share) * batch.labels[partners]
-        weights = own * batch.weights + (1 - own) * batch.weights[partners]
         return Batch(images, labels.astype(np.float32), weights.astype(np.float32))
 
 

@@ -17,10 +17,16 @@ channels = pytest.mark.parametrize("channels", [1, 3])
 
 
 def batch(shape=(12, 20, 3), count=COUNT):
-    """Image k is k everywhere, and of class k; its weight is k + 1."""
+    """Image k is k everywhere, and of class k; all count the same."""
     values = np.arange(count, dtype=np.float32)
     images = np.broadcast_to(values[:, None, None, None], (count, *shape)).copy()
-    return Batch(images, np.eye(count, dtype=np.float32), values + 1)
+    return Batch(images, np.eye(count, dtype=np.float32), np.full(count, 0.7, np.float32))
+
+
+def weighted(weights):
+    """The same, but that each image counts for something else."""
+    given = batch(count=len(weights))
+    return Batch(given.images, given.labels, np.asarray(weights, np.float32))
 
 
 def mixed(mixing, given, epoch=0, first=0, seed=0):
@@ -45,9 +51,45 @@ def test_labels_have_the_share_of_the_pixels(mixing, shape):
 
 
 @every
-def test_what_an_image_counts_for_is_mixed_as_its_label(mixing):
+def test_images_that_count_the_same_have_labels_of_exactly_the_shares_of_the_pixels(mixing):
+    ones = weighted(np.ones(COUNT))
     result = mixed(mixing, batch())
-    assert np.allclose(result.weights, result.labels @ (np.arange(COUNT) + 1), rtol=1e-6)
+    assert np.array_equal(result.labels, mixed(mixing, ones).labels)
+    assert np.allclose(result.weights, 0.7, rtol=1e-6)
+
+
+@every
+def test_the_loss_is_that_of_each_image_times_what_it_counts_for_and_its_share_of_the_pixels(mixing):
+    counts = np.random.default_rng(0).uniform(0.05, 9, COUNT)
+    shares = mixed(mixing, batch()).labels  # image k is of class k
+    losses = np.random.default_rng(1).uniform(0, 3, (COUNT, COUNT))  # of each mixed image, if it were of this class
+    result = mixed(mixing, weighted(counts))
+    assert np.allclose(result.labels.sum(1), 1, atol=1e-6)
+    # Cross-entropy is linear in the label: CE(label) is the sum of label times CE of a class.
+    assert np.allclose(result.weights * (result.labels * losses).sum(1), (shares * counts * losses).sum(1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("mixing", [MixUp(), MixUp(alpha=1.0), CutMix()], ids=repr)
+def test_a_class_counts_as_much_in_all_as_without_mixing(mixing):
+    # Nine of ten are common; each rare one counts nine times as much, so that both classes count the same.
+    rare = np.arange(200) % 10 == 0
+    images = np.zeros((200, 10, 10, 1), np.float32)
+    given = Batch(images, np.eye(2, dtype=np.float32)[rare.astype(int)], np.where(rare, 5, 5 / 9).astype(np.float32))
+    mass = np.zeros(2)
+    for epoch in range(60):
+        result = mixed(mixing, given, epoch)
+        mass += (result.weights[:, None] * result.labels).sum(0)
+    assert abs(mass[1] / mass.sum() - 0.5) < 0.01
+
+
+@every
+def test_images_that_count_for_nothing_keep_the_shares_of_the_pixels(mixing):
+    result = mixed(mixing, weighted(np.zeros(COUNT)))
+    assert np.array_equal(result.labels, mixed(mixing, batch()).labels)
+    assert (result.weights == 0).all()
+    some = mixed(mixing, weighted(np.arange(COUNT) % 2))
+    assert np.allclose(some.labels.sum(1), 1, atol=1e-6)
+    assert np.isfinite(some.weights).all()
 
 
 @every
@@ -106,6 +148,8 @@ def test_boxes_of_cutmix_are_of_a_beta_distribution(alpha):
     ("amount", "box"),
     [
         ((0.25, 0.5, 0.5), (5, 15, 3, 9)),
+        ((0.25, 0.2, 0.75), (0, 9, 6, 12)),  # the middle in column 4 and row 9
+        ((0.25, 0.75, 0.25), (10, 20, 0, 6)),
         ((0.25, 0.0, 0.0), (0, 5, 0, 3)),
         ((0.25, 0.999, 0.999), (14, 20, 8, 12)),
         ((0.0, 0.5, 0.5), (0, 0, 0, 0)),
