@@ -19,7 +19,8 @@ def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> Non
     count = len(sheet.rows)
     forms = len(sheet.rows[0].pictures) - 1 if sheet.rows else 0
     screen.say(
-        f"{sheet.file}: {count} training image{'s' * (count != 1)}, each as it is and in {forms} further pictures"
+        f"{sheet.file}: {count} training image{'s' * (count != 1)}, each as it is "
+        f"and in {forms} further picture{'s' * (forms != 1)}"
     )
     if prepare:
         screen.say("Look whether what tells the classes apart is still there after the last step.")

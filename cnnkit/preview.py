@@ -157,12 +157,13 @@ def augmented(
     training = _training(experiment, index, view)
     places = _chosen(index, training, experiment.seed, images)
     numbers = [int(training.numbers[place]) for place in places]
-    shower = _Shower(experiment, index, view, training)
-    shown = [[_Shown(_pixels(view, index, number))] for number in numbers]
+    originals = {place: _pixels(view, index, number) for place, number in zip(places, numbers, strict=True)}
+    shower = _Shower(experiment, index, view, training, originals)
+    shown = [[_Shown(originals[place])] for place in places]
     with progress.task("augmenting", variants) as advance:
         for epoch in range(variants):
-            for row, place in zip(shown, places, strict=True):
-                row.append(shower.shown(epoch, place))
+            for row, one in zip(shown, shower.shown(epoch, places), strict=True):
+                row.append(one)
             advance(1)
     titles = ["as it is", *(f"epoch {epoch + 1}" for epoch in range(variants))]
     heading = f"{experiment.name}: training images as they are, and as training shows them (seed {experiment.seed})"
@@ -248,25 +249,37 @@ def _chosen(index: Index, training: Training, seed: int, count: int) -> list[int
 
 @dataclass(frozen=True)
 class _Shower:
-    """Shows what training shows."""
+    """Shows what training shows.
+
+    Attributes:
+        rows: Images by their place in the training, uint8 (H, W, C); those of the sheet.
+    """
 
     experiment: Experiment
     index: Index
     view: View
     training: Training
+    rows: dict[int, Any]
 
-    def shown(self, epoch: int, place: int) -> _Shown:
-        """The image at a place of the training, in an epoch."""
-        chain, key = Chain(self.experiment.augment, self.experiment.seed), int(self._keys[place])
-        told = tuple(chain.told(epoch, key))
-        if not any(isinstance(augmentation, Mixing) for augmentation in chain.augmentations):
-            return _Shown(np.uint8(chain.images([self._row(place)], epoch, [key])[0]), told)
+    def shown(self, epoch: int, places: Sequence[int]) -> Iterator[_Shown]:
+        """The images at places of the training, in an epoch."""
+        chain = Chain(self.experiment.augment, self.experiment.seed)
+        mixes = any(isinstance(augmentation, Mixing) for augmentation in chain.augmentations)
+        order = pipeline.order_of(len(self.training), chain.seed, epoch).numpy() if mixes else None
         size = self.experiment.data.batch_size
-        order = pipeline.order_of(len(self.training), chain.seed, epoch).numpy()
-        at = int(np.flatnonzero(order == place)[0])
-        return self._mixed(chain, epoch, order[at // size * size :][:size], at % size, told)
+        rows = dict(self.rows)  # the partners of this epoch are kept for as long
+        for place in places:
+            key = int(self._keys[place])
+            told = tuple(chain.told(rows[place], epoch, key))
+            if order is None:
+                yield _Shown(np.uint8(chain.images([rows[place]], epoch, [key])[0]), told)
+                continue
+            at = int(np.flatnonzero(order == place)[0])
+            yield self._mixed(chain, epoch, order[at // size * size :][:size], at % size, told, rows)
 
-    def _mixed(self, chain: Chain, epoch: int, batch: Any, at: int, told: tuple[str, ...]) -> _Shown:
+    def _mixed(
+        self, chain: Chain, epoch: int, batch: Any, at: int, told: tuple[str, ...], rows: dict[int, Any]
+    ) -> _Shown:
         """An image of a batch, mixed as in training; only what is mixed with it is decoded."""
         pictures = np.zeros((len(batch), *self.view.shape), np.float32)
         keys, weights = self._keys[batch], np.ones(len(batch), np.float32)
@@ -274,7 +287,9 @@ class _Shower:
         selves = np.eye(len(batch), dtype=np.float32)
         shares = chain.mixed(Batch(pictures, selves, weights), epoch, keys).labels[at]
         needed = [at, *(i for i in np.flatnonzero(shares) if i != at)]
-        pictures[needed] = chain.images([self._row(place) for place in batch[needed]], epoch, keys[needed])
+        for place in batch[needed].tolist():
+            rows[place] = rows[place] if place in rows else self._row(place)
+        pictures[needed] = chain.images([rows[place] for place in batch[needed].tolist()], epoch, keys[needed])
         mixed = chain.mixed(Batch(pictures, selves, weights), epoch, keys)
         parts = tuple(Part(*self._told(batch[i]), float(shares[i])) for i in needed)
         return _Shown(np.uint8(np.rint(mixed.images[at])), told, parts if len(parts) > 1 else ())
@@ -339,7 +354,8 @@ def _drawn(
             boxes = paper.draw(temporary, heading, titles, cells)
     except OSError as error:
         advice = "choose a file with --output" if not output else "choose another --output"
-        raise UsageError(f"{error.filename or file} can't be written: {error.strerror or error}; {advice}") from None
+        # The file that could not be made may be a temporary one, which nobody knows.
+        raise UsageError(f"{file} can't be written: {error.strerror or error}; {advice}") from None
     rows = [
         Row(name, label, tuple(map(_picture, titles, row, places)))
         for name, label, row, places in zip(names, labels, shown, boxes, strict=True)

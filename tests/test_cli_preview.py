@@ -43,6 +43,9 @@ def test_it_tells_where_the_sheet_is(photos: Path, command: Command) -> None:
     assert (code, err) == (0, "")
     assert out.startswith("sheet.png: 4 training images, each as it is and in 2 further pictures\n")
     assert "cnnkit preview mine.yaml --audit RUN" in out
+    one = command("preview", "mine.yaml", "--output", "one.png", "--images", "1", "--variants", "1")[1]
+    assert one.startswith("one.png: 1 training image, each as it is and in 1 further picture\n")
+    Path("one.png").unlink()
     assert sorted(path.name for path in Path().iterdir()) == ["mine.yaml", "photos", "sheet.png"]
     with Image.open("sheet.png") as sheet:
         assert (sheet.format, sheet.mode) == ("PNG", "RGB")

@@ -76,7 +76,9 @@ def trained_on(experiment, epochs):
     if training.synthetic is not None:
         images = images.with_synthetic(training.synthetic)
     # Where nothing is mixed, the weights of a batch tell which images it has.
-    numbered = Training(training.numbers, training.labels, training.numbers.astype(float))
+    mixing = any(isinstance(augmentation, Mixing) for augmentation in experiment.augment)
+    weights = np.ones(len(training)) if mixing else training.numbers.astype(float)
+    numbered = Training(training.numbers, training.labels, weights)
     batches = pipeline.train_batches(
         images, numbered, experiment.augment, experiment.data.batch_size, experiment.seed, epochs
     )
@@ -120,6 +122,23 @@ def test_mixed_variants_are_what_training_shows_with_their_partners_and_shares(e
             if told.mixed_of:
                 assert (told.mixed_of[0].image, told.mixed_of[0].label) == (row.image, row.label)
     assert any(len(picture.mixed_of) > 1 for row in sheet.rows for picture in row.pictures)
+
+
+def test_shares_are_those_of_the_pixels_whatever_the_images_count_for(experiment_of):
+    plain, weighted = (experiment_of(MIXED, settings) for settings in ("", "balance: {name: class_weight}"))
+    sheets = [preview.augmented(experiment, Progress(), images=6, variants=2) for experiment in (plain, weighted)]
+    assert sheets[0].rows == sheets[1].rows
+
+
+@pytest.mark.parametrize("augment", [SINGLE, MIXED])
+def test_in_an_epoch_each_image_is_decoded_once_and_the_order_drawn_once(experiment_of, monkeypatch, augment):
+    decoded, drawn = [], []
+    whole, order_of = View.of_index, pipeline.order_of
+    monkeypatch.setattr(View, "of_index", lambda view, index, i: decoded.append(i) or whole(view, index, i))
+    monkeypatch.setattr(pipeline, "order_of", lambda *given: drawn.append(given) or order_of(*given))
+    preview.augmented(experiment_of(augment), Progress(), images=100, variants=1)
+    assert len(decoded) == len(set(decoded)) > 20
+    assert len(drawn) == (augment == MIXED)
 
 
 def test_it_is_told_what_was_done(experiment_of):
@@ -288,6 +307,11 @@ def test_a_sheet_that_can_not_be_written_leaves_nothing_behind(experiment_of, mo
     with pytest.raises(UsageError, match="can't be written: No space left on device; choose another --output"):
         preview.augmented(experiment_of(), Progress(), Path("sheet.png"), images=1, variants=1)
     assert sorted(path.name for path in Path().iterdir()) == ["mine.yaml", "photos"]
+
+
+def test_where_nothing_can_be_written_the_file_is_told_that_was_asked_for(experiment_of):
+    with pytest.raises(UsageError, match=r"^/proc/x\.png can't be written: .*; choose another --output$"):
+        preview.augmented(experiment_of(), Progress(), Path("/proc/x.png"), images=1, variants=1)
 
 
 # Nothing to see

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Filling, as_factors, either_way, moves, shears, turns, zooms
+from cnnkit.augmentations.base import Filling, as_factors, as_moved, either_way, moves, shears, turns, zooms
 from cnnkit.lazy import np
 
 
@@ -33,6 +33,11 @@ class Affine(Filling):
         shift = either_way(chance[:, 1:3], self.shift)
         zoom = as_factors(chance[:, 3:4], self.zoom) - 1
         return np.concatenate([turn, shift, zoom, either_way(chance[:, 4:], self.shear)], axis=1)
+
+    def told(self, amount: Any, image: Any) -> str:
+        """All of it, the shift of whole pixels."""
+        shift = as_moved(amount[1:3], self.shift, image)
+        return super().told(np.concatenate([amount[:1], shift, amount[3:]]), image)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
         """One after the other; what is done last comes first on the way back to the original."""

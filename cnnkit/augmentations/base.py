@@ -54,13 +54,14 @@ class Augmentation(Spec):
         """Which images are changed at all: bool (B,) from uniform numbers (B,)."""
         return chance < self.probability
 
-    def told(self, amount: Any) -> str:
+    def told(self, amount: Any, image: Any) -> str:
         """What is done to one image, in words; nothing in no words.
 
         Args:
             amount: float64 (k,), a row of `amounts`.
+            image: uint8 (H, W, C), what it is done to.
         """
-        return "" if (amount == self.neutral).all() else self.says.format(*amount)
+        return "" if (amount == self.neutral).all() else in_digits(self.says, amount)
 
     def certain(self) -> Self:
         """The same, done to every image."""
@@ -144,6 +145,19 @@ class Mixing(Augmentation):
         """
 
 
+class _Amount(float):
+    """A number that is written with as many digits as it takes to be seen."""
+
+    def __format__(self, spec: str) -> str:
+        texts = [format(float(self), spec.replace(".0", f".{digits}")) for digits in range(5)]
+        return next((text for text in texts if text.strip("+-0.% ")), texts[0].replace("-", "+"))
+
+
+def in_digits(says: str, amounts: Any) -> str:
+    """A format of amounts, where small ones have more digits: 0.3 % is no `+0%`."""
+    return says.format(*map(_Amount, amounts))
+
+
 def identities(count: int) -> Any:
     """Matrices that move nothing, float64 (count, 3, 3)."""
     return np.tile(np.eye(3), (count, 1, 1))
@@ -162,10 +176,22 @@ def moves(shares: Any, farthest: float, height: int, width: int) -> Any:
         float64 (B, 3, 3). Of uniform fractions each number of pixels is as likely, the farthest too.
     """
     matrices = identities(len(shares))
-    if farthest:
-        pixels = np.rint(farthest * np.array([width, height]))
-        matrices[:, :2, 2] = -np.clip(np.rint(shares / farthest * (pixels + 0.5)), -pixels, pixels)
+    matrices[:, :2, 2] = -in_pixels(shares, farthest, height, width)
     return matrices
+
+
+def in_pixels(shares: Any, farthest: float, height: int, width: int) -> Any:
+    """How far `moves` moves images, whole pixels to the right and down, float64 (B, 2)."""
+    if not farthest:
+        return np.zeros_like(shares)
+    pixels = np.rint(farthest * np.array([width, height]))
+    return np.clip(np.rint(shares / farthest * (pixels + 0.5)), -pixels, pixels)
+
+
+def as_moved(shares: Any, farthest: float, image: Any) -> Any:
+    """How far `moves` moves an image, whole pixels again as fractions of its width and height, float64 (2,)."""
+    height, width, _ = image.shape
+    return in_pixels(shares[None], farthest, height, width)[0] / (width, height)
 
 
 def turns(degrees: Any) -> Any:

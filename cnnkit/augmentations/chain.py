@@ -65,12 +65,26 @@ class Chain:
                 batch = self._mixed(place, augmentation, batch, epoch, np.asarray(numbers))
         return batch
 
-    def told(self, epoch: int, number: int) -> list[str]:
-        """What is done to one image in one epoch, a text for each augmentation that changes it."""
+    def told(self, image: Any, epoch: int, number: int) -> list[str]:
+        """What is done to one image in one epoch, a text for each augmentation that changes it.
+
+        Args:
+            image: uint8 (H, W, C), as it is before.
+            epoch: Which epoch it is shown in.
+            number: Which it is.
+        """
         texts = []
         for place, augmentation in enumerate(self.augmentations):
             amounts, hit = self._amounts(place, augmentation, epoch, np.asarray([number]))
-            if hit[0] and (text := augmentation.told(amounts[0])):
+            before, text = image, augmentation.told(amounts[0], image) if hit[0] else ""
+            if text and isinstance(augmentation, Geometric):
+                height, width, _ = image.shape
+                matrices = augmentation.matrices(amounts, height, width)
+                image = warps(matrices, augmentation.outside, height, width)(image, 0)
+            elif text and isinstance(augmentation, Pixelwise):
+                image = augmentation(image, amounts[0])
+            # An amount may be too small for this image: what can't be seen was not done.
+            if text and (isinstance(augmentation, Mixing) or not np.array_equal(before, image)):
                 texts.append(text)
         return texts
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Fill, Filling, either_way, moves
+from cnnkit.augmentations.base import Fill, Filling, as_moved, either_way, moves
 
 
 class Crop(Filling):
@@ -29,6 +29,10 @@ class Crop(Filling):
     def amounts(self, chance: Any) -> Any:
         """How far the window is from the middle, to the right and down, as fractions of the width and of the height."""
         return either_way(chance, self.fraction)
+
+    def told(self, amount: Any, image: Any) -> str:
+        """The distances, of whole pixels."""
+        return super().told(as_moved(amount, self.fraction, image), image)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
         """The image moves against the window, by whole pixels."""

@@ -26,9 +26,11 @@ class CutMix(Mixing):
 
         return np.concatenate([betaincinv(self.alpha, self.alpha, chance[:, :1]), chance[:, 1:]], axis=1)
 
-    def told(self, amount: Any) -> str:
+    def told(self, amount: Any, image: Any) -> str:
         """The area of the box, of which the border of the image may cut off something."""
-        return super().told(amount[:1])
+        height, width, _ = image.shape
+        columns, rows = np.rint(np.sqrt(amount[0]) * np.array([width, height]))
+        return super().told(np.array([columns * rows / (height * width)]), image)
 
     def __call__(self, images: Any, partners: Any, amounts: Any) -> tuple[Any, Any]:
         """Boxes of whole pixels, cut off at the border; the pixels that are left are counted."""

@@ -35,14 +35,16 @@ class Erasing(Pixelwise):
         both = sides(chance[:, 0], chance[:, 1], self.area, self.ratio)
         return np.concatenate([both.prod(axis=1, keepdims=True), both, chance[:, 2:]], axis=1)
 
-    def told(self, amount: Any) -> str:
-        """The area."""
-        return super().told(amount[:1])
+    def told(self, amount: Any, image: Any) -> str:
+        """The area, of whole pixels."""
+        height, width, _ = image.shape
+        columns, rows = self._size(amount, height, width)
+        return super().told(np.array([columns * rows / (height * width)]), image)
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Fills a rectangle of whole pixels in a copy."""
         height, width, _ = image.shape
-        columns, rows = round(amount[1] * width), round(amount[2] * height)
+        columns, rows = self._size(amount, height, width)
         if not columns or not rows:
             return image
         left, top = int(amount[3] * (width - columns + 1)), int(amount[4] * (height - rows + 1))
@@ -53,6 +55,10 @@ class Erasing(Pixelwise):
         else:
             part[:] = 128 if self.fill == "grey" else 0
         return result
+
+    def _size(self, amount: Any, height: int, width: int) -> tuple[int, int]:
+        """Columns and rows of the rectangle."""
+        return round(amount[1] * width), round(amount[2] * height)
 
     def weaker(self, share: float) -> Self:
         """A share of the area, and proportions nearer to 1."""

@@ -33,7 +33,7 @@ class Flip(Geometric):
         """Every image mirrored; of both directions each every other time, as always both would be a half turn."""
         return self.model_copy(update={"probability": 0.5 if self.direction == "both" else 1.0})
 
-    def told(self, amount: Any) -> str:
+    def told(self, amount: Any, image: Any) -> str:
         """The directions."""
         ways = ("left-right", "top-bottom")
         return " and ".join(f"flip {way}" for way, done in zip(ways, amount, strict=True) if done)

@@ -23,7 +23,7 @@ class RandomGrayscale(Pixelwise):
         """None: there is nothing more or less about it."""
         return chance
 
-    def told(self, amount: Any) -> str:
+    def told(self, amount: Any, image: Any) -> str:
         """Its name."""
         return "grayscale"
 

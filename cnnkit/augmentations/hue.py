@@ -32,11 +32,20 @@ class Hue(Pixelwise):
         """Angles in degrees, positive from red to green."""
         return either_way(chance, self.degrees)
 
+    def told(self, amount: Any, image: Any) -> str:
+        """The angle, by whole steps."""
+        return super().told(np.array([_steps(amount[0]) * 360 / _STEPS]), image)
+
     def __call__(self, image: Any, amount: Any) -> Any:
         """Adds to the hue, around the circle."""
-        steps = round(amount[0] / 360 * _STEPS) % _STEPS
+        steps = _steps(amount[0]) % _STEPS
         if not steps or image.shape[2] == 1:
             return image
         hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
         hsv[:, :, 0] += np.uint8(steps)  # wraps around, as the circle does
         return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
+
+
+def _steps(degrees: float) -> int:
+    """The nearest whole step."""
+    return round(degrees / 360 * _STEPS)

@@ -13,7 +13,7 @@ class MixUp(Mixing):
     """Lays two images over each other, one fainter than the other, and mixes their labels alike."""
 
     chances = 1
-    says = "mixup, own share {0:.0%}"
+    says = "mixup, own share {0:.1%}"
     neutral = 1.0
 
     name: Literal["mixup"] = "mixup"
@@ -27,6 +27,10 @@ class MixUp(Mixing):
 
         share = betaincinv(self.alpha, self.alpha, chance)
         return np.maximum(share, 1 - share)
+
+    def told(self, amount: Any, image: Any) -> str:
+        """Its own share; nothing where the other image would change no pixel by half a value."""
+        return super().told(amount, image) if 255 * (1 - amount[0]) >= 0.5 else ""
 
     def __call__(self, images: Any, partners: Any, amounts: Any) -> tuple[Any, Any]:
         """The weighted mean of both."""

@@ -32,9 +32,9 @@ class Noise(Pixelwise):
         """The standard deviation as a fraction of full white, and a number that decides each value."""
         return chance * (self.deviation, 1)
 
-    def told(self, amount: Any) -> str:
+    def told(self, amount: Any, image: Any) -> str:
         """The standard deviation."""
-        return super().told(amount[:1])
+        return super().told(amount[:1], image)
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Adds, and cuts off at black and white."""

@@ -14,6 +14,7 @@ class Perspective(Filling):
     """Moves each corner of the image by itself, as if the picture hung on a wall and one stood aside."""
 
     chances = 8
+    says = "perspective, corners by up to {0:.0%}"
     strengths = ("strength",)
 
     name: Literal["perspective"] = "perspective"
@@ -27,9 +28,9 @@ class Perspective(Filling):
         """
         return either_way(chance, self.strength)
 
-    def told(self, amount: Any) -> str:
+    def told(self, amount: Any, image: Any) -> str:
         """The farthest move of a corner."""
-        return f"perspective, corners by up to {np.abs(amount).max():.0%}" if amount.any() else ""
+        return super().told(np.abs(amount).max(keepdims=True), image)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
         """From the unit square to a quadrilateral, in closed form (Heckbert 1989, Fundamentals of texture mapping)."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Fill, Pixelwise, Strength, moves, shears, turns
+from cnnkit.augmentations.base import Fill, Pixelwise, Strength, in_digits, moves, shears, turns
 from cnnkit.augmentations.contrast import Contrast
 from cnnkit.augmentations.saturation import Saturation
 from cnnkit.augmentations.sharpen import RandomSharpen
@@ -118,9 +118,14 @@ class Policy(Pixelwise):
     fill: Fill = "edge"
     """What comes in from outside where an image is moved: the pixels of its edge again, black, or the mirror image."""
 
-    def told(self, amount: Any) -> str:
-        """The operations."""
-        return ", ".join(operation.says.format(by) for operation, by in _operations(amount) if operation.says)
+    def told(self, amount: Any, image: Any) -> str:
+        """The operations, but for those that change nothing in this image."""
+        texts = []
+        for operation, by in _operations(amount):
+            before, image = image, operation.change(image, by, self.fill)
+            if not np.array_equal(before, image):
+                texts.append(in_digits(operation.says, [by]))
+        return ", ".join(texts)
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """One operation after the other."""

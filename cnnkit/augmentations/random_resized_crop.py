@@ -30,19 +30,25 @@ class RandomResizedCrop(Geometric):
         """Width and height of the window as fractions of the image's, and its place: 0 left or top, 1 right, bottom."""
         return np.concatenate([sides(chance[:, 0], chance[:, 1], self.area, self.ratio), chance[:, 2:]], axis=1)
 
-    def told(self, amount: Any) -> str:
-        """The size of the window."""
-        return super().told(amount[:2])
+    def told(self, amount: Any, image: Any) -> str:
+        """The size of the window, of whole pixels."""
+        height, width, _ = image.shape
+        size = np.array([width, height])
+        return super().told(self._windows(amount[None, :2], size)[0] / size, image)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
         """From a window of whole pixels, inside of the image."""
         image = np.array([width, height])
-        window = np.maximum(np.rint(amounts[:, :2] * image), 1)
+        window = self._windows(amounts, image)
         first = np.floor(amounts[:, 2:] * (image - window + 1))
         matrices = identities(len(amounts))
         matrices[:, [0, 1], [0, 1]] = window / image
         matrices[:, :2, 2] = first + window / 2 - image / 2
         return matrices
+
+    def _windows(self, amounts: Any, image: Any) -> Any:
+        """Widths and heights of windows in pixels, (B, 2), in an image of such a width and height, (2,)."""
+        return np.maximum(np.rint(amounts[:, :2] * image), 1)
 
     def weaker(self, share: float) -> Self:
         """Windows that lack only a share of the area, and have proportions nearer to 1."""

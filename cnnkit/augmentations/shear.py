@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Filling, either_way, shears
+from cnnkit.augmentations.base import Filling, either_way, in_digits, shears
 from cnnkit.lazy import np
 
 
@@ -31,9 +31,7 @@ class Shear(Filling):
         """Moves each row aside by its distance from the middle, then each column."""
         return shears(amounts[:, 0], amounts[:, 1])
 
-    def told(self, amount: Any) -> str:
+    def told(self, amount: Any, image: Any) -> str:
         """The angles of the directions that are asked for."""
-        texts = [
-            f"shear {angle:+.0f} deg {way}" for angle, way in zip(amount, ("across", "down"), strict=True) if angle
-        ]
-        return ", ".join(texts)
+        ways = zip(("across", "down"), amount, strict=True)
+        return ", ".join(in_digits(f"shear {{0:+.0f}} deg {way}", [angle]) for way, angle in ways if angle)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Filling, either_way, moves
+from cnnkit.augmentations.base import Filling, as_moved, either_way, moves
 
 
 class Shift(Filling):
@@ -23,6 +23,10 @@ class Shift(Filling):
     def amounts(self, chance: Any) -> Any:
         """Distances to the right and down, as fractions of the width and of the height."""
         return either_way(chance, self.fraction)
+
+    def told(self, amount: Any, image: Any) -> str:
+        """The distances, of whole pixels."""
+        return super().told(as_moved(amount, self.fraction, image), image)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
         """Moves by whole pixels."""

@@ -83,8 +83,8 @@ def test_each_flip_has_its_own_chance(probability):
 
 
 def test_a_flip_says_which_ones_happened(rough):
-    chain = Chain([Flip(direction="both")], 0)
-    told = {tuple(chain.told(0, number)) for number in range(50)}
+    chain, image = Chain([Flip(direction="both")], 0), rough(5, 5, 1)
+    told = {tuple(chain.told(image, 0, number)) for number in range(50)}
     assert told == {(), ("flip left-right",), ("flip top-bottom",), ("flip left-right and flip top-bottom",)}
 
 
@@ -122,7 +122,7 @@ def test_a_crop_says_where_its_window_is(rough, fixed, done):
     crop = fixed(Crop(), 2 / 32, -3 / 32)
     padded = np.pad(image, ((4, 4), (4, 4), (0, 0)))
     assert np.array_equal(done(image, crop), padded[4 - 3 : 36 - 3, 4 + 2 : 36 + 2])
-    assert Chain([crop], 0).told(0, 0) == ["crop +6%, -9%"]
+    assert Chain([crop], 0).told(image, 0, 0) == ["crop +6%, -9%"]
 
 
 def test_a_crop_by_default_is_that_of_cifar(rough):
@@ -188,7 +188,7 @@ def test_a_slant_to_the_right_moves_the_top_to_the_right(smooth, fixed, done, ch
 def test_a_slant_is_in_the_direction_that_is_asked_for(direction, told):
     shear = Shear(degrees=10.0, direction=direction)
     (amount,) = shear.amounts(np.array([[0.7, 0.7]]))
-    assert shear.told(amount) == told
+    assert shear.told(amount, np.zeros((8, 8, 1), np.uint8)) == told
 
 
 @channels

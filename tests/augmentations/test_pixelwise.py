@@ -110,6 +110,16 @@ def test_blur_is_a_gaussian_of_a_fraction_of_the_shorter_side(rough, fixed, done
 
 
 @channels
+@pytest.mark.parametrize("sigma", [0.1, 0.2, 0.3, 0.45])
+def test_a_blur_of_less_than_a_pixel_blurs_by_its_standard_deviation(fixed, done, channels, sigma):
+    image = np.zeros((9, 9, channels), np.uint8)
+    image[4, 4] = 250
+    result = done(image, fixed(RandomBlur(), sigma / 9)).astype(float)[:, :, 0]
+    across = result.sum(0) / result.sum()
+    assert abs((across * (np.arange(9) - 4) ** 2).sum() - sigma**2) < 0.01
+
+
+@channels
 @pytest.mark.parametrize("amount", [0.5, 1.0, 7.0])
 def test_sharpening_adds_what_a_blur_takes_away(rough, fixed, done, channels, amount):
     image = rough(20, 30, channels)

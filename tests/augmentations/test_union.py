@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 import numpy as np
@@ -10,9 +11,12 @@ import tensorflow as tf
 
 from cnnkit.augmentations import AnyAugmentation, Batch, Chain, Geometric, Mixing, Pixelwise
 from cnnkit.augmentations.blur import RandomBlur
+from cnnkit.augmentations.brightness import Brightness
 from cnnkit.augmentations.crop import Crop
 from cnnkit.augmentations.erasing import Erasing
 from cnnkit.augmentations.flip import Flip
+from cnnkit.augmentations.hue import Hue
+from cnnkit.augmentations.noise import Noise
 from cnnkit.augmentations.policies import RandAugment
 from cnnkit.augmentations.random_resized_crop import RandomResizedCrop
 from cnnkit.augmentations.shear import Shear
@@ -124,7 +128,7 @@ def test_without_chance_nothing_changes(augmentation):
     for shape in SHAPES + TINY:
         images = pictures(16, shape)
         assert bits(shown(never, images)) == bits(batch(images))
-    assert [Chain([never], 3).told(2, number) for number in range(16)] == [[]] * 16
+    assert [Chain([never], 3).told(images[0], 2, number) for number in range(16)] == [[]] * 16
 
 
 @every
@@ -136,7 +140,7 @@ def test_without_strength_nothing_changes(augmentation):
     for shape in SHAPES + TINY:
         images = pictures(16, shape)
         assert bits(shown(weakest, images)) == bits(batch(images))
-    assert [Chain([weakest], 3).told(2, number) for number in range(16)] == [[]] * 16
+    assert [Chain([weakest], 3).told(images[0], 2, number) for number in range(16)] == [[]] * 16
 
 
 @every
@@ -166,10 +170,55 @@ def test_what_is_not_told_is_not_done(augmentation):
     images, numbers = pictures(60, (16, 16, 3)), np.arange(60)
     chain = Chain([augmentation], 3)
     for image, result, number in zip(images, chain.images(images, 2, numbers), numbers, strict=True):
-        told = chain.told(2, int(number))
+        told = chain.told(image, 2, int(number))
         assert len(told) <= 1
         assert all(text and text.isprintable() for text in told)
         assert told or np.array_equal(image, result)
+
+
+NO_AMOUNT = re.compile(r"(?<![\d.])0(\.0+)?(%| deg| bits|$)")
+"""A zero among the amounts of what was done."""
+
+
+@pytest.mark.parametrize("size", [8, 16, 32])
+@every
+def test_what_is_told_was_done(augmentation, size):
+    images, numbers = pictures(200, (size, size, 3)), np.arange(200)
+    chain = Chain([augmentation], 3)
+    result, said = shown(augmentation, images).images, 0
+    for image, after, number in zip(images, result, numbers, strict=True):
+        for text in chain.told(image, 2, int(number)):
+            said += 1
+            assert np.abs(after - image).max() >= 0.5, text
+            # Of several amounts some may be 0, as of a shift across alone.
+            assert len(NO_AMOUNT.findall(text)) < max(len(re.findall("[0-9.]+", text)), 1), text
+    assert said > 10
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "chance", "told"),
+    [
+        (Shift(fraction=0.05), [0.9, 0.1], ""),  # of 8 pixels less than a half
+        (Shift(fraction=0.1), [0.9, 0.5], "shift +12%, +0%"),  # a pixel is an eighth
+        (Crop(fraction=0.125), [0.5, 0.0], "crop +0%, -12%"),
+        (Hue(degrees=10.0), [0.53], ""),  # less than half a step of 360 / 256 degrees
+        (Hue(degrees=10.0), [0.57], "hue +1 deg"),
+        (Brightness(strength=0.02), [0.6], "brightness +0.4%"),
+        (Noise(deviation=0.01), [0.2, 0.5], "noise 0.2%"),
+        (RandomResizedCrop(area=(0.99, 1.0), ratio=(1.0, 1.0)), [0.0, 0.5, 0.5, 0.5], ""),
+        (Erasing(area=(0.02, 0.02), ratio=(1.0, 1.0)), [0.5] * 5, "erase 2%"),  # one pixel of 64
+    ],
+    ids=str,
+)
+def test_the_amount_is_told_that_was_done_in_whole_pixels_and_digits_that_show_it(augmentation, chance, told):
+    (image,) = pictures(1, (8, 8, 3))
+    (amount,) = augmentation.amounts(np.array([chance], float))
+    assert augmentation.told(amount, image) == told
+
+
+def test_an_augmentation_that_an_image_is_too_plain_for_is_not_told():
+    white = np.full((8, 8, 3), 255, np.uint8)
+    assert Chain([Hue(), Flip(probability=1.0), Shift(), RandomBlur()], 0).told(white, 0, 1) == []
 
 
 @pytest.mark.parametrize("kind", CLASSES)
