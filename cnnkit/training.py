@@ -43,7 +43,8 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         The document that `cnnkit train --json` prints: run, epochs, best_epoch, validation, test.
 
     Raises:
-        DataError: The images are not what they should be, or the doctor finds an error in them; nothing is left behind.
+        DataError: The images are not what they should be, or the doctor finds an error in them; nothing is left behind,
+            unless they change later, or Borderline-SMOTE finds among features no image at the border.
         TrainingError: Training diverged or ran out of memory; the run's folder tells how far it came.
         Interrupted: It was stopped; the best epoch so far is kept.
     """

@@ -318,7 +318,7 @@ def test_images_that_are_not_those_of_the_run_are_refused(pictures, tmp_path, ha
     draw_pictures(tmp_path / "pictures")
     setting = f"data.source.path={tmp_path / 'pictures'}"
     run = Run.open(folder / "runs" / "first")
-    [*_, (name, _, _)] = run.split("test")
+    name = run.split("test")[-1].image
     evaluate(run, settings=[setting])
     harm(tmp_path / "pictures" / name)
     with pytest.raises(DataError) as raised:
