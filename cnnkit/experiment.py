@@ -35,7 +35,8 @@ Size = Annotated[int, Field(ge=1, le=8192)]
 class Cache(Spec):
     """Where decoded and prepared images are kept; it changes how long a run takes and nothing else.
 
-    In memory where that is enough for all, else on the disk, else they are decoded again for each batch.
+    In memory where that is enough for all, else on the disk, else they are decoded again for each batch. Those that
+    `prepare` has made are on the disk beside the memory too, so that the next run finds them.
     """
 
     memory_gib: Annotated[float, Field(ge=0)] = 4.0

@@ -152,5 +152,5 @@ def _is_another(content: bytes, known: FileFacts) -> bool:
     return file_index.facts_of(content).digest != known.digest
 
 
-_VERSION = 1
+_VERSION = 2
 """Of what this code makes of a picture; raised when that changes, so that nothing older is taken from the cache."""

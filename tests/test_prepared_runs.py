@@ -154,6 +154,6 @@ def test_an_image_that_can_not_be_shown_any_more_is_told_without_advice_that_doe
 
     monkeypatch.setattr(Clahe, "__call__", fails)
     with pytest.raises(DataError, match="2 of the 2 test images can't be shown to the network any more") as raised:
-        evaluate(run, settings=["data.source.on_bad=skip"])
+        evaluate(run, settings=["data.source.on_bad=skip", "data.cache.disk_gib=0.0"])
     assert "it fails" in str(raised.value)
     assert "on_bad" not in str(raised.value)
