@@ -11,6 +11,10 @@ from typing import Any
 from cnnkit import consistency_preparation
 from cnnkit.architectures import Architecture
 from cnnkit.augmentations import AnyAugmentation, Mixing
+from cnnkit.augmentations.erasing import Erasing
+from cnnkit.augmentations.grayscale import RandomGrayscale
+from cnnkit.augmentations.jpeg import Jpeg
+from cnnkit.augmentations.noise import Noise
 from cnnkit.errors import DataError, Problem
 from cnnkit.experiment import BACKBONE, Data, Train, read_names, suggested
 from cnnkit.losses import BinaryCrossEntropy
@@ -105,15 +109,43 @@ def _mixing_comes_last(sections: dict[str, Any], collection: Collection | None) 
         if isinstance(augmentation, Mixing) and not isinstance(following, Mixing):
             message = f"blends whole images of a batch, so it comes last; put {following.name} before it"
             yield Problem(message, key=f"augment.{i}")
+    data: Data | None = sections.get("data")
+    for i, augmentation in enumerate(augment):
+        if isinstance(augmentation, Mixing) and augmentation.probability and data and data.batch_size == 1:
+            message = "blends the images of a batch, and data.batch_size 1 leaves each alone; make it larger"
+            yield Problem(message, key=f"augment.{i}")
 
 
 def _colours_change_where_there_are_some(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
     data: Data | None = sections.get("data")
     model: Architecture | None = sections.get("model")
     shape = data.shape(suggested(model, collection)) if data else None
+    single = shape is not None and shape[2] == 1
+    grey = "" if not single else "the images are grey"
+    for step in data.prepare if data else ():
+        if not grey and step.channels(3) == 1:
+            grey = f"{step.name} in data.prepare leaves no colours"
     for i, augmentation in enumerate(sections.get("augment") or ()):
-        if augmentation.for_colour and shape and shape[2] == 1:
-            yield Problem("the images are grey, and this changes colours alone; leave it out", key=f"augment.{i}")
+        if augmentation.for_colour and augmentation.probability and grey:
+            yield Problem(f"{grey}, and this changes colours alone; leave it out", key=f"augment.{i}")
+        if isinstance(augmentation, RandomGrayscale) and augmentation.probability == 1:
+            grey = grey or f"{augmentation.name} before it leaves no colours"
+        if isinstance(augmentation, _COLOURING) and not single:
+            grey = ""
+
+
+_COLOURING = (Noise, Jpeg, Erasing)
+"""What may bring colours into grey images of three channels."""
+
+
+def _augmentations_change_something(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
+    data: Data | None = sections.get("data")
+    model: Architecture | None = sections.get("model")
+    shape = data.shape(suggested(model, collection)) if data else None
+    for i, augmentation in enumerate(sections.get("augment") or ()):
+        why = augmentation.idle(*shape[:2]) if shape and augmentation.probability else None
+        if why:
+            yield Problem(why, key=f"augment.{i}.fraction")
 
 
 def _balance_suits_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
@@ -190,6 +222,7 @@ _CHECKS: tuple[Callable[[dict[str, Any], Collection | None], Iterator[Problem]],
     *consistency_preparation.CHECKS,
     _mixing_comes_last,
     _colours_change_where_there_are_some,
+    _augmentations_change_something,
     _balance_suits_the_network,
     _binary_loss_has_two_classes,
     _warmup_ends,

@@ -87,6 +87,37 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
         GOOD + "augment:\n  - {name: saturation}\n",
         "broken.yaml:5:5: augment.0: the images are grey, and this changes colours alone; leave it out\n",
     ),
+    "colours of images that are prepared grey": (
+        GOOD.replace("digits}", "digits}\n  channels: 3\n  prepare: [{name: grayscale}]")
+        + "augment:\n  - {name: flip}\n  - {name: hue}\n  - {name: grayscale}\n",
+        "broken.yaml:8:5: augment.1: grayscale in data.prepare leaves no colours, and this changes colours alone; "
+        "leave it out\n"
+        "broken.yaml:9:5: augment.2: grayscale in data.prepare leaves no colours, and this changes colours alone; "
+        "leave it out\n",
+    ),
+    "colours where all are taken away": (
+        GOOD.replace("digits}", "digits}\n  channels: 3")
+        + "augment:\n  - {name: grayscale, probability: 1}\n  - {name: brightness}\n  - {name: saturation}\n"
+        "  - {name: noise}\n  - {name: hue}\n",
+        "broken.yaml:8:5: augment.2: grayscale before it leaves no colours, and this changes colours alone; leave it "
+        "out\n",
+    ),
+    "mixing an image with itself": (
+        GOOD.replace("digits}", "digits}\n  batch_size: 1") + "augment:\n  - {name: mixup}\n  - {name: cutmix}\n",
+        "broken.yaml:6:5: augment.0: blends the images of a batch, and data.batch_size 1 leaves each alone; make it "
+        "larger\n"
+        "broken.yaml:7:5: augment.1: blends the images of a batch, and data.batch_size 1 leaves each alone; make it "
+        "larger\n",
+    ),
+    "moves of less than half a pixel": (
+        GOOD.replace("digits}", "digits}\n  image_size: [32, 24]")
+        + "augment:\n  - {name: shift, fraction: 0.015}\n  - {name: crop, fraction: 0.01}\n"
+        "  - {name: shift, fraction: 0.016}\n  - {name: shift, fraction: 0}\n",
+        "broken.yaml:6:29: augment.0.fraction: 0.015 of 32 x 24 pixels is less than half a pixel, and images move by "
+        "whole ones; 0.032 is a pixel\n"
+        "broken.yaml:7:28: augment.1.fraction: 0.01 of 32 x 24 pixels is less than half a pixel, and images move by "
+        "whole ones; 0.032 is a pixel\n",
+    ),
     "an unknown monitor": (
         GOOD + "train:\n  checkpoint: {monitor: val_acc}\n",
         "broken.yaml:5:25: train.checkpoint.monitor: can't be the text 'val_acc'; did you mean `val_accuracy`?\n",

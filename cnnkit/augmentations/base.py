@@ -8,6 +8,7 @@ done, in units people think in. An amount is what the preview tells, too.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -63,6 +64,13 @@ class Augmentation(Spec):
         """
         return "" if (amount == self.neutral).all() else in_digits(self.says, amount)
 
+    def idle(self, height: int, width: int) -> str | None:
+        """Why it can never change an image of this size, and what to write instead; None if it can.
+
+        A strength or a probability of 0 says by itself that nothing is asked for.
+        """
+        return None
+
     def certain(self) -> Self:
         """The same, done to every image."""
         return self.model_copy(update={"probability": 1.0})
@@ -107,6 +115,28 @@ class Filling(Geometric):
     def outside(self) -> Fill:
         """As it is set."""
         return self.fill
+
+
+class Moving(Filling):
+    """Moves the whole image by whole pixels, up to a fraction of its size."""
+
+    strengths = ("fraction",)
+
+    fraction: float
+
+    def idle(self, height: int, width: int) -> str | None:
+        """Where the farthest move is less than half a pixel."""
+        if not self.fraction or round(self.fraction * max(height, width)):
+            return None
+        least = math.ceil(1000 / max(height, width)) / 1000
+        return (
+            f"{self.fraction:g} of {height} x {width} pixels is less than half a pixel, and images move by whole ones; "
+            f"{least:g} is a pixel"
+        )
+
+    def told(self, amount: Any, image: Any) -> str:
+        """The distances, of whole pixels again."""
+        return super().told(as_moved(amount, self.fraction, image), image)
 
 
 class Pixelwise(Augmentation):

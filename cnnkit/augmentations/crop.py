@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Fill, Filling, as_moved, either_way, moves
+from cnnkit.augmentations.base import Fill, Moving, either_way, moves
 
 
-class Crop(Filling):
+class Crop(Moving):
     """Pads the image on all sides, then cuts a window of its size out of it, at any place.
 
     As it is usual for CIFAR: 4 pixels of 32 are a fraction of 0.125. The size of things stays; where a smaller window
@@ -18,7 +18,6 @@ class Crop(Filling):
 
     chances = 2
     says = "crop {0:+.0%}, {1:+.0%}"
-    strengths = ("fraction",)
 
     name: Literal["crop"] = "crop"
     fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.125
@@ -29,10 +28,6 @@ class Crop(Filling):
     def amounts(self, chance: Any) -> Any:
         """How far the window is from the middle, to the right and down, as fractions of the width and of the height."""
         return either_way(chance, self.fraction)
-
-    def told(self, amount: Any, image: Any) -> str:
-        """The distances, of whole pixels."""
-        return super().told(as_moved(amount, self.fraction, image), image)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
         """The image moves against the window, by whole pixels."""

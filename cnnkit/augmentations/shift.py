@@ -6,15 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Filling, as_moved, either_way, moves
+from cnnkit.augmentations.base import Moving, either_way, moves
 
 
-class Shift(Filling):
+class Shift(Moving):
     """Moves the image by whole pixels, a random distance in each direction."""
 
     chances = 2
     says = "shift {0:+.0%}, {1:+.0%}"
-    strengths = ("fraction",)
 
     name: Literal["shift"] = "shift"
     fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.1
@@ -23,10 +22,6 @@ class Shift(Filling):
     def amounts(self, chance: Any) -> Any:
         """Distances to the right and down, as fractions of the width and of the height."""
         return either_way(chance, self.fraction)
-
-    def told(self, amount: Any, image: Any) -> str:
-        """The distances, of whole pixels."""
-        return super().told(as_moved(amount, self.fraction, image), image)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
         """Moves by whole pixels."""
