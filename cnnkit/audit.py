@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cnnkit import evaluation
 from cnnkit.augmentations import Augmentation, Chain, Mixing
@@ -41,6 +41,15 @@ OF_ALL, OF_A_CLASS = 0.10, 0.25
 """An augmentation is named when more than this share of all images, or of those of one class, turns clearly wrong; it
 is the lower end of the interval that has to be more, for the classes that of all of them together."""
 
+FEWEST, FEWEST_OF_A_CLASS = 20, 5
+"""Of fewer images than that nothing is said to destroy labels, of all or of one class."""
+
+Verdict = Literal["destroys", "harmless", "too_few"]
+"""Whether labels are probably destroyed, or seem not to be, or the images are too few to tell."""
+
+WITHOUT_EFFECT = ("data.limit", "data.split", "data.exclude", "data.balance", "data.batch_size", "train", "name")
+"""What changes nothing about an audit: which images the run is asked about, and how, is its own."""
+
 WEAKER = 1 / 3
 """The share of its strength that an augmentation is tried at as well."""
 
@@ -65,7 +74,9 @@ class Effect:
         clearly_wrong_interval: Its interval at 95 %.
         wrong_probability: What it gives the wrong class in the mean; None where nothing is wrong.
         most_often: The commonest confusion; None where nothing is wrong.
-        destroys: Whether labels are probably destroyed.
+        verdict: Whether labels are probably destroyed.
+        draws: How often each image was changed anew; what is always the same is done once.
+        unchanged: Whether no image was changed at all: it does nothing at this size.
     """
 
     wrong: float
@@ -74,16 +85,24 @@ class Effect:
     clearly_wrong_interval: tuple[float, float]
     wrong_probability: float | None
     most_often: Confusion | None
-    destroys: bool
+    verdict: Verdict
+    draws: int
+    unchanged: bool
+
+    @property
+    def destroys(self) -> bool:
+        """Whether labels are probably destroyed."""
+        return self.verdict == "destroys"
 
     @classmethod
-    def of(cls, probabilities: Any, labels: Any, classes: Sequence[str]) -> Effect:
+    def of(cls, probabilities: Any, labels: Any, classes: Sequence[str], unchanged: bool = False) -> Effect:
         """The effect that shows in the answers.
 
         Args:
             probabilities: float (draws, images, classes), the answers about changed images.
             labels: int64 (images,), the right ones.
             classes: Names of the classes.
+            unchanged: Whether no image was changed at all.
         """
         draws, images, _ = probabilities.shape
         answers, sure = probabilities.argmax(2), probabilities.max(2)
@@ -92,10 +111,6 @@ class Effect:
         clearly = wrong & (sure > CLEARLY * right)
         # What becomes of an image in several draws is alike, so the intervals are those of as many images, not draws.
         in_all = evaluation.interval(float(clearly.mean()), images)
-        in_class = [
-            evaluation.interval(float(clearly[:, own].mean()), int(own.sum()), 1 - 0.05 / len(classes))
-            for own in (labels == label for label in np.unique(labels))
-        ]
         return cls(
             float(wrong.mean()),
             evaluation.interval(float(wrong.mean()), images),
@@ -103,8 +118,24 @@ class Effect:
             in_all,
             float(sure[wrong].mean()) if wrong.any() else None,
             _most_often(np.tile(labels, (draws, 1))[wrong], answers[wrong], draws, labels, classes),
-            in_all[0] > OF_ALL or any(low > OF_A_CLASS for low, _ in in_class),
+            _verdict(clearly, labels, len(classes)),
+            draws,
+            unchanged,
         )
+
+
+def _verdict(clearly: Any, labels: Any, classes: int) -> Verdict:
+    """Whether labels are destroyed, from what turned clearly wrong, bool (draws, images)."""
+    low, high = evaluation.interval(float(clearly.mean()), len(labels))
+    shares = {label: float(clearly[:, labels == label].mean()) for label in np.unique(labels).tolist()}
+    counts = {label: int((labels == label).sum()) for label in shares}
+    # So many classes are asked about at once that one of them would seem destroyed by accident (Bonferroni).
+    lows = {label: evaluation.interval(shares[label], counts[label], 1 - 0.05 / classes)[0] for label in shares}
+    if len(labels) >= FEWEST and low > OF_ALL:
+        return "destroys"
+    if any(lows[label] > OF_A_CLASS and counts[label] >= FEWEST_OF_A_CLASS for label in shares):
+        return "destroys"
+    return "too_few" if high > OF_ALL or max(shares.values()) > OF_A_CLASS else "harmless"
 
 
 def _most_often(true: Any, answered: Any, draws: int, labels: Any, classes: Sequence[str]) -> Confusion | None:
@@ -149,6 +180,7 @@ class Audit:
         asked: Validation images that it was asked about.
         right: How many of these it answers rightly as they are; only these are changed.
         draws: How often each was changed anew.
+        cut_short: Whether there was no time for as many draws as usual.
         audited: The augmentations.
         mixing: Names of those that mix images, which change the label along with the image.
         other_view: Whether the run prepares images in another way than the config.
@@ -158,6 +190,7 @@ class Audit:
     asked: int
     right: int
     draws: int
+    cut_short: bool
     audited: tuple[Audited, ...]
     mixing: tuple[str, ...]
     other_view: bool
@@ -170,9 +203,12 @@ class Audit:
             "images": self.asked,
             "right": self.right,
             "draws": self.draws,
+            "cut_short": self.cut_short,
+            "other_view": self.other_view,
             "augmentations": [audited.as_json() for audited in self.audited],
             "left_out": list(self.mixing),
             "destroy_labels": [audited.words() for audited in self.audited if audited.effect.destroys],
+            "too_few_images": [audited.words() for audited in self.audited if audited.effect.verdict == "too_few"],
         }
 
 
@@ -200,6 +236,13 @@ def audit(
         UsageError: The run is for other classes or other images, or there is nothing to ask about.
     """
     run = run if isinstance(run, Run) else Run.open(run)
+    for setting in settings:
+        key = setting.partition("=")[0]
+        if any(key == one or key.startswith(f"{one}.") for one in WITHOUT_EFFECT):
+            raise UsageError(
+                f"--set {setting} has no effect on --audit: the run is asked about its own validation images; leave it "
+                "out, or ask about fewer with --images"
+            )
     changes = [a for a in experiment.augment if not isinstance(a, Mixing)]
     mixing = tuple(a.name for a in experiment.augment if isinstance(a, Mixing))
     if not changes:
@@ -216,7 +259,8 @@ def audit(
     pictures = load(index, run.view, trained.data.cache, progress).rows(range(len(index)))
     with progress.task("reading the network", 1):
         ask = _asker(run, trained)
-    right = np.flatnonzero(ask(Chain((), 0), pictures, 0, range(len(pictures))).argmax(1) == index.labels)
+    untouched, _ = ask(Chain((), 0), pictures, 0, range(len(pictures)))
+    right = np.flatnonzero(untouched.argmax(1) == index.labels)
     if not len(right):
         raise TrainingError(
             f"{run.folder} answers none of {len(index)} validation images rightly: nothing can turn wrong"
@@ -225,16 +269,23 @@ def audit(
     weaker = [change.weaker(WEAKER) for change in changes]
     tried = [change for change in (*changes, *weaker) if change]
     answers: list[list[Any]] = [[] for _ in tried]
+    changed = [False for _ in tried]
+    often = [1 if _always_the_same(change) else draws or DRAWS for change in tried]
     start, done = time.monotonic(), 0
-    with progress.task("asking the network", len(tried) * (draws or DRAWS)) as advance:
-        while done < (draws or DRAWS):
-            for change, found in zip(tried, answers, strict=True):
-                found.append(ask(Chain((change.certain(),), experiment.seed), pictures, done, right))
-                advance(1)
+    with progress.task("asking the network", sum(often)) as advance:
+        while done < max(often):
+            for k, change in enumerate(tried):
+                if done < often[k]:
+                    said, some = ask(Chain((change.certain(),), experiment.seed), pictures, done, right)
+                    answers[k].append(said)
+                    changed[k] |= some
+                    advance(1)
             done += 1
             if draws is None and (time.monotonic() - start) * (done + 1) / done > SECONDS:
                 break
-    effects = iter([Effect.of(np.stack(found), labels, classes) for found in answers])
+    effects = iter(
+        [Effect.of(np.stack(found), labels, classes, not some) for found, some in zip(answers, changed, strict=True)]
+    )
     at_strength = [next(effects) for _ in changes]
     audited = tuple(
         Audited(change, effect, less, next(effects) if less else None)
@@ -242,7 +293,15 @@ def audit(
     )
     own, other = experiment.data, trained.data
     other_view = (own.fit, own.prepare) != (other.fit, other.prepare)
-    return Audit(str(run.folder), len(index), len(right), done, audited, mixing, other_view)
+    cut_short = done < max(often)
+    return Audit(str(run.folder), len(index), len(right), done, cut_short, audited, mixing, other_view)
+
+
+def _always_the_same(change: Augmentation) -> bool:
+    """Whether chance has no say in what is done to an image that is changed, as of a flip."""
+    ends = np.stack([np.zeros(change.chances), np.full(change.chances, np.nextafter(1, 0))])
+    first, last = change.certain().amounts(ends)
+    return bool(np.array_equal(first, last))
 
 
 def _refuse_unfit(run: Run, experiment: Experiment, progress: Progress) -> None:
@@ -263,15 +322,19 @@ def _refuse_unfit(run: Run, experiment: Experiment, progress: Progress) -> None:
         )
 
 
-def _asker(run: Run, trained: Experiment) -> Callable[[Chain, Sequence[Any], int, Any], Any]:
-    """A function from images, uint8 (H, W, C) each, and what is done to them to probabilities, (images, classes)."""
+def _asker(run: Run, trained: Experiment) -> Callable[[Chain, Sequence[Any], int, Any], tuple[Any, bool]]:
+    """A function from images, uint8 (H, W, C) each, and what is done to them, to what the network says.
+
+    That is probabilities, (images, classes), and whether any image was changed.
+    """
     network, loss, size = run.network(), trained.train.loss, trained.data.batch_size
 
-    def ask(chain: Chain, pictures: Sequence[Any], draw: int, numbers: Any) -> Any:
-        logits = [
-            network.predict_on_batch(chain.images(pictures[k : k + size], draw, numbers[k : k + size]))
-            for k in range(0, len(pictures), size)
-        ]
-        return loss.probabilities(np.concatenate(logits))
+    def ask(chain: Chain, pictures: Sequence[Any], draw: int, numbers: Any) -> tuple[Any, bool]:
+        logits, changed = [], False
+        for k in range(0, len(pictures), size):
+            shown = chain.images(pictures[k : k + size], draw, numbers[k : k + size])
+            changed = changed or not np.array_equal(shown, pictures[k : k + size])
+            logits.append(network.predict_on_batch(shown))
+        return loss.probabilities(np.concatenate(logits)), changed
 
     return ask

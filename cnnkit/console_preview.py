@@ -19,8 +19,7 @@ def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> Non
     count = len(sheet.rows)
     forms = len(sheet.rows[0].pictures) - 1 if sheet.rows else 0
     screen.say(
-        f"{sheet.file}: {count} training image{'s' * (count != 1)}, each as it is "
-        f"and in {forms} further picture{'s' * (forms != 1)}"
+        f"{sheet.file}: {_counted(count, 'training image')}, each as it is and in {_counted(forms, 'further picture')}"
     )
     if prepare:
         screen.say("Look whether what tells the classes apart is still there after the last step.")
@@ -32,6 +31,8 @@ def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> Non
 def show_audit(audit: Audit, screen: Screen) -> None:
     """Shows what a run says: the numbers, then what they come to, and what they can't tell."""
     draws = f" ({audit.draws} draws each)" if audit.draws > 1 else ""
+    if audit.cut_short:
+        draws = f" ({_counted(audit.draws, 'draw')} each, as there was no time for more; --variants asks for them)"
     screen.say(
         f"{audit.run} answers {audit.right:,} of {audit.asked:,} validation images rightly. "
         f"Of these, each augmentation by itself{draws} turns:"
@@ -42,7 +43,14 @@ def show_audit(audit: Audit, screen: Screen) -> None:
     named = [audited for audited in audit.audited if audited.effect.destroys]
     for audited in named:
         screen.say(f"{audited.words()} probably destroys labels: {_advice(audited)}")
-    if not named:
+    unclear = [audited for audited in audit.audited if audited.effect.verdict == "too_few"]
+    for audited in unclear:
+        low, high = (f"{100 * end:.0f}" for end in audited.effect.clearly_wrong_interval)
+        screen.say(f"{audited.words()}: too few images to tell; {low} to {high} % of all may turn clearly wrong.")
+    for audited in audit.audited:
+        if audited.effect.unchanged:
+            screen.say(f"{audited.words()} changes nothing at this size.")
+    if not named and not unclear:
         screen.say("None of them seems to destroy labels.")
     if audit.mixing:
         screen.say(f"Left out: {listed(list(audit.mixing))}, which mixes labels along with images.")
@@ -55,7 +63,8 @@ def show_audit(audit: Audit, screen: Screen) -> None:
 READING = f"""\
 Clearly: the wrong class is more than {CLEARLY:g} times as likely as the right one. An augmentation is named if more
 than {100 * OF_ALL:g} % of the images turn clearly wrong, or {100 * OF_A_CLASS:g} % of those of one class, at the lower
-end of the interval. That is a suspicion. A network is sure, too, of pictures unlike all it was trained with, though
+end of the interval, and seems harmless if all of them are at most {100 * OF_ALL:g} % at the upper end, and no class is
+beyond; else the images are too few to tell. It is a suspicion. A network is sure, too, of pictures unlike all it was trained with, though
 a person would know them; and what it never learnt to tell apart, it can't see destroyed. Look at the sheet, above all
 for what is confused most often."""
 
@@ -68,11 +77,17 @@ def _table(audit: Audit) -> Table:
         effect, weaker = audited.effect, audited.weaker_effect
         low, high = (f"{100 * end:.1f}" for end in effect.wrong_interval)
         less = (_percent(weaker.wrong), _percent(weaker.clearly_wrong)) if weaker else ("-", "-")
+        if weaker and weaker.unchanged:
+            less = ("no change", "-")
         clearly = _percent(effect.clearly_wrong)
         table.add_row(
             audited.words(), _percent(effect.wrong), f"{low} to {high} %", clearly, *less, _most_often(effect)
         )
     return table
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _percent(share: float, digits: int = 1) -> str:
@@ -87,6 +102,11 @@ def _most_often(effect: Effect) -> str:
 def _advice(audited: Audited) -> str:
     if not audited.weaker_effect or not audited.weaker:
         return "leave it out"
+    third = in_words(audited.weaker, audited.weaker.strengths)
+    if audited.weaker_effect.unchanged:
+        return f"leave it out, or make it a little weaker; {third} changes nothing at this size"
     if audited.weaker_effect.destroys:
         return "leave it out, or make it far weaker; a third of it is still too much"
-    return f"make it weaker; {in_words(audited.weaker, audited.weaker.strengths)} seems harmless"
+    if audited.weaker_effect.verdict == "too_few":
+        return f"leave it out, or make it weaker; of {third} the images are too few to tell"
+    return f"make it weaker; {third} seems harmless"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -12,8 +14,10 @@ from scipy.stats import binomtest
 
 from cnnkit import Run, checkpoints, read, train
 from cnnkit import audit as auditing
+from cnnkit import console_preview
 from cnnkit.audit import Effect, audit
 from cnnkit.augmentations import AnyAugmentation, Mixing
+from cnnkit.console import Screen
 from cnnkit.errors import DataError, TrainingError, UsageError
 from cnnkit.progress import Progress
 
@@ -86,7 +90,7 @@ def test_what_turns_wrong_is_counted_and_named(run, sides):
     clearly = wrong & (SLOPE * abs(-lead + LEAN) > np.log(3))
     assert 0 < (~right).sum() < wrong.sum() < len(wrong)  # a test that counts something
     flip, brightness, vertical = told.audited
-    assert (told.asked, told.right, told.draws) == (len(right), right.sum(), 2)
+    assert (told.asked, told.right, told.draws) == (len(right), right.sum(), 1)  # of changes that are always the same
     assert flip.effect.wrong == wrong.mean()
     expected = binomtest(int(wrong.sum()), len(wrong)).proportion_ci(method="wilson")
     assert flip.effect.wrong_interval == pytest.approx((expected.low, expected.high))
@@ -99,7 +103,7 @@ def test_what_turns_wrong_is_counted_and_named(run, sides):
     assert both[most.label, most.taken_for] == pytest.approx(most.share)
     for harmless in (brightness, vertical):
         assert (harmless.effect.wrong, harmless.effect.most_often) == (0, None)
-    assert [audited.effect.destroys for audited in told.audited] == [True, False, False]
+    assert [audited.effect.verdict for audited in told.audited] == ["destroys", "harmless", "harmless"]
     assert told.as_json()["destroy_labels"] == ["flip"]
 
 
@@ -129,15 +133,54 @@ def test_both_directions_of_a_flip_are_asked_about(run, sides):
     assert both.effect.wrong == pytest.approx(always.effect.wrong / 2, abs=0.1)
 
 
+def test_what_changes_nothing_at_this_size_is_told_and_not_recommended(run, command):
+    words = ["--audit", "run", "--set", "augment=[{name: shift, fraction: 0.15}, {name: rotate, degrees: 0}]"]
+    code, out, err = command("preview", "sides.yaml", *words)
+    document = json.loads(command("preview", "sides.yaml", *words, "--json")[1])
+    shift, rotate = document["augmentations"]
+    assert (code, err) == (0, "")
+    assert (shift["unchanged"], shift["at_a_third"]["unchanged"], rotate["unchanged"]) == (False, True, True)
+    assert "no change" in out
+    assert "rotate degrees 0 changes nothing at this size." in out
+    assert "0.05 seems harmless" not in out
+
+
+def test_where_a_third_changes_nothing_the_advice_says_so(run, sides):
+    (shift,) = audit(run, read("sides.yaml", "augment=[{name: shift, fraction: 0.15}]"), Progress()).audited
+    named = replace(shift, effect=replace(shift.effect, verdict="destroys"))
+    told = console_preview._advice(named)
+    assert told == "leave it out, or make it a little weaker; shift fraction 0.05 changes nothing at this size"
+
+
+def test_what_is_always_the_same_is_done_once(run, sides):
+    experiment = read("sides.yaml", "augment=[{name: flip}, {name: flip, direction: both}, {name: shift}]")
+    told = audit(run, experiment, Progress())
+    assert [audited.effect.draws for audited in told.audited] == [1, 4, 4]
+    assert audit(run, experiment, Progress(), draws=2).audited[0].effect == told.audited[0].effect
+
+
+@pytest.mark.parametrize("setting", ["data.limit=3", "data.split.validation=0.3", "data.split={validation: 0.3}"])
+def test_settings_without_effect_are_refused(run, sides, setting):
+    with pytest.raises(UsageError, match=r"^--set .* has no effect on --audit: the run is asked about its own"):
+        audit(run, sides, Progress(), settings=[setting])
+    audit(run, sides, Progress(), settings=["seed=3", "data.cache.memory_gib=1"], images=5, draws=1)
+
+
 def test_fewer_images_may_be_asked_about(run, sides):
     told = audit(run, sides, Progress(), images=10)
-    assert (told.asked, told.draws) == (10, auditing.DRAWS)
+    assert told.asked == 10
     assert told == audit(run, sides, Progress(), images=10)
 
 
 def test_draws_end_when_the_time_is_up(run, sides, monkeypatch):
     monkeypatch.setattr(auditing, "SECONDS", 0.0)
-    assert audit(run, sides, Progress()).draws == 1
+    sides = read("sides.yaml", "augment=[{name: shift}]")
+    told = audit(run, sides, Progress())
+    assert (told.draws, told.cut_short) == (1, True)
+    screen = Screen()
+    with screen.console.capture() as said:
+        console_preview.show_audit(told, screen)
+    assert "(1 draw each, as there was no time for more; --variants asks for them)" in " ".join(said.get().split())
     assert audit(run, sides, Progress(), draws=3).draws == 3
 
 
@@ -157,7 +200,9 @@ def test_nothing_is_written_into_the_run(run, sides):
 
 def test_another_way_to_prepare_is_told(run, sides):
     assert not audit(run, sides, Progress()).other_view
-    assert audit(run, read("sides.yaml", "data.prepare=[{name: clahe}]"), Progress()).other_view
+    other = audit(run, read("sides.yaml", "data.prepare=[{name: clahe}]"), Progress())
+    assert other.other_view
+    assert other.as_json()["other_view"]
 
 
 def test_every_augmentation_can_be_asked_about(run):
@@ -232,6 +277,34 @@ def test_a_network_that_wavers_does_not_make_a_label_destroyed():
     assert (wavering.wrong, wavering.clearly_wrong, wavering.destroys) == (1.0, 0.0, False)
     sure = effect(*[(label, (label + 1) % 10, 0.5, 0.1) for label in range(10)] * 20)
     assert (sure.wrong, sure.clearly_wrong, sure.destroys) == (1.0, 1.0, True)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_of_a_handful_of_images_nothing_is_said_either_way(count):
+    wrong, right = [(1, 7, 0.9, 0.0)], [(1, 1, 0.9, 0.9)]
+    assert effect(*wrong * count).verdict == effect(*right * count).verdict == "too_few"
+
+
+def test_so_many_images_as_exclude_more_than_the_threshold_are_said_to_be_harmless():
+    # Of 34 images that stay right up to 10.2 % may turn wrong (Wilson: z^2 / (n + z^2)), of 35 up to 9.9 %.
+    assert effect(*(RIGHT * 4)[:34]).verdict == "too_few"
+    assert effect(*(RIGHT * 4)[:35]).verdict == "harmless"
+
+
+def test_a_class_that_seems_destroyed_and_is_too_small_to_tell_is_not_called_harmless():
+    rest = (RIGHT[:6] + RIGHT[7:]) * 20
+    verdicts = {count: effect(*[(6, 9, 0.95, 0.01)] * count, *rest).verdict for count in (0, 1, 4, 5)}
+    assert verdicts == {0: "harmless", 1: "too_few", 4: "too_few", 5: "destroys"}
+
+
+def test_the_more_classes_there_are_the_surer_it_has_to_be_of_one():
+    # 8 of 16 images of a class: Wilson's lower end is 28 % with z = 1.96 of one class, and 20.2 % with z = 2.81 of 1 -
+    # 0.05 / 10; 25 % is between them.
+    spoilt = [(6, 9, 0.95, 0.01)] * 8 + [(6, 6, 0.9, 0.9)] * 8
+    low = binomtest(8, 16).proportion_ci(0.95, method="wilson").low
+    corrected = binomtest(8, 16).proportion_ci(1 - 0.05 / 10, method="wilson").low
+    assert corrected < auditing.OF_A_CLASS < low
+    assert effect(*spoilt, *(RIGHT[:6] + RIGHT[7:]) * 40).verdict == "too_few"
 
 
 def test_few_images_are_no_proof():

@@ -107,11 +107,12 @@ def test_the_audit(photos: Path, command: Command) -> None:
     assert lines[0] == "run answers 4 of 4 validation images rightly. Of these, each augmentation by itself turns:"
     assert lines[3].startswith("shift fraction 0.1 ")
     assert lines[4].startswith("flip ")
+    assert "shift fraction 0.1: too few images to tell; 0 to " in out
     assert "Left out: `mixup`, which mixes labels along with images." in lines
     document = json.loads(command("preview", "mine.yaml", "--audit", "run", *words, "--json")[1])
     assert (document["run"], document["split"], document["left_out"]) == ("run", "validation", ["mixup"])
     shift, flip = document["augmentations"]
-    assert {"augmentation", "wrong", "wrong_interval", "clearly_wrong", "most_often", "destroys"} <= shift.keys()
+    assert {"augmentation", "wrong", "wrong_interval", "clearly_wrong", "most_often", "verdict"} <= shift.keys()
     assert shift["at_a_third"]["augmentation"]["fraction"] == pytest.approx(0.1 / 3)
     assert flip["at_a_third"] is None
 
