@@ -63,10 +63,10 @@ def show_audit(audit: Audit, screen: Screen) -> None:
 READING = f"""\
 Clearly: the wrong class is more than {CLEARLY:g} times as likely as the right one. An augmentation is named if more
 than {100 * OF_ALL:g} % of the images turn clearly wrong, or {100 * OF_A_CLASS:g} % of those of one class, at the lower
-end of the interval, and seems harmless if all of them are at most {100 * OF_ALL:g} % at the upper end, and no class is
-beyond; else the images are too few to tell. It is a suspicion. A network is sure, too, of pictures unlike all it was trained with, though
-a person would know them; and what it never learnt to tell apart, it can't see destroyed. Look at the sheet, above all
-for what is confused most often."""
+end of the interval. It seems harmless if at the upper end it is no more than {100 * OF_ALL:g} %, and no class stands
+out; else the images are too few to tell. All that is a suspicion. A network is sure, too, of pictures unlike all it
+was trained with, though a person would know them; and what it never learnt to tell apart, it can't see destroyed. Look
+at the sheet, above all for what is confused most often."""
 
 
 def _table(audit: Audit) -> Table:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import colorsys
 import io
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 from scipy import ndimage
 
-from cnnkit.augmentations import Chain
+from cnnkit.augmentations import AnyAugmentation, Chain
+from cnnkit.augmentations.affine import Affine
 from cnnkit.augmentations.blur import RandomBlur
 from cnnkit.augmentations.brightness import Brightness
 from cnnkit.augmentations.contrast import Contrast
+from cnnkit.augmentations.crop import Crop
 from cnnkit.augmentations.erasing import Erasing
 from cnnkit.augmentations.gamma import Gamma
 from cnnkit.augmentations.grayscale import RandomGrayscale
 from cnnkit.augmentations.hue import Hue
 from cnnkit.augmentations.jpeg import Jpeg
 from cnnkit.augmentations.noise import Noise
+from cnnkit.augmentations.perspective import Perspective
+from cnnkit.augmentations.random_resized_crop import RandomResizedCrop
+from cnnkit.augmentations.rotate import Rotate
 from cnnkit.augmentations.saturation import Saturation
 from cnnkit.augmentations.sharpen import RandomSharpen
+from cnnkit.augmentations.shear import Shear
+from cnnkit.augmentations.shift import Shift
+from cnnkit.augmentations.zoom import Zoom
 
 channels = pytest.mark.parametrize("channels", [1, 3])
 
@@ -128,6 +137,75 @@ def test_sharpening_adds_what_a_blur_takes_away(rough, fixed, done, channels, am
         soft = ndimage.correlate1d(soft, [0.25, 0.5, 0.25], axis=axis, mode="mirror")
     expected = cut_off(image + amount * (image - soft))
     assert farthest(done(image, fixed(RandomSharpen(), amount)), expected) <= 1 + amount / 2  # the blur is rounded
+
+
+# How strong
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "least", "most"),
+    [
+        (Brightness(strength=0.3), -0.3, 0.3),
+        (Contrast(strength=0.3), -0.3, 0.3),
+        (Saturation(strength=0.3), -0.3, 0.3),
+        (Hue(degrees=40), -40, 40),
+        (Gamma(strength=0.25), 0.8, 1.25),
+        (RandomBlur(fraction=0.04), 0, 0.04),
+        (RandomSharpen(strength=3), 0, 3),
+        (Noise(deviation=0.1), 0, 0.1),
+        (Jpeg(quality=30), 100, 30),
+        (Rotate(degrees=40), -40, 40),
+        (Shift(fraction=0.2), -0.2, 0.2),
+        (Crop(fraction=0.2), -0.2, 0.2),
+        (Zoom(fraction=0.25), -0.2, 0.25),
+        (Shear(degrees=20, direction="both"), -20, 20),
+        (Perspective(strength=0.15), -0.15, 0.15),
+        (Affine(degrees=40, shift=0.2, zoom=0.25, shear=20), (-40, -0.2, -0.2, -0.2, -20), (40, 0.2, 0.2, 0.25, 20)),
+        (RandomResizedCrop(area=(0.25, 0.81), ratio=(1, 1)), 0.5, 0.9),
+        (Erasing(area=(0.04, 0.25), ratio=(1, 1)), (0.04, 0.2, 0.2), (0.25, 0.5, 0.5)),
+    ],
+    ids=lambda one: getattr(one, "name", None),
+)
+def test_the_least_and_the_most_that_is_done_are_as_it_is_set(augmentation, least, most):
+    chance = np.stack([np.zeros(augmentation.chances), np.full(augmentation.chances, np.nextafter(1, 0))])
+    first, last = augmentation.amounts(chance)
+    count = np.size(least) if np.size(least) > 1 else {"noise": 1, "random_resized_crop": 2}.get(augmentation.name)
+    assert np.allclose(first[:count], least)
+    assert np.allclose(last[:count], most)
+
+
+def test_no_augmentation_is_left_out_of_this():
+    names = {kind.model_fields["name"].default for kind in get_args(get_args(AnyAugmentation)[0])}
+    (mark,) = test_the_least_and_the_most_that_is_done_are_as_it_is_set.pytestmark
+    covered = {augmentation.name for augmentation, *_ in mark.args[1]}
+    assert names - covered == {"flip", "grayscale", "rand_augment", "trivial_augment", "mixup", "cutmix"}
+
+
+@pytest.mark.parametrize("chance", [0.0, 1 - 1e-9])
+def test_the_most_that_is_done_is_what_is_seen(rough, chance):
+    image, side = rough(40, 40, 3) // 2 + 64, 1 if chance else -1
+
+    def most(augmentation):
+        (amount,) = augmentation.amounts(np.full((1, augmentation.chances), chance))
+        return augmentation(image, amount).astype(float)
+
+    assert np.array_equal(most(Brightness(strength=0.2)), image + side * 51.0)
+    assert most(Contrast(strength=0.4)).std() / image.std() == pytest.approx(1 + side * 0.4, abs=0.01)
+    # Red less green of each pixel is as far from nothing as there is colour.
+    colour = (most(Saturation(strength=0.4)) @ [1, -1, 0]).std() / (image @ [1.0, -1.0, 0.0]).std()
+    assert colour == pytest.approx(1 + side * 0.4, abs=0.02)
+
+
+def test_the_most_noise_has_the_deviation_that_is_set():
+    (amount,) = Noise(deviation=0.1).amounts(np.array([[1 - 1e-9, 0.3]]))
+    assert noise_of(np.full((300, 300, 3), 128, np.uint8), *amount).std() == pytest.approx(25.5, rel=0.01)
+
+
+def test_the_most_hue_turns_by_the_degrees_that_are_set():
+    red = np.full((4, 4, 3), (255, 0, 0), np.uint8)
+    for chance, turned in ((0.0, (255, 0, 255)), (1 - 1e-9, (255, 255, 0))):
+        (amount,) = Hue(degrees=60).amounts(np.array([[chance]]))
+        assert farthest(Hue()(red, amount), np.full((4, 4, 3), turned)) <= 6
 
 
 # Noise

@@ -7,8 +7,8 @@ from typing import get_args
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from cnnkit import pipeline
 from cnnkit.augmentations import AnyAugmentation, Batch, Chain, Geometric, Mixing, Pixelwise
 from cnnkit.augmentations.blur import RandomBlur
 from cnnkit.augmentations.brightness import Brightness
@@ -22,6 +22,8 @@ from cnnkit.augmentations.random_resized_crop import RandomResizedCrop
 from cnnkit.augmentations.shear import Shear
 from cnnkit.augmentations.shift import Shift
 from cnnkit.augmentations.windows import sides
+from cnnkit.balancing import Training
+from cnnkit.images import Images, allocated, as_tensor
 
 CLASSES = get_args(get_args(AnyAugmentation)[0])
 VARIANTS = [
@@ -221,22 +223,26 @@ def test_an_augmentation_that_an_image_is_too_plain_for_is_not_told():
     assert Chain([Hue(), Flip(probability=1.0), Shift(), RandomBlur()], 0).told(white, 0, 1) == []
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-def test_inside_a_dataset_it_is_the_same(kind):
-    images, numbers = pictures(8, (20, 33, 3)), np.arange(8) + 5
-    chain = Chain([Flip(), kind()], 3)
-    given = batch(images)
-
-    def at(epoch):
-        pixels = chain.images(images, int(epoch), numbers)
-        mixed = chain.mixed(Batch(pixels, given.labels, given.weights), int(epoch), numbers)
-        return mixed.images, mixed.labels, mixed.weights
-
-    dataset = tf.data.Dataset.range(4).map(
-        lambda epoch: tf.numpy_function(at, [epoch], [tf.float32] * 3), num_parallel_calls=4, deterministic=True
-    )
-    for epoch, inside in enumerate(dataset.as_numpy_iterator()):
-        assert all(np.array_equal(a, b) for a, b in zip(inside, at(epoch), strict=True))
+@every
+def test_batches_of_the_pipeline_are_the_chain_at_work_outside_of_it(augmentation, index_of):
+    pixels = allocated((20, 12, 17, 3), np.uint8)
+    pixels[:] = pictures(20, (12, 17, 3))
+    numbers = np.array([*range(3, 15), 4, 4, 9])  # some come again, as oversampling has it
+    labels, size, seed = np.arange(20) % 5, 4, 3
+    index = index_of(pixels, labels, classes=5)
+    images = Images(index, pixels.shape[1:], memory=as_tensor(pixels))
+    training = Training(numbers, labels[numbers], np.linspace(0.5, 1.5, len(numbers)))
+    batches = pipeline.train_batches(images, training, [Flip(), augmentation], size, seed, 2)
+    chain, keys = Chain([Flip(), augmentation], seed), pipeline.keys_of(numbers)
+    for step, batch in enumerate(batches.as_numpy_iterator()):
+        epoch, at = divmod(step, 4)
+        places = pipeline.order_of(len(numbers), seed, epoch).numpy()[at * size : (at + 1) * size]
+        pixels_then = chain.images(list(pixels[numbers[places]]), epoch, keys[places])
+        weights = np.float32(training.weights[places])
+        one_hot = np.eye(5, dtype=np.float32)[labels[numbers[places]]]
+        expected = chain.mixed(Batch(pixels_then, one_hot, weights), epoch, keys[places])
+        assert [part.tobytes() for part in batch] == bits(expected)
+    assert step == 7
 
 
 @pytest.mark.parametrize("kind", CLASSES)
