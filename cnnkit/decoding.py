@@ -87,13 +87,27 @@ def read_bytes(path: Path | str) -> bytes:
         Unreadable: It can't be read.
     """
     try:
-        kind = os.stat(path).st_mode  # noqa: PTH116 - of plain text, as this is done for every image of every batch
-        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-            raise Unreadable("a pipe or a device, not a file")
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            return file.read()
+        # As directly as can be, for this is done for every image of every batch; without waiting, should it be a pipe.
+        file = os.open(path, os.O_RDONLY | _AT_ONCE)
+        try:
+            known = os.fstat(file)
+            if not stat.S_ISREG(known.st_mode) and not stat.S_ISDIR(known.st_mode):
+                raise Unreadable("a pipe or a device, not a file")
+            content = os.read(file, known.st_size + 1)
+            if len(content) != known.st_size:  # it has grown, or did not come whole
+                while more := os.read(file, _REST):
+                    content += more
+            return content
+        finally:
+            os.close(file)
     except OSError as error:
         raise Unreadable(f"can't be read: {error.strerror or error}") from None
+
+
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+_REST = 2**20
+"""Bytes that are read at once of a file that has grown, or that no call gives whole."""
 
 
 def header(content: bytes) -> Header:
@@ -309,10 +323,14 @@ _PADDING = 64
 
 def _jpeg_flags(header: Header, side: int) -> int:
     """How OpenCV is asked for a JPEG: in its own mode, and as much smaller as Pillow's `draft` would make it."""
-    times = min(header.width, header.height) // side
+    return _flags(header.mode, min(header.width, header.height) // side)
+
+
+@functools.cache
+def _flags(mode: str, times: int) -> int:
     smaller = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
     scale = next((flag for scale, flag in smaller.items() if times >= scale), 0)
-    colour = cv2.IMREAD_GRAYSCALE if header.mode == "L" else cv2.IMREAD_COLOR_RGB
+    colour = cv2.IMREAD_GRAYSCALE if mode == "L" else cv2.IMREAD_COLOR_RGB
     return int(scale | colour | cv2.IMREAD_IGNORE_ORIENTATION)
 
 

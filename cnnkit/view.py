@@ -59,7 +59,7 @@ class View:
         known = index.facts[number] if index.facts else None
         if index.changed(number) or (known and not known.settled and _is_another(content, known)):
             raise Changed("has changed since it was looked at")
-        return self.of_content(content, Path(path), known.header if known else None)
+        return self.of_content(content, Path(path) if self.prepare else None, known.header if known else None)
 
     def of_file(self, path: Path) -> Any:
         """The same of a file."""

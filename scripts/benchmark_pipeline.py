@@ -24,6 +24,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 SIZES = {"colours": 128, "warps": 224, "cached": 64}
@@ -44,7 +45,7 @@ def measure_cnnkit(work: str, folder: str) -> float:
     from cnnkit.augmentations import AnyAugmentation
     from cnnkit.experiment import Cache
     from cnnkit.images import load
-    from cnnkit.pipeline import train_batches, training_of
+    from cnnkit.pipeline import steps, train_batches, training_of
     from cnnkit.progress import Progress
     from cnnkit.sources.folder import Folder
     from cnnkit.view import View
@@ -68,11 +69,10 @@ def measure_cnnkit(work: str, folder: str) -> float:
     images = load(index, View((SIZES[work], SIZES[work], 3), "crop"), cache, Progress())
     print(f"looked at {len(index)} images in {time.perf_counter() - start:.1f} s")
     training = training_of(index, range(len(index)))
-    figures = []
-    for _ in range(2):
-        batches = train_batches(images, training, augment, BATCH, seed=0, epochs=1)
-        figures.append(an_epoch(batches, lambda batch: int(batch[0].shape[0])))
-    return figures[-1]
+    # One after the other, as a training has them.
+    batches = iter(train_batches(images, training, augment, BATCH, seed=0, epochs=2))
+    count = steps(len(training), BATCH)
+    return [an_epoch(islice(batches, count), lambda batch: int(batch[0].shape[0])) for _ in range(2)][-1]
 
 
 def measure_keras(work: str, folder: str) -> float:

@@ -375,29 +375,17 @@ def test_a_section_takes_no_other_setting_and_does_not_change(section: type[Spec
 def examples() -> list[dict[str, Any]]:
     """Experiments that between them use every class of every union."""
     found = []
-    kinds = (
-        "architectures",
-        "sources",
-        "augmentations",
-        "losses",
-        "optimizers",
-        "schedules",
-        "balances",
-        "preparations",
-    )
+    kinds = ("architectures", "sources", "augmentations", "losses", "optimizers", "schedules", "balances")
     for row in zip_longest(*(UNIONS[kind] for kind in kinds)):
-        model, source, step, loss, optimizer, schedule, balance, prepared = (
+        model, source, step, loss, optimizer, schedule, balance = (
             minimal(section or UNIONS[kind][0]) for kind, section in zip(kinds, row, strict=True)
         )
         train = {"loss": loss, "optimizer": optimizer, "schedule": schedule, "early_stopping": {"patience": 2}}
-        data = {
-            "source": source,
-            "image_size": (32, 48),
-            "split": {"validation": 0.2},
-            "balance": balance,
-            "prepare": (prepared,),
-        }
+        data = {"source": source, "image_size": (32, 48), "split": {"validation": 0.2}, "balance": balance}
         found.append({"name": "example", "data": data, "augment": (step, step), "model": model, "train": train})
+    for section in UNIONS["preparations"]:  # of which some leave no colours for an augmentation
+        data = {"source": {"name": "digits"}, "image_size": (32, 48), "prepare": (minimal(section),)}
+        found.append(found[0] | {"data": data, "augment": ()})
     layers = tuple(minimal(section) for section in UNIONS["layers"])
     found.append(found[0] | {"model": {"name": "sequential", "layers": layers}})
     folder = {"name": "folder", "path": "/data/it's a: b #c/[a-z]/\u82b1 \U0001f33b/no"}

@@ -341,10 +341,10 @@ def test_a_file_without_permission_is_bad(tmp_path: Path, monkeypatch):
     file.chmod(0)
     if os.access(file, os.R_OK):  # root may read all
 
-        def refuse(path):
+        def refuse(path, *_, **__):
             raise PermissionError(13, "Permission denied", str(path))
 
-        monkeypatch.setattr(Path, "read_bytes", refuse)
+        monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(BadImage, match="can't be read: Permission denied"):
         read_file(file)
 

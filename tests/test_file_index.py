@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,7 +112,7 @@ def test_files_that_were_not_asked_for_stay_remembered_up_to_a_bound(files, read
 def test_a_file_that_can_not_be_read_is_read_again(files, monkeypatch):
     root, names = files
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_bytes", raising(PermissionError(13, "Permission denied")))
+        patched.setattr(os, "open", raising(PermissionError(13, "Permission denied")))
         assert [fact.bad for fact in file_index.look(root, names, Progress())] == [
             "can't be read: Permission denied"
         ] * 3
@@ -130,7 +129,7 @@ def test_a_picture_that_memory_was_lacking_for_is_read_again(files, monkeypatch)
 
 
 def raising(error):
-    def fails(*words):
+    def fails(*_, **__):
         raise error
 
     return fails

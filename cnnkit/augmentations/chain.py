@@ -28,7 +28,7 @@ class Chain:
     augmentations: Sequence[Augmentation]
     seed: int
 
-    def images(self, images: Sequence[Any], epoch: int, numbers: Any) -> Any:
+    def pixels(self, images: Sequence[Any], epoch: int, numbers: Any) -> Any:
         """Augments each image by itself; mixing is left to `mixed`.
 
         Args:
@@ -37,16 +37,25 @@ class Chain:
             numbers: int64 (B,), which they are.
 
         Returns:
-            float32 (B, H, W, C), values in 0..255.
+            uint8 (B, H, W, C).
         """
         height, width, channels = images[0].shape
-        result = np.empty((len(images), height, width, channels), np.float32)
+        result = np.empty((len(images), height, width, channels), np.uint8)
         steps = list(self._steps(epoch, np.asarray(numbers), height, width))
         for i, image in enumerate(images):
             for step in steps:
                 image = step(image, i)
             result[i] = image
         return result
+
+    def images(self, images: Sequence[Any], epoch: int, numbers: Any) -> Any:
+        """The same as float32 (B, H, W, C), values in 0..255: what may be mixed."""
+        return self.pixels(images, epoch, numbers).astype(np.float32)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether `mixed` does anything."""
+        return any(isinstance(augmentation, Mixing) for augmentation in self.augmentations)
 
     def mixed(self, batch: Batch, epoch: int, numbers: Any) -> Batch:
         """Mixes the images of a batch, their labels and what they count for, where the list asks for it.

@@ -185,7 +185,7 @@ NO_AMOUNT = re.compile(r"(?<![\d.])0(\.0+)?(%| deg| bits|$)")
 @pytest.mark.parametrize("size", [8, 16, 32])
 @every
 def test_what_is_told_was_done(augmentation, size):
-    images, numbers = pictures(200, (size, size, 3)), np.arange(200)
+    images, numbers = pictures(60, (size, size, 3)), np.arange(60)
     chain = Chain([augmentation], 3)
     result, said = shown(augmentation, images).images, 0
     for image, after, number in zip(images, result, numbers, strict=True):
@@ -194,7 +194,7 @@ def test_what_is_told_was_done(augmentation, size):
             assert np.abs(after - image).max() >= 0.5, text
             # Of several amounts some may be 0, as of a shift across alone.
             assert len(NO_AMOUNT.findall(text)) < max(len(re.findall("[0-9.]+", text)), 1), text
-    assert said > 10
+    assert said > 2
 
 
 @pytest.mark.parametrize(
