@@ -131,7 +131,7 @@ def in_turn(title: str, measures: dict[str, Callable[[], float]], rounds: int) -
     for number in range(1, rounds + 1):
         for side in measures if number % 2 else reversed(measures):
             figures[side].append(measures[side]())
-            print(f"{title} round {number}  {side:7} {figures[side][-1]:9,.1f} images/s", flush=True)
+            print(f"{title} round {number}  {side:10} {figures[side][-1]:9,.1f} images/s", flush=True)
     medians = {side: statistics.median(of_side) for side, of_side in figures.items()}
     print(f"{title} medians  " + ", ".join(f"{side} {median:,.1f}" for side, median in medians.items()))
     for side in list(measures)[1:]:
@@ -167,14 +167,15 @@ def train(networks: list[str], torch: str | None, rounds: int, steps: int, threa
 
 def pipeline(data: str, works: list[str], torch: str | None, rounds: int, threads: int) -> None:
     """Feeding a network against Keras and PyTorch."""
-    pythons = {"cnnkit": sys.executable, "keras": sys.executable} | ({"torch": torch} if torch else {})
+    pythons = dict.fromkeys(("cnnkit", "keras", "keras_crop"), sys.executable) | ({"torch": torch} if torch else {})
 
     def measure(side: str, work: str) -> float:
         script = str(Path(__file__).with_name("benchmark_pipeline.py"))
         return float(in_own_process([pythons[side], script, side, work, data, "--threads", str(threads)], threads))
 
     for work in works:
-        sides = [side for side in pythons if (side, work) != ("torch", "cached")]
+        without = {"colours": (), "warps": ("keras_crop",), "cached": ("keras_crop", "torch")}[work]
+        sides = [side for side in pythons if side not in without]
         in_turn(work, {side: partial(measure, side, work) for side in sides}, rounds)
 
 

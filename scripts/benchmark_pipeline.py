@@ -1,4 +1,4 @@
-"""Measures how fast one side feeds a network: `cnnkit`, `keras` (its dataset function and layers) or `torch`.
+"""Measures how fast one side feeds a network: `cnnkit`, `keras`, `keras_crop` (Keras by hand) or `torch`.
 
 Usage: python scripts/benchmark_pipeline.py SIDE WORK FOLDER [--threads 2]
 
@@ -10,9 +10,10 @@ cached    64 px: flip alone; the second epoch of cnnkit, which has kept the deco
 
 FOLDER has a folder of images for each class. All sides deliver float batches of 32 with labels, all images of the
 folder an epoch, on the same `--threads` cores. But for the epochs that `cached` names, an epoch is timed after one that
-was not. Keras's layers work on batches in `map` with AUTOTUNE and prefetch; as it has no random resized crop, it takes
-a plain random crop of 128 from 146 pixels, which costs it about as much. PyTorch takes DataLoader with 2 workers and
-torchvision's transforms on Pillow's images; it keeps nothing, so it has no part in `cached`.
+was not. Keras's layers work on batches in `map` with AUTOTUNE and prefetch. It has no random resized crop: `keras`
+takes the nearest that it has, a zoom into the picture by other factors across and down, `keras_crop` a plain crop of
+128 from 146 pixels, which brings nothing to size. PyTorch takes DataLoader with 2 workers and torchvision's transforms
+on Pillow's images; it keeps nothing, so it has no part in `cached`.
 
 Not timed: starting, listing the files, and that cnnkit decodes every image once before its first epoch, to find those
 that are bad. How long that took stands in the first line.
@@ -24,6 +25,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -75,7 +77,7 @@ def measure_cnnkit(work: str, folder: str) -> float:
     return [an_epoch(islice(batches, count), lambda batch: int(batch[0].shape[0])) for _ in range(2)][-1]
 
 
-def measure_keras(work: str, folder: str) -> float:
+def measure_keras(work: str, folder: str, crop: bool = False) -> float:
     """As Keras's guides write it."""
     import keras
     import tensorflow as tf
@@ -83,7 +85,8 @@ def measure_keras(work: str, folder: str) -> float:
     size = SIZES[work]
     layers = {
         "colours": [
-            keras.layers.RandomCrop(size, size),
+            # Sides of 28 to 100 %, so that the area is 8 to 100 %, as that of random resized crops.
+            keras.layers.RandomCrop(size, size) if crop else keras.layers.RandomZoom((-0.72, 0), (-0.72, 0)),
             keras.layers.RandomFlip("horizontal"),
             keras.layers.RandomBrightness(0.2),
             keras.layers.RandomContrast(0.2),
@@ -102,7 +105,7 @@ def measure_keras(work: str, folder: str) -> float:
             images = layer(images, training=True)
         return images, labels
 
-    decoded = 146 if work == "colours" else size
+    decoded = 146 if crop else size
     dataset = keras.utils.image_dataset_from_directory(
         folder, label_mode="categorical", batch_size=BATCH, image_size=(decoded, decoded), seed=0, verbose=False
     )
@@ -136,7 +139,12 @@ def measure_torch(work: str, folder: str) -> float:
     return [an_epoch(loader, lambda batch: int(batch[0].shape[0])) for _ in range(2)][-1]
 
 
-MEASURES = {"cnnkit": measure_cnnkit, "keras": measure_keras, "torch": measure_torch}
+MEASURES: dict[str, Callable[[str, str], float]] = {
+    "cnnkit": measure_cnnkit,
+    "keras": measure_keras,
+    "keras_crop": partial(measure_keras, crop=True),
+    "torch": measure_torch,
+}
 
 
 def main() -> None:
