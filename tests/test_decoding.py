@@ -482,7 +482,7 @@ CUT = {
 def test_a_cut_jpeg_is_bad_exactly_when_pillow_says_so(name):
     content = CUT[name]
     known = decoding.header(content)
-    lengths = sorted({*range(2, len(content), 13), *range(len(content) - 70, len(content) + 1)})
+    lengths = sorted({*range(2, len(content), 41), *range(len(content) - 40, len(content) + 1)})
     thumbnails_end = content.find(b"\xff\xd9") + 2
     verdicts = set()
     for length in [*lengths, thumbnails_end, thumbnails_end + 30]:
@@ -502,7 +502,7 @@ def test_a_damaged_jpeg_is_bad_exactly_when_pillow_says_so(name):
     chance = np.random.default_rng(0)
     scan = content.rfind(b"\xff\xda") + 20
     verdicts = set()
-    for attempt in range(400):
+    for attempt in range(150):
         damaged = bytearray(content)
         for _ in range(chance.integers(1, 4)):
             damaged[chance.integers(scan, len(content) - 2)] = chance.integers(256)

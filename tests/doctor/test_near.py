@@ -236,7 +236,7 @@ def distinct(kind, count):
 
 @pytest.mark.parametrize("kind", [form, screenshot, icon])
 def test_pictures_that_differ_in_a_small_place_or_in_colour_are_no_near_duplicates(kind):
-    assert findings_of(distinct(kind, 12)) == []
+    assert findings_of(distinct(kind, 9)) == []
 
 
 # A screenshot that was brightened or cropped may go unnoticed among others: what they share outweighs their text.
@@ -257,7 +257,7 @@ def test_copies_of_forms_and_screenshots_are_found_beside_others(kind, step):
 
 
 def test_pictures_smaller_than_their_thumbnails_are_not_compared():
-    digits = [digit(i) for i in range(600)]
+    digits = [digit(i) for i in range(200)]
     assert findings_of([*digits, digits[3].resize((9, 9))]) == []
 
 
