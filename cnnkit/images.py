@@ -12,9 +12,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from cnnkit import pixel_store
+from cnnkit import pixel_store, workers
+from cnnkit.augmentations import Chain
 from cnnkit.decoding import BadImage
 from cnnkit.errors import DataError, Problem, TrainingError
 from cnnkit.experiment import Cache
@@ -24,6 +26,7 @@ from cnnkit.pixel_store import PixelStore
 from cnnkit.progress import Progress
 from cnnkit.sources import Index, Unused
 from cnnkit.view import Changed, View
+from cnnkit.workers import Workers
 
 NAMED = 20
 """At most so many bad files are named in an error; all are counted."""
@@ -40,10 +43,12 @@ class Images:
         index: Which images.
         shape: Height, width and channels; or how many features, where these are kept in place of pixels.
         view: How they are decoded; None for features.
-        memory: All of them, a tensor: uint8 (images, height, width, channels), or float32 (images, c); else None.
-            Behind those of `index` there may be synthetic ones.
+        memory: All of them: uint8 (images, height, width, channels), or float32 (images, c); else None. Behind those of
+            `index` there may be synthetic ones.
         store: All of them on the disk, else None.
         stamps: Of the files beside each image that `view` reads, as they were at first; None if it reads none.
+        workers: Processes that make pixels; None if this one does.
+        chain: What the workers augment by; None if by nothing.
     """
 
     index: Index
@@ -52,14 +57,71 @@ class Images:
     memory: Any = None
     store: PixelStore | None = None
     stamps: Sequence[tuple[Stamp | None, ...]] | None = None
+    workers: Workers | None = field(default=None, compare=False)
+    chain: Chain | None = None
     failures: list[DataError] = field(default_factory=list, compare=False)
+
+    @cached_property
+    def tensor(self) -> Any:
+        """`memory` as TensorFlow has it, which gathers from it without Python. The memory is the same."""
+        return as_tensor(self.memory)
 
     def batch(self, numbers: Any) -> Any:
         """The images with these numbers: an int64 tensor (B,) to a tensor (B, *shape), within tf.data."""
         if self.memory is not None:
-            return tf.gather(self.memory, numbers)
-        made = tf.numpy_function(lambda which: np.stack(self.rows(which)), [numbers], tf.uint8)
-        return tf.ensure_shape(made, (None, *self.shape))
+            return tf.gather(self.tensor, numbers)
+        return tf.ensure_shape(tf.numpy_function(self.pixels, [numbers], tf.uint8), (None, *self.shape))
+
+    def pixels(self, numbers: Any, chain: Chain | None = None, epoch: int = 0, keys: Any = ()) -> Any:
+        """The images with these numbers, augmented or as they are.
+
+        Args:
+            numbers: int64 (B,).
+            chain: What they are augmented by.
+            epoch: Which epoch they are shown in.
+            keys: int64 (B,), what chance knows each of them by.
+
+        Returns:
+            uint8 (B, *shape).
+
+        Raises:
+            DataError: As `rows` does.
+        """
+        pixels = len(numbers) * int(np.prod(self.shape))
+        if not self.workers or pixels > self.workers.size or chain not in (None, self.chain):
+            return self._made(numbers, chain, epoch, keys)
+        job = np.concatenate([[chain is not None, epoch], numbers, keys if chain else ()])
+        try:
+            return self.workers(job).reshape(-1, *self.shape)
+        except DataError as failure:
+            self.failures.append(failure)
+            raise
+
+    def _made(self, numbers: Any, chain: Chain | None, epoch: int, keys: Any) -> Any:
+        rows = self.rows(numbers)
+        return chain.pixels(rows, epoch, keys) if chain else np.stack(rows)
+
+    @contextmanager
+    def with_workers(self, chain: Chain, batch_size: int) -> Iterator[Images]:
+        """The same with processes that make the pixels of a batch, where these are not all in memory.
+
+        Args:
+            chain: What they are augmented by in training.
+            batch_size: Images of a batch.
+        """
+        if self.memory is not None:
+            yield self
+            return
+
+        def work(job: Any) -> Any:
+            augmented, epoch, *numbers = job.tolist()
+            if not augmented:
+                return self._made(numbers, None, epoch, ())
+            count = len(numbers) // 2
+            return self._made(numbers[:count], chain, epoch, numbers[count:])
+
+        with workers.working(work, batch_size * int(np.prod(self.shape))) as made:
+            yield replace(self, workers=made, chain=chain)
 
     def rows(self, numbers: Iterable[int]) -> list[Any]:
         """The same images as NumPy arrays, perhaps read-only.
@@ -68,8 +130,7 @@ class Images:
             DataError: A file is another than before the training, or can't be read any more.
         """
         if self.memory is not None:
-            pixels = np.asarray(memoryview(self.memory))
-            return [pixels[i] for i in numbers]
+            return [self.memory[i] for i in numbers]
         return [self._row(int(i)) for i in numbers]
 
     def with_synthetic(self, made: Any) -> Images:
@@ -84,7 +145,9 @@ class Images:
         if self.memory is None:
             message = "synthetic images need all others in memory: set more, or data.balance to oversample"
             raise DataError(Problem(message, key="data.cache.memory_gib"))
-        return replace(self, memory=tf.concat([self.memory, tf.constant(made)], axis=0))
+        memory = allocated((len(self.memory) + len(made), *self.shape), self.memory.dtype)
+        np.concatenate([self.memory, made], out=memory)
+        return replace(self, memory=memory)
 
     def _row(self, number: int) -> Any:
         kept = self.store.read(number) if self.store else None
@@ -191,9 +254,7 @@ def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: b
             pixels = pixels[: len(good)]
     if not in_memory:
         return Images(index, view.shape, view, store=kept if kept and kept.files else None, stamps=stamps)
-    # A tensor, so that TensorFlow gathers from it without Python. This is where TensorFlow is first needed.
-    with progress.task("starting TensorFlow", 1):
-        return Images(index, view.shape, view, as_tensor(pixels))
+    return Images(index, view.shape, view, pixels)
 
 
 _AGAIN = "they are decoded again for every batch, which is slower"

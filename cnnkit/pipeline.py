@@ -19,7 +19,7 @@ from typing import Any
 from cnnkit.augmentations import Augmentation, Batch, Chain
 from cnnkit.balancing import Training
 from cnnkit.experiment import Cache
-from cnnkit.images import Images, allocated, as_tensor
+from cnnkit.images import Images, allocated
 from cnnkit.lazy import np, tf
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
@@ -45,7 +45,7 @@ def features(images: Images, numbers: Sequence[int], backbone: Any, batch_size: 
             made[which] = backbone.predict_on_batch(pictures)
             done += len(pictures)
             advance(len(pictures))
-    return Images(images.index, made.shape[1:], memory=as_tensor(made))
+    return Images(images.index, made.shape[1:], memory=made)
 
 
 def features_fit(images: Images, backbone: Any, cache: Cache) -> bool:
@@ -108,7 +108,7 @@ def train_batches(
         return batches.map(lambda step: (epoch, shuffled[step * batch_size : (step + 1) * batch_size]))
 
     def augmented(epoch: Any, keys: Any, numbers: Any) -> Any:
-        return chain.pixels(images.rows(numbers), int(epoch), keys)
+        return images.pixels(numbers, chain, int(epoch), keys)
 
     def pixels(epoch: Any, which: Any) -> tuple[Any, Any, Any]:
         chosen = tf.gather(numbers, which)
@@ -182,6 +182,8 @@ def _threads(images: Images) -> int:
     Python lets only one thread work at a time, but for what OpenCV and Pillow do. With small pictures that is so short
     that threads cost more for handing over than they gain: at 128 px two make 3,600 images a second, and one 4,300.
     """
+    if images.workers:
+        return images.workers.count + 1
     facts = images.index.facts
     stored = [fact.header.width * fact.header.height for fact in facts or () if fact.header]
     if max([*stored[:_ASKED], images.shape[0] * images.shape[1]] if images.view else [0]) <= _SMALL:

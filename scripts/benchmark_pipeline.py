@@ -44,7 +44,7 @@ def measure_cnnkit(work: str, folder: str) -> float:
     """As a run feeds its network."""
     from pydantic import TypeAdapter
 
-    from cnnkit.augmentations import AnyAugmentation
+    from cnnkit.augmentations import AnyAugmentation, Chain
     from cnnkit.experiment import Cache
     from cnnkit.images import load
     from cnnkit.pipeline import steps, train_batches, training_of
@@ -72,9 +72,10 @@ def measure_cnnkit(work: str, folder: str) -> float:
     print(f"looked at {len(index)} images in {time.perf_counter() - start:.1f} s")
     training = training_of(index, range(len(index)))
     # One after the other, as a training has them.
-    batches = iter(train_batches(images, training, augment, BATCH, seed=0, epochs=2))
-    count = steps(len(training), BATCH)
-    return [an_epoch(islice(batches, count), lambda batch: int(batch[0].shape[0])) for _ in range(2)][-1]
+    with images.with_workers(Chain(augment, 0), BATCH) as images:
+        batches = iter(train_batches(images, training, augment, BATCH, seed=0, epochs=2))
+        count = steps(len(training), BATCH)
+        return [an_epoch(islice(batches, count), lambda batch: int(batch[0].shape[0])) for _ in range(2)][-1]
 
 
 def measure_keras(work: str, folder: str, crop: bool = False) -> float:
