@@ -7,6 +7,7 @@ counter begins where (seed, purpose, epoch, number) mixed in turn lead.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,12 +28,8 @@ def uniform(keys: Sequence[int], numbers: Any, count: int) -> Any:
     Returns:
         float64 (B, count), each uniform in [0, 1).
     """
-    start = 0
-    for key in keys:
-        start = int(_mixed(np.asarray([(start + _GOLDEN + key) % _WORD], np.uint64))[0])
-    state = _mixed(np.asarray(numbers).astype(np.uint64) + np.uint64((start + _GOLDEN) % _WORD))
-    steps = np.asarray([(k + 1) * _GOLDEN % _WORD for k in range(count)], np.uint64)
-    return (_mixed(state[:, None] + steps[None, :]) >> np.uint64(11)) * 2.0**-53
+    state = _mixed(np.asarray(numbers).astype(np.uint64) + _start(tuple(keys)))
+    return (_mixed(state[:, None] + _steps(count)) >> np.uint64(11)) * 2.0**-53
 
 
 def generator(chance: float) -> Any:
@@ -55,6 +52,22 @@ def random_bytes(chance: float, count: int) -> Any:
         uint8 (count,).
     """
     return generator(chance).bit_generator.random_raw(-(-count // 8)).view(np.uint8)[:count]
+
+
+# The same for all batches of an epoch, so they are kept.
+@functools.lru_cache(maxsize=256)
+def _start(keys: tuple[int, ...]) -> Any:
+    """Where the counter begins, uint64."""
+    start = 0
+    for key in keys:
+        start = int(_mixed(np.asarray([(start + _GOLDEN + key) % _WORD], np.uint64))[0])
+    return np.uint64((start + _GOLDEN) % _WORD)
+
+
+@functools.lru_cache(maxsize=256)
+def _steps(count: int) -> Any:
+    """The first values of the counter, uint64 (1, count)."""
+    return np.asarray([[(k + 1) * _GOLDEN % _WORD for k in range(count)]], np.uint64)
 
 
 def _mixed(z: Any) -> Any:

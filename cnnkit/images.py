@@ -98,8 +98,10 @@ class Images:
             raise
 
     def _made(self, numbers: Any, chain: Chain | None, epoch: int, keys: Any) -> Any:
-        rows = self.rows(numbers)
-        return chain.pixels(rows, epoch, keys) if chain else np.stack(rows)
+        pixels = self.memory[numbers] if self.memory is not None else np.stack(self.rows(numbers))
+        if chain:
+            chain.apply(pixels, epoch, keys)
+        return pixels
 
     @contextmanager
     def with_workers(self, chain: Chain, batch_size: int) -> Iterator[Images]:

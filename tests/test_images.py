@@ -305,7 +305,7 @@ before = peak()
 images = load(index, View((256, 256, 3), "crop"), Cache(memory_gib=1), Progress())
 after = peak()
 assert int(images.batch([999])[0, 0, 0, 0]) == 999 % 256
-print((after - before) / images.memory.numpy().nbytes)
+print((after - before) / images.memory.nbytes)
 """
 
 

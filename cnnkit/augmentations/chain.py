@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnkit import chance
-from cnnkit.augmentations.base import Augmentation, Fill, Geometric, Mixing, Pixelwise, identities
-from cnnkit.augmentations.warping import warps
+from cnnkit.augmentations.base import Augmentation, Fill, Geometric, Mixing, Pixelwise
+from cnnkit.augmentations.warping import Warps
 from cnnkit.lazy import np
 
 
@@ -28,29 +28,27 @@ class Chain:
     augmentations: Sequence[Augmentation]
     seed: int
 
-    def pixels(self, images: Sequence[Any], epoch: int, numbers: Any) -> Any:
-        """Augments each image by itself; mixing is left to `mixed`.
+    def apply(self, pixels: Any, epoch: int, numbers: Any) -> None:
+        """Augments each image by itself, in its place; mixing is left to `mixed`.
 
         Args:
-            images: uint8 (H, W, C) each, all of one shape.
+            pixels: uint8 (B, H, W, C).
             epoch: Which epoch they are shown in.
             numbers: int64 (B,), which they are.
-
-        Returns:
-            uint8 (B, H, W, C).
         """
-        height, width, channels = images[0].shape
-        result = np.empty((len(images), height, width, channels), np.uint8)
+        _, height, width, channels = pixels.shape
         steps = list(self._steps(epoch, np.asarray(numbers), height, width))
-        for i, image in enumerate(images):
+        # A few at a time, so that they stay in the cache of the processor from step to step.
+        some = max(1, _CLOSE // (height * width * channels))
+        for first in range(0, len(pixels), some):
             for step in steps:
-                image = step(image, i)
-            result[i] = image
-        return result
+                step.at_once(pixels[first : first + some], first)
 
     def images(self, images: Sequence[Any], epoch: int, numbers: Any) -> Any:
-        """The same as float32 (B, H, W, C), values in 0..255: what may be mixed."""
-        return self.pixels(images, epoch, numbers).astype(np.float32)
+        """The images augmented, each by itself, uint8 (H, W, C) each, as float32 (B, H, W, C): what may be mixed."""
+        pixels = np.array(images)
+        self.apply(pixels, epoch, numbers)
+        return pixels.astype(np.float32)
 
     @property
     def mixes(self) -> bool:
@@ -89,7 +87,7 @@ class Chain:
             if text and isinstance(augmentation, Geometric):
                 height, width, _ = image.shape
                 matrices = augmentation.matrices(amounts, height, width)
-                image = warps(matrices, augmentation.outside, height, width)(image, 0)
+                image = Warps(matrices, augmentation.outside, height, width)(image, 0)
             elif text and isinstance(augmentation, Pixelwise):
                 image = augmentation(image, amounts[0])
             # An amount may be too small for this image: what can't be seen was not done.
@@ -102,8 +100,8 @@ class Chain:
         drawn = chance.uniform((self.seed, place, epoch), numbers, 1 + augmentation.chances)
         return augmentation.amounts(drawn[:, 1:]), augmentation.hits(drawn[:, 0])
 
-    def _steps(self, epoch: int, numbers: Any, height: int, width: int) -> Iterator[Any]:
-        """What is done to the images, fused where it can be: functions of an image and its place in the batch."""
+    def _steps(self, epoch: int, numbers: Any, height: int, width: int) -> Iterator[Warps | _Change]:
+        """What is done to the images, fused where it can be."""
         warp: _Warp | None = None
         for place, augmentation in enumerate(self.augmentations):
             if isinstance(augmentation, Mixing):
@@ -113,17 +111,17 @@ class Chain:
                 matrices = augmentation.matrices(amounts, height, width)
                 matrices[~hit] = np.eye(3)
                 if warp and not warp.takes(augmentation.outside):
-                    yield warps(warp.matrices, warp.fill, height, width)
+                    yield Warps(warp.matrices, warp.fill, height, width)
                     warp = None
-                warp = (warp or _Warp(identities(len(numbers)), None)).after(matrices, augmentation.outside)
+                warp = warp.after(matrices, augmentation.outside) if warp else _Warp(matrices, augmentation.outside)
                 continue
             if warp:
-                yield warps(warp.matrices, warp.fill, height, width)
+                yield Warps(warp.matrices, warp.fill, height, width)
                 warp = None
             assert isinstance(augmentation, Pixelwise)
             yield _Change(augmentation, amounts, hit.tolist())
         if warp:
-            yield warps(warp.matrices, warp.fill, height, width)
+            yield Warps(warp.matrices, warp.fill, height, width)
 
     def _mixed(self, place: int, mixing: Mixing, batch: Batch, epoch: int, numbers: Any) -> Batch:
         amounts, hit = self._amounts(place, mixing, epoch, numbers)
@@ -143,6 +141,9 @@ class Chain:
         return Batch(images, labels.astype(np.float32), weights.astype(np.float32))
 
 
+_CLOSE = 2**18
+"""Bytes of images that are worked on together."""
+
 _PARTNERS = 1
 """A purpose of chance of its own."""
 
@@ -155,8 +156,11 @@ class _Change:
     amounts: Any
     hit: list[bool]
 
-    def __call__(self, image: Any, i: int) -> Any:
-        return self.augmentation(image, self.amounts[i]) if self.hit[i] else image
+    def at_once(self, images: Any, first: int) -> None:
+        """Changes images in their place, of which the first has a place in the batch."""
+        for i, image in enumerate(images, start=first):
+            if self.hit[i] and (changed := self.augmentation(image, self.amounts[i])) is not image:
+                image[:] = changed
 
 
 @dataclass(frozen=True)

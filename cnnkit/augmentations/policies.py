@@ -17,7 +17,7 @@ from cnnkit.augmentations.contrast import Contrast
 from cnnkit.augmentations.saturation import Saturation
 from cnnkit.augmentations.sharpen import RandomSharpen
 from cnnkit.augmentations.tables import linear, through
-from cnnkit.augmentations.warping import warps
+from cnnkit.augmentations.warping import Warps
 from cnnkit.lazy import cv2, np
 
 
@@ -26,7 +26,7 @@ def _moved(matrices: Callable[[float, int, int], Any]) -> Callable[[Any, float, 
 
     def change(image: Any, amount: float, fill: Fill) -> Any:
         height, width, _ = image.shape
-        return warps(matrices(amount, height, width), fill, height, width)(image, 0)
+        return Warps(matrices(amount, height, width), fill, height, width)(image, 0)
 
     return change
 

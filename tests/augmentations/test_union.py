@@ -23,7 +23,7 @@ from cnnkit.augmentations.shear import Shear
 from cnnkit.augmentations.shift import Shift
 from cnnkit.augmentations.windows import sides
 from cnnkit.balancing import Training
-from cnnkit.images import Images, allocated, as_tensor
+from cnnkit.images import Images, allocated
 
 CLASSES = get_args(get_args(AnyAugmentation)[0])
 VARIANTS = [
@@ -230,7 +230,7 @@ def test_batches_of_the_pipeline_are_the_chain_at_work_outside_of_it(augmentatio
     numbers = np.array([*range(3, 15), 4, 4, 9])  # some come again, as oversampling has it
     labels, size, seed = np.arange(20) % 5, 4, 3
     index = index_of(pixels, labels, classes=5)
-    images = Images(index, pixels.shape[1:], memory=as_tensor(pixels))
+    images = Images(index, pixels.shape[1:], memory=pixels)
     training = Training(numbers, labels[numbers], np.linspace(0.5, 1.5, len(numbers)))
     batches = pipeline.train_batches(images, training, [Flip(), augmentation], size, seed, 2)
     chain, keys = Chain([Flip(), augmentation], seed), pipeline.keys_of(numbers)
