@@ -59,7 +59,7 @@ class Images:
     stamps: Sequence[tuple[Stamp | None, ...]] | None = None
     workers: Workers | None = field(default=None, compare=False)
     chain: Chain | None = None
-    failures: list[DataError] = field(default_factory=list, compare=False)
+    failures: list[DataError | TrainingError] = field(default_factory=list, compare=False)
 
     @cached_property
     def tensor(self) -> Any:
@@ -86,6 +86,7 @@ class Images:
 
         Raises:
             DataError: As `rows` does.
+            TrainingError: A worker was ended from outside.
         """
         pixels = len(numbers) * int(np.prod(self.shape))
         if not self.workers or pixels > self.workers.size or chain not in (None, self.chain):
@@ -93,7 +94,7 @@ class Images:
         job = np.concatenate([[chain is not None, epoch], numbers, keys if chain else ()])
         try:
             return self.workers(job).reshape(-1, *self.shape)
-        except DataError as failure:
+        except (DataError, TrainingError) as failure:
             self.failures.append(failure)
             raise
 
@@ -104,16 +105,13 @@ class Images:
         return pixels
 
     @contextmanager
-    def with_workers(self, chain: Chain, batch_size: int) -> Iterator[Images]:
-        """The same with processes that make the pixels of a batch, where these are not all in memory.
+    def with_workers(self, chain: Chain, most: int) -> Iterator[Images]:
+        """The same with processes that make `pixels`; without, where there can be none.
 
         Args:
-            chain: What they are augmented by in training.
-            batch_size: Images of a batch.
+            chain: What they augment by.
+            most: Images that are made in one call.
         """
-        if self.memory is not None:
-            yield self
-            return
 
         def work(job: Any) -> Any:
             augmented, epoch, *numbers = job.tolist()
@@ -122,7 +120,7 @@ class Images:
             count = len(numbers) // 2
             return self._made(numbers[:count], chain, epoch, numbers[count:])
 
-        with workers.working(work, batch_size * int(np.prod(self.shape))) as made:
+        with workers.working(work, most * int(np.prod(self.shape))) as made:
             yield replace(self, workers=made, chain=chain)
 
     def rows(self, numbers: Iterable[int]) -> list[Any]:
@@ -167,7 +165,7 @@ class Images:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """What goes wrong with an image inside of TensorFlow comes out as the DataError that it is."""
+        """What goes wrong with an image inside of TensorFlow comes out as the error that it is."""
         try:
             yield
         except tf.errors.OpError:

@@ -12,8 +12,8 @@ The order, and why:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from cnnkit.augmentations import Augmentation, Batch, Chain
@@ -23,6 +23,7 @@ from cnnkit.images import Images, allocated
 from cnnkit.lazy import np, tf
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
+from cnnkit.workers import cores
 
 
 def features(images: Images, numbers: Sequence[int], backbone: Any, batch_size: int, progress: Progress) -> Images:
@@ -69,6 +70,19 @@ def training_of(index: Index, numbers: Sequence[int]) -> Training:
     return Training(chosen, np.asarray(index.labels)[chosen], weights / np.mean(weights))
 
 
+@contextmanager
+def with_workers(images: Images, augmentations: Sequence[Augmentation], batch_size: int, seed: int) -> Iterator[Images]:
+    """The images with processes that make the batches of `train_batches`, where these have enough to do.
+
+    They have where images are not kept in memory. What is made is the same bits, with them or without.
+    """
+    if images.memory is not None:
+        yield images
+        return
+    with images.with_workers(Chain(augmentations, seed), _at_once(images, batch_size) * batch_size) as images:
+        yield images
+
+
 def train_batches(
     images: Images,
     training: Training,
@@ -102,10 +116,12 @@ def train_batches(
     weights = tf.constant(training.weights, tf.float32)
     chain = Chain(augmentations, seed)
 
+    some = _at_once(images, batch_size) if augmentations else 1
+
     def order(epoch: Any) -> Any:
-        shuffled = order_of(count, seed, epoch)
-        batches = tf.data.Dataset.range(an_epoch)
-        return batches.map(lambda step: (epoch, shuffled[step * batch_size : (step + 1) * batch_size]))
+        shuffled, size = order_of(count, seed, epoch), some * batch_size
+        parts = tf.data.Dataset.range(steps(count, size))
+        return parts.map(lambda part: (epoch, shuffled[part * size : (part + 1) * size]))
 
     def augmented(epoch: Any, keys: Any, numbers: Any) -> Any:
         return images.pixels(numbers, chain, int(epoch), keys)
@@ -129,9 +145,19 @@ def train_batches(
         result = tf.numpy_function(mixed, [epoch, tf.gather(keys, which), *parts], [tf.float32] * 3)
         return tuple(tf.ensure_shape(made, part.shape) for made, part in zip(result, parts, strict=True))
 
-    dataset = tf.data.Dataset.range(first_step // an_epoch, epochs).flat_map(order).skip(first_step % an_epoch)
-    # To float in a step of its own, while the pixels of the next batch are made.
-    return _made(dataset, pixels, images).map(batch, num_parallel_calls=1, deterministic=True).prefetch(AHEAD)
+    def batches(made: Any, epoch: Any, which: Any) -> Any:
+        starts = tf.data.Dataset.range(0, tf.size(which, tf.int64), batch_size)
+        return starts.map(lambda at: batch(made[at : at + batch_size], epoch, which[at : at + batch_size]))
+
+    epoch, step = divmod(first_step, an_epoch)
+    dataset = tf.data.Dataset.range(epoch, epochs).flat_map(order).skip(step // some)
+    # To float in a step of its own, while the next pixels are made.
+    return _made(dataset, pixels, images).flat_map(batches).skip(step % some).prefetch(AHEAD)
+
+
+def _at_once(images: Images, batch_size: int) -> int:
+    """Batches whose pixels are made in one call, so that its price does not count where images are small."""
+    return min(max(1, _CALL // (batch_size * int(np.prod(images.shape)))), _MOST)
 
 
 def eval_batches(images: Images, numbers: Sequence[int], batch_size: int) -> Any:
@@ -188,7 +214,7 @@ def _threads(images: Images) -> int:
     stored = [fact.header.width * fact.header.height for fact in facts or () if fact.header]
     if max([*stored[:_ASKED], images.shape[0] * images.shape[1]] if images.view else [0]) <= _SMALL:
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 _SMALL = 160 * 160
@@ -197,6 +223,12 @@ _SMALL = 160 * 160
 _ASKED = 1000
 """Pictures that are asked for their size, at most."""
 
+
+_CALL = 2**22
+"""Bytes of pixels that are made in one call."""
+
+_MOST = 16
+"""Batches that are made in one call."""
 
 AHEAD = 2
 """Batches that wait to be trained on."""

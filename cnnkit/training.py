@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,20 +11,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cnnkit import checkpoints, doctor, evaluation, history, pipeline, staging, training_images, weights
+from cnnkit import checkpoints, evaluation, history, pipeline, staging, training_images, weights
 from cnnkit.architectures import Network
 from cnnkit.balancing import Training
 from cnnkit.doctor import Finding
 from cnnkit.errors import DataError, Interrupted, TrainingError
 from cnnkit.experiment import Experiment
-from cnnkit.images import Images, load
+from cnnkit.images import Images
 from cnnkit.lazy import keras, np, tf
 from cnnkit.progress import Progress
 from cnnkit.run import Run, circumstances, parameters
 from cnnkit.sources import SPLITS, Index
 from cnnkit.staging import Staged
-from cnnkit.training_images import balanced, refuse_large_features, with_balance
-from cnnkit.view import View
+from cnnkit.training_data import TrainingData
+from cnnkit.training_images import refuse_large_features, with_balance
 
 NAMED = 5
 """At most so many files that are not used are named on the screen; unused.csv names all."""
@@ -51,23 +50,23 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     progress = progress or Progress()
     folder = Path(folder) if folder else None
     Run.refuse(folder)
-    collection = experiment.data.source.open(progress)
-    experiment = experiment.completed(collection)
-    index = experiment.data.index(collection, experiment.seed, progress)
-    shape = experiment.shape(collection) or collection.shape
-    view = View(shape, experiment.data.fit, experiment.data.prepare)
-    images = load(index, view, experiment.data.cache, progress, skip_bad=collection.skip_bad)
-    splits = experiment.data.splits(images.index, experiment.seed)
-    findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
-    with progress.task("balancing", 1):
-        images, training = balanced(experiment, images, _numbers(splits, "train"))
+    data = TrainingData.of(experiment, progress)
+    # Before TensorFlow, which is first needed for the network.
+    settings = data.experiment
+    with pipeline.with_workers(data.images, settings.augment, settings.data.batch_size, settings.seed) as images:
+        return _trained(data.showing(images), folder, progress)
+
+
+def _trained(data: TrainingData, folder: Path | None, progress: Progress) -> dict[str, Any]:
+    """The story from the data on: the network, the run, its epochs, and what it is worth."""
+    experiment, images = data.experiment, data.images
     experiment.model.fetch(progress)
     with progress.task("building the network", 1):
         keras.utils.set_random_seed(experiment.seed)
         network = _network(experiment, images)
-    refuse_large_features(experiment, images, training, network.backbone)
+    refuse_large_features(experiment, images, data.training, network.backbone)
     report = _start_weights(experiment, network, images, progress)
-    facts = circumstances() | {"parameters": parameters(network.model), "data": _data_facts(images, splits, findings)}
+    facts = circumstances() | {"parameters": parameters(network.model), "data": data.facts()}
     facts |= {"started_from": asdict(report) if report else None}
 
     run = Run.create(experiment, folder)
@@ -77,32 +76,12 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
             progress.say(line)
             run.log(line)
 
-        run.write_split(images.index, splits, view.beside(images.index))
+        run.write_split(images.index, data.splits, data.view.beside(images.index))
         run.write_provenance(**facts, state="training", files=run.hashes())
-        for line in [*_opening(run, facts, images.index, findings), *([report.line()] if report else [])]:
+        for line in [*_opening(run, facts, images.index, data.findings), *([report.line()] if report else [])]:
             say(line)
-        _fit(experiment, network, images, training, splits, run, progress, say)
-        return _finish(experiment, network.model, images, splits, run, progress)
-
-
-def _numbers(splits: list[str], name: str) -> list[int]:
-    return [i for i, split in enumerate(splits) if split == name]
-
-
-def _examined(
-    experiment: Experiment, index: Index, images: Images, splits: list[str], skip_bad: bool, progress: Progress
-) -> tuple[Finding, ...]:
-    """What the doctor finds in the data; an error stops here, before there is a run."""
-    found = doctor.before_training(experiment.data, experiment.seed, index, images.index, splits, skip_bad, progress)
-    errors = [finding for finding in found if finding.severity == "error"]
-    if errors:
-        told = [f"{finding.message}; {finding.advice}" for finding in errors]
-        raise DataError(
-            *told,
-            "nothing was trained; `cnnkit data CONFIG` shows every file, and its --fix-list FILE writes what to leave "
-            "out with data.exclude",
-        )
-    return found
+        _fit(data, network, run, progress, say)
+        return _finish(data, network.model, run, progress)
 
 
 def _network(experiment: Experiment, images: Images) -> Network:
@@ -125,21 +104,13 @@ def _start_weights(
     return weights.load(network, source, images.index.classes, experiment.model) if source else None
 
 
-def _fit(
-    experiment: Experiment,
-    network: Network,
-    images: Images,
-    training: Training,
-    splits: list[str],
-    run: Run,
-    progress: Progress,
-    say: Callable[[str], None],
-) -> None:
+def _fit(data: TrainingData, network: Network, run: Run, progress: Progress, say: Callable[[str], None]) -> None:
     """Runs the stages of the training one after the other, on the same network and into the same run."""
     from cnnkit.callbacks import KeepBest, StopEarly, Watch
 
-    train, data, plan = experiment.train, experiment.data, experiment.plan()
-    validation = _numbers(splits, "validation")
+    experiment, training = data.experiment, data.training
+    train, plan, batch_size = experiment.train, experiment.plan(), experiment.data.batch_size
+    validation = data.numbers("validation")
     ahead = sum(stage.epochs for stage in plan)
     done = 0
 
@@ -160,14 +131,14 @@ def _fit(
         if len(plan) > 1 or staged.frozen:
             rate = stage.learning_rate or train.optimizer.learning_rate
             say(stage_line(number, len(plan), stage.epochs, rate, staged, parameters(network.model)))
-        learner, shown = _learner(experiment, network, staged, images, training, validation, progress)
+        learner, shown = _learner(data, network, staged, validation, progress)
         every = training
-        if data.balance.on_features(images.shape):
+        if experiment.data.balance.on_features(data.images.shape):
             with progress.task("balancing", 1):
                 shown, every = with_balance(experiment, shown, training)
         if number == 1:
-            _tell_balance(experiment, images, _numbers(splits, "train"), every, run, say)
-        steps = pipeline.steps(len(every), data.batch_size)
+            _tell_balance(data, every, run, say)
+        steps = pipeline.steps(len(every), batch_size)
         schedule = train.schedule(stage.learning_rate or train.optimizer.learning_rate, steps, stage.epochs)
         learner.compile(
             optimizer=train.optimizer.build(schedule, staged.rates),
@@ -180,7 +151,7 @@ def _fit(
         if stop := train.early_stopping:
             callbacks.append(StopEarly(stop.monitor, stop.patience, stop.min_delta, say))
         batches = pipeline.train_batches(
-            shown, every, experiment.augment, data.batch_size, experiment.seed, end, first_step=done * steps
+            shown, every, experiment.augment, batch_size, experiment.seed, end, first_step=done * steps
         )
         with shown.telling():
             learner.fit(
@@ -188,7 +159,7 @@ def _fit(
                 initial_epoch=done,
                 epochs=end,
                 steps_per_epoch=steps,
-                validation_data=pipeline.eval_batches(shown, validation, data.batch_size),
+                validation_data=pipeline.eval_batches(shown, validation, batch_size),
                 callbacks=callbacks,
                 shuffle=False,  # the pipeline has shuffled
                 verbose=0,
@@ -197,13 +168,7 @@ def _fit(
 
 
 def _learner(
-    experiment: Experiment,
-    network: Network,
-    staged: Staged,
-    images: Images,
-    training: Training,
-    validation: list[int],
-    progress: Progress,
+    data: TrainingData, network: Network, staged: Staged, validation: list[int], progress: Progress
 ) -> tuple[Any, Images]:
     """What a stage trains, and what it is shown.
 
@@ -212,6 +177,7 @@ def _learner(
     """
     from cnnkit.learner import Learner
 
+    experiment, images, training = data.experiment, data.images, data.training
     loss = experiment.train.loss
     if (
         staged.backbone_frozen
@@ -232,29 +198,25 @@ def _learner(
     return Learner(network.model, auxiliary, loss), images
 
 
-def _tell_balance(
-    experiment: Experiment, images: Images, chosen: list[int], after: Training, run: Run, say: Callable[[str], None]
-) -> None:
+def _tell_balance(data: TrainingData, after: Training, run: Run, say: Callable[[str], None]) -> None:
     """Records the training images of each class before and after `data.balance`, and says what it did."""
-    classes = images.index.classes
-    before = pipeline.training_of(images.index, chosen)
+    index, classes = data.images.index, data.images.index.classes
+    before = pipeline.training_of(index, data.numbers("train"))
     counts = (dict(zip(classes, training.counts(len(classes)).tolist(), strict=True)) for training in (before, after))
     run.write_provenance(balance=dict(zip(("before", "after"), counts, strict=True)))
-    if line := training_images.told(experiment, images, before, after):
+    if line := training_images.told(data.experiment, data.images, before, after):
         say(line)
 
 
-def _finish(
-    experiment: Experiment, model: Any, images: Images, splits: list[str], run: Run, progress: Progress
-) -> dict[str, Any]:
+def _finish(data: TrainingData, model: Any, run: Run, progress: Progress) -> dict[str, Any]:
     """Draws the curves, reads the best epoch back from disk, evaluates it and closes the record of the run."""
     best = run.load_best(model)
     epochs = run.history()
     history.draw(epochs, best["epoch"], run.folder / "history.png")
     document: dict[str, Any] = {"run": str(run.folder), "epochs": len(epochs), "best_epoch": best["epoch"]}
     for split in ("validation", "test"):
-        numbers = _numbers(splits, split)
-        document[split] = evaluation.score(run, split, model, experiment, images, numbers, progress)
+        numbers = data.numbers(split)
+        document[split] = evaluation.score(run, split, model, data.experiment, data.images, numbers, progress)
     run.write_provenance(state="finished", epochs=len(epochs), best_epoch=best["epoch"])
     return document
 
@@ -334,23 +296,6 @@ def _sigterm_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _data_facts(images: Images, splits: list[str], findings: Sequence[Finding]) -> dict[str, Any]:
-    index = images.index
-    counts = Counter(zip(splits, index.labels.tolist(), strict=True))
-    return {
-        "fingerprint": index.fingerprint(),
-        "classes": list(index.classes),
-        "images": {split: splits.count(split) for split in SPLITS},
-        "images_per_class": {
-            split: {name: counts[split, label] for label, name in enumerate(index.classes)} for split in SPLITS
-        },
-        "findings": [
-            {"kind": f.kind, "severity": f.severity, "message": f.message, "images": len(f.files)} for f in findings
-        ],
-        "unused": len(index.unused),
-    }
 
 
 def _opening(run: Run, facts: dict[str, Any], index: Index, findings: Sequence[Finding]) -> Iterator[str]:

@@ -5,7 +5,8 @@ is safe as long as no library has threads that may hold a lock at that moment, a
 workers come before it. Where it is loaded already, or where the platform can't fork safely, there are none, and who
 wanted them does the work itself.
 
-A worker ends when the pipe that brings its jobs is closed, and with this process it is closed, whatever ends it.
+A worker ends when it is sent home, or when the pipe that brings its jobs is closed, and with this process it is closed,
+whatever ends it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import struct
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +30,9 @@ from cnnkit.lazy import np
 
 _HEAD = struct.Struct("<cq")
 """In front of every answer: its kind, and how many bytes follow, in shared memory or in the pipe."""
+
+_HOME = bytes(8)
+"""A job of no numbers: there are no more. The end of the pipe may be open in another process that was forked here."""
 
 _DONE, _WRONG, _BUG = b"d", b"w", b"b"
 """Kinds of answers: the pixels are there; a DataError, as JSON; a traceback."""
@@ -71,7 +75,7 @@ class Workers:
         """Has a job done.
 
         Args:
-            job: int64 (n,).
+            job: int64 (n,), not empty.
 
         Returns:
             What `work` returned, uint8, as one row of bytes.
@@ -95,6 +99,8 @@ class Workers:
             worker = self._free.get()
             if worker is None:  # closed before
                 break
+            with suppress(BrokenPipeError):  # gone already
+                _write(worker.jobs, _HOME)
             os.close(worker.jobs)
             os.close(worker.answers)
             os.waitpid(worker.process, 0)
@@ -148,8 +154,8 @@ def _serve(work: Callable[[Any], Any], jobs: int, answers: int, results: mmap.mm
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.freeze()  # to look for garbage among what was there before would copy its memory
     memory = np.frombuffer(results, np.uint8)
-    while head := _read(jobs, 8):
-        job = np.frombuffer(_read(jobs, int.from_bytes(head, "little")), np.int64)
+    while size := int.from_bytes(_read(jobs, 8), "little"):
+        job = np.frombuffer(_read(jobs, size), np.int64)
         try:
             made = work(job).reshape(-1)
             memory[: len(made)] = made

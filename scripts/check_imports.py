@@ -23,8 +23,8 @@ LEVELS = {
     7.1: ("console_data", "console_preview"),
     7: ("console",),
     6: ("training",),
-    # Above others of level 5, which they use: prediction and evaluation.
-    5.5: ("submission", "audit"),
+    # Above others of level 5, which they use: prediction, evaluation and training_images.
+    5.5: ("submission", "audit", "training_data"),
     5: (
         "evaluation",
         "prediction",
@@ -38,7 +38,7 @@ LEVELS = {
     ),
     4: ("run",),
     2.6: ("images",),
-    2.5: ("pixel_store", "consistency"),
+    2.5: ("workers", "pixel_store", "consistency"),
     2.4: ("consistency_preparation",),
     3: (
         "config_file",

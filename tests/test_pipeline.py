@@ -18,6 +18,7 @@ from cnnkit.experiment import Cache
 from cnnkit.images import load
 from cnnkit.progress import Progress
 from cnnkit.view import View
+from cnnkit.workers import cores
 
 SHAPE = (4, 4, 1)
 AUGMENT = (Flip(), Shift(fraction=0.5))
@@ -142,9 +143,8 @@ def test_images_kept_in_memory_or_not_are_the_same_bits(images_of, augmentations
 
 SHOWN = """
 import hashlib, json, sys
-import numpy as np, tensorflow as tf
-tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
-tf.config.threading.set_inter_op_parallelism_threads(int(sys.argv[1]))
+from contextlib import ExitStack
+import numpy as np
 from cnnkit import pipeline
 from cnnkit.augmentations.brightness import Brightness
 from cnnkit.augmentations.flip import Flip
@@ -157,13 +157,32 @@ from cnnkit.images import load
 from cnnkit.progress import Progress
 from cnnkit.sources.folder import Folder
 from cnnkit.view import View
+from cnnkit.workers import cores
 
 AUGMENT = (Flip(), Shift(), Rotate(), Brightness(), MixUp(alpha=1.0))
+CACHES = {
+    "memory": Cache(memory_gib=1, disk_gib=0),
+    "disk, first": Cache(memory_gib=0, disk_gib=1),
+    "disk, again": Cache(memory_gib=0, disk_gib=1),
+    "off": Cache(memory_gib=0, disk_gib=0),
+}
 index = Folder(path=sys.argv[2]).open(Progress()).index(Progress())
 numbers = np.concatenate([np.arange(len(index)), np.arange(0, len(index), 3)])  # every third one is there twice
 labels = np.asarray(index.labels)[numbers]
 training = Training(numbers, labels, np.linspace(0.5, 1.5, len(numbers)))
 STEPS = -(-len(numbers) // 8)
+everything = {}
+if sys.argv[1] == "workers":
+    workers = ExitStack()
+    for name, cache in CACHES.items():
+        images = load(index, View((20, 24, 3), "crop"), cache, Progress())
+        everything[name] = workers.enter_context(pipeline.with_workers(images, AUGMENT, 8, seed=3))
+        assert (everything[name].workers is None) == (name == "memory")
+
+import tensorflow as tf
+threads = 2 if sys.argv[1] == "workers" else int(sys.argv[1])
+tf.config.threading.set_intra_op_parallelism_threads(threads)
+tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 def shown(images, augmentations, first, count):
     batches = pipeline.train_batches(images, training, augmentations, 8, seed=3, epochs=8, first_step=first)
@@ -183,13 +202,8 @@ def after(images, augmentations, first):
     return seen.hexdigest()
 
 told = {}
-for name, cache in {
-    "memory": Cache(memory_gib=1, disk_gib=0),
-    "disk, first": Cache(memory_gib=0, disk_gib=1),
-    "disk, again": Cache(memory_gib=0, disk_gib=1),
-    "off": Cache(memory_gib=0, disk_gib=0),
-}.items():
-    images = load(index, View((20, 24, 3), "crop"), cache, Progress())
+for name, cache in CACHES.items():
+    images = everything.get(name) or load(index, View((20, 24, 3), "crop"), cache, Progress())
     assert (images.memory is not None, images.store is not None) == (name == "memory", "disk" in name)
     for kind, augmentations in (("plain", ()), ("augmented", AUGMENT)):
         told[f"{name}, {kind}"] = {
@@ -213,8 +227,9 @@ def jpegs(tmp_path):
     return tmp_path / "jpegs"
 
 
-def test_neither_threads_nor_caches_nor_where_it_begins_changes_a_bit(jpegs, tmp_path):
+def test_neither_threads_nor_workers_nor_caches_nor_where_it_begins_changes_a_bit(jpegs, tmp_path):
     """TensorFlow takes its number of threads only once, so each has a process of its own."""
+    makers = ["1", "5", *(["workers"] if sys.platform == "linux" and cores() > 1 else [])]
     running = [
         subprocess.Popen(
             [sys.executable, "-c", SHOWN, threads, jpegs],
@@ -222,12 +237,12 @@ def test_neither_threads_nor_caches_nor_where_it_begins_changes_a_bit(jpegs, tmp
             text=True,
             env=os.environ | {"CNNKIT_CACHE": str(tmp_path / threads)},
         )
-        for threads in ("1", "5")
+        for threads in makers
     ]
     printed = [process.communicate(timeout=300)[0] for process in running]
-    assert [process.returncode for process in running] == [0, 0]
-    one, other = map(json.loads, printed)
-    assert one == other
+    assert [process.returncode for process in running] == [0 for _ in makers]
+    one, *others = map(json.loads, printed)
+    assert all(other == one for other in others)
     for kind in ("plain", "augmented"):
         alike = [seen for name, seen in one.items() if kind in name]
         assert len(alike) == 4

@@ -1,0 +1,105 @@
+"""The data of a training: looked at, decoded, divided, examined and balanced, before there is a network.
+
+Nothing of it needs TensorFlow, but for the balances that mix features.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from cnnkit import doctor
+from cnnkit.balancing import Training
+from cnnkit.doctor import Finding
+from cnnkit.errors import DataError
+from cnnkit.experiment import Experiment
+from cnnkit.images import Images, load
+from cnnkit.progress import Progress
+from cnnkit.sources import SPLITS, Index
+from cnnkit.training_images import balanced
+from cnnkit.view import View
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that a training needs of its data.
+
+    Attributes:
+        experiment: What is done, complete by what the source tells.
+        index: All images of the source.
+        images: Those that can be shown to the network, and synthetic ones behind them.
+        splits: Of each of `images.index`, the name of its split.
+        training: What an epoch goes through.
+        view: How images are shown to the network.
+        findings: What the doctor says.
+    """
+
+    experiment: Experiment
+    index: Index
+    images: Images
+    splits: list[str]
+    training: Training
+    view: View
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def of(cls, experiment: Experiment, progress: Progress) -> Self:
+        """Opens the source, and does all that is done once.
+
+        Raises:
+            DataError: The images are not what they should be, or the doctor finds an error in them.
+        """
+        collection = experiment.data.source.open(progress)
+        experiment = experiment.completed(collection)
+        index = experiment.data.index(collection, experiment.seed, progress)
+        view = View(experiment.shape(collection) or collection.shape, experiment.data.fit, experiment.data.prepare)
+        images = load(index, view, experiment.data.cache, progress, skip_bad=collection.skip_bad)
+        splits = experiment.data.splits(images.index, experiment.seed)
+        findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
+        with progress.task("balancing", 1):
+            images, training = balanced(experiment, images, [i for i, name in enumerate(splits) if name == "train"])
+        return cls(experiment, index, images, splits, training, view, findings)
+
+    def showing(self, images: Images) -> Self:
+        """The same, where the same images are shown in another way."""
+        return replace(self, images=images)
+
+    def numbers(self, split: str) -> list[int]:
+        """The numbers of the images of a split."""
+        return [i for i, name in enumerate(self.splits) if name == split]
+
+    def facts(self) -> dict[str, Any]:
+        """What the record of a run says of its data."""
+        index = self.images.index
+        counts = Counter(zip(self.splits, index.labels.tolist(), strict=True))
+        return {
+            "fingerprint": index.fingerprint(),
+            "classes": list(index.classes),
+            "images": {split: self.splits.count(split) for split in SPLITS},
+            "images_per_class": {
+                split: {name: counts[split, label] for label, name in enumerate(index.classes)} for split in SPLITS
+            },
+            "findings": [
+                {"kind": f.kind, "severity": f.severity, "message": f.message, "images": len(f.files)}
+                for f in self.findings
+            ],
+            "unused": len(index.unused),
+        }
+
+
+def _examined(
+    experiment: Experiment, index: Index, images: Images, splits: Sequence[str], skip_bad: bool, progress: Progress
+) -> tuple[Finding, ...]:
+    """What the doctor finds in the data; an error stops here, before there is a run."""
+    found = doctor.before_training(experiment.data, experiment.seed, index, images.index, splits, skip_bad, progress)
+    errors = [finding for finding in found if finding.severity == "error"]
+    if errors:
+        told = [f"{finding.message}; {finding.advice}" for finding in errors]
+        raise DataError(
+            *told,
+            "nothing was trained; `cnnkit data CONFIG` shows every file, and its --fix-list FILE writes what to leave "
+            "out with data.exclude",
+        )
+    return found

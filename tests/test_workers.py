@@ -1,0 +1,166 @@
+"""Processes that work beside this one: they give what they are asked for, tell what goes wrong, and never stay behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnnkit import workers
+from cnnkit.errors import DataError, Problem, TrainingError
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are workers on Linux alone")
+
+WRONG = Problem("a file has changed", file="a/b.jpg", line=3, column=4, key="data.source", in_data=True)
+
+
+def work(job):
+    """The numbers of a job as bytes, or what its first number asks for."""
+    if job[0] == -1:
+        raise DataError(WRONG, Problem("and more"))
+    if job[0] == -2:
+        raise ZeroDivisionError("of all things")
+    if job[0] == -3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return np.uint8(job % 256).reshape(1, -1)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Two workers, forked from here: what this suite has of TensorFlow they do not touch."""
+    monkeypatch.setattr(workers, "cores", lambda: 2)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    with workers.working(work, size=1000) as made:
+        yield made
+
+
+def test_a_job_comes_back_done(asked):
+    assert asked(range(500)).tolist() == [i % 256 for i in range(500)]
+
+
+def test_what_came_back_stays_when_the_next_job_is_done(asked):
+    first = [asked([i]) for i in range(10)]
+    assert [result.tolist() for result in first] == [[i] for i in range(10)]
+
+
+def test_a_job_may_be_longer_than_a_pipe_holds(asked):
+    with ThreadPoolExecutor(1) as pool:
+        job = np.zeros(1000, np.int64)
+        assert pool.submit(asked, job).result(timeout=60).shape == (1000,)
+    long = np.concatenate([[-1], np.zeros(100_000, np.int64)])
+    with pytest.raises(DataError, match="a file has changed"):
+        asked(long)
+
+
+def test_any_number_of_threads_may_ask_at_once(asked):
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda i: asked([i, i + 1]).tolist(), range(200)))
+    assert results == [[i, i + 1] for i in range(200)]
+
+
+def test_an_error_in_the_data_is_told_with_its_place(asked):
+    with pytest.raises(DataError) as raised:
+        asked([-1])
+    assert raised.value.problems == (WRONG, Problem("and more"))
+    assert asked([5]).tolist() == [5]
+
+
+def test_a_bug_is_told_with_its_trace(asked):
+    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*ZeroDivisionError: of all things"):
+        asked([-2])
+    assert asked([5]).tolist() == [5]
+
+
+def test_a_result_that_is_too_large_is_a_bug(asked):
+    with pytest.raises(RuntimeError, match="could not broadcast"):
+        asked(range(1001))
+
+
+def test_a_worker_that_was_ended_from_outside_is_told_every_time(asked):
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="has been ended from outside, perhaps for want of memory"):
+            asked([-3])
+    with pytest.raises(TrainingError):
+        asked([1])
+
+
+def test_who_asks_after_the_end_is_told(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    made = workers.Workers(work, 10, 1)
+    made.close()
+    made.close()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="sent home"):
+            made([1])
+
+
+def test_each_of_several_groups_ends_when_it_is_told_to(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    first, second = workers.Workers(work, 10, 2), workers.Workers(work, 10, 2)
+    first.close()
+    assert second([1]).tolist() == [1]
+    second.close()
+
+
+@pytest.mark.parametrize("why", ["one core", "another platform", "TensorFlow is there"])
+def test_there_are_none_where_they_do_not_pay_or_a_fork_is_not_safe(monkeypatch, why):
+    monkeypatch.setattr(workers, "cores", lambda: 1 if why == "one core" else 2)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    if why == "TensorFlow is there":
+        monkeypatch.setitem(sys.modules, "tensorflow", None)
+    if why == "another platform":
+        monkeypatch.setattr(sys, "platform", "darwin")
+    with workers.working(work, 10) as made:
+        assert made is None
+
+
+PARENT = """
+import os, sys, time
+from cnnkit import workers
+workers.cores = lambda: 3
+with workers.working(lambda job: job, 10) as made:
+    children = [int(name) for name in os.listdir("/proc") if name.isdigit() and parent(int(name)) == os.getpid()]
+    print(*children, flush=True)
+    if sys.argv[1] == "ends": raise SystemExit
+    time.sleep(600)
+"""
+
+
+def alive(process: int) -> bool:
+    """Whether it runs; one that has ended and was not yet asked how does not."""
+    try:
+        return "State:\tZ" not in (Path("/proc") / str(process) / "status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("end", ["ends", "is terminated", "is killed", "gets Ctrl-C"])
+def test_none_stays_behind_however_its_parent_ends(end):
+    helper = "def parent(p): return int(open(f'/proc/{p}/stat').read().rsplit(')', 1)[1].split()[1])\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", helper + PARENT, end],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    children = [int(word) for word in process.stdout.readline().split()]
+    assert len(children) == 3
+    if end == "is terminated":
+        process.terminate()
+    elif end == "is killed":
+        process.kill()
+    elif end == "gets Ctrl-C":
+        os.killpg(process.pid, signal.SIGINT)  # all of them, as from a terminal
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while any(map(alive, children)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
