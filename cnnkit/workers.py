@@ -174,7 +174,10 @@ def _answer(worker: _Worker, job: bytes) -> Any:
     except BrokenPipeError:
         head = b""
     if not head:
-        raise TrainingError("a process that prepared images has been ended from outside, perhaps for want of memory")
+        raise TrainingError(
+            "a process that prepared images has been ended from outside, as memory that runs out may do; train again, "
+            "with a smaller data.batch_size if it happens again"
+        )
     kind, size = _HEAD.unpack(head)
     if kind == _DONE:
         return np.frombuffer(worker.results, np.uint8, size).copy()  # the next job writes to the same place

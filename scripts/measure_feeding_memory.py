@@ -8,7 +8,7 @@ are made first in FOLDER, which must not exist and stays: JPEGs of 64 pixels, fi
 
 Each folder is fed in a process of its own, with a cache of its own that is empty: indexed, every image decoded once,
 then one epoch of augmented batches of 32, with data.cache off. What is told is the most memory that the process had at
-any time (ru_maxrss), TensorFlow included.
+any time (ru_maxrss), TensorFlow included, and what its workers have at the end that is not the memory of the process.
 """
 
 from __future__ import annotations
@@ -53,22 +53,37 @@ def feed(folder: str) -> dict[str, int]:
     from cnnkit.sources.folder import Folder
     from cnnkit.view import View
 
-    tf.constant(0)
-    told = {"tensorflow": _peak()}
     index = Folder(path=folder).open(Progress()).index(Progress())
-    told["indexed"] = _peak()
+    told = {"indexed": _peak()}
     images = load(index, View((SIDE, SIDE, 3), "crop"), Cache(memory_gib=0, disk_gib=0), Progress())
     told["decoded"] = _peak()
     training = pipeline.training_of(index, range(len(index)))
     augment = (Flip(), Rotate(), Brightness())
-    shown = sum(len(batch) for batch, *_ in pipeline.train_batches(images, training, augment, 32, seed=0, epochs=1))
-    return told | {"peak": _peak(), "images": shown}
+    with pipeline.with_workers(images, augment, batch_size=32, seed=0) as images:
+        tf.constant(0)
+        told["tensorflow"] = _peak()
+        batches = pipeline.train_batches(images, training, augment, 32, seed=0, epochs=1)
+        told["images"] = sum(len(batch) for batch, *_ in batches)
+        told["workers"] = sum(map(_own, _children()))
+    return told | {"peak": _peak() + told["workers"]}
 
 
 def _peak() -> int:
     # It begins with the peak of the process that started this one, which is far smaller: it has no TensorFlow.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // 1024 if sys.platform == "darwin" else peak  # bytes there, KiB elsewhere
+
+
+def _children() -> list[str]:
+    """The processes that this one has started; none where there is no way to tell, which is where it starts none."""
+    told = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    return told.read_text().split() if told.exists() else []
+
+
+def _own(process: str) -> int:
+    """Memory in KiB that a process shares with no other."""
+    lines = [line.split() for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()]
+    return sum(int(line[1]) for line in lines if line[0] in ("Private_Clean:", "Private_Dirty:"))
 
 
 def measure(folder: str) -> dict[str, int]:
@@ -100,7 +115,7 @@ def main() -> None:
     for folder in folders:
         told = measure(folder)
         peaks.append(told["peak"])
-        parts = ", ".join(f"{told[part] / 1024:.0f} {part}" for part in ("tensorflow", "indexed", "decoded"))
+        parts = ", ".join(f"{told[part] / 1024:.0f} {part}" for part in ("indexed", "decoded", "tensorflow", "workers"))
         print(f"{told['images']:>7,} images: peak {told['peak'] / 1024:,.0f} MiB ({parts})", flush=True)
     print(f"{folders[1]} takes {peaks[1] / peaks[0] - 1:+.1%}")
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from cnnkit import Run, evaluate, read, train
 from cnnkit.errors import DataError
 from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
+from cnnkit.workers import cores
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 
@@ -124,6 +126,21 @@ def test_a_file_that_changes_while_it_is_decoded_again_and_again_ends_the_run_wh
     assert (run / "history.png").exists()
     assert list(run.rglob(".writing*")) == []
     assert evaluate(record, "validation")["images"] == 12
+
+
+@pytest.mark.skipif(sys.platform != "linux" or cores() == 1, reason="there are workers on Linux alone, on two cores")
+def test_a_run_whose_worker_is_killed_says_so_and_keeps_what_it_has(images, tmp_path):
+    run = tmp_path / "run"
+    with training(images, run, *ENDLESS) as process:
+        until_the_first_epoch(process)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) == cores()
+        os.kill(int(children[0]), signal.SIGKILL)
+        _, err = ended(process, code=4)
+    told, kept = err.splitlines()
+    assert told.startswith("a process that prepared images has been ended from outside")
+    assert kept.startswith(f"{run} keeps epoch ")
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
 class AfterTheFirstEpoch(Progress):
