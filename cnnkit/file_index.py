@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import struct
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,7 @@ from cnnkit.decoding import BadImage, Header, Unreadable
 from cnnkit.lazy import cache_folder, np
 from cnnkit.progress import Progress
 
-VERSION = 3
+VERSION = 4
 """Of the form of the memory; one in another form is made anew."""
 
 OTHERS = 200_000
@@ -39,8 +40,10 @@ _PART = 2**22
 """Pixels of a large picture that are hashed at once."""
 
 
-Stamp = tuple[int, int, int]
-"""Size of a file, the time it was written, the time its inode changed."""
+Stamp = bytes
+"""Size of a file, the time it was written, the time its inode changed; as bytes, for there is one for every image."""
+
+_STAMP = struct.Struct("<3q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def look(root: Path, names: Sequence[str], progress: Progress) -> list[FileFacts
             ):
                 for i, fact in zip(batch, found, strict=True):
                     stamp = stamps[i]
-                    settled = fact.lasting and stamp is not None and max(stamp[1:]) < start - TICK
+                    settled = fact.lasting and stamp is not None and max(_STAMP.unpack(stamp)[1:]) < start - TICK
                     header = headers.setdefault(fact.header, fact.header)
                     facts[i] = replace(fact, header=header, stamp=stamp, settled=settled)
                 advance(len(batch))
@@ -175,7 +178,7 @@ def stamp_of(path: str) -> Stamp | None:
         found = os.stat(path)  # noqa: PTH116
     except OSError:
         return None  # `read` meets the same error, and tells it
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return _STAMP.pack(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _remember(memory: Path, root: Path, facts: Iterable[tuple[str, FileFacts | None]], progress: Progress) -> None:
@@ -183,8 +186,8 @@ def _remember(memory: Path, root: Path, facts: Iterable[tuple[str, FileFacts | N
     lines = io.BytesIO()
     lines.write(_line({"version": VERSION, "root": str(root)}))
     for name, known in facts:  # those asked for last come first
-        if known and known.settled:
-            lines.write(_line([name, known.stamp, known.digest, known.header, known.bad]))
+        if known and known.settled and known.stamp:
+            lines.write(_line([name, _STAMP.unpack(known.stamp), known.digest, known.header, known.bad]))
     remembered.keep(memory, lines.getbuffer(), "the files are read again next time", progress)
 
 
@@ -202,5 +205,5 @@ def _recall(memory: Path, headers: dict[Header | None, Header | None]) -> dict[s
         name, stamp, digest, told, bad = json.loads(line)
         header = Header(sys.intern(told[0]), sys.intern(told[1]), *told[2:]) if told else None
         header = headers.setdefault(header, header)
-        facts[name] = FileFacts(digest, stamp[0], header, bad, stamp=tuple(stamp))
+        facts[name] = FileFacts(digest, stamp[0], header, bad, stamp=_STAMP.pack(*stamp))
     return facts

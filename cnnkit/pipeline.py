@@ -224,7 +224,7 @@ _ASKED = 1000
 """Pictures that are asked for their size, at most."""
 
 
-_CALL = 2**22
+_CALL = 2**21
 """Bytes of pixels that are made in one call."""
 
 _MOST = 16

@@ -86,7 +86,12 @@ def test_a_damaged_memory_is_made_anew(files, reads, damage):
     content = memory.read_bytes()
     digest = first[0].digest.encode()
     changed = content.replace(digest, digest[:-1] + (b"0" if digest[-1:] != b"0" else b"1"))
-    damaged = {"empty": b"", "words": b'{"version": 3}\nwords', "deep": b"[" * 100_000, "a character": changed}
+    damaged = {
+        "empty": b"",
+        "words": f'{{"version": {file_index.VERSION}}}\nwords'.encode(),
+        "deep": b"[" * 100_000,
+        "a character": changed,
+    }
     memory.write_bytes(damaged[damage])
     reads.clear()
     assert file_index.look(*files, Progress()) == first
