@@ -30,6 +30,7 @@ class Spec(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
+        defer_build=True,
     )
 
     @classmethod

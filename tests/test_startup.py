@@ -65,14 +65,19 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 # The product's promise is the median wall time of five warm calls on a machine with nothing else to do. These
 # commands wait for nothing, so there wall time is CPU time. CPU time is what is measured here, for tests run side
-# by side; and the least of several calls, since a busy neighbour core makes even CPU seconds longer.
+# by side; and the least of several calls, since a busy neighbour core makes even CPU seconds longer. Warm means that
+# Python has kept its bytecode, which an environment may forbid it: so it has a place of its own here.
 @pytest.mark.parametrize(
     ("words", "seconds"),
     [(["--help"], 0.4), (["check", str(CONFIG)], 0.6), (["check", str(CONFIG), "--set", "train.epochs=0"], 0.6)],
     ids=["help", "check", "a broken check"],
 )
-def test_answers_come_at_once(words: list[str], seconds: float) -> None:
+def test_answers_come_at_once(
+    words: list[str], seconds: float, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command = Path(sys.executable).with_name("cnnkit")
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.getbasetemp() / "bytecode"))
 
     def cpu_seconds() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -80,4 +85,5 @@ def test_answers_come_at_once(words: list[str], seconds: float) -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(cpu_seconds() for _ in range(6)) < seconds
+    cpu_seconds()
+    assert min(cpu_seconds() for _ in range(5)) < seconds
