@@ -24,7 +24,8 @@ demo: $(INSTALLED) ## train on handwritten digits
 	$(BIN)/cnnkit train configs/digits.yaml
 
 test: $(DEV_INSTALLED) ## run the tests (PYTEST_ARGS="-k name" to choose)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not alone" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m alone
 
 check: $(DEV_INSTALLED) ## check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .

@@ -61,8 +61,9 @@ def _trained(data: TrainingData, folder: Path | None, progress: Progress) -> dic
     """The story from the data on: the network, the run, its epochs, and what it is worth."""
     experiment, images = data.experiment, data.images
     experiment.model.fetch(progress)
-    with progress.task("building the network", 1):
+    with progress.task("starting TensorFlow", 1):
         keras.utils.set_random_seed(experiment.seed)
+    with progress.task("building the network", 1):
         network = _network(experiment, images)
     refuse_large_features(experiment, images, data.training, network.backbone)
     report = _start_weights(experiment, network, images, progress)

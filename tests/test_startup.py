@@ -64,9 +64,10 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 # The product's promise is the median wall time of five warm calls on a machine with nothing else to do. These
-# commands wait for nothing, so there wall time is CPU time. CPU time is what is measured here, for tests run side
-# by side; and the least of several calls, since a busy neighbour core makes even CPU seconds longer. Warm means that
+# commands wait for nothing, so there wall time is CPU time. CPU time is what is measured here, the least of several
+# calls and with no other test beside it, since a busy neighbour core makes even CPU seconds longer. Warm means that
 # Python has kept its bytecode, which an environment may forbid it: so it has a place of its own here.
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("words", "seconds"),
     [(["--help"], 0.4), (["check", str(CONFIG)], 0.6), (["check", str(CONFIG), "--set", "train.epochs=0"], 0.6)],
