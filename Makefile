@@ -6,6 +6,9 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # In the order of tests/conftest.py, which begins with the slow files: so no worker is left with one at the end.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
+# Tests start many commands, and a command with bytecode at hand starts in two thirds of the time.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A stamp exists only while its installation is whole: it goes before pip starts and comes back after pip is
 # done. So an interrupted installation has no stamp, and is made anew.
 INSTALLED := $(VENV)/.installed

@@ -16,13 +16,13 @@ import io
 import os
 import re
 import stat
-import threading
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cnnkit.lazy import cv2, np
+from cnnkit.turns import Turn
 
 Fit = Literal["crop", "pad", "stretch"]
 
@@ -152,11 +152,11 @@ def plain_picture(content: bytes, header: Header) -> Any:
 
 
 def in_turn(width: int, height: int) -> AbstractContextManager[Any]:
-    """What to decode and prepare a picture of this size in: of the `LARGE` ones, one thread at a time."""
-    return _one_large if width * height > LARGE else nullcontext()
+    """What to decode and prepare a picture of this size in: of the `LARGE` ones, one at a time."""
+    return ONE_LARGE if width * height > LARGE else nullcontext()
 
 
-_one_large = threading.RLock()  # as who prepares a picture also decodes it
+ONE_LARGE = Turn()
 
 
 def _bad(error: Exception) -> BadImage:

@@ -60,7 +60,8 @@ def evaluate(
             *(Problem(entry.reason, file=entry.name) for entry in bad[:NAMED]),
             f"{len(bad)} of the {len(index)} {split} images can't be shown to the network any more; put them right",
         )
-    model = run.network()
+    with progress.task("building the network", 1):
+        model = run.network()
     return score(run, split, model, experiment, images, range(len(images.index)), progress)
 
 

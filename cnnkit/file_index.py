@@ -43,7 +43,10 @@ _PART = 2**22
 Stamp = bytes
 """Size of a file, the time it was written, the time its inode changed; as bytes, for there is one for every image."""
 
-_STAMP = struct.Struct("<3q")
+_STAMP = struct.Struct("<3Q")
+
+_WORD = 2**64 - 1
+"""What a time is cut to: one before 1970 is then one in the far future, which is never taken for settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,7 @@ def stamp_of(path: str) -> Stamp | None:
         found = os.stat(path)  # noqa: PTH116
     except OSError:
         return None  # `read` meets the same error, and tells it
-    return _STAMP.pack(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return _STAMP.pack(found.st_size, found.st_mtime_ns & _WORD, found.st_ctime_ns & _WORD)
 
 
 def _remember(memory: Path, root: Path, facts: Iterable[tuple[str, FileFacts | None]], progress: Progress) -> None:

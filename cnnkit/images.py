@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from cnnkit import pixel_store, workers
+from cnnkit import decoding, pixel_store, workers
 from cnnkit.augmentations import Chain
 from cnnkit.decoding import BadImage
 from cnnkit.errors import DataError, Problem, TrainingError
@@ -106,7 +106,7 @@ class Images:
 
     @contextmanager
     def with_workers(self, chain: Chain, most: int) -> Iterator[Images]:
-        """The same with processes that make `pixels`; without, where there can be none.
+        """The same with processes that make `pixels`; the same without, where there can be none.
 
         Args:
             chain: What they augment by.
@@ -120,6 +120,8 @@ class Images:
             count = len(numbers) // 2
             return self._made(numbers[:count], chain, epoch, numbers[count:])
 
+        if workers.possible():
+            decoding.ONE_LARGE.share()
         with workers.working(work, most * int(np.prod(self.shape))) as made:
             yield replace(self, workers=made, chain=chain)
 

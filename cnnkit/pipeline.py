@@ -4,8 +4,8 @@ The order, and why:
 1. `images.load` decodes and prepares everything once, before the first epoch, and keeps what fits;
 2. shuffle numbers, not images: the order of an epoch is a function of (seed, epoch), so that
    any step can be reached directly and nothing depends on timing;
-3. make a whole batch at once, several batches at a time: gathered where nothing is augmented, else image by image
-   in uint8 by `Chain`, each with chance of its own, a function of (seed, epoch, place);
+3. make whole batches at once, in worker processes or threads: gathered where nothing is augmented, else changed in
+   uint8 by `Chain`, each image with chance of its own, a function of (seed, epoch, image);
 4. mix the images of a batch with each other, last;
 5. a few batches ahead, no more: memory is bounded whatever the number of images.
 """
@@ -18,12 +18,12 @@ from typing import Any
 
 from cnnkit.augmentations import Augmentation, Batch, Chain
 from cnnkit.balancing import Training
+from cnnkit.duration import cores
 from cnnkit.experiment import Cache
 from cnnkit.images import Images, allocated
 from cnnkit.lazy import np, tf
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
-from cnnkit.workers import cores
 
 
 def features(images: Images, numbers: Sequence[int], backbone: Any, batch_size: int, progress: Progress) -> Images:
@@ -71,7 +71,9 @@ def training_of(index: Index, numbers: Sequence[int]) -> Training:
 
 
 @contextmanager
-def with_workers(images: Images, augmentations: Sequence[Augmentation], batch_size: int, seed: int) -> Iterator[Images]:
+def with_workers(
+    images: Images, training: Training, augmentations: Sequence[Augmentation], batch_size: int, seed: int
+) -> Iterator[Images]:
     """The images with processes that make the batches of `train_batches`, where these have enough to do.
 
     They have where images are not kept in memory. What is made is the same bits, with them or without.
@@ -79,7 +81,8 @@ def with_workers(images: Images, augmentations: Sequence[Augmentation], batch_si
     if images.memory is not None:
         yield images
         return
-    with images.with_workers(Chain(augmentations, seed), _at_once(images, batch_size) * batch_size) as images:
+    most = min(_at_once(images, batch_size) * batch_size, max(len(training), len(images.index)))
+    with images.with_workers(Chain(augmentations, seed), most) as images:
         yield images
 
 

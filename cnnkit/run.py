@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnnkit import atomic, checkpoints, config_file
+from cnnkit.duration import cores
 from cnnkit.errors import TrainingError, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.lazy import keras, tf
@@ -295,12 +296,8 @@ def device() -> str:
     if gpus:
         names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
         return ", ".join(names)
-    threads = tf.config.threading.get_intra_op_parallelism_threads() or _cores()
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or cores()
     return f"CPU, {threads} threads"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _git() -> dict[str, Any] | None:

@@ -52,8 +52,10 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     Run.refuse(folder)
     data = TrainingData.of(experiment, progress)
     # Before TensorFlow, which is first needed for the network.
-    settings = data.experiment
-    with pipeline.with_workers(data.images, settings.augment, settings.data.batch_size, settings.seed) as images:
+    wanted = data.experiment
+    with pipeline.with_workers(
+        data.images, data.training, wanted.augment, wanted.data.batch_size, wanted.seed
+    ) as images:
         return _trained(data.showing(images), folder, progress)
 
 

@@ -79,6 +79,16 @@ def test_a_file_that_changed_within_the_last_moments_is_read_again(image_folder,
     assert reads == ["a/0.png"] * 2
 
 
+@pytest.mark.parametrize("year", [1900, 2300])
+def test_a_file_may_be_of_any_year(files, year):
+    root, names = files
+    seconds = (year - 1970) * 31_556_952
+    os.utime(root / names[0], (seconds, seconds))
+    first = file_index.look(root, names, Progress())
+    assert file_index.look(root, names, Progress()) == first
+    assert not first[0].settled
+
+
 @pytest.mark.parametrize("damage", ["empty", "words", "deep", "a character"])
 def test_a_damaged_memory_is_made_anew(files, reads, damage):
     first = file_index.look(*files, Progress())

@@ -234,7 +234,7 @@ def test_a_file_that_is_gone_says_so(folder):
 def test_a_second_change_within_a_tick_of_the_clock_is_seen_by_the_content(folder, monkeypatch):
     """Where a file system keeps whole seconds, the times of a file that is written twice in one are the same."""
     stamps = file_index.stamp_of
-    monkeypatch.setattr(file_index, "stamp_of", lambda path: stamps(path) and struct.pack("<3q", 1, 2**62, 2**62))
+    monkeypatch.setattr(file_index, "stamp_of", lambda path: stamps(path) and struct.pack("<3Q", 1, 2**62, 2**62))
     index = index_of_folder(folder)
     shown = View((8, 8, 3), "crop")
     before = [shown.of_index(index, i) for i in range(len(index))]

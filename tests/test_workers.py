@@ -15,6 +15,7 @@ import pytest
 
 from cnnkit import workers
 from cnnkit.errors import DataError, Problem, TrainingError
+from cnnkit.turns import Turn
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are workers on Linux alone")
 
@@ -29,6 +30,10 @@ def work(job):
         raise ZeroDivisionError("of all things")
     if job[0] == -3:
         os.kill(os.getpid(), signal.SIGKILL)
+    if job[0] == -4:
+        raise MemoryError
+    if job[0] == -5:
+        time.sleep(600)
     return np.uint8(job % 256).reshape(1, -1)
 
 
@@ -76,6 +81,82 @@ def test_a_bug_is_told_with_its_trace(asked):
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*ZeroDivisionError: of all things"):
         asked([-2])
     assert asked([5]).tolist() == [5]
+
+
+def test_want_of_memory_is_told_as_such(asked):
+    with pytest.raises(MemoryError):
+        asked([-4])
+    assert asked([5]).tolist() == [5]
+
+
+def test_an_answer_that_nobody_waited_for_is_never_taken_for_another_one(asked, monkeypatch):
+    """As when Ctrl-C comes between a question and its answer."""
+    real = workers._read
+
+    def interrupted(pipe, size):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers, "_read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        asked([7])
+    monkeypatch.setattr(workers, "_read", real)
+    results = []
+    for i in range(4):
+        try:
+            results.append(asked([i]).tolist() == [i])
+        except TrainingError:
+            results.append(None)
+    assert results in ([None, True, None, True], [True, None, True, None])
+
+
+def test_the_end_does_not_wait_for_what_is_being_done(asked):
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(asked, [-5]) for _ in range(3)]
+        time.sleep(0.2)
+        start = time.monotonic()
+        asked.close()
+        assert time.monotonic() - start < 10
+    errors = sorted(type(job.exception()).__name__ for job in waiting)
+    assert errors == ["RuntimeError", "TrainingError", "TrainingError"]
+
+
+@pytest.mark.parametrize("failing", ["fork", "pipe"])
+def test_where_processes_can_not_be_had_there_are_none_and_nothing_is_left_open(monkeypatch, failing):
+    monkeypatch.setattr(workers, "cores", lambda: 3)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    real, calls = getattr(os, failing), []
+
+    def sometimes():
+        calls.append(failing)
+        if len(calls) == 3:
+            raise BlockingIOError
+        return real()
+
+    before = sorted(Path("/proc/self/fd").iterdir())
+    monkeypatch.setattr(os, failing, sometimes)
+    with workers.working(work, 10) as made:
+        assert made is None
+    assert len(calls) == 3
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_pictures_in_turn_are_so_between_processes_too(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    turn = Turn()
+    turn.share()
+
+    def in_turn(job):
+        with turn, turn:
+            (tmp_path / f"{os.getpid()}").touch()
+            alone = len(list(tmp_path.iterdir())) == 1
+            time.sleep(0.01)
+            (tmp_path / f"{os.getpid()}").unlink()
+        return np.array([alone], np.uint8)
+
+    made = workers.Workers(in_turn, 1, 2)
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(lambda i: made([i])[0], range(20)))
+    made.close()
 
 
 def test_a_result_that_is_too_large_is_a_bug(asked):
