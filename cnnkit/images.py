@@ -105,12 +105,13 @@ class Images:
         return pixels
 
     @contextmanager
-    def with_workers(self, chain: Chain, most: int) -> Iterator[Images]:
+    def with_workers(self, chain: Chain, most: int, progress: Progress) -> Iterator[Images]:
         """The same with processes that make `pixels`; the same without, where there can be none.
 
         Args:
             chain: What they augment by.
             most: Images that are made in one call.
+            progress: Is told where processes can't be had.
         """
 
         def work(job: Any) -> Any:
@@ -122,7 +123,7 @@ class Images:
 
         if workers.possible():
             decoding.ONE_LARGE.share()
-        with workers.working(work, most * int(np.prod(self.shape))) as made:
+        with workers.working(work, most * int(np.prod(self.shape)), progress) as made:
             yield replace(self, workers=made, chain=chain)
 
     def rows(self, numbers: Iterable[int]) -> list[Any]:

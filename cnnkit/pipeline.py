@@ -72,7 +72,12 @@ def training_of(index: Index, numbers: Sequence[int]) -> Training:
 
 @contextmanager
 def with_workers(
-    images: Images, training: Training, augmentations: Sequence[Augmentation], batch_size: int, seed: int
+    images: Images,
+    training: Training,
+    augmentations: Sequence[Augmentation],
+    batch_size: int,
+    seed: int,
+    progress: Progress,
 ) -> Iterator[Images]:
     """The images with processes that make the batches of `train_batches`, where these have enough to do.
 
@@ -82,7 +87,7 @@ def with_workers(
         yield images
         return
     most = min(_at_once(images, batch_size) * batch_size, max(len(training), len(images.index)))
-    with images.with_workers(Chain(augmentations, seed), most) as images:
+    with images.with_workers(Chain(augmentations, seed), most, progress) as images:
         yield images
 
 

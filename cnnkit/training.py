@@ -54,7 +54,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     # Before TensorFlow, which is first needed for the network.
     wanted = data.experiment
     with pipeline.with_workers(
-        data.images, data.training, wanted.augment, wanted.data.batch_size, wanted.seed
+        data.images, data.training, wanted.augment, wanted.data.batch_size, wanted.seed, progress
     ) as images:
         return _trained(data.showing(images), folder, progress)
 

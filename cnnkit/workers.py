@@ -28,6 +28,7 @@ from typing import Any
 from cnnkit.duration import cores
 from cnnkit.errors import DataError, Problem, TrainingError
 from cnnkit.lazy import np
+from cnnkit.progress import Progress
 
 MOST = 16
 """Workers, however many cores there are."""
@@ -153,12 +154,14 @@ def possible() -> bool:
 
 
 @contextmanager
-def working(work: Callable[[Any], Any], size: int) -> Iterator[Workers | None]:
+def working(work: Callable[[Any], Any], size: int, progress: Progress) -> Iterator[Workers | None]:
     """Workers as long as they are wanted, one for each core; None where there can be none."""
     workers = None
     if possible():
-        with suppress(OSError):  # no memory or no process for them
+        try:
             workers = Workers(work, size, min(cores(), MOST))
+        except OSError as error:
+            progress.say(f"careful: no processes could be had to prepare images ({error}); threads do it, more slowly")
     if workers is None:
         yield None
         return

@@ -72,7 +72,7 @@ def measure_cnnkit(work: str, folder: str) -> float:
     print(f"looked at {len(index)} images in {time.perf_counter() - start:.1f} s")
     training = training_of(index, range(len(index)))
     # One after the other, as a training has them.
-    with with_workers(images, training, augment, BATCH, seed=0) as images:
+    with with_workers(images, training, augment, BATCH, 0, Progress()) as images:
         batches = iter(train_batches(images, training, augment, BATCH, seed=0, epochs=2))
         count = steps(len(training), BATCH)
         return [an_epoch(islice(batches, count), lambda batch: int(batch[0].shape[0])) for _ in range(2)][-1]

@@ -59,7 +59,7 @@ def feed(folder: str) -> dict[str, int]:
     told["decoded"] = _peak()
     training = pipeline.training_of(index, range(len(index)))
     augment = (Flip(), Rotate(), Brightness())
-    with pipeline.with_workers(images, training, augment, batch_size=32, seed=0) as images:
+    with pipeline.with_workers(images, training, augment, 32, 0, Progress()) as images:
         tf.constant(0)
         told["tensorflow"] = _peak()
         batches = pipeline.train_batches(images, training, augment, 32, seed=0, epochs=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -496,20 +497,35 @@ broken.yaml:5:11: train.epochs: should be at least 1, not 0
 }
 
 
-@pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_config_is_told_what_is_wrong_and_where(case: str, tmp_path: Path) -> None:
+def written(case: str, folder: Path) -> tuple[list[str], str, int]:
+    """Writes the config of a case; the words of the command, what it should say, and its exit code."""
     config, expected, *settings = BROKEN[case]
     if config is not None:
-        (tmp_path / "broken.yaml").write_bytes(config.encode() if isinstance(config, str) else config)
+        (folder / "broken.yaml").write_bytes(config.encode() if isinstance(config, str) else config)
     options = [word for setting in settings for word in ("--set", setting)]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [COMMAND, "check", "broken.yaml", *options], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    return (
+        ["check", "broken.yaml", *options],
+        expected.replace("FOLDER", str(folder.resolve())),
+        3 if case in IN_DATA else 2,
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.stderr == expected.replace("FOLDER", str(tmp_path.resolve()))
-    assert done.stdout == ""
-    assert done.returncode == (3 if case in IN_DATA else 2)
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_config_is_told_what_is_wrong_and_where(
+    case: str, tmp_path: Path, command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, expected, code = written(case, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert command(*words) == (code, "", expected)
     assert [path.name for path in tmp_path.iterdir() if path.name != "broken.yaml"] == []
+
+
+@pytest.mark.parametrize("case", list(BROKEN)[::10])
+def test_in_a_process_of_its_own_it_says_the_same_at_once(case: str, tmp_path: Path) -> None:
+    words, expected, code = written(case, tmp_path)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([COMMAND, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", expected)
     # The command waits for nothing, so its CPU time is what a person waits on a machine with nothing else to do.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2

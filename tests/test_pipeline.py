@@ -176,7 +176,7 @@ if sys.argv[1] == "workers":
     workers = ExitStack()
     for name, cache in CACHES.items():
         images = load(index, View((20, 24, 3), "crop"), cache, Progress())
-        everything[name] = workers.enter_context(pipeline.with_workers(images, training, AUGMENT, 8, seed=3))
+        everything[name] = workers.enter_context(pipeline.with_workers(images, training, AUGMENT, 8, 3, Progress()))
         assert (everything[name].workers is None) == (name == "memory")
 
 import tensorflow as tf

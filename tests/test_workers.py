@@ -15,6 +15,7 @@ import pytest
 
 from cnnkit import workers
 from cnnkit.errors import DataError, Problem, TrainingError
+from cnnkit.progress import Progress
 from cnnkit.turns import Turn
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are workers on Linux alone")
@@ -42,7 +43,7 @@ def asked(monkeypatch):
     """Two workers, forked from here: what this suite has of TensorFlow they do not touch."""
     monkeypatch.setattr(workers, "cores", lambda: 2)
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
-    with workers.working(work, size=1000) as made:
+    with workers.working(work, 1000, Progress()) as made:
         yield made
 
 
@@ -132,12 +133,19 @@ def test_where_processes_can_not_be_had_there_are_none_and_nothing_is_left_open(
             raise BlockingIOError
         return real()
 
+    said: list[str] = []
+
+    class Listener(Progress):
+        def say(self, line):
+            said.append(line)
+
     before = sorted(Path("/proc/self/fd").iterdir())
     monkeypatch.setattr(os, failing, sometimes)
-    with workers.working(work, 10) as made:
+    with workers.working(work, 10, Listener()) as made:
         assert made is None
     assert len(calls) == 3
     assert sorted(Path("/proc/self/fd").iterdir()) == before
+    assert [line.startswith("careful: no processes could be had to prepare images (") for line in said] == [True]
 
 
 def test_pictures_in_turn_are_so_between_processes_too(tmp_path, monkeypatch):
@@ -198,15 +206,16 @@ def test_there_are_none_where_they_do_not_pay_or_a_fork_is_not_safe(monkeypatch,
         monkeypatch.setitem(sys.modules, "tensorflow", None)
     if why == "another platform":
         monkeypatch.setattr(sys, "platform", "darwin")
-    with workers.working(work, 10) as made:
+    with workers.working(work, 10, Progress()) as made:
         assert made is None
 
 
 PARENT = """
 import os, sys, time
 from cnnkit import workers
+from cnnkit.progress import Progress
 workers.cores = lambda: 3
-with workers.working(lambda job: job, 10) as made:
+with workers.working(lambda job: job, 10, Progress()) as made:
     children = [int(name) for name in os.listdir("/proc") if name.isdigit() and parent(int(name)) == os.getpid()]
     print(*children, flush=True)
     if sys.argv[1] == "ends": raise SystemExit
