@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, whatever happens meanwhile."""
+"""Files that are written whole or not at all, whatever happens meanwhile, and over others only if asked to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cnnkit.errors import UsageError
+
 ERRORS = "surrogateescape"
 """How file names that are not UTF-8 are written and read: byte by byte as they are."""
 
@@ -20,6 +22,32 @@ WRITING = ".writing-"
 
 MANY = 1000
 """Files in a folder from which on they are brought to the disk together."""
+
+
+def refuse(option: str, file: Path | None, force: bool) -> None:
+    """Refuses a file that someone wants written where it can't be, or would replace another without their word.
+
+    Every command with such an option asks this before any long work.
+
+    Args:
+        option: The option that names it, for example `--output`.
+        file: The file; None if the option was left out and nothing else names one.
+        force: Whether `--force` was given: a file that is there already may be replaced.
+
+    Raises:
+        UsageError: There is no folder for it, something else is there, or a file and no `--force`; or there is a
+            `--force` and nothing to write.
+    """
+    if file is None:
+        if force:
+            raise UsageError(f"--force is for {option}: leave it out, or name a file with {option}")
+        return
+    if not file.parent.is_dir():
+        raise UsageError(f"{option} {file}: there is no folder {file.parent}")
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{option} {file}: that is no file; choose another")
+    if file.exists() and not force:
+        raise UsageError(f"{option} {file} exists already; --force replaces it")
 
 
 @contextmanager

@@ -17,14 +17,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cnnkit import evaluation
 from cnnkit.augmentations import Augmentation, Chain, Mixing
 from cnnkit.errors import TrainingError, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.images import load
 from cnnkit.lazy import np
+from cnnkit.metrics import interval
 from cnnkit.progress import Progress
 from cnnkit.run import Run
+from cnnkit.run_images import index_of
 from cnnkit.sources import ranked
 from cnnkit.wording import in_words
 
@@ -110,10 +111,10 @@ class Effect:
         right = np.take_along_axis(probabilities, np.tile(labels[None, :, None], (draws, 1, 1)), axis=2)[:, :, 0]
         clearly = wrong & (sure > CLEARLY * right)
         # What becomes of an image in several draws is alike, so the intervals are those of as many images, not draws.
-        in_all = evaluation.interval(float(clearly.mean()), images)
+        in_all = interval(float(clearly.mean()), images)
         return cls(
             float(wrong.mean()),
-            evaluation.interval(float(wrong.mean()), images),
+            interval(float(wrong.mean()), images),
             float(clearly.mean()),
             in_all,
             float(sure[wrong].mean()) if wrong.any() else None,
@@ -126,11 +127,11 @@ class Effect:
 
 def _verdict(clearly: Any, labels: Any, classes: int) -> Verdict:
     """Whether labels are destroyed, from what turned clearly wrong, bool (draws, images)."""
-    low, high = evaluation.interval(float(clearly.mean()), len(labels))
+    low, high = interval(float(clearly.mean()), len(labels))
     shares = {label: float(clearly[:, labels == label].mean()) for label in np.unique(labels).tolist()}
     counts = {label: int((labels == label).sum()) for label in shares}
     # So many classes are asked about at once that one of them would seem destroyed by accident (Bonferroni).
-    lows = {label: evaluation.interval(shares[label], counts[label], 1 - 0.05 / classes)[0] for label in shares}
+    lows = {label: interval(shares[label], counts[label], 1 - 0.05 / classes)[0] for label in shares}
     if len(labels) >= FEWEST and low > OF_ALL:
         return "destroys"
     if any(lows[label] > OF_A_CLASS and counts[label] >= FEWEST_OF_A_CLASS for label in shares):
@@ -235,7 +236,7 @@ def audit(
         TrainingError: The run has no usable checkpoint, or answers nothing rightly.
         UsageError: The run is for other classes or other images, or there is nothing to ask about.
     """
-    run = run if isinstance(run, Run) else Run.open(run)
+    run = Run.open(run)
     for setting in settings:
         key = setting.partition("=")[0]
         if any(key == one or key.startswith(f"{one}.") for one in WITHOUT_EFFECT):
@@ -250,15 +251,16 @@ def audit(
         raise UsageError(f"augment lists {listed}, and mixing changes labels along with images: nothing to ask about")
     _refuse_unfit(run, experiment, progress)
     moved = [setting for setting in settings if setting.startswith(("data.source", "data.cache"))]
-    trained, classes = run.experiment(*moved), run.classes
-    index = evaluation.index_of(run, "validation", trained, progress)
+    run = run.with_settings(*moved)
+    trained, classes = run.experiment, run.classes
+    index = index_of(run, "validation", progress)
     order = sorted(
         range(len(index)), key=lambda i: (ranked(index.digests[i], experiment.seed, "audit"), index.names[i])
     )
     index = index.take(sorted(order[:images]))
-    pictures = load(index, run.view, trained.data.cache, progress).rows(range(len(index)))
+    pictures = load(index, run.preprocessing, trained.data.cache, progress).rows(range(len(index)))
     with progress.task("reading the network", 1):
-        ask = _asker(run, trained)
+        ask = _asker(run)
     untouched, _ = ask(Chain((), 0), pictures, 0, range(len(pictures)))
     right = np.flatnonzero(untouched.argmax(1) == index.labels)
     if not len(right):
@@ -322,12 +324,12 @@ def _refuse_unfit(run: Run, experiment: Experiment, progress: Progress) -> None:
         )
 
 
-def _asker(run: Run, trained: Experiment) -> Callable[[Chain, Sequence[Any], int, Any], tuple[Any, bool]]:
+def _asker(run: Run) -> Callable[[Chain, Sequence[Any], int, Any], tuple[Any, bool]]:
     """A function from images, uint8 (H, W, C) each, and what is done to them, to what the network says.
 
     That is probabilities, (images, classes), and whether any image was changed.
     """
-    network, loss, size = run.network(), trained.train.loss, trained.data.batch_size
+    network, loss, size = run.network(), run.experiment.train.loss, run.experiment.data.batch_size
 
     def ask(chain: Chain, pictures: Sequence[Any], draw: int, numbers: Any) -> tuple[Any, bool]:
         logits, changed = [], False

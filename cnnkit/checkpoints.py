@@ -14,6 +14,9 @@ from typing import Any
 from cnnkit import atomic
 from cnnkit.errors import TrainingError
 
+BEST = "best"
+"""The checkpoint of the epoch that a run is evaluated by."""
+
 
 def save(model: Any, folder: Path, name: str, epoch: int, facts: dict[str, Any]) -> None:
     """Saves a model's weights as the checkpoint `name`, in place of the one before.
@@ -48,12 +51,12 @@ def read(folder: Path, name: str) -> dict[str, Any]:
         raise TrainingError(f"{folder.parent}: no checkpoint yet; the run ended before its first epoch did") from None
     except ValueError as error:
         raise TrainingError(f"{folder / name}.json is damaged: {error}") from None
-    known = pointer if isinstance(pointer, dict) else {}
-    file = known.get("file")
+    facts = pointer if isinstance(pointer, dict) else {}
+    file = facts.get("file")
     # The weights lie beside it: a name with a folder in it was not written here.
-    if not {"epoch", "sha256"} <= known.keys() or not isinstance(file, str) or Path(file).name != file:
+    if not {"epoch", "sha256"} <= facts.keys() or not isinstance(file, str) or Path(file).name != file:
         raise TrainingError(f"{folder / name}.json is damaged: it should tell epoch, file and sha256")
-    return known
+    return facts
 
 
 def verified(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:

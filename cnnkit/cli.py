@@ -9,17 +9,21 @@ from dataclasses import asdict
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer import Argument, Option
 
 from cnnkit import (
     __version__,
     cli_data,  # noqa: F401 - its commands join the app
 )
 from cnnkit.atomic import ERRORS
-from cnnkit.cli_base import Config, Debug, Json, RunFolder, Settings, app, screen_for
+from cnnkit.cli_base import Config, Force, RunFolder, Settings, app, command
 from cnnkit.errors import CnnkitError, Interrupted, TrainingError, UsageError
+
+if TYPE_CHECKING:
+    from cnnkit.console import Screen
 
 
 def main() -> None:
@@ -50,9 +54,9 @@ def main() -> None:
     except OSError as error:
         _fail(TrainingError(f"{error.filename or 'the output'}: {error.strerror or error}"), json_output, debug)
     except Exception as error:
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
         text = (
-            f"this is a bug in cnnkit, please report it: {told}\nThe same command with --debug shows where it happened."
+            f"this is a bug in cnnkit, please report it: {what}\nThe same command with --debug shows where it happened."
         )
         _fail(CnnkitError(text), json_output, debug)
 
@@ -74,25 +78,22 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
+    version: Annotated[bool, Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
     pass
 
 
-@app.command(epilog="Example: cnnkit check configs/digits.yaml --set train.epochs=5")
-def check(config: Config, settings: Settings = [], json_output: Json = False, debug: Debug = False) -> None:  # noqa: B006
+@command("cnnkit check configs/digits.yaml --set train.epochs=5")
+def check(screen: Screen, config: Config, settings: Settings = []) -> None:  # noqa: B006
     """Tell everything that is wrong with a config, or show it complete: each value and where it comes from."""
     from cnnkit.config_file import configure
 
-    screen = screen_for(json_output)
     with screen.watching() as progress:
         configured = configure(config, settings, progress=progress).completed(progress)
     rows = [(".".join(map(str, path)), value, origin) for path, value, origin in configured.rows()]
-    if json_output:
-        settings_told = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
-        screen.document({"config": str(config), "valid": True, "settings": settings_told})
+    if screen.json_output:
+        listed = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
+        screen.document({"config": str(config), "valid": True, "settings": listed})
         return
     from cnnkit.console import config_table
 
@@ -100,14 +101,13 @@ def check(config: Config, settings: Settings = [], json_output: Json = False, de
     screen.say(f"\n{config} is right. Next: cnnkit summary {config}, or cnnkit train {config}")
 
 
-@app.command(epilog="Example: cnnkit summary configs/digits.yaml")
+@command("cnnkit summary configs/digits.yaml")
 def summary(
-    target: Annotated[Path, typer.Argument(metavar="CONFIG|RUN", help="The YAML file, or a run.", show_default=False)],
-    classes: Annotated[int | None, typer.Option(help="Count as if the data had so many classes.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Show every block of a long network.")] = False,
+    screen: Screen,
+    target: Annotated[Path, Argument(metavar="CONFIG|RUN", help="The YAML file, or a run.", show_default=False)],
+    classes: Annotated[int | None, Option(help="Count as if the data had so many classes.")] = None,
+    full: Annotated[bool, Option("--full", help="Show every block of a long network.")] = False,
     settings: Settings = [],  # noqa: B006
-    json_output: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Show every layer of the network: its parameters and how they come about, its cost, what it sees."""
     from cnnkit.summary import summarize
@@ -115,101 +115,91 @@ def summary(
 
     if classes is not None and classes < 2:
         raise UsageError(f"--classes {classes}: a classifier tells at least two classes apart")
-    screen = screen_for(json_output)
     with screen.watching() as progress:
         experiment, shape, count = network(target, classes, settings, progress)
         experiment.model.fetch(progress)
-    told = summarize(experiment, shape, count)
-    if json_output:
-        screen.document(told.as_json())
+    summarized = summarize(experiment, shape, count)
+    if screen.json_output:
+        screen.document(summarized.as_json())
         return
     from cnnkit.console import summary_notes, summary_table
 
-    screen.table(summary_table(told, full))
-    screen.say("\n" + summary_notes(told, full))
+    screen.table(summary_table(summarized, full))
+    screen.say("\n" + summary_notes(summarized, full))
 
 
-@app.command(epilog="Example: cnnkit train configs/digits.yaml --run runs/first --set train.epochs=5")
+@command("cnnkit train configs/digits.yaml --run runs/first --set train.epochs=5")
 def train(
+    screen: Screen,
     config: Config,
     run: Annotated[
-        Path | None,
-        typer.Option(help="The run's folder, which must not exist.", show_default="runs/NAME-TIME"),
+        Path | None, Option(help="The run's folder, which must not exist.", show_default="runs/NAME-TIME")
     ] = None,
     settings: Settings = [],  # noqa: B006
-    json_output: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Train a network, keep its best epoch, and evaluate that as read back from disk."""
     from cnnkit.config_file import read
 
-    screen = screen_for(json_output)
     with screen.watching() as progress:
         experiment = read(config, *settings, progress=progress)
         from cnnkit.training import train as work
 
         document = work(experiment, run, progress)
-    if json_output:
+    if screen.json_output:
         screen.document(document)
         return
-    from cnnkit.console import evaluation_tables, result_line
+    from cnnkit import metrics
+    from cnnkit.console import show_evaluation
 
     screen.say("")
-    for table in evaluation_tables(document["test"], screen.console.width):
-        screen.table(table)
-        screen.say("")
+    show_evaluation(document["test"], screen)
     screen.say(f"Of {document['epochs']} epochs the best, {document['best_epoch']}, read back from disk:")
-    screen.say(result_line(document["validation"]))
-    screen.say(result_line(document["test"]))
+    for split in ("validation", "test"):
+        screen.say(metrics.line(document[split]))
     screen.say(f"The run: {document['run']}")
 
 
-@app.command(epilog="Example: cnnkit evaluate runs/first --split validation")
+@command("cnnkit evaluate runs/first --split validation")
 def evaluate(
+    screen: Screen,
     run: RunFolder,
-    split: Annotated[Literal["test", "validation", "train"], typer.Option(help="Which of the run's splits.")] = "test",
+    split: Annotated[Literal["test", "validation", "train"], Option(help="Which of the run's splits.")] = "test",
     settings: Settings = [],  # noqa: B006
-    json_output: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Tell what a trained network is worth: accuracy with its interval, and every class."""
     from cnnkit.evaluation import evaluate as work
 
-    screen = screen_for(json_output)
     with screen.watching() as progress:
         document = work(run, split, settings, progress)
-    if json_output:
+    if screen.json_output:
         screen.document(document)
         return
-    from cnnkit.console import evaluation_tables, result_line
+    from cnnkit import metrics
+    from cnnkit.console import show_evaluation
 
-    for table in evaluation_tables(document, screen.console.width):
-        screen.table(table)
-        screen.say("")
-    screen.say(result_line(document))
+    show_evaluation(document, screen)
+    screen.say(metrics.line(document))
 
 
-@app.command(epilog="Example: cnnkit predict runs/first photo.jpg more_photos --output predictions.csv")
+@command("cnnkit predict runs/first photo.jpg more_photos --output predictions.csv")
 def predict(
+    screen: Screen,
     run: RunFolder,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGES...", help="Image files, folders and archives.", show_default=False)
+        list[Path], Argument(metavar="IMAGES...", help="Image files, folders and archives.", show_default=False)
     ],
-    output: Annotated[Path | None, typer.Option(help="A file to write to.", show_default="standard output")] = None,
+    output: Annotated[Path | None, Option(help="A file to write to.", show_default="standard output")] = None,
     form: Annotated[
-        Literal["csv", "jsonl"] | None,
-        typer.Option("--format", help="CSV, or a JSON object a line.", show_default="csv"),
+        Literal["csv", "jsonl"] | None, Option("--format", help="CSV, or a JSON object a line.", show_default="csv")
     ] = None,
     sample: Annotated[
         Path | None,
-        typer.Option(help="A CSV of which the output has the form and the ids, as Kaggle's sample_submission.csv."),
+        Option(help="A CSV of which the output has the form and the ids, as Kaggle's sample_submission.csv."),
     ] = None,
     positive: Annotated[
-        str | None,
-        typer.Option(metavar="CLASS", help="With a sample of one column: write the probability of this class."),
+        str | None, Option(metavar="CLASS", help="With a sample of one column: write the probability of this class.")
     ] = None,
-    json_output: Json = False,
-    debug: Debug = False,
+    force: Force = False,
 ) -> None:
     """Tell the class of new images. A file that is no image gets a row that says so; with --sample it is an error."""
     from cnnkit import atomic, prediction
@@ -217,14 +207,9 @@ def predict(
     from cnnkit.run import Run
     from cnnkit.submission import submission
 
-    # The rows are for programs: they have standard output for themselves.
-    screen = Screen(json_output=True)
+    json_output = screen.json_output
     if json_output and form == "jsonl":
         raise UsageError("--json prints one document, --format jsonl an object a line: choose one of them")
-    if output and not output.parent.is_dir():
-        raise UsageError(f"--output {output}: there is no folder {output.parent}")
-    if output and output.exists() and not output.is_file():
-        raise UsageError(f"--output {output}: that is no file; leave --output out to write to standard output")
     if positive is not None and not sample:
         raise UsageError("--positive is for a --sample; without one each class has a column")
     if sample and form == "jsonl":
@@ -233,17 +218,20 @@ def predict(
         raise UsageError("--sample with --json needs a file for its rows: add --output submission.csv")
     if sample and output and output.resolve() == sample.resolve():
         raise UsageError(f"--output {output} is the sample itself; write to another file")
+    atomic.refuse("--output", output, force)
     opened = Run.open(run)
+    # The rows are for programs: they have standard output for themselves.
+    screen = Screen(json_output=True)
     with screen.watching() as progress:
         if sample:
             filled = submission(opened, images, sample, positive, progress)
-            text, told, bad = filled.text, f"{filled.rows:,} rows in the form of {sample}", 0
+            text, line, bad = filled.text, f"{filled.rows:,} rows in the form of {sample}", 0
             document = {"sample": str(sample), "output": str(output), "rows": filled.rows, "left_out": filled.left_out}
         else:
             rows = list(prediction.predict(opened, images, progress))
             bad = sum(row.error is not None for row in rows)
             text = prediction.as_jsonl(rows) if form == "jsonl" else prediction.as_csv(rows, opened.classes)
-            told = f"{len(rows)} files, {bad} of them not readable as images"
+            line = f"{len(rows)} files, {bad} of them not readable as images"
             document = {"predictions": [asdict(row) for row in rows]}
     if output:
         atomic.write_text(output, text)
@@ -252,61 +240,59 @@ def predict(
     elif not output:
         sys.stdout.write(text)
     if bad or output:
-        screen.say(told + (f", written to {output}" if output else ""))
+        screen.say(line + (f", written to {output}" if output else ""))
 
 
-@app.command("list", epilog="Example: cnnkit list architectures")
+@command("cnnkit list architectures", name="list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="One of the kinds.", show_default=False)] = None,
+    screen: Screen,
+    kind: Annotated[str | None, Argument(metavar="KIND", help="One of the kinds.", show_default=False)] = None,
     counts: Annotated[
-        bool, typer.Option("--counts", help="With architectures: count each one's parameters; takes minutes.")
+        bool, Option("--counts", help="With architectures: count each one's parameters; takes minutes.")
     ] = False,
-    json_output: Json = False,
-    debug: Debug = False,
 ) -> None:
     """List what a config may name, with every option and its default."""
     from cnnkit.catalogue import KINDS, doc, options, title, variants
 
-    names = [known.name for known in KINDS]
+    names = [each.name for each in KINDS]
     if kind is not None and kind not in names:
         raise UsageError(f"there is no kind `{kind}`; it may be {', '.join(names)}")
     if counts and kind != "architectures":
         raise UsageError("--counts is for architectures: cnnkit list architectures --counts")
-    screen = screen_for(json_output)
-    chosen = [known for known in KINDS if kind in (None, known.name)]
+    chosen = [each for each in KINDS if kind in (None, each.name)]
     networks = []
     if kind == "architectures":
         from cnnkit.summary import count
 
         with screen.watching() as progress:
             networks = list(variants(partial(count, progress=progress) if counts else None))
-    if json_output:
+    if screen.json_output:
         document: dict[str, Any] = {
-            known.name: [
-                {"name": title(s), "doc": doc(s), "options": [asdict(o) for o in options(s)]} for s in known.sections
+            each.name: [
+                {"name": title(s), "doc": doc(s), "options": [asdict(o) for o in options(s)]} for s in each.sections
             ]
-            for known in chosen
+            for each in chosen
         }
         screen.document(document | ({"variants": [asdict(network) for network in networks]} if networks else {}))
         return
     from cnnkit.console import kind_table, variant_table
 
-    for known in chosen:
+    for each in chosen:
         if kind:
-            screen.say(f"{known.name}: what `{known.key}` may name\n")
+            screen.say(f"{each.name}: what `{each.key}` may name\n")
             if networks:
                 screen.table(variant_table(networks, counts))
                 screen.say("\nThe settings of each family, with their defaults:\n")
-            screen.table(kind_table(known))
+            screen.table(kind_table(each))
         else:
-            screen.say(f"{known.name} ({known.key}): {', '.join(title(section) for section in known.sections)}")
+            screen.say(f"{each.name} ({each.key}): {', '.join(title(section) for section in each.sections)}")
     if not kind:
         screen.say(f"\nEvery option of a kind: cnnkit list {names[0]}")
 
 
-@app.command(epilog="Example: cnnkit schema > cnnkit.schema.json")
-def schema(json_output: Json = False, debug: Debug = False) -> None:
+@command("cnnkit schema > cnnkit.schema.json")
+def schema(screen: Screen) -> None:
     """Print the JSON Schema of a config, with which an editor completes and checks it."""
     from cnnkit.catalogue import schema as document
 
-    screen_for(True).document(document())
+    screen.document(document())

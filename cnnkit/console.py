@@ -19,6 +19,7 @@ from rich.text import Text
 
 from cnnkit.catalogue import Kind, Variant, doc, options, title
 from cnnkit.errors import CnnkitError
+from cnnkit.metrics import CLASS_METRICS
 from cnnkit.progress import Progress, Step
 from cnnkit.summary import Row, Summary, folded
 
@@ -232,7 +233,7 @@ def summary_notes(summary: Summary, full: bool) -> str:
         *_stage_notes(summary),
         "",
     ]
-    lines += [text for kind, text in _READING if kind in kinds]
+    lines += [f"{kind}: {text}" for kind, text in _READING.items() if kind in kinds]
     lines.append("sees: the square of the image that one number of the output depends on; all: every pixel.")
     if not full and any(isinstance(entry, list) for entry in folded(summary.rows)):
         lines.append("Blocks that are alike are shown once, in bold; --full shows each.")
@@ -252,69 +253,41 @@ def _stage_notes(summary: Summary) -> Iterator[str]:
         )
 
 
-_READING = (
-    (
-        "Conv2D",
-        "Conv2D: kernel height x width x channels in x filters, + one bias a filter where there is one.",
-    ),
-    (
-        "DepthwiseConv2D",
-        "DepthwiseConv2D: kernel height x width x channels x filters for each channel, + one bias a filter: no filter "
-        "sees another channel.",
-    ),
-    (
-        "SeparableConv2D",
-        "SeparableConv2D: a kernel for each channel by itself (height x width x channels x 1), then a mix of the "
-        "channels (1 x 1 x channels x filters), + one bias a filter.",
-    ),
-    ("Dense", "Dense: inputs x units, + one bias a unit."),
-    (
-        "BatchNormalization",
-        "BatchNormalization: scale, shift, mean and variance of each channel; the last two are not trained.",
-    ),
-    (
-        "Add",
-        "Add: the sum of a block's layers and its input, number by number; a `shortcut` brings the input to their "
-        "shape.",
-    ),
-    (
-        "PadChannels",
-        "PadChannels: channels of zeros that bring a shortcut to the width of its block, without parameters.",
-    ),
-    (
-        "SavedModelLayer",
-        "SavedModelLayer: a whole network of others, told as one layer: arrays of weights, and of moving statistics.",
-    ),
-)
+_READING = {
+    "Conv2D": "kernel height x width x channels in x filters, + one bias a filter where there is one.",
+    "DepthwiseConv2D": "kernel height x width x channels x filters for each channel, + one bias a filter: no filter "
+    "sees another channel.",
+    "SeparableConv2D": "a kernel for each channel by itself (height x width x channels x 1), then a mix of the "
+    "channels (1 x 1 x channels x filters), + one bias a filter.",
+    "Dense": "inputs x units, + one bias a unit.",
+    "BatchNormalization": "scale, shift, mean and variance of each channel; the last two are not trained.",
+    "Add": "the sum of a block's layers and its input, number by number; a `shortcut` brings the input to their shape.",
+    "PadChannels": "channels of zeros that bring a shortcut to the width of its block, without parameters.",
+    "SavedModelLayer": "a whole network of others, told as one layer: arrays of weights, and of moving statistics.",
+}
+"""How the parameters of each type of layer come about."""
 
 
-def evaluation_tables(document: dict[str, Any], width: int) -> list[Table]:
-    """Precision and recall of each class, and the confusion matrix where it fits in `width` columns."""
-    table = new_table("class", ">images", ">precision", ">recall", ">F1")
-    for entry in document["classes"]:
-        numbers = (f"{entry[key]:.3f}" for key in ("precision", "recall", "f1"))
-        table.add_row(entry["name"], f"{entry['images']:,}", *numbers)
-    names = [entry["name"] for entry in document["classes"]]
+def show_evaluation(result: dict[str, Any], screen: Screen) -> None:
+    """The metrics of each class, and the confusion matrix where the screen is wide enough for it."""
+    table = new_table("class", ">images", *(f">{metric.text}" for metric in CLASS_METRICS))
+    for entry in result["classes"]:
+        values = (f"{entry[metric.name]:.3f}" for metric in CLASS_METRICS)
+        table.add_row(entry["name"], f"{entry['images']:,}", *values)
+    screen.table(table)
+    screen.say("")
+    names = [entry["name"] for entry in result["classes"]]
+    if sum(max(len(name), 3) + 3 for name in names) + max(map(len, names)) + 18 > screen.console.width:
+        return
     matrix = new_table("is \\ predicted", *(f">{name}" for name in names))
-    for name, row in zip(names, document["confusion"], strict=True):
-        matrix.add_row(
-            name,
-            *(
-                Text(str(count) if count else ".", style="bold" if name == other else "")
-                for other, count in zip(names, row, strict=True)
-            ),
+    for name, row in zip(names, result["confusion"], strict=True):
+        counts = (
+            Text(str(count) if count else ".", style="bold" if name == other else "")
+            for other, count in zip(names, row, strict=True)
         )
-    fits = sum(max(len(name), 3) + 3 for name in names) + max(map(len, names)) + 18 <= width
-    return [table, matrix] if fits else [table]
-
-
-def result_line(document: dict[str, Any]) -> str:
-    """The result on a split in a line: accuracy with its interval, F1, loss."""
-    low, high = document["accuracy_interval"]
-    return (
-        f"{document['split']}: accuracy {document['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}), "
-        f"macro F1 {document['macro_f1']:.4f}, loss {document['loss']:.4f}, {document['images']:,} images"
-    )
+        matrix.add_row(name, *counts)
+    screen.table(matrix)
+    screen.say("")
 
 
 def new_table(*columns: str) -> Table:

@@ -104,20 +104,15 @@ class _Shown:
         return [*self.told, *([" + ".join(seen)] if len(seen) > 1 else [])]
 
 
-def refuse(output: Path, force: bool) -> None:
-    """Refuses a file for the sheet that is there already, or can't be made.
+def refuse(output: Path | None, force: bool) -> None:
+    """Refuses a file for the sheet that is no PNG, can't be written, or is there already.
 
     Raises:
         UsageError: It is one of these.
     """
-    if output.suffix.lower() != ".png":
+    if output and output.suffix.lower() != ".png":
         raise UsageError(f"--output {output}: the sheet is a PNG; give it a name that ends in .png")
-    if not output.absolute().parent.is_dir():
-        raise UsageError(f"--output {output}: there is no folder {output.absolute().parent}")
-    if output.exists() and not output.is_file():
-        raise UsageError(f"--output {output}: that is no file")
-    if output.exists() and not force:
-        raise UsageError(f"--output {output} exists already; --force replaces it")
+    atomic.refuse("--output", output, force)
 
 
 def refuse_unaugmented(experiment: Experiment, config: Path) -> None:

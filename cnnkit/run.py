@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import io
 import json
 import math
 import os
-import platform
-import shlex
-import subprocess
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cnnkit import atomic, checkpoints, config_file
-from cnnkit.duration import cores
+from cnnkit import atomic, checkpoints, config_file, tables
 from cnnkit.errors import TrainingError, UsageError
 from cnnkit.experiment import Experiment
-from cnnkit.lazy import keras, tf
 from cnnkit.sources import Index
 from cnnkit.view import View
+
+
+class Files:
+    """Every file in the folder of a run: the one list of their names."""
+
+    def __init__(self, folder: Path):
+        self.config = folder / "config.yaml"
+        """The experiment, complete: every default filled in, every path absolute; to train it again repeats the run."""
+        self.provenance = folder / "provenance.json"
+        """The record of how the run came about: command, commit, versions, device, data, classes, hashes, its end."""
+        self.metrics = folder / "metrics.jsonl"
+        """A line for each epoch: loss, accuracy, learning rate, time."""
+        self.checkpoints = folder / "checkpoints"
+        """The folder of the weights; which files are in it is the matter of `cnnkit.checkpoints`."""
+        self.evaluation = folder / "evaluation"
+        """The folder of what `evaluate` finds: `result` and `predictions` of each split."""
+        self.curves = folder / "history.png"
+        """Loss and accuracy over the epochs, drawn."""
+        self.split = folder / "split.csv"
+        """Which image was in which split, with the hash of its content and of what `data.prepare` reads beside it."""
+        self.unused = folder / "unused.csv"
+        """Which files of the source were left out and why; only there if some were."""
+        self.exclude = folder / "exclude.txt"
+        """The copy of the list that `data.exclude` names; only there if it names one."""
+        self.backbone = folder / "backbone"
+        """The copy of the network that a `hub` model builds on; only there for such a model."""
+        self.log = folder / "log.txt"
+        """What was said on the screen, each line with its time."""
+
+    def result(self, split: str) -> Path:
+        """What `evaluate --json` prints of a split."""
+        return self.evaluation / f"{split}.json"
+
+    def predictions(self, split: str) -> Path:
+        """What the network says of each image of a split."""
+        return self.evaluation / f"{split}_predictions.csv"
 
 
 class SplitRow(NamedTuple):
@@ -45,9 +73,22 @@ class SplitRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder; what lies in it is told by README, chapter "What a run leaves behind"."""
+    """A run's folder; what lies in it is told by `Files`.
+
+    What is read from its files is read once.
+
+    Attributes:
+        folder: The folder.
+        settings: `KEY=VALUE` pairs over its config, as `--set` takes them.
+    """
 
     folder: Path
+    settings: tuple[str, ...] = ()
+
+    @cached_property
+    def files(self) -> Files:
+        """Where each of its files lies."""
+        return Files(self.folder)
 
     @classmethod
     def create(cls, experiment: Experiment, folder: Path | None) -> Run:
@@ -56,6 +97,20 @@ class Run:
         Raises:
             UsageError: The folder exists already, or can't be made.
         """
+        run = cls(cls._new_folder(experiment, folder))
+        files = run.files
+        # What the network can't be built without comes along, so that the run's config repeats it when it is gone.
+        experiment.model.keep(files.backbone)
+        update: dict[str, Any] = {"model": experiment.model.kept(files.backbone)}
+        if experiment.data.exclude:
+            text = Path(experiment.data.exclude).read_text(encoding="utf-8", errors=atomic.ERRORS)
+            atomic.write_text(files.exclude, text)
+            update["data"] = experiment.data.model_copy(update={"exclude": str(files.exclude.absolute())})
+        atomic.write_text(files.config, config_file.write(experiment.model_copy(update=update)))
+        return run
+
+    @classmethod
+    def _new_folder(cls, experiment: Experiment, folder: Path | None) -> Path:
         cls.refuse(folder)
         stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
         base = folder or Path("runs") / f"{experiment.name}-{stamp}"
@@ -66,24 +121,13 @@ class Run:
                 try:
                     # Whoever makes the folder owns the run: two processes can't get the same one.
                     chosen.mkdir()
-                    break
+                    return chosen
                 except FileExistsError:
                     cls.refuse(folder)
                     number += 1
                     chosen = base.with_name(f"{base.name}-{number}")
         except OSError as error:
             raise UsageError(f"the run's folder {chosen} can't be made: {error.strerror}: {error.filename}") from None
-        run = cls(chosen)
-        # What the network can't be built without comes along, so that the run's config repeats it when it is gone.
-        experiment.model.keep(run.folder)
-        kept = experiment.model_copy(update={"model": experiment.model.kept(run.folder)})
-        if experiment.data.exclude:
-            listed = run.folder / "exclude.txt"
-            atomic.write_text(listed, Path(experiment.data.exclude).read_text(encoding="utf-8", errors=atomic.ERRORS))
-            data = kept.data.model_copy(update={"exclude": str(listed.absolute())})
-            kept = kept.model_copy(update={"data": data})
-        atomic.write_text(run.folder / "config.yaml", config_file.write(kept))
-        return run
 
     @staticmethod
     def refuse(folder: Path | None) -> None:
@@ -101,44 +145,52 @@ class Run:
             raise UsageError(f"the run's folder can't be made: {above} may not be written to; choose another --run")
 
     @classmethod
-    def open(cls, folder: Path | str) -> Run:
-        """The run in a folder.
+    def open(cls, run: Run | Path | str) -> Run:
+        """The run in a folder; one that is open already stays as it is.
 
         Raises:
             UsageError: It is not the folder of a run.
+            TrainingError: A file that decides what the run is was changed.
         """
-        run = cls(Path(folder))
-        if not (run.folder / "config.yaml").is_file() or not (run.folder / "provenance.json").is_file():
-            why = "holds no config.yaml and provenance.json" if run.folder.is_dir() else "there is no such folder"
-            raise UsageError(f"{folder} is not a run of cnnkit: {why}")
-        recorded = run.provenance().get("files")
-        for name, digest in run.hashes().items():
+        if isinstance(run, Run):
+            return run
+        opened = cls(Path(run))
+        needed = (opened.files.config, opened.files.provenance)
+        if not all(file.is_file() for file in needed):
+            names = " and ".join(file.name for file in needed)
+            why = f"holds no {names}" if opened.folder.is_dir() else "there is no such folder"
+            raise UsageError(f"{run} is not a run of cnnkit: {why}")
+        recorded = opened.provenance().get("files")
+        for name, digest in opened.hashes().items():
             if not isinstance(recorded, dict) or recorded.get(name) != digest:
                 raise TrainingError(
-                    f"{run.folder / name} is not as the run left it: its SHA-256 is not the recorded one"
+                    f"{opened.folder / name} is not as the run left it: its SHA-256 is not the recorded one"
                 )
-        return run
+        return opened
+
+    def with_settings(self, *settings: str) -> Run:
+        """The same run with `KEY=VALUE` pairs over its config, for example where its images are now."""
+        return replace(self, settings=(*self.settings, *settings)) if settings else self
 
     def hashes(self) -> dict[str, str | None]:
         """SHA-256 of the files that decide what the run's network is and what it is judged on."""
-        names = ("config.yaml", "split.csv", "backbone/saved_model.pb")
-        return {name: _sha256(self.folder / name) for name in names}
+        files = (self.files.config, self.files.split, self.files.backbone / "saved_model.pb")
+        return {
+            file.relative_to(self.folder).as_posix(): checkpoints.sha256(file) if file.is_file() else None
+            for file in files
+        }
 
-    def experiment(self, *settings: str) -> Experiment:
+    @cached_property
+    def experiment(self) -> Experiment:
         """The experiment as it was run; it is complete, so images and networks that moved do not matter here."""
-        experiment = config_file.read(self.folder / "config.yaml", *settings, files=False)
-        if any(setting.startswith("model") for setting in settings):
+        experiment = config_file.read(self.files.config, *self.settings, files=False)
+        if any(setting.startswith("model") for setting in self.settings):
             return experiment
-        return experiment.model_copy(update={"model": experiment.model.kept(self.folder)})
-
-    @property
-    def checkpoint_folder(self) -> Path:
-        """Where the weights lie."""
-        return self.folder / "checkpoints"
+        return experiment.model_copy(update={"model": experiment.model.kept(self.files.backbone)})
 
     def load_best(self, model: Any) -> dict[str, Any]:
         """Loads the weights of the best epoch into a model; returns what is known of that epoch."""
-        return checkpoints.load(model, self.checkpoint_folder, "best")
+        return checkpoints.load(model, self.files.checkpoints, checkpoints.BEST)
 
     def network(self) -> Any:
         """The run's network with the weights of its best epoch, read from disk.
@@ -146,31 +198,30 @@ class Run:
         Raises:
             TrainingError: The run has no usable checkpoint.
         """
-        experiment = self.experiment()
-        logits = experiment.train.loss.logits(len(self.classes))
-        model = experiment.model.build(self.shape, logits)
+        logits = self.experiment.train.loss.logits(len(self.classes))
+        model = self.experiment.model.build(self.shape, logits)
         self.load_best(model)
         return model
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the network's images.
 
         Raises:
             TrainingError: The run's config does not tell.
         """
-        shape = self.experiment().shape()
+        shape = self.experiment.shape()
         if shape is None:
-            raise TrainingError(f"{self.folder / 'config.yaml'} lacks data.image_size or data.channels")
+            raise TrainingError(f"{self.files.config} lacks data.image_size or data.channels")
         return shape
 
-    @property
-    def view(self) -> View:
-        """What the run's network is shown of a picture: as in its training."""
-        data = self.experiment().data
+    @cached_property
+    def preprocessing(self) -> View:
+        """What is done to an image before the network gets it: the same as in its training."""
+        data = self.experiment.data
         return View(self.shape, data.fit, data.prepare)
 
-    @property
+    @cached_property
     def classes(self) -> list[str]:
         """Names of the classes, in the order of the network's logits.
 
@@ -182,22 +233,22 @@ class Run:
         except (KeyError, TypeError):
             classes = None
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-            raise TrainingError(f"{self.folder / 'provenance.json'} is damaged: it lacks the classes")
+            raise TrainingError(f"{self.files.provenance} is damaged: it lacks the classes")
         return classes
 
     def write_provenance(self, **facts: Any) -> None:
-        """Writes, or adds to, the record of how the run was made."""
-        path = self.folder / "provenance.json"
-        known = self.provenance() if path.exists() else {}
-        atomic.write_json(path, known | facts)
+        """Writes, or adds to, the record of how the run came about."""
+        path = self.files.provenance
+        before = self.provenance() if path.exists() else {}
+        atomic.write_json(path, before | facts)
 
     def provenance(self) -> dict[str, Any]:
-        """The record of how the run was made.
+        """The record of how the run came about.
 
         Raises:
             TrainingError: It is damaged.
         """
-        path = self.folder / "provenance.json"
+        path = self.files.provenance
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -207,25 +258,25 @@ class Run:
         return facts
 
     def record(self, metrics: dict[str, Any]) -> None:
-        """Adds an epoch to metrics.jsonl."""
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        """Adds an epoch to the metrics."""
+        with self.files.metrics.open("a", encoding="utf-8") as file:
             # JSON has no NaN and no infinity; a loss that is one of these is recorded as null.
-            told = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
-            file.write(json.dumps(told) + "\n")
+            finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
+            file.write(json.dumps(finite) + "\n")
 
     def history(self) -> list[dict[str, Any]]:
         """The epochs recorded so far; a last line that a crash cut short does not count."""
-        path = self.folder / "metrics.jsonl"
+        path = self.files.metrics
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def log(self, line: str) -> None:
-        """Adds a line, with the time, to log.txt."""
-        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+        """Adds a line, with the time, to the log."""
+        with self.files.log.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now().isoformat(timespec='seconds')}  {line}\n")
 
     def write_split(self, index: Index, splits: list[str], beside: list[str]) -> None:
-        """Writes split.csv: which image was in which split, and the hash of its content.
+        """Writes which image was in which split, with the hash of its content, and which files were left out.
 
         Args:
             index: The images.
@@ -234,18 +285,18 @@ class Run:
         """
         rows = sorted(zip(splits, index.names, index.labels, index.digests, beside, strict=True))
         table = [(name, split, index.classes[label], *digests) for split, name, label, *digests in rows]
-        self.write_csv("split.csv", ("image", "split", "label", "digest", "beside"), table)
+        tables.write(self.files.split, ("image", "split", "label", "digest", "beside"), table)
         if index.unused:
             unused = [(entry.name, entry.reason) for entry in index.unused]
-            self.write_csv("unused.csv", ("file", "reason"), unused)
+            tables.write(self.files.unused, ("file", "reason"), unused)
 
     def split(self, name: str) -> list[SplitRow]:
         """The images that were in a split.
 
         Raises:
-            TrainingError: split.csv is missing or damaged.
+            TrainingError: The record of the splits is missing or damaged.
         """
-        path = self.folder / "split.csv"
+        path = self.files.split
         try:
             with path.open(encoding="utf-8", errors=atomic.ERRORS, newline="") as file:
                 table = csv.DictReader(file)
@@ -258,64 +309,3 @@ class Run:
                 ]
         except (OSError, csv.Error) as error:
             raise TrainingError(f"{path} can't be read: {error}") from None
-
-    def write_csv(self, name: str, header: tuple[str, ...], rows: list[Any]) -> None:
-        """Writes a table into the run's folder."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        atomic.write_text(path, text.getvalue())
-
-
-def _sha256(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
-def circumstances() -> dict[str, Any]:
-    """Command, code and machine that a run is made with."""
-    packages = ("cnnkit", "tensorflow", "keras", "numpy", "pillow", "opencv-python-headless", "scikit-learn")
-    return {
-        "command": shlex.join(["cnnkit", *sys.argv[1:]]),
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "git": _git(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in packages},
-        },
-        "platform": platform.platform(),
-        "device": device(),
-    }
-
-
-def device() -> str:
-    """What the network runs on: the GPUs by name, or the CPU with its number of threads."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
-        return ", ".join(names)
-    threads = tf.config.threading.get_intra_op_parallelism_threads() or cores()
-    return f"CPU, {threads} threads"
-
-
-def _git() -> dict[str, Any] | None:
-    """Commit and state of the working folder's repository; None outside of one."""
-
-    def ask(*words: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True)
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return done.stdout.strip()
-
-    commit = ask("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(ask("status", "--porcelain"))} if commit else None
-
-
-def parameters(model: Any) -> dict[str, int]:
-    """How many numbers a model holds."""
-    trainable = sum(int(keras.ops.size(weight)) for weight in model.trainable_weights)
-    other = sum(int(keras.ops.size(weight)) for weight in model.non_trainable_weights)
-    return {"total": trainable + other, "trainable": trainable, "non_trainable": other}

@@ -11,17 +11,17 @@ What is written has its header, its ids in its order and its separator, with oth
 
 from __future__ import annotations
 
-import csv
-import io
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from cnnkit import tables
 from cnnkit.errors import DataError, Problem, UsageError
-from cnnkit.prediction import NewImage, Prediction, find_images, predict_images
+from cnnkit.new_images import NewImage, find_images
+from cnnkit.prediction import Prediction, predict_images
 from cnnkit.progress import Progress
 from cnnkit.run import Run
 from cnnkit.wording import suggestion
@@ -94,7 +94,7 @@ def submission(
         DataError: The sample is in no form that can be filled, or an image is missing, is there twice or can't be
             decoded.
     """
-    run = run if isinstance(run, Run) else Run.open(run)
+    run = Run.open(run)
     progress = progress or Progress()
     form = read(Path(sample))
     columns = columns_of(form, run.classes, positive, progress)
@@ -170,7 +170,7 @@ def columns_of(sample: Sample, classes: Sequence[str], positive: str | None, pro
         raise sample.wrong(f"{message}. For the probability of one class add --positive CLASS", sample.lines[i])
     chosen = positive or _meant(name, classes)
     if chosen is None:
-        either = " or ".join(f"--positive {known}" for known in classes)
+        either = " or ".join(f"--positive {label}" for label in classes)
         raise UsageError(f"{sample.file}: `{name}` takes the probability of one class; say of which: {either}")
     progress.say(f"`{name}` is filled with the probability of the class `{chosen}`")
     return (chosen,)
@@ -179,9 +179,9 @@ def columns_of(sample: Sample, classes: Sequence[str], positive: str | None, pro
 def _a_column_a_class(sample: Sample, names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
     line = sample.header_line
     seen: set[str] = set()
-    known = frozenset(classes)
+    allowed = frozenset(classes)
     for name in names:
-        if name not in known:
+        if name not in allowed:
             raise sample.wrong(f"the column `{name}` is no class of the run{suggestion(name, classes)}", line)
         if name in seen:
             raise sample.wrong(f"the column `{name}` is there twice", line)
@@ -249,8 +249,8 @@ class _Names:
         for image in images:
             path = PurePosixPath("/", spelled(image.name))
             self.exactly[spelled(image.below)].append(image)
-            for known in {path, path.with_suffix("")}:
-                self.called[known.name].append((str(known), image))
+            for spelling in {path, path.with_suffix("")}:
+                self.called[spelling.name].append((str(spelling), image))
 
     def meant_by(self, wanted: str) -> list[NewImage]:
         """The images that a path, or the end of one, may mean."""
@@ -271,19 +271,17 @@ def _filled(
     Raises:
         DataError: An image can't be decoded, so that its row would lack its value.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=sample.separator, lineterminator="\n")
-    writer.writerow(sample.header)
+    rows: list[list[Any]] = []
     bad: list[Problem] = []
-    for name, line, image, told in zip(sample.ids, sample.lines, images, predictions, strict=True):
-        if told.probabilities is None:
-            message = f"the image of the id `{name}`, {image.name}, can't be decoded: {told.error}"
+    for name, line, image, prediction in zip(sample.ids, sample.lines, images, predictions, strict=True):
+        if prediction.probabilities is None:
+            message = f"the image of the id `{name}`, {image.name}, can't be decoded: {prediction.error}"
             bad.append(Problem(message, file=str(sample.file), line=line))
         elif columns:
             # Nine digits say a float32 exactly; rounded to fewer places, a small one would become a certain 0.
-            writer.writerow([name, *(f"{told.probabilities[column]:.9g}" for column in columns)])
+            rows.append([name, *(f"{prediction.probabilities[column]:.9g}" for column in columns)])
         else:
-            writer.writerow([name, told.label])
+            rows.append([name, prediction.label])
     if bad:
         raise DataError(*bad[:20], f"{len(bad):,} rows would stay empty, so nothing is written: repair these images")
-    return text.getvalue()
+    return tables.text_of(sample.header, rows, sample.separator)

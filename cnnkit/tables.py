@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
+from cnnkit import atomic
 from cnnkit.errors import DataError, Problem
 
 SEPARATORS = (",", ";", "\t")
@@ -76,6 +79,20 @@ class Table:
         elif head:
             self.separator = max(SEPARATORS, key=lambda sign: _columns(head[-1], sign))
         return head
+
+
+def text_of(header: Sequence[str], rows: Iterable[Sequence[Any]], separator: str = SEPARATORS[0]) -> str:
+    """A table as the text of a CSV file."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write(file: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a table into a file, which is there whole or not at all."""
+    atomic.write_text(file, text_of(header, rows))
 
 
 def _columns(line: str, separator: str) -> int:

@@ -39,8 +39,7 @@ def network(
     """The experiment of a config or a run, with the shape of its images and its number of classes."""
     if target.is_dir():
         run = Run.open(target)
-        experiment = run.experiment(*settings)
-        shape = run.shape
+        experiment, shape = run.with_settings(*settings).experiment, run.shape
         count = classes or len(run.classes)
     else:
         try:
@@ -51,9 +50,9 @@ def network(
             raise ConfigError(
                 *error.problems, "to count without the images, tell how many classes: --classes N"
             ) from None
-        told = experiment.shape()
-        if classes and told:
-            shape, count = told, classes
+        chosen = experiment.shape()
+        if classes and chosen:
+            shape, count = chosen, classes
         else:
             try:
                 collection = experiment.data.source.open(progress)

@@ -20,14 +20,15 @@ from cnnkit.experiment import Experiment
 from cnnkit.images import Images
 from cnnkit.lazy import keras, np, tf
 from cnnkit.progress import Progress
-from cnnkit.run import Run, circumstances, parameters
+from cnnkit.provenance import circumstances, parameters
+from cnnkit.run import Run
 from cnnkit.sources import SPLITS, Index
 from cnnkit.staging import Staged
 from cnnkit.training_data import TrainingData
 from cnnkit.training_images import refuse_large_features, with_balance
 
 NAMED = 5
-"""At most so many files that are not used are named on the screen; unused.csv names all."""
+"""At most so many files that are not used are named on the screen; the run's files name all."""
 
 
 def train(experiment: Experiment, folder: Path | str | None = None, progress: Progress | None = None) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def _fit(data: TrainingData, network: Network, run: Run, progress: Progress, say
         progress.epoch(line)
 
     def save(epoch: int, metrics: dict[str, float]) -> None:
-        checkpoints.save(network.model, run.checkpoint_folder, "best", epoch, {"metrics": metrics})
+        checkpoints.save(network.model, run.files.checkpoints, checkpoints.BEST, epoch, {"metrics": metrics})
 
     keep_best = KeepBest(train.checkpoint.monitor, save)
     for number, stage in enumerate(plan, start=1):
@@ -215,7 +216,7 @@ def _finish(data: TrainingData, model: Any, run: Run, progress: Progress) -> dic
     """Draws the curves, reads the best epoch back from disk, evaluates it and closes the record of the run."""
     best = run.load_best(model)
     epochs = run.history()
-    history.draw(epochs, best["epoch"], run.folder / "history.png")
+    history.draw(epochs, best["epoch"], run.files.curves)
     document: dict[str, Any] = {"run": str(run.folder), "epochs": len(epochs), "best_epoch": best["epoch"]}
     for split in ("validation", "test"):
         numbers = data.numbers(split)
@@ -253,13 +254,13 @@ def _close(run: Run, state: str) -> str:
     with _undisturbed():
         epochs = run.history()
         try:
-            best = checkpoints.read(run.checkpoint_folder, "best")["epoch"]
+            best = checkpoints.read(run.files.checkpoints, checkpoints.BEST)["epoch"]
         except TrainingError:
             best = None
         try:
             run.write_provenance(state=state, epochs=len(epochs), best_epoch=best)
             if epochs:
-                history.draw(epochs, best, run.folder / "history.png")
+                history.draw(epochs, best, run.files.curves)
         except OSError as error:
             # The disk is full, or gone: what has been written before still counts.
             return f"{run.folder}: its end could not be recorded: {error}"
@@ -313,7 +314,7 @@ def _opening(run: Run, facts: dict[str, Any], index: Index, findings: Sequence[F
     for entry in index.unused[:NAMED]:
         yield f"  not used: {entry.name}: {entry.reason}"
     if len(index.unused) > NAMED:
-        yield f"  not used: {len(index.unused) - NAMED} more, all in {run.folder / 'unused.csv'}"
+        yield f"  not used: {len(index.unused) - NAMED} more, all in {run.files.unused}"
     for finding in findings:
         if finding.severity == "warning":
             yield f"  careful: {finding.message}"

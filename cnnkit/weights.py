@@ -95,7 +95,7 @@ def load(
         DataError: The file is damaged, or not harmless.
         TrainingError: The run is damaged.
     """
-    label, path, known = _origin(source, architecture)
+    label, path, theirs = _origin(source, architecture)
     ours, head = list(_layers(network.backbone)), list(_layers(network.classifier))
     aside = {layer.name for part, _ in network.auxiliary for layer in _layers(part)}
     behind = (aside | {layer.name for layer in head}) - {layer.name for layer in ours}
@@ -103,7 +103,7 @@ def load(
         with damage_told(path):
             found = contents(file, path, {layer.name for layer in (*ours, *head)})
         pairs, left = _matched(network, ours, behind, found, label)
-        reason = _why_anew(head, left, known, classes)
+        reason = _why_anew(head, left, theirs, classes)
         if not reason:
             pairs += [(layer, left.pop(layer.name)) for layer in head]
         if not pairs:
@@ -135,12 +135,12 @@ def _origin(source: Path, architecture: Architecture | None) -> tuple[str, Path,
     if (source / "saved_model.pb").is_file():
         raise UsageError(f"{source} is a SavedModel, which holds no layers by name; use it as {{name: hub, ...}}")
     run = Run.open(source)
-    theirs = run.experiment().model
+    theirs = run.experiment.model
     for setting in SAME if type(theirs) is type(architecture) else ():
         there, here = getattr(theirs, setting, None), getattr(architecture, setting, None)
         if there != here:
             raise UsageError(f"{source} has learnt with model.{setting}: {there}, here it is {here}; make it the same")
-    path, best = checkpoints.verified(run.checkpoint_folder, "best")
+    path, best = checkpoints.verified(run.files.checkpoints, checkpoints.BEST)
     return f"{source} (epoch {best['epoch']})", path, run.classes
 
 
@@ -313,24 +313,24 @@ def _difference(ours: _Ours, theirs: StoredLayer) -> str:
 
 
 def _why_anew(
-    head: list[_Ours], left: dict[str, StoredLayer], known: Sequence[str] | None, classes: Sequence[str] | None
+    head: list[_Ours], left: dict[str, StoredLayer], theirs: Sequence[str] | None, classes: Sequence[str] | None
 ) -> str:
     """Why the classifier can't be taken; empty if it can.
 
     Args:
         head: Its layers.
         left: What the backbone left of the file.
-        known: Classes there.
+        theirs: Classes there.
         classes: Classes here.
     """
     if any(layer.name not in left for layer in head):
         return f"none is called {' and '.join(layer.name for layer in head)} there"
-    if known is not None and classes is not None and list(known) != list(classes):
-        if len(known) != len(classes):
-            return f"{len(known)} classes there, {len(classes)} here"
-        if set(known) == set(classes):
+    if theirs is not None and classes is not None and list(theirs) != list(classes):
+        if len(theirs) != len(classes):
+            return f"{len(theirs)} classes there, {len(classes)} here"
+        if set(theirs) == set(classes):
             return "the same classes there, but in another order"
-        there, here = next(pair for pair in zip(known, classes, strict=True) if pair[0] != pair[1])
+        there, here = next(pair for pair in zip(theirs, classes, strict=True) if pair[0] != pair[1])
         return f"other classes there, {shown(there)} is {shown(here)} here"
     return next((why for layer in head if (why := _difference(layer, left[layer.name]))), "")
 

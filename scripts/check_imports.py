@@ -36,6 +36,7 @@ LEVELS = {
         "preview",
         "training_images",
     ),
+    4.5: ("run_images",),
     4: ("run",),
     2.6: ("images",),
     2.5: ("workers", "pixel_store", "consistency"),
@@ -49,6 +50,9 @@ LEVELS = {
         "learner",
         "staging",
         "weight_files",
+        "metrics",
+        "new_images",
+        "provenance",
         "doctor",
     ),
     2: ("experiment", "duration", "view"),
@@ -68,8 +72,8 @@ LEVELS = {
     0.8: ("archive_members",),
     0.7: ("file_index", "walking", "tables", "pixel_range"),
     0.5: ("chance", "decoding", "downloads", "remembered"),
-    0.1: ("paper", "turns"),
-    0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
+    0.1: ("paper", "turns", "atomic"),
+    0: ("spec", "lazy", "errors", "progress", "yaml12"),
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
 

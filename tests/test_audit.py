@@ -68,7 +68,7 @@ def run(sides):
     # What the network makes of pixels before: black and white are -1 and 1, so halves differ by twice as much.
     weights = SLOPE / 2 * np.tile(half, 8).reshape(64, 1) / 32 * [[1, 0]]
     dense.set_weights([weights.astype(np.float32), np.float32([SLOPE * LEAN, 0])])
-    checkpoints.save(model, made.checkpoint_folder, "best", 1, {})
+    checkpoints.save(model, made.files.checkpoints, "best", 1, {})
     return made
 
 
@@ -248,7 +248,7 @@ def test_images_that_are_gone_are_told_and_found_where_they_are_now(run, sides):
 
 
 def test_a_run_without_weights_is_refused(run, sides):
-    (run.checkpoint_folder / "best.json").unlink()
+    (run.files.checkpoints / "best.json").unlink()
     with pytest.raises(TrainingError, match="no checkpoint yet"):
         audit(run, sides, Progress())
 

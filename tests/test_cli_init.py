@@ -49,7 +49,7 @@ def test_a_file_that_is_there_is_only_written_over_with_force(command, image_fol
     Path("pets.yaml").write_text("mine")
     code, out, err = command("init", "pets")
     assert (code, out) == (2, "")
-    assert err.startswith("pets.yaml is there already; --force writes over it")
+    assert err == "--output pets.yaml exists already; --force replaces it\n"
     assert Path("pets.yaml").read_text() == "mine"
     assert command("init", "pets", "--force")[0] == 0
     assert config_file.read("pets.yaml").name == "pets"

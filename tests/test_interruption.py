@@ -86,7 +86,7 @@ def best_of(run):
 def usable(folder):
     """The run is readable, and its best checkpoint is the best epoch of those recorded."""
     run = Run.open(folder)
-    assert run.experiment().name == "endless"
+    assert run.experiment.name == "endless"
     epochs = run.history()
     assert [epoch["epoch"] for epoch in epochs] == list(range(1, len(epochs) + 1))
     if epochs:  # none when the end came between the first epoch's weights and its record

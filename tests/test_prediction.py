@@ -29,7 +29,7 @@ def run(tmp_path_factory):
     run = Run.create(experiment, folder / "run")
     run.write_provenance(data={"classes": CLASSES}, files=run.hashes())
     keras.utils.set_random_seed(4)
-    checkpoints.save(experiment.model.build((6, 5, 3), 3), run.checkpoint_folder, "best", 1, {})
+    checkpoints.save(experiment.model.build((6, 5, 3), 3), run.files.checkpoints, "best", 1, {})
     return run
 
 

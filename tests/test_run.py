@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 
 import pytest
 
-from cnnkit import Run, read
+import cnnkit
+from cnnkit import Run, checkpoints, config_file, evaluate, predict, read, tables
 from cnnkit.errors import TrainingError, UsageError
+from cnnkit.progress import Progress
+from cnnkit.run import Files
 
 CONFIG = """
 name: tiny
@@ -28,7 +33,7 @@ def run(experiment, tmp_path):
 
 
 def test_a_run_holds_its_complete_config(run, experiment):
-    assert Run.open(run.folder).experiment() == experiment
+    assert Run.open(run.folder).experiment == experiment
     text = (run.folder / "config.yaml").read_text()
     assert "learning_rate: 0.001" in text  # defaults are written out
 
@@ -85,15 +90,9 @@ def test_without_an_epoch_the_history_is_empty(run):
     assert run.history() == []
 
 
-def test_a_table_quotes_what_csv_needs_quoted(run):
-    run.write_csv("evaluation/a.csv", ("image", "label"), [("a,b.png", 'the "best"'), ("ü.png", "")])
-    text = (run.folder / "evaluation" / "a.csv").read_text(encoding="utf-8")
-    assert text == 'image,label\n"a,b.png","the ""best"""\nü.png,\n'
-
-
 def test_a_split_is_read_back(run):
     rows = [("a.png", "test", "one", "d1"), ("b, c.png", "train", "two", "d2")]
-    run.write_csv("split.csv", ("image", "split", "label", "digest"), rows)
+    tables.write(run.files.split, ("image", "split", "label", "digest"), rows)
     assert run.split("train") == [("b, c.png", "two", "d2", "")]
     assert run.split("validation") == []
 
@@ -118,7 +117,7 @@ def test_provenance_is_json_that_a_person_can_read(run):
 
 @pytest.mark.parametrize("name", ["config.yaml", "split.csv"])
 def test_a_run_that_was_changed_is_not_used(run, name):
-    run.write_csv("split.csv", ("image", "split", "label", "digest"), [("a", "test", "one", "0")])
+    tables.write(run.files.split, ("image", "split", "label", "digest"), [("a", "test", "one", "0")])
     run.write_provenance(files=run.hashes())
     assert Run.open(run.folder)
     (run.folder / name).write_text((run.folder / name).read_text() + "\n")
@@ -130,3 +129,88 @@ def test_a_folder_below_a_dangling_link_is_refused_at_once(experiment, tmp_path)
     (tmp_path / "runs").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="can't be made"):
         Run.create(experiment, tmp_path / "runs" / "first")
+
+
+# What is read is read once
+
+
+@pytest.fixture
+def trained(image_folder, tmp_path):
+    """The folder of a run as training leaves it, with weights drawn by chance; every image is in test."""
+    images = image_folder({"cat": 3, "dog": 3})
+    (tmp_path / "tiny.yaml").write_text(CONFIG.replace("name: digits", f"name: folder, path: {images}"))
+    experiment = read(tmp_path / "tiny.yaml")
+    index = experiment.data.source.open(Progress()).index(Progress())
+    run = Run.create(experiment, tmp_path / "run")
+    run.write_split(index, ["test"] * len(index), [""] * len(index))
+    run.write_provenance(data={"classes": ["cat", "dog"]}, files=run.hashes())
+    checkpoints.save(experiment.model.build((8, 8, 1), 2), run.files.checkpoints, checkpoints.BEST, 1, {})
+    return run.folder
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """The settings of each time that a config is read and validated."""
+    seen = []
+    configure = config_file.configure
+
+    def counting(path, settings=(), *others):
+        seen.append(tuple(settings))
+        return configure(path, settings, *others)
+
+    monkeypatch.setattr(config_file, "configure", counting)
+    return seen
+
+
+def test_evaluate_reads_the_config_once(trained, readings):
+    assert evaluate(trained)["images"] == 6
+    assert readings == [()]
+
+
+def test_evaluate_with_settings_reads_the_config_once_too(trained, readings, tmp_path):
+    """Nothing that may be set changes the network, so the config with the settings serves it as well."""
+    before = evaluate(trained)
+    (tmp_path / "images").rename(tmp_path / "moved")
+    readings.clear()
+    moved = f"data.source.path={tmp_path / 'moved'}"
+    assert evaluate(trained, settings=[moved, "data.batch_size=4"]) == before
+    assert readings == [(moved, "data.batch_size=4")]
+
+
+def test_predict_reads_the_config_once(trained, readings, tmp_path):
+    assert len(list(predict(trained, [tmp_path / "images"]))) == 6
+    assert readings == [()]
+
+
+def test_settings_are_over_the_config_and_change_nothing_in_the_run(trained):
+    run = Run.open(trained)
+    other = run.with_settings("data.batch_size=7")
+    assert (run.experiment.data.batch_size, other.experiment.data.batch_size) == (32, 7)
+    assert run.with_settings() is run
+
+
+# Files
+
+
+def test_the_names_of_files_in_a_run_stand_in_one_place():
+    names = {path.name for path in vars(Files(Path("run"))).values() if path.suffix}
+    assert len(names) == 8
+    package = Path(cnnkit.__file__).parent
+    for source in package.rglob("*.py"):
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        words = [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        named = {name for name in names for word in words if word == name or word.endswith(f"/{name}")}
+        assert named == (names if source == package / "run.py" else set()), source
+
+
+def test_what_a_run_writes_is_in_the_list(trained):
+    evaluate(trained)
+    run = Run.open(trained)
+    run.log("hello")
+    run.record({"epoch": 1})
+    files = vars(run.files).values()
+    assert [path for path in trained.iterdir() if path not in files] == []
+    found = set(run.files.evaluation.iterdir())
+    assert found == {run.files.result("test"), run.files.predictions("test")}

@@ -38,7 +38,7 @@ def run_of(tmp_path_factory):
             made[classes].write_provenance(data={"classes": list(classes)}, files=made[classes].hashes())
             keras.utils.set_random_seed(4)
             network = experiment.model.build((6, 5, 3), len(classes))
-            checkpoints.save(network, made[classes].checkpoint_folder, "best", 1, {})
+            checkpoints.save(network, made[classes].files.checkpoints, "best", 1, {})
         return made[classes]
 
     return make
@@ -329,7 +329,7 @@ def test_the_command_writes_the_submission(run_of, photos, sample_of, tmp_path, 
     assert "1 of 4 images are not in" in err
     assert f"3 rows in the form of {sample}, written to {output}" in err
     assert command("predict", run.folder, photos, "--sample", sample)[1] == output.read_text()
-    _, out, _ = command("predict", run.folder, photos, "--sample", sample, "--output", output, "--json")
+    _, out, _ = command("predict", run.folder, photos, "--sample", sample, "--output", output, "--force", "--json")
     told = {"run": str(run.folder), "sample": str(sample), "output": str(output), "rows": 3, "left_out": 1}
     assert json.loads(out) == told
 

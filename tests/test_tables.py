@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from cnnkit.errors import DataError
-from cnnkit.tables import Table
+from cnnkit.tables import Table, text_of, write
 
 
 @pytest.fixture
@@ -51,3 +51,14 @@ def test_the_line_that_excel_writes_tells_the_separator(table, line, end):
 
 def test_a_column_called_sep_is_a_column(table):
     assert list(table("sep=a,b\n1,2\n")) == [(1, ["sep=a", "b"]), (2, ["1", "2"])]
+
+
+def test_what_csv_needs_quoted_is_quoted(tmp_path):
+    write(tmp_path / "x.csv", ("image", "label"), [("a,b.png", 'the "best"'), ("ü.png", None)])
+    assert (tmp_path / "x.csv").read_text(encoding="utf-8") == 'image,label\n"a,b.png","the ""best"""\nü.png,\n'
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_what_is_written_is_read_again(table, separator):
+    rows = [["a,b", "c;d"], ["e\tf", 'g "h"'], ["two\nlines", ""]]
+    assert [cells for _, cells in table(text_of(["x", "y"], rows, separator))] == [["x", "y"], *rows]

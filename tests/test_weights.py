@@ -427,7 +427,7 @@ def run(tmp_path):
         made.write_provenance(data={"classes": classes}, files=made.hashes())
         network = experiment.model.network(SHAPE, len(classes))
         scatter(network.model)
-        checkpoints.save(network.model, made.checkpoint_folder, "best", 12, {})
+        checkpoints.save(network.model, made.files.checkpoints, "best", 12, {})
         return made, network, experiment.model.network(SHAPE, 3)
 
     return make
@@ -461,13 +461,13 @@ def test_a_run_with_other_classes_gives_all_but_its_classifier(run, classes, rea
 
 def test_a_damaged_run_is_refused(run):
     made, _, ours = run(["a", "b", "c"])
-    file = made.checkpoint_folder / "best-0012.weights.h5"
+    file = made.files.checkpoints / "best-0012.weights.h5"
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     refused(ours, made.folder, TrainingError, "SHA-256")
     file.unlink()
     refused(ours, made.folder, TrainingError, "is missing")
-    (made.checkpoint_folder / "best.json").unlink()
+    (made.files.checkpoints / "best.json").unlink()
     refused(ours, made.folder, TrainingError, "no checkpoint yet")
 
 

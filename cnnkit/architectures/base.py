@@ -204,10 +204,10 @@ class Architecture(Spec):
             yield Problem(f"there is no such file or run: {self.weights}", key="weights")
 
     def keep(self, folder: Path) -> None:
-        """Copies what the network can't be built without into the folder of a run."""
+        """Copies what the network can't be built without to a folder, which a run has for it."""
 
     def kept(self, folder: Path) -> Architecture:
-        """The same network, built from what `keep` has put into the folder of a run."""
+        """The same network, built from what `keep` has put into that folder."""
         return self
 
 

@@ -112,20 +112,18 @@ class Hub(Architecture):
             yield Problem(fault, key="handle")
 
     def keep(self, folder: Path) -> None:
-        """Copies the SavedModel into `folder / "backbone"`, whole or not at all."""
-        target = folder / "backbone"
-        if target.exists():
+        """Copies the SavedModel to `folder`, whole or not at all."""
+        if folder.exists():
             return
         source = self._folder()
-        with atomic.making(target) as copy:
+        with atomic.making(folder) as copy:
             for file in _files(source):
                 (copy / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / file, copy / file)
 
     def kept(self, folder: Path) -> Architecture:
-        """The same network from the copy in the folder of a run, where there is one."""
-        copy = folder / "backbone"
-        return self.model_copy(update={"handle": str(copy.absolute())}) if copy.is_dir() else self
+        """The same network from its copy, where there is one."""
+        return self.model_copy(update={"handle": str(folder.absolute())}) if folder.is_dir() else self
 
     @property
     def _is_url(self) -> bool:

@@ -73,20 +73,6 @@ def refuse(sheets: Path) -> None:
         raise UsageError(f"--sheets {sheets} is there already and not an empty folder; choose another")
 
 
-def refuse_list(file: Path, force: bool) -> None:
-    """Refuses a file for the list of what to leave out that is there already, or can't be made.
-
-    Raises:
-        UsageError: It is one of these.
-    """
-    if not file.absolute().parent.is_dir():
-        raise UsageError(f"--fix-list {file}: there is no folder {file.absolute().parent}")
-    if file.exists() and not file.is_file():
-        raise UsageError(f"--fix-list {file}: that is no file")
-    if file.exists() and not force:
-        raise UsageError(f"--fix-list {file} exists already; --force replaces it")
-
-
 def before_training(
     data: Data, seed: int, there: Index, used: Index, splits: Sequence[str], skip_bad: bool, progress: Progress
 ) -> tuple[Finding, ...]:

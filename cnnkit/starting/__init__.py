@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import atomic, duration
-from cnnkit.errors import DataError, UsageError
+from cnnkit.errors import DataError
 from cnnkit.progress import Progress
 from cnnkit.sources import Source, ranked, recognised
 from cnnkit.splitting import Split
@@ -80,7 +80,7 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
     there = Path(os.path.normpath(images.absolute()))
     name = valid_name(there)
     path = output or Path(f"{name}.yaml")
-    _refuse(path, force)
+    atomic.refuse("--output", path, force)
     try:
         source = recognised(there)
         traits = _looked_at(source, progress)
@@ -106,15 +106,6 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
     config = {"name": name, "seed": SEED, **values, "data": {"source": section, **values["data"]}}
     following = f"cnnkit data {typed(images)}" if traits.bad else train
     return Start(path, config, _line(traits), seconds, tuple(notes), following)
-
-
-def _refuse(path: Path, force: bool) -> None:
-    if not path.parent.is_dir():
-        raise UsageError(f"--output {path}: there is no folder {path.parent}")
-    if path.exists() and not path.is_file():
-        raise UsageError(f"--output {path}: that is no file; choose another with --output FILE")
-    if path.exists() and not force:
-        raise UsageError(f"{path} is there already; --force writes over it, --output FILE writes another")
 
 
 def _looked_at(source: Source, progress: Progress) -> Traits:
