@@ -56,10 +56,10 @@ def command(example: str, name: str | None = None) -> Callable[[Callable[..., No
         ]
 
         @wraps(function)
-        def run(json_output: bool, debug: bool, **own: Any) -> None:
+        def run(json_output: bool, debug: bool, **arguments: Any) -> None:
             from cnnkit.console import Screen
 
-            function(Screen(json_output), **own)
+            function(Screen(json_output), **arguments)
 
         # Typer reads the options of a command from these.
         run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]

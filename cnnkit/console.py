@@ -32,15 +32,22 @@ class Screen:
 
     def __init__(self, json_output: bool = False):
         self.json_output = json_output
-        self.console = _console(sys.stderr if json_output else sys.stdout)
+        stream = sys.stderr if json_output else sys.stdout
+        width = None if stream.isatty() else PLAIN_WIDTH
+        self.console = Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
 
     def say(self, line: str) -> None:
         """A line, or several."""
         self.console.print(line, soft_wrap=True)
 
     def document(self, document: Any) -> None:
-        """The one JSON document of a command with `--json`."""
-        _write_json(document)
+        """JSON on standard output, always in UTF-8: what is not, in the name of a file, is written as an escape."""
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = json.dumps(document, indent=2, allow_nan=False)
+        sys.stdout.write(text + "\n")
 
     def table(self, table: Table) -> None:
         """A table in its full width where it goes to a file."""
@@ -64,11 +71,6 @@ class Screen:
             yield _Live(self.console, bars)
 
 
-def _console(stream: Any) -> Console:
-    terminal = stream.isatty()
-    return Console(file=stream, markup=False, highlight=False, emoji=False, width=None if terminal else PLAIN_WIDTH)
-
-
 class _Lines(Progress):
     """Plain lines: what is worth keeping, and an epoch a line."""
 
@@ -78,8 +80,7 @@ class _Lines(Progress):
     def say(self, line: str) -> None:
         self.console.print(line, soft_wrap=True)
 
-    def epoch(self, line: str) -> None:
-        self.console.print(line, soft_wrap=True)
+    epoch = say
 
 
 class _Live(_Lines):
@@ -121,22 +122,13 @@ class _Live(_Lines):
             self.training = None
 
 
-def _write_json(document: Any) -> None:
-    """JSON on standard output, always in UTF-8: what is not, in the name of a file, is written as an escape."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = json.dumps(document, indent=2, allow_nan=False)
-    sys.stdout.write(text + "\n")
-
-
 def show_error(error: CnnkitError, json_output: bool) -> None:
     """An error: for people on standard error, with `--json` as the document on standard output."""
+    screen = Screen(json_output=True)
     if json_output:
-        _write_json(error.as_json())
+        screen.document(error.as_json())
     else:
-        _console(sys.stderr).print(str(error), soft_wrap=True)
+        screen.say(str(error))
 
 
 def config_table(rows: Sequence[tuple[str, Any, str]]) -> Table:

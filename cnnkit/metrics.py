@@ -51,7 +51,7 @@ class Answers:
         return dict(zip(("precision", "recall", "f1", "images"), columns, strict=True))
 
     def confusion(self) -> Any:
-        """How many images of each class are taken for each class: a list of rows, one for each class that is right."""
+        """How many images of each class (rows) are taken for each class (columns), as lists."""
         from sklearn.metrics import confusion_matrix
 
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(len(self.classes))).tolist()

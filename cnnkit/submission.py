@@ -54,7 +54,11 @@ class Sample:
 
     def wrong(self, message: str, line: int | None = None) -> DataError:
         """The error of something in it."""
-        return DataError(Problem(message, file=str(self.file), line=line))
+        return _wrong(self.file, message, line)
+
+
+def _wrong(file: Path, message: str, line: int | None = None) -> DataError:
+    return DataError(Problem(message, file=str(file), line=line))
 
 
 @dataclass(frozen=True)
@@ -116,31 +120,21 @@ def read(file: Path) -> Sample:
     if not file.is_file():
         raise UsageError(f"the sample {file}: there is no such file")
     table = tables.Table(file)
-    rows = list(table)
-    header_line, header = rows[0] if rows else (1, [])
+    (header_line, header), *rows = list(table) or [(1, [])]
     if len(header) < 2:
         message = "should have a header with the id and at least one column behind it; " + tables.SEPARATED
-        raise DataError(Problem(message, file=str(file), line=header_line))
-    if len(rows) < 2:
-        raise DataError(Problem("has a header, but no row with an id", file=str(file)))
+        raise _wrong(file, message, header_line)
+    if not rows:
+        raise _wrong(file, "has a header, but no row with an id")
     seen: dict[str, int] = {}
-    for line, row in rows[1:]:
+    for line, row in rows:
         if len(row) != len(header):
-            message = f"the row has {len(row)} columns, the header {len(header)}"
-            raise DataError(Problem(message, file=str(file), line=line))
+            raise _wrong(file, f"the row has {len(row)} columns, the header {len(header)}", line)
         first = seen.setdefault(row[0].strip(), line)
         if first != line:
-            message = f"the id `{row[0]}` is in line {first} too; each should be there once"
-            raise DataError(Problem(message, file=str(file), line=line))
-    return Sample(
-        file,
-        header=tuple(header),
-        ids=tuple(row[0] for _, row in rows[1:]),
-        values=tuple(row[1].strip() for _, row in rows[1:]),
-        lines=tuple(line for line, _ in rows[1:]),
-        header_line=header_line,
-        separator=table.separator,
-    )
+            raise _wrong(file, f"the id `{row[0]}` is in line {first} too; each should be there once", line)
+    ids, values = tuple(row[0] for _, row in rows), tuple(row[1].strip() for _, row in rows)
+    return Sample(file, tuple(header), ids, values, tuple(line for line, _ in rows), header_line, table.separator)
 
 
 def columns_of(sample: Sample, classes: Sequence[str], positive: str | None, progress: Progress) -> tuple[str, ...]:
