@@ -100,8 +100,7 @@ class Run:
         run = cls(cls._new_folder(experiment, folder))
         files = run.files
         # What the network can't be built without comes along, so that the run's config repeats it when it is gone.
-        experiment.model.keep(files.backbone)
-        update: dict[str, Any] = {"model": experiment.model.kept(files.backbone)}
+        update: dict[str, Any] = {"model": experiment.model.with_files_in(files.backbone, copy=True)}
         if experiment.data.exclude:
             text = Path(experiment.data.exclude).read_text(encoding="utf-8", errors=atomic.ERRORS)
             atomic.write_text(files.exclude, text)
@@ -186,7 +185,7 @@ class Run:
         experiment = config_file.read(self.files.config, *self.settings, files=False)
         if any(setting.startswith("model") for setting in self.settings):
             return experiment
-        return experiment.model_copy(update={"model": experiment.model.kept(self.files.backbone)})
+        return experiment.model_copy(update={"model": experiment.model.with_files_in(self.files.backbone)})
 
     def load_best(self, model: Any) -> dict[str, Any]:
         """Loads the weights of the best epoch into a model; returns what is known of that epoch."""

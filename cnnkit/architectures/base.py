@@ -186,6 +186,15 @@ class Architecture(Spec):
             DataError: It can't be had.
         """
 
+    def with_files_in(self, folder: Path, copy: bool = False) -> Architecture:
+        """The same network, with the files that it is built from in a folder that a run has for them.
+
+        Args:
+            folder: The folder; where it is not there, and nothing is to be copied, the network is as it was.
+            copy: Whether to copy them there first, unless they are there.
+        """
+        return self
+
     def pretrained_weights(self, progress: Progress, shape: Shape | None = None) -> Path | None:
         """The file or run whose weights it starts from; gets it first where it lies elsewhere.
 
@@ -202,13 +211,6 @@ class Architecture(Spec):
         """Files that it names and that are not there; found without TensorFlow."""
         if self.weights and not Path(self.weights).exists():
             yield Problem(f"there is no such file or run: {self.weights}", key="weights")
-
-    def keep(self, folder: Path) -> None:
-        """Copies what the network can't be built without to a folder, which a run has for it."""
-
-    def kept(self, folder: Path) -> Architecture:
-        """The same network, built from what `keep` has put into that folder."""
-        return self
 
 
 def belongs(layer: str, stage: str) -> bool:

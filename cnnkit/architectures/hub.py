@@ -111,18 +111,14 @@ class Hub(Architecture):
         if not self._is_url and (fault := _fault(Path(self.handle))):
             yield Problem(fault, key="handle")
 
-    def keep(self, folder: Path) -> None:
-        """Copies the SavedModel to `folder`, whole or not at all."""
-        if folder.exists():
-            return
-        source = self._folder()
-        with atomic.making(folder) as copy:
-            for file in _files(source):
-                (copy / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / file, copy / file)
-
-    def kept(self, folder: Path) -> Architecture:
-        """The same network from its copy, where there is one."""
+    def with_files_in(self, folder: Path, copy: bool = False) -> Architecture:
+        """With a copy of the SavedModel as `folder`, which is there whole or not at all."""
+        if copy and not folder.exists():
+            source = self._folder()
+            with atomic.making(folder) as temporary:
+                for file in _files(source):
+                    (temporary / file).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source / file, temporary / file)
         return self.model_copy(update={"handle": str(folder.absolute())}) if folder.is_dir() else self
 
     @property

@@ -265,16 +265,16 @@ def test_a_run_keeps_a_copy_and_needs_no_original(hub_folder, tmp_path):
     run.mkdir()
     hub = Hub(handle=str(original))
     copy = run / "backbone"
-    assert hub.kept(copy) == hub  # nothing is kept yet
+    assert hub.with_files_in(copy) == hub  # nothing is there yet
     model = hub.build(SHAPE, 3)
-    hub.keep(copy)
-    hub.keep(copy)  # again changes nothing
+    hub.with_files_in(copy, copy=True)
+    hub.with_files_in(copy, copy=True)  # again changes nothing
     original.rename(tmp_path / "gone")
     assert sorted(path.name for path in run.iterdir()) == ["backbone"]
     found = sorted(str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file())
     files = ["variables/variables.data-00000-of-00001", "variables/variables.index"]
     assert found == ["assets/labels.txt", "fingerprint.pb", "saved_model.pb", *files]
-    kept = hub.kept(copy)
+    kept = hub.with_files_in(copy)
     assert isinstance(kept, Hub) and kept.handle == str(copy)
     assert kept.pixel_range == hub.pixel_range
     again = kept.build(SHAPE, 3)
@@ -289,7 +289,7 @@ def test_a_copy_that_fails_leaves_nothing(hub_folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(OSError, match="No space"):
-        Hub(handle=str(hub_folder)).keep(tmp_path / "copy")
+        Hub(handle=str(hub_folder)).with_files_in(tmp_path / "copy", copy=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -597,13 +597,13 @@ def test_a_download_is_kept_for_the_next_time_and_in_the_run(server, hub_folder,
     assert server.asked == ["x/1"]
     assert len(cached(tmp_path)) == 1
     assert os.environ["TFHUB_CACHE_DIR"] == "/elsewhere"
-    hub.keep(tmp_path / "copy")
+    hub.with_files_in(tmp_path / "copy", copy=True)
     server.files.clear()
     hub.fetch(watcher)
     hub.build(SHAPE, 2)
     assert server.asked == ["x/1"]
     shutil.rmtree(tmp_path / "cache")
-    again = hub.kept(tmp_path / "copy").build(SHAPE, 2)
+    again = hub.with_files_in(tmp_path / "copy").build(SHAPE, 2)
     again.set_weights(model.get_weights())
     assert np.array_equal(again(images()), model(images()))
     assert server.asked == ["x/1"]
