@@ -23,8 +23,10 @@ LEVELS = {
     7.1: ("console_data", "console_preview"),
     7: ("console",),
     6: ("training",),
+    5.8: ("engine",),
+    5.7: ("lines",),
     # Above others of level 5, which they use: prediction, evaluation and training_images.
-    5.5: ("submission", "audit", "training_data"),
+    5.5: ("submission", "audit", "training_data", "ending"),
     5: (
         "evaluation",
         "prediction",
@@ -47,11 +49,11 @@ LEVELS = {
         "checkpoints",
         "callbacks",
         "learner",
-        "staging",
         "weight_files",
         "doctor",
     ),
     2: ("experiment", "duration", "view"),
+    1.5: ("staging", "training_metrics"),
     1: (
         "sources",
         "architectures",
@@ -59,6 +61,7 @@ LEVELS = {
         "preparation",
         "balancing",
         "optimization",
+        "schedules",
         "losses",
         "splitting",
         "wording",
