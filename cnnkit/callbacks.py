@@ -14,18 +14,10 @@ from typing import Any
 from cnnkit.errors import TrainingError
 from cnnkit.lazy import keras
 from cnnkit.progress import Progress, Step
+from cnnkit.training_metrics import TRAINING, VALIDATION, metric_of, read
 
 REFRESH = 0.2
 """Seconds between two signs of life; reading the loss more often would slow training down."""
-
-
-def better(monitor: str, value: float, best: float | None, min_delta: float = 0.0) -> bool:
-    """Whether a value of a metric is better than the best so far: accuracies up, losses down."""
-    if math.isnan(value):
-        return False
-    if best is None:
-        return True
-    return value > best + min_delta if monitor.endswith("accuracy") else value < best - min_delta
 
 
 class Watch(keras.callbacks.Callback):
@@ -38,7 +30,7 @@ class Watch(keras.callbacks.Callback):
         self.progress, self.epochs, self.steps, self.images, self.record = progress, epochs, steps, images, record
         self.began: float | None = None
         self.done = 0
-        self.epoch_began = self.trained = self.shown = 0.0
+        self.epoch_began = self.trained = self.refreshed = 0.0
         self.epoch = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -59,9 +51,9 @@ class Watch(keras.callbacks.Callback):
             self.began = now  # the time that is left is told from the steps after the first, slow one
         else:
             self.done += 1
-        if now - self.shown < REFRESH:
+        if now - self.refreshed < REFRESH:
             return
-        self.shown = now
+        self.refreshed = now
         left = (self.epochs - self.epoch) * self.steps - batch - 1
         self.progress.step(
             Step(
@@ -69,8 +61,7 @@ class Watch(keras.callbacks.Callback):
                 epochs=self.epochs,
                 step=batch + 1,
                 steps=self.steps,
-                loss=float(logs["loss"]),
-                accuracy=float(logs["accuracy"]),
+                metrics=read(logs, TRAINING),
                 images_per_second=(batch + 1) / self.steps * self.images / (now - self.epoch_began),
                 seconds_left=(now - self.began) / max(self.done, 1) * left,
             )
@@ -94,10 +85,7 @@ class Watch(keras.callbacks.Callback):
             {
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * self.steps,
-                "loss": float(logs["loss"]),
-                "accuracy": float(logs["accuracy"]),
-                "val_loss": float(logs["val_loss"]),
-                "val_accuracy": float(logs["val_accuracy"]),
+                **read(logs, TRAINING, VALIDATION),
                 "learning_rate": float(schedule(step)),
                 "seconds": round(now - self.epoch_began, 3),
                 "images_per_second": round(self.images / (self.trained - self.epoch_began), 1),
@@ -121,8 +109,9 @@ class KeepBest(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Saves if this epoch is better than all before, and sound."""
-        if all(map(math.isfinite, logs.values())) and better(self.monitor, logs[self.monitor], self.best):
-            self.best = logs[self.monitor]
+        value = logs[self.monitor]
+        if all(map(math.isfinite, logs.values())) and metric_of(self.monitor).better(value, self.best):
+            self.best = value
             self.save(epoch + 1, {name: float(value) for name, value in logs.items()})
 
 
@@ -137,8 +126,9 @@ class StopEarly(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Counts the epochs since the best one."""
-        if better(self.monitor, logs[self.monitor], self.best, self.min_delta):
-            self.best, self.waited = logs[self.monitor], 0
+        value = logs[self.monitor]
+        if metric_of(self.monitor).better(value, self.best, self.min_delta):
+            self.best, self.waited = value, 0
             return
         self.waited += 1
         if self.waited >= self.patience:

@@ -14,13 +14,15 @@ from typing import Any, TypeGuard, get_args
 from cnnkit.architectures import AnyArchitecture, AnyLayer, Architecture
 from cnnkit.augmentations import AnyAugmentation
 from cnnkit.balancing import AnyBalance
-from cnnkit.experiment import Cache, Checkpoint, Data, EarlyStopping, Experiment, Stage, Train
+from cnnkit.experiment import Cache, Checkpoint, Data, EarlyStopping, Experiment, Train
 from cnnkit.losses import AnyLoss
-from cnnkit.optimization import AnyOptimizer, AnySchedule
+from cnnkit.optimization import AnyOptimizer
 from cnnkit.preparation import AnyPreparation
+from cnnkit.schedules import AnySchedule
 from cnnkit.sources import AnySource
 from cnnkit.spec import Spec
 from cnnkit.splitting import Split
+from cnnkit.staging import Stage
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from cnnkit.augmentations.grayscale import RandomGrayscale
 from cnnkit.augmentations.jpeg import Jpeg
 from cnnkit.augmentations.noise import Noise
 from cnnkit.errors import DataError, Problem
-from cnnkit.experiment import BACKBONE, Data, Train, read_names, suggested
+from cnnkit.experiment import Data, Train, read_names, suggested
 from cnnkit.losses import BinaryCrossEntropy
 from cnnkit.progress import Progress
 from cnnkit.sources import Collection, Source
 from cnnkit.spec import path_settings
+from cnnkit.staging import BACKBONE
+from cnnkit.training_metrics import MONITORS
 
 
 def problems(sections: dict[str, Any], files: bool = True, progress: Progress | None = None) -> Iterator[Problem]:
@@ -188,7 +190,8 @@ def _stages_are_compared_by_what_they_share(
 ) -> Iterator[Problem]:
     train: Train | None = sections.get("train")
     if train and len(train.stages or ()) > 1 and train.checkpoint.monitor == "loss":
-        message = "in each stage the loss of training has other parts; monitor val_loss, val_accuracy or accuracy"
+        *others, last = (name for name in MONITORS if name != "loss")
+        message = f"in each stage the loss of training has other parts; monitor {', '.join(others)} or {last}"
         yield Problem(message, key="train.checkpoint.monitor")
 
 

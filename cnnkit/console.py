@@ -17,6 +17,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from cnnkit import training_metrics
 from cnnkit.catalogue import Kind, Variant, doc, options, title
 from cnnkit.errors import CnnkitError
 from cnnkit.metrics import CLASS_METRICS
@@ -104,7 +105,7 @@ class _Live(_Lines):
             self.training = self.bars.add_task("", total=step.steps, told="")
         minutes, seconds = divmod(round(step.seconds_left), 60)
         told = (
-            f"{step.step}/{step.steps}  loss {step.loss:.4f}  accuracy {step.accuracy:.4f}  "
+            f"{step.step}/{step.steps}  {training_metrics.text(step.metrics)}  "
             f"{step.images_per_second:,.0f} images/s  {minutes}:{seconds:02d} left"
         )
         self.bars.update(

@@ -15,20 +15,19 @@ from cnnkit.balancing import AnyBalance, NoBalance
 from cnnkit.decoding import Fit
 from cnnkit.errors import DataError, Problem
 from cnnkit.losses import AnyLoss, CrossEntropy
-from cnnkit.optimization import Adam, AnyOptimizer, AnySchedule, Cosine
+from cnnkit.optimization import Adam, AnyOptimizer
 from cnnkit.preparation import AnyPreparation
 from cnnkit.progress import Progress
+from cnnkit.schedules import AnySchedule, Cosine
 from cnnkit.sources import AnySource, Collection, Index, Unused, ranked
-from cnnkit.spec import AbsolutePath, Count, Positive, Spec, Text
+from cnnkit.spec import AbsolutePath, Count, NotNegative, Spec
 from cnnkit.splitting import Split
+from cnnkit.staging import BACKBONE, Stage
+from cnnkit.training_metrics import Monitor
 
 EPOCHS = 30
 """How long a training is if nobody says."""
 
-BACKBONE = "backbone"
-"""What `freeze` calls everything but the classifier."""
-
-Monitor = Literal["val_loss", "val_accuracy", "loss", "accuracy"]
 Size = Annotated[int, Field(ge=1, le=8192)]
 
 
@@ -128,7 +127,7 @@ class EarlyStopping(Spec):
     """What should get better."""
     patience: Count = 8
     """Epochs without a new best after which training ends."""
-    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    min_delta: NotNegative = 0.0
     """By how much it must get better to count."""
 
 
@@ -137,21 +136,6 @@ class Checkpoint(Spec):
 
     monitor: Monitor = "val_accuracy"
     """The weights of the epoch in which this is best are kept; of equal ones the first."""
-
-
-class Stage(Spec):
-    """A part of a training: which layers learn, for how long, how fast."""
-
-    epochs: Count
-    """How often every training image is shown in it."""
-    freeze: Text | None = None
-    """`backbone` (all but the classifier), or a stage or layer of the network: it and all before it do not learn."""
-    unfreeze_from: Text | None = None
-    """A stage or layer of the network: it and all behind it learn, all before it does not."""
-    learning_rate: Positive | None = None
-    """The rate of this stage; that of the optimizer if left out."""
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The rate of each stage of the network is this times that of the one behind it; 1 for the same everywhere."""
 
 
 class Train(Spec):
@@ -173,8 +157,19 @@ class Train(Spec):
     checkpoint: Checkpoint = Checkpoint()
     """Which epoch is kept, evaluated and used."""
 
+    def completed(self, pretrained: bool) -> Train:
+        """The same with its epochs filled in, or for a pretrained network with the stage that is its default."""
+        if self.stages:
+            return self
+        [stage] = stages = self._stages(pretrained)
+        return self.model_copy(update={"stages": stages, "epochs": None} if pretrained else {"epochs": stage.epochs})
+
     def plan(self, pretrained: bool) -> tuple[Stage, ...]:
-        """The stages; without any in the config one, which leaves features that were learnt already as they are."""
+        """The stages of the training, each with what it inherits filled in."""
+        return tuple(stage.inheriting(self.optimizer.learning_rate) for stage in self._stages(pretrained))
+
+    def _stages(self, pretrained: bool) -> tuple[Stage, ...]:
+        """Those of the config; else one, which leaves features that were learnt already as they are."""
         return self.stages or (Stage(epochs=self.epochs or EPOCHS, freeze=BACKBONE if pretrained else None),)
 
 
@@ -200,21 +195,14 @@ class Experiment(Spec):
         split = Split(**self.data.split.shares(collection.splits))
         update: dict[str, Any] = {"image_size": (height, width), "channels": channels, "split": split}
         data = self.data.model_copy(update=update)
-        return self.model_copy(update={"data": data, "train": self.train.model_copy(update=self._duration())})
-
-    def _duration(self) -> dict[str, Any]:
-        """Epochs, or for a pretrained network the stage that is its default."""
-        if self.train.stages:
-            return {}
-        plan = self.plan()
-        return {"stages": plan, "epochs": None} if self.model.pretrained else {"epochs": plan[0].epochs}
+        return self.model_copy(update={"data": data, "train": self.train.completed(self.model.pretrained)})
 
     def shape(self, collection: Collection | None = None) -> tuple[int, int, int] | None:
         """Height, width and channels of the network's images; None if only the missing source could tell."""
         return self.data.shape(suggested(self.model, collection))
 
     def plan(self) -> tuple[Stage, ...]:
-        """The stages of the training."""
+        """The stages of the training, each with what it inherits filled in."""
         return self.train.plan(self.model.pretrained)
 
 

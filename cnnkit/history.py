@@ -6,25 +6,26 @@ import math
 from pathlib import Path
 from typing import Any
 
-from cnnkit import atomic
+from cnnkit import atomic, training_metrics
+from cnnkit.training_metrics import TRAINING, VALIDATION
 
 
 def draw(epochs: list[dict[str, Any]], best_epoch: int | None, path: Path) -> None:
-    """Draws loss and accuracy over the epochs, training and validation, into a PNG file."""
+    """Draws the metrics over the epochs, training and validation, into a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    metrics = training_metrics.METRICS
+    figure = Figure(figsize=(5 * len(metrics), 4), layout="constrained")
     numbers = [epoch["epoch"] for epoch in epochs]
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for key, label in ((metric, "training"), (f"val_{metric}", "validation")):
-            axes.plot(
-                numbers, [math.nan if epoch[key] is None else epoch[key] for epoch in epochs], marker=".", label=label
-            )
+    for axes, metric in zip(figure.subplots(1, len(metrics)), metrics, strict=True):
+        for side, label in ((TRAINING, "training"), (VALIDATION, "validation")):
+            values = [epoch[side + metric.name] for epoch in epochs]
+            axes.plot(numbers, [math.nan if value is None else value for value in values], marker=".", label=label)
         if best_epoch:
             axes.axvline(best_epoch, color="grey", linestyle=":", label=f"kept: epoch {best_epoch}")
-        axes.set(xlabel="epoch", ylabel=metric)
+        axes.set(xlabel="epoch", ylabel=metric.name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules. The unions below are what `train` may name."""
+"""Optimizers. The union below is what `train.optimizer` may name."""
 
 from __future__ import annotations
 
@@ -9,52 +9,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from cnnkit.lazy import keras
-from cnnkit.spec import Positive, Spec
+from cnnkit.spec import NotNegative, Positive, Spec
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
-NotNegative = Annotated[float, Field(ge=0)]
-
-
-class Schedule(Spec):
-    """How the learning rate goes over the steps of a training; it is set anew at every step."""
-
-    warmup_epochs: NotNegative = 0.0
-    """Epochs over which the rate rises in a straight line from 0 (Goyal et al. 2017, arXiv:1706.02677); may be 0.5."""
-
-    @abstractmethod
-    def __call__(self, learning_rate: float, steps_per_epoch: int, epochs: int) -> Any:
-        """The Keras schedule: from the number of a step to its learning rate."""
-
-
-class Constant(Schedule):
-    """The same rate throughout, after the warm-up."""
-
-    name: Literal["constant"] = "constant"
-
-    def __call__(self, learning_rate: float, steps_per_epoch: int, epochs: int) -> Any:
-        """A cosine whose end is as high as its beginning."""
-        return _cosine(learning_rate, self.warmup_epochs, steps_per_epoch, epochs, end=1.0)
-
-
-class Cosine(Schedule):
-    """Half a cosine down to 0 at the end (Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts)."""
-
-    name: Literal["cosine"] = "cosine"
-
-    def __call__(self, learning_rate: float, steps_per_epoch: int, epochs: int) -> Any:
-        """Rises during the warm-up, then falls to 0 at the last step."""
-        return _cosine(learning_rate, self.warmup_epochs, steps_per_epoch, epochs, end=0.0)
-
-
-def _cosine(learning_rate: float, warmup_epochs: float, steps_per_epoch: int, epochs: int, end: float) -> Any:
-    warmup = round(warmup_epochs * steps_per_epoch)
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else learning_rate,
-        decay_steps=max(1, epochs * steps_per_epoch - warmup),
-        alpha=end,
-        warmup_target=learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
 
 
 SPARED = ("bias", "gamma", "beta")
@@ -106,6 +63,11 @@ class Optimizer(Spec):
         optimizer.update_step = update_step
         return optimizer
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The settings as Keras takes them; a weight decay of 0 is None, for 0 costs a pass over the weights."""
+        return self.model_dump(exclude={"learning_rate"}) | {"weight_decay": self.weight_decay or None}
+
     @abstractmethod
     def __call__(self, schedule: Any) -> Any:
         """The Keras optimizer, before what all of them share."""
@@ -128,14 +90,8 @@ class Sgd(Optimizer):
         return int(self.momentum > 0)
 
     def __call__(self, schedule: Any) -> Any:
-        """Keras's SGD; without weight decay None, since 0 would still cost a pass over the weights."""
-        return keras.optimizers.SGD(
-            schedule,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay or None,
-            name=self.name,
-        )
+        """Keras's SGD."""
+        return keras.optimizers.SGD(schedule, **self.arguments)
 
 
 class Adam(Optimizer):
@@ -158,15 +114,7 @@ class Adam(Optimizer):
 
     def __call__(self, schedule: Any) -> Any:
         """Keras's Adam."""
-        return keras.optimizers.Adam(
-            schedule,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
-            weight_decay=self.weight_decay or None,
-            name=self.name,
-        )
+        return keras.optimizers.Adam(schedule, **self.arguments)
 
 
-AnySchedule: TypeAlias = Annotated[Constant | Cosine, Field(discriminator="name")]
 AnyOptimizer: TypeAlias = Annotated[Sgd | Adam, Field(discriminator="name")]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,7 @@ class Step:
     epochs: int
     step: int
     steps: int
-    loss: float = 0.0
-    accuracy: float = 0.0
+    metrics: Mapping[str, float] = field(default_factory=dict)
     images_per_second: float = 0.0
     seconds_left: float = 0.0
 

@@ -10,12 +10,36 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from cnnkit.architectures import Architecture
 from cnnkit.architectures.base import Network, belongs
 from cnnkit.errors import UsageError
-from cnnkit.experiment import BACKBONE, Stage
+from cnnkit.spec import Count, Positive, Spec, Text
+
+BACKBONE = "backbone"
+"""What `freeze` calls everything but the classifier."""
+
+
+class Stage(Spec):
+    """A part of a training: which layers learn, for how long, how fast."""
+
+    epochs: Count
+    """How often every training image is shown in it."""
+    freeze: Text | None = None
+    """`backbone` (all but the classifier), or a stage or layer of the network: it and all before it do not learn."""
+    unfreeze_from: Text | None = None
+    """A stage or layer of the network: it and all behind it learn, all before it does not."""
+    learning_rate: Positive | None = None
+    """The rate of this stage; that of the optimizer if left out."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The rate of each stage of the network is this times that of the one behind it; 1 for the same everywhere."""
+
+    def inheriting(self, learning_rate: float) -> Stage:
+        """The same with the rate of the optimizer where it has none of its own."""
+        return self if self.learning_rate else self.model_copy(update={"learning_rate": learning_rate})
 
 
 @dataclass(frozen=True)
@@ -77,16 +101,12 @@ def apply(architecture: Architecture, network: Network, stage: Stage) -> Staged:
         UsageError: The network has no layer of the name that the stage gives.
     """
     row = groups(architecture, network)
-    for group in row:
-        for layer in group.layers:
-            layer.trainable = True
+    layers = [layer for group in row for layer in group.layers]
+    for layer in layers:
+        layer.trainable = True
     row_that_can = [group for group in row if group.learns]
-    first = _first_that_learns(row, stage)
-    position = 0
-    for group in row:
-        for layer in group.layers:
-            layer.trainable = position >= first
-            position += 1
+    for layer in layers[: _first_that_learns(row, stage)]:
+        layer.trainable = False
     network.classifier.trainable = True
     rates = {
         id(variable.value): stage.layer_decay ** (len(row_that_can) - number)
@@ -104,17 +124,12 @@ def _first_that_learns(row: Sequence[Group], stage: Stage) -> int:
     layers = [layer.name for group in row for layer in group.layers]
     if stage.freeze == BACKBONE:
         return len(layers)
-    for part, behind in ((stage.freeze, 1), (stage.unfreeze_from, 0)):
-        if part is None:
-            continue
-        begin = 0
-        for group in row:
-            if group.name == part:
-                return begin + behind * len(group.layers)
-            begin += len(group.layers)
-        if part not in layers:
-            near = difflib.get_close_matches(part, layers, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"they are called {layers[0]} ... {layers[-1]}"
-            raise UsageError(f"train.stages: the network has no layer `{part}`; {hint}")
-        return layers.index(part) + behind
-    return 0
+    part = stage.freeze or stage.unfreeze_from
+    if part is None:
+        return 0
+    inside = next(([layer.name for layer in group.layers] for group in row if group.name == part), [part])
+    if inside[0] not in layers:
+        near = difflib.get_close_matches(part, layers, 1)
+        hint = f"did you mean `{near[0]}`?" if near else f"they are called {layers[0]} ... {layers[-1]}"
+        raise UsageError(f"train.stages: the network has no layer `{part}`; {hint}")
+    return layers.index(inside[-1]) + 1 if stage.freeze else layers.index(inside[0])

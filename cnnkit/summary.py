@@ -20,9 +20,10 @@ from typing import Any
 
 from cnnkit import staging
 from cnnkit.architectures import Architecture, Network
-from cnnkit.experiment import BACKBONE, Experiment
+from cnnkit.experiment import Experiment
 from cnnkit.lazy import keras
 from cnnkit.progress import Progress
+from cnnkit.staging import BACKBONE
 
 FLOAT = 4
 """Bytes of a weight and of an activation, float32."""
@@ -151,7 +152,7 @@ def _stages(experiment: Experiment, network: Network) -> Iterator[dict[str, Any]
         staged = staging.apply(experiment.model, network, stage)
         yield {
             "epochs": stage.epochs,
-            "learning_rate": stage.learning_rate or experiment.train.optimizer.learning_rate,
+            "learning_rate": stage.learning_rate,
             "trained": list(staged.trained),
             "frozen": list(staged.frozen),
             "parameters": sum(math.prod(weight.shape) for weight in network.model.trainable_weights),

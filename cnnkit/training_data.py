@@ -6,11 +6,12 @@ Nothing of it needs TensorFlow, but for the balances that mix features.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from cnnkit import doctor
+from cnnkit import doctor, pipeline
 from cnnkit.balancing import Training
 from cnnkit.doctor import Finding
 from cnnkit.errors import DataError
@@ -28,18 +29,18 @@ class TrainingData:
 
     Attributes:
         experiment: What is done, complete by what the source tells.
-        index: All images of the source.
         images: Those that can be shown to the network, and synthetic ones behind them.
         splits: Of each of `images.index`, the name of its split.
-        training: What an epoch goes through.
+        chosen: The images that train, before anything is done about the balance of their classes.
+        training: What an epoch goes through; where features are to be mixed, still the same.
         view: How images are shown to the network.
         findings: What the doctor says.
     """
 
     experiment: Experiment
-    index: Index
     images: Images
     splits: list[str]
+    chosen: Training
     training: Training
     view: View
     findings: tuple[Finding, ...]
@@ -58,17 +59,23 @@ class TrainingData:
         images = load(index, view, experiment.data.cache, progress, skip_bad=collection.skip_bad)
         splits = experiment.data.splits(images.index, experiment.seed)
         findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
+        chosen = pipeline.training_of(images.index, _numbers(splits, "train"))
         with progress.task("balancing", 1):
-            images, training = balanced(experiment, images, [i for i, name in enumerate(splits) if name == "train"])
-        return cls(experiment, index, images, splits, training, view, findings)
+            images, training = balanced(experiment, images, chosen)
+        return cls(experiment, images, splits, chosen, training, view, findings)
 
-    def showing(self, images: Images) -> Self:
-        """The same, where the same images are shown in another way."""
-        return replace(self, images=images)
+    @contextmanager
+    def with_workers(self, progress: Progress) -> Iterator[Self]:
+        """The same with the processes that make its batches, where these have enough to do."""
+        wanted = self.experiment
+        with pipeline.with_workers(
+            self.images, self.training, wanted.augment, wanted.data.batch_size, wanted.seed, progress
+        ) as images:
+            yield replace(self, images=images)
 
     def numbers(self, split: str) -> list[int]:
         """The numbers of the images of a split."""
-        return [i for i, name in enumerate(self.splits) if name == split]
+        return _numbers(self.splits, split)
 
     def facts(self) -> dict[str, Any]:
         """What the record of a run says of its data."""
@@ -89,16 +96,19 @@ class TrainingData:
         }
 
 
+def _numbers(splits: Sequence[str], split: str) -> list[int]:
+    return [i for i, name in enumerate(splits) if name == split]
+
+
 def _examined(
     experiment: Experiment, index: Index, images: Images, splits: Sequence[str], skip_bad: bool, progress: Progress
 ) -> tuple[Finding, ...]:
     """What the doctor finds in the data; an error stops here, before there is a run."""
     found = doctor.before_training(experiment.data, experiment.seed, index, images.index, splits, skip_bad, progress)
-    errors = [finding for finding in found if finding.severity == "error"]
+    errors = [f"{finding.message}; {finding.advice}" for finding in found if finding.severity == "error"]
     if errors:
-        told = [f"{finding.message}; {finding.advice}" for finding in errors]
         raise DataError(
-            *told,
+            *errors,
             "nothing was trained; `cnnkit data CONFIG` shows every file, and its --fix-list FILE writes what to leave "
             "out with data.exclude",
         )

@@ -9,28 +9,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnnkit import pipeline, pixel_store
+from cnnkit import pixel_store
 from cnnkit.balancing import Training
 from cnnkit.errors import DataError, Problem
-from cnnkit.experiment import BACKBONE, Experiment
+from cnnkit.experiment import Experiment
 from cnnkit.images import Images
 from cnnkit.lazy import np
+from cnnkit.staging import BACKBONE
 
 
-def balanced(experiment: Experiment, images: Images, chosen: list[int]) -> tuple[Images, Training]:
+def balanced(experiment: Experiment, images: Images, training: Training) -> tuple[Images, Training]:
     """The images and what of them trains; where features are to be mixed, what trains is not balanced yet.
 
     Args:
         experiment: What to do.
         images: All images.
-        chosen: Numbers of those that train.
+        training: Those that train.
 
     Raises:
         DataError: It can't be done, or not in the memory that is allowed.
     """
     balance, classes = experiment.data.balance, images.index.classes
     height, width, channels = shape = images.shape
-    training = pipeline.training_of(images.index, chosen)
     frozen = all(stage.freeze == BACKBONE for stage in experiment.plan())
     if problems := list(balance.problems((height, width, channels), frozen, augmented=bool(experiment.augment))):
         raise DataError(*(Problem(problem.message, key="data.balance.name") for problem in problems))

@@ -23,8 +23,10 @@ LEVELS = {
     7.1: ("console_data", "console_preview"),
     7: ("console",),
     6: ("training",),
+    5.8: ("engine",),
+    5.7: ("lines",),
     # Above others of level 5, which they use: prediction, evaluation and training_images.
-    5.5: ("submission", "audit", "training_data"),
+    5.5: ("submission", "audit", "training_data", "ending"),
     5: (
         "evaluation",
         "prediction",
@@ -48,7 +50,6 @@ LEVELS = {
         "checkpoints",
         "callbacks",
         "learner",
-        "staging",
         "weight_files",
         "metrics",
         "new_images",
@@ -56,6 +57,7 @@ LEVELS = {
         "doctor",
     ),
     2: ("experiment", "duration", "view"),
+    1.5: ("staging", "training_metrics"),
     1: (
         "sources",
         "architectures",
@@ -63,6 +65,7 @@ LEVELS = {
         "preparation",
         "balancing",
         "optimization",
+        "schedules",
         "losses",
         "splitting",
         "wording",

@@ -311,6 +311,16 @@ def test_a_pretrained_network_is_frozen_unless_stages_say_otherwise(tmp_path: Pa
         assert completed.plan() == experiment.plan()
 
 
+def test_a_stage_of_the_plan_has_the_rate_of_the_optimizer_unless_it_has_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {RESNET}\n")
+    stages = "train.stages=[{epochs: 1}, {epochs: 1, learning_rate: 0.5}]"
+    experiment = read(file, "train.optimizer={name: sgd, learning_rate: 0.25}", stages)
+    assert [stage.learning_rate for stage in experiment.plan()] == [0.25, 0.5]
+    assert [stage.learning_rate for stage in experiment.train.stages or ()] == [None, 0.5]  # and so it is written
+    assert [stage.learning_rate for stage in read(file, "train.optimizer.learning_rate=0.125").plan()] == [0.125]
+
+
 def test_a_network_that_starts_anew_has_thirty_epochs_unless_told_otherwise(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {RESNET}\n")

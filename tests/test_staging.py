@@ -6,8 +6,8 @@ import pytest
 from cnnkit import staging
 from cnnkit.architectures import KerasApplication, ResNet, Snn, Vgg
 from cnnkit.errors import UsageError
-from cnnkit.experiment import Stage
 from cnnkit.lazy import keras
+from cnnkit.staging import Stage
 
 SHAPE = (8, 8, 3)
 
