@@ -14,6 +14,7 @@ from cnnkit.errors import DataError, Problem, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.images import NAMED, Images, load
 from cnnkit.lazy import keras, np
+from cnnkit.preparation import files_beside
 from cnnkit.progress import Progress
 from cnnkit.run import Run
 from cnnkit.sources import SPLITS, Index, Source
@@ -193,7 +194,7 @@ def index_of(run: Run, split: str, experiment: Experiment, progress: Progress) -
         raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(run.classes)})")
     index = index.take(i for i, _ in kept)
     _refuse_without(index, split, experiment)
-    beside = run.view.beside(index)
+    beside = run.view.digests_beside(index)
     if other := [row.image for (_, row), now in zip(kept, beside, strict=True) if row.beside != now]:
         raise DataError(
             f"beside {len(other)} of the {len(rows)} {split} images lies another file, which data.prepare reads, than "
@@ -209,7 +210,7 @@ def _refuse_without(index: Index, split: str, experiment: Experiment) -> None:
     missing = [
         Problem(f"there is no {file}, which data.prepare reads for it", file=name)
         for i, name in enumerate(index.names)
-        for file in experiment.data.beside(index.path(i))
+        for file in files_beside(experiment.data.prepare, Path(index.path(i)))
         if not file.exists()
     ]
     if missing:

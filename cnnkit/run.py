@@ -24,7 +24,7 @@ from cnnkit.errors import TrainingError, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.lazy import keras, tf
 from cnnkit.sources import Index
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 
 
 class SplitRow(NamedTuple):
@@ -165,10 +165,9 @@ class Run:
         return shape
 
     @property
-    def view(self) -> View:
+    def view(self) -> Preprocessing:
         """What the run's network is shown of a picture: as in its training."""
-        data = self.experiment().data
-        return View(self.shape, data.fit, data.prepare)
+        return self.experiment().preprocessing(self.shape)
 
     @property
     def classes(self) -> list[str]:
@@ -230,7 +229,7 @@ class Run:
         Args:
             index: The images.
             splits: The split of each.
-            beside: Digests of the files beside each that `data.prepare` reads, as `View.beside` tells them.
+            beside: Digests of the files beside each that `data.prepare` reads, from `Preprocessing.digests_beside`.
         """
         rows = sorted(zip(splits, index.names, index.labels, index.digests, beside, strict=True))
         table = [(name, split, index.classes[label], *digests) for split, name, label, *digests in rows]

@@ -79,7 +79,7 @@ def _trained(data: TrainingData, folder: Path | None, progress: Progress) -> dic
             progress.say(line)
             run.log(line)
 
-        run.write_split(images.index, data.splits, data.view.beside(images.index))
+        run.write_split(images.index, data.splits, data.view.digests_beside(images.index))
         run.write_provenance(**facts, state="training", files=run.hashes())
         for line in [*_opening(run, facts, images.index, data.findings), *([report.line()] if report else [])]:
             say(line)

@@ -1,4 +1,4 @@
-"""View: what of a picture the network is shown, in training and ever after.
+"""Preprocessing: what becomes of an image before the network sees it, in training and ever after.
 
 Decoded, prepared, brought to size: the same code for training, evaluation and prediction, from what is recorded with
 the run.
@@ -18,7 +18,7 @@ from cnnkit import decoding, file_index
 from cnnkit.decoding import Fit, Unreadable
 from cnnkit.file_index import FileFacts, Stamp
 from cnnkit.lazy import np
-from cnnkit.preparation import Preparation, Unprepared
+from cnnkit.preparation import Preparation, Unprepared, decoded_channels, files_beside
 from cnnkit.sources import Index
 
 WHOLE = 2**30
@@ -30,8 +30,8 @@ class Changed(Unreadable):
 
 
 @dataclass(frozen=True)
-class View:
-    """How pictures are shown to the network.
+class Preprocessing:
+    """From an image as it is stored to what the network is given.
 
     Attributes:
         shape: Height, width and channels of what the network is shown.
@@ -98,38 +98,36 @@ class View:
         return file_index.digest_of(json.dumps([_VERSION, *settings, libraries]).encode())
 
     def keys(self, index: Index) -> list[bytes]:
-        """For each image 16 bytes, the hash of all that decides what is shown of it: this view, and its content."""
+        """For each image 16 bytes, the hash of all that decides what becomes of it: its content, and all of this."""
         own = self.digest
         return [
             hashlib.blake2b(f"{own}\n{digest}\n{beside}".encode(), digest_size=16).digest()
-            for digest, beside in zip(index.digests, self.beside(index), strict=True)
+            for digest, beside in zip(index.digests, self.digests_beside(index), strict=True)
         ]
 
-    def beside(self, index: Index) -> list[str]:
+    def digests_beside(self, index: Index) -> list[str]:
         """For each image the digests of the files beside it that steps read, as one text; empty where none is read."""
-        if index.path is None or not self.reads_beside(index):
+        if not self.reads_beside(index):
             return [""] * len(index)
-        texts = []
-        for i in range(len(index)):
-            files = [step.beside(Path(index.path(i))) for step in self.prepare]
-            texts.append(" ".join(file_index.read(file).digest for file in files if file))
-        return texts
+        return [
+            " ".join(file_index.read(file).digest for file in self._files_beside(index, i)) for i in range(len(index))
+        ]
 
     def reads_beside(self, index: Index) -> bool:
         """Whether a step reads files beside the images."""
-        return index.path is not None and any(step.beside(Path("image.png")) for step in self.prepare)
+        return index.path is not None and any(step.reads_a_file for step in self.prepare)
 
     def stamps_beside(self, index: Index, number: int) -> tuple[Stamp | None, ...]:
         """The stamps of the files beside an image that steps read, by which a change of them shows."""
-        if index.path is None:
-            return ()
-        path = Path(index.path(number))
-        return tuple(file_index.stamp_of(str(file)) for step in self.prepare if (file := step.beside(path)))
+        return tuple(file_index.stamp_of(str(file)) for file in self._files_beside(index, number))
+
+    def _files_beside(self, index: Index, number: int) -> list[Path]:
+        return files_beside(self.prepare, Path(index.path(number))) if index.path else []
 
     @property
     def _channels(self) -> int:
-        """How many channels pictures are decoded to."""
-        return 3 if any(step.for_colour for step in self.prepare) else self.shape[2]
+        """How many channels images are decoded to."""
+        return decoded_channels(self.prepare, self.shape[2])
 
     @property
     def _side(self) -> int:

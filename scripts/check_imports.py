@@ -39,7 +39,6 @@ LEVELS = {
     4: ("run",),
     2.6: ("images",),
     2.5: ("workers", "pixel_store", "consistency"),
-    2.4: ("consistency_preparation",),
     3: (
         "config_file",
         "catalogue",
@@ -51,7 +50,8 @@ LEVELS = {
         "weight_files",
         "doctor",
     ),
-    2: ("experiment", "duration", "view"),
+    2: ("experiment", "duration"),
+    1.5: ("view",),
     1: (
         "sources",
         "architectures",

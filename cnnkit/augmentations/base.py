@@ -36,6 +36,10 @@ class Augmentation(Spec):
     """Names of the settings that are 0 where nothing is changed."""
     for_colour: ClassVar[bool] = False
     """Whether it changes nothing in a grey image."""
+    adds_colour: ClassVar[bool] = False
+    """Whether it may make the three channels of a grey image differ."""
+    removes_colour: ClassVar[bool] = False
+    """Whether it leaves an image that it changes without colours."""
 
     probability: Probability = 1.0
     """Chance that an image is changed at all."""

@@ -14,6 +14,7 @@ class RandomGrayscale(Pixelwise):
 
     chances = 0
     for_colour = True
+    removes_colour = True
 
     name: Literal["grayscale"] = "grayscale"
     probability: Probability = 0.1

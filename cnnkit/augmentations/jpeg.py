@@ -15,6 +15,7 @@ class Jpeg(Pixelwise):
 
     chances = 1
     says = "jpeg quality {0:.0f}"
+    adds_colour = True
     neutral = 100.0
 
     name: Literal["jpeg"] = "jpeg"

@@ -22,6 +22,7 @@ class Noise(Pixelwise):
 
     chances = 2
     says = "noise {0:.1%}"
+    adds_colour = True
     strengths = ("deviation",)
 
     name: Literal["noise"] = "noise"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -22,6 +22,9 @@ class Binarize(Preparation):
     (Otsu 1979); a picture of one value becomes black. adaptive: one for each pixel, the mean of the square around it
     less an offset, for uneven light; beyond its edge a picture goes on with the pixels of its edge.
     """
+
+    takes_colours: ClassVar[bool] = True
+    leaves_grey: ClassVar[bool] = True
 
     name: Literal["binarize"] = "binarize"
     method: Literal["fixed", "otsu", "adaptive"] = "otsu"
@@ -53,10 +56,6 @@ class Binarize(Preparation):
         if self.method == "adaptive" and self.block_size is None:
             raise ValueError("needs a block_size with method adaptive, for example 35")
         return self
-
-    def channels(self, before: int) -> int:
-        """One."""
-        return 1
 
     def __call__(self, image: Any, path: Path | None) -> Any:
         """Black and white."""

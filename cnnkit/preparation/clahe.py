@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ class Clahe(Preparation):
 
     Colours stay: in a colour picture it works on the lightness (L of CIELAB).
     """
+
+    takes_colours: ClassVar[bool] = True
 
     name: Literal["clahe"] = "clahe"
     clip_limit: Positive = 2.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -18,6 +18,8 @@ class RemoveSmall(Preparation):
     The foreground is what is white in black and white, else the light part by Otsu's method. Say `min_area` or
     `min_pixels`.
     """
+
+    takes_colours: ClassVar[bool] = True
 
     name: Literal["remove_small"] = "remove_small"
     min_area: Fraction | None = None
@@ -48,6 +50,8 @@ class KeepLargest(Preparation):
     The foreground is what is white in black and white, else the light or dark part by Otsu's method. Of pieces of one
     size the first counts, from the top, then from the left. A picture of one value has no pieces and stays as it is.
     """
+
+    takes_colours: ClassVar[bool] = True
 
     name: Literal["keep_largest"] = "keep_largest"
     foreground: Foreground = "light"

@@ -22,6 +22,7 @@ class CropToContent(Preparation):
     picture without content, or all of one value, stays as it is.
     """
 
+    takes_colours: ClassVar[bool] = True
     moves: ClassVar[bool] = True
 
     name: Literal["crop_to_content"] = "crop_to_content"

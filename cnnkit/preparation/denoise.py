@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ class Denoise(Preparation):
 
     In a colour picture lightness and colours (CIELAB) are each looked at by themselves.
     """
+
+    takes_colours: ClassVar[bool] = True
 
     name: Literal["denoise"] = "denoise"
     strength: Annotated[float, Field(gt=0, le=1)] = 0.04

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from cnnkit.lazy import cv2
 from cnnkit.preparation.base import Preparation
@@ -15,6 +15,8 @@ class Equalize(Preparation):
 
     Colours stay: in a colour picture it works on the lightness (L of CIELAB). A picture of one colour stays as it is.
     """
+
+    takes_colours: ClassVar[bool] = True
 
     name: Literal["equalize"] = "equalize"
 

@@ -11,7 +11,7 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from cnnkit.decoding import BadImage, Unreadable, decoded, read_file
 from cnnkit.lazy import np
-from cnnkit.preparation.base import Preparation, Unprepared
+from cnnkit.preparation.base import AN_IMAGE, Preparation, Unprepared
 from cnnkit.preparation.foreground import Foreground, foreground, on_black
 from cnnkit.preparation.settings import only_for
 from cnnkit.spec import Text
@@ -67,11 +67,14 @@ class Mask(Preparation):
             raise ValueError('needs a file with method file, for example "{stem}_mask.png"')
         return self
 
+    @property
+    def takes_colours(self) -> bool:
+        """To know what is light; a mask from a file needs not know."""
+        return self.method == "otsu"
+
     def beside(self, path: Path) -> Path | None:
         """The file of the mask."""
-        if self.file is None:
-            return None
-        return _placed(self.file, path)
+        return _placed(self.file, path) if self.file else None
 
     def __call__(self, image: Any, path: Path | None) -> Any:
         """Makes all else black."""
@@ -102,10 +105,6 @@ class Mask(Preparation):
         if not mask.any():
             raise Unprepared(f"its mask {file} is black all over, so that nothing would be left")
         return mask
-
-
-AN_IMAGE = Path("/folder/name.type")
-"""An image of which nothing else has the name or the folder."""
 
 
 def _placed(pattern: str, path: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -21,6 +21,8 @@ class Segment(Preparation):
     watershed (Meyer 1992) floods the picture from the hearts of the parts that Otsu's method tells apart; waters meet
     where neighbours differ most.
     """
+
+    takes_colours: ClassVar[bool] = True
 
     name: Literal["segment"] = "segment"
     method: Literal["grabcut", "watershed"] = "grabcut"

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from cnnkit import decoding, file_index
 from cnnkit.errors import DataError, Problem
@@ -142,6 +142,9 @@ class Collection:
 
 class Source(Spec):
     """Where images and their labels come from."""
+
+    of_files: ClassVar[bool] = False
+    """Whether each image is a file, beside which others may lie."""
 
     @classmethod
     def recognise(cls, path: Path) -> Self | None:

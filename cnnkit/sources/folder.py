@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from cnnkit.errors import DataError, Problem
 from cnnkit.progress import Progress
@@ -20,6 +20,8 @@ ClassFolder = tuple[str | None, Path]
 
 class Folder(Source):
     """A folder with a subfolder of images for each class, or with train, validation (val) and test folders of such."""
+
+    of_files: ClassVar[bool] = True
 
     name: Literal["folder"] = "folder"
     path: AbsolutePath

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from cnnkit import archives, locating, tables
 from cnnkit.errors import DataError, Problem
@@ -41,6 +41,8 @@ _NO_CLASSES = {"train", "training", "val", "valid", "validation", "test", "testi
 
 class Manifest(Source):
     """A CSV file with a row an image: its path, its label, and if you like its split and its weight."""
+
+    of_files: ClassVar[bool] = True
 
     name: Literal["manifest"] = "manifest"
     path: AbsolutePath
