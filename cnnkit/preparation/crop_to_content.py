@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-from pydantic import ValidationInfo, field_validator
+from typing import Annotated, Any, ClassVar, Literal
 
 from cnnkit.lazy import np
 from cnnkit.preparation.base import Preparation
@@ -28,7 +26,7 @@ class CropToContent(Preparation):
     name: Literal["crop_to_content"] = "crop_to_content"
     method: Literal["fixed", "otsu"] = "fixed"
     """Where the threshold between content and background comes from; otsu: found in each picture (Otsu 1979)."""
-    threshold: Fraction | None = None
+    threshold: Annotated[Fraction | None, only_for("method", "fixed")] = None
     """Of fixed: how much lighter than black content is, or darker than white, as a fraction of full white. Left out:
     0.1."""
     foreground: Foreground = "light"
@@ -38,11 +36,6 @@ class CropToContent(Preparation):
     margin: Fraction = 0.0
     """What is left around the content, as a fraction of its height and width, on each side and as far as there is
     any."""
-
-    @field_validator("threshold")
-    @classmethod
-    def _is_for_fixed(cls, value: Any, info: ValidationInfo) -> Any:
-        return only_for(value, info, "method", "fixed")
 
     def __call__(self, image: Any, path: Path | None) -> Any:
         """Crops."""

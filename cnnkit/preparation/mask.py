@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, model_validator
 
 from cnnkit.decoding import BadImage, Unreadable, decoded, read_file
 from cnnkit.lazy import np
@@ -22,6 +22,21 @@ LOSSY = ("JPEG", "MPO", "WEBP")
 """Formats in which what was black may be a little lighter."""
 
 
+def _pattern(value: str | None) -> str | None:
+    """Holds what makes it another file for each image, and nothing that is not known."""
+    if value is not None:
+        unknown = [part for part in re.findall(r"\{[^{}]*\}", value) if part not in PLACEHOLDERS]
+        if unknown:
+            raise ValueError(f"there is no {unknown[0]}; it may be {', '.join(PLACEHOLDERS)}")
+        if "{stem}" not in value and "{name}" not in value:
+            raise ValueError("should hold {stem} or {name}, or all images would have one mask")
+        if "\0" in value:
+            raise ValueError("holds a character (NUL) that no file's name has")
+        if is_itself(_placed(value, AN_IMAGE), AN_IMAGE):
+            raise ValueError("is the image itself, not a mask of it; name another file or folder")
+    return value
+
+
 class Mask(Preparation):
     """Makes all black that a mask does not keep.
 
@@ -34,32 +49,12 @@ class Mask(Preparation):
     name: Literal["mask"] = "mask"
     method: Literal["otsu", "file"] = "otsu"
     """Where the mask comes from."""
-    foreground: Foreground | None = None
+    foreground: Annotated[Foreground | None, only_for("method", "otsu")] = None
     """Of otsu: whether the light or the dark part is kept. Left out: light."""
-    file: Text | None = None
+    file: Annotated[Text | None, AfterValidator(_pattern), only_for("method", "file")] = None
     """Of file, and needed there: the path of the mask from the image's folder, with {stem} for the image's name without
     its ending, {name} for all of it, {folder} for the name of its folder; for example "{stem}_mask.png" or
     "../../masks/{folder}/{name}"."""
-
-    @field_validator("foreground")
-    @classmethod
-    def _is_for_otsu(cls, value: Any, info: ValidationInfo) -> Any:
-        return only_for(value, info, "method", "otsu")
-
-    @field_validator("file")
-    @classmethod
-    def _is_a_pattern(cls, value: str | None, info: ValidationInfo) -> Any:
-        if value is not None:
-            unknown = [part for part in re.findall(r"\{[^{}]*\}", value) if part not in PLACEHOLDERS]
-            if unknown:
-                raise ValueError(f"there is no {unknown[0]}; it may be {', '.join(PLACEHOLDERS)}")
-            if "{stem}" not in value and "{name}" not in value:
-                raise ValueError("should hold {stem} or {name}, or all images would have one mask")
-            if "\0" in value:
-                raise ValueError("holds a character (NUL) that no file's name has")
-            if is_itself(_placed(value, AN_IMAGE), AN_IMAGE):
-                raise ValueError("is the image itself, not a mask of it; name another file or folder")
-        return only_for(value, info, "method", "file")
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
