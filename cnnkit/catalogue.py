@@ -75,6 +75,17 @@ def _of(union: Any) -> tuple[type[Spec], ...]:
     return get_args(get_args(union)[0])
 
 
+_KEYS: dict[type[Spec], str] = {
+    Experiment: "(top)",
+    Data: "data",
+    Split: "data.split",
+    Cache: "data.cache",
+    Train: "train",
+    Stage: "train.stages",
+    EarlyStopping: "train.early_stopping",
+    Checkpoint: "train.checkpoint",
+}
+
 KINDS = (
     Kind("architectures", "model", _of(AnyArchitecture)),
     Kind("layers", "model.layers of sequential", _of(AnyLayer)),
@@ -85,18 +96,8 @@ KINDS = (
     Kind("losses", "train.loss", _of(AnyLoss)),
     Kind("optimizers", "train.optimizer", _of(AnyOptimizer)),
     Kind("schedules", "train.schedule", _of(AnySchedule)),
-    Kind(
-        "sections",
-        "the file itself and its sections",
-        (Experiment, Data, Split, Cache, Train, Stage, EarlyStopping, Checkpoint),
-    ),
+    Kind("sections", "the file itself and its sections", tuple(_KEYS)),
 )
-
-_KEYS = {Experiment: "(top)", Data: "data", Split: "data.split", Cache: "data.cache", Train: "train"} | {
-    Stage: "train.stages",
-    EarlyStopping: "train.early_stopping",
-    Checkpoint: "train.checkpoint",
-}
 
 
 def variants(count: Callable[[Architecture], tuple[int, int]] | None = None) -> Iterator[Variant]:

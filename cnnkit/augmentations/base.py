@@ -44,9 +44,8 @@ class Augmentation(Spec):
     probability: Probability = 1.0
     """Chance that an image is changed at all."""
 
-    @abstractmethod
     def amounts(self, chance: Any) -> Any:
-        """What is done to each image.
+        """What is done to each image; if a class says nothing else, the first of `strengths` at most, either way.
 
         Args:
             chance: float64 (B, chances), uniform in [0, 1).
@@ -54,6 +53,7 @@ class Augmentation(Spec):
         Returns:
             float64 (B, k), in people's units.
         """
+        return either_way(chance, getattr(self, self.strengths[0]))
 
     def hits(self, chance: Any) -> Any:
         """Which images are changed at all: bool (B,) from uniform numbers (B,)."""

@@ -13,12 +13,15 @@ from typing import Any, ClassVar, Literal, Self
 
 from cnnkit import decoding, file_index
 from cnnkit.errors import DataError, Problem
-from cnnkit.file_index import FileFacts, digest_of
+from cnnkit.file_index import FileFacts, digest_of, digest_of_pixels
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.spec import Spec
 
 SPLITS = ("train", "validation", "test")
+
+SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+"""What a split may be called, and which it is."""
 
 OnBad = Literal["error", "skip"]
 """What a file that can't be decoded does."""
@@ -168,6 +171,16 @@ def _through(path: Callable[[int], str] | None, kept: Sequence[int]) -> Callable
     return None if path is None else lambda i: path(kept[i])
 
 
+def at_path(message: str) -> DataError:
+    """What is wrong with what a source's `path` leads to."""
+    return DataError(Problem(message, key="path"))
+
+
+def own_splits(splits: Iterable[str | None]) -> frozenset[str]:
+    """The splits that a source itself sets apart, from those that its images are in."""
+    return frozenset(split for split in splits if split and split != "train")
+
+
 def label_text(written: str) -> str:
     """The name of a class from a label; blanks around it, and how its accents are encoded, make no other class."""
     return unicodedata.normalize("NFC", written.strip())
@@ -226,4 +239,42 @@ def index_of_files(
         unused=tuple(unused),
         changed=lambda i: file_index.stamp_of(os.path.join(root, files[i])) != facts[i].stamp,  # noqa: PTH118 - often
         path=lambda i: os.path.join(root, files[i]),  # noqa: PTH118 - often
+    )
+
+
+def index_of_pixels(
+    classes: tuple[str, ...],
+    names: Sequence[str],
+    labels: Any,
+    splits: Sequence[str | None],
+    pixels: Callable[[int], Any],
+    progress: Progress,
+    unused: tuple[Unused, ...] = (),
+) -> Index:
+    """The index of images that are arrays of numbers, not files.
+
+    Args:
+        classes: Names of the classes.
+        names: What each is called.
+        labels: The label of each.
+        splits: The split of each by the source's own word, else None.
+        pixels: Those of image number i: uint8 (height, width) or (height, width, 3).
+        progress: Is told of each image that is read.
+        unused: What was found and left out.
+    """
+    from PIL import Image
+
+    digests = []
+    with progress.task("reading images", len(names)) as advance:
+        for i in range(len(names)):
+            digests.append(digest_of_pixels(pixels(i)))
+            advance(1)
+    return Index(
+        classes=classes,
+        names=names,
+        labels=np.asarray(labels, dtype=np.int64),
+        digests=digests,
+        splits=splits,
+        open=lambda i: Image.fromarray(np.ascontiguousarray(pixels(i))),
+        unused=unused,
     )

@@ -14,7 +14,18 @@ from cnnkit import archives, locating, tables
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
-from cnnkit.sources.base import SPLITS, Collection, Index, OnBad, Source, Unused, in_order, index_of_files
+from cnnkit.sources.base import (
+    SPLITS,
+    Collection,
+    Index,
+    OnBad,
+    Source,
+    Unused,
+    at_path,
+    in_order,
+    index_of_files,
+    own_splits,
+)
 from cnnkit.sources.manifest_rows import Faults, Layout, Rows, read, with_slashes
 from cnnkit.spec import AbsolutePath, Text
 from cnnkit.walking import files_below, files_in, listed, subfolders, why_not
@@ -119,7 +130,7 @@ class Manifest(Source):
     def open(self, progress: Progress) -> Collection:
         """Reads the rows, and looks whether their images are there; of very many only the first ones."""
         if not os.path.isfile(self.path):  # noqa: PTH113 - a path may be too long for pathlib
-            raise DataError(Problem(f"{self.path}: {_why_absent(self.path)}", key="path"))
+            raise at_path(f"{self.path}: {_why_absent(self.path)}")
         root = self._root(progress)
         rows = read(self._layout(root))
         self._some_are_there(root, rows)
@@ -129,10 +140,9 @@ class Manifest(Source):
             raise DataError(Problem(message, file=self.path))
         if self.on_bad == "error":
             self._there(root, rows, _LOOKED_FOR)
-        own = frozenset(split for split in rows.splits if split not in (None, "train"))
         return Collection(
             classes,
-            own,
+            own_splits(rows.splits),
             (64, 64, 3),
             lambda progress: self._index(root, rows, classes, progress),
             self.on_bad == "skip",
