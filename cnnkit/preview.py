@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import atomic, paper, pipeline
-from cnnkit.augmentations import Batch, Chain, Mixing
+from cnnkit.augmentations import Batch, Chain
 from cnnkit.balancing import Training
 from cnnkit.decoding import BadImage
 from cnnkit.errors import DataError, Problem, UsageError
@@ -264,8 +264,7 @@ class _Shower:
     def shown(self, epoch: int, places: Sequence[int]) -> Iterator[_Shown]:
         """The images at places of the training, in an epoch."""
         chain = Chain(self.experiment.augment, self.experiment.seed)
-        mixes = any(isinstance(augmentation, Mixing) for augmentation in chain.augmentations)
-        order = pipeline.order_of(len(self.training), chain.seed, epoch).numpy() if mixes else None
+        order = pipeline.order_of(len(self.training), chain.seed, epoch).numpy() if chain.mixes else None
         size = self.experiment.data.batch_size
         rows = dict(self.rows)  # the partners of this epoch are kept for as long
         for place in places:
@@ -356,15 +355,11 @@ def _drawn(
         advice = "choose a file with --output" if not output else "choose another --output"
         # The file that could not be made may be a temporary one, which nobody knows.
         raise UsageError(f"{file} can't be written: {error.strerror or error}; {advice}") from None
-    rows = [
-        Row(name, label, tuple(map(_picture, titles, row, places)))
-        for name, label, row, places in zip(names, labels, shown, boxes, strict=True)
+    pictures = [
+        tuple(Picture(title, one.told, one.mixed_of, box) for title, one, box in zip(titles, row, places, strict=True))
+        for row, places in zip(shown, boxes, strict=True)
     ]
-    return Sheet(file, tuple(rows))
-
-
-def _picture(title: str, shown: _Shown, box: Box) -> Picture:
-    return Picture(title, shown.told, shown.mixed_of, box)
+    return Sheet(file, tuple(map(Row, names, labels, pictures)))
 
 
 def _in_cache(experiment: Experiment, index: Index, heading: str, titles: Sequence[str], images: int) -> Path:

@@ -78,10 +78,8 @@ class Archive(Source):
 
     def _paths(self) -> dict[str, str]:
         """The paths in `holds` that are set."""
-        paths = (
-            {setting: getattr(self.holds, setting) for setting in path_settings(type(self.holds))} if self.holds else {}
-        )
-        return {setting: path for setting, path in paths.items() if path is not None}
+        settings = path_settings(type(self.holds)) if self.holds else ()
+        return {setting: path for setting in settings if (path := getattr(self.holds, setting)) is not None}
 
     @contextmanager
     def _telling_of(self, root: Path) -> Iterator[None]:

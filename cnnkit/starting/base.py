@@ -69,6 +69,11 @@ class Choice:
     entries: tuple[str, ...] = ()
 
 
+def remark(reason: str) -> Choice:
+    """What is said where nothing is set."""
+    return Choice(None, None, reason)
+
+
 @dataclass(frozen=True)
 class Suggestion:
     """A config for some images, each setting with its reason, and how long it will take.
