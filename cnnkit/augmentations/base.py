@@ -117,7 +117,7 @@ class Filling(Geometric):
 
     @property
     def outside(self) -> Fill:
-        """As it is set."""
+        """What `fill` says."""
         return self.fill
 
 

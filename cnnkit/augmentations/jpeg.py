@@ -27,7 +27,7 @@ class Jpeg(Pixelwise):
         return 100 - np.floor((101 - self.quality) * chance)
 
     def __call__(self, image: Any, amount: Any) -> Any:
-        """There and back."""
+        """Encodes it as its colours are, three or one, and decodes it; quality 100 leaves it alone."""
         if amount[0] == 100:
             return image
         colour = image.shape[2] == 3

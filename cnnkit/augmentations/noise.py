@@ -34,7 +34,7 @@ class Noise(Pixelwise):
         return chance * (self.deviation, 1)
 
     def told(self, amount: Any, image: Any) -> str:
-        """The standard deviation."""
+        """The standard deviation; the other number tells nobody anything."""
         return super().told(amount[:1], image)
 
     def __call__(self, image: Any, amount: Any) -> Any:

@@ -23,7 +23,7 @@ class RandomSharpen(Pixelwise):
     """Most that is added, as a multiple of what the blur takes away."""
 
     def amounts(self, chance: Any) -> Any:
-        """How often it is added."""
+        """How many times what the blur takes away is added."""
         return self.strength * chance
 
     def __call__(self, image: Any, amount: Any) -> Any:

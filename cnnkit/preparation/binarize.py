@@ -48,7 +48,7 @@ class Binarize(Preparation):
         return self
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Black and white."""
+        """255 where it is lighter than the threshold, or is not with `invert`, else 0: (H, W, 1)."""
         white = self._light(image) != self.invert
         return (255 * white[:, :, None]).astype(np.uint8)
 

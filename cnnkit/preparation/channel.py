@@ -40,12 +40,12 @@ class Channel(Preparation):
         return isinstance(self.channel, str)
 
     def in_space(self, space: str, before: str) -> Problem:
-        """By number it is right."""
+        """A number would be right in any space."""
         message = f"{before} has left other channels than red, green and blue; choose by number, 0 to 2"
         return Problem(message, key="channel")
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Picks it."""
+        """A copy of the one channel, (H, W, 1)."""
         if image.shape[2] == 1:
             raise Unprepared("channel needs a picture in colour, this one is grey; leave out what made it grey")
         number = COLOURS.index(self.channel) if isinstance(self.channel, str) else self.channel

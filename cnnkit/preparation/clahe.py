@@ -28,5 +28,5 @@ class Clahe(Preparation):
     """Parts of the picture in each direction that are evened out by themselves."""
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Evens out the lightness."""
+        """On a grid of tiles by tiles, whatever the size of the picture."""
         return on_lightness(image, cv2.createCLAHE(self.clip_limit, (self.tiles, self.tiles)).apply)

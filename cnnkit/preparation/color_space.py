@@ -32,7 +32,7 @@ class ColorSpace(Preparation):
         return self.space
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Converts the colours."""
+        """All coordinates in 0..255; with hsv and hls the whole circle of hues."""
         if image.shape[2] == 1:
             raise Unprepared("color_space needs a picture in colour, this one is grey; leave out what made it grey")
         codes = {

@@ -36,7 +36,7 @@ class RemoveSmall(Preparation):
         return self
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Removes them."""
+        """What is behind the pieces stays, however little it is."""
         labels, areas, _ = components(foreground(image, "light"), self.connectivity)
         least = self.min_pixels if self.min_area is None else self.min_area * labels.size
         stays = areas >= least
@@ -60,7 +60,7 @@ class KeepLargest(Preparation):
     """Neighbours that a pixel hangs together with: 4, or 8 with those at its corners."""
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Keeps it."""
+        """The largest piece in the picture's own values, before black."""
         labels, areas, _ = components(foreground(image, self.foreground), self.connectivity)
         if len(areas) == 1:
             return image

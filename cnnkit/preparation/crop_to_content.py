@@ -38,7 +38,7 @@ class CropToContent(Preparation):
     any."""
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Crops."""
+        """A copy of the box around all pieces that are large enough, with its margin."""
         found = components(self._content(image))
         boxes = found.boxes[1:][found.areas[1:] >= self.min_area * found.labels.size]
         if not len(boxes):

@@ -29,7 +29,7 @@ class Denoise(Preparation):
     """Height and width of the square around a pixel in which alike ones are looked for, in pixels; odd."""
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Takes the noise away."""
+        """As OpenCV does it: of a colour picture with the same strength for lightness and colours."""
         strength, sizes = 255 * self.strength, (self.patch_size, self.search_size)
         if image.shape[2] == 1:
             return cv2.fastNlMeansDenoising(image, None, strength, *sizes).reshape(image.shape)

@@ -21,5 +21,5 @@ class Equalize(Preparation):
     name: Literal["equalize"] = "equalize"
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Evens out the lightness."""
+        """With the histogram of the whole picture, of its lightness if it has colours."""
         return on_lightness(image, cv2.equalizeHist)

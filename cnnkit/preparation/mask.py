@@ -23,7 +23,7 @@ LOSSY = ("JPEG", "MPO", "WEBP")
 
 
 def _pattern(value: str | None) -> str | None:
-    """Holds what makes it another file for each image, and nothing that is not known."""
+    """A pattern that names another file for each image, by placeholders that there are."""
     if value is not None:
         unknown = [part for part in re.findall(r"\{[^{}]*\}", value) if part not in PLACEHOLDERS]
         if unknown:
@@ -68,11 +68,11 @@ class Mask(Preparation):
         return self.method == "otsu"
 
     def beside(self, path: Path) -> Path | None:
-        """The file of the mask."""
+        """The file of its mask, where masks are files."""
         return _placed(self.file, path) if self.file else None
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Makes all else black."""
+        """Where nothing would be left, one by threshold leaves the picture alone and one from a file is refused."""
         if self.method == "otsu":
             kept = foreground(image, self.foreground or "light") > 0
             return on_black(image, kept) if kept.any() else image

@@ -19,7 +19,7 @@ class Morphology(Preparation):
     """
 
     operation: ClassVar[str]
-    """OpenCV's name of it."""
+    """OpenCV's name of what is done."""
 
     kernel_size: KernelSize = 3
     """Height and width of the shape, in pixels; odd."""

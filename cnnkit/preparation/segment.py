@@ -35,7 +35,7 @@ class Segment(Preparation):
     """Of watershed: whether objects are light or dark. Left out: light."""
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Cuts the object out."""
+        """A grey picture is looked at as one with three equal channels."""
         colour = image if image.shape[2] == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
         kept = self._grabcut(colour) if self.method == "grabcut" else self._watershed(colour)
         return on_black(image, kept) if kept.any() else image

@@ -44,7 +44,7 @@ class Folder(Source):
 
     @classmethod
     def recognise(cls, path: Path) -> Self | None:
-        """Any folder."""
+        """Any folder; whether it holds class folders is seen when it is opened."""
         return cls(path=str(path)) if path.is_dir() else None
 
     def open(self, progress: Progress) -> Collection:

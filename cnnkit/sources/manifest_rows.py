@@ -80,7 +80,7 @@ class Faults:
         self.counts: dict[str, int] = {}
 
     def add(self, kind: str, line: int, message: str) -> None:
-        """A row has a fault of some kind."""
+        """Counts a fault of some kind in a row, and keeps its words if it is one of the first."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if self.counts[kind] <= NAMED:
             self.kinds.setdefault(kind, []).append(Problem(message, file=self.file, line=line))
