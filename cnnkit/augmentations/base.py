@@ -26,7 +26,7 @@ Strength = Annotated[float, Field(ge=0, le=1)]
 class Augmentation(Spec):
     """A random change of a training image that leaves its label true."""
 
-    chances: ClassVar[int]
+    chances: ClassVar[int] = 1
     """How many uniform numbers `amounts` takes an image."""
     says: ClassVar[str]
     """What is done to an image, as a format of its amounts: `rotate {0:+.0f} deg`."""

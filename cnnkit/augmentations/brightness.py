@@ -11,7 +11,6 @@ from cnnkit.augmentations.tables import linear
 class Brightness(Pixelwise):
     """Adds the same to every pixel."""
 
-    chances = 1
     says = "brightness {0:+.0%}"
     strengths = ("strength",)
 

@@ -12,7 +12,6 @@ from cnnkit.lazy import cv2
 class Contrast(Pixelwise):
     """Moves every pixel away from the mean grey of the image, or towards it."""
 
-    chances = 1
     says = "contrast {0:+.0%}"
     strengths = ("strength",)
 

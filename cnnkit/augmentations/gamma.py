@@ -12,7 +12,6 @@ from cnnkit.lazy import np
 class Gamma(Pixelwise):
     """Raises every value between black and white, 0 and 1, to a power: the midtones change, black and white stay."""
 
-    chances = 1
     says = "gamma {0:.2f}"
     neutral = 1.0
     strengths = ("strength",)

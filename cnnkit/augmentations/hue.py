@@ -19,7 +19,6 @@ class Hue(Pixelwise):
     By steps of 360 / 256 degrees. Greys stay as they are.
     """
 
-    chances = 1
     says = "hue {0:+.0f} deg"  # from red to green
     strengths = ("degrees",)
     for_colour = True

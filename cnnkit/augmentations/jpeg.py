@@ -13,7 +13,6 @@ from cnnkit.lazy import cv2, np
 class Jpeg(Pixelwise):
     """Compresses the image as JPEG and decodes it again, with a random quality."""
 
-    chances = 1
     says = "jpeg quality {0:.0f}"
     adds_colour = True
     neutral = 100.0

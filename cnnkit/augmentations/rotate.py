@@ -12,7 +12,6 @@ from cnnkit.augmentations.base import Filling, turns
 class Rotate(Filling):
     """Turns the image about its middle, by a random angle to either side."""
 
-    chances = 1
     says = "rotate {0:+.0f} deg"  # against the clock
     strengths = ("degrees",)
 

@@ -12,7 +12,6 @@ from cnnkit.lazy import cv2, np
 class Saturation(Pixelwise):
     """Moves every pixel away from its own grey, or towards it; a grey image stays as it is."""
 
-    chances = 1
     says = "saturation {0:+.0%}"
     strengths = ("strength",)
     for_colour = True

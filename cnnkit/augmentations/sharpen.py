@@ -14,7 +14,6 @@ from cnnkit.lazy import cv2
 class RandomSharpen(Pixelwise):
     """Adds to the image what a blur would take away (unsharp masking); the blur is that of 1-2-1 in each direction."""
 
-    chances = 1
     says = "sharpen {0:.0%}"
     strengths = ("strength",)
 
