@@ -34,7 +34,7 @@ class Preprocessing:
     """From an image as it is stored to what the network is given.
 
     Attributes:
-        shape: Height, width and channels of what the network is shown.
+        shape: Height, width and channels of what the network is given.
         fit: How other proportions are brought to that size.
         prepare: What is done before, in this order.
     """
@@ -44,7 +44,7 @@ class Preprocessing:
     prepare: Sequence[Preparation] = ()
 
     def of_index(self, index: Index, number: int) -> Any:
-        """What is shown of an image of a source: uint8 (height, width, channels).
+        """From an image of a source to what the network is given of it: uint8 (height, width, channels).
 
         Raises:
             BadImage: It can't be decoded, or a step can't be done to it.
@@ -62,29 +62,29 @@ class Preprocessing:
         return self.of_content(content, Path(path) if self.prepare else None, known.header if known else None)
 
     def of_file(self, path: Path) -> Any:
-        """The same of a file."""
+        """From a file to the same."""
         return self.of_content(decoding.read_bytes(path), path)
 
     def of_content(self, content: bytes, path: Path | None, header: decoding.Header | None = None) -> Any:
-        """The same of an encoded image."""
+        """From an encoded image to the same; its file, if it has one, is for the steps that read others beside it."""
         width, height = (header.width, header.height) if header else decoding.open_bytes(content).size
         with decoding.in_turn(width, height):
             return self.of_pixels(decoding.pixels(content, self._channels, self._side, header), path)
 
     def of_pixels(self, pixels: Any, path: Path | None) -> Any:
-        """The same of a decoded picture, uint8 (H, W, C), with as many channels as the steps begin with."""
-        *_, (_, shown) = self.steps(pixels, path)
-        return shown
+        """From a decoded image to the same: uint8 (H, W, C), with as many channels as the steps begin with."""
+        *_, (_, result) = self.steps(pixels, path)
+        return result
 
     def steps(self, pixels: Any, path: Path | None) -> Iterator[tuple[str, Any]]:
-        """What becomes of a picture, step by step: the name of each step and its result, the last one in size."""
+        """What becomes of a decoded image, step by step: the name of each step and its result, the last one in size."""
         for step in self.prepare:
             pixels = step(pixels, path)
             yield step.name, pixels  # type: ignore[attr-defined]  # every class of the union has a name
         yield "fit", self._fitted(pixels)
 
     def first(self, index: Index, number: int) -> tuple[Any, Path | None]:
-        """A picture of a source as it is decoded, before any step, and its file."""
+        """An image of a source as it is decoded, before any step, and its file."""
         if index.path is None:
             return self._decoded(index.open(number)), None
         path = index.path(number)
@@ -92,7 +92,7 @@ class Preprocessing:
 
     @property
     def digest(self) -> str:
-        """The hash of all that decides what is shown of every picture: the steps, the size, the libraries."""
+        """The hash of all that decides what becomes of every image: the steps, the size, the libraries."""
         settings = [self.shape, self.fit, [step.model_dump(mode="json") for step in self.prepare]]
         libraries = {name: metadata.version(name) for name in ("pillow", "opencv-python-headless", "numpy")}
         return file_index.digest_of(json.dumps([_VERSION, *settings, libraries]).encode())
@@ -151,4 +151,4 @@ def _is_another(content: bytes, known: FileFacts) -> bool:
 
 
 _VERSION = 2
-"""Of what this code makes of a picture; raised when that changes, so that nothing older is taken from the cache."""
+"""Of what this code makes of an image; raised when that changes, so that nothing older is taken from the cache."""

@@ -100,6 +100,16 @@ def test_a_limit_counts_only_the_splits_that_are_to_be_made(tmp_path: Path) -> N
     assert problems(tmp_path, "limit: 1", source=own) == {}
 
 
+def test_preprocessing_is_what_the_section_of_the_data_says(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        f"data: {{source: {DIGITS}, fit: pad, prepare: [{{name: clahe}}, {{name: blur}}]}}\nmodel: {RESNET}\n"
+    )
+    preprocessing = read(file).preprocessing((20, 30, 1))
+    assert (preprocessing.shape, preprocessing.fit) == ((20, 30, 1), "pad")
+    assert [step.name for step in preprocessing.prepare] == ["clahe", "blur"]
+
+
 # What a check needs to know of a step, a source or a loss is told by its class
 
 

@@ -14,19 +14,7 @@ from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
 from cnnkit.pixel_range import pixel_range
 from cnnkit.progress import Progress
-from cnnkit.sources.base import (
-    SPLIT_NAMES,
-    SPLITS,
-    Collection,
-    Index,
-    Source,
-    Unused,
-    at_path,
-    in_order,
-    index_of_pixels,
-    label_text,
-    own_splits,
-)
+from cnnkit.sources.base import SPLIT_NAMES, SPLITS, Collection, Index, Source, Unused, at_path, in_order, label_text
 from cnnkit.spec import AbsolutePath, Text
 from cnnkit.walking import listed, printable
 
@@ -96,7 +84,7 @@ class Arrays(Source):
         classes, numbers = _classes(list(zip(parts, labels, strict=True)), self.classes)
         if len(classes) < 2:
             raise at_path(f"{self.path} has one label only, `{classes[0]}`; at least two classes are needed")
-        own = own_splits(part.split for part in parts)
+        own = Collection.own(part.split for part in parts)
         unused = tuple(Unused(str(other), "neither images nor labels by its name") for other in others)
         return Collection(classes, own, shapes[0], lambda progress: _index(parts, classes, numbers, unused, progress))
 
@@ -298,7 +286,7 @@ def _index(
         part, number = where[i]
         return found.convert(stacks[part][number])
 
-    return index_of_pixels(
+    return Index.of_pixels(
         classes,
         [name(part, number) for part, number in where],
         np.concatenate(numbers),

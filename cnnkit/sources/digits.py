@@ -10,7 +10,7 @@ from typing import Literal
 
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
-from cnnkit.sources.base import Collection, Index, Source, index_of_pixels
+from cnnkit.sources.base import Collection, Index, Source
 
 
 class Digits(Source):
@@ -29,4 +29,4 @@ class Digits(Source):
         digits = load_digits()
         pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), grey levels 0..16
         names = [f"digits/{i:04d}" for i in range(len(pixels))]
-        return index_of_pixels(classes, names, digits.target, [None] * len(pixels), pixels.__getitem__, Progress())
+        return Index.of_pixels(classes, names, digits.target, [None] * len(pixels), pixels.__getitem__, Progress())

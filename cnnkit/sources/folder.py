@@ -7,18 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from cnnkit.errors import DataError, Problem
 from cnnkit.progress import Progress
-from cnnkit.sources.base import (
-    SPLIT_NAMES,
-    Collection,
-    Index,
-    OnBad,
-    Source,
-    Unused,
-    at_path,
-    in_order,
-    index_of_files,
-    own_splits,
-)
+from cnnkit.sources.base import SPLIT_NAMES, Collection, Index, OnBad, Source, Unused, at_path, in_order
 from cnnkit.spec import AbsolutePath, Text
 from cnnkit.walking import files_below, files_in, listed, matcher, printable, subfolders, why_not
 
@@ -78,7 +67,7 @@ class Folder(Source):
             )
         return Collection(
             classes,
-            own_splits(split for split, _ in folders),
+            Collection.own(split for split, _ in folders),
             (64, 64, 3),
             lambda progress: self._index(root, folders, others, classes, progress),
             self.on_bad == "skip",
@@ -114,7 +103,7 @@ class Folder(Source):
                     files.append(name)
                     labels.append(label)
                     splits.append(split)
-        return index_of_files(root, files, classes, labels, splits, progress, unused=unused)
+        return Index.of_files(root, files, classes, labels, splits, progress, unused=unused)
 
 
 def _class_folders(root: Path) -> list[ClassFolder]:

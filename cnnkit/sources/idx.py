@@ -18,7 +18,7 @@ from cnnkit.array_files import memory_lacking
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
-from cnnkit.sources.base import Collection, Index, Source, at_path, index_of_pixels
+from cnnkit.sources.base import Collection, Index, Source, at_path
 from cnnkit.spec import AbsolutePath, Text
 
 _PARTS = {"train": "train", "test": "t10k"}
@@ -75,7 +75,7 @@ def _index(classes: tuple[str, ...], parts: dict[str, tuple[Path, Path]], progre
     if len({part.shape[1:] for part in pixels}) > 1:
         raise DataError(f"{parts['train'][0].parent}: train and t10k have images of different sizes")
     images = [image for part in pixels for image in part]  # views: nothing is copied
-    return index_of_pixels(classes, names, np.concatenate(labels), splits, images.__getitem__, Progress())
+    return Index.of_pixels(classes, names, np.concatenate(labels), splits, images.__getitem__, Progress())
 
 
 def _find(folder: Path, prefix: str) -> tuple[Path, Path] | None:

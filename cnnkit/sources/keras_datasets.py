@@ -19,7 +19,7 @@ from cnnkit.archives import unpacked
 from cnnkit.errors import DataError
 from cnnkit.lazy import cache_folder, np
 from cnnkit.progress import Progress
-from cnnkit.sources.base import Collection, Index, Source, index_of_pixels
+from cnnkit.sources.base import Collection, Index, Source
 from cnnkit.sources.idx import Idx
 
 STORAGE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
@@ -162,4 +162,4 @@ def _index_of(parts: Parts, classes: tuple[str, ...]) -> Index:
     counts = {part: len(labels) for part, (_, labels) in parts.items()}
     names = [f"{part}/{i:05d}" for part, count in counts.items() for i in range(count)]
     splits = [None] * counts["train"] + ["test"] * counts["test"]
-    return index_of_pixels(classes, names, labels, splits, pixels.__getitem__, Progress())
+    return Index.of_pixels(classes, names, labels, splits, pixels.__getitem__, Progress())

@@ -14,18 +14,7 @@ from cnnkit import archives, locating, tables
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
-from cnnkit.sources.base import (
-    SPLITS,
-    Collection,
-    Index,
-    OnBad,
-    Source,
-    Unused,
-    at_path,
-    in_order,
-    index_of_files,
-    own_splits,
-)
+from cnnkit.sources.base import SPLITS, Collection, Index, OnBad, Source, Unused, at_path, in_order
 from cnnkit.sources.manifest_rows import Faults, Layout, Rows, read, with_slashes
 from cnnkit.spec import AbsolutePath, Text
 from cnnkit.walking import files_below, files_in, listed, subfolders, why_not
@@ -142,7 +131,7 @@ class Manifest(Source):
             self._there(root, rows, _LOOKED_FOR)
         return Collection(
             classes,
-            own_splits(rows.splits),
+            Collection.own(rows.splits),
             (64, 64, 3),
             lambda progress: self._index(root, rows, classes, progress),
             self.on_bad == "skip",
@@ -198,7 +187,7 @@ class Manifest(Source):
         kept, unused = self._there(root, rows)
         places = list(kept.values())
         number = {name: label for label, name in enumerate(classes)}
-        return index_of_files(
+        return Index.of_files(
             root,
             places,
             classes,
