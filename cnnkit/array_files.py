@@ -61,13 +61,14 @@ class ArrayFile:
         Raises:
             DataError: It is cut short or damaged, or there is no memory for it.
         """
-        needed = math.prod(self.shape) * self.dtype.itemsize
+        needed, free = math.prod(self.shape) * self.dtype.itemsize, free_memory()
         plain = f"save it as {PLAIN}, which is read piece by piece"
         try:
             if self.key is None:
                 return np.load(self.path, mmap_mode="r" if needed else None, allow_pickle=False)
-            if lacking := memory_lacking(needed):
-                raise DataError(f"{self} {lacking}; {plain}")
+            if free is not None and needed > free:
+                told = f"needs {needed / 2**30:,.1f} GB of memory, and {free / 2**30:,.1f} GB are free"
+                raise DataError(f"{self} {told}; {plain}")
             with zipfile.ZipFile(self.path) as packed, packed.open(f"{self.key}{PLAIN}") as file:
                 return np.lib.format.read_array(file, allow_pickle=False)
         except MemoryError:
@@ -118,14 +119,6 @@ def _header(path: Path, key: str | None, file: IO[bytes], size: int) -> ArrayFil
     if min(shape, default=1) < 0 or there != told:
         raise DataError(f"{what} is damaged or cut short: it holds {there:,} bytes; its header says {told:,}")
     return ArrayFile(path, key, shape, dtype)
-
-
-def memory_lacking(needed: int) -> str | None:
-    """What to say where more bytes are needed than are free; None where they are free, or nothing tells."""
-    free = free_memory()
-    if free is None or needed <= free:
-        return None
-    return f"needs {needed / 2**30:,.1f} GB of memory, and {free / 2**30:,.1f} GB are free"
 
 
 def free_memory() -> int | None:

@@ -65,7 +65,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Row:
+class ImageRow:
     """An image on a sheet: its name, its class, and the pictures of it."""
 
     image: str
@@ -78,7 +78,7 @@ class Sheet:
     """A sheet that was drawn."""
 
     file: Path
-    rows: tuple[Row, ...]
+    rows: tuple[ImageRow, ...]
 
     def as_json(self) -> dict[str, Any]:
         """What the commands print with `--json`."""
@@ -359,7 +359,7 @@ def _drawn(
         tuple(Picture(title, one.told, one.mixed_of, box) for title, one, box in zip(titles, row, places, strict=True))
         for row, places in zip(shown, boxes, strict=True)
     ]
-    return Sheet(file, tuple(map(Row, names, labels, pictures)))
+    return Sheet(file, tuple(map(ImageRow, names, labels, pictures)))
 
 
 def _in_cache(experiment: Experiment, index: Index, heading: str, titles: Sequence[str], images: int) -> Path:

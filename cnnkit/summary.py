@@ -153,7 +153,7 @@ def _stages(experiment: Experiment, network: Network) -> Iterator[dict[str, Any]
 def layer_rows(model: Any) -> list[Row]:
     """A row for each layer of a functional Keras model, from input to output."""
     rows = []
-    fields: dict[int, _Field | None] = {}
+    fields: dict[int, _ReceptiveField | None] = {}
     for operation in _operations(model):
         inputs = [] if isinstance(operation, keras.layers.InputLayer) else _flat(operation.input)
         output = _flat(operation.output)[0]
@@ -247,7 +247,7 @@ def _kind(block: list[Row]) -> list[tuple[Any, ...]]:
 
 
 @dataclass(frozen=True)
-class _Field:
+class _ReceptiveField:
     """The receptive field of a layer: what one number of it sees, in height and width.
 
     Attributes:
@@ -265,17 +265,17 @@ class _Field:
         """Its size as a row tells it: one number where it is square."""
         return self.size[0] if self.size[0] == self.size[1] else self.size
 
-    def window(self, size: tuple[int, int], strides: tuple[int, int]) -> _Field:
+    def window(self, size: tuple[int, int], strides: tuple[int, int]) -> _ReceptiveField:
         """The field behind a window that moves over this layer."""
         (height, width), (down, right) = self.size, self.step
         size = height + (size[0] - 1) * down, width + (size[1] - 1) * right
-        return _Field(size, (down * strides[0], right * strides[1]))
+        return _ReceptiveField(size, (down * strides[0], right * strides[1]))
 
 
-def _through(operation: Any, inputs: list[tuple[_Field | None, tuple[int, ...]]]) -> _Field | None:
+def _through(operation: Any, inputs: list[tuple[_ReceptiveField | None, tuple[int, ...]]]) -> _ReceptiveField | None:
     """The field of a layer's output from those of its inputs, given with their heights and widths; None if unknown."""
     if not inputs:
-        return _Field((1, 1), (1, 1))
+        return _ReceptiveField((1, 1), (1, 1))
     fields = [field for field, _ in inputs if field]
     if len(fields) < len(inputs) or _is_saved_model(operation):
         return None

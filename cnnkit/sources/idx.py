@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from cnnkit.archive_members import most_out_of, too_much
-from cnnkit.array_files import memory_lacking
+from cnnkit.array_files import free_memory
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
@@ -109,10 +109,12 @@ def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple
             sizes = struct.unpack(f">{dimensions}I", header[4:])
             expected = math.prod(sizes)
             if packed and expected > most_out_of(size):
-                raise at_path(f"{path} {too_much(most_out_of(size))}unpack it yourself, with gunzip")
-            lacking = None if header_only else memory_lacking(expected if packed else min(expected, size))
-            if lacking:
-                raise at_path(f"{path} {lacking}")
+                message = f"{path} {too_much(most_out_of(size))}unpack it yourself, with gunzip"
+                raise DataError(Problem(message, key="path"))
+            needed, free = expected if packed else min(expected, size), free_memory()
+            if not header_only and free is not None and needed > free:
+                told = f"needs {needed / 2**30:,.1f} GB of memory, and {free / 2**30:,.1f} GB are free"
+                raise DataError(Problem(f"{path} {told}", key="path"))
             # One byte more than there should be, so that a file too long shows as well; in blocks, so that a
             # header that lies does not cost its word in memory.
             content = bytearray()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 SEED = 0
 """Of the suggested experiment."""
@@ -68,10 +68,10 @@ class Choice:
     reason: str
     entries: tuple[str, ...] = ()
 
-
-def remark(reason: str) -> Choice:
-    """What is said where nothing is set."""
-    return Choice(None, None, reason)
+    @classmethod
+    def remark(cls, reason: str) -> Self:
+        """What is said where nothing is set."""
+        return cls(None, None, reason)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from cnnkit.architectures.own_layers import BatchNorm, Conv, Dense, Dropout, Flatten, GlobalAvgPool, Layer, MaxPool, by
 from cnnkit.duration import multiply_adds
-from cnnkit.starting.base import Choice, Suggestion, Traits, remark
+from cnnkit.starting.base import Choice, Suggestion, Traits
 
 PHOTOGRAPH = 64
 """Height and width, in pixels, that larger pictures are brought to."""
@@ -129,7 +129,7 @@ def _split(traits: Traits) -> Iterator[Choice]:
     apart = shares(traits.images, traits.own)
     kept = " and ".join(sorted(traits.own, reverse=True))
     if not apart:
-        yield remark(f"split: the data's own {kept} images are kept.")
+        yield Choice.remark(f"split: the data's own {kept} images are kept.")
         return
     use = {"validation": "to choose the best epoch", "test": "to judge the result, once"}
     told = " and ".join(f"{share:.0%} of the images {use[name]}" for name, share in apart.items())
@@ -145,8 +145,8 @@ def _balance(traits: Traits) -> Choice:
     few = traits.classes[least]
     times = most / few
     if times < 3:
-        return remark(f"Balance: the largest class has {times:.1f} times the images of the smallest: fine.")
-    return remark(
+        return Choice.remark(f"Balance: the largest class has {times:.1f} times the images of the smallest: fine.")
+    return Choice.remark(
         f"Balance: the largest class has {times:.1f} times the images of the smallest, {told(least)} with {few:,}. "
         "Accuracy hides how a small class fares: look at its recall and at macro F1. What may help: more images "
         "of it, or `balance: {name: class_weight}` here, which lets those that there are count for more; `cnnkit list "
@@ -210,7 +210,7 @@ def _model(layers: list[Layer], shape: tuple[int, ...], traits: Traits) -> Itera
     yield Choice("name", "sequential", f"{fast}; {halvings} times halved, {by(shape[:2])} pixels become a few.")
     yield Choice("layers", [_written(layer) for layer in layers], "", tuple(_words(layers, shape)))
     if traits.training < MANY and min(traits.height, traits.width) >= PHOTOGRAPH:
-        yield remark(
+        yield Choice.remark(
             "Often better with few images: a network that has learnt from ImageNet. It is fetched once (9.4 MB), sees "
             "224 x 224 pixels in colour, and only its classifier is trained. Take image_size, channels, augment and "
             f"this model out and write:\n{TRANSFER}",
@@ -261,7 +261,7 @@ def _training(traits: Traits) -> Iterator[Choice]:
         yield Choice("optimizer", adam, "Adam at twice its usual rate, as the batches are twice as large.")
     warmup = 0.5 if traits.training < MANY else 0.2
     yield Choice("schedule", {"name": "cosine", "warmup_epochs": warmup}, "The rate falls to 0 at the last epoch.")
-    yield remark(
+    yield Choice.remark(
         "early_stopping: none, as with a rate that falls to a known end the last epochs are the best ones. With "
         "`schedule: {name: constant}` it saves time: `early_stopping: {monitor: val_loss, patience: 8}`.",
     )
