@@ -9,7 +9,7 @@ import itertools
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeGuard, get_args
+from typing import Any, get_args
 
 from cnnkit.architectures import AnyArchitecture, AnyLayer, Architecture
 from cnnkit.augmentations import AnyAugmentation
@@ -77,6 +77,17 @@ def _of(union: Any) -> tuple[type[Spec], ...]:
     return get_args(get_args(union)[0])
 
 
+_KEYS: dict[type[Spec], str] = {
+    Experiment: "(top)",
+    Data: "data",
+    Split: "data.split",
+    Cache: "data.cache",
+    Train: "train",
+    Stage: "train.stages",
+    EarlyStopping: "train.early_stopping",
+    Checkpoint: "train.checkpoint",
+}
+
 KINDS = (
     Kind("architectures", "model", _of(AnyArchitecture)),
     Kind("layers", "model.layers of sequential", _of(AnyLayer)),
@@ -87,18 +98,8 @@ KINDS = (
     Kind("losses", "train.loss", _of(AnyLoss)),
     Kind("optimizers", "train.optimizer", _of(AnyOptimizer)),
     Kind("schedules", "train.schedule", _of(AnySchedule)),
-    Kind(
-        "sections",
-        "the file itself and its sections",
-        (Experiment, Data, Split, Cache, Train, Stage, EarlyStopping, Checkpoint),
-    ),
+    Kind("sections", "the file itself and its sections", tuple(_KEYS)),
 )
-
-_KEYS = {Experiment: "(top)", Data: "data", Split: "data.split", Cache: "data.cache", Train: "train"} | {
-    Stage: "train.stages",
-    EarlyStopping: "train.early_stopping",
-    Checkpoint: "train.checkpoint",
-}
 
 
 def variants(count: Callable[[Architecture], tuple[int, int]] | None = None) -> Iterator[Variant]:
@@ -142,19 +143,13 @@ def setting_docs(section: type[Spec]) -> dict[str, str]:
     for base in reversed(section.__mro__):
         if not issubclass(base, Spec):
             continue
-        [body] = [node.body for node in ast.parse(textwrap.dedent(inspect.getsource(base))).body if _is_class(node)]
-        for setting, below in itertools.pairwise(body):
-            if isinstance(setting, ast.AnnAssign) and isinstance(setting.target, ast.Name) and _is_text(below):
-                docs[setting.target.id] = inspect.cleandoc(ast.literal_eval(below.value))
+        [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        assert isinstance(definition, ast.ClassDef)
+        for pair in itertools.pairwise(definition.body):
+            match pair:
+                case ast.AnnAssign(target=ast.Name(id=setting)), ast.Expr(value=ast.Constant(value=str(text))):
+                    docs[setting] = inspect.cleandoc(text)
     return docs
-
-
-def _is_class(node: ast.AST) -> TypeGuard[ast.ClassDef]:
-    return isinstance(node, ast.ClassDef)
-
-
-def _is_text(node: ast.AST) -> TypeGuard[ast.Expr]:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def options(section: type[Spec]) -> list[Option]:

@@ -1,28 +1,56 @@
-"""What is wrong between the sections of a config, though each section is right by itself."""
+"""What is wrong between the sections of a config, or the steps of `data.prepare`, though each is right by itself."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
-from cnnkit import consistency_preparation
 from cnnkit.architectures import Architecture
 from cnnkit.augmentations import AnyAugmentation, Mixing
-from cnnkit.augmentations.erasing import Erasing
-from cnnkit.augmentations.grayscale import RandomGrayscale
-from cnnkit.augmentations.jpeg import Jpeg
-from cnnkit.augmentations.noise import Noise
 from cnnkit.errors import DataError, Problem
 from cnnkit.experiment import Data, Train, read_names, suggested
-from cnnkit.losses import BinaryCrossEntropy
+from cnnkit.preparation import AnyPreparation, decoded_channels
 from cnnkit.progress import Progress
 from cnnkit.sources import Collection, Source
 from cnnkit.spec import path_settings
 from cnnkit.staging import BACKBONE
 from cnnkit.training_metrics import MONITORS
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that is right by itself, for the checks of how it fits together.
+
+    Attributes:
+        data: The images; None where the section is missing or wrong by itself.
+        augment: The changes of training images; none likewise.
+        model: The network; None likewise.
+        train: How it is trained; None likewise.
+        collection: What the source tells at first; None where it was not asked, or can't be opened.
+        shape: Height, width and channels of the network's images; None where that is not known.
+    """
+
+    data: Data | None
+    augment: tuple[AnyAugmentation, ...]
+    model: Architecture | None
+    train: Train | None
+    collection: Collection | None
+    shape: tuple[int, int, int] | None
+
+    @classmethod
+    def of(cls, sections: dict[str, Any], collection: Collection | None) -> Self:
+        """That of the sections of a config which are right by themselves."""
+        data, augment, model, train = (sections.get(name) for name in ("data", "augment", "model", "train"))
+        shape = data.shape(suggested(model, collection)) if data else None
+        return cls(data, augment or (), model, train, collection, shape)
+
+    @property
+    def steps(self) -> tuple[AnyPreparation, ...]:
+        """What is done to every image before it is brought to size."""
+        return self.data.prepare if self.data else ()
 
 
 def problems(sections: dict[str, Any], files: bool = True, progress: Progress | None = None) -> Iterator[Problem]:
@@ -48,11 +76,11 @@ def problems(sections: dict[str, Any], files: bool = True, progress: Progress | 
             read_names(data.exclude)
         except DataError as error:
             yield from (Problem(f"{problem.file}: {problem.message}", key="data.exclude") for problem in error.problems)
-    model: Architecture | None = sections.get("model")
-    if model and files:
-        yield from (_below("model", problem) for problem in model.absent())
+    context = Context.of(sections, collection)
+    if context.model and files:
+        yield from (_below("model", problem) for problem in context.model.absent())
     for check in _CHECKS:
-        yield from check(sections, collection)
+        yield from check(context)
 
 
 def _of_source(source: Source, problem: Problem) -> Problem:
@@ -69,136 +97,169 @@ def _below(section: str, problem: Problem) -> Problem:
     return replace(problem, key=f"{section}.{problem.key}" if problem.key else section)
 
 
-def _split_keeps_the_own_one(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    if data and collection:
-        for name in sorted(collection.splits):
-            if getattr(data.split, name) is not None:
+# The images
+
+
+def _split_keeps_the_own_one(context: Context) -> Iterator[Problem]:
+    if context.data and context.collection:
+        for name in sorted(context.collection.splits):
+            if getattr(context.data.split, name) is not None:
                 message = f"the source has a {name} split of its own, which is kept; leave this out"
                 yield Problem(message, key=f"data.split.{name}")
 
 
-def _split_leaves_training_images(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    if data:
-        shares = data.split.shares(collection.splits if collection else frozenset())
+def _split_leaves_training_images(context: Context) -> Iterator[Problem]:
+    if context.data:
+        shares = context.data.split.shares(context.collection.splits if context.collection else frozenset())
         if sum(shares.values()) >= 1:
             told = " and ".join(f"{share:g} for {name}" for name, share in sorted(shares.items()))
             yield Problem(f"{told} leaves nothing to train on", key="data.split")
 
 
-def _limit_leaves_an_image_for_each_split(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    if data and data.limit and collection:
-        splits = ("train", *sorted(data.split.shares(collection.splits), reverse=True))
-        if data.limit < len(splits):
+def _limit_leaves_an_image_for_each_split(context: Context) -> Iterator[Problem]:
+    if context.data and context.data.limit and context.collection:
+        splits = ("train", *sorted(context.data.split.shares(context.collection.splits), reverse=True))
+        if context.data.limit < len(splits):
             message = f"should be at least {len(splits)}, an image a class for each of {', '.join(splits)}"
             yield Problem(message, key="data.limit")
 
 
-def _image_suits_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    model: Architecture | None = sections.get("model")
-    shape = data.shape(suggested(model, collection)) if data else None
-    if model and shape:
-        for problem in model.problems(shape):
+def _image_suits_the_network(context: Context) -> Iterator[Problem]:
+    if context.model and context.shape:
+        for problem in context.model.problems(context.shape):
             yield _below("model", problem) if problem.key else replace(problem, key="data.image_size")
 
 
-def _mixing_comes_last(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    augment: tuple[AnyAugmentation, ...] = sections.get("augment") or ()
-    for i, (augmentation, following) in enumerate(pairwise(augment)):
+# The steps of data.prepare
+
+
+def _ends_in_the_channels(context: Context) -> Iterator[Problem]:
+    count = decoded_channels(context.steps, 1)
+    for step in context.steps:
+        count = step.channels(count)
+    if count != 1 and context.shape and context.shape[2] == 1:
+        in_other_space = any(step.leaves_space for step in context.steps)
+        advice = "channel, by number" if in_other_space else "grayscale or channel"
+        message = f"ends in {count} channels, and the network takes 1; add {advice}"
+        yield Problem(message, key=f"data.prepare.{len(context.steps) - 1}")
+
+
+def _masks_come_before_pixels_move(context: Context) -> Iterator[Problem]:
+    moved: str | None = None
+    for i, step in enumerate(context.steps):
+        if moved and step.reads_a_file:
+            message = f"a mask from a file is as large as the picture in its file, so it comes before {moved}"
+            yield Problem(message, key=f"data.prepare.{i}")
+        moved = moved or (step.name if step.moves else None)
+
+
+def _masks_lie_beside_files(context: Context) -> Iterator[Problem]:
+    for i, step in enumerate(context.steps):
+        if step.reads_a_file and context.data and not context.data.source.of_files:
+            source = context.data.source.name
+            message = f"the images of {source} are no files, so no mask lies beside them; use method otsu"
+            yield Problem(message, key=f"data.prepare.{i}")
+
+
+def _colours_are_there_for_each_step(context: Context) -> Iterator[Problem]:
+    grey: str | None = None
+    other: AnyPreparation | None = None  # what has left other channels than red, green and blue
+    for i, step in enumerate(context.steps):
+        if grey and step.needs_colour:
+            message = f"needs a picture in colour, and {grey} has left one channel; put it before {grey}"
+            yield Problem(message, key=f"data.prepare.{i}")
+        if other and other.leaves_space and step.takes_colours:
+            yield _below(f"data.prepare.{i}", step.in_space(other.leaves_space, other.name))
+        other = step if step.leaves_space else other
+        if step.leaves_grey:
+            grey, other = step.name, None
+
+
+# Augmentation and balance
+
+
+def _mixing_comes_last(context: Context) -> Iterator[Problem]:
+    for i, (augmentation, following) in enumerate(pairwise(context.augment)):
         if isinstance(augmentation, Mixing) and not isinstance(following, Mixing):
             message = f"blends whole images of a batch, so it comes last; put {following.name} before it"
             yield Problem(message, key=f"augment.{i}")
-    data: Data | None = sections.get("data")
-    for i, augmentation in enumerate(augment):
-        if isinstance(augmentation, Mixing) and augmentation.probability and data and data.batch_size == 1:
+    for i, augmentation in enumerate(context.augment):
+        alone = context.data and context.data.batch_size == 1
+        if isinstance(augmentation, Mixing) and augmentation.probability and alone:
             message = "blends the images of a batch, and data.batch_size 1 leaves each alone; make it larger"
             yield Problem(message, key=f"augment.{i}")
 
 
-def _colours_change_where_there_are_some(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    model: Architecture | None = sections.get("model")
-    shape = data.shape(suggested(model, collection)) if data else None
-    single = shape is not None and shape[2] == 1
-    grey = "" if not single else "the images are grey"
-    for step in data.prepare if data else ():
-        if not grey and step.channels(3) == 1:
+def _colours_change_where_there_are_some(context: Context) -> Iterator[Problem]:
+    single = context.shape is not None and context.shape[2] == 1
+    grey = "the images are grey" if single else ""
+    for step in context.steps:
+        if not grey and step.leaves_grey:
             grey = f"{step.name} in data.prepare leaves no colours"
-    for i, augmentation in enumerate(sections.get("augment") or ()):
+    for i, augmentation in enumerate(context.augment):
         if augmentation.for_colour and augmentation.probability and grey:
             yield Problem(f"{grey}, and this changes colours alone; leave it out", key=f"augment.{i}")
-        if isinstance(augmentation, RandomGrayscale) and augmentation.probability == 1:
+        if augmentation.removes_colour and augmentation.probability == 1:
             grey = grey or f"{augmentation.name} before it leaves no colours"
-        if isinstance(augmentation, _COLOURING) and not single:
+        if augmentation.adds_colour and not single:
             grey = ""
 
 
-_COLOURING = (Noise, Jpeg, Erasing)
-"""What may bring colours into grey images of three channels."""
-
-
-def _augmentations_change_something(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    model: Architecture | None = sections.get("model")
-    shape = data.shape(suggested(model, collection)) if data else None
-    for i, augmentation in enumerate(sections.get("augment") or ()):
-        why = augmentation.idle(*shape[:2]) if shape and augmentation.probability else None
+def _augmentations_change_something(context: Context) -> Iterator[Problem]:
+    for i, augmentation in enumerate(context.augment):
+        why = augmentation.idle(*context.shape[:2]) if context.shape and augmentation.probability else None
         if why:
             yield Problem(why, key=f"augment.{i}.fraction")
 
 
-def _balance_suits_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    data: Data | None = sections.get("data")
-    model: Architecture | None = sections.get("model")
-    train: Train | None = sections.get("train")
-    if data and data.balance.makes_images and data.cache.memory_gib == 0:
-        message = f"{data.balance.name} makes new images from those in memory, so set some, or use oversample"
+def _balance_suits_the_network(context: Context) -> Iterator[Problem]:
+    if not context.data:
+        return
+    balance = context.data.balance
+    if balance.makes_images and context.data.cache.memory_gib == 0:
+        message = f"{balance.name} makes new images from those in memory, so set some, or use oversample"
         yield Problem(message, key="data.cache.memory_gib")
-    if data and model and train:
-        shape = data.shape(suggested(model, collection))
-        frozen = all(stage.freeze == BACKBONE for stage in train.plan(model.pretrained))
-        for problem in data.balance.problems(shape, frozen, augmented=bool(sections.get("augment"))):
+    if context.model and context.train:
+        frozen = all(stage.freeze == BACKBONE for stage in context.train.plan(context.model.pretrained))
+        for problem in balance.problems(context.shape, frozen, augmented=bool(context.augment)):
             yield replace(problem, key="data.balance.name")
 
 
-def _binary_loss_has_two_classes(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    train: Train | None = sections.get("train")
-    if train and collection and isinstance(train.loss, BinaryCrossEntropy) and len(collection.classes) != 2:
-        message = f"is for two classes; the data has {len(collection.classes)}: use cross_entropy"
-        yield Problem(message, key="train.loss.name")
+# The training
 
 
-def _warmup_ends(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    train: Train | None = sections.get("train")
-    shortest = min(stage.epochs for stage in train.plan(False)) if train else 0
-    if train and train.schedule.warmup_epochs >= shortest:
-        message = f"a warm-up of {train.schedule.warmup_epochs:g} epochs never ends in {shortest} epochs"
-        yield Problem(message, key="train.schedule.warmup_epochs")
+def _binary_loss_has_two_classes(context: Context) -> Iterator[Problem]:
+    if context.train and context.collection:
+        classes = len(context.collection.classes)
+        if context.train.loss.two_classes and classes != 2:
+            yield Problem(f"is for two classes; the data has {classes}: use cross_entropy", key="train.loss.name")
 
 
-def _stages_or_epochs(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    train: Train | None = sections.get("train")
-    if train and train.stages and train.epochs is not None:
+def _warmup_ends(context: Context) -> Iterator[Problem]:
+    if context.train:
+        warmup = context.train.schedule.warmup_epochs
+        shortest = min(stage.epochs for stage in context.train.plan(False))
+        if warmup >= shortest:
+            message = f"a warm-up of {warmup:g} epochs never ends in {shortest} epochs"
+            yield Problem(message, key="train.schedule.warmup_epochs")
+
+
+def _stages_or_epochs(context: Context) -> Iterator[Problem]:
+    if context.train and context.train.stages and context.train.epochs is not None:
         yield Problem("the stages have epochs of their own; leave this out", key="train.epochs")
 
 
-def _stages_are_compared_by_what_they_share(
-    sections: dict[str, Any], collection: Collection | None
-) -> Iterator[Problem]:
-    train: Train | None = sections.get("train")
+def _stages_are_compared_by_what_they_share(context: Context) -> Iterator[Problem]:
+    train = context.train
     if train and len(train.stages or ()) > 1 and train.checkpoint.monitor == "loss":
         *others, last = (name for name in MONITORS if name != "loss")
         message = f"in each stage the loss of training has other parts; monitor {', '.join(others)} or {last}"
         yield Problem(message, key="train.checkpoint.monitor")
 
 
-def _stages_are_of_the_network(sections: dict[str, Any], collection: Collection | None) -> Iterator[Problem]:
-    train: Train | None = sections.get("train")
-    model: Architecture | None = sections.get("model")
-    for i, stage in enumerate(train.stages or () if train else ()):
+def _stages_are_of_the_network(context: Context) -> Iterator[Problem]:
+    model = context.model
+    for i, stage in enumerate(context.train.stages or () if context.train else ()):
         key = f"train.stages.{i}"
         if stage.freeze and stage.unfreeze_from:
             yield Problem("freeze and unfreeze_from say the same from two sides; leave one out", key=key)
@@ -217,12 +278,15 @@ def _stages_are_of_the_network(sections: dict[str, Any], collection: Collection 
                 yield Problem(message, key=f"{key}.{name}")
 
 
-_CHECKS: tuple[Callable[[dict[str, Any], Collection | None], Iterator[Problem]], ...] = (
+_CHECKS: tuple[Callable[[Context], Iterator[Problem]], ...] = (
     _split_keeps_the_own_one,
     _split_leaves_training_images,
     _limit_leaves_an_image_for_each_split,
     _image_suits_the_network,
-    *consistency_preparation.CHECKS,
+    _ends_in_the_channels,
+    _masks_come_before_pixels_move,
+    _masks_lie_beside_files,
+    _colours_are_there_for_each_step,
     _mixing_comes_last,
     _colours_change_where_there_are_some,
     _augmentations_change_something,

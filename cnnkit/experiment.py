@@ -16,7 +16,7 @@ from cnnkit.decoding import Fit
 from cnnkit.errors import DataError, Problem
 from cnnkit.losses import AnyLoss, CrossEntropy
 from cnnkit.optimization import Adam, AnyOptimizer
-from cnnkit.preparation import AnyPreparation
+from cnnkit.preparation import AnyPreparation, files_beside
 from cnnkit.progress import Progress
 from cnnkit.schedules import AnySchedule, Cosine
 from cnnkit.sources import AnySource, Collection, Index, Unused, ranked
@@ -24,6 +24,7 @@ from cnnkit.spec import AbsolutePath, Count, NotNegative, Spec
 from cnnkit.splitting import Split
 from cnnkit.staging import BACKBONE, Stage
 from cnnkit.training_metrics import Monitor
+from cnnkit.view import Preprocessing
 
 EPOCHS = 30
 """How long a training is if nobody says."""
@@ -77,10 +78,6 @@ class Data(Spec):
         height, width, channels = suggested or (0, 0, 0)
         return (*(self.image_size or (height, width)), self.channels or channels)
 
-    def decoded_channels(self, channels: int) -> int:
-        """How many channels pictures are decoded to, for a network that takes `channels`."""
-        return 3 if any(step.for_colour for step in self.prepare) else channels
-
     def index(self, collection: Collection, seed: int, progress: Progress) -> Index:
         """Every image that is asked for, not yet decoded; the masks of images are none.
 
@@ -96,17 +93,14 @@ class Data(Spec):
             index = index.take([i for i, name in enumerate(index.names) if name not in masks], unused)
         return index.limited(self.limit, seed) if self.limit else index
 
-    def beside(self, path: str) -> list[Path]:
-        """The files that steps read for the image file `path`."""
-        found = [step.beside(Path(path)) for step in self.prepare]
-        return [file for file in found if file]
-
     def _masks(self, index: Index) -> frozenset[str]:
         """Names of the images that are the mask of another one."""
-        if index.path is None or not self.beside("image.png"):
+        if index.path is None or not any(step.reads_a_file for step in self.prepare):
             return frozenset()
         paths = [os.path.normpath(index.path(i)) for i in range(len(index))]
-        of_others = {mask for path in paths for file in self.beside(path) if (mask := os.path.normpath(file)) != path}
+        of_others = set()
+        for path in paths:
+            of_others |= {os.path.normpath(file) for file in files_beside(self.prepare, Path(path))} - {path}
         return frozenset(name for name, path in zip(index.names, paths, strict=True) if path in of_others)
 
     def splits(self, index: Index, seed: int) -> list[str]:
@@ -200,6 +194,14 @@ class Experiment(Spec):
     def shape(self, collection: Collection | None = None) -> tuple[int, int, int] | None:
         """Height, width and channels of the network's images; None if only the missing source could tell."""
         return self.data.shape(suggested(self.model, collection))
+
+    def preprocessing(self, shape: tuple[int, int, int]) -> Preprocessing:
+        """What becomes of an image before the network sees it, in training and ever after.
+
+        Args:
+            shape: Height, width and channels of the network's images.
+        """
+        return Preprocessing(shape, self.data.fit, self.data.prepare)
 
     def plan(self) -> tuple[Stage, ...]:
         """The stages of the training, each with what it inherits filled in."""

@@ -25,7 +25,7 @@ from cnnkit.lazy import np, tf
 from cnnkit.pixel_store import PixelStore
 from cnnkit.progress import Progress
 from cnnkit.sources import Index, Unused
-from cnnkit.view import Changed, View
+from cnnkit.view import Changed, Preprocessing
 from cnnkit.workers import Workers
 
 NAMED = 20
@@ -53,7 +53,7 @@ class Images:
 
     index: Index
     shape: tuple[int, ...]
-    view: View | None = None
+    view: Preprocessing | None = None
     memory: Any = None
     store: PixelStore | None = None
     stamps: Sequence[tuple[Stamp | None, ...]] | None = None
@@ -177,7 +177,7 @@ class Images:
             raise
 
 
-def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: bool = False) -> Images:
+def load(index: Index, view: Preprocessing, cache: Cache, progress: Progress, skip_bad: bool = False) -> Images:
     """Decodes and prepares every image of an index.
 
     Args:
@@ -264,7 +264,7 @@ _AGAIN = "they are decoded again for every batch, which is slower"
 """What happens to images that are neither in memory nor on the disk."""
 
 
-def _shown(index: Index, number: int, view: View, stamps: Sequence[tuple[Stamp | None, ...]] | None) -> Any:
+def _shown(index: Index, number: int, view: Preprocessing, stamps: Sequence[tuple[Stamp | None, ...]] | None) -> Any:
     """What is shown of an image, if neither its file nor one beside it is another than at first.
 
     Raises:
@@ -294,7 +294,7 @@ _ALIGNED = 64
 """Bytes, at a multiple of which TensorFlow wants the memory of a tensor to begin."""
 
 
-def _refuse_changed(index: Index, chosen: Sequence[int], keys: Sequence[bytes], view: View) -> None:
+def _refuse_changed(index: Index, chosen: Sequence[int], keys: Sequence[bytes], view: Preprocessing) -> None:
     """Looks once more at what has been made, and is to be kept, for what its key was made of.
 
     The files of images have been looked at one by one, by their content where their times don't tell enough; those that

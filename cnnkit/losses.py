@@ -6,7 +6,7 @@ A loss also decides how many logits the network ends in and how they become prob
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -21,6 +21,9 @@ Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
 class Loss(Spec):
     """From one-hot labels (B, classes) and logits (B, logits) to a loss an image (B,)."""
+
+    two_classes: ClassVar[bool] = False
+    """Whether it is for two classes and no more."""
 
     def logits(self, classes: int) -> int:
         """How many logits the network ends in."""
@@ -78,6 +81,8 @@ class Focal(Loss):
 
 class BinaryCrossEntropy(Loss):
     """Sigmoid cross-entropy for two classes: one logit, for the second class."""
+
+    two_classes: ClassVar[bool] = True
 
     name: Literal["binary_cross_entropy"] = "binary_cross_entropy"
     label_smoothing: Smoothing = 0.0

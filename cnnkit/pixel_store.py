@@ -1,9 +1,10 @@
 """Pixels on the disk: images as the network is shown them, in a few files of the cache for each view.
 
-A file is never stale: each image in it is named by the hash of all that decides how it is shown (`View.keys`). So a run
-takes those of its images that are in any file of its view, and makes the others. A file takes its name when it is
-whole, so what a killed run leaves is never read; two runs that make the same one at the same time each write their own,
-and the last takes the place of the first. Reading takes no more memory than the images that are asked for.
+A file is never stale: each image in it is named by the hash of all that decides what becomes of it
+(`Preprocessing.keys`). So a run takes those of its images that are in any file of its view, and makes the others. A
+file takes its name when it is whole, so what a killed run leaves is never read; two runs that make the same one at the
+same time each write their own, and the last takes the place of the first. Reading takes no more memory than the images
+that are asked for.
 
 A file holds the pixels of all its images, then their keys, then a checksum of each, so that a damaged one is not read:
 it loses its key, and the next run makes it anew.
@@ -111,8 +112,8 @@ def open_store(view: str, keys: Sequence[bytes], shape: tuple[int, int, int]) ->
     """What is kept of the images with these keys.
 
     Args:
-        view: The name of their view, `View.digest`.
-        keys: A key for each image, from `View.keys`.
+        view: The name of their view, `Preprocessing.digest`.
+        keys: A key for each image, from `Preprocessing.keys`.
         shape: Height, width and channels of each.
     """
     store = _placed(_files_of(view, shape), keys)
@@ -141,8 +142,8 @@ def keep(
     All of `images` is gone through, whatever happens to the disk. Where there are none, nothing is written.
 
     Args:
-        view: The name of their view, `View.digest`.
-        keys: A key for each image that there may be, from `View.keys`.
+        view: The name of their view, `Preprocessing.digest`.
+        keys: A key for each image that there may be, from `Preprocessing.keys`.
         shape: Height, width and channels of each.
         images: Those that there are, in any order: the key and uint8 (height, width, channels) of each.
         room: Bytes that all such files may take together; the oldest make room.

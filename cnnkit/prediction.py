@@ -15,7 +15,7 @@ from cnnkit.lazy import np
 from cnnkit.new_images import NewImage, find_images
 from cnnkit.progress import Progress
 from cnnkit.run import Run
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def predict_images(run: Run, images: Sequence[NewImage], progress: Progress) -> 
             advance(len(batch))
 
 
-def _decoded(images: Sequence[NewImage], preprocessing: View, size: int) -> Iterator[list[tuple[NewImage, Any]]]:
+def _decoded(
+    images: Sequence[NewImage], preprocessing: Preprocessing, size: int
+) -> Iterator[list[tuple[NewImage, Any]]]:
     """Batches of images, each with its pixels for the network, or with a text why it can't be decoded.
 
     The next batch is decoded while the network works on one.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import atomic, paper, pipeline
-from cnnkit.augmentations import Batch, Chain, Mixing
+from cnnkit.augmentations import Batch, Chain
 from cnnkit.balancing import Training
 from cnnkit.decoding import BadImage
 from cnnkit.errors import DataError, Problem, UsageError
@@ -25,7 +25,7 @@ from cnnkit.lazy import cache_folder, np
 from cnnkit.paper import Box, Cell
 from cnnkit.progress import Progress
 from cnnkit.sources import Index, ranked
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 from cnnkit.wording import in_words
 
 IMAGES, VARIANTS = 20, 5
@@ -65,7 +65,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Row:
+class ImageRow:
     """An image on a sheet: its name, its class, and the pictures of it."""
 
     image: str
@@ -78,7 +78,7 @@ class Sheet:
     """A sheet that was drawn."""
 
     file: Path
-    rows: tuple[Row, ...]
+    rows: tuple[ImageRow, ...]
 
     def as_json(self) -> dict[str, Any]:
         """What the commands print with `--json`."""
@@ -148,12 +148,12 @@ def augmented(
         DataError: The images are not what they should be.
         UsageError: The file can't be written.
     """
-    experiment, index, view = _opened(experiment, progress)
-    training = _training(experiment, index, view)
+    experiment, index, preprocessing = _opened(experiment, progress)
+    training = _training(experiment, index, preprocessing)
     places = _chosen(index, training, experiment.seed, images)
     numbers = [int(training.numbers[place]) for place in places]
-    originals = {place: _pixels(view, index, number) for place, number in zip(places, numbers, strict=True)}
-    shower = _Shower(experiment, index, view, training, originals)
+    originals = {place: _pixels(preprocessing, index, number) for place, number in zip(places, numbers, strict=True)}
+    shower = _Shower(experiment, index, preprocessing, training, originals)
     shown = [[_Shown(originals[place])] for place in places]
     with progress.task("augmenting", variants) as advance:
         for epoch in range(variants):
@@ -183,44 +183,44 @@ def prepared(experiment: Experiment, progress: Progress, output: Path | None = N
             "data.prepare has no step: the network is shown the images as they are, brought to size. For a try: "
             "--set 'data.prepare=[{name: clahe}]'; `cnnkit list preparations` tells all of them"
         )
-    experiment, index, view = _opened(experiment, progress)
+    experiment, index, preprocessing = _opened(experiment, progress)
     training = pipeline.training_of(index, _split(experiment, index))
     numbers = [int(training.numbers[place]) for place in _chosen(index, training, experiment.seed, images)]
     shown = []
     with progress.task("preparing", len(numbers)) as advance:
         for number in numbers:
             with _naming(index, number):
-                first, path = view.first(index, number)
-                stages = [first, *(result for _, result in view.steps(first, path))]
+                first, path = preprocessing.first(index, number)
+                stages = [first, *(result for _, result in preprocessing.steps(first, path))]
             shown.append([_Shown(stage, (f"{stage.shape[1]} x {stage.shape[0]}",)) for stage in stages])
             advance(1)
     steps = [f"{k}. {in_words(step)}" for k, step in enumerate(experiment.data.prepare, start=1)]
-    titles = ["as it is", *steps, f"in size: {view.fit}"]
+    titles = ["as it is", *steps, f"in size: {preprocessing.fit}"]
     return _drawn(experiment, index, numbers, f"{experiment.name}: data.prepare, step by step", titles, shown, output)
 
 
-def _opened(experiment: Experiment, progress: Progress) -> tuple[Experiment, Index, View]:
+def _opened(experiment: Experiment, progress: Progress) -> tuple[Experiment, Index, Preprocessing]:
     """The experiment complete, the images that it is about, and how they are shown."""
     collection = experiment.data.source.open(progress)
     experiment = experiment.completed(collection)
     index = experiment.data.index(collection, experiment.seed, progress)
-    view = View(experiment.shape(collection) or collection.shape, experiment.data.fit, experiment.data.prepare)
+    preprocessing = experiment.preprocessing(experiment.shape(collection) or collection.shape)
     if collection.skip_bad:
         # Which images are divided, and their numbers, depends on which can be decoded.
-        index = load(index, view, experiment.data.cache, progress, skip_bad=True).index
-    return experiment, index, view
+        index = load(index, preprocessing, experiment.data.cache, progress, skip_bad=True).index
+    return experiment, index, preprocessing
 
 
 def _split(experiment: Experiment, index: Index) -> list[int]:
     return [i for i, split in enumerate(experiment.data.splits(index, experiment.seed)) if split == "train"]
 
 
-def _training(experiment: Experiment, index: Index, view: View) -> Training:
+def _training(experiment: Experiment, index: Index, preprocessing: Preprocessing) -> Training:
     """What an epoch goes through, as in training."""
     every = pipeline.training_of(index, _split(experiment, index))
 
     def images() -> Any:
-        return np.stack([_pixels(view, index, int(number)) for number in every.numbers])
+        return np.stack([_pixels(preprocessing, index, int(number)) for number in every.numbers])
 
     return experiment.data.balance(every, index.classes, experiment.seed, images, first=len(index))
 
@@ -252,15 +252,14 @@ class _Shower:
 
     experiment: Experiment
     index: Index
-    view: View
+    preprocessing: Preprocessing
     training: Training
     rows: dict[int, Any]
 
     def shown(self, epoch: int, places: Sequence[int]) -> Iterator[_Shown]:
         """The images at places of the training, in an epoch."""
         chain = Chain(self.experiment.augment, self.experiment.seed)
-        mixes = any(isinstance(augmentation, Mixing) for augmentation in chain.augmentations)
-        order = pipeline.order_of(len(self.training), chain.seed, epoch).numpy() if mixes else None
+        order = pipeline.order_of(len(self.training), chain.seed, epoch).numpy() if chain.mixes else None
         size = self.experiment.data.batch_size
         rows = dict(self.rows)  # the partners of this epoch are kept for as long
         for place in places:
@@ -276,7 +275,7 @@ class _Shower:
         self, chain: Chain, epoch: int, batch: Any, at: int, told: tuple[str, ...], rows: dict[int, Any]
     ) -> _Shown:
         """An image of a batch, mixed as in training; only what is mixed with it is decoded."""
-        pictures = np.zeros((len(batch), *self.view.shape), np.float32)
+        pictures = np.zeros((len(batch), *self.preprocessing.shape), np.float32)
         keys, weights = self._keys[batch], np.ones(len(batch), np.float32)
         # With itself as its label, and as much as any other, an image tells what pixels it is mixed of.
         selves = np.eye(len(batch), dtype=np.float32)
@@ -303,13 +302,13 @@ class _Shower:
         """An image of the training before it is augmented: uint8 (H, W, C)."""
         number = int(self.training.numbers[place])
         made = number - len(self.index)
-        return self.training.synthetic[made] if made >= 0 else _pixels(self.view, self.index, number)
+        return self.training.synthetic[made] if made >= 0 else _pixels(self.preprocessing, self.index, number)
 
 
-def _pixels(view: View, index: Index, number: int) -> Any:
+def _pixels(preprocessing: Preprocessing, index: Index, number: int) -> Any:
     """What the network is shown of an image, uint8 (H, W, C)."""
     with _naming(index, number):
-        return view.of_index(index, number)
+        return preprocessing.of_index(index, number)
 
 
 @contextmanager
@@ -351,15 +350,11 @@ def _drawn(
         advice = "choose a file with --output" if not output else "choose another --output"
         # The file that could not be made may be a temporary one, which nobody knows.
         raise UsageError(f"{file} can't be written: {error.strerror or error}; {advice}") from None
-    rows = [
-        Row(name, label, tuple(map(_picture, titles, row, places)))
-        for name, label, row, places in zip(names, labels, shown, boxes, strict=True)
+    pictures = [
+        tuple(Picture(title, one.told, one.mixed_of, box) for title, one, box in zip(titles, row, places, strict=True))
+        for row, places in zip(shown, boxes, strict=True)
     ]
-    return Sheet(file, tuple(rows))
-
-
-def _picture(title: str, shown: _Shown, box: Box) -> Picture:
-    return Picture(title, shown.told, shown.mixed_of, box)
+    return Sheet(file, tuple(map(ImageRow, names, labels, pictures)))
 
 
 def _in_cache(experiment: Experiment, index: Index, heading: str, titles: Sequence[str], images: int) -> Path:

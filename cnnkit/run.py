@@ -16,7 +16,7 @@ from cnnkit import atomic, checkpoints, config_file, tables
 from cnnkit.errors import TrainingError, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.sources import Index
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 
 
 class Files:
@@ -215,10 +215,9 @@ class Run:
         return shape
 
     @cached_property
-    def preprocessing(self) -> View:
+    def preprocessing(self) -> Preprocessing:
         """What is done to an image before the network gets it: the same as in its training."""
-        data = self.experiment.data
-        return View(self.shape, data.fit, data.prepare)
+        return self.experiment.preprocessing(self.shape)
 
     @cached_property
     def classes(self) -> list[str]:
@@ -280,7 +279,7 @@ class Run:
         Args:
             index: The images.
             splits: The split of each.
-            beside: Digests of the files beside each that `data.prepare` reads, as `View.beside` tells them.
+            beside: Digests of the files beside each that `data.prepare` reads, from `Preprocessing.digests_beside`.
         """
         rows = sorted(zip(splits, index.names, index.labels, index.digests, beside, strict=True))
         table = [(name, split, index.classes[label], *digests) for split, name, label, *digests in rows]

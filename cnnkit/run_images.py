@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from cnnkit.errors import DataError, Problem
 from cnnkit.experiment import Experiment
 from cnnkit.images import NAMED
+from cnnkit.preparation import files_beside
 from cnnkit.progress import Progress
 from cnnkit.run import Run
 from cnnkit.sources import Index, Source
@@ -45,7 +47,7 @@ def index_of(run: Run, split: str, progress: Progress) -> Index:
         raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(run.classes)})")
     index = index.take(i for i, _ in found)
     _refuse_without(index, split, run.experiment)
-    beside = run.preprocessing.beside(index)
+    beside = run.preprocessing.digests_beside(index)
     if other := [row.image for (_, row), now in zip(found, beside, strict=True) if row.beside != now]:
         raise DataError(
             f"beside {len(other)} of the {len(rows)} {split} images lies another file, which data.prepare reads, than "
@@ -61,7 +63,7 @@ def _refuse_without(index: Index, split: str, experiment: Experiment) -> None:
     missing = [
         Problem(f"there is no {file}, which data.prepare reads for it", file=name)
         for i, name in enumerate(index.names)
-        for file in experiment.data.beside(index.path(i))
+        for file in files_beside(experiment.data.prepare, Path(index.path(i)))
         if not file.exists()
     ]
     if missing:

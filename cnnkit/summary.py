@@ -15,7 +15,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import chain, groupby
 from typing import Any
 
 from cnnkit import staging
@@ -64,16 +65,7 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         """The form of `summary --json`."""
-        return {
-            "name": self.name,
-            "type": self.type,
-            "output_shape": list(self.output_shape),
-            "parameters": self.parameters,
-            "trainable": self.trainable,
-            "formula": self.formula,
-            "macs": self.macs,
-            "receptive_field": self.receptive_field,
-        }
+        return {name: value for name, value in asdict(self).items() if name not in ("repeats", "kept")}
 
 
 @dataclass(frozen=True)
@@ -162,12 +154,12 @@ def _stages(experiment: Experiment, network: Network) -> Iterator[dict[str, Any]
 def layer_rows(model: Any) -> list[Row]:
     """A row for each layer of a functional Keras model, from input to output."""
     rows = []
-    views: dict[int, _View | None] = {}
+    fields: dict[int, _ReceptiveField | None] = {}
     for operation in _operations(model):
         inputs = [] if isinstance(operation, keras.layers.InputLayer) else _flat(operation.input)
         output = _flat(operation.output)[0]
-        view = _through(operation, [(views[id(tensor)], tensor.shape[1:-1]) for tensor in inputs])
-        views[id(output)] = view
+        field = _through(operation, [(fields[id(tensor)], tensor.shape[1:-1]) for tensor in inputs])
+        fields[id(output)] = field
         weights = getattr(operation, "weights", [])
         trainable = getattr(operation, "trainable_weights", [])
         rows.append(
@@ -179,7 +171,7 @@ def layer_rows(model: Any) -> list[Row]:
                 trainable=sum(math.prod(weight.shape) for weight in trainable),
                 formula=formula([tuple(weight.shape) for weight in weights]),
                 macs=_macs(operation, tuple(output.shape[1:])),
-                receptive_field=view.seen if view else None,
+                receptive_field=field.side if field else None,
                 kept=_kept(operation, tuple(output.shape[1:])),
             )
         )
@@ -229,55 +221,25 @@ def folded(rows: Sequence[Row]) -> list[Row | list[Row]]:
     named for all of them (`stage2_block2-3_`), each with the number of `repeats`.
     """
     result: list[Row | list[Row]] = []
-    blocks: list[list[Row]] = []
-
-    def flush() -> None:
-        if len(blocks) > 1:
-            first = _BLOCK.match(blocks[0][0].name)
-            number = first.group(2) if first else ""
-            result.append(
-                [
-                    replace(row, name=_BLOCK.sub(rf"\g<1>_block{number}-\g<2>_", row.name), repeats=len(blocks))
-                    for row in blocks[-1]
-                ]
-            )
-        elif blocks:
-            result.extend(blocks[0])
-        blocks.clear()
-
-    for block in _blocks(rows):
-        if blocks and not (_stage(block) == _stage(blocks[0]) is not None and _kind(block) == _kind(blocks[0])):
-            flush()
-        if _stage(block) is None:
-            flush()
-            result.extend(block)
-        else:
-            blocks.append(block)
-    flush()
+    blocks = [list(block) for _, block in groupby(rows, key=lambda row: _place(row) or row.name)]
+    for (stage, _), group in groupby(blocks, key=lambda block: (_place(block[0])[:1], _kind(block))):
+        first, *others = group
+        if not stage or not others:
+            result += chain(first, *others)
+            continue
+        last = others[-1]
+        name = rf"\g<1>_block{_place(first[0])[1]}-\g<2>_"
+        result.append([replace(row, name=_BLOCK.sub(name, row.name), repeats=1 + len(others)) for row in last])
     return result
 
 
 _BLOCK = re.compile(r"(.+)_block(\d+)_")
 
 
-def _blocks(rows: Sequence[Row]) -> list[list[Row]]:
-    """Neighbours whose names begin with the same block."""
-    groups: list[list[Row]] = []
-    last = None
-    for row in rows:
-        match = _BLOCK.match(row.name)
-        key = match.group(0) if match else None
-        if key and key == last:
-            groups[-1].append(row)
-        else:
-            groups.append([row])
-        last = key
-    return groups
-
-
-def _stage(block: list[Row]) -> str | None:
-    match = _BLOCK.match(block[0].name)
-    return match.group(1) if match else None
+def _place(row: Row) -> tuple[str, ...]:
+    """The stage and the number of the block that a row is in; nothing for one that is in none."""
+    found = _BLOCK.match(row.name)
+    return found.groups() if found else ()
 
 
 def _kind(block: list[Row]) -> list[tuple[Any, ...]]:
@@ -286,55 +248,55 @@ def _kind(block: list[Row]) -> list[tuple[Any, ...]]:
 
 
 @dataclass(frozen=True)
-class _View:
-    """What one number of a layer sees, in height and width.
+class _ReceptiveField:
+    """The receptive field of a layer: what one number of it sees, in height and width.
 
     Attributes:
-        field: Pixels that it depends on.
+        size: Pixels that it depends on.
         step: Pixels between the fields of neighbours.
         flat: Height and width of the image that was flattened, for the dense layer that sees all of it.
     """
 
-    field: tuple[int, int]
+    size: tuple[int, int]
     step: tuple[int, int]
     flat: tuple[int, int] = (1, 1)
 
     @property
-    def seen(self) -> int | tuple[int, int]:
-        """The field as a row tells it: one number where it is square."""
-        return self.field[0] if self.field[0] == self.field[1] else self.field
+    def side(self) -> int | tuple[int, int]:
+        """Its size as a row tells it: one number where it is square."""
+        return self.size[0] if self.size[0] == self.size[1] else self.size
 
-    def window(self, size: tuple[int, int], strides: tuple[int, int]) -> _View:
-        """The view behind a window that moves over this layer."""
-        field = tuple(f + (k - 1) * d for f, k, d in zip(self.field, size, self.step, strict=True))
-        step = tuple(d * s for d, s in zip(self.step, strides, strict=True))
-        return _View((field[0], field[1]), (step[0], step[1]))
+    def window(self, size: tuple[int, int], strides: tuple[int, int]) -> _ReceptiveField:
+        """The field behind a window that moves over this layer."""
+        (height, width), (down, right) = self.size, self.step
+        size = height + (size[0] - 1) * down, width + (size[1] - 1) * right
+        return _ReceptiveField(size, (down * strides[0], right * strides[1]))
 
 
-def _through(operation: Any, seen: list[tuple[_View | None, tuple[int, ...]]]) -> _View | None:
-    """The view of a layer's output from those of its inputs, given with their heights and widths; None if unknown."""
-    if not seen:
-        return _View((1, 1), (1, 1))
-    inputs = [(view, size) for view, size in seen if view]
-    if len(inputs) < len(seen) or _is_saved_model(operation):
+def _through(operation: Any, inputs: list[tuple[_ReceptiveField | None, tuple[int, ...]]]) -> _ReceptiveField | None:
+    """The field of a layer's output from those of its inputs, given with their heights and widths; None if unknown."""
+    if not inputs:
+        return _ReceptiveField((1, 1), (1, 1))
+    fields = [field for field, _ in inputs if field]
+    if len(fields) < len(inputs) or _is_saved_model(operation):
         return None
-    view, size = inputs[0]
+    field, size = fields[0], inputs[0][1]
     layers = keras.layers
     if isinstance(operation, layers.Conv2D | layers.DepthwiseConv2D | layers.SeparableConv2D):
         kernel, rate = operation.kernel_size, operation.dilation_rate
         spread = ((kernel[0] - 1) * rate[0] + 1, (kernel[1] - 1) * rate[1] + 1)
-        return view.window(spread, tuple(operation.strides))
+        return field.window(spread, tuple(operation.strides))
     if isinstance(operation, layers.MaxPooling2D | layers.AveragePooling2D):
-        return view.window(tuple(operation.pool_size), tuple(operation.strides))
+        return field.window(tuple(operation.pool_size), tuple(operation.strides))
     if isinstance(operation, layers.GlobalAveragePooling2D | layers.GlobalMaxPooling2D):
-        return view.window((size[0], size[1]), (1, 1))
+        return field.window((size[0], size[1]), (1, 1))
     if isinstance(operation, layers.Flatten):
-        return replace(view, flat=(size[0], size[1])) if len(size) == 2 else view
+        return replace(field, flat=(size[0], size[1])) if len(size) == 2 else field
     if isinstance(operation, layers.Dense):
-        return view.window(view.flat, (1, 1))
+        return field.window(field.flat, (1, 1))
     # A sum sees what the branch that sees most of the image does.
-    widest = (max(v.field[0] for v, _ in inputs), max(v.field[1] for v, _ in inputs))
-    return replace(max((v for v, _ in inputs), key=lambda v: v.field), field=widest)
+    widest = (max(field.size[0] for field in fields), max(field.size[1] for field in fields))
+    return replace(max(fields, key=lambda field: field.size), size=widest)
 
 
 def _is_saved_model(operation: Any) -> bool:
@@ -377,15 +339,12 @@ def _memory(rows: Sequence[Row], batch_size: int, slots: int, parameters: int, f
         frozen: Names of what is not.
     """
     outputs = [numbers * batch_size * FLOAT for row in rows for numbers in row.kept]
-    trainable = parameters * FLOAT
-    weights = sum(row.parameters for row in rows) * FLOAT
     kept = 0 if BACKBONE in frozen else sum(outputs)
-    activations = kept + sum(sorted(outputs)[-2:])
     parts = {
-        "weights": weights,
-        "gradients": trainable,
-        "optimizer": slots * trainable,
-        "activations": activations,
+        "weights": sum(row.parameters for row in rows) * FLOAT,
+        "gradients": parameters * FLOAT,
+        "optimizer": slots * parameters * FLOAT,
+        "activations": kept + sum(sorted(outputs)[-2:]),
     }
     return parts | {"total": sum(parts.values())}
 

@@ -46,7 +46,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
 
         run = Run.create(data.experiment, folder)
         with ending.recorded(run):
-            run.write_split(data.images.index, data.splits, data.view.beside(data.images.index))
+            run.write_split(data.images.index, data.splits, data.view.digests_beside(data.images.index))
             run.write_provenance(**facts, state="training", files=run.hashes())
             for line in (*opening(run, facts, data), *([report.line()] if report else [])):
                 say(run, progress, line)

@@ -20,7 +20,7 @@ from cnnkit.images import Images, load
 from cnnkit.progress import Progress
 from cnnkit.sources import SPLITS, Index
 from cnnkit.training_images import balanced
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TrainingData:
     splits: list[str]
     chosen: Training
     training: Training
-    view: View
+    view: Preprocessing
     findings: tuple[Finding, ...]
 
     @classmethod
@@ -55,7 +55,7 @@ class TrainingData:
         collection = experiment.data.source.open(progress)
         experiment = experiment.completed(collection)
         index = experiment.data.index(collection, experiment.seed, progress)
-        view = View(experiment.shape(collection) or collection.shape, experiment.data.fit, experiment.data.prepare)
+        view = experiment.preprocessing(experiment.shape(collection) or collection.shape)
         images = load(index, view, experiment.data.cache, progress, skip_bad=collection.skip_bad)
         splits = experiment.data.splits(images.index, experiment.seed)
         findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)

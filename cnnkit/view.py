@@ -1,4 +1,4 @@
-"""View: what of a picture the network is shown, in training and ever after.
+"""Preprocessing: what becomes of an image before the network sees it, in training and ever after.
 
 Decoded, prepared, brought to size: the same code for training, evaluation and prediction, from what is recorded with
 the run.
@@ -18,7 +18,7 @@ from cnnkit import decoding, file_index
 from cnnkit.decoding import Fit, Unreadable
 from cnnkit.file_index import FileFacts, Stamp
 from cnnkit.lazy import np
-from cnnkit.preparation import Preparation, Unprepared
+from cnnkit.preparation import Preparation, Unprepared, decoded_channels, files_beside
 from cnnkit.sources import Index
 
 WHOLE = 2**30
@@ -30,11 +30,11 @@ class Changed(Unreadable):
 
 
 @dataclass(frozen=True)
-class View:
-    """How pictures are shown to the network.
+class Preprocessing:
+    """From an image as it is stored to what the network is given.
 
     Attributes:
-        shape: Height, width and channels of what the network is shown.
+        shape: Height, width and channels of what the network is given.
         fit: How other proportions are brought to that size.
         prepare: What is done before, in this order.
     """
@@ -44,7 +44,7 @@ class View:
     prepare: Sequence[Preparation] = ()
 
     def of_index(self, index: Index, number: int) -> Any:
-        """What is shown of an image of a source: uint8 (height, width, channels).
+        """From an image of a source to what the network is given of it: uint8 (height, width, channels).
 
         Raises:
             BadImage: It can't be decoded, or a step can't be done to it.
@@ -62,29 +62,29 @@ class View:
         return self.of_content(content, Path(path) if self.prepare else None, known.header if known else None)
 
     def of_file(self, path: Path) -> Any:
-        """The same of a file."""
+        """From a file to the same."""
         return self.of_content(decoding.read_bytes(path), path)
 
     def of_content(self, content: bytes, path: Path | None, header: decoding.Header | None = None) -> Any:
-        """The same of an encoded image."""
+        """From an encoded image to the same; its file, if it has one, is for the steps that read others beside it."""
         width, height = (header.width, header.height) if header else decoding.open_bytes(content).size
         with decoding.in_turn(width, height):
             return self.of_pixels(decoding.pixels(content, self._channels, self._side, header), path)
 
     def of_pixels(self, pixels: Any, path: Path | None) -> Any:
-        """The same of a decoded picture, uint8 (H, W, C), with as many channels as the steps begin with."""
-        *_, (_, shown) = self.steps(pixels, path)
-        return shown
+        """From a decoded image to the same: uint8 (H, W, C), with as many channels as the steps begin with."""
+        *_, (_, result) = self.steps(pixels, path)
+        return result
 
     def steps(self, pixels: Any, path: Path | None) -> Iterator[tuple[str, Any]]:
-        """What becomes of a picture, step by step: the name of each step and its result, the last one in size."""
+        """What becomes of a decoded image, step by step: the name of each step and its result, the last one in size."""
         for step in self.prepare:
             pixels = step(pixels, path)
             yield step.name, pixels  # type: ignore[attr-defined]  # every class of the union has a name
         yield "fit", self._fitted(pixels)
 
     def first(self, index: Index, number: int) -> tuple[Any, Path | None]:
-        """A picture of a source as it is decoded, before any step, and its file."""
+        """An image of a source as it is decoded, before any step, and its file."""
         if index.path is None:
             return self._decoded(index.open(number)), None
         path = index.path(number)
@@ -92,44 +92,42 @@ class View:
 
     @property
     def digest(self) -> str:
-        """The hash of all that decides what is shown of every picture: the steps, the size, the libraries."""
+        """The hash of all that decides what becomes of every image: the steps, the size, the libraries."""
         settings = [self.shape, self.fit, [step.model_dump(mode="json") for step in self.prepare]]
         libraries = {name: metadata.version(name) for name in ("pillow", "opencv-python-headless", "numpy")}
         return file_index.digest_of(json.dumps([_VERSION, *settings, libraries]).encode())
 
     def keys(self, index: Index) -> list[bytes]:
-        """For each image 16 bytes, the hash of all that decides what is shown of it: this view, and its content."""
+        """For each image 16 bytes, the hash of all that decides what becomes of it: its content, and all of this."""
         own = self.digest
         return [
             hashlib.blake2b(f"{own}\n{digest}\n{beside}".encode(), digest_size=16).digest()
-            for digest, beside in zip(index.digests, self.beside(index), strict=True)
+            for digest, beside in zip(index.digests, self.digests_beside(index), strict=True)
         ]
 
-    def beside(self, index: Index) -> list[str]:
+    def digests_beside(self, index: Index) -> list[str]:
         """For each image the digests of the files beside it that steps read, as one text; empty where none is read."""
-        if index.path is None or not self.reads_beside(index):
+        if not self.reads_beside(index):
             return [""] * len(index)
-        texts = []
-        for i in range(len(index)):
-            files = [step.beside(Path(index.path(i))) for step in self.prepare]
-            texts.append(" ".join(file_index.read(file).digest for file in files if file))
-        return texts
+        return [
+            " ".join(file_index.read(file).digest for file in self._files_beside(index, i)) for i in range(len(index))
+        ]
 
     def reads_beside(self, index: Index) -> bool:
         """Whether a step reads files beside the images."""
-        return index.path is not None and any(step.beside(Path("image.png")) for step in self.prepare)
+        return index.path is not None and any(step.reads_a_file for step in self.prepare)
 
     def stamps_beside(self, index: Index, number: int) -> tuple[Stamp | None, ...]:
         """The stamps of the files beside an image that steps read, by which a change of them shows."""
-        if index.path is None:
-            return ()
-        path = Path(index.path(number))
-        return tuple(file_index.stamp_of(str(file)) for step in self.prepare if (file := step.beside(path)))
+        return tuple(file_index.stamp_of(str(file)) for file in self._files_beside(index, number))
+
+    def _files_beside(self, index: Index, number: int) -> list[Path]:
+        return files_beside(self.prepare, Path(index.path(number))) if index.path else []
 
     @property
     def _channels(self) -> int:
-        """How many channels pictures are decoded to."""
-        return 3 if any(step.for_colour for step in self.prepare) else self.shape[2]
+        """How many channels images are decoded to."""
+        return decoded_channels(self.prepare, self.shape[2])
 
     @property
     def _side(self) -> int:
@@ -153,4 +151,4 @@ def _is_another(content: bytes, known: FileFacts) -> bool:
 
 
 _VERSION = 2
-"""Of what this code makes of a picture; raised when that changes, so that nothing older is taken from the cache."""
+"""Of what this code makes of an image; raised when that changes, so that nothing older is taken from the cache."""

@@ -171,12 +171,10 @@ def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
         return f"should have {most} values, not {context['actual_length']}"
     if kind == "string_too_long":
         return f"should have at most {context['max_length']} characters, not {len(value)}"
-    if kind == "too_short" and context["min_length"] == 1:
+    if kind == "string_too_short" or (kind == "too_short" and context["min_length"] == 1):
         return "should not be empty"
     if kind == "too_short":
         return f"should have at least {context['min_length']} values, not {context['actual_length']}"
-    if kind == "string_too_short":
-        return "should not be empty"
     if kind == "string_pattern_mismatch":
         return f"{named(value)} should begin with a letter or digit and hold only letters, digits, space, . - and _"
     return str(details["msg"]).removeprefix("Value error, ")

@@ -22,26 +22,16 @@ MAX_CHARACTERS = 1_000_000
 MAX_DEPTH = 50
 MAX_VALUES = 20_000
 
-_NULL = re.compile(r"~|null|Null|NULL|")
-_TRUE = re.compile(r"true|True|TRUE")
-_FALSE = re.compile(r"false|False|FALSE")
-_INT = re.compile(r"[-+]?[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEX = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
-_NAN = re.compile(r"\.(nan|NaN|NAN)")
-
 _RULES: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
-    (_NULL, lambda text: None),
-    (_TRUE, lambda text: True),
-    (_FALSE, lambda text: False),
-    (_INT, int),
-    (_OCTAL, lambda text: int(text[2:], 8)),
-    (_HEX, lambda text: int(text[2:], 16)),
-    (_FLOAT, float),
-    (_INFINITE, lambda text: float(text.replace(".", ""))),
-    (_NAN, lambda text: float("nan")),
+    (re.compile(r"~|null|Null|NULL|"), lambda text: None),
+    (re.compile(r"true|True|TRUE"), lambda text: True),
+    (re.compile(r"false|False|FALSE"), lambda text: False),
+    (re.compile(r"[-+]?[0-9]+"), int),
+    (re.compile(r"0o[0-7]+"), lambda text: int(text[2:], 8)),
+    (re.compile(r"0x[0-9a-fA-F]+"), lambda text: int(text[2:], 16)),
+    (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
+    (re.compile(r"[-+]?\.(inf|Inf|INF)"), lambda text: float(text.replace(".", ""))),
+    (re.compile(r"\.(nan|NaN|NAN)"), lambda text: float("nan")),
 )
 
 # What PyYAML's parser says, in words that help; anything else is passed on as it is.
@@ -246,28 +236,23 @@ class _Dumper(yaml.SafeDumper):
         quotes = '"' if "\x85" in text else "'"
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else quotes)
 
-    def represent_float12(self, number: float) -> Any:
-        words = {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}
-        return self.represent_scalar("tag:yaml.org,2002:str", words.get(repr(number), repr(number)))
+    def represent_plain(self, value: Any) -> Any:
+        """A number or a word, as YAML 1.2 spells those that Python spells differently."""
+        text = repr(value)
+        return self.represent_scalar("tag:yaml.org,2002:str", _SPELLED.get(text, text))
 
     def represent_sequence12(self, items: Any) -> Any:
         flow = self.default_flow_style or all(not isinstance(item, dict | list | tuple) for item in items)
         return self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flow)
 
-    def represent_word(self, word: Any) -> Any:
-        return self.represent_scalar("tag:yaml.org,2002:str", {None: "null", True: "true", False: "false"}[word])
 
-    def represent_whole(self, number: int) -> Any:
-        return self.represent_scalar("tag:yaml.org,2002:str", str(number))
-
+_SPELLED = {"None": "null", "True": "true", "False": "false", "inf": ".inf", "-inf": "-.inf", "nan": ".nan"}
 
 _Dumper.add_representer(str, _Dumper.represent_text)
-_Dumper.add_representer(float, _Dumper.represent_float12)
-_Dumper.add_representer(int, _Dumper.represent_whole)
-_Dumper.add_representer(bool, _Dumper.represent_word)
-_Dumper.add_representer(type(None), _Dumper.represent_word)
-_Dumper.add_representer(list, _Dumper.represent_sequence12)
-_Dumper.add_representer(tuple, _Dumper.represent_sequence12)
+for plain in (float, int, bool, type(None)):
+    _Dumper.add_representer(plain, _Dumper.represent_plain)
+for items in (list, tuple):
+    _Dumper.add_representer(items, _Dumper.represent_sequence12)
 
 
 def _or_none(text: str) -> Any:

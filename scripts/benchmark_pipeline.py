@@ -50,7 +50,7 @@ def measure_cnnkit(work: str, folder: str) -> float:
     from cnnkit.pipeline import steps, train_batches, training_of, with_workers
     from cnnkit.progress import Progress
     from cnnkit.sources.folder import Folder
-    from cnnkit.view import View
+    from cnnkit.view import Preprocessing
 
     named: dict[str, list[dict[str, Any]]] = {
         "colours": [
@@ -68,7 +68,7 @@ def measure_cnnkit(work: str, folder: str) -> float:
     index = Folder(path=folder).open(Progress()).index(Progress())
     cache = Cache() if work == "cached" else Cache(memory_gib=0.0, disk_gib=0.0)
     start = time.perf_counter()
-    images = load(index, View((SIZES[work], SIZES[work], 3), "crop"), cache, Progress())
+    images = load(index, Preprocessing((SIZES[work], SIZES[work], 3), "crop"), cache, Progress())
     print(f"looked at {len(index)} images in {time.perf_counter() - start:.1f} s")
     training = training_of(index, range(len(index)))
     # One after the other, as a training has them.

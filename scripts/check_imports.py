@@ -42,7 +42,6 @@ LEVELS = {
     4: ("run",),
     2.6: ("images",),
     2.5: ("workers", "pixel_store", "consistency"),
-    2.4: ("consistency_preparation",),
     3: (
         "config_file",
         "catalogue",

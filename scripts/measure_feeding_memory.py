@@ -51,11 +51,11 @@ def feed(folder: str) -> dict[str, int]:
     from cnnkit.lazy import tf
     from cnnkit.progress import Progress
     from cnnkit.sources.folder import Folder
-    from cnnkit.view import View
+    from cnnkit.view import Preprocessing
 
     index = Folder(path=folder).open(Progress()).index(Progress())
     told = {"indexed": _peak()}
-    images = load(index, View((SIDE, SIDE, 3), "crop"), Cache(memory_gib=0, disk_gib=0), Progress())
+    images = load(index, Preprocessing((SIDE, SIDE, 3), "crop"), Cache(memory_gib=0, disk_gib=0), Progress())
     told["decoded"] = _peak()
     training = pipeline.training_of(index, range(len(index)))
     augment = (Flip(), Rotate(), Brightness())

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cnnkit import consistency
+from cnnkit.catalogue import KINDS
 from cnnkit.config_file import read
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.progress import Progress
@@ -96,6 +98,24 @@ def test_a_limit_must_leave_an_image_for_each_split(tmp_path: Path) -> None:
 def test_a_limit_counts_only_the_splits_that_are_to_be_made(tmp_path: Path) -> None:
     own = folder_source(tmp_path / "d", *(f"{split}/{name}" for split in ("train", "val", "test") for name in "ab"))
     assert problems(tmp_path, "limit: 1", source=own) == {}
+
+
+def test_preprocessing_is_what_the_section_of_the_data_says(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        f"data: {{source: {DIGITS}, fit: pad, prepare: [{{name: clahe}}, {{name: blur}}]}}\nmodel: {RESNET}\n"
+    )
+    preprocessing = read(file).preprocessing((20, 30, 1))
+    assert (preprocessing.shape, preprocessing.fit) == ((20, 30, 1), "pad")
+    assert [step.name for step in preprocessing.prepare] == ["clahe", "blur"]
+
+
+# What a check needs to know of a step, a source or a loss is told by its class
+
+
+def test_the_checks_name_no_class_that_a_config_may_name() -> None:
+    named = {section for kind in KINDS if kind.name != "sections" for section in kind.sections}
+    assert named.isdisjoint(value for value in vars(consistency).values() if isinstance(value, type))
 
 
 # The network

@@ -28,7 +28,7 @@ from cnnkit.preparation import Preparation, Unprepared
 from cnnkit.preparation.grayscale import Grayscale
 from cnnkit.progress import Progress
 from cnnkit.sources.folder import Folder
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 
 SHAPE = (12, 10, 3)
 COUNT = 10
@@ -77,7 +77,7 @@ def index_of_folder(folder):
 
 def loaded(folder, cache, view=None, progress=None, skip_bad=False):
     """As a new run loads them."""
-    view = view or View(SHAPE, "crop")
+    view = view or Preprocessing(SHAPE, "crop")
     return load(index_of_folder(folder), view, CACHES[cache], progress or Progress(), skip_bad)
 
 
@@ -109,13 +109,13 @@ def kept_files():
 def decodings(monkeypatch):
     """Counts how often an image is decoded."""
     counted = []
-    of_index = View.of_index
+    of_index = Preprocessing.of_index
 
     def counting(view, index, number):
         counted.append(index.names[number])
         return of_index(view, index, number)
 
-    monkeypatch.setattr(View, "of_index", counting)
+    monkeypatch.setattr(Preprocessing, "of_index", counting)
     return counted
 
 
@@ -154,7 +154,7 @@ def test_images_on_the_disk_are_decoded_by_one_run_alone(folder, decodings):
 
 def test_memory_comes_first_then_the_disk(folder):
     size = COUNT * (12 * 10 * 3 + 20) / 2**30
-    index, view = index_of_folder(folder), View(SHAPE, "crop")
+    index, view = index_of_folder(folder), Preprocessing(SHAPE, "crop")
 
     def kept(memory_gib, disk_gib):
         images = load(index, view, Cache(memory_gib=memory_gib, disk_gib=disk_gib), Progress())
@@ -167,8 +167,13 @@ def test_memory_comes_first_then_the_disk(folder):
 
 
 def test_other_steps_sizes_and_fits_are_kept_in_other_files(folder):
-    views = [View(SHAPE, "crop"), View(SHAPE, "pad"), View((12, 11, 3), "crop"), View((12, 10, 1), "crop")]
-    views.append(View(SHAPE, "crop", (Grayscale(),)))
+    views = [
+        Preprocessing(SHAPE, "crop"),
+        Preprocessing(SHAPE, "pad"),
+        Preprocessing((12, 11, 3), "crop"),
+        Preprocessing((12, 10, 1), "crop"),
+    ]
+    views.append(Preprocessing(SHAPE, "crop", (Grayscale(),)))
     for count, view in enumerate(views, start=1):
         loaded(folder, "disk", view)
         assert len(kept_files()) == count
@@ -179,7 +184,7 @@ def test_other_steps_sizes_and_fits_are_kept_in_other_files(folder):
 # Made once, for all runs
 
 
-GREY = View(SHAPE, "crop", (Grayscale(),))
+GREY = Preprocessing(SHAPE, "crop", (Grayscale(),))
 BOTH = Cache(memory_gib=1, disk_gib=1)
 
 
@@ -198,7 +203,7 @@ def test_prepared_images_are_made_once_for_all_runs_wherever_this_one_keeps_them
 
 
 def test_images_that_are_only_decoded_are_not_kept_on_the_disk_beside_the_memory(folder):
-    load(index_of_folder(folder), View(SHAPE, "crop"), BOTH, Progress())
+    load(index_of_folder(folder), Preprocessing(SHAPE, "crop"), BOTH, Progress())
     assert kept_files() == []
 
 
@@ -294,7 +299,7 @@ from cnnkit.images import load
 from cnnkit.lazy import tf
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 count = 1000
 index = Index(("a", "b"), [str(i) for i in range(count)], np.arange(count) % 2, ["x"] * count, [None] * count,
               lambda i: Image.new("RGB", (256, 256), (i % 256, 1, 2)))
@@ -302,7 +307,7 @@ def peak():  # not ru_maxrss, which begins with that of the process that started
     return 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])
 tf.gather(tf.zeros((2, 2)), [0])
 before = peak()
-images = load(index, View((256, 256, 3), "crop"), Cache(memory_gib=1), Progress())
+images = load(index, Preprocessing((256, 256, 3), "crop"), Cache(memory_gib=1), Progress())
 after = peak()
 assert int(images.batch([999])[0, 0, 0, 0]) == 999 % 256
 print((after - before) / images.memory.nbytes)
@@ -336,7 +341,7 @@ def test_feeding_takes_memory_for_what_is_known_of_an_image_and_not_for_the_imag
         tracemalloc.start()
         try:
             index = index_of_folder(tmp_path / str(count))
-            images = load(index, View((64, 64, 3), "crop"), CACHES["off"], Progress())
+            images = load(index, Preprocessing((64, 64, 3), "crop"), CACHES["off"], Progress())
             training = pipeline.training_of(index, range(count))
             batches = pipeline.train_batches(images, training, (Flip(),), 8, seed=0, epochs=1)
             assert sum(len(batch) for batch, *_ in batches) == count
@@ -428,7 +433,7 @@ def test_a_file_that_changed_before_it_was_decoded_is_told(folder, cache, skip_b
     index = index_of_folder(folder)
     change(folder, index, 4)
     with pytest.raises(DataError) as raised:
-        load(index, View(SHAPE, "crop"), CACHES[cache], Progress(), skip_bad)
+        load(index, Preprocessing(SHAPE, "crop"), CACHES[cache], Progress(), skip_bad)
     [problem] = raised.value.problems
     assert problem.file == index.names[4]
     assert problem.message == "has changed since it was looked at; start again when it stays as it is"
@@ -493,7 +498,7 @@ class Masked(Preparation):
             raise Unprepared(f"the mask {self.beside(path).name} can't be read: {error.strerror}") from None
 
 
-MASKED = View(SHAPE, "crop", (Masked(),))
+MASKED = Preprocessing(SHAPE, "crop", (Masked(),))
 
 
 @pytest.fixture
@@ -521,14 +526,14 @@ def test_a_mask_that_changed_between_two_runs_is_shown_as_it_is_now(folder, mask
 
 def test_a_mask_that_changes_while_images_are_decoded_is_told_and_nothing_is_kept(folder, masks, monkeypatch):
     index = index_of_folder(folder)
-    of_index = View.of_index
+    of_index = Preprocessing.of_index
 
     def changing(view, index, number):
         if number == 9:
             masks(0, [folder / index.names[2]])
         return of_index(view, index, number)
 
-    monkeypatch.setattr(View, "of_index", changing)
+    monkeypatch.setattr(Preprocessing, "of_index", changing)
     with pytest.raises(DataError) as raised:
         load(index, MASKED, CACHES["disk"], Progress())
     [problem] = raised.value.problems

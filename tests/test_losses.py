@@ -28,6 +28,13 @@ def test_every_loss_is_tried_here():
     assert {kind for kind, *_ in CASES} == set(get_args(get_args(AnyLoss)[0]))
 
 
+@pytest.mark.parametrize("kind", get_args(get_args(AnyLoss)[0]))
+def test_a_loss_for_two_classes_makes_no_more_of_any_number(kind):
+    loss = kind()
+    logits = np.zeros((1, loss.logits(classes=5)))
+    assert loss.probabilities(logits).shape == (1, 2 if loss.two_classes else 5)
+
+
 @pytest.mark.parametrize("smoothing", SMOOTHINGS)
 def test_cross_entropy_is_that_of_szegedy(smoothing):
     smoothed = (1 - smoothing) * LABELS + smoothing / 4  # arXiv:1512.00567, section 7

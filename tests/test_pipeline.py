@@ -17,7 +17,7 @@ from cnnkit.augmentations.shift import Shift
 from cnnkit.experiment import Cache
 from cnnkit.images import load
 from cnnkit.progress import Progress
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 from cnnkit.workers import cores
 
 SHAPE = (4, 4, 1)
@@ -32,7 +32,7 @@ def images_of(index_of):
         pixels = np.random.default_rng(0).integers(0, 256, (count, 4, 4), dtype=np.uint8)
         pixels[:, 0, 0] = np.arange(count)
         index = index_of(pixels, [i % classes for i in range(count)], classes)
-        return load(index, View(SHAPE, "crop"), Cache(memory_gib=memory_gib, disk_gib=0), Progress())
+        return load(index, Preprocessing(SHAPE, "crop"), Cache(memory_gib=memory_gib, disk_gib=0), Progress())
 
     return make
 
@@ -156,7 +156,7 @@ from cnnkit.experiment import Cache
 from cnnkit.images import load
 from cnnkit.progress import Progress
 from cnnkit.sources.folder import Folder
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 from cnnkit.workers import cores
 
 AUGMENT = (Flip(), Shift(), Rotate(), Brightness(), MixUp(alpha=1.0))
@@ -175,7 +175,7 @@ everything = {}
 if sys.argv[1] == "workers":
     workers = ExitStack()
     for name, cache in CACHES.items():
-        images = load(index, View((20, 24, 3), "crop"), cache, Progress())
+        images = load(index, Preprocessing((20, 24, 3), "crop"), cache, Progress())
         everything[name] = workers.enter_context(pipeline.with_workers(images, training, AUGMENT, 8, 3, Progress()))
         assert (everything[name].workers is None) == (name == "memory")
 
@@ -203,7 +203,7 @@ def after(images, augmentations, first):
 
 told = {}
 for name, cache in CACHES.items():
-    images = everything.get(name) or load(index, View((20, 24, 3), "crop"), cache, Progress())
+    images = everything.get(name) or load(index, Preprocessing((20, 24, 3), "crop"), cache, Progress())
     assert (images.memory is not None, images.store is not None) == (name == "memory", "disk" in name)
     for kind, augmentations in (("plain", ()), ("augmented", AUGMENT)):
         told[f"{name}, {kind}"] = {
@@ -358,7 +358,7 @@ def test_the_last_batch_counts(images, batch_size, steps):
 
 def test_loading_brings_all_to_one_size_in_the_order_of_the_index(index_of):
     pixels = [np.full((8 + i, 12 - i), 10 * i, np.uint8) for i in range(6)]
-    images = load(index_of(pixels, [0] * 6), View((5, 7, 3), "pad"), Cache(), Progress())
+    images = load(index_of(pixels, [0] * 6), Preprocessing((5, 7, 3), "pad"), Cache(), Progress())
     assert images.memory.shape == (6, 5, 7, 3)
     assert images.memory.dtype == np.uint8
     assert images.memory.max(axis=(1, 2, 3)).tolist() == [0, 10, 20, 30, 40, 50]
@@ -367,8 +367,8 @@ def test_loading_brings_all_to_one_size_in_the_order_of_the_index(index_of):
 def test_colour_is_kept_and_grey_is_made(index_of):
     red = np.broadcast_to(np.array([255, 0, 0], np.uint8), (2, 4, 4, 3))
     index = index_of(np.ascontiguousarray(red), [0, 1])
-    assert np.array_equal(load(index, View((4, 4, 3), "crop"), Cache(), Progress()).memory, red)
-    assert set(load(index, View((4, 4, 1), "crop"), Cache(), Progress()).memory.ravel()) == {76}  # 0.299 * 255
+    assert np.array_equal(load(index, Preprocessing((4, 4, 3), "crop"), Cache(), Progress()).memory, red)
+    assert set(load(index, Preprocessing((4, 4, 1), "crop"), Cache(), Progress()).memory.ravel()) == {76}  # 0.299 * 255
 
 
 def test_loading_tells_how_far_it_is(index_of):
@@ -380,6 +380,6 @@ def test_loading_tells_how_far_it_is(index_of):
             return super().task(what, total)
 
     index = index_of([np.zeros((4, 4), np.uint8)] * 3, [0, 1, 0])
-    load(index, View(SHAPE, "crop"), Cache(), Watcher())
+    load(index, Preprocessing(SHAPE, "crop"), Cache(), Watcher())
     assert told[0] == 3
     assert isinstance(index.open(0), Image.Image)

@@ -17,7 +17,7 @@ from cnnkit.errors import DataError, UsageError
 from cnnkit.images import load
 from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 
 CONFIG = """\
 seed: 3
@@ -67,7 +67,7 @@ def trained_on(experiment, epochs):
     collection = experiment.data.source.open(Progress())
     complete = experiment.completed(collection)
     index = experiment.data.index(collection, experiment.seed, Progress())
-    images = load(index, View((8, 8, 3), experiment.data.fit), experiment.data.cache, Progress())
+    images = load(index, Preprocessing((8, 8, 3), experiment.data.fit), experiment.data.cache, Progress())
     splits = experiment.data.splits(index, experiment.seed)
     every = pipeline.training_of(index, [i for i, split in enumerate(splits) if split == "train"])
     training = complete.data.balance(
@@ -133,8 +133,8 @@ def test_shares_are_those_of_the_pixels_whatever_the_images_count_for(experiment
 @pytest.mark.parametrize("augment", [SINGLE, MIXED])
 def test_in_an_epoch_each_image_is_decoded_once_and_the_order_drawn_once(experiment_of, monkeypatch, augment):
     decoded, drawn = [], []
-    whole, order_of = View.of_index, pipeline.order_of
-    monkeypatch.setattr(View, "of_index", lambda view, index, i: decoded.append(i) or whole(view, index, i))
+    whole, order_of = Preprocessing.of_index, pipeline.order_of
+    monkeypatch.setattr(Preprocessing, "of_index", lambda view, index, i: decoded.append(i) or whole(view, index, i))
     monkeypatch.setattr(pipeline, "order_of", lambda *given: drawn.append(given) or order_of(*given))
     preview.augmented(experiment_of(augment), Progress(), images=100, variants=1)
     assert len(decoded) == len(set(decoded)) > 20
@@ -175,8 +175,8 @@ def test_more_images_than_there_are_show_all(experiment_of):
 
 def test_only_the_images_of_the_sheet_are_decoded(experiment_of, monkeypatch):
     decoded = []
-    whole = View.of_index
-    monkeypatch.setattr(View, "of_index", lambda view, index, i: decoded.append(i) or whole(view, index, i))
+    whole = Preprocessing.of_index
+    monkeypatch.setattr(Preprocessing, "of_index", lambda view, index, i: decoded.append(i) or whole(view, index, i))
     sheet = preview.augmented(experiment_of(), Progress(), images=3, variants=2)
     assert len(sheet.rows) == len(set(decoded)) == 3
 
@@ -226,7 +226,7 @@ def test_each_step_of_preparation_is_shown_and_then_what_the_network_is_shown(ex
     sheet = preview.prepared(experiment, Progress(), images=100)
     titles = ["as it is", "1. grayscale", "2. resize height 16 width 16", "3. clahe clip_limit 3", "in size: crop"]
     index = experiment.data.index(experiment.data.source.open(Progress()), 3, Progress())
-    view = View((8, 8, 3), "crop", experiment.data.prepare)
+    view = Preprocessing((8, 8, 3), "crop", experiment.data.prepare)
     assert len(sheet.rows) > 20
     for row, (original, grey, *_, last) in zip(sheet.rows, seen(sheet), strict=True):
         assert [picture.title for picture in row.pictures] == titles

@@ -21,7 +21,7 @@ from cnnkit.preparation.clahe import Clahe
 from cnnkit.preparation.grayscale import Grayscale
 from cnnkit.progress import Progress
 from cnnkit.sources.folder import Folder
-from cnnkit.view import Changed, View
+from cnnkit.view import Changed, Preprocessing
 
 
 class Masked(Preparation):
@@ -59,7 +59,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_image_is_shown_as_pillow_decodes_and_resizes_it(folder, fit, channels):
     index = index_of_folder(folder)
-    shown = View((10, 14, channels), fit)
+    shown = Preprocessing((10, 14, channels), fit)
     for i, name in enumerate(index.names):
         expected = decoding.fitted(Image.open(folder / name), (10, 14), channels, fit)
         assert np.array_equal(shown.of_index(index, i), expected)
@@ -71,7 +71,7 @@ def test_an_image_of_an_array_is_shown_as_one_of_a_file(folder, index_of):
     files = index_of_folder(folder)
     pixels = [np.asarray(Image.open(folder / name)) for name in files.names]
     arrays = index_of(pixels, [0] * len(pixels))
-    shown = View((12, 12, 3), "pad", (Clahe(),))
+    shown = Preprocessing((12, 12, 3), "pad", (Clahe(),))
     for i, name in enumerate(files.names):
         if name.endswith(".png"):
             assert np.array_equal(shown.of_index(arrays, i), shown.of_index(files, i))
@@ -83,7 +83,7 @@ def test_steps_come_in_their_order_before_the_size(folder):
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     even = cv2.createCLAHE(3.0, (4, 4)).apply(grey)
     small = decoding.fitted(Image.fromarray(even), (10, 10), 3, "crop")
-    prepared = View((10, 10, 3), "crop", (Grayscale(), Clahe(clip_limit=3.0, tiles=4)))
+    prepared = Preprocessing((10, 10, 3), "crop", (Grayscale(), Clahe(clip_limit=3.0, tiles=4)))
     assert np.array_equal(prepared.of_file(file), small)
     names, results = zip(*prepared.steps(pixels, file), strict=True)
     assert names == ("grayscale", "clahe", "fit")
@@ -102,7 +102,7 @@ def test_steps_see_a_large_jpeg_in_full(tmp_path):
 
     stream = io.BytesIO()
     Image.new("RGB", (640, 480)).save(stream, "JPEG")
-    View((16, 16, 3), "crop", (Watching(),)).of_content(stream.getvalue(), None)
+    Preprocessing((16, 16, 3), "crop", (Watching(),)).of_content(stream.getvalue(), None)
     assert seen == [(480, 640, 3)]
 
 
@@ -128,7 +128,7 @@ def test_large_pictures_are_prepared_one_at_a_time(folder, index_of, monkeypatch
     monkeypatch.setattr(decoding, "LARGE", 100 if large else 2**24)
     index = index_of_folder(folder)
     arrays = index_of([np.asarray(Image.open(folder / name)) for name in index.names], [0] * len(index))
-    shown = View((8, 8, 3), "crop", (Alone(),))
+    shown = Preprocessing((8, 8, 3), "crop", (Alone(),))
     for ways in (
         [lambda i=i: shown.of_index(index, i) for i in range(8)],
         [lambda i=i: shown.of_index(arrays, i) for i in range(8)],
@@ -143,7 +143,7 @@ def test_large_pictures_are_prepared_one_at_a_time(folder, index_of, monkeypatch
 def test_steps_that_leave_other_channels_than_the_network_takes_are_refused():
     picture = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(Unprepared, match="leave 3 channels, not 1"):
-        View((4, 4, 1), "crop").of_pixels(picture, None)
+        Preprocessing((4, 4, 1), "crop").of_pixels(picture, None)
 
 
 # What decides what is shown, and the name that it is kept under
@@ -153,25 +153,25 @@ def test_the_key_of_an_image_is_its_content_wherever_it_lies(folder, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(folder, moved)
     (moved / "a" / "0.jpg").rename(moved / "a" / "z.jpg")
-    keys = View((8, 8, 3), "crop").keys(index_of_folder(folder))
+    keys = Preprocessing((8, 8, 3), "crop").keys(index_of_folder(folder))
     assert len(set(keys)) == len(keys)
-    assert sorted(View((8, 8, 3), "crop").keys(index_of_folder(moved))) == sorted(keys)
+    assert sorted(Preprocessing((8, 8, 3), "crop").keys(index_of_folder(moved))) == sorted(keys)
 
 
 def test_whatever_changes_what_is_shown_changes_every_key(folder, monkeypatch):
     index = index_of_folder(folder)
     views = [
-        View((8, 8, 3), "crop"),
-        View((8, 9, 3), "crop"),
-        View((9, 8, 3), "crop"),
-        View((8, 8, 1), "crop"),
-        View((8, 8, 3), "pad"),
-        View((8, 8, 3), "stretch"),
-        View((8, 8, 3), "crop", (Grayscale(),)),
-        View((8, 8, 3), "crop", (Clahe(),)),
-        View((8, 8, 3), "crop", (Clahe(tiles=9),)),
-        View((8, 8, 3), "crop", (Clahe(), Grayscale())),
-        View((8, 8, 3), "crop", (Grayscale(), Clahe())),
+        Preprocessing((8, 8, 3), "crop"),
+        Preprocessing((8, 9, 3), "crop"),
+        Preprocessing((9, 8, 3), "crop"),
+        Preprocessing((8, 8, 1), "crop"),
+        Preprocessing((8, 8, 3), "pad"),
+        Preprocessing((8, 8, 3), "stretch"),
+        Preprocessing((8, 8, 3), "crop", (Grayscale(),)),
+        Preprocessing((8, 8, 3), "crop", (Clahe(),)),
+        Preprocessing((8, 8, 3), "crop", (Clahe(tiles=9),)),
+        Preprocessing((8, 8, 3), "crop", (Clahe(), Grayscale())),
+        Preprocessing((8, 8, 3), "crop", (Grayscale(), Clahe())),
     ]
     keys = [key for shown in views for key in shown.keys(index)]
     monkeypatch.setattr(view, "_VERSION", view._VERSION + 1)
@@ -190,14 +190,14 @@ def test_a_mask_that_changed_changes_the_key_of_its_image_alone(folder):
         with Image.open(file) as picture:
             Image.new("L", picture.size, 255).save(file.with_suffix(".mask"), "PNG")
     index = index_of_folder(folder)
-    shown = View((8, 8, 3), "crop", (Masked(),))
-    before, unmasked = shown.keys(index), View((8, 8, 3), "crop").keys(index)
+    shown = Preprocessing((8, 8, 3), "crop", (Masked(),))
+    before, unmasked = shown.keys(index), Preprocessing((8, 8, 3), "crop").keys(index)
     mask = (folder / index.names[5]).with_suffix(".mask")
     with Image.open(mask) as picture:
         Image.new("L", picture.size, 0).save(mask, "PNG")
     after = shown.keys(index)
     assert [one == other for one, other in zip(before, after, strict=True)] == [i != 5 for i in range(len(index))]
-    assert View((8, 8, 3), "crop").keys(index) == unmasked
+    assert Preprocessing((8, 8, 3), "crop").keys(index) == unmasked
     assert not shown.of_index(index, 5).any()
     mask.unlink()
     assert shown.keys(index)[5] not in (before[5], after[5])
@@ -220,15 +220,15 @@ def test_a_file_that_was_written_since_it_was_looked_at_has_changed(folder):
     index = index_of_folder(folder)
     rewritten(folder / index.names[0])
     with pytest.raises(Changed, match="has changed since it was looked at"):
-        View((8, 8, 3), "crop").of_index(index, 0)
-    View((8, 8, 3), "crop").of_index(index, 1)
+        Preprocessing((8, 8, 3), "crop").of_index(index, 0)
+    Preprocessing((8, 8, 3), "crop").of_index(index, 1)
 
 
 def test_a_file_that_is_gone_says_so(folder):
     index = index_of_folder(folder)
     (folder / index.names[0]).unlink()
     with pytest.raises(BadImage, match="can't be read: No such file"):
-        View((8, 8, 3), "crop").of_index(index, 0)
+        Preprocessing((8, 8, 3), "crop").of_index(index, 0)
 
 
 def test_a_second_change_within_a_tick_of_the_clock_is_seen_by_the_content(folder, monkeypatch):
@@ -236,7 +236,7 @@ def test_a_second_change_within_a_tick_of_the_clock_is_seen_by_the_content(folde
     stamps = file_index.stamp_of
     monkeypatch.setattr(file_index, "stamp_of", lambda path: stamps(path) and struct.pack("<3Q", 1, 2**62, 2**62))
     index = index_of_folder(folder)
-    shown = View((8, 8, 3), "crop")
+    shown = Preprocessing((8, 8, 3), "crop")
     before = [shown.of_index(index, i) for i in range(len(index))]
     assert all(image.any() for image in before)
     rewritten(folder / index.names[0])
@@ -253,4 +253,4 @@ def test_files_that_have_long_been_there_are_hashed_only_once(folder, monkeypatc
     index = index_of_folder(folder)
     monkeypatch.setattr(file_index, "facts_of", None)
     for i in range(len(index)):
-        View((8, 8, 3), "crop").of_index(index, i)
+        Preprocessing((8, 8, 3), "crop").of_index(index, i)

@@ -26,7 +26,7 @@ Strength = Annotated[float, Field(ge=0, le=1)]
 class Augmentation(Spec):
     """A random change of a training image that leaves its label true."""
 
-    chances: ClassVar[int]
+    chances: ClassVar[int] = 1
     """How many uniform numbers `amounts` takes an image."""
     says: ClassVar[str]
     """What is done to an image, as a format of its amounts: `rotate {0:+.0f} deg`."""
@@ -36,13 +36,16 @@ class Augmentation(Spec):
     """Names of the settings that are 0 where nothing is changed."""
     for_colour: ClassVar[bool] = False
     """Whether it changes nothing in a grey image."""
+    adds_colour: ClassVar[bool] = False
+    """Whether it may make the three channels of a grey image differ."""
+    removes_colour: ClassVar[bool] = False
+    """Whether it leaves an image that it changes without colours."""
 
     probability: Probability = 1.0
     """Chance that an image is changed at all."""
 
-    @abstractmethod
     def amounts(self, chance: Any) -> Any:
-        """What is done to each image.
+        """What is done to each image; if a class says nothing else, the first of `strengths` at most, either way.
 
         Args:
             chance: float64 (B, chances), uniform in [0, 1).
@@ -50,6 +53,7 @@ class Augmentation(Spec):
         Returns:
             float64 (B, k), in people's units.
         """
+        return either_way(chance, getattr(self, self.strengths[0]))
 
     def hits(self, chance: Any) -> Any:
         """Which images are changed at all: bool (B,) from uniform numbers (B,)."""
@@ -113,7 +117,7 @@ class Filling(Geometric):
 
     @property
     def outside(self) -> Fill:
-        """As it is set."""
+        """What `fill` says."""
         return self.fill
 
 

@@ -17,7 +17,6 @@ standard deviation take its place."""
 class RandomBlur(Pixelwise):
     """Blurs the image as if it were out of focus, with a Gaussian."""
 
-    chances = 1
     says = "blur {0:.1%}"
     strengths = ("fraction",)
 

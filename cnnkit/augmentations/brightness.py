@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from cnnkit.augmentations.base import Pixelwise, Strength, either_way
+from cnnkit.augmentations.base import Pixelwise, Strength
 from cnnkit.augmentations.tables import linear
 
 
 class Brightness(Pixelwise):
     """Adds the same to every pixel."""
 
-    chances = 1
     says = "brightness {0:+.0%}"
     strengths = ("strength",)
 
     name: Literal["brightness"] = "brightness"
     strength: Strength = 0.2
     """Most that is added or taken away, as a fraction of full white."""
-
-    def amounts(self, chance: Any) -> Any:
-        """What is added, as a fraction of full white."""
-        return either_way(chance, self.strength)
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Adds, and cuts off at black and white."""

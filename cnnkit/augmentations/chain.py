@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class Chain:
             numbers: int64 (B,), which they are.
         """
         _, height, width, channels = pixels.shape
-        steps = list(self._steps(epoch, np.asarray(numbers), height, width))
+        steps = self._steps(epoch, np.asarray(numbers), height, width)
         # A few at a time, so that they stay in the cache of the processor from step to step.
         some = max(1, _CLOSE // (height * width * channels))
         for first in range(0, len(pixels), some):
@@ -100,28 +100,25 @@ class Chain:
         drawn = chance.uniform((self.seed, place, epoch), numbers, 1 + augmentation.chances)
         return augmentation.amounts(drawn[:, 1:]), augmentation.hits(drawn[:, 0])
 
-    def _steps(self, epoch: int, numbers: Any, height: int, width: int) -> Iterator[Warps | _Change]:
+    def _steps(self, epoch: int, numbers: Any, height: int, width: int) -> list[Warps | _Change]:
         """What is done to the images, fused where it can be."""
-        warp: _Warp | None = None
+        steps: list[_Warp | _Change] = []
         for place, augmentation in enumerate(self.augmentations):
             if isinstance(augmentation, Mixing):
                 continue
             amounts, hit = self._amounts(place, augmentation, epoch, numbers)
-            if isinstance(augmentation, Geometric):
-                matrices = augmentation.matrices(amounts, height, width)
-                matrices[~hit] = np.eye(3)
-                if warp and not warp.takes(augmentation.outside):
-                    yield Warps(warp.matrices, warp.fill, height, width)
-                    warp = None
-                warp = warp.after(matrices, augmentation.outside) if warp else _Warp(matrices, augmentation.outside)
+            if isinstance(augmentation, Pixelwise):
+                steps.append(_Change(augmentation, amounts, hit.tolist()))
                 continue
-            if warp:
-                yield Warps(warp.matrices, warp.fill, height, width)
-                warp = None
-            assert isinstance(augmentation, Pixelwise)
-            yield _Change(augmentation, amounts, hit.tolist())
-        if warp:
-            yield Warps(warp.matrices, warp.fill, height, width)
+            assert isinstance(augmentation, Geometric)
+            matrices = augmentation.matrices(amounts, height, width)
+            matrices[~hit] = np.eye(3)
+            before = steps[-1] if steps else None
+            if isinstance(before, _Warp) and before.takes(augmentation.outside):
+                steps[-1] = before.after(matrices, augmentation.outside)
+            else:
+                steps.append(_Warp(matrices, augmentation.outside))
+        return [Warps(step.matrices, step.fill, height, width) if isinstance(step, _Warp) else step for step in steps]
 
     def _mixed(self, place: int, mixing: Mixing, batch: Batch, epoch: int, numbers: Any) -> Batch:
         amounts, hit = self._amounts(place, mixing, epoch, numbers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from cnnkit.augmentations.base import Pixelwise, Strength, either_way
+from cnnkit.augmentations.base import Pixelwise, Strength
 from cnnkit.augmentations.tables import GREY, linear
 from cnnkit.lazy import cv2
 
@@ -12,17 +12,12 @@ from cnnkit.lazy import cv2
 class Contrast(Pixelwise):
     """Moves every pixel away from the mean grey of the image, or towards it."""
 
-    chances = 1
     says = "contrast {0:+.0%}"
     strengths = ("strength",)
 
     name: Literal["contrast"] = "contrast"
     strength: Strength = 0.2
     """Most contrast that is added or taken away, as a fraction of what there is."""
-
-    def amounts(self, chance: Any) -> Any:
-        """What is added to the contrast, as a fraction of what there is."""
-        return either_way(chance, self.strength)
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Multiplies the distance from the mean grey."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Fill, Moving, either_way, moves
+from cnnkit.augmentations.base import Fill, Moving, moves
 
 
 class Crop(Moving):
@@ -17,17 +17,13 @@ class Crop(Moving):
     """
 
     chances = 2
-    says = "crop {0:+.0%}, {1:+.0%}"
+    says = "crop {0:+.0%}, {1:+.0%}"  # the window, from the middle to the right and down
 
     name: Literal["crop"] = "crop"
     fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.125
     """Padding on each side, as a fraction of the width and of the height."""
     fill: Fill = "black"
     """What it is padded with: the pixels of the edge again, black, or the mirror image."""
-
-    def amounts(self, chance: Any) -> Any:
-        """How far the window is from the middle, to the right and down, as fractions of the width and of the height."""
-        return either_way(chance, self.fraction)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
         """The image moves against the window, by whole pixels."""

@@ -18,6 +18,7 @@ class Erasing(Pixelwise):
 
     chances = 5
     says = "erase {0:.0%}"
+    adds_colour = True
 
     name: Literal["erasing"] = "erasing"
     area: Areas = (0.02, 0.33)

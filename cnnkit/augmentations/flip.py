@@ -34,7 +34,7 @@ class Flip(Geometric):
         return self.model_copy(update={"probability": 0.5 if self.direction == "both" else 1.0})
 
     def told(self, amount: Any, image: Any) -> str:
-        """The directions."""
+        """The directions in which it is mirrored."""
         ways = ("left-right", "top-bottom")
         return " and ".join(f"flip {way}" for way, done in zip(ways, amount, strict=True) if done)
 

@@ -12,7 +12,6 @@ from cnnkit.lazy import np
 class Gamma(Pixelwise):
     """Raises every value between black and white, 0 and 1, to a power: the midtones change, black and white stay."""
 
-    chances = 1
     says = "gamma {0:.2f}"
     neutral = 1.0
     strengths = ("strength",)
@@ -22,9 +21,9 @@ class Gamma(Pixelwise):
     """The power lies between 1 / (1 + strength), lighter, and 1 + strength, darker."""
 
     def amounts(self, chance: Any) -> Any:
-        """The power."""
+        """The power; 1 where nothing changes."""
         return as_factors(chance, self.strength)
 
     def __call__(self, image: Any, amount: Any) -> Any:
-        """Raises to the power."""
+        """Each of the 256 values looked up in a table of powers."""
         return image if amount[0] == 1 else through(image, 255 * (np.arange(256) / 255) ** amount[0])

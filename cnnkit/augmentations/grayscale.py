@@ -14,17 +14,18 @@ class RandomGrayscale(Pixelwise):
 
     chances = 0
     for_colour = True
+    removes_colour = True
 
     name: Literal["grayscale"] = "grayscale"
     probability: Probability = 0.1
     """Chance that an image loses its colours."""
 
     def amounts(self, chance: Any) -> Any:
-        """None: there is nothing more or less about it."""
+        """None."""
         return chance
 
     def told(self, amount: Any, image: Any) -> str:
-        """Its name."""
+        """Its name: there is nothing more or less about it."""
         return "grayscale"
 
     def __call__(self, image: Any, amount: Any) -> Any:

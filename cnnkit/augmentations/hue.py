@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Pixelwise, either_way
+from cnnkit.augmentations.base import Pixelwise
 from cnnkit.lazy import cv2, np
 
 _STEPS = 256
@@ -19,18 +19,13 @@ class Hue(Pixelwise):
     By steps of 360 / 256 degrees. Greys stay as they are.
     """
 
-    chances = 1
-    says = "hue {0:+.0f} deg"
+    says = "hue {0:+.0f} deg"  # from red to green
     strengths = ("degrees",)
     for_colour = True
 
     name: Literal["hue"] = "hue"
     degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
     """Largest angle, in degrees."""
-
-    def amounts(self, chance: Any) -> Any:
-        """Angles in degrees, positive from red to green."""
-        return either_way(chance, self.degrees)
 
     def told(self, amount: Any, image: Any) -> str:
         """The angle, by whole steps."""

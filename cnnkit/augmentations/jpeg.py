@@ -13,8 +13,8 @@ from cnnkit.lazy import cv2, np
 class Jpeg(Pixelwise):
     """Compresses the image as JPEG and decodes it again, with a random quality."""
 
-    chances = 1
     says = "jpeg quality {0:.0f}"
+    adds_colour = True
     neutral = 100.0
 
     name: Literal["jpeg"] = "jpeg"
@@ -26,7 +26,7 @@ class Jpeg(Pixelwise):
         return 100 - np.floor((101 - self.quality) * chance)
 
     def __call__(self, image: Any, amount: Any) -> Any:
-        """There and back."""
+        """Encodes it as its colours are, three or one, and decodes it; quality 100 leaves it alone."""
         if amount[0] == 100:
             return image
         colour = image.shape[2] == 3

@@ -12,7 +12,6 @@ from cnnkit.spec import Positive
 class MixUp(Mixing):
     """Lays two images over each other, one fainter than the other, and mixes their labels alike."""
 
-    chances = 1
     says = "mixup, own share {0:.1%}"
     neutral = 1.0
 

@@ -22,6 +22,7 @@ class Noise(Pixelwise):
 
     chances = 2
     says = "noise {0:.1%}"
+    adds_colour = True
     strengths = ("deviation",)
 
     name: Literal["noise"] = "noise"
@@ -33,7 +34,7 @@ class Noise(Pixelwise):
         return chance * (self.deviation, 1)
 
     def told(self, amount: Any, image: Any) -> str:
-        """The standard deviation."""
+        """The standard deviation; the other number tells nobody anything."""
         return super().told(amount[:1], image)
 
     def __call__(self, image: Any, amount: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Filling, either_way, identities
+from cnnkit.augmentations.base import Filling, identities
 from cnnkit.lazy import np
 
 
@@ -21,19 +21,16 @@ class Perspective(Filling):
     strength: Annotated[float, Field(ge=0, le=0.2)] = 0.1
     """How far a corner moves at most in each direction, as a fraction of the width and of the height."""
 
-    def amounts(self, chance: Any) -> Any:
-        """How far each corner of the result comes from a corner of the original, as fractions of width and height.
-
-        To the right and down, for top left, top right, bottom right and bottom left.
-        """
-        return either_way(chance, self.strength)
-
     def told(self, amount: Any, image: Any) -> str:
         """The farthest move of a corner."""
         return super().told(np.abs(amount).max(keepdims=True), image)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
-        """From the unit square to a quadrilateral, in closed form (Heckbert 1989, Fundamentals of texture mapping)."""
+        """From the unit square to a quadrilateral, in closed form (Heckbert 1989, Fundamentals of texture mapping).
+
+        Amounts are how far each corner of the result comes from a corner of the original, to the right and down, as
+        fractions of width and height: top left, top right, bottom right and bottom left.
+        """
         corners = amounts.reshape(-1, 4, 2) + np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
         first, second, third, fourth = corners[:, 0], corners[:, 1], corners[:, 2], corners[:, 3]
         across, down, askew = second - third, fourth - third, first - second + third - fourth

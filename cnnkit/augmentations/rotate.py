@@ -6,23 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Filling, either_way, turns
+from cnnkit.augmentations.base import Filling, turns
 
 
 class Rotate(Filling):
     """Turns the image about its middle, by a random angle to either side."""
 
-    chances = 1
-    says = "rotate {0:+.0f} deg"
+    says = "rotate {0:+.0f} deg"  # against the clock
     strengths = ("degrees",)
 
     name: Literal["rotate"] = "rotate"
     degrees: Annotated[float, Field(ge=0, le=180)] = 15.0
     """Largest angle, in degrees."""
-
-    def amounts(self, chance: Any) -> Any:
-        """Angles in degrees, positive against the clock."""
-        return either_way(chance, self.degrees)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
         """Turns about the middle."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from cnnkit.augmentations.base import Pixelwise, Strength, either_way
+from cnnkit.augmentations.base import Pixelwise, Strength
 from cnnkit.augmentations.tables import GREY
 from cnnkit.lazy import cv2, np
 
@@ -12,7 +12,6 @@ from cnnkit.lazy import cv2, np
 class Saturation(Pixelwise):
     """Moves every pixel away from its own grey, or towards it; a grey image stays as it is."""
 
-    chances = 1
     says = "saturation {0:+.0%}"
     strengths = ("strength",)
     for_colour = True
@@ -20,10 +19,6 @@ class Saturation(Pixelwise):
     name: Literal["saturation"] = "saturation"
     strength: Strength = 0.2
     """Most colour that is added or taken away, as a fraction of what there is."""
-
-    def amounts(self, chance: Any) -> Any:
-        """What is added to the colour, as a fraction of what there is."""
-        return either_way(chance, self.strength)
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Multiplies the distance from grey."""

@@ -14,7 +14,6 @@ from cnnkit.lazy import cv2
 class RandomSharpen(Pixelwise):
     """Adds to the image what a blur would take away (unsharp masking); the blur is that of 1-2-1 in each direction."""
 
-    chances = 1
     says = "sharpen {0:.0%}"
     strengths = ("strength",)
 
@@ -23,7 +22,7 @@ class RandomSharpen(Pixelwise):
     """Most that is added, as a multiple of what the blur takes away."""
 
     def amounts(self, chance: Any) -> Any:
-        """How often it is added."""
+        """How many times what the blur takes away is added."""
         return self.strength * chance
 
     def __call__(self, image: Any, amount: Any) -> Any:

@@ -6,22 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.augmentations.base import Moving, either_way, moves
+from cnnkit.augmentations.base import Moving, moves
 
 
 class Shift(Moving):
     """Moves the image by whole pixels, a random distance in each direction."""
 
     chances = 2
-    says = "shift {0:+.0%}, {1:+.0%}"
+    says = "shift {0:+.0%}, {1:+.0%}"  # to the right and down
 
     name: Literal["shift"] = "shift"
     fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     """Farthest distance, as a fraction of the width and of the height."""
-
-    def amounts(self, chance: Any) -> Any:
-        """Distances to the right and down, as fractions of the width and of the height."""
-        return either_way(chance, self.fraction)
 
     def matrices(self, amounts: Any, height: int, width: int) -> Any:
         """Moves by whole pixels."""

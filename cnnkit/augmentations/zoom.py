@@ -16,7 +16,6 @@ class Zoom(Filling):
     factor, and each as likely.
     """
 
-    chances = 1
     says = "zoom {0:+.0%}"
     strengths = ("fraction",)
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
+from cnnkit import chance
 from cnnkit.errors import Problem
 from cnnkit.lazy import np
 from cnnkit.spec import Spec
@@ -42,6 +43,11 @@ class Training:
     def counts(self, classes: int) -> Any:
         """Images of each class, int64 (classes,)."""
         return np.bincount(self.labels, minlength=classes)
+
+    def shuffled(self, label: int, purpose: Sequence[int]) -> Any:
+        """Places of the images of a class, int64, in a random order that follows from their numbers and a purpose."""
+        places = np.flatnonzero(self.labels == label)
+        return places[np.argsort(chance.uniform(purpose, self.numbers[places], 1)[:, 0], kind="stable")]
 
     def chosen(self, places: Any) -> Self:
         """The images at these places, int64 (m,), each as often as it is named; what they count for is 1 in the mean.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from cnnkit import chance
 from cnnkit.balancing.base import Balance, Ratio, Training
 from cnnkit.lazy import np
 
@@ -25,11 +24,9 @@ class Oversample(Balance):
         """All images, and behind them the repetitions, class by class; within a class equally often, up to one."""
         counts = training.counts(len(classes))
         wanted = np.where(counts > 0, np.maximum(counts, np.rint(self.ratio * counts.max()).astype(np.int64)), 0)
-        drawn = chance.uniform((seed, _PURPOSE), training.numbers, 1)[:, 0]
         places = [np.arange(len(training))]
         for label in np.flatnonzero(wanted > counts):
-            of_class = np.flatnonzero(training.labels == label)
+            of_class = training.shuffled(label, (seed, _PURPOSE))
             whole, rest = divmod(int(wanted[label]), len(of_class))
-            lucky = np.sort(of_class[np.argsort(drawn[of_class], kind="stable")[:rest]])
-            places += [of_class] * (whole - 1) + [lucky]
+            places += [np.sort(of_class)] * (whole - 1) + [np.sort(of_class[:rest])]
         return training.chosen(np.concatenate(places))

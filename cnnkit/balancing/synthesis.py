@@ -89,7 +89,7 @@ class Synthesis(Balance):
 
     def on_features(self, shape: tuple[int, ...]) -> bool:
         """Whether images are too large to be mixed themselves."""
-        return on_features(shape)
+        return max(shape[:2]) > LARGEST
 
     def _wanted(self, counts: Any) -> tuple[int, Any]:
         """How many images a class should have, and the labels of those that have fewer."""
@@ -145,11 +145,6 @@ class Synthesis(Balance):
                 f"{large}, so features of the frozen backbone are made, which no augmentation can change; leave "
                 "augment out, or use oversample"
             )
-
-
-def on_features(shape: tuple[int, ...]) -> bool:
-    """Whether images of this height and width are too large to be mixed themselves."""
-    return max(shape[:2]) > LARGEST
 
 
 def too_few(counts: Any, classes: Sequence[str], neighbors: int) -> Iterator[Problem]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from cnnkit import chance
 from cnnkit.balancing.base import Balance, Ratio, Training
 from cnnkit.lazy import np
 
@@ -25,9 +24,7 @@ class Undersample(Balance):
         """The images that stay, in their order."""
         counts = training.counts(len(classes))
         most = round(int(counts[counts > 0].min()) / self.ratio)
-        drawn = chance.uniform((seed, _PURPOSE), training.numbers, 1)[:, 0]
         stays = np.ones(len(training), bool)
         for label in np.flatnonzero(counts > most):
-            of_class = np.flatnonzero(training.labels == label)
-            stays[of_class[np.argsort(drawn[of_class], kind="stable")[most:]]] = False
+            stays[training.shuffled(label, (seed, _PURPOSE))[most:]] = False
         return training.chosen(np.flatnonzero(stays))

@@ -16,6 +16,7 @@ from cnnkit.decoding import Header
 from cnnkit.doctor.base import Finding, Patient, Severity, Sizes, counted
 from cnnkit.experiment import Data
 from cnnkit.lazy import np
+from cnnkit.preparation import files_beside
 from cnnkit.sources import Index
 from cnnkit.walking import HIDDEN, listed
 
@@ -203,11 +204,11 @@ def nested(patient: Patient) -> Iterator[Finding]:
 
 def without_mask(index: Index, data: Data, skip_bad: bool) -> Iterator[Finding]:
     """Pictures without a file beside them that `data.prepare` reads."""
-    if index.path is None or not data.beside("image.png"):
+    if index.path is None or not any(step.reads_a_file for step in data.prepare):
         return
     missing: dict[str, Path] = {}
     for i, name in enumerate(index.names):
-        absent = [file for file in data.beside(index.path(i)) if not file.exists()]
+        absent = [file for file in files_beside(data.prepare, Path(index.path(i))) if not file.exists()]
         if absent:
             missing[name] = absent[0]
     if missing:

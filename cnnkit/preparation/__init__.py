@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from cnnkit.preparation.base import Preparation, Unprepared
+from cnnkit.preparation.base import Preparation, Unprepared, decoded_channels, files_beside
 from cnnkit.preparation.binarize import Binarize
 from cnnkit.preparation.blur import Blur
 from cnnkit.preparation.channel import Channel
@@ -49,4 +49,4 @@ AnyPreparation: TypeAlias = Annotated[
     Field(discriminator="name"),
 ]
 
-__all__ = ["AnyPreparation", "Preparation", "Unprepared"]
+__all__ = ["AnyPreparation", "Preparation", "Unprepared", "decoded_channels", "files_beside"]

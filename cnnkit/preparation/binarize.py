@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from cnnkit.lazy import cv2, np
 from cnnkit.preparation.base import Preparation
@@ -23,28 +23,21 @@ class Binarize(Preparation):
     less an offset, for uneven light; beyond its edge a picture goes on with the pixels of its edge.
     """
 
+    takes_colours: ClassVar[bool] = True
+    leaves_grey: ClassVar[bool] = True
+
     name: Literal["binarize"] = "binarize"
     method: Literal["fixed", "otsu", "adaptive"] = "otsu"
     """Where the threshold comes from."""
-    threshold: Fraction | None = None
+    threshold: Annotated[Fraction | None, only_for("method", "fixed")] = None
     """Of fixed, and needed there: what is lighter becomes white; a fraction of full white."""
-    block_size: KernelSize | None = None
+    block_size: Annotated[KernelSize | None, only_for("method", "adaptive")] = None
     """Of adaptive, and needed there: height and width of the square around each pixel, in pixels; odd."""
-    offset: Annotated[float, Field(ge=-1, le=1)] | None = None
+    offset: Annotated[Annotated[float, Field(ge=-1, le=1)] | None, only_for("method", "adaptive")] = None
     """Of adaptive: is taken from the mean of the square, as a fraction of full white. Left out: 0. Where a picture is
     even, more than 0 makes it white, 0 and less make it black."""
     invert: bool = False
     """Whether black and white change places, so that dark things become white."""
-
-    @field_validator("threshold")
-    @classmethod
-    def _is_for_fixed(cls, value: Any, info: ValidationInfo) -> Any:
-        return only_for(value, info, "method", "fixed")
-
-    @field_validator("block_size", "offset")
-    @classmethod
-    def _is_for_adaptive(cls, value: Any, info: ValidationInfo) -> Any:
-        return only_for(value, info, "method", "adaptive")
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
@@ -54,12 +47,8 @@ class Binarize(Preparation):
             raise ValueError("needs a block_size with method adaptive, for example 35")
         return self
 
-    def channels(self, before: int) -> int:
-        """One."""
-        return 1
-
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Black and white."""
+        """255 where it is lighter than the threshold, or is not with `invert`, else 0: (H, W, 1)."""
         white = self._light(image) != self.invert
         return (255 * white[:, :, None]).astype(np.uint8)
 

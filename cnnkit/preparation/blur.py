@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
 from cnnkit.lazy import cv2
 from cnnkit.preparation.base import Preparation
@@ -25,21 +25,11 @@ class Blur(Preparation):
     """What a pixel becomes."""
     kernel_size: KernelSize = 5
     """Height and width of what is looked at around each pixel, in pixels; odd."""
-    sigma: Annotated[float, Field(gt=0, le=255)] | None = None
+    sigma: Annotated[Annotated[float, Field(gt=0, le=255)] | None, only_for("kind", "gaussian", "bilateral")] = None
     """Of gaussian and bilateral: standard deviation of the weights by distance, in pixels. Left out: a sixth of the
     kernel's size."""
-    sigma_color: Annotated[float, Field(gt=0, le=1)] | None = None
+    sigma_color: Annotated[Annotated[float, Field(gt=0, le=1)] | None, only_for("kind", "bilateral")] = None
     """Of bilateral: standard deviation of the weights by difference, as a fraction of full white. Left out: 0.1."""
-
-    @field_validator("sigma")
-    @classmethod
-    def _has_distance(cls, sigma: float | None, info: ValidationInfo) -> Any:
-        return only_for(sigma, info, "kind", "gaussian", "bilateral")
-
-    @field_validator("sigma_color")
-    @classmethod
-    def _has_difference(cls, sigma: float | None, info: ValidationInfo) -> Any:
-        return only_for(sigma, info, "kind", "bilateral")
 
     def __call__(self, image: Any, path: Path | None) -> Any:
         """Blurs each channel; bilateral all at once."""

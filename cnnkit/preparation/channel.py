@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 
+from cnnkit.errors import Problem
 from cnnkit.lazy import np
 from cnnkit.preparation.base import Preparation, Unprepared
 
@@ -19,7 +20,8 @@ class Channel(Preparation):
     Lesions and vessels often stand out in green; behind `color_space` the channels have numbers only.
     """
 
-    for_colour: ClassVar[bool] = True
+    needs_colour: ClassVar[bool] = True
+    leaves_grey: ClassVar[bool] = True
 
     name: Literal["channel"] = "channel"
     channel: Literal["red", "green", "blue", 0, 1, 2]
@@ -32,12 +34,18 @@ class Channel(Preparation):
             raise ValueError(f"should be red, green, blue, 0, 1 or 2, not {str(value).lower()}")
         return value
 
-    def channels(self, before: int) -> int:
-        """One."""
-        return 1
+    @property
+    def takes_colours(self) -> bool:
+        """Where it is chosen by colour."""
+        return isinstance(self.channel, str)
+
+    def in_space(self, space: str, before: str) -> Problem:
+        """A number would be right in any space."""
+        message = f"{before} has left other channels than red, green and blue; choose by number, 0 to 2"
+        return Problem(message, key="channel")
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Picks it."""
+        """A copy of the one channel, (H, W, 1)."""
         if image.shape[2] == 1:
             raise Unprepared("channel needs a picture in colour, this one is grey; leave out what made it grey")
         number = COLOURS.index(self.channel) if isinstance(self.channel, str) else self.channel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ class Clahe(Preparation):
     Colours stay: in a colour picture it works on the lightness (L of CIELAB).
     """
 
+    takes_colours: ClassVar[bool] = True
+
     name: Literal["clahe"] = "clahe"
     clip_limit: Positive = 2.0
     """How much contrast may be raised; more shows more, noise too."""
@@ -26,5 +28,5 @@ class Clahe(Preparation):
     """Parts of the picture in each direction that are evened out by themselves."""
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Evens out the lightness."""
+        """On a grid of tiles by tiles, whatever the size of the picture."""
         return on_lightness(image, cv2.createCLAHE(self.clip_limit, (self.tiles, self.tiles)).apply)

@@ -19,14 +19,20 @@ class ColorSpace(Preparation):
     ycrcb: ITU-R BT.601: grey, 0.713 (red - grey) + 128, 0.564 (blue - grey) + 128.
     """
 
-    for_colour: ClassVar[bool] = True
+    needs_colour: ClassVar[bool] = True
+    takes_colours: ClassVar[bool] = True
 
     name: Literal["color_space"] = "color_space"
     space: Literal["hsv", "hls", "lab", "luv", "ycrcb"]
     """The space to convert to."""
 
+    @property
+    def leaves_space(self) -> str:
+        """The one that it converts to."""
+        return self.space
+
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Converts the colours."""
+        """All coordinates in 0..255; with hsv and hls the whole circle of hues."""
         if image.shape[2] == 1:
             raise Unprepared("color_space needs a picture in colour, this one is grey; leave out what made it grey")
         codes = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -18,6 +18,8 @@ class RemoveSmall(Preparation):
     The foreground is what is white in black and white, else the light part by Otsu's method. Say `min_area` or
     `min_pixels`.
     """
+
+    takes_colours: ClassVar[bool] = True
 
     name: Literal["remove_small"] = "remove_small"
     min_area: Fraction | None = None
@@ -34,7 +36,7 @@ class RemoveSmall(Preparation):
         return self
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Removes them."""
+        """What is behind the pieces stays, however little it is."""
         labels, areas, _ = components(foreground(image, "light"), self.connectivity)
         least = self.min_pixels if self.min_area is None else self.min_area * labels.size
         stays = areas >= least
@@ -49,6 +51,8 @@ class KeepLargest(Preparation):
     size the first counts, from the top, then from the left. A picture of one value has no pieces and stays as it is.
     """
 
+    takes_colours: ClassVar[bool] = True
+
     name: Literal["keep_largest"] = "keep_largest"
     foreground: Foreground = "light"
     """Whether light or dark pieces are meant."""
@@ -56,7 +60,7 @@ class KeepLargest(Preparation):
     """Neighbours that a pixel hangs together with: 4, or 8 with those at its corners."""
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Keeps it."""
+        """The largest piece in the picture's own values, before black."""
         labels, areas, _ = components(foreground(image, self.foreground), self.connectivity)
         if len(areas) == 1:
             return image

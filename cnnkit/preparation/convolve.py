@@ -75,7 +75,7 @@ class Convolve(Preparation):
         return scale
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Convolves."""
+        """The sums as float64, rounded once, at the end."""
         result = np.empty_like(image)
         for channel in range(image.shape[2]):  # one at a time, as a large picture in float64 takes much memory
             sums = weighted_sums(image[:, :, channel : channel + 1], self.kernel, self.border)[:, :, 0]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-from pydantic import ValidationInfo, field_validator
+from typing import Annotated, Any, ClassVar, Literal
 
 from cnnkit.lazy import np
 from cnnkit.preparation.base import Preparation
@@ -22,12 +20,13 @@ class CropToContent(Preparation):
     picture without content, or all of one value, stays as it is.
     """
 
+    takes_colours: ClassVar[bool] = True
     moves: ClassVar[bool] = True
 
     name: Literal["crop_to_content"] = "crop_to_content"
     method: Literal["fixed", "otsu"] = "fixed"
     """Where the threshold between content and background comes from; otsu: found in each picture (Otsu 1979)."""
-    threshold: Fraction | None = None
+    threshold: Annotated[Fraction | None, only_for("method", "fixed")] = None
     """Of fixed: how much lighter than black content is, or darker than white, as a fraction of full white. Left out:
     0.1."""
     foreground: Foreground = "light"
@@ -38,13 +37,8 @@ class CropToContent(Preparation):
     """What is left around the content, as a fraction of its height and width, on each side and as far as there is
     any."""
 
-    @field_validator("threshold")
-    @classmethod
-    def _is_for_fixed(cls, value: Any, info: ValidationInfo) -> Any:
-        return only_for(value, info, "method", "fixed")
-
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Crops."""
+        """A copy of the box around all pieces that are large enough, with its margin."""
         found = components(self._content(image))
         boxes = found.boxes[1:][found.areas[1:] >= self.min_area * found.labels.size]
         if not len(boxes):

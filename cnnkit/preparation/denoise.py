@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ class Denoise(Preparation):
     In a colour picture lightness and colours (CIELAB) are each looked at by themselves.
     """
 
+    takes_colours: ClassVar[bool] = True
+
     name: Literal["denoise"] = "denoise"
     strength: Annotated[float, Field(gt=0, le=1)] = 0.04
     """How much noise goes: about its standard deviation, as a fraction of full white. More takes fine detail too."""
@@ -27,7 +29,7 @@ class Denoise(Preparation):
     """Height and width of the square around a pixel in which alike ones are looked for, in pixels; odd."""
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Takes the noise away."""
+        """As OpenCV does it: of a colour picture with the same strength for lightness and colours."""
         strength, sizes = 255 * self.strength, (self.patch_size, self.search_size)
         if image.shape[2] == 1:
             return cv2.fastNlMeansDenoising(image, None, strength, *sizes).reshape(image.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from cnnkit.lazy import cv2
 from cnnkit.preparation.base import Preparation
@@ -16,8 +16,10 @@ class Equalize(Preparation):
     Colours stay: in a colour picture it works on the lightness (L of CIELAB). A picture of one colour stays as it is.
     """
 
+    takes_colours: ClassVar[bool] = True
+
     name: Literal["equalize"] = "equalize"
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Evens out the lightness."""
+        """With the histogram of the whole picture, of its lightness if it has colours."""
         return on_lightness(image, cv2.equalizeHist)

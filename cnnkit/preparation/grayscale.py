@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from cnnkit.preparation.base import Preparation
 from cnnkit.preparation.light import grey
@@ -12,11 +12,10 @@ from cnnkit.preparation.light import grey
 class Grayscale(Preparation):
     """Takes the colours away: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601)."""
 
-    name: Literal["grayscale"] = "grayscale"
+    takes_colours: ClassVar[bool] = True
+    leaves_grey: ClassVar[bool] = True
 
-    def channels(self, before: int) -> int:
-        """One."""
-        return 1
+    name: Literal["grayscale"] = "grayscale"
 
     def __call__(self, image: Any, path: Path | None) -> Any:
         """The weighted sum of the colours; a grey picture as it is."""

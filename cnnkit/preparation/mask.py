@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, model_validator
 
 from cnnkit.decoding import BadImage, Unreadable, decoded, read_file
 from cnnkit.lazy import np
-from cnnkit.preparation.base import Preparation, Unprepared
+from cnnkit.preparation.base import AN_IMAGE, Preparation, Unprepared
 from cnnkit.preparation.foreground import Foreground, foreground, on_black
 from cnnkit.preparation.settings import only_for
 from cnnkit.spec import Text
@@ -20,6 +20,21 @@ PLACEHOLDERS = ("{stem}", "{name}", "{folder}")
 
 LOSSY = ("JPEG", "MPO", "WEBP")
 """Formats in which what was black may be a little lighter."""
+
+
+def _pattern(value: str | None) -> str | None:
+    """A pattern that names another file for each image, by placeholders that there are."""
+    if value is not None:
+        unknown = [part for part in re.findall(r"\{[^{}]*\}", value) if part not in PLACEHOLDERS]
+        if unknown:
+            raise ValueError(f"there is no {unknown[0]}; it may be {', '.join(PLACEHOLDERS)}")
+        if "{stem}" not in value and "{name}" not in value:
+            raise ValueError("should hold {stem} or {name}, or all images would have one mask")
+        if "\0" in value:
+            raise ValueError("holds a character (NUL) that no file's name has")
+        if is_itself(_placed(value, AN_IMAGE), AN_IMAGE):
+            raise ValueError("is the image itself, not a mask of it; name another file or folder")
+    return value
 
 
 class Mask(Preparation):
@@ -34,32 +49,12 @@ class Mask(Preparation):
     name: Literal["mask"] = "mask"
     method: Literal["otsu", "file"] = "otsu"
     """Where the mask comes from."""
-    foreground: Foreground | None = None
+    foreground: Annotated[Foreground | None, only_for("method", "otsu")] = None
     """Of otsu: whether the light or the dark part is kept. Left out: light."""
-    file: Text | None = None
+    file: Annotated[Text | None, AfterValidator(_pattern), only_for("method", "file")] = None
     """Of file, and needed there: the path of the mask from the image's folder, with {stem} for the image's name without
     its ending, {name} for all of it, {folder} for the name of its folder; for example "{stem}_mask.png" or
     "../../masks/{folder}/{name}"."""
-
-    @field_validator("foreground")
-    @classmethod
-    def _is_for_otsu(cls, value: Any, info: ValidationInfo) -> Any:
-        return only_for(value, info, "method", "otsu")
-
-    @field_validator("file")
-    @classmethod
-    def _is_a_pattern(cls, value: str | None, info: ValidationInfo) -> Any:
-        if value is not None:
-            unknown = [part for part in re.findall(r"\{[^{}]*\}", value) if part not in PLACEHOLDERS]
-            if unknown:
-                raise ValueError(f"there is no {unknown[0]}; it may be {', '.join(PLACEHOLDERS)}")
-            if "{stem}" not in value and "{name}" not in value:
-                raise ValueError("should hold {stem} or {name}, or all images would have one mask")
-            if "\0" in value:
-                raise ValueError("holds a character (NUL) that no file's name has")
-            if is_itself(_placed(value, AN_IMAGE), AN_IMAGE):
-                raise ValueError("is the image itself, not a mask of it; name another file or folder")
-        return only_for(value, info, "method", "file")
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
@@ -67,14 +62,17 @@ class Mask(Preparation):
             raise ValueError('needs a file with method file, for example "{stem}_mask.png"')
         return self
 
+    @property
+    def takes_colours(self) -> bool:
+        """To know what is light; a mask from a file needs not know."""
+        return self.method == "otsu"
+
     def beside(self, path: Path) -> Path | None:
-        """The file of the mask."""
-        if self.file is None:
-            return None
-        return _placed(self.file, path)
+        """The file of its mask, where masks are files."""
+        return _placed(self.file, path) if self.file else None
 
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Makes all else black."""
+        """Where nothing would be left, one by threshold leaves the picture alone and one from a file is refused."""
         if self.method == "otsu":
             kept = foreground(image, self.foreground or "light") > 0
             return on_black(image, kept) if kept.any() else image
@@ -102,10 +100,6 @@ class Mask(Preparation):
         if not mask.any():
             raise Unprepared(f"its mask {file} is black all over, so that nothing would be left")
         return mask
-
-
-AN_IMAGE = Path("/folder/name.type")
-"""An image of which nothing else has the name or the folder."""
 
 
 def _placed(pattern: str, path: Path) -> Path:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +18,9 @@ class Morphology(Preparation):
     In black and white, grey and colour alike, in each channel by itself. What lies beyond the picture does not count.
     """
 
+    operation: ClassVar[str]
+    """OpenCV's name of what is done."""
+
     kernel_size: KernelSize = 3
     """Height and width of the shape, in pixels; odd."""
     shape: Literal["square", "disk", "cross"] = "square"
@@ -26,11 +28,9 @@ class Morphology(Preparation):
     iterations: Annotated[int, Field(ge=1, le=100)] = 1
     """How often; `open` and `close` do the one so often, then the other so often."""
 
-    @abstractmethod
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Does it."""
-
-    def _done(self, image: Any, operation: int) -> Any:
+        """Each pixel from those that the shape covers there."""
+        operation = getattr(cv2, self.operation)
         return cv2.morphologyEx(image, operation, self._element(), iterations=self.iterations).reshape(image.shape)
 
     def _element(self) -> Any:
@@ -46,38 +46,30 @@ class Morphology(Preparation):
 class Erode(Morphology):
     """Erosion: each pixel becomes the darkest around it, so light things become smaller."""
 
-    name: Literal["erode"] = "erode"
+    operation = "MORPH_ERODE"
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
-        """Erodes."""
-        return self._done(image, cv2.MORPH_ERODE)
+    name: Literal["erode"] = "erode"
 
 
 class Dilate(Morphology):
     """Dilation: each pixel becomes the lightest around it, so light things become larger."""
 
-    name: Literal["dilate"] = "dilate"
+    operation = "MORPH_DILATE"
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
-        """Dilates."""
-        return self._done(image, cv2.MORPH_DILATE)
+    name: Literal["dilate"] = "dilate"
 
 
 class Open(Morphology):
     """Opening: erosion, then dilation; light specks and bridges go that the shape does not fit into."""
 
-    name: Literal["open"] = "open"
+    operation = "MORPH_OPEN"
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
-        """Opens."""
-        return self._done(image, cv2.MORPH_OPEN)
+    name: Literal["open"] = "open"
 
 
 class Close(Morphology):
     """Closing: dilation, then erosion; dark holes and gaps go that the shape does not fit into."""
 
-    name: Literal["close"] = "close"
+    operation = "MORPH_CLOSE"
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
-        """Closes."""
-        return self._done(image, cv2.MORPH_CLOSE)
+    name: Literal["close"] = "close"

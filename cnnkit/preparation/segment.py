@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
 from cnnkit.lazy import cv2, np
 from cnnkit.preparation.base import Preparation
@@ -22,28 +22,20 @@ class Segment(Preparation):
     where neighbours differ most.
     """
 
+    takes_colours: ClassVar[bool] = True
+
     name: Literal["segment"] = "segment"
     method: Literal["grabcut", "watershed"] = "grabcut"
     """How the object is found."""
-    margin: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    margin: Annotated[Annotated[float, Field(gt=0, lt=0.5)] | None, only_for("method", "grabcut")] = None
     """Of grabcut: width of the frame, as a fraction of height and width, a pixel at least. Left out: 0.05."""
-    iterations: Annotated[int, Field(ge=1, le=50)] | None = None
+    iterations: Annotated[Annotated[int, Field(ge=1, le=50)] | None, only_for("method", "grabcut")] = None
     """Of grabcut: how often it learns and cuts. Left out: 5."""
-    foreground: Foreground | None = None
+    foreground: Annotated[Foreground | None, only_for("method", "watershed")] = None
     """Of watershed: whether objects are light or dark. Left out: light."""
 
-    @field_validator("margin", "iterations")
-    @classmethod
-    def _is_for_grabcut(cls, value: Any, info: ValidationInfo) -> Any:
-        return only_for(value, info, "method", "grabcut")
-
-    @field_validator("foreground")
-    @classmethod
-    def _is_for_watershed(cls, value: Any, info: ValidationInfo) -> Any:
-        return only_for(value, info, "method", "watershed")
-
     def __call__(self, image: Any, path: Path | None) -> Any:
-        """Cuts the object out."""
+        """A grey picture is looked at as one with three equal channels."""
         colour = image if image.shape[2] == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
         kept = self._grabcut(colour) if self.method == "grabcut" else self._watershed(colour)
         return on_black(image, kept) if kept.any() else image

@@ -20,19 +20,18 @@ KernelSize = Annotated[int, Field(ge=3, le=255), Odd]
 """Height and width of a square around each pixel."""
 
 
-def only_for(value: Any, info: ValidationInfo, setting: str, *choices: str) -> Any:
-    """A value that has a meaning for some choices of another setting only.
+def only_for(setting: str, *choices: str) -> AfterValidator:
+    """For a setting that has a meaning for some choices of another one only, and is None where it is left out.
 
     Args:
-        value: None where it is left out.
-        info: What pydantic hands to a field validator.
         setting: The other setting, which comes before this one in its class.
         choices: Those of its values that this one is for.
-
-    Raises:
-        ValueError: It is given, and for none of them.
     """
-    chosen = info.data.get(setting)
-    if value is not None and chosen is not None and chosen not in choices:
-        raise ValueError(f"is a setting of {setting} {' and '.join(choices)}, {setting} {chosen} can't take it")
-    return value
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        chosen = info.data.get(setting)
+        if value is not None and chosen is not None and chosen not in choices:
+            raise ValueError(f"is a setting of {setting} {' and '.join(choices)}, {setting} {chosen} can't take it")
+        return value
+
+    return AfterValidator(check)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, field_validator
 
@@ -28,6 +28,8 @@ Inside: TypeAlias = Annotated[Idx | Arrays | Manifest | Folder, Field(discrimina
 
 class Archive(Source):
     """A .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz of what another source reads; unpacked into the cache, once."""
+
+    of_files: ClassVar[bool] = True
 
     name: Literal["archive"] = "archive"
     path: AbsolutePath
@@ -76,10 +78,8 @@ class Archive(Source):
 
     def _paths(self) -> dict[str, str]:
         """The paths in `holds` that are set."""
-        paths = (
-            {setting: getattr(self.holds, setting) for setting in path_settings(type(self.holds))} if self.holds else {}
-        )
-        return {setting: path for setting, path in paths.items() if path is not None}
+        settings = path_settings(type(self.holds)) if self.holds else ()
+        return {setting: path for setting in settings if (path := getattr(self.holds, setting)) is not None}
 
     @contextmanager
     def _telling_of(self, root: Path) -> Iterator[None]:

@@ -11,23 +11,16 @@ from typing import Any, Literal, Self
 from cnnkit import array_files
 from cnnkit.array_files import ArrayFile
 from cnnkit.errors import DataError, Problem
-from cnnkit.file_index import digest_of_pixels
 from cnnkit.lazy import np
 from cnnkit.pixel_range import pixel_range
 from cnnkit.progress import Progress
-from cnnkit.sources.base import SPLITS, Collection, Index, Source, Unused, in_order, label_text
+from cnnkit.sources.base import SPLIT_NAMES, SPLITS, Collection, Index, Source, Unused, at_path, in_order, label_text
 from cnnkit.spec import AbsolutePath, Text
 from cnnkit.walking import listed, printable
 
 _IMAGES = ("images", "image", "imgs", "x", "data", "pixels")
 _LABELS = ("labels", "label", "y", "targets", "target", "classes")
-_SPLIT_WORDS = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
+_SPLIT_WORDS = SPLIT_NAMES | {"valid": "validation"}
 
 
 @dataclass(frozen=True)
@@ -79,22 +72,19 @@ class Arrays(Source):
         shapes = [_shape(part.images) for part in parts]
         if len(set(shapes)) > 1:
             told = " and ".join(f"{part.images.key} {part.images.shape[1:]}" for part in parts)
-            raise DataError(Problem(f"{self.path} has images of different sizes: {told}", key="path"))
+            raise at_path(f"{self.path} has images of different sizes: {told}")
         for part in parts:
             if math.prod(part.images.shape) == 0:
-                raise DataError(
-                    Problem(f"{part.images} holds nothing: it has the shape {part.images.shape}", key="path")
-                )
+                raise at_path(f"{part.images} holds nothing: it has the shape {part.images.shape}")
         labels = [_values(part) for part in parts]
         for part, values in zip(parts, labels, strict=True):
             if len(values) != part.images.shape[0]:
                 images, labelled = f"{part.images.shape[0]:,} images", f"{len(values):,} labels"
-                raise DataError(Problem(f"{part.images} has {images}, {part.labels} {labelled}", key="path"))
+                raise at_path(f"{part.images} has {images}, {part.labels} {labelled}")
         classes, numbers = _classes(list(zip(parts, labels, strict=True)), self.classes)
         if len(classes) < 2:
-            message = f"{self.path} has one label only, `{classes[0]}`; at least two classes are needed"
-            raise DataError(Problem(message, key="path"))
-        own = frozenset(part.split for part in parts if part.split not in (None, "train"))
+            raise at_path(f"{self.path} has one label only, `{classes[0]}`; at least two classes are needed")
+        own = Collection.own(part.split for part in parts)
         unused = tuple(Unused(str(other), "neither images nor labels by its name") for other in others)
         return Collection(classes, own, shapes[0], lambda progress: _index(parts, classes, numbers, unused, progress))
 
@@ -103,7 +93,7 @@ class Arrays(Source):
         path = Path(self.path)
         kind = path.suffix.lower()
         if kind not in (".npz", ".npy"):
-            raise DataError(Problem(f"{path} should be a .npz or a .npy file", key="path"))
+            raise at_path(f"{path} should be a .npz or a .npy file")
         packed = kind == ".npz"
         for key in ("images_key", "labels_key") if not packed else ("labels",):
             if getattr(self, key):
@@ -140,10 +130,9 @@ class Arrays(Source):
                 images, labels = {None: [first]}, {None: [second]}
         single = all(len(each) == 1 for each in (*images.values(), *labels.values()))
         if not images or images.keys() != labels.keys() or not single or (None in images and len(images) > 1):
-            message = f"{self.path}: which arrays are images and labels? Set images_key and labels_key{there}"
-            raise DataError(Problem(message, key="path"))
+            raise at_path(f"{self.path}: which arrays are images and labels? Set images_key and labels_key{there}")
         if None not in images and "train" not in images:
-            raise DataError(Problem(f"{self.path} has no images to train on{there}", key="path"))
+            raise at_path(f"{self.path} has no images to train on{there}")
         parts = [Part(split, images[split][0], labels[split][0]) for split in (None, *SPLITS) if split in images]
         used = {each.key for part in parts for each in (part.images, part.labels)}
         return parts, [each for each in found if each.key not in used]
@@ -194,7 +183,7 @@ def _shape(images: ArrayFile) -> tuple[int, int, int]:
         hint = "each image is a row; bring it to its height and width with images.reshape(-1, height, width)"
     else:
         hint = "images should be (n, height, width), (n, height, width, 1) or (n, height, width, 3)"
-    raise DataError(Problem(f"{images} has the shape {images.shape}: {hint}", key="path"))
+    raise at_path(f"{images} has the shape {images.shape}: {hint}")
 
 
 # Labels
@@ -213,16 +202,15 @@ def _values(part: Part) -> Any:
         try:
             values = np.char.decode(values, "utf-8")
         except UnicodeDecodeError:
-            raise DataError(Problem(f"{part.labels} holds bytes that are no text in UTF-8", key="path")) from None
+            raise at_path(f"{part.labels} holds bytes that are no text in UTF-8") from None
     if values.dtype.kind not in "buifU" or len(values.shape) not in (1, 2) or 0 in values.shape:
         told = f"{part.labels} has the shape {values.shape} and the type {values.dtype}"
-        message = f"{told}: labels should be (n,), or one-hot (n, classes), of whole numbers or text"
-        raise DataError(Problem(message, key="path"))
+        raise at_path(f"{told}: labels should be (n,), or one-hot (n, classes), of whole numbers or text")
     if values.dtype.kind == "U":
         if len(values.shape) == 1:
             known, places = np.unique(values, return_inverse=True)
             return np.asarray([label_text(label) for label in known.tolist()])[places]
-        raise DataError(Problem(f"{part.labels} has {values.shape[1]} texts an image; one is needed", key="path"))
+        raise at_path(f"{part.labels} has {values.shape[1]} texts an image; one is needed")
     if len(values.shape) == 2:
         right = (values == 1).sum(axis=1) + (values == 0).sum(axis=1) == values.shape[1]
         right &= (values == 1).sum(axis=1) == 1
@@ -239,7 +227,7 @@ def _all(right: Any, part: Part, what: str) -> None:
     if not right.all():
         wrong = int((~right).argmax())
         more = f", as are {int((~right).sum()) - 1:,} others" if (~right).sum() > 1 else ""
-        raise DataError(Problem(f"{part.labels}: label number {wrong} (the first is 0) {what}{more}", key="path"))
+        raise at_path(f"{part.labels}: label number {wrong} (the first is 0) {what}{more}")
 
 
 def _classes(parts: list[tuple[Part, Any]], names: tuple[str, ...] | None) -> tuple[tuple[str, ...], list[Any]]:
@@ -250,18 +238,17 @@ def _classes(parts: list[tuple[Part, Any]], names: tuple[str, ...] | None) -> tu
     """
     text = {values.dtype.kind == "U" for _, values in parts}
     if len(text) > 1:
-        raise DataError(Problem("labels are numbers in one split and text in another", key="path"))
+        raise at_path("labels are numbers in one split and text in another")
     if names and (twice := sorted({name for name in names if names.count(name) > 1})):
         raise DataError(Problem(f"two classes are called `{twice[0]}`", key="classes"))
     there = [np.unique(values) for _, values in parts]
     for (part, _), own in zip(parts[1:], there[1:], strict=True):
         if unknown := [str(label) for label in np.setdiff1d(own, there[0])]:
-            message = f"{part.labels} has labels that {parts[0][0].labels.key} lacks: {listed(unknown)}"
-            raise DataError(Problem(message, key="path"))
+            raise at_path(f"{part.labels} has labels that {parts[0][0].labels.key} lacks: {listed(unknown)}")
     known = there[0]
     if text == {True}:
         if odd := [name for name in known.tolist() if not name or not printable(name)]:
-            raise DataError(Problem(f"{parts[0][0].labels}: {odd[0]!r} can't be the name of a class", key="path"))
+            raise at_path(f"{parts[0][0].labels}: {odd[0]!r} can't be the name of a class")
         order = in_order(known.tolist()) if names is None else names
         places = {label_text(name): i for i, name in enumerate(order)}
         if unnamed := [name for name in known.tolist() if name not in places]:
@@ -281,8 +268,6 @@ def _classes(parts: list[tuple[Part, Any]], names: tuple[str, ...] | None) -> tu
 def _index(
     parts: list[Part], classes: tuple[str, ...], numbers: list[Any], unused: tuple[Unused, ...], progress: Progress
 ) -> Index:
-    from PIL import Image
-
     stacks = [part.images.read() for part in parts]
     stacks = [stack[..., 0] if stack.shape[3:] == (1,) else stack for stack in stacks]
     if len({stack.dtype for stack in stacks}) > 1:
@@ -301,17 +286,12 @@ def _index(
         part, number = where[i]
         return found.convert(stacks[part][number])
 
-    digests = []
-    with progress.task("reading images", len(where)) as advance:
-        for i in range(len(where)):
-            digests.append(digest_of_pixels(pixels(i)))
-            advance(1)
-    return Index(
-        classes=classes,
-        names=[name(part, number) for part, number in where],
-        labels=np.concatenate(numbers).astype(np.int64),
-        digests=digests,
-        splits=[parts[part].split for part, _ in where],
-        open=lambda i: Image.fromarray(np.ascontiguousarray(pixels(i))),
-        unused=unused,
+    return Index.of_pixels(
+        classes,
+        [name(part, number) for part, number in where],
+        np.concatenate(numbers),
+        [parts[part].split for part, _ in where],
+        pixels,
+        progress,
+        unused,
     )

@@ -9,16 +9,19 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from cnnkit import decoding, file_index
 from cnnkit.errors import DataError, Problem
-from cnnkit.file_index import FileFacts, digest_of
+from cnnkit.file_index import FileFacts, digest_of, digest_of_pixels
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.spec import Spec
 
 SPLITS = ("train", "validation", "test")
+
+SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+"""What a split may be called, and which it is."""
 
 OnBad = Literal["error", "skip"]
 """What a file that can't be decoded does."""
@@ -61,6 +64,86 @@ class Index:
     unused: tuple[Unused, ...] = ()
     changed: Callable[[int], bool] = lambda i: False
     path: Callable[[int], str] | None = None
+
+    @classmethod
+    def of_files(
+        cls,
+        root: Path,
+        files: Sequence[str],
+        classes: tuple[str, ...],
+        labels: Sequence[int],
+        splits: Sequence[str | None],
+        progress: Progress,
+        names: Sequence[str] | None = None,
+        weights: Any = None,
+        unused: Iterable[Unused] = (),
+    ) -> Self:
+        """The index of image files.
+
+        Args:
+            root: The folder that they are below.
+            files: The path of each below `root`; absolute where it lies elsewhere.
+            classes: Names of the classes.
+            labels: The label of each.
+            splits: The split of each by the source's own word, else None.
+            progress: Is told of each file that is read.
+            names: What each is called; by default as in `files`.
+            weights: What each counts for in training.
+            unused: What was found and left out.
+        """
+        facts = file_index.look(root, files, progress)
+        return cls(
+            classes=classes,
+            names=names or files,
+            labels=np.asarray(labels, dtype=np.int64),
+            digests=[known.digest for known in facts],
+            splits=splits,
+            open=lambda i: decoding.read_file(root / files[i]),
+            facts=facts,
+            weights=weights,
+            unused=tuple(unused),
+            changed=lambda i: file_index.stamp_of(os.path.join(root, files[i])) != facts[i].stamp,  # noqa: PTH118 - often
+            path=lambda i: os.path.join(root, files[i]),  # noqa: PTH118 - often
+        )
+
+    @classmethod
+    def of_pixels(
+        cls,
+        classes: tuple[str, ...],
+        names: Sequence[str],
+        labels: Any,
+        splits: Sequence[str | None],
+        pixels: Callable[[int], Any],
+        progress: Progress,
+        unused: tuple[Unused, ...] = (),
+    ) -> Self:
+        """The index of images that are arrays of numbers, not files.
+
+        Args:
+            classes: Names of the classes.
+            names: What each is called.
+            labels: The label of each.
+            splits: The split of each by the source's own word, else None.
+            pixels: Those of image number i: uint8 (height, width) or (height, width, 3).
+            progress: Is told of each image that is read.
+            unused: What was found and left out.
+        """
+        from PIL import Image
+
+        digests = []
+        with progress.task("reading images", len(names)) as advance:
+            for i in range(len(names)):
+                digests.append(digest_of_pixels(pixels(i)))
+                advance(1)
+        return cls(
+            classes=classes,
+            names=names,
+            labels=np.asarray(labels, dtype=np.int64),
+            digests=digests,
+            splits=splits,
+            open=lambda i: Image.fromarray(np.ascontiguousarray(pixels(i))),
+            unused=unused,
+        )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -139,9 +222,17 @@ class Collection:
     index: Callable[[Progress], Index]
     skip_bad: bool = False
 
+    @staticmethod
+    def own(splits: Iterable[str | None]) -> frozenset[str]:
+        """The splits that a source itself sets apart, from those that its images are in."""
+        return frozenset(split for split in splits if split and split != "train")
+
 
 class Source(Spec):
     """Where images and their labels come from."""
+
+    of_files: ClassVar[bool] = False
+    """Whether each image is a file, beside which others may lie."""
 
     @classmethod
     def recognise(cls, path: Path) -> Self | None:
@@ -165,6 +256,11 @@ def _through(path: Callable[[int], str] | None, kept: Sequence[int]) -> Callable
     return None if path is None else lambda i: path(kept[i])
 
 
+def at_path(message: str) -> DataError:
+    """What is wrong with what a source's `path` leads to."""
+    return DataError(Problem(message, key="path"))
+
+
 def label_text(written: str) -> str:
     """The name of a class from a label; blanks around it, and how its accents are encoded, make no other class."""
     return unicodedata.normalize("NFC", written.strip())
@@ -184,43 +280,3 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
 def ranked(digest: str, seed: int, purpose: str) -> str:
     """A sorting key that is random in the content, and the same for the same content and seed."""
     return digest_of(f"{purpose}:{seed}:{digest}".encode())
-
-
-def index_of_files(
-    root: Path,
-    files: Sequence[str],
-    classes: tuple[str, ...],
-    labels: Sequence[int],
-    splits: Sequence[str | None],
-    progress: Progress,
-    names: Sequence[str] | None = None,
-    weights: Any = None,
-    unused: Iterable[Unused] = (),
-) -> Index:
-    """The index of image files.
-
-    Args:
-        root: The folder that they are below.
-        files: The path of each below `root`; absolute where it lies elsewhere.
-        classes: Names of the classes.
-        labels: The label of each.
-        splits: The split of each by the source's own word, else None.
-        progress: Is told of each file that is read.
-        names: What each is called; by default as in `files`.
-        weights: What each counts for in training.
-        unused: What was found and left out.
-    """
-    facts = file_index.look(root, files, progress)
-    return Index(
-        classes=classes,
-        names=names or files,
-        labels=np.asarray(labels, dtype=np.int64),
-        digests=[known.digest for known in facts],
-        splits=splits,
-        open=lambda i: decoding.read_file(root / files[i]),
-        facts=facts,
-        weights=weights,
-        unused=tuple(unused),
-        changed=lambda i: file_index.stamp_of(os.path.join(root, files[i])) != facts[i].stamp,  # noqa: PTH118 - often
-        path=lambda i: os.path.join(root, files[i]),  # noqa: PTH118 - often
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cnnkit.file_index import digest_of_pixels
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.sources.base import Collection, Index, Source
@@ -25,16 +24,9 @@ class Digits(Source):
         return Collection(classes, frozenset(), (32, 32, 1), lambda progress: self._index(classes, progress))
 
     def _index(self, classes: tuple[str, ...], progress: Progress) -> Index:
-        from PIL import Image
         from sklearn.datasets import load_digits
 
         digits = load_digits()
         pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), grey levels 0..16
-        return Index(
-            classes=classes,
-            names=[f"digits/{i:04d}" for i in range(len(pixels))],
-            labels=digits.target.astype(np.int64),
-            digests=[digest_of_pixels(image) for image in pixels],
-            splits=[None] * len(pixels),
-            open=lambda i: Image.fromarray(pixels[i]),
-        )
+        names = [f"digits/{i:04d}" for i in range(len(pixels))]
+        return Index.of_pixels(classes, names, digits.target, [None] * len(pixels), pixels.__getitem__, Progress())

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from cnnkit.errors import DataError, Problem
 from cnnkit.progress import Progress
-from cnnkit.sources.base import Collection, Index, OnBad, Source, Unused, in_order, index_of_files
+from cnnkit.sources.base import SPLIT_NAMES, Collection, Index, OnBad, Source, Unused, at_path, in_order
 from cnnkit.spec import AbsolutePath, Text
 from cnnkit.walking import files_below, files_in, listed, matcher, printable, subfolders, why_not
 
 _LIKE_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
-_SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 ClassFolder = tuple[str | None, Path]
 """A class folder, and the split that it is in by the folders' own names, if any."""
@@ -20,6 +19,8 @@ ClassFolder = tuple[str | None, Path]
 
 class Folder(Source):
     """A folder with a subfolder of images for each class, or with train, validation (val) and test folders of such."""
+
+    of_files: ClassVar[bool] = True
 
     name: Literal["folder"] = "folder"
     path: AbsolutePath
@@ -32,7 +33,7 @@ class Folder(Source):
 
     @classmethod
     def recognise(cls, path: Path) -> Self | None:
-        """Any folder."""
+        """Any folder; whether it holds class folders is seen when it is opened."""
         return cls(path=str(path)) if path.is_dir() else None
 
     def open(self, progress: Progress) -> Collection:
@@ -45,10 +46,10 @@ class Folder(Source):
         try:
             if not root.is_dir():
                 what = "is a file, not a folder" if root.exists() else "there is no such folder"
-                raise DataError(Problem(f"{root}: {what}", key="path"))
+                raise at_path(f"{root}: {what}")
             folders = _class_folders(root)
         except OSError as error:
-            raise DataError(Problem(f"{error.filename} can't be read: {error.strerror}", key="path")) from None
+            raise at_path(f"{error.filename} can't be read: {error.strerror}") from None
         others: list[ClassFolder] = []
         if self.glob:
             meant = [any(counts(_below(root, file)) for file in files_below(folder)) for _, folder in folders]
@@ -58,14 +59,15 @@ class Folder(Source):
                 raise DataError(Problem(f"no file below a class folder of {root} is meant by {self.glob}", key="glob"))
         classes = in_order(folder.name for _, folder in folders)
         if odd := next((name for name in classes if not printable(name)), None):
-            raise DataError(Problem(f"{root}: the class {odd!r} has a control character in its name", key="path"))
+            raise at_path(f"{root}: the class {odd!r} has a control character in its name")
         if len(classes) < 2:
             found = f"only one, `{classes[0]}`" if classes else "none"
-            message = f"{root} should hold a subfolder of images for each of at least two classes; it holds {found}"
-            raise DataError(Problem(message, key="path"))
+            raise at_path(
+                f"{root} should hold a subfolder of images for each of at least two classes; it holds {found}"
+            )
         return Collection(
             classes,
-            frozenset(split for split, _ in folders if split not in (None, "train")),
+            Collection.own(split for split, _ in folders),
             (64, 64, 3),
             lambda progress: self._index(root, folders, others, classes, progress),
             self.on_bad == "skip",
@@ -101,7 +103,7 @@ class Folder(Source):
                     files.append(name)
                     labels.append(label)
                     splits.append(split)
-        return index_of_files(root, files, classes, labels, splits, progress, unused=unused)
+        return Index.of_files(root, files, classes, labels, splits, progress, unused=unused)
 
 
 def _class_folders(root: Path) -> list[ClassFolder]:
@@ -109,21 +111,20 @@ def _class_folders(root: Path) -> list[ClassFolder]:
     names = {folder.name for folder in tops}
     if "train" not in names or not subfolders(root / "train"):
         if likely := sorted(name for name in names if name.lower() in _LIKE_SPLITS and subfolders(root / name)):
-            message = f"{root} holds {listed(likely)} of folders; call splits train, validation and test"
-            raise DataError(Problem(message, key="path"))
+            raise at_path(f"{root} holds {listed(likely)} of folders; call splits train, validation and test")
         return [(None, folder) for folder in tops]
-    if strangers := sorted(names - _SPLIT_NAMES.keys()):
-        message = f"{root} holds train/ beside {listed(strangers)}; move what is neither train, validation nor test"
-        raise DataError(Problem(message, key="path"))
+    if strangers := sorted(names - SPLIT_NAMES.keys()):
+        raise at_path(
+            f"{root} holds train/ beside {listed(strangers)}; move what is neither train, validation nor test"
+        )
     if {"val", "validation"} <= names:
-        raise DataError(Problem(f"{root} holds both val/ and validation/; keep one of them", key="path"))
+        raise at_path(f"{root} holds both val/ and validation/; keep one of them")
     found: list[tuple[str | None, Path]] = [
-        (_SPLIT_NAMES[top.name], folder) for top in tops for folder in subfolders(top)
+        (SPLIT_NAMES[top.name], folder) for top in tops for folder in subfolders(top)
     ]
     trained = {folder.name for split, folder in found if split == "train"}
     if unknown := sorted({folder.name for _, folder in found} - trained):
-        message = f"{root}: no training images for {listed(unknown)}, which other splits have"
-        raise DataError(Problem(message, key="path"))
+        raise at_path(f"{root}: no training images for {listed(unknown)}, which other splits have")
     return found
 
 

@@ -16,10 +16,9 @@ from typing import Literal, Self
 from cnnkit.archive_members import most_out_of, too_much
 from cnnkit.array_files import free_memory
 from cnnkit.errors import DataError, Problem
-from cnnkit.file_index import digest_of_pixels
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
-from cnnkit.sources.base import Collection, Index, Source
+from cnnkit.sources.base import Collection, Index, Source, at_path
 from cnnkit.spec import AbsolutePath, Text
 
 _PARTS = {"train": "train", "test": "t10k"}
@@ -43,29 +42,26 @@ class Idx(Source):
         """Reads the labels and the size of the images."""
         folder = Path(self.path)
         if not folder.is_dir():
-            raise DataError(Problem(f"there is no folder {folder}", key="path"))
+            raise at_path(f"there is no folder {folder}")
         files = {split: _find(folder, prefix) for split, prefix in _PARTS.items()}
         if files["train"] is None:
             wanted = "train-images-idx3-ubyte and train-labels-idx1-ubyte (or .gz)"
-            raise DataError(Problem(f"{folder} does not hold {wanted}", key="path"))
+            raise at_path(f"{folder} does not hold {wanted}")
         parts = {split: pair for split, pair in files.items() if pair}
         highest = max(max(_read(labels, 1)[1], default=0) for _, labels in parts.values())
         if self.classes and len(self.classes) <= highest:
-            message = f"{len(self.classes)} names, but the labels go from 0 to {highest}"
-            raise DataError(Problem(message, key="classes"))
+            raise DataError(Problem(f"{len(self.classes)} names, but the labels go from 0 to {highest}", key="classes"))
         if self.classes and (twice := sorted({name for name in self.classes if self.classes.count(name) > 1})):
             raise DataError(Problem(f"two classes are called `{twice[0]}`", key="classes"))
         classes = self.classes or tuple(str(label) for label in range(highest + 1))
         if len(classes) < 2:
-            raise DataError(Problem(f"{folder} holds one label only; at least two classes are needed", key="path"))
+            raise at_path(f"{folder} holds one label only; at least two classes are needed")
         height, width = _read(parts["train"][0], 3, header_only=True)[0][1:]
         splits = frozenset({"test"} & parts.keys())
         return Collection(classes, splits, (height, width, 1), lambda progress: _index(classes, parts, progress))
 
 
 def _index(classes: tuple[str, ...], parts: dict[str, tuple[Path, Path]], progress: Progress) -> Index:
-    from PIL import Image
-
     pixels, labels, names, splits = [], [], [], []
     for split, (image_file, label_file) in parts.items():
         (count, height, width), image_bytes = _read(image_file, 3)
@@ -73,20 +69,13 @@ def _index(classes: tuple[str, ...], parts: dict[str, tuple[Path, Path]], progre
         if count != label_count:
             raise DataError(f"{image_file} has {count:,} images, {label_file} {label_count:,} labels")
         pixels.append(np.frombuffer(image_bytes, np.uint8).reshape(count, height, width))
-        labels.append(np.frombuffer(label_bytes, np.uint8).astype(np.int64))
+        labels.append(np.frombuffer(label_bytes, np.uint8))
         names += [f"{_PARTS[split]}/{i:05d}" for i in range(count)]
         splits += ["test" if split == "test" else None] * count
     if len({part.shape[1:] for part in pixels}) > 1:
         raise DataError(f"{parts['train'][0].parent}: train and t10k have images of different sizes")
     images = [image for part in pixels for image in part]  # views: nothing is copied
-    return Index(
-        classes=classes,
-        names=names,
-        labels=np.concatenate(labels),
-        digests=[digest_of_pixels(image) for image in images],
-        splits=splits,
-        open=lambda i: Image.fromarray(images[i]),
-    )
+    return Index.of_pixels(classes, names, np.concatenate(labels), splits, images.__getitem__, Progress())
 
 
 def _find(folder: Path, prefix: str) -> tuple[Path, Path] | None:
@@ -99,8 +88,7 @@ def _find(folder: Path, prefix: str) -> tuple[Path, Path] | None:
     if images and labels:
         return images, labels
     if alone := images or labels:
-        message = f"{folder} holds {alone.name} without its {'labels' if images else 'images'}"
-        raise DataError(Problem(message, key="path"))
+        raise at_path(f"{folder} holds {alone.name} without its {'labels' if images else 'images'}")
     return None
 
 
@@ -117,7 +105,7 @@ def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple
         with gzip.open(path) if packed else path.open("rb") as file:
             header = file.read(head)
             if len(header) < head or header[:4] != bytes([0, 0, 8, dimensions]):
-                raise DataError(Problem(f"{path} is not an idx file of {dimensions} dimensions", key="path"))
+                raise at_path(f"{path} is not an idx file of {dimensions} dimensions")
             sizes = struct.unpack(f">{dimensions}I", header[4:])
             expected = math.prod(sizes)
             if packed and expected > most_out_of(size):
@@ -133,10 +121,10 @@ def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple
             while not header_only and (block := file.read(min(expected + 1 - len(content), 2**20))):
                 content += block
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(Problem(f"{path} can't be read: {error}", key="path")) from None
+        raise at_path(f"{path} can't be read: {error}") from None
     except MemoryError:
-        raise DataError(Problem(f"{path} can't be read: there is no memory for it", key="path")) from None
+        raise at_path(f"{path} can't be read: there is no memory for it") from None
     if not header_only and len(content) != expected:
         there = f"{len(content):,}" if len(content) < expected else f"more than {expected:,}"
-        raise DataError(Problem(f"{path} holds {there} values; its header says {expected:,}", key="path"))
+        raise at_path(f"{path} holds {there} values; its header says {expected:,}")
     return sizes, content

@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from cnnkit.archives import unpacked
 from cnnkit.errors import DataError
-from cnnkit.file_index import digest_of_pixels
 from cnnkit.lazy import cache_folder, np
 from cnnkit.progress import Progress
 from cnnkit.sources.base import Collection, Index, Source
@@ -159,15 +158,8 @@ def _records(path: Path, labels: int) -> tuple[Any, Any]:
 
 
 def _index_of(parts: Parts, classes: tuple[str, ...]) -> Index:
-    from PIL import Image
-
-    pixels = np.concatenate([pixels for pixels, _ in parts.values()])
+    pixels, labels = (np.concatenate(both) for both in zip(*parts.values(), strict=True))
     counts = {part: len(labels) for part, (_, labels) in parts.items()}
-    return Index(
-        classes=classes,
-        names=[f"{part}/{i:05d}" for part, count in counts.items() for i in range(count)],
-        labels=np.concatenate([labels for _, labels in parts.values()]).astype(np.int64),
-        digests=[digest_of_pixels(image) for image in pixels],
-        splits=[None] * counts["train"] + ["test"] * counts["test"],
-        open=lambda i: Image.fromarray(pixels[i]),
-    )
+    names = [f"{part}/{i:05d}" for part, count in counts.items() for i in range(count)]
+    splits = [None] * counts["train"] + ["test"] * counts["test"]
+    return Index.of_pixels(classes, names, labels, splits, pixels.__getitem__, Progress())

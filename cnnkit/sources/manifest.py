@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from cnnkit import archives, locating, tables
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
-from cnnkit.sources.base import SPLITS, Collection, Index, OnBad, Source, Unused, in_order, index_of_files
+from cnnkit.sources.base import SPLITS, Collection, Index, OnBad, Source, Unused, at_path, in_order
 from cnnkit.sources.manifest_rows import Faults, Layout, Rows, read, with_slashes
 from cnnkit.spec import AbsolutePath, Text
 from cnnkit.walking import files_below, files_in, listed, subfolders, why_not
@@ -41,6 +41,8 @@ _NO_CLASSES = {"train", "training", "val", "valid", "validation", "test", "testi
 
 class Manifest(Source):
     """A CSV file with a row an image: its path, its label, and if you like its split and its weight."""
+
+    of_files: ClassVar[bool] = True
 
     name: Literal["manifest"] = "manifest"
     path: AbsolutePath
@@ -117,7 +119,7 @@ class Manifest(Source):
     def open(self, progress: Progress) -> Collection:
         """Reads the rows, and looks whether their images are there; of very many only the first ones."""
         if not os.path.isfile(self.path):  # noqa: PTH113 - a path may be too long for pathlib
-            raise DataError(Problem(f"{self.path}: {_why_absent(self.path)}", key="path"))
+            raise at_path(f"{self.path}: {_why_absent(self.path)}")
         root = self._root(progress)
         rows = read(self._layout(root))
         self._some_are_there(root, rows)
@@ -127,10 +129,9 @@ class Manifest(Source):
             raise DataError(Problem(message, file=self.path))
         if self.on_bad == "error":
             self._there(root, rows, _LOOKED_FOR)
-        own = frozenset(split for split in rows.splits if split not in (None, "train"))
         return Collection(
             classes,
-            own,
+            Collection.own(rows.splits),
             (64, 64, 3),
             lambda progress: self._index(root, rows, classes, progress),
             self.on_bad == "skip",
@@ -186,7 +187,7 @@ class Manifest(Source):
         kept, unused = self._there(root, rows)
         places = list(kept.values())
         number = {name: label for label, name in enumerate(classes)}
-        return index_of_files(
+        return Index.of_files(
             root,
             places,
             classes,

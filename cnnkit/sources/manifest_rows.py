@@ -12,14 +12,11 @@ from pathlib import Path
 from cnnkit import tables
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import cache_folder
-from cnnkit.sources.base import Unused, label_text
+from cnnkit.sources.base import SPLIT_NAMES, Unused, label_text
 from cnnkit.walking import listed, printable
 
 NAMED = 5
 """At most so many rows with the same fault are named; all are counted."""
-
-_SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-
 
 # A decimal comma, where it can't be one between thousands, as in 1,250.
 _DECIMAL_COMMA = re.compile(r"(?![1-9][0-9]{0,2},[0-9]{3}$)([0-9]+),([0-9]+)")
@@ -83,7 +80,7 @@ class Faults:
         self.counts: dict[str, int] = {}
 
     def add(self, kind: str, line: int, message: str) -> None:
-        """A row has a fault of some kind."""
+        """Counts a fault of some kind in a row, and keeps its words if it is one of the first."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if self.counts[kind] <= NAMED:
             self.kinds.setdefault(kind, []).append(Problem(message, file=self.file, line=line))
@@ -137,7 +134,7 @@ class _Reader:
             label = names.get(cells[at_label]) or self._label(cells[at_label], columns[at_label], line)
             file = self._file(written, line)
             split = None
-            if at_split is not None and (split := _SPLIT_NAMES.get(cells[at_split].strip().lower())) is None:
+            if at_split is not None and (split := SPLIT_NAMES.get(cells[at_split].strip().lower())) is None:
                 self._no_split(cells[at_split].strip(), columns[at_split], line)
             weight = self._weight(cells[at_weight], line) if at_weight is not None else 1.0
             if file is None or label is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 SEED = 0
 """Of the suggested experiment."""
@@ -67,6 +67,11 @@ class Choice:
     value: Any
     reason: str
     entries: tuple[str, ...] = ()
+
+    @classmethod
+    def remark(cls, reason: str) -> Self:
+        """What is said where nothing is set."""
+        return cls(None, None, reason)
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def _split(traits: Traits) -> Iterator[Choice]:
     apart = shares(traits.images, traits.own)
     kept = " and ".join(sorted(traits.own, reverse=True))
     if not apart:
-        yield Choice(None, None, f"split: the data's own {kept} images are kept.")
+        yield Choice.remark(f"split: the data's own {kept} images are kept.")
         return
     use = {"validation": "to choose the best epoch", "test": "to judge the result, once"}
     told = " and ".join(f"{share:.0%} of the images {use[name]}" for name, share in apart.items())
@@ -145,10 +145,8 @@ def _balance(traits: Traits) -> Choice:
     few = traits.classes[least]
     times = most / few
     if times < 3:
-        return Choice(None, None, f"Balance: the largest class has {times:.1f} times the images of the smallest: fine.")
-    return Choice(
-        None,
-        None,
+        return Choice.remark(f"Balance: the largest class has {times:.1f} times the images of the smallest: fine.")
+    return Choice.remark(
         f"Balance: the largest class has {times:.1f} times the images of the smallest, {told(least)} with {few:,}. "
         "Accuracy hides how a small class fares: look at its recall and at macro F1. What may help: more images "
         "of it, or `balance: {name: class_weight}` here, which lets those that there are count for more; `cnnkit list "
@@ -198,24 +196,12 @@ def _layers(side: int, training: int) -> list[Layer]:
     if side >= 48 and training < FEW:
         blocks = [layer for filters in (32, 64, 96) for layer in (Conv(filters=filters), BatchNorm(), MaxPool())]
         return [*blocks, Conv(filters=128), BatchNorm(), GlobalAvgPool(), Dropout(rate=0.3)]
-    if side < 48:
-        rate = 0.3 if training >= MANY else 0.4
-        convolutions: list[Layer] = [
-            *(Conv(filters=32), Conv(filters=32), MaxPool()),
-            *(Conv(filters=64), Conv(filters=64), MaxPool()),
-            *(Conv(filters=96), MaxPool()),
-        ]
-        before = [] if training >= MANY else [Dropout(rate=rate)]
-    else:
-        rate = 0.4
-        convolutions = [
-            *(Conv(filters=32), MaxPool()),
-            *(Conv(filters=64), MaxPool()),
-            *(Conv(filters=96), MaxPool()),
-            *(Conv(filters=128), Conv(filters=128), MaxPool()),
-        ]
-        before = [Dropout(rate=rate)]
-    return [*convolutions, *before, Flatten(), Dense(units=128), Dropout(rate=rate)]
+    # The filters of the convolutions before each halving.
+    filters = ((32, 32), (64, 64), (96,)) if side < 48 else ((32,), (64,), (96,), (128, 128))
+    convolutions = [layer for some in filters for layer in (*(Conv(filters=count) for count in some), MaxPool())]
+    much = side < 48 and training >= MANY
+    dropout = Dropout(rate=0.3 if much else 0.4)
+    return [*convolutions, *([] if much else [dropout]), Flatten(), Dense(units=128), dropout]
 
 
 def _model(layers: list[Layer], shape: tuple[int, ...], traits: Traits) -> Iterator[Choice]:
@@ -224,9 +210,7 @@ def _model(layers: list[Layer], shape: tuple[int, ...], traits: Traits) -> Itera
     yield Choice("name", "sequential", f"{fast}; {halvings} times halved, {by(shape[:2])} pixels become a few.")
     yield Choice("layers", [_written(layer) for layer in layers], "", tuple(_words(layers, shape)))
     if traits.training < MANY and min(traits.height, traits.width) >= PHOTOGRAPH:
-        yield Choice(
-            None,
-            None,
+        yield Choice.remark(
             "Often better with few images: a network that has learnt from ImageNet. It is fetched once (9.4 MB), sees "
             "224 x 224 pixels in colour, and only its classifier is trained. Take image_size, channels, augment and "
             f"this model out and write:\n{TRANSFER}",
@@ -277,9 +261,7 @@ def _training(traits: Traits) -> Iterator[Choice]:
         yield Choice("optimizer", adam, "Adam at twice its usual rate, as the batches are twice as large.")
     warmup = 0.5 if traits.training < MANY else 0.2
     yield Choice("schedule", {"name": "cosine", "warmup_epochs": warmup}, "The rate falls to 0 at the last epoch.")
-    yield Choice(
-        None,
-        None,
+    yield Choice.remark(
         "early_stopping: none, as with a rate that falls to a known end the last epochs are the best ones. With "
         "`schedule: {name: constant}` it saves time: `early_stopping: {monitor: val_loss, patience: 8}`.",
     )

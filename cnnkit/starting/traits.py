@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import Counter
 
 from cnnkit import decoding
 from cnnkit.decoding import BadImage
 from cnnkit.errors import DataError
+from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.sources import SPLITS, Collection, Index, ranked
 from cnnkit.starting.base import Traits
@@ -59,8 +59,9 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
     heights, widths = ([size[side] for size in sizes.values()] for side in (0, 1))
     proportions = sorted(width / height for height, width in sizes.values())
     twentieth = len(proportions) // 20
+    counts = np.bincount(index.labels, minlength=len(index.classes))
     return Traits(
-        classes=dict(zip(index.classes, _counts(index), strict=True)),
+        classes=dict(zip(index.classes, counts.tolist(), strict=True)),
         splits={name: splits.count(name) for name in SPLITS},
         own=collection.splits,
         height=round(statistics.median(heights)),
@@ -82,11 +83,6 @@ def _sizes(index: Index) -> dict[int, tuple[int, int]]:
             upright = head.orientation < ON_ITS_SIDE
             sizes[i] = (head.height, head.width) if upright else (head.width, head.height)
     return sizes
-
-
-def _counts(index: Index) -> list[int]:
-    counted = Counter(int(label) for label in index.labels)
-    return [counted[label] for label in range(len(index.classes))]
 
 
 def _is_grey(image: object) -> bool:

@@ -88,6 +88,20 @@ def test_the_same_seed_epoch_and_number_give_the_same_bits_and_others_give_other
         assert len({other.images.tobytes() for other in [first, *others]}) == 4
 
 
+@single
+def test_what_may_bring_colours_into_grey_images_is_known_as_such(augmentation):
+    grey = [np.repeat(image, 3, axis=2) for image in pictures(40, (20, 33, 1))]
+    result = shown(augmentation.certain(), grey).images
+    assert augmentation.adds_colour or (result == result[..., :1]).all()
+
+
+@single
+def test_only_what_is_known_to_do_so_leaves_no_colours(augmentation):
+    result = shown(augmentation.certain(), pictures(40, (20, 33, 3))).images
+    grey = bool((result == result[..., :1]).all())
+    assert grey == augmentation.removes_colour
+
+
 @shapes
 @single
 def test_an_image_does_not_depend_on_its_neighbours_in_the_batch(augmentation, shape):

@@ -19,7 +19,7 @@ from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder
 from cnnkit.splitting import Split
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 
 
 def picture(number):
@@ -126,7 +126,7 @@ def test_before_a_training_it_is_not_remembered_either(image_folder, monkeypatch
 def before_training(described):
     collection = described.source.open(Progress())
     index = described.index(collection, 0, Progress())
-    used = load(index, View((8, 8, 3), "crop"), Cache(), Progress(), skip_bad=True).index
+    used = load(index, Preprocessing((8, 8, 3), "crop"), Cache(), Progress(), skip_bad=True).index
     splits = described.splits(used, 0)
     return doctor.before_training(described, 0, index, used, splits, collection.skip_bad, Progress())
 

@@ -14,7 +14,6 @@ from pydantic import TypeAdapter
 
 from cnnkit import yaml12
 from cnnkit.catalogue import doc, setting_docs
-from cnnkit.consistency_preparation import takes_colours
 from cnnkit.preparation import AnyPreparation, Preparation, Unprepared
 from cnnkit.preparation.binarize import Binarize
 from cnnkit.preparation.blur import Blur
@@ -111,7 +110,7 @@ def test_every_step_is_tried_here():
 def test_a_picture_becomes_a_picture_and_stays_as_it_was(step, channels, size, file):
     image = picture(size, channels)
     before = image.copy()
-    if step.for_colour and channels == 1:
+    if step.needs_colour and channels == 1:
         with pytest.raises(Unprepared, match="needs a picture in colour"):
             step(image, file(size))
         return
@@ -177,4 +176,13 @@ def test_a_step_that_takes_channels_for_colours_is_known_as_one(step, file):
     path = file(image.shape[:2])
     result, turned = step(image, path), step(np.ascontiguousarray(image[:, :, ::-1]), path)
     same = result.shape == turned.shape and np.array_equal(result, turned[:, :, ::-1])
-    assert same or takes_colours(step) or step == Channel(channel=2)
+    assert same or step.takes_colours or step == Channel(channel=2)
+
+
+@every_step
+def test_what_leaves_other_channels_than_red_green_and_blue_is_known_as_such(step, file):
+    """Where all channels are alike they stay so, but for what CIELAB rounds, and but for those of another space."""
+    image = np.repeat(picture((64, 48), 1), 3, axis=2)
+    result = step(image, file(image.shape[:2]))
+    alike = bool(np.ptp(result.astype(int), axis=2).max() <= 3)
+    assert alike == (step.leaves_space is None)

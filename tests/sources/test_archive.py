@@ -19,7 +19,7 @@ from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Archive, Folder, Idx, recognised
 from cnnkit.splitting import Split
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 
 KINDS = {"zip": "zip", "tar": "tar", "tar.gz": "gztar"}
 TREE = {"cat": 5, "dog": 4}
@@ -94,7 +94,7 @@ def test_splits_shape_and_bad_files_are_those_of_what_is_inside(image_folder):
     collection = Archive(path=str(path)).open(Progress())
     assert collection.splits == {"test"} and not collection.skip_bad
     with pytest.raises(DataError, match=r"train/cat/bad\.png"):
-        load(collection.index(Progress()), View((8, 8, 3), "crop"), Cache(), Progress())
+        load(collection.index(Progress()), Preprocessing((8, 8, 3), "crop"), Cache(), Progress())
     skipping = Archive(path=str(path), holds={"name": "folder", "path": ".", "on_bad": "skip"}).open(Progress())
     assert skipping.skip_bad
     index = skipping.index(Progress())

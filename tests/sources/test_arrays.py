@@ -15,7 +15,7 @@ from cnnkit.experiment import Cache
 from cnnkit.images import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Arrays, Folder, recognised
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 from tests.conftest import random_picture
 
 RANDOM = np.random.default_rng(0)
@@ -465,7 +465,7 @@ def test_a_folder_with_class_folders_stays_a_folder(image_folder):
 
 
 def test_arrays_are_decoded_into_batches(npz):
-    images = load(index_of(npz(x=COLOUR, y=LABELS)), View((5, 4, 3), "crop"), Cache(), Progress())
+    images = load(index_of(npz(x=COLOUR, y=LABELS)), Preprocessing((5, 4, 3), "crop"), Cache(), Progress())
     assert np.array_equal(images.batch(np.arange(6)).numpy(), COLOUR)
 
 

@@ -14,7 +14,7 @@ from cnnkit.images import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder, ranked
 from cnnkit.splitting import Split
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 
 
 def index_of(root, **options):
@@ -29,7 +29,11 @@ def labelled(index):
 def loaded(root, **options):
     collection = Folder(path=str(root), **options).open(Progress())
     return load(
-        collection.index(Progress()), View((8, 8, 3), "crop"), Cache(), Progress(), skip_bad=collection.skip_bad
+        collection.index(Progress()),
+        Preprocessing((8, 8, 3), "crop"),
+        Cache(),
+        Progress(),
+        skip_bad=collection.skip_bad,
     )
 
 
@@ -302,7 +306,9 @@ def test_many_bad_files_are_counted(image_folder):
 @pytest.mark.parametrize("memory_gib", [0, 1])
 def test_bad_files_are_left_out_counted_and_listed(damaged, memory_gib):
     index = index_of(damaged, on_bad="skip")
-    images = load(index, View((8, 8, 3), "crop"), Cache(memory_gib=memory_gib, disk_gib=0), Progress(), skip_bad=True)
+    images = load(
+        index, Preprocessing((8, 8, 3), "crop"), Cache(memory_gib=memory_gib, disk_gib=0), Progress(), skip_bad=True
+    )
     assert why_unused(images.index).keys() == BAD.keys()
     assert set(images.index.names) == {"cat/0.png", "cat/1.png", "cat/2.png", "dog/0.png", "dog/1.png"}
     for shown, i in zip(images.batch(np.arange(5)).numpy(), range(5), strict=True):

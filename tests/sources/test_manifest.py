@@ -17,7 +17,7 @@ from cnnkit.images import load
 from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder, Manifest, recognised
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 from tests.conftest import random_picture
 
 ROWS = "path,label\ncat/0.png,cat\ncat/1.png,cat\ndog/0.png,dog\ndog/1.png,dog\n"
@@ -158,7 +158,7 @@ def test_weights_reach_the_batches(table):
     content = "path,label,weight\ncat/0.png,a,0.5\ncat/1.png,a,2\ndog/0.png,b,1e-1\ndog/1.png,b,3\n"
     index = index_of(table(content))
     assert index.weights.dtype == np.float32
-    images = load(index, View((8, 8, 3), "crop"), Cache(), Progress())
+    images = load(index, Preprocessing((8, 8, 3), "crop"), Cache(), Progress())
     shown = {}
     for pictures, labels, weights in pipeline.train_batches(
         images, pipeline.training_of(index, range(4)), [], 3, seed=0, epochs=1

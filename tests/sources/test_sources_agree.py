@@ -20,7 +20,7 @@ from cnnkit.experiment import Cache, Data
 from cnnkit.images import load
 from cnnkit.progress import Progress
 from cnnkit.sources import AnySource, Source
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 
 CLASSES = ("apple", "pear", "plum")
 LABELS = [0] * 17 + [1] * 12 + [2] * 11  # in the order in which a folder is read
@@ -169,6 +169,11 @@ def test_every_source_is_here_or_brings_its_own_pictures(makers: dict[str, Maker
     }
 
 
+def test_sources_that_bring_their_own_pictures_have_no_files() -> None:
+    (kind,) = (kind for kind in KINDS if kind.name == "sources")
+    assert not any(section.of_files for section in kind.sections if title(section) in WITH_THEIR_OWN_PICTURES)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_the_pictures_are_read_as_they_were_written(form: str, makers: dict[str, Maker], tmp_path: Path) -> None:
     source = source_of(form, makers, tmp_path / "data")
@@ -181,6 +186,7 @@ def test_the_pictures_are_read_as_they_were_written(form: str, makers: dict[str,
     assert index.labels.tolist() == LABELS
     assert index.splits == [None] * len(LABELS)
     assert index.unused == ()
+    assert source.of_files == (index.path is not None)
     for i, picture in enumerate(PICTURES):
         assert np.array_equal(np.asarray(index.open(i)), picture)
 
@@ -194,7 +200,7 @@ def test_digests_splits_and_the_first_batch_are_those_of_a_folder(
         data = Data(source=source_of(name, makers, tmp_path / name), batch_size=8)
         index = data.index(data.source.open(Progress()), 3, Progress())
         splits = data.splits(index, 3)
-        images = load(index, View((12, 10, 3), data.fit), Cache(), Progress())
+        images = load(index, Preprocessing((12, 10, 3), data.fit), Cache(), Progress())
         training = [i for i, split in enumerate(splits) if split == "train"]
         batches = pipeline.train_batches(
             images, pipeline.training_of(index, training), (), data.batch_size, 3, epochs=1

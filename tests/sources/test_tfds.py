@@ -16,7 +16,7 @@ from cnnkit.images import load
 from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Tfds
-from cnnkit.view import View
+from cnnkit.view import Preprocessing
 
 # What is called of the library, and how it answers. Every set has the same pictures; its name tells what is odd in it.
 STAND_IN = """
@@ -206,7 +206,7 @@ def test_images_whose_label_is_secret_are_left_out_and_listed(tmp_path):
 def test_a_damaged_picture_is_named(tmp_path):
     collection = prepared(tmp_path, "damaged").open(Progress())
     with pytest.raises(DataError, match="train/000003"):
-        load(collection.index(Progress()), View((8, 8, 3), "crop"), Cache(), Progress())
+        load(collection.index(Progress()), Preprocessing((8, 8, 3), "crop"), Cache(), Progress())
 
 
 def test_the_extra_is_told_in_the_project():
