@@ -18,10 +18,10 @@ from typing import Any
 
 from cnnkit.augmentations import Augmentation, Batch, Chain
 from cnnkit.balancing import Training
-from cnnkit.duration import cores
 from cnnkit.experiment import Cache
 from cnnkit.images import Images, allocated
 from cnnkit.lazy import np, tf
+from cnnkit.machine import cores
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
 

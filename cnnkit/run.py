@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnnkit import atomic, checkpoints, config_file
-from cnnkit.duration import cores
 from cnnkit.errors import TrainingError, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.lazy import keras, tf
+from cnnkit.machine import cores
 from cnnkit.sources import Index
 from cnnkit.view import View
 

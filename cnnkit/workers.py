@@ -25,9 +25,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cnnkit.duration import cores
 from cnnkit.errors import DataError, Problem, TrainingError
 from cnnkit.lazy import np
+from cnnkit.machine import cores
 from cnnkit.progress import Progress
 
 MOST = 16

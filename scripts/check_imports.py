@@ -68,7 +68,7 @@ LEVELS = {
     0.8: ("archive_members",),
     0.7: ("file_index", "walking", "tables", "pixel_range"),
     0.5: ("chance", "decoding", "downloads", "remembered"),
-    0.1: ("paper", "turns"),
+    0.1: ("paper", "turns", "machine"),
     0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}

@@ -16,9 +16,9 @@ from cnnkit.augmentations.flip import Flip
 from cnnkit.augmentations.shift import Shift
 from cnnkit.experiment import Cache
 from cnnkit.images import load
+from cnnkit.machine import cores
 from cnnkit.progress import Progress
 from cnnkit.view import View
-from cnnkit.workers import cores
 
 SHAPE = (4, 4, 1)
 AUGMENT = (Flip(), Shift(fraction=0.5))
@@ -157,7 +157,7 @@ from cnnkit.images import load
 from cnnkit.progress import Progress
 from cnnkit.sources.folder import Folder
 from cnnkit.view import View
-from cnnkit.workers import cores
+from cnnkit.machine import cores
 
 AUGMENT = (Flip(), Shift(), Rotate(), Brightness(), MixUp(alpha=1.0))
 CACHES = {
