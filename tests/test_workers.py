@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -92,15 +94,13 @@ def test_want_of_memory_is_told_as_such(asked):
 
 def test_an_answer_that_nobody_waited_for_is_never_taken_for_another_one(asked, monkeypatch):
     """As when Ctrl-C comes between a question and its answer."""
-    real = workers._read
 
-    def interrupted(pipe, size):
+    def interrupted(connection):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workers, "_read", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Connection, "recv_bytes", interrupted)
         asked([7])
-    monkeypatch.setattr(workers, "_read", real)
     results = []
     for i in range(4):
         try:
@@ -121,11 +121,11 @@ def test_the_end_does_not_wait_for_what_is_being_done(asked):
     assert errors == ["RuntimeError", "TrainingError", "TrainingError"]
 
 
-@pytest.mark.parametrize("failing", ["fork", "pipe"])
-def test_where_processes_can_not_be_had_there_are_none_and_nothing_is_left_open(monkeypatch, failing):
+@pytest.mark.parametrize(("module", "failing"), [(os, "fork"), (socket, "socketpair")])
+def test_where_processes_can_not_be_had_there_are_none_and_nothing_is_left_open(monkeypatch, module, failing):
     monkeypatch.setattr(workers, "cores", lambda: 3)
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
-    real, calls = getattr(os, failing), []
+    real, calls = getattr(module, failing), []
 
     def sometimes():
         calls.append(failing)
@@ -140,7 +140,7 @@ def test_where_processes_can_not_be_had_there_are_none_and_nothing_is_left_open(
             said.append(line)
 
     before = sorted(Path("/proc/self/fd").iterdir())
-    monkeypatch.setattr(os, failing, sometimes)
+    monkeypatch.setattr(module, failing, sometimes)
     with workers.working(work, 10, Listener()) as made:
         assert made is None
     assert len(calls) == 3
