@@ -21,8 +21,8 @@ from cnnkit import evaluation
 from cnnkit.augmentations import Augmentation, Chain, Mixing
 from cnnkit.errors import TrainingError, UsageError
 from cnnkit.experiment import Experiment
-from cnnkit.images import load
 from cnnkit.lazy import np
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.run import Run
 from cnnkit.sources import ranked

@@ -90,11 +90,11 @@ def read_bytes(path: Path | str) -> bytes:
         # As directly as can be, for this is done for every image of every batch; without waiting, should it be a pipe.
         file = os.open(path, os.O_RDONLY | _AT_ONCE)
         try:
-            known = os.fstat(file)
-            if not stat.S_ISREG(known.st_mode) and not stat.S_ISDIR(known.st_mode):
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
                 raise Unreadable("a pipe or a device, not a file")
-            content = os.read(file, known.st_size + 1)
-            if len(content) != known.st_size:  # it has grown, or did not come whole
+            content = os.read(file, status.st_size + 1)
+            if len(content) != status.st_size:  # it has grown, or did not come whole
                 while more := os.read(file, _REST):
                     content += more
             return content

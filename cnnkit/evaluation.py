@@ -12,8 +12,9 @@ from typing import Any
 from cnnkit import atomic, pipeline
 from cnnkit.errors import DataError, Problem, UsageError
 from cnnkit.experiment import Experiment
-from cnnkit.images import NAMED, Images, load
+from cnnkit.images import Images
 from cnnkit.lazy import keras, np
+from cnnkit.loading import NAMED, load
 from cnnkit.progress import Progress
 from cnnkit.run import Run
 from cnnkit.sources import SPLITS, Index, Source
@@ -151,13 +152,8 @@ def prediction_table(
 
 
 def _logits(model: Any, images: Images, numbers: Sequence[int], batch_size: int, progress: Progress) -> Any:
-    outputs = []
     with progress.task("evaluating", len(numbers)) as advance:
-        batches = pipeline.eval_batches(images, numbers, batch_size)
-        for pictures, _ in pipeline.told(batches, images):
-            outputs.append(model.predict_on_batch(pictures))
-            advance(len(outputs[-1]))
-    return np.concatenate(outputs)
+        return np.concatenate(list(pipeline.outputs(model, images, numbers, batch_size, advance)))
 
 
 def index_of(run: Run, split: str, experiment: Experiment, progress: Progress) -> Index:

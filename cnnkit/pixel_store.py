@@ -160,19 +160,10 @@ def keep(
     size = bytes_of(len(keys), shape)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        asked = {*keys, bytes(_KEY)}
-        replaced = [file.path for file in _files_of(view, shape) if file.path != path and asked.issuperset(file.keys)]
+        every = {*keys, bytes(_KEY)}
+        replaced = [file.path for file in _files_of(view, shape) if file.path != path and every.issuperset(file.keys)]
         _make_room(path, room - size, replaced)
-        with atomic.replacing(path) as temporary:
-            with temporary.open("wb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
-                _reserve(file.fileno(), size)
-                _write(file, chain([first], _apart(images)))
-                file.flush()
-                os.fsync(file.fileno())  # it may take long, so it is done under the lock
-                os.utime(file.fileno())  # and then it counts as new again
-            # Opened before it has its name, as from then on another run may remove it to make room.
-            opened = _opened(temporary, path, shape)
+        file = _written(path, shape, size, chain([first], _apart(images)))
         for other in replaced:
             with suppress(OSError):  # then it goes when room is made
                 other.unlink()
@@ -186,7 +177,23 @@ def keep(
         for _ in images:
             pass
         return None
-    return _placed([opened] if opened else [], keys)
+    return _placed([file] if file else [], keys)
+
+
+def _written(
+    path: Path, shape: tuple[int, int, int], size: int, images: Iterable[tuple[bytes, Any]]
+) -> PixelFile | None:
+    """Writes a new file of at most `size` bytes, and opens it."""
+    with atomic.replacing(path) as temporary:
+        with temporary.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
+            _reserve(file.fileno(), size)
+            _write(file, images)
+            file.flush()
+            os.fsync(file.fileno())  # it may take long, so it is done under the lock
+            os.utime(file.fileno())  # and then it counts as new again
+        # Opened before it has its name, as from then on another run may remove it to make room.
+        return _opened(temporary, path, shape)
 
 
 def _write(file: BinaryIO, images: Iterable[tuple[bytes, Any]]) -> None:
@@ -291,10 +298,10 @@ def _make_room(path: Path, room: int, replaced: Sequence[Path]) -> None:
         OSError: What other runs are writing at the moment leaves too little.
     """
     total = 0
-    kept: list[tuple[os.stat_result, Path]] = []
+    removable: list[tuple[os.stat_result, Path]] = []
     for other in path.parent.iterdir():
         try:
-            known = other.stat()
+            found = other.stat()
         except FileNotFoundError:
             continue  # another run was faster
         if other.name.startswith(atomic.WRITING) and _abandoned(other):
@@ -302,13 +309,13 @@ def _make_room(path: Path, room: int, replaced: Sequence[Path]) -> None:
         elif other.name.endswith(path.name):
             continue  # the same file, or one that another run makes: in the end there will be one of them
         elif other.name.endswith(_ENDING):
-            total += known.st_size
+            total += found.st_size
             if not other.name.startswith(atomic.WRITING):
-                kept.append((known, other))
-    for known, other in sorted(kept, key=lambda entry: (entry[1] not in replaced, entry[0].st_mtime_ns)):
+                removable.append((found, other))
+    for found, other in sorted(removable, key=lambda entry: (entry[1] not in replaced, entry[0].st_mtime_ns)):
         if total > room:
             other.unlink(missing_ok=True)
-            total -= known.st_size
+            total -= found.st_size
     if total > room:
         message = "what other runs are keeping at the moment leaves no room within data.cache.disk_gib"
         raise OSError(errno.EDQUOT, message, str(path))

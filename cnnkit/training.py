@@ -13,11 +13,11 @@ from typing import Any
 
 from cnnkit import checkpoints, evaluation, history, pipeline, staging, training_images, weights
 from cnnkit.architectures import Network
-from cnnkit.balancing import Training
+from cnnkit.balancing import Training, training_of
 from cnnkit.doctor import Finding
 from cnnkit.errors import DataError, Interrupted, TrainingError
 from cnnkit.experiment import Experiment
-from cnnkit.images import Images
+from cnnkit.images import Images, Inputs
 from cnnkit.lazy import keras, np, tf
 from cnnkit.progress import Progress
 from cnnkit.run import Run, circumstances, parameters
@@ -156,7 +156,7 @@ def _fit(data: TrainingData, network: Network, run: Run, progress: Progress, say
         batches = pipeline.train_batches(
             shown, every, experiment.augment, batch_size, experiment.seed, end, first_step=done * steps
         )
-        with shown.telling():
+        with shown.errors_as_raised():
             learner.fit(
                 batches,
                 initial_epoch=done,
@@ -172,7 +172,7 @@ def _fit(data: TrainingData, network: Network, run: Run, progress: Progress, say
 
 def _learner(
     data: TrainingData, network: Network, staged: Staged, validation: list[int], progress: Progress
-) -> tuple[Any, Images]:
+) -> tuple[Any, Inputs]:
     """What a stage trains, and what it is shown.
 
     Where only the classifier learns, what is before it makes the same of an image in every epoch unless the image is
@@ -204,10 +204,10 @@ def _learner(
 def _tell_balance(data: TrainingData, after: Training, run: Run, say: Callable[[str], None]) -> None:
     """Records the training images of each class before and after `data.balance`, and says what it did."""
     index, classes = data.images.index, data.images.index.classes
-    before = pipeline.training_of(index, data.numbers("train"))
+    before = training_of(index, data.numbers("train"))
     counts = (dict(zip(classes, training.counts(len(classes)).tolist(), strict=True)) for training in (before, after))
     run.write_provenance(balance=dict(zip(("before", "after"), counts, strict=True)))
-    if line := training_images.told(data.experiment, data.images, before, after):
+    if line := training_images.balance_line(data.experiment, data.images, before, after):
         say(line)
 
 

@@ -15,7 +15,8 @@ from cnnkit.balancing import Training
 from cnnkit.doctor import Finding
 from cnnkit.errors import DataError
 from cnnkit.experiment import Experiment
-from cnnkit.images import Images, load
+from cnnkit.images import Images
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import SPLITS, Index
 from cnnkit.training_images import balanced

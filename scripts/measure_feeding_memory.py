@@ -46,9 +46,10 @@ def feed(folder: str) -> dict[str, int]:
     from cnnkit.augmentations.brightness import Brightness
     from cnnkit.augmentations.flip import Flip
     from cnnkit.augmentations.rotate import Rotate
+    from cnnkit.balancing import training_of
     from cnnkit.experiment import Cache
-    from cnnkit.images import load
     from cnnkit.lazy import tf
+    from cnnkit.loading import load
     from cnnkit.progress import Progress
     from cnnkit.sources.folder import Folder
     from cnnkit.view import View
@@ -57,7 +58,7 @@ def feed(folder: str) -> dict[str, int]:
     told = {"indexed": _peak()}
     images = load(index, View((SIDE, SIDE, 3), "crop"), Cache(memory_gib=0, disk_gib=0), Progress())
     told["decoded"] = _peak()
-    training = pipeline.training_of(index, range(len(index)))
+    training = training_of(index, range(len(index)))
     augment = (Flip(), Rotate(), Brightness())
     with pipeline.with_workers(images, training, augment, 32, 0, Progress()) as images:
         tf.constant(0)
