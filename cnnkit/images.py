@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from cnnkit import decoding, workers
 from cnnkit.augmentations import Chain
@@ -21,7 +21,7 @@ from cnnkit.lazy import np, tf
 from cnnkit.machine import cores
 from cnnkit.pixel_store import PixelStore
 from cnnkit.progress import Progress
-from cnnkit.sources import Index, Unused
+from cnnkit.sources import Index
 from cnnkit.view import Changed, View
 from cnnkit.workers import Workers
 
@@ -86,16 +86,6 @@ class ImageReader:
             if self.stamps and self.view.stamps_beside(self.index, number) != self.stamps[number]:
                 raise Changed("a file beside it, which data.prepare reads, has changed since it was looked at")
         return image
-
-    def take(self, numbers: Sequence[int], unused: Sequence[Unused]) -> Self:
-        """The images with these numbers alone."""
-        stamps, store = self.stamps, self.store
-        return replace(
-            self,
-            index=self.index.take(numbers, unused),
-            stamps=stamps and [stamps[i] for i in numbers],
-            store=store and store.take(numbers),
-        )
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,8 @@ class _Loading:
         if self.bad:
             good = [i for i in range(len(reader.index)) if i not in self.bad]
             unused = [Unused(reader.index.names[i], reason) for i, reason in sorted(self.bad.items())]
-            reader = reader.take(good, unused)
+            stamps, store = reader.stamps and [reader.stamps[i] for i in good], reader.store and reader.store.take(good)
+            reader = ImageReader(reader.index.take(good, unused), reader.view, stamps, store)
             if memory is not None:
                 for place, i in enumerate(good):
                     memory[place] = memory[i]

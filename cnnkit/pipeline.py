@@ -13,7 +13,7 @@ The order, and why:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from cnnkit.augmentations import Augmentation, Batch, Chain
@@ -76,7 +76,6 @@ def steps(images: int, batch_size: int) -> int:
     return -(-images // batch_size)
 
 
-@contextmanager
 def with_workers(
     images: Images,
     training: Training,
@@ -84,17 +83,15 @@ def with_workers(
     batch_size: int,
     seed: int,
     progress: Progress,
-) -> Iterator[Images]:
+) -> AbstractContextManager[Images]:
     """The images with processes that make the batches of `train_batches`, where these have enough to do.
 
     They have where images are not kept in memory. What is made is the same bits, with them or without.
     """
     if images.memory is not None:
-        yield images
-        return
+        return nullcontext(images)
     most = min(_at_once(images, batch_size) * batch_size, max(len(training), len(images.index)))
-    with images.with_workers(Chain(augmentations, seed), most, progress) as images:
-        yield images
+    return images.with_workers(Chain(augmentations, seed), most, progress)
 
 
 def train_batches(
@@ -150,13 +147,13 @@ class _TrainBatches:
         return batches.skip(step % self.at_once).prefetch(AHEAD)
 
     def order(self, epoch: Any) -> Any:
-        """Of an epoch, the places that some batches have, (epoch, (some * B,)), one after the other."""
+        """A dataset of the parts of an epoch: its number, and the places of the batches that are made at once."""
         shuffled, size = order_of(self.count, self.chain.seed, epoch), self.at_once * self.batch_size
         parts = tf.data.Dataset.range(steps(self.count, size))
         return parts.map(lambda part: (epoch, shuffled[part * size : (part + 1) * size]))
 
     def pixels(self, epoch: Any, places: Any) -> tuple[Any, Any, Any]:
-        """What is at these places, augmented, with both behind."""
+        """The images of a part of an epoch, augmented, uint8; and the part."""
         numbers = tf.gather(self.numbers, places)
         if not self.chain.augmentations:
             return self.images.batch(numbers), epoch, places
@@ -164,7 +161,7 @@ class _TrainBatches:
         return self.images.augmented(self.chain, numbers, epoch, tf.gather(self.keys, places)), epoch, places
 
     def batches(self, pixels: Any, epoch: Any, places: Any) -> Any:
-        """A dataset of the batches that were made at once."""
+        """A dataset of the batches in a part of an epoch."""
         size = self.batch_size
         starts = tf.data.Dataset.range(0, tf.size(places, tf.int64), size)
         return starts.map(lambda at: self.batch(pixels[at : at + size], epoch, places[at : at + size]))
@@ -197,8 +194,8 @@ def eval_batches(images: Inputs, numbers: Sequence[int], batch_size: int) -> Any
     classes = len(images.index.classes)
 
     def batch(step: Any) -> tuple[Any, Any]:
-        which = chosen[step * batch_size : (step + 1) * batch_size]
-        return tf.cast(images.batch(which), tf.float32), tf.one_hot(tf.gather(labels, which), classes, dtype=tf.float32)
+        some = chosen[step * batch_size : (step + 1) * batch_size]
+        return tf.cast(images.batch(some), tf.float32), tf.one_hot(tf.gather(labels, some), classes, dtype=tf.float32)
 
     return _in_parallel(tf.data.Dataset.range(steps(len(numbers), batch_size)), batch, images)
 

@@ -164,18 +164,15 @@ def possible() -> bool:
 def working(work: Callable[[Any], Any], size: int, progress: Progress) -> Iterator[Workers | None]:
     """Workers as long as they are wanted, one for each core; None where there can be none."""
     workers = None
-    if possible():
-        try:
-            workers = Workers(work, size, min(cores(), MOST))
-        except OSError as error:
-            progress.say(f"careful: no processes could be had to prepare images ({error}); threads do it, more slowly")
-    if workers is None:
-        yield None
-        return
+    try:
+        workers = Workers(work, size, min(cores(), MOST)) if possible() else None
+    except OSError as error:
+        progress.say(f"careful: no processes could be had to prepare images ({error}); threads do it, more slowly")
     try:
         yield workers
     finally:
-        workers.close()
+        if workers:
+            workers.close()
 
 
 def _forked(work: Callable[[Any], Any], size: int, others: list[Connection]) -> _Worker:
