@@ -6,7 +6,7 @@ batch holds is the same in each case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -48,9 +48,9 @@ class Features:
         """Those of some images within tf.data: an int64 tensor (B,) to float32 (B, c)."""
         return tf.gather(as_tensor(self.memory), numbers)
 
-    def rows(self, numbers: Iterable[int]) -> list[Any]:
-        """The same as NumPy arrays, float32 (c,) each."""
-        return [self.memory[i] for i in numbers]
+    def rows(self, numbers: Sequence[int]) -> Any:
+        """The same in NumPy."""
+        return self.memory[numbers]
 
     def errors_as_raised(self) -> AbstractContextManager[None]:
         """As that of `Images`, but there are none."""
@@ -161,13 +161,13 @@ class Images:
         pixels = tf.numpy_function(partial(self._pixels, chain), [numbers, epoch, keys], tf.uint8)
         return tf.ensure_shape(pixels, (None, *self.shape))
 
-    def rows(self, numbers: Iterable[int]) -> list[Any]:
-        """The same as NumPy arrays, uint8 (height, width, channels) each, perhaps read-only.
+    def rows(self, numbers: Sequence[int]) -> Any:
+        """The same in NumPy.
 
         Raises:
             DataError: A file is another than before the training, or can't be read any more.
         """
-        return [self.memory[i] if self.memory is not None else self._read(int(i)) for i in numbers]
+        return np.stack([self._read(int(i)) for i in numbers]) if self.memory is None else self.memory[numbers]
 
     @contextmanager
     def errors_as_raised(self) -> Iterator[None]:
@@ -210,7 +210,7 @@ class Images:
             raise
 
     def _make(self, chain: Chain | None, numbers: Any, epoch: int, keys: Any) -> Any:
-        pixels = self.memory[numbers] if self.memory is not None else np.stack(self.rows(numbers))
+        pixels = self.rows(numbers)
         if chain:
             chain.apply(pixels, epoch, keys)
         return pixels

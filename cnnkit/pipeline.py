@@ -37,10 +37,9 @@ def features(images: Images, numbers: Sequence[int], backbone: Any, batch_size: 
     memory = allocated((len(images.index), *backbone.output_shape[1:]), np.float32)
     memory[:] = 0
     with progress.task("computing features", len(numbers)) as advance:
-        done = 0
-        for computed in outputs(backbone, images, numbers, batch_size, advance):
-            memory[np.asarray(numbers)[done : done + len(computed)]] = computed
-            done += len(computed)
+        starts = range(0, len(numbers), batch_size)
+        for start, computed in zip(starts, outputs(backbone, images, numbers, batch_size, advance), strict=True):
+            memory[np.asarray(numbers[start : start + batch_size])] = computed
     return Features(images.index, memory)
 
 

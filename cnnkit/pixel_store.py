@@ -29,6 +29,9 @@ from cnnkit import atomic
 from cnnkit.lazy import cache_folder, np
 from cnnkit.progress import Progress
 
+Shape = tuple[int, int, int]
+"""Height, width and channels of an image."""
+
 _ENDING = ".images"
 """How the names of the files end."""
 
@@ -56,7 +59,7 @@ class PixelFile:
 
     path: Path
     file: int
-    shape: tuple[int, int, int]
+    shape: Shape
     keys: Sequence[bytes]
     checksums: Any
 
@@ -107,7 +110,7 @@ class PixelStore:
         return replace(self, places=self.places[np.asarray(numbers, np.int64)])
 
 
-def open_store(view: str, keys: Sequence[bytes], shape: tuple[int, int, int]) -> PixelStore:
+def open_store(view: str, keys: Sequence[bytes], shape: Shape) -> PixelStore:
     """What is kept of the images with these keys.
 
     Args:
@@ -122,7 +125,7 @@ def open_store(view: str, keys: Sequence[bytes], shape: tuple[int, int, int]) ->
     return store
 
 
-def bytes_of(count: int, shape: tuple[int, int, int]) -> int:
+def bytes_of(count: int, shape: Shape) -> int:
     """What `count` images take."""
     return count * (_size(shape) + _KEY + _CHECKSUM)
 
@@ -130,7 +133,7 @@ def bytes_of(count: int, shape: tuple[int, int, int]) -> int:
 def keep(
     view: str,
     keys: Sequence[bytes],
-    shape: tuple[int, int, int],
+    shape: Shape,
     images: Iterable[tuple[bytes, Any]],
     room: int,
     progress: Progress,
@@ -158,18 +161,19 @@ def keep(
         return None
     path = _path_of(view, keys)
     size = bytes_of(len(keys), shape)
+    of_the_images: list[OSError] = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         every = {*keys, bytes(_KEY)}
         replaced = [file.path for file in _files_of(view, shape) if file.path != path and every.issuperset(file.keys)]
         _make_room(path, room - size, replaced)
-        file = _written(path, shape, size, chain([first], _apart(images)))
+        file = _written(path, shape, size, chain([first], _noting(of_the_images, images)))
         for other in replaced:
             with suppress(OSError):  # then it goes when room is made
                 other.unlink()
-    except _OfTheImages as error:
-        raise error.reason from None
     except OSError as error:
+        if error in of_the_images:
+            raise
         progress.say(
             f"decoded images are not kept: {error.filename or path} can't be written: {error.strerror or error}; "
             f"{otherwise}"
@@ -180,9 +184,7 @@ def keep(
     return _placed([file] if file else [], keys)
 
 
-def _written(
-    path: Path, shape: tuple[int, int, int], size: int, images: Iterable[tuple[bytes, Any]]
-) -> PixelFile | None:
+def _written(path: Path, shape: Shape, size: int, images: Iterable[tuple[bytes, Any]]) -> PixelFile | None:
     """Writes a new file of at most `size` bytes, and opens it."""
     with atomic.replacing(path) as temporary:
         with temporary.open("wb") as file:
@@ -209,19 +211,13 @@ def _write(file: BinaryIO, images: Iterable[tuple[bytes, Any]]) -> None:
     file.truncate()
 
 
-class _OfTheImages(Exception):
-    """An OSError that making the images has raised, and not the disk that they are kept on."""
-
-    def __init__(self, reason: OSError) -> None:
-        self.reason = reason
-
-
-def _apart(images: Iterator[Any]) -> Iterator[Any]:
-    """The images; an OSError of theirs is set apart."""
+def _noting(errors: list[OSError], images: Iterator[Any]) -> Iterator[Any]:
+    """The images; an OSError that making them raises, and not the disk that they are kept on, is noted."""
     try:
         yield from images
     except OSError as error:
-        raise _OfTheImages(error) from None
+        errors.append(error)
+        raise
 
 
 def _path_of(view: str, keys: Sequence[bytes]) -> Path:
@@ -233,7 +229,7 @@ def _folder() -> Path:
     return cache_folder() / "pixels"
 
 
-def _files_of(view: str, shape: tuple[int, int, int]) -> Iterator[PixelFile]:
+def _files_of(view: str, shape: Shape) -> Iterator[PixelFile]:
     """The files of a view, the largest first."""
     found: list[tuple[int, Path]] = []
     for path in _folder().glob(f"{view}-*{_ENDING}"):
@@ -261,7 +257,7 @@ def _placed(files: Iterable[PixelFile], keys: Sequence[bytes]) -> PixelStore:
     return PixelStore(used, np.array([places.get(key, _NOWHERE) for key in keys], np.int64).reshape(-1, 2))
 
 
-def _opened(file: Path, path: Path, shape: tuple[int, int, int]) -> PixelFile | None:
+def _opened(file: Path, path: Path, shape: Shape) -> PixelFile | None:
     """What lies in `file`, which is or will be called `path`; None if that is not whole."""
     with file.open("rb") as opened:
         count, over = divmod(os.fstat(opened.fileno()).st_size, bytes_of(1, shape))
@@ -335,6 +331,6 @@ _JUST_BEGUN = 60
 """Seconds within which a file may be new and not yet locked by the one who made it."""
 
 
-def _size(shape: tuple[int, int, int]) -> int:
+def _size(shape: Shape) -> int:
     height, width, channels = shape
     return height * width * channels

@@ -58,7 +58,7 @@ def with_balance(experiment: Experiment, inputs: AnyInputs, training: Training) 
     """The same balanced."""
     index = inputs.index
     after = experiment.data.balance(
-        training, index.classes, experiment.seed, lambda: np.stack(inputs.rows(training.numbers)), first=len(index)
+        training, index.classes, experiment.seed, lambda: inputs.rows(training.numbers), first=len(index)
     )
     return (inputs if after.synthetic is None else with_synthetic(inputs, after.synthetic)), after
 

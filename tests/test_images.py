@@ -83,7 +83,7 @@ def loaded(folder, cache, view=None, progress=None, skip_bad=False):
 
 
 def pixels_of(images):
-    return np.stack(images.rows(range(len(images.index))))
+    return images.rows(range(len(images.index)))
 
 
 def decoded(folder, names):

@@ -72,7 +72,7 @@ def trained_on(experiment, epochs):
     splits = experiment.data.splits(index, experiment.seed)
     every = training_of(index, [i for i, split in enumerate(splits) if split == "train"])
     training = complete.data.balance(
-        every, index.classes, experiment.seed, lambda: np.stack(images.rows(every.numbers)), first=len(index)
+        every, index.classes, experiment.seed, lambda: images.rows(every.numbers), first=len(index)
     )
     if training.synthetic is not None:
         images = with_synthetic(images, training.synthetic)
