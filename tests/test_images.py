@@ -22,7 +22,7 @@ from cnnkit.balancing import training_of
 from cnnkit.decoding import fitted
 from cnnkit.errors import DataError, TrainingError
 from cnnkit.experiment import Cache
-from cnnkit.images import allocated, as_tensor
+from cnnkit.images import Features, Images, allocated, as_tensor, with_synthetic
 from cnnkit.lazy import cache_folder
 from cnnkit.loading import load
 from cnnkit.preparation import Preparation, Unprepared
@@ -290,6 +290,36 @@ def test_a_tensor_is_made_without_a_copy():
     assert np.asarray(memoryview(tensor)).ctypes.data == array.ctypes.data
     del array
     assert tf.reduce_sum(tensor) == 66
+
+
+def filled(shape, dtype):
+    array = allocated(shape, dtype)
+    array[:] = np.arange(np.prod(shape)).reshape(shape)
+    return array
+
+
+@pytest.mark.parametrize("kind", ["images", "features"])
+def test_images_and_features_of_them_are_fed_alike(index_of, kind):
+    index = index_of(np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1])
+    if kind == "images":
+        inputs = Images(index, (2, 3, 1), filled((4, 2, 3, 1), np.uint8))
+    else:
+        inputs = Features(index, filled((4, 5), np.float32))
+    more = with_synthetic(inputs, np.full((2, *inputs.shape), 200, inputs.memory.dtype))
+    assert (more.index, more.shape) == (index, inputs.shape)
+    expected = np.concatenate([inputs.memory, np.full((2, *inputs.shape), 200, inputs.memory.dtype)])
+    assert np.array_equal(more.rows(np.array([5, 0, 3])), expected[[5, 0, 3]])
+    assert np.array_equal(more.batch(tf.constant([5, 0, 3], tf.int64)), expected[[5, 0, 3]])
+    batches = list(pipeline.eval_batches(inputs, [3, 1, 2], 2))
+    assert np.array_equal(np.concatenate([batch for batch, _ in batches]), np.float32(inputs.memory)[[3, 1, 2]])
+    assert np.concatenate([labels for _, labels in batches]).argmax(1).tolist() == [1, 1, 0]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="mine"), inputs.errors_as_raised():
+        raise tf.errors.InvalidArgumentError(None, None, "mine")
+
+
+def test_synthetic_images_are_refused_where_the_others_are_not_in_memory(folder):
+    with pytest.raises(DataError, match=r"data\.cache\.memory_gib: synthetic images need all others in memory"):
+        with_synthetic(loaded(folder, "disk"), np.zeros((1, *SHAPE), np.uint8))
 
 
 KEPT_IN_MEMORY = """

@@ -110,6 +110,19 @@ def test_an_answer_that_nobody_waited_for_is_never_taken_for_another_one(asked, 
     assert results in ([None, True, None, True], [True, None, True, None])
 
 
+def test_nothing_is_pickled_on_its_way(asked, monkeypatch):
+    """The workers are forked before this, so it holds of what this process sends and reads."""
+
+    def pickled(*given):
+        raise AssertionError
+
+    monkeypatch.setattr(Connection, "send", pickled)
+    monkeypatch.setattr(Connection, "recv", pickled)
+    assert asked([5]).tolist() == [5]
+    with pytest.raises(DataError):
+        asked([-1])
+
+
 def test_the_end_does_not_wait_for_what_is_being_done(asked):
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(asked, [-5]) for _ in range(3)]
