@@ -216,12 +216,11 @@ def _serve(work: Callable[[Any], Any], connection: Connection, results: mmap.mma
 def _answer(work: Callable[[Any], Any], job: Any, memory: Any) -> tuple[str, Any]:
     """Does a job, with its result in `memory`: the kind of the answer, and what comes with it."""
     try:
-        try:
-            result = work(job).reshape(-1)
-            memory[: len(result)] = result
-        except DataError as error:
-            return _WRONG, [asdict(problem) for problem in error.problems]
+        result = work(job).reshape(-1)
+        memory[: len(result)] = result
         return _DONE, len(result)
+    except DataError as error:
+        return _WRONG, [asdict(problem) for problem in error.problems]
     except MemoryError:
         return _NO_MEMORY, None
     except Exception:
