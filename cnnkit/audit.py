@@ -20,8 +20,8 @@ from typing import Any, Literal
 from cnnkit.augmentations import Augmentation, Chain, Mixing
 from cnnkit.errors import TrainingError, UsageError
 from cnnkit.experiment import Experiment
-from cnnkit.images import load
 from cnnkit.lazy import np
+from cnnkit.loading import load
 from cnnkit.metrics import interval
 from cnnkit.progress import Progress
 from cnnkit.run import Run

@@ -90,11 +90,11 @@ def read_bytes(path: Path | str) -> bytes:
         # As directly as can be, for this is done for every image of every batch; without waiting, should it be a pipe.
         file = os.open(path, os.O_RDONLY | _AT_ONCE)
         try:
-            known = os.fstat(file)
-            if not stat.S_ISREG(known.st_mode) and not stat.S_ISDIR(known.st_mode):
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
                 raise Unreadable("a pipe or a device, not a file")
-            content = os.read(file, known.st_size + 1)
-            if len(content) != known.st_size:  # it has grown, or did not come whole
+            content = os.read(file, status.st_size + 1)
+            if len(content) != status.st_size:  # it has grown, or did not come whole
                 while more := os.read(file, _REST):
                     content += more
             return content
@@ -223,8 +223,7 @@ def fitted(image: Any, size: tuple[int, int], channels: int, fit: Fit) -> Any:
     Raises:
         BadImage: The pixels are damaged or cut short.
     """
-    image = decoded(image, 2 * max(size), channels)
-    return _brought_to(image, size, channels, fit)
+    return fit_to(_as_array(decoded(image, 2 * max(size), channels), channels), size, fit)
 
 
 def pixels(content: bytes, channels: int, side: int, header: Header | None = None) -> Any:
@@ -255,8 +254,11 @@ def pixels(content: bytes, channels: int, side: int, header: Header | None = Non
         from PIL import Image
 
         image = Image.fromarray(found).convert("L" if channels == 1 else "RGB")
-    array = np.asarray(image, dtype=np.uint8)
-    return array.reshape(*array.shape[:2], channels)
+    return _as_array(image, channels)
+
+
+def _as_array(image: Any, channels: int) -> Any:
+    return np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, channels)
 
 
 def fit_to(image: Any, size: tuple[int, int], fit: Fit) -> Any:
@@ -272,17 +274,32 @@ def fit_to(image: Any, size: tuple[int, int], fit: Fit) -> Any:
     """
     if image.shape[:2] == tuple(size):
         return image
-    from PIL import Image
+    from PIL import Image, ImageOps
 
+    height, width = size
     channels = image.shape[2]
-    return _brought_to(Image.fromarray(image[:, :, 0] if channels == 1 else image), size, channels, fit)
+    resample = Image.Resampling.BILINEAR  # averages over the area when it makes smaller
+    image = Image.fromarray(image[:, :, 0] if channels == 1 else image)
+    if fit == "crop":
+        image = ImageOps.fit(image, (width, height), resample)
+    elif fit == "pad":
+        # Not ImageOps.pad, which rounds the short side of a very long picture to nothing.
+        scale = min(width / image.width, height / image.height)
+        inner = max(1, round(scale * image.width)), max(1, round(scale * image.height))
+        resized = image.resize(inner, resample)
+        image = Image.new(image.mode, (width, height))  # black
+        image.paste(resized, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    else:
+        image = image.resize((width, height), resample)
+    return _as_array(image, channels)
 
 
 def _found_by_opencv(content: bytes, header: Header, side: int) -> Any:
     """The pixels of a plain JPEG, uint8 (H, W) or (H, W, 3); None if it is damaged: then Pillow tells how."""
     try:
         with in_turn(header.width, header.height):
-            return cv2.imdecode(np.frombuffer(content, np.uint8), _jpeg_flags(header, side))
+            times = min(header.width, header.height) // side
+            return cv2.imdecode(np.frombuffer(content, np.uint8), _jpeg_flags(header.mode, times))
     except cv2.error:
         return None
 
@@ -321,37 +338,18 @@ _PADDING = 64
 """Bytes that some cameras and editors put behind the end."""
 
 
-def _jpeg_flags(header: Header, side: int) -> int:
-    """How OpenCV is asked for a JPEG: in its own mode, and as much smaller as Pillow's `draft` would make it."""
-    return _flags(header.mode, min(header.width, header.height) // side)
-
-
 @functools.cache
-def _flags(mode: str, times: int) -> int:
+def _jpeg_flags(mode: str, times: int) -> int:
+    """How OpenCV is asked for a JPEG: in its own mode, and as much smaller as Pillow's `draft` would make it.
+
+    Args:
+        mode: Pillow's mode, L or RGB.
+        times: How many times as large as it is asked for it is.
+    """
     smaller = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
     scale = next((flag for scale, flag in smaller.items() if times >= scale), 0)
     colour = cv2.IMREAD_GRAYSCALE if mode == "L" else cv2.IMREAD_COLOR_RGB
     return int(scale | colour | cv2.IMREAD_IGNORE_ORIENTATION)
-
-
-def _brought_to(image: Any, size: tuple[int, int], channels: int, fit: Fit) -> Any:
-    from PIL import Image, ImageOps
-
-    height, width = size
-    if image.size != (width, height):
-        resample = Image.Resampling.BILINEAR  # averages over the area when it makes smaller
-        if fit == "crop":
-            image = ImageOps.fit(image, (width, height), resample)
-        elif fit == "pad":
-            # Not ImageOps.pad, which rounds the short side of a very long picture to nothing.
-            scale = min(width / image.width, height / image.height)
-            inner = max(1, round(scale * image.width)), max(1, round(scale * image.height))
-            black = Image.new(image.mode, (width, height))
-            black.paste(image.resize(inner, resample), ((width - inner[0]) // 2, (height - inner[1]) // 2))
-            image = black
-        else:
-            image = image.resize((width, height), resample)
-    return np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
 
 
 def decoded(image: Any, side: int, channels: int) -> Any:

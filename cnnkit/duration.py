@@ -8,12 +8,12 @@ taken: configs/folder.yaml and configs/fashion_mnist.yaml on two cores with noth
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Sequence
 
 from cnnkit.architectures.own_layers import Conv, Dense, Layer, Tensor
 from cnnkit.lazy import np
+from cnnkit.machine import cores
 
 STEP = 3
 """Multiply-adds of a training step, as a multiple of those of the answer alone: the gradients by the weights and by the
@@ -67,11 +67,6 @@ def speed(seconds: float = 0.1) -> float:
             np.matmul(matrix, matrix, out=product)
         fastest = min(fastest, time.perf_counter() - start)
     return float(side**3 * repeats / fastest) * min(cores(), USEFUL_CORES)
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def training_seconds(

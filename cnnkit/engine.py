@@ -12,7 +12,7 @@ from cnnkit import checkpoints, pipeline, staging, training_images, training_met
 from cnnkit.architectures import Network
 from cnnkit.balancing import Training
 from cnnkit.callbacks import KeepBest, StopEarly, Watch
-from cnnkit.images import Images
+from cnnkit.images import Inputs
 from cnnkit.lazy import np
 from cnnkit.learner import Learner
 from cnnkit.lines import epoch_line, say, stage_line
@@ -62,7 +62,7 @@ class Engine:
         batches = pipeline.train_batches(
             images, training, experiment.augment, batch_size, experiment.seed, end, first_step=self.done * steps
         )
-        with images.telling():
+        with images.errors_as_raised():
             learner.fit(
                 batches,
                 initial_epoch=self.done,
@@ -75,7 +75,7 @@ class Engine:
             )
         self.epochs -= end - self.done
 
-    def _learner(self, staged: Staged) -> tuple[Any, Images]:
+    def _learner(self, staged: Staged) -> tuple[Any, Inputs]:
         """What a stage trains, and the images, or features of images, that it trains on.
 
         Where only the classifier learns, what is before it makes the same of an image in every epoch unless the image
@@ -102,7 +102,7 @@ class Engine:
         ]
         return Learner(network.model, auxiliary, loss), images
 
-    def _balanced(self, images: Images) -> tuple[Images, Training]:
+    def _balanced(self, images: Inputs) -> tuple[Inputs, Training]:
         """What an epoch goes through; features can be mixed no sooner than here, images are already."""
         training = self.data.training
         if not self.experiment.data.balance.on_features(self.data.images.shape):
@@ -119,7 +119,7 @@ class Engine:
             for when, training in (("before", self.data.chosen), ("after", after))
         }
         self.run.write_provenance(balance=counts)
-        if line := training_images.told(self.experiment, images, self.data.chosen, after):
+        if line := training_images.balance_line(self.experiment, images, self.data.chosen, after):
             self.say(line)
 
     def _optimizer(self, stage: Stage, staged: Staged, steps: int) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 from cnnkit import atomic, metrics, pipeline, tables
 from cnnkit.errors import DataError, Problem, UsageError
 from cnnkit.experiment import Experiment
-from cnnkit.images import NAMED, Images, load
+from cnnkit.images import Images
 from cnnkit.lazy import keras, np
+from cnnkit.loading import NAMED, load
 from cnnkit.metrics import Answers
 from cnnkit.progress import Progress
 from cnnkit.run import Run
@@ -93,13 +94,8 @@ def score(
 
 
 def _logits(model: Any, images: Images, numbers: Sequence[int], batch_size: int, progress: Progress) -> Any:
-    outputs = []
     with progress.task("evaluating", len(numbers)) as advance:
-        batches = pipeline.eval_batches(images, numbers, batch_size)
-        for pictures, _ in pipeline.told(batches, images):
-            outputs.append(model.predict_on_batch(pictures))
-            advance(len(outputs[-1]))
-    return np.concatenate(outputs)
+        return np.concatenate(list(pipeline.outputs(model, images, numbers, batch_size, advance)))
 
 
 def prediction_table(names: Sequence[str], answers: Answers) -> tuple[tuple[str, ...], list[Any]]:

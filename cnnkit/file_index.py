@@ -15,7 +15,7 @@ import os
 import struct
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -103,8 +103,8 @@ def _digest_of_picture(picture: Any) -> str:
 def _digest_of_rows(shape: Sequence[int], parts: Iterable[Any]) -> str:
     # Of a square picture the number of bytes tells the shape already: n x n and 3 x n x n are never the same.
     height, width = shape[:2]
-    told = "" if height == width else f"{'x'.join(map(str, shape))}:"
-    checksum = hashlib.blake2b(told.encode(), digest_size=16)
+    sides = "" if height == width else f"{'x'.join(map(str, shape))}:"
+    checksum = hashlib.blake2b(sides.encode(), digest_size=16)
     for part in parts:
         checksum.update(part)
     return checksum.hexdigest()
@@ -123,32 +123,35 @@ def look(root: Path, names: Sequence[str], progress: Progress) -> list[FileFacts
     """
     memory = cache_folder() / "index" / f"{digest_of(os.fsencode(root.resolve()))}.json"
     headers: dict[Header | None, Header | None] = {}  # many files have the same, which then takes memory once
-    known = _recall(memory, headers)
+    remembered_facts = _recall(memory, headers)
     start = time.time_ns()
     facts: list[FileFacts | None] = []
     stamps: list[Stamp | None] = []
     for name in names:
         stamp = stamp_of(os.path.join(root, name))  # noqa: PTH118 - a million times
-        entry = known.get(name)
+        entry = remembered_facts.get(name)
         facts.append(entry if entry and entry.stamp == stamp else None)
         stamps.append(None if facts[-1] else stamp)
     missing = [i for i, fact in enumerate(facts) if fact is None]
     if missing:
-        batches = [missing[k : k + AT_ONCE] for k in range(0, len(missing), AT_ONCE)]
-        with progress.task("reading files", len(missing)) as advance, ThreadPoolExecutor() as pool:
-            for batch, found in zip(
-                batches, pool.map(lambda batch: [read(root / names[i]) for i in batch], batches), strict=True
-            ):
-                for i, fact in zip(batch, found, strict=True):
-                    stamp = stamps[i]
-                    settled = fact.lasting and stamp is not None and max(_STAMP.unpack(stamp)[1:]) < start - TICK
-                    header = headers.setdefault(fact.header, fact.header)
-                    facts[i] = replace(fact, header=header, stamp=stamp, settled=settled)
-                advance(len(batch))
+        for i, fact in zip(missing, _read_all(root, [names[i] for i in missing], progress), strict=True):
+            stamp = stamps[i]
+            settled = fact.lasting and stamp is not None and max(_STAMP.unpack(stamp)[1:]) < start - TICK
+            header = headers.setdefault(fact.header, fact.header)
+            facts[i] = replace(fact, header=header, stamp=stamp, settled=settled)
         asked = set(names)
-        others = ((name, fact) for name, fact in known.items() if name not in asked)
+        others = ((name, fact) for name, fact in remembered_facts.items() if name not in asked)
         _remember(memory, root, chain(zip(names, facts, strict=True), islice(others, OTHERS)), progress)
     return [fact for fact in facts if fact is not None]
+
+
+def _read_all(root: Path, names: Sequence[str], progress: Progress) -> Iterator[FileFacts]:
+    """Reads files on all cores; the facts of each, in their order."""
+    parts = [names[k : k + AT_ONCE] for k in range(0, len(names), AT_ONCE)]
+    with progress.task("reading files", len(names)) as advance, ThreadPoolExecutor() as pool:
+        for facts in pool.map(lambda part: [read(root / name) for name in part], parts):
+            yield from facts
+            advance(len(facts))
 
 
 def read(path: Path) -> FileFacts:
@@ -188,9 +191,9 @@ def _remember(memory: Path, root: Path, facts: Iterable[tuple[str, FileFacts | N
     """Writes what is known of files, each in a line of JSON, so that no more than a line takes memory twice."""
     lines = io.BytesIO()
     lines.write(_line({"version": VERSION, "root": str(root)}))
-    for name, known in facts:  # those asked for last come first
-        if known and known.settled and known.stamp:
-            lines.write(_line([name, _STAMP.unpack(known.stamp), known.digest, known.header, known.bad]))
+    for name, fact in facts:  # those asked for last come first
+        if fact and fact.settled and fact.stamp:
+            lines.write(_line([name, _STAMP.unpack(fact.stamp), fact.digest, fact.header, fact.bad]))
     remembered.keep(memory, lines.getbuffer(), "the files are read again next time", progress)
 
 
@@ -205,8 +208,8 @@ def _recall(memory: Path, headers: dict[Header | None, Header | None]) -> dict[s
         return {}
     facts = {}
     for line in lines:
-        name, stamp, digest, told, bad = json.loads(line)
-        header = Header(sys.intern(told[0]), sys.intern(told[1]), *told[2:]) if told else None
+        name, stamp, digest, fields, bad = json.loads(line)
+        header = Header(sys.intern(fields[0]), sys.intern(fields[1]), *fields[2:]) if fields else None
         header = headers.setdefault(header, header)
         facts[name] = FileFacts(digest, stamp[0], header, bad, stamp=_STAMP.pack(*stamp))
     return facts

@@ -1,174 +1,177 @@
-"""The images of an experiment as the network is shown them: decoded and prepared once, and kept where they fit.
+"""What a network is fed: the images of an experiment as it is shown them, or features of them.
 
-All are decoded before the first epoch, so that a bad file costs no half-trained run. They are kept in memory as uint8
-(a quarter of float32), else on the disk, else decoded again for every batch. What a batch holds is the same in each
-case. Prepared ones are kept on the disk in any case, for other runs.
+Images are kept in memory as uint8 (a quarter of float32), else on the disk, else decoded again for every batch. What a
+batch holds is the same in each case.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
-from cnnkit import decoding, pixel_store, workers
+from cnnkit import decoding, workers
 from cnnkit.augmentations import Chain
 from cnnkit.decoding import BadImage
 from cnnkit.errors import DataError, Problem, TrainingError
-from cnnkit.experiment import Cache
 from cnnkit.file_index import Stamp
 from cnnkit.lazy import np, tf
+from cnnkit.machine import cores
 from cnnkit.pixel_store import PixelStore
 from cnnkit.progress import Progress
-from cnnkit.sources import Index, Unused
+from cnnkit.sources import Index
 from cnnkit.view import Changed, Preprocessing
 from cnnkit.workers import Workers
 
-NAMED = 20
-"""At most so many bad files are named in an error; all are counted."""
 
-AHEAD = 64
-"""Images that are decoded before they are written to the disk."""
+@dataclass(frozen=True)
+class Features:
+    """What a network that does not change makes of images, in their place.
+
+    Attributes:
+        index: Which images.
+        memory: float32 (n, c); behind those of `index` there may be synthetic ones.
+    """
+
+    index: Index
+    memory: Any
+    threads = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many there are of an image."""
+        return self.memory.shape[1:]  # type: ignore[no-any-return]
+
+    def batch(self, numbers: Any) -> Any:
+        """Those of some images within tf.data: an int64 tensor (B,) to float32 (B, c)."""
+        return tf.gather(as_tensor(self.memory), numbers)
+
+    def rows(self, numbers: Sequence[int]) -> Any:
+        """The same in NumPy."""
+        return self.memory[numbers]
+
+    def errors_as_raised(self) -> AbstractContextManager[None]:
+        """As that of `Images`, but there are none."""
+        return nullcontext()
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """Reads images one by one: from the disk where they are kept there, else from their files.
+
+    Attributes:
+        index: Which images.
+        view: How they are decoded.
+        stamps: Of the files beside each image that `view` reads, as they were at first; None if it reads none.
+        store: Those that are kept on the disk, if any.
+    """
+
+    index: Index
+    view: Preprocessing
+    stamps: Sequence[tuple[Stamp | None, ...]] | None
+    store: PixelStore | None
+
+    def read(self, number: int) -> Any:
+        """An image, uint8 (height, width, channels), perhaps read-only.
+
+        Raises:
+            BadImage: It can't be decoded or prepared.
+            Changed: Its file, or one beside it, is another than at first.
+        """
+        image = self.store.read(number) if self.store else None
+        if image is None:
+            image = self.view.of_index(self.index, number)
+            if self.stamps and self.view.stamps_beside(self.index, number) != self.stamps[number]:
+                raise Changed("a file beside it, which data.prepare reads, has changed since it was looked at")
+        return image
+
+
+@dataclass(frozen=True)
+class PixelWorkers:
+    """Processes that make the pixels of batches.
+
+    Attributes:
+        workers: The processes.
+        chain: What they augment by; they are forked with it, so that no job has to bring it.
+    """
+
+    workers: Workers
+    chain: Chain
+
+    def can_make(self, count: int, chain: Chain | None) -> bool:
+        """Whether they can make so many bytes of pixels, augmented by this."""
+        return count <= self.workers.size and chain in (None, self.chain)
+
+    def __call__(self, chain: Chain | None, numbers: Any, epoch: int, keys: Any) -> Any:
+        """The pixels of some images, as one row of bytes."""
+        return self.workers(np.concatenate([[chain is not None, epoch], numbers, keys if chain else ()]))
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images in one size, those of `index` and in its order; or features of them.
+    """Images in one size.
 
     Attributes:
         index: Which images.
-        shape: Height, width and channels; or how many features, where these are kept in place of pixels.
-        view: How they are decoded; None for features.
-        memory: All of them: uint8 (images, height, width, channels), or float32 (images, c); else None. Behind those of
-            `index` there may be synthetic ones.
-        store: All of them on the disk, else None.
-        stamps: Of the files beside each image that `view` reads, as they were at first; None if it reads none.
+        shape: Height, width and channels.
+        memory: All of them, uint8 (n, height, width, channels); behind those of `index` there may be synthetic ones.
+            None where they are not in memory.
+        reader: Reads them where they are not in memory.
         workers: Processes that make pixels; None if this one does.
-        chain: What the workers augment by; None if by nothing.
+        failures: What went wrong with images within TensorFlow.
     """
 
     index: Index
     shape: tuple[int, ...]
-    view: Preprocessing | None = None
     memory: Any = None
-    store: PixelStore | None = None
-    stamps: Sequence[tuple[Stamp | None, ...]] | None = None
-    workers: Workers | None = field(default=None, compare=False)
-    chain: Chain | None = None
+    reader: ImageReader | None = None
+    workers: PixelWorkers | None = field(default=None, compare=False)
     failures: list[DataError | TrainingError] = field(default_factory=list, compare=False)
 
-    @cached_property
-    def tensor(self) -> Any:
-        """`memory` as TensorFlow has it, which gathers from it without Python. The memory is the same."""
-        return as_tensor(self.memory)
+    @property
+    def threads(self) -> int:
+        """How many batches are made at a time.
+
+        Python lets only one thread work at a time, but for what OpenCV and Pillow do. With small pictures that is so
+        short that threads cost more for handing over than they gain: at 128 px two make 3,600 images a second, and one
+        4,300.
+        """
+        if self.workers:
+            return self.workers.workers.count + 1
+        stored = [fact.header.width * fact.header.height for fact in self.index.facts or () if fact.header]
+        return 1 if max([*stored[:_ASKED], self.shape[0] * self.shape[1]]) <= _SMALL else cores()
 
     def batch(self, numbers: Any) -> Any:
-        """The images with these numbers: an int64 tensor (B,) to a tensor (B, *shape), within tf.data."""
+        """Some images within tf.data: an int64 tensor (B,) to uint8 (B, height, width, channels)."""
         if self.memory is not None:
-            return tf.gather(self.tensor, numbers)
-        return tf.ensure_shape(tf.numpy_function(self.pixels, [numbers], tf.uint8), (None, *self.shape))
+            return tf.gather(as_tensor(self.memory), numbers)
+        return self.augmented(None, numbers, 0, ())
 
-    def pixels(self, numbers: Any, chain: Chain | None = None, epoch: int = 0, keys: Any = ()) -> Any:
-        """The images with these numbers, augmented or as they are.
-
-        Args:
-            numbers: int64 (B,).
-            chain: What they are augmented by.
-            epoch: Which epoch they are shown in.
-            keys: int64 (B,), what chance knows each of them by.
-
-        Returns:
-            uint8 (B, *shape).
-
-        Raises:
-            DataError: As `rows` does.
-            TrainingError: A worker was ended from outside.
-        """
-        pixels = len(numbers) * int(np.prod(self.shape))
-        if not self.workers or pixels > self.workers.size or chain not in (None, self.chain):
-            return self._made(numbers, chain, epoch, keys)
-        job = np.concatenate([[chain is not None, epoch], numbers, keys if chain else ()])
-        try:
-            return self.workers(job).reshape(-1, *self.shape)
-        except (DataError, TrainingError) as failure:
-            self.failures.append(failure)
-            raise
-
-    def _made(self, numbers: Any, chain: Chain | None, epoch: int, keys: Any) -> Any:
-        pixels = self.memory[numbers] if self.memory is not None else np.stack(self.rows(numbers))
-        if chain:
-            chain.apply(pixels, epoch, keys)
-        return pixels
-
-    @contextmanager
-    def with_workers(self, chain: Chain, most: int, progress: Progress) -> Iterator[Images]:
-        """The same with processes that make `pixels`; the same without, where there can be none.
+    def augmented(self, chain: Chain | None, numbers: Any, epoch: Any, keys: Any) -> Any:
+        """The same augmented, each image by itself.
 
         Args:
-            chain: What they augment by.
-            most: Images that are made in one call.
-            progress: Is told where processes can't be had.
+            chain: What they are augmented by; None if by nothing.
+            numbers: int64 tensor (B,), which images.
+            epoch: int64 tensor (), which epoch they are for.
+            keys: int64 tensor (B,), what chance knows each of them by.
         """
+        pixels = tf.numpy_function(partial(self._pixels, chain), [numbers, epoch, keys], tf.uint8)
+        return tf.ensure_shape(pixels, (None, *self.shape))
 
-        def work(job: Any) -> Any:
-            augmented, epoch, *numbers = job.tolist()
-            if not augmented:
-                return self._made(numbers, None, epoch, ())
-            count = len(numbers) // 2
-            return self._made(numbers[:count], chain, epoch, numbers[count:])
-
-        if workers.possible():
-            decoding.ONE_LARGE.share()
-        with workers.working(work, most * int(np.prod(self.shape)), progress) as made:
-            yield replace(self, workers=made, chain=chain)
-
-    def rows(self, numbers: Iterable[int]) -> list[Any]:
-        """The same images as NumPy arrays, perhaps read-only.
+    def rows(self, numbers: Sequence[int]) -> Any:
+        """The same in NumPy.
 
         Raises:
             DataError: A file is another than before the training, or can't be read any more.
         """
-        if self.memory is not None:
-            return [self.memory[i] for i in numbers]
-        return [self._row(int(i)) for i in numbers]
-
-    def with_synthetic(self, made: Any) -> Images:
-        """The images with synthetic ones behind them.
-
-        Args:
-            made: uint8 or float32 (k, *shape).
-
-        Raises:
-            DataError: They are not all in memory.
-        """
-        if self.memory is None:
-            message = "synthetic images need all others in memory: set more, or data.balance to oversample"
-            raise DataError(Problem(message, key="data.cache.memory_gib"))
-        memory = allocated((len(self.memory) + len(made), *self.shape), self.memory.dtype)
-        np.concatenate([self.memory, made], out=memory)
-        return replace(self, memory=memory)
-
-    def _row(self, number: int) -> Any:
-        kept = self.store.read(number) if self.store else None
-        if kept is not None:
-            return kept
-        assert self.view
-        try:
-            return _shown(self.index, number, self.view, self.stamps)
-        except BadImage as error:
-            changed = isinstance(error, Changed)
-            why = "a run needs images that stay" if changed else "nothing was wrong with it before"
-            failure = DataError(Problem(f"{error}; {why}", file=self.index.names[number]))
-            self.failures.append(failure)
-            raise failure from None
+        return np.stack([self._read(int(i)) for i in numbers]) if self.memory is None else self.memory[numbers]
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
-        """What goes wrong with an image inside of TensorFlow comes out as the error that it is."""
+    def errors_as_raised(self) -> Iterator[None]:
+        """An error in a batch, which TensorFlow makes one of its own of, comes out as it was raised."""
         try:
             yield
         except tf.errors.OpError:
@@ -176,104 +179,82 @@ class Images:
                 raise self.failures[0] from None
             raise
 
+    @contextmanager
+    def with_workers(self, chain: Chain, most: int, progress: Progress) -> Iterator[Images]:
+        """The same with processes that make batches; the same without, where there can be none.
 
-def load(index: Index, view: Preprocessing, cache: Cache, progress: Progress, skip_bad: bool = False) -> Images:
-    """Decodes and prepares every image of an index.
+        Args:
+            chain: What they augment by.
+            most: Images that are made in one call.
+            progress: Is told where processes can't be had.
+        """
+        if workers.possible():
+            decoding.ONE_LARGE.share()
+        with workers.working(partial(self._work, chain), most * int(np.prod(self.shape)), progress) as processes:
+            yield replace(self, workers=PixelWorkers(processes, chain) if processes else None)
+
+    def _work(self, chain: Chain, job: Any) -> Any:
+        """What a worker does: a job as `PixelWorkers` send it, whether and in which epoch to augment and then what."""
+        augmented, epoch, *numbers = job.tolist()
+        count = len(numbers) // 2 if augmented else len(numbers)
+        return self._make(chain if augmented else None, numbers[:count], epoch, numbers[count:])
+
+    def _pixels(self, chain: Chain | None, numbers: Any, epoch: Any, keys: Any) -> Any:
+        """What `augmented` gives, in NumPy; an error is noted, for TensorFlow makes another one of it."""
+        try:
+            if self.workers and self.workers.can_make(len(numbers) * int(np.prod(self.shape)), chain):
+                return self.workers(chain, numbers, int(epoch), keys).reshape(-1, *self.shape)
+            return self._make(chain, numbers, int(epoch), keys)
+        except (DataError, TrainingError) as failure:
+            self.failures.append(failure)
+            raise
+
+    def _make(self, chain: Chain | None, numbers: Any, epoch: int, keys: Any) -> Any:
+        pixels = self.rows(numbers)
+        if chain:
+            chain.apply(pixels, epoch, keys)
+        return pixels
+
+    def _read(self, number: int) -> Any:
+        assert self.reader
+        try:
+            return self.reader.read(number)
+        except BadImage as error:
+            changed = isinstance(error, Changed)
+            why = "a run needs images that stay" if changed else "nothing was wrong with it before"
+            raise DataError(Problem(f"{error}; {why}", file=self.index.names[number])) from None
+
+
+Inputs: TypeAlias = Images | Features
+"""What a network is fed, an array for each image of `index`: `shape`, `memory`, `threads`, `batch`, `rows` and
+`errors_as_raised` mean the same of both."""
+
+AnyInputs = TypeVar("AnyInputs", bound=Inputs)
+
+
+def with_synthetic(inputs: AnyInputs, synthetic: Any) -> AnyInputs:
+    """The same with synthetic ones behind.
 
     Args:
-        index: The images; those that can't be decoded are not in the index of the result.
-        view: How they are shown to the network.
-        cache: Where they may be kept.
-        progress: Is told how far it is.
-        skip_bad: Leave out files that can't be decoded, and list them, instead of raising.
+        inputs: Images or features.
+        synthetic: uint8 or float32 (k, *shape).
 
     Raises:
-        DataError: Files can't be decoded or prepared; they are counted, and the first NAMED of them named with the
-            reason. Or one has changed meanwhile.
-        TrainingError: There is less memory than `cache` allows.
+        DataError: They are not all in memory.
     """
-    stamps = [view.stamps_beside(index, i) for i in range(len(index))] if view.reads_beside(index) else None
-    size = pixel_store.bytes_of(len(index), view.shape)
-    in_memory = size <= cache.memory_gib * 2**30
-    # What steps have prepared is kept for other runs too, as it may have taken long; decoding alone does not.
-    on_disk = (bool(view.prepare) or not in_memory) and size <= cache.disk_gib * 2**30
-    keys = view.keys(index) if on_disk else []
-    kept = pixel_store.open_store(view.digest, keys, view.shape) if on_disk else None
-    missing = [i for i in range(len(index)) if not kept or i not in kept]
-    there = [i for i in range(len(index)) if kept and i in kept]
-    try:
-        pixels = allocated((len(index) if in_memory else 0, *view.shape), np.uint8)
-    except MemoryError:
-        message = f"there is not enough memory for {size / 2**30:,.1f} GiB of images; set less than that"
-        raise TrainingError(Problem(message, key="data.cache.memory_gib")) from None
-    bad: dict[int, str] = {}
-
-    def shown(i: int) -> Any:
-        """What is shown of an image; None of a bad one."""
-        image = kept.read(i) if kept else None
-        try:
-            image = _shown(index, i, view, stamps) if image is None else image
-        except Changed as error:
-            raise DataError(Problem(f"{error}; start again when it stays as it is", file=index.names[i])) from None
-        except BadImage as error:
-            bad[i] = str(error)
-            return None
-        if in_memory:
-            pixels[i] = image
-        return image
-
-    def made(advance: Callable[[int], None]) -> Generator[tuple[bytes, Any], None, None]:
-        """If any image has to be made anew, all of them with their keys, for a new file."""
-        for i, image in zip(missing, _in_parallel(shown, missing, advance), strict=True):
-            if image is not None and on_disk:
-                yield keys[i], image
-        anew = on_disk and len(bad) < len(missing)
-        if anew or in_memory:
-            for i, image in zip(there, _in_parallel(shown, there, advance), strict=True):
-                if image is not None and anew:
-                    yield keys[i], image
-        if anew:
-            _refuse_changed(index, missing, keys, view)
-
-    if kept and not missing and not in_memory:
-        return Images(index, view.shape, view, store=kept, stamps=stamps)
-    with progress.task("decoding images", len(index)) as advance, closing(made(advance)) as images:
-        if on_disk:
-            otherwise = "the next run makes them again" if in_memory else _AGAIN
-            room = int(cache.disk_gib * 2**30)
-            kept = pixel_store.keep(view.digest, keys, view.shape, images, room, progress, otherwise) or kept
-        for _ in images:
-            pass
-    if bad and not skip_bad:
-        raise DataError(*_bad_files(index, bad))
-    if bad:
-        good = [i for i in range(len(index)) if i not in bad]
-        index = index.take(good, [Unused(index.names[i], reason) for i, reason in sorted(bad.items())])
-        stamps = stamps and [stamps[i] for i in good]
-        kept = kept and kept.take(good)
-        if in_memory:
-            for place, i in enumerate(good):
-                pixels[place] = pixels[i]
-            pixels = pixels[: len(good)]
-    if not in_memory:
-        return Images(index, view.shape, view, store=kept if kept and kept.files else None, stamps=stamps)
-    return Images(index, view.shape, view, pixels)
+    if inputs.memory is None:
+        message = "synthetic images need all others in memory: set more, or data.balance to oversample"
+        raise DataError(Problem(message, key="data.cache.memory_gib"))
+    memory = allocated((len(inputs.memory) + len(synthetic), *inputs.shape), inputs.memory.dtype)
+    np.concatenate([inputs.memory, synthetic], out=memory)
+    return replace(inputs, memory=memory)
 
 
-_AGAIN = "they are decoded again for every batch, which is slower"
-"""What happens to images that are neither in memory nor on the disk."""
+_SMALL = 160 * 160
+"""Pixels of a picture up to which one thread is faster than several."""
 
-
-def _shown(index: Index, number: int, view: Preprocessing, stamps: Sequence[tuple[Stamp | None, ...]] | None) -> Any:
-    """What is shown of an image, if neither its file nor one beside it is another than at first.
-
-    Raises:
-        BadImage: It can't be decoded or prepared, or is `Changed`.
-    """
-    image = view.of_index(index, number)
-    if stamps and view.stamps_beside(index, number) != stamps[number]:
-        raise Changed("a file beside it, which data.prepare reads, has changed since it was looked at")
-    return image
+_ASKED = 1000
+"""Pictures that are asked for their size, at most."""
 
 
 def allocated(shape: tuple[int, ...], dtype: Any) -> Any:
@@ -292,41 +273,3 @@ def as_tensor(array: Any) -> Any:
 
 _ALIGNED = 64
 """Bytes, at a multiple of which TensorFlow wants the memory of a tensor to begin."""
-
-
-def _refuse_changed(index: Index, chosen: Sequence[int], keys: Sequence[bytes], view: Preprocessing) -> None:
-    """Looks once more at what has been made, and is to be kept, for what its key was made of.
-
-    The files of images have been looked at one by one, by their content where their times don't tell enough; those that
-    steps read beside them have not.
-    """
-    for i, key in zip(chosen, view.keys(index.take(chosen)), strict=True):
-        if key != keys[i]:
-            message = "a file beside it, which data.prepare reads, has changed; start again when it stays as it is"
-            raise DataError(Problem(message, file=index.names[i]))
-
-
-def _in_parallel(work: Any, numbers: Sequence[int], advance: Callable[[int], None]) -> Iterator[Any]:
-    """The results of some work for each of some numbers, in their order, a bounded number of them ahead.
-
-    Whoever stops, by an error or by Ctrl-C, waits for no work that has not begun.
-    """
-    pool = ThreadPoolExecutor()
-    try:
-        ahead: deque[Any] = deque()
-        for i in range(len(numbers) + AHEAD):
-            if i < len(numbers):
-                ahead.append(pool.submit(work, numbers[i]))
-            if i >= AHEAD:
-                yield ahead.popleft().result()
-                advance(1)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _bad_files(index: Index, bad: dict[int, str]) -> Iterable[Problem]:
-    for i in sorted(bad)[:NAMED]:
-        yield Problem(bad[i], file=index.names[i])
-    more = f"and {len(bad) - NAMED} more: " if len(bad) > NAMED else ""
-    them = "this file" if len(bad) == 1 else f"these {len(bad)} files"
-    yield Problem(f"{more}repair or remove {them}, or leave such files out with data.source.on_bad: skip")

@@ -1,7 +1,7 @@
 """From images to batches: the one place that orders decode, cache, shuffle, augment, mix, batch.
 
 The order, and why:
-1. `images.load` decodes and prepares everything once, before the first epoch, and keeps what fits;
+1. `loading.load` decodes and prepares everything once, before the first epoch, and keeps what fits;
 2. shuffle numbers, not images: the order of an epoch is a function of (seed, epoch), so that
    any step can be reached directly and nothing depends on timing;
 3. make whole batches at once, in worker processes or threads: gathered where nothing is augmented, else changed in
@@ -12,21 +12,19 @@ The order, and why:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from cnnkit.augmentations import Augmentation, Batch, Chain
 from cnnkit.balancing import Training
-from cnnkit.duration import cores
 from cnnkit.experiment import Cache
-from cnnkit.images import Images, allocated
+from cnnkit.images import Features, Images, Inputs, allocated
 from cnnkit.lazy import np, tf
 from cnnkit.progress import Progress
-from cnnkit.sources import Index
 
 
-def features(images: Images, numbers: Sequence[int], backbone: Any, batch_size: int, progress: Progress) -> Images:
+def features(images: Images, numbers: Sequence[int], backbone: Any, batch_size: int, progress: Progress) -> Features:
     """What a network that does not change makes of some images, computed once.
 
     Args:
@@ -36,17 +34,34 @@ def features(images: Images, numbers: Sequence[int], backbone: Any, batch_size: 
         batch_size: Images at a time.
         progress: Is told how far it is.
     """
-    made = allocated((len(images.index), *backbone.output_shape[1:]), np.float32)
-    made[:] = 0
+    memory = allocated((len(images.index), *backbone.output_shape[1:]), np.float32)
+    memory[:] = 0
     with progress.task("computing features", len(numbers)) as advance:
-        done = 0
-        batches = eval_batches(images, numbers, batch_size)
-        for pictures, _ in told(batches, images):
-            which = np.asarray(numbers)[done : done + len(pictures)]
-            made[which] = backbone.predict_on_batch(pictures)
-            done += len(pictures)
-            advance(len(pictures))
-    return Images(images.index, made.shape[1:], memory=made)
+        starts = range(0, len(numbers), batch_size)
+        for start, computed in zip(starts, outputs(backbone, images, numbers, batch_size, advance), strict=True):
+            memory[np.asarray(numbers[start : start + batch_size])] = computed
+    return Features(images.index, memory)
+
+
+def outputs(
+    model: Any, inputs: Inputs, numbers: Sequence[int], batch_size: int, advance: Callable[[int], None]
+) -> Iterator[Any]:
+    """What a network makes of the chosen images, batch by batch, NumPy (B, c).
+
+    Args:
+        model: Keras model.
+        inputs: Where the images are from.
+        numbers: Which, in this order.
+        batch_size: Images at a time.
+        advance: Is told of how many more there are outputs.
+
+    Raises:
+        DataError: An image can't be read any more.
+    """
+    with inputs.errors_as_raised():
+        for batch, _ in eval_batches(inputs, numbers, batch_size):
+            yield model.predict_on_batch(batch)
+            advance(len(batch))
 
 
 def features_fit(images: Images, backbone: Any, cache: Cache) -> bool:
@@ -60,17 +75,6 @@ def steps(images: int, batch_size: int) -> int:
     return -(-images // batch_size)
 
 
-def training_of(index: Index, numbers: Sequence[int]) -> Training:
-    """The images that train, each once, with the weights of the source.
-
-    Weights are 1 in the mean of those that train: so they never change the step as a whole.
-    """
-    chosen = np.asarray(numbers, np.int64)
-    weights = np.ones(len(chosen)) if index.weights is None else np.float64(index.weights[chosen])
-    return Training(chosen, np.asarray(index.labels)[chosen], weights / np.mean(weights))
-
-
-@contextmanager
 def with_workers(
     images: Images,
     training: Training,
@@ -78,21 +82,19 @@ def with_workers(
     batch_size: int,
     seed: int,
     progress: Progress,
-) -> Iterator[Images]:
+) -> AbstractContextManager[Images]:
     """The images with processes that make the batches of `train_batches`, where these have enough to do.
 
     They have where images are not kept in memory. What is made is the same bits, with them or without.
     """
     if images.memory is not None:
-        yield images
-        return
+        return nullcontext(images)
     most = min(_at_once(images, batch_size) * batch_size, max(len(training), len(images.index)))
-    with images.with_workers(Chain(augmentations, seed), most, progress) as images:
-        yield images
+    return images.with_workers(Chain(augmentations, seed), most, progress)
 
 
 def train_batches(
-    images: Images,
+    images: Inputs,
     training: Training,
     augmentations: Sequence[Augmentation],
     batch_size: int,
@@ -115,70 +117,86 @@ def train_batches(
         `tf.data.Dataset` of (images, labels, weights): float32 (B, H, W, C) in 0..255, one-hot float32 (B, classes),
         which mixing makes shares of classes, and what each image counts for, float32 (B,), 1 in the mean of an epoch.
     """
-    count = len(training)
-    numbers = tf.constant(training.numbers, tf.int64)
-    keys = tf.constant(keys_of(training.numbers), tf.int64)
-    an_epoch = steps(count, batch_size)
-    labels = tf.constant(training.labels, tf.int64)
-    classes = len(images.index.classes)
-    weights = tf.constant(training.weights, tf.float32)
-    chain = Chain(augmentations, seed)
+    return _TrainBatches(images, training, Chain(augmentations, seed), batch_size).dataset(epochs, first_step)
 
-    some = _at_once(images, batch_size) if augmentations else 1
 
-    def order(epoch: Any) -> Any:
-        shuffled, size = order_of(count, seed, epoch), some * batch_size
-        parts = tf.data.Dataset.range(steps(count, size))
+class _TrainBatches:
+    """The batches of a training: `dataset` is the story, each other method a step of it within tf.data.
+
+    An image is known by its place in the training, for it may be there several times. Each place has a number, which
+    image it is, and a key, by which chance knows it.
+    """
+
+    def __init__(self, images: Inputs, training: Training, chain: Chain, batch_size: int):
+        self.images, self.chain, self.batch_size = images, chain, batch_size
+        self.count = len(training)
+        self.classes = len(images.index.classes)
+        self.numbers = tf.constant(training.numbers, tf.int64)
+        self.keys = tf.constant(keys_of(training.numbers), tf.int64)
+        self.labels = tf.constant(training.labels, tf.int64)
+        self.weights = tf.constant(training.weights, tf.float32)
+        self.at_once = _at_once(images, batch_size) if chain.augmentations else 1
+
+    def dataset(self, epochs: int, first_step: int) -> Any:
+        """`tf.data.Dataset` of the batches of all epochs from a step on."""
+        epoch, step = divmod(first_step, steps(self.count, self.batch_size))
+        parts = tf.data.Dataset.range(epoch, epochs).flat_map(self.order).skip(step // self.at_once)
+        # To float in a step of its own, while the next pixels are made.
+        batches = _in_parallel(parts, self.pixels, self.images).flat_map(self.batches)
+        return batches.skip(step % self.at_once).prefetch(AHEAD)
+
+    def order(self, epoch: Any) -> Any:
+        """A dataset of the parts of an epoch: its number, and the places of the batches that are made at once."""
+        shuffled, size = order_of(self.count, self.chain.seed, epoch), self.at_once * self.batch_size
+        parts = tf.data.Dataset.range(steps(self.count, size))
         return parts.map(lambda part: (epoch, shuffled[part * size : (part + 1) * size]))
 
-    def augmented(epoch: Any, keys: Any, numbers: Any) -> Any:
-        return images.pixels(numbers, chain, int(epoch), keys)
+    def pixels(self, epoch: Any, places: Any) -> tuple[Any, Any, Any]:
+        """The images of a part of an epoch, augmented, uint8; and the part."""
+        numbers = tf.gather(self.numbers, places)
+        if not self.chain.augmentations:
+            return self.images.batch(numbers), epoch, places
+        assert isinstance(self.images, Images)  # features are computed once, of images that are not augmented
+        return self.images.augmented(self.chain, numbers, epoch, tf.gather(self.keys, places)), epoch, places
 
-    def pixels(epoch: Any, which: Any) -> tuple[Any, Any, Any]:
-        chosen = tf.gather(numbers, which)
-        if not augmentations:
-            return images.batch(chosen), epoch, which
-        made = tf.numpy_function(augmented, [epoch, tf.gather(keys, which), chosen], tf.uint8)
-        return tf.ensure_shape(made, (None, *images.shape)), epoch, which
+    def batches(self, pixels: Any, epoch: Any, places: Any) -> Any:
+        """A dataset of the batches in a part of an epoch."""
+        size = self.batch_size
+        starts = tf.data.Dataset.range(0, tf.size(places, tf.int64), size)
+        return starts.map(lambda at: self.batch(pixels[at : at + size], epoch, places[at : at + size]))
 
-    def mixed(epoch: Any, keys: Any, *parts: Any) -> tuple[Any, Any, Any]:
-        made = chain.mixed(Batch(*parts), int(epoch), keys)
-        return made.images, made.labels, made.weights
-
-    def batch(made: Any, epoch: Any, which: Any) -> tuple[Any, ...]:
-        of_labels = tf.one_hot(tf.gather(labels, which), classes, dtype=tf.float32)
-        parts = tf.cast(made, tf.float32), of_labels, tf.gather(weights, which)
-        if not chain.mixes:
+    def batch(self, pixels: Any, epoch: Any, places: Any) -> tuple[Any, ...]:
+        """Images, labels and weights, mixed."""
+        labels = tf.one_hot(tf.gather(self.labels, places), self.classes, dtype=tf.float32)
+        parts = tf.cast(pixels, tf.float32), labels, tf.gather(self.weights, places)
+        if not self.chain.mixes:
             return parts
-        result = tf.numpy_function(mixed, [epoch, tf.gather(keys, which), *parts], [tf.float32] * 3)
-        return tuple(tf.ensure_shape(made, part.shape) for made, part in zip(result, parts, strict=True))
+        keys = tf.gather(self.keys, places)
+        mixed = tf.numpy_function(self.mixed, [epoch, keys, *parts], [tf.float32] * 3)
+        return tuple(tf.ensure_shape(after, before.shape) for after, before in zip(mixed, parts, strict=True))
 
-    def batches(made: Any, epoch: Any, which: Any) -> Any:
-        starts = tf.data.Dataset.range(0, tf.size(which, tf.int64), batch_size)
-        return starts.map(lambda at: batch(made[at : at + batch_size], epoch, which[at : at + batch_size]))
-
-    epoch, step = divmod(first_step, an_epoch)
-    dataset = tf.data.Dataset.range(epoch, epochs).flat_map(order).skip(step // some)
-    # To float in a step of its own, while the next pixels are made.
-    return _made(dataset, pixels, images).flat_map(batches).skip(step % some).prefetch(AHEAD)
+    def mixed(self, epoch: Any, keys: Any, *parts: Any) -> tuple[Any, Any, Any]:
+        """The parts of a batch mixed, in NumPy."""
+        batch = self.chain.mixed(Batch(*parts), int(epoch), keys)
+        return batch.images, batch.labels, batch.weights
 
 
-def _at_once(images: Images, batch_size: int) -> int:
+def _at_once(images: Inputs, batch_size: int) -> int:
     """Batches whose pixels are made in one call, so that its price does not count where images are small."""
     return min(max(1, _CALL // (batch_size * int(np.prod(images.shape)))), _MOST)
 
 
-def eval_batches(images: Images, numbers: Sequence[int], batch_size: int) -> Any:
+def eval_batches(images: Inputs, numbers: Sequence[int], batch_size: int) -> Any:
     """The chosen images in their order, once, as (images, labels): what is reported counts every image the same."""
     chosen = tf.constant(np.asarray(numbers), tf.int64)
     labels = tf.constant(images.index.labels, tf.int64)
     classes = len(images.index.classes)
 
     def batch(step: Any) -> tuple[Any, Any]:
-        which = chosen[step * batch_size : (step + 1) * batch_size]
-        return tf.cast(images.batch(which), tf.float32), tf.one_hot(tf.gather(labels, which), classes, dtype=tf.float32)
+        some = chosen[step * batch_size : (step + 1) * batch_size]
+        return tf.cast(images.batch(some), tf.float32), tf.one_hot(tf.gather(labels, some), classes, dtype=tf.float32)
 
-    return _made(tf.data.Dataset.range(steps(len(numbers), batch_size)), batch, images)
+    return _in_parallel(tf.data.Dataset.range(steps(len(numbers), batch_size)), batch, images)
 
 
 def order_of(count: int, seed: int, epoch: Any) -> Any:
@@ -199,37 +217,9 @@ def keys_of(numbers: Any) -> Any:
     return keys
 
 
-def told(batches: Any, images: Images) -> Iterator[Any]:
-    """The batches of a dataset, one by one; what goes wrong with an image is a DataError."""
-    with images.telling():
-        yield from batches
-
-
-def _made(dataset: Any, batch: Any, images: Images) -> Any:
-    """The batches, some of them at a time; their order does not depend on who is done first."""
-    return dataset.map(batch, num_parallel_calls=_threads(images), deterministic=True).prefetch(AHEAD)
-
-
-def _threads(images: Images) -> int:
-    """How many batches are made at a time.
-
-    Python lets only one thread work at a time, but for what OpenCV and Pillow do. With small pictures that is so short
-    that threads cost more for handing over than they gain: at 128 px two make 3,600 images a second, and one 4,300.
-    """
-    if images.workers:
-        return images.workers.count + 1
-    facts = images.index.facts
-    stored = [fact.header.width * fact.header.height for fact in facts or () if fact.header]
-    if max([*stored[:_ASKED], images.shape[0] * images.shape[1]] if images.view else [0]) <= _SMALL:
-        return 1
-    return cores()
-
-
-_SMALL = 160 * 160
-"""Pixels of a picture up to which one thread is faster than several."""
-
-_ASKED = 1000
-"""Pictures that are asked for their size, at most."""
+def _in_parallel(dataset: Any, work: Any, images: Inputs) -> Any:
+    """What work makes of a dataset, some of it at a time; the order does not depend on what is done first."""
+    return dataset.map(work, num_parallel_calls=images.threads, deterministic=True).prefetch(AHEAD)
 
 
 _CALL = 2**21

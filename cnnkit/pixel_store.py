@@ -30,6 +30,9 @@ from cnnkit import atomic
 from cnnkit.lazy import cache_folder, np
 from cnnkit.progress import Progress
 
+Shape = tuple[int, int, int]
+"""Height, width and channels of an image."""
+
 _ENDING = ".images"
 """How the names of the files end."""
 
@@ -57,7 +60,7 @@ class PixelFile:
 
     path: Path
     file: int
-    shape: tuple[int, int, int]
+    shape: Shape
     keys: Sequence[bytes]
     checksums: Any
 
@@ -108,7 +111,7 @@ class PixelStore:
         return replace(self, places=self.places[np.asarray(numbers, np.int64)])
 
 
-def open_store(view: str, keys: Sequence[bytes], shape: tuple[int, int, int]) -> PixelStore:
+def open_store(view: str, keys: Sequence[bytes], shape: Shape) -> PixelStore:
     """What is kept of the images with these keys.
 
     Args:
@@ -123,7 +126,7 @@ def open_store(view: str, keys: Sequence[bytes], shape: tuple[int, int, int]) ->
     return store
 
 
-def bytes_of(count: int, shape: tuple[int, int, int]) -> int:
+def bytes_of(count: int, shape: Shape) -> int:
     """What `count` images take."""
     return count * (_size(shape) + _KEY + _CHECKSUM)
 
@@ -131,7 +134,7 @@ def bytes_of(count: int, shape: tuple[int, int, int]) -> int:
 def keep(
     view: str,
     keys: Sequence[bytes],
-    shape: tuple[int, int, int],
+    shape: Shape,
     images: Iterable[tuple[bytes, Any]],
     room: int,
     progress: Progress,
@@ -159,27 +162,19 @@ def keep(
         return None
     path = _path_of(view, keys)
     size = bytes_of(len(keys), shape)
+    of_the_images: list[OSError] = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        asked = {*keys, bytes(_KEY)}
-        replaced = [file.path for file in _files_of(view, shape) if file.path != path and asked.issuperset(file.keys)]
+        every = {*keys, bytes(_KEY)}
+        replaced = [file.path for file in _files_of(view, shape) if file.path != path and every.issuperset(file.keys)]
         _make_room(path, room - size, replaced)
-        with atomic.replacing(path) as temporary:
-            with temporary.open("wb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
-                _reserve(file.fileno(), size)
-                _write(file, chain([first], _apart(images)))
-                file.flush()
-                os.fsync(file.fileno())  # it may take long, so it is done under the lock
-                os.utime(file.fileno())  # and then it counts as new again
-            # Opened before it has its name, as from then on another run may remove it to make room.
-            opened = _opened(temporary, path, shape)
+        file = _written(path, shape, size, chain([first], _noting(of_the_images, images)))
         for other in replaced:
             with suppress(OSError):  # then it goes when room is made
                 other.unlink()
-    except _OfTheImages as error:
-        raise error.reason from None
     except OSError as error:
+        if error in of_the_images:
+            raise
         progress.say(
             f"decoded images are not kept: {error.filename or path} can't be written: {error.strerror or error}; "
             f"{otherwise}"
@@ -187,7 +182,21 @@ def keep(
         for _ in images:
             pass
         return None
-    return _placed([opened] if opened else [], keys)
+    return _placed([file] if file else [], keys)
+
+
+def _written(path: Path, shape: Shape, size: int, images: Iterable[tuple[bytes, Any]]) -> PixelFile | None:
+    """Writes a new file of at most `size` bytes, and opens it."""
+    with atomic.replacing(path) as temporary:
+        with temporary.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
+            _reserve(file.fileno(), size)
+            _write(file, images)
+            file.flush()
+            os.fsync(file.fileno())  # it may take long, so it is done under the lock
+            os.utime(file.fileno())  # and then it counts as new again
+        # Opened before it has its name, as from then on another run may remove it to make room.
+        return _opened(temporary, path, shape)
 
 
 def _write(file: BinaryIO, images: Iterable[tuple[bytes, Any]]) -> None:
@@ -203,19 +212,13 @@ def _write(file: BinaryIO, images: Iterable[tuple[bytes, Any]]) -> None:
     file.truncate()
 
 
-class _OfTheImages(Exception):
-    """An OSError that making the images has raised, and not the disk that they are kept on."""
-
-    def __init__(self, reason: OSError) -> None:
-        self.reason = reason
-
-
-def _apart(images: Iterator[Any]) -> Iterator[Any]:
-    """The images; an OSError of theirs is set apart."""
+def _noting(errors: list[OSError], images: Iterator[Any]) -> Iterator[Any]:
+    """The images; an OSError that making them raises, and not the disk that they are kept on, is noted."""
     try:
         yield from images
     except OSError as error:
-        raise _OfTheImages(error) from None
+        errors.append(error)
+        raise
 
 
 def _path_of(view: str, keys: Sequence[bytes]) -> Path:
@@ -227,7 +230,7 @@ def _folder() -> Path:
     return cache_folder() / "pixels"
 
 
-def _files_of(view: str, shape: tuple[int, int, int]) -> Iterator[PixelFile]:
+def _files_of(view: str, shape: Shape) -> Iterator[PixelFile]:
     """The files of a view, the largest first."""
     found: list[tuple[int, Path]] = []
     for path in _folder().glob(f"{view}-*{_ENDING}"):
@@ -255,7 +258,7 @@ def _placed(files: Iterable[PixelFile], keys: Sequence[bytes]) -> PixelStore:
     return PixelStore(used, np.array([places.get(key, _NOWHERE) for key in keys], np.int64).reshape(-1, 2))
 
 
-def _opened(file: Path, path: Path, shape: tuple[int, int, int]) -> PixelFile | None:
+def _opened(file: Path, path: Path, shape: Shape) -> PixelFile | None:
     """What lies in `file`, which is or will be called `path`; None if that is not whole."""
     with file.open("rb") as opened:
         count, over = divmod(os.fstat(opened.fileno()).st_size, bytes_of(1, shape))
@@ -292,10 +295,10 @@ def _make_room(path: Path, room: int, replaced: Sequence[Path]) -> None:
         OSError: What other runs are writing at the moment leaves too little.
     """
     total = 0
-    kept: list[tuple[os.stat_result, Path]] = []
+    removable: list[tuple[os.stat_result, Path]] = []
     for other in path.parent.iterdir():
         try:
-            known = other.stat()
+            found = other.stat()
         except FileNotFoundError:
             continue  # another run was faster
         if other.name.startswith(atomic.WRITING) and _abandoned(other):
@@ -303,13 +306,13 @@ def _make_room(path: Path, room: int, replaced: Sequence[Path]) -> None:
         elif other.name.endswith(path.name):
             continue  # the same file, or one that another run makes: in the end there will be one of them
         elif other.name.endswith(_ENDING):
-            total += known.st_size
+            total += found.st_size
             if not other.name.startswith(atomic.WRITING):
-                kept.append((known, other))
-    for known, other in sorted(kept, key=lambda entry: (entry[1] not in replaced, entry[0].st_mtime_ns)):
+                removable.append((found, other))
+    for found, other in sorted(removable, key=lambda entry: (entry[1] not in replaced, entry[0].st_mtime_ns)):
         if total > room:
             other.unlink(missing_ok=True)
-            total -= known.st_size
+            total -= found.st_size
     if total > room:
         message = "what other runs are keeping at the moment leaves no room within data.cache.disk_gib"
         raise OSError(errno.EDQUOT, message, str(path))
@@ -329,6 +332,6 @@ _JUST_BEGUN = 60
 """Seconds within which a file may be new and not yet locked by the one who made it."""
 
 
-def _size(shape: tuple[int, int, int]) -> int:
+def _size(shape: Shape) -> int:
     height, width, channels = shape
     return height * width * channels

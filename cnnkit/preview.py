@@ -15,13 +15,13 @@ from typing import Any
 
 from cnnkit import atomic, paper, pipeline
 from cnnkit.augmentations import Batch, Chain
-from cnnkit.balancing import Training
+from cnnkit.balancing import Training, training_of
 from cnnkit.decoding import BadImage
 from cnnkit.errors import DataError, Problem, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.file_index import digest_of
-from cnnkit.images import load
 from cnnkit.lazy import cache_folder, np
+from cnnkit.loading import load
 from cnnkit.paper import Box, Cell
 from cnnkit.progress import Progress
 from cnnkit.sources import Index, ranked
@@ -184,7 +184,7 @@ def prepared(experiment: Experiment, progress: Progress, output: Path | None = N
             "--set 'data.prepare=[{name: clahe}]'; `cnnkit list preparations` tells all of them"
         )
     experiment, index, preprocessing = _opened(experiment, progress)
-    training = pipeline.training_of(index, _split(experiment, index))
+    training = training_of(index, _split(experiment, index))
     numbers = [int(training.numbers[place]) for place in _chosen(index, training, experiment.seed, images)]
     shown = []
     with progress.task("preparing", len(numbers)) as advance:
@@ -217,7 +217,7 @@ def _split(experiment: Experiment, index: Index) -> list[int]:
 
 def _training(experiment: Experiment, index: Index, preprocessing: Preprocessing) -> Training:
     """What an epoch goes through, as in training."""
-    every = pipeline.training_of(index, _split(experiment, index))
+    every = training_of(index, _split(experiment, index))
 
     def images() -> Any:
         return np.stack([_pixels(preprocessing, index, int(number)) for number in every.numbers])

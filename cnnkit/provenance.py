@@ -10,8 +10,8 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any
 
-from cnnkit.duration import cores
 from cnnkit.lazy import keras, tf
+from cnnkit.machine import cores
 
 
 def circumstances() -> dict[str, Any]:

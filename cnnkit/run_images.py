@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnnkit.errors import DataError, Problem
 from cnnkit.experiment import Experiment
-from cnnkit.images import NAMED
+from cnnkit.loading import NAMED
 from cnnkit.preparation import files_beside
 from cnnkit.progress import Progress
 from cnnkit.run import Run

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from cnnkit import doctor, pipeline
-from cnnkit.balancing import Training
+from cnnkit.balancing import Training, training_of
 from cnnkit.doctor import Finding
 from cnnkit.errors import DataError
 from cnnkit.experiment import Experiment
-from cnnkit.images import Images, load
+from cnnkit.images import Images
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import SPLITS, Index
 from cnnkit.training_images import balanced
@@ -59,7 +60,7 @@ class TrainingData:
         images = load(index, view, experiment.data.cache, progress, skip_bad=collection.skip_bad)
         splits = experiment.data.splits(images.index, experiment.seed)
         findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
-        chosen = pipeline.training_of(images.index, _numbers(splits, "train"))
+        chosen = training_of(images.index, _numbers(splits, "train"))
         with progress.task("balancing", 1):
             images, training = balanced(experiment, images, chosen)
         return cls(experiment, images, splits, chosen, training, view, findings)

@@ -13,7 +13,7 @@ from cnnkit import pixel_store
 from cnnkit.balancing import Training
 from cnnkit.errors import DataError, Problem
 from cnnkit.experiment import Experiment
-from cnnkit.images import Images
+from cnnkit.images import AnyInputs, Images, with_synthetic
 from cnnkit.lazy import np
 from cnnkit.staging import BACKBONE
 
@@ -37,8 +37,8 @@ def balanced(experiment: Experiment, images: Images, training: Training) -> tupl
     balance.check(training.counts(len(classes)), classes)
     if balance.on_features(shape):
         return images, training
-    kept = pixel_store.bytes_of(len(images.index), (height, width, channels))
-    _refuse_too_large(experiment, images, training, shape, "images", kept)
+    size = pixel_store.bytes_of(len(images.index), (height, width, channels))
+    _refuse_too_large(experiment, images, training, shape, "images", size)
     return with_balance(experiment, images, training)
 
 
@@ -50,27 +50,27 @@ def refuse_large_features(experiment: Experiment, images: Images, training: Trai
     """
     if experiment.data.balance.on_features(images.shape):
         shape = backbone.output_shape[1:]
-        kept = 4 * int(np.prod(shape)) * len(images.index)
-        _refuse_too_large(experiment, images, training, shape, "features", kept)
+        size = 4 * int(np.prod(shape)) * len(images.index)
+        _refuse_too_large(experiment, images, training, shape, "features", size)
 
 
-def with_balance(experiment: Experiment, images: Images, training: Training) -> tuple[Images, Training]:
-    """The same balanced: of the images, or of the features that are in their place."""
-    every, index = training, images.index
-    made = experiment.data.balance(
-        every, index.classes, experiment.seed, lambda: np.stack(images.rows(every.numbers)), first=len(index)
+def with_balance(experiment: Experiment, inputs: AnyInputs, training: Training) -> tuple[AnyInputs, Training]:
+    """The same balanced."""
+    index = inputs.index
+    after = experiment.data.balance(
+        training, index.classes, experiment.seed, lambda: inputs.rows(training.numbers), first=len(index)
     )
-    return (images if made.synthetic is None else images.with_synthetic(made.synthetic)), made
+    return (inputs if after.synthetic is None else with_synthetic(inputs, after.synthetic)), after
 
 
-def told(experiment: Experiment, images: Images, before: Training, after: Training) -> str | None:
+def balance_line(experiment: Experiment, images: Images, before: Training, after: Training) -> str | None:
     """What the balance has done, in a line; None where none is asked for."""
     balance, classes = experiment.data.balance, images.index.classes
     if balance.name == "none":
         return None
-    counts, made = before.counts(len(classes)), after.counts(len(classes))
-    if not np.array_equal(counts, made):
-        changed = [f"{name} {old} to {new}" for name, old, new in zip(classes, counts, made, strict=True) if old != new]
+    counts, balanced = before.counts(len(classes)), after.counts(len(classes))
+    if not np.array_equal(counts, balanced):
+        changed = [f"{name} {n} to {m}" for name, n, m in zip(classes, counts, balanced, strict=True) if n != m]
         of = " of features" if balance.on_features(images.shape) else ""
         return f"balanced by {balance.name}{of}: {len(before):,} training images to {len(after):,} ({_few(changed)})"
     there = np.flatnonzero(counts)
@@ -87,16 +87,16 @@ def told(experiment: Experiment, images: Images, before: Training, after: Traini
 
 
 def _refuse_too_large(
-    experiment: Experiment, images: Images, training: Training, shape: tuple[int, ...], what: str, kept: int
+    experiment: Experiment, images: Images, training: Training, shape: tuple[int, ...], what: str, size: int
 ) -> None:
-    """Tells that mixing takes more memory than is allowed, with what is kept anyway."""
+    """Tells that mixing takes more memory than is allowed, with the size of what is mixed."""
     balance, allowed = experiment.data.balance, experiment.data.cache.memory_gib
     counts = training.counts(len(images.index.classes))
     more = balance.memory(counts, int(np.prod(shape)), bytes_each=1 if what == "images" else 4)
-    if more and more + kept > allowed * 2**30:
+    if more and more + size > allowed * 2**30:
         message = (
-            f"{balance.name} takes up to {_gib(more)} GiB for a while, and the {what} {_gib(kept)} GiB, more than the "
-            f"{allowed:g} that are set; set {_gib(more + kept)}, a smaller data.balance.ratio, or use oversample"
+            f"{balance.name} takes up to {_gib(more)} GiB for a while, and the {what} {_gib(size)} GiB, more than the "
+            f"{allowed:g} that are set; set {_gib(more + size)}, a smaller data.balance.ratio, or use oversample"
         )
         raise DataError(Problem(message, key="data.cache.memory_gib"))
 
@@ -107,5 +107,5 @@ def _gib(size: int) -> str:
     return f"{np.ceil(size / 2**30 / step) * step:.3g}"
 
 
-def _few(told: list[str]) -> str:
-    return ", ".join(told[:5]) + (f" and {len(told) - 5} more" if len(told) > 5 else "")
+def _few(texts: list[str]) -> str:
+    return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from types import TracebackType
 
 
 class Turn:
@@ -30,17 +29,11 @@ class Turn:
         self._threads.acquire()
         self._depth += 1
         if self._file is not None and self._depth == 1:
-            import fcntl
+            os.lockf(self._file, os.F_LOCK, 0)
 
-            fcntl.lockf(self._file, fcntl.LOCK_EX)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Gives it to the next."""
         self._depth -= 1
         if self._file is not None and self._depth == 0:
-            import fcntl
-
-            fcntl.lockf(self._file, fcntl.LOCK_UN)
+            os.lockf(self._file, os.F_ULOCK, 0)
         self._threads.release()

@@ -12,7 +12,8 @@ overhead   `cnnkit train` on Fashion-MNIST (the four idx files in FOLDER) withou
 
 train      a training step of ResNet-20 (32 px, batch 64), DenseNet-121 and ResNet-50 (128 px, batch 16) and VGG-16
            (64 px, batch 16) against the same networks written by hand of stock Keras layers and, with --torch, in
-           PyTorch with channels_last. PYTHON is a Python that has PyTorch. See scripts/benchmark_networks.py.
+           PyTorch with channels_last. PYTHON is a Python that has PyTorch. See scripts/benchmark_networks.py. The
+           network `tiny` is only for trying whether it works.
 
 pipeline   feeding the images of a folder (a folder a class) against Keras's dataset function and layers and, with
            --torch, PyTorch's DataLoader with torchvision's transforms. See scripts/benchmark_pipeline.py.
@@ -36,7 +37,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from benchmark_networks import NETWORKS
+from benchmark_networks import NETWORKS, TINY
 from benchmark_pipeline import SIZES
 
 CONFIG = Path(__file__).parent.parent / "configs" / "fashion_mnist.yaml"
@@ -187,7 +188,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4, help="the first of them is not counted")
     parser.add_argument("--limit", type=int, default=2000, help="images a class, 6000 for all")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=[n for n in NETWORKS if n != TINY])
     parser.add_argument("--torch", metavar="PYTHON", help="a Python that has PyTorch")
     parser.add_argument("--steps", type=int, default=20, help="of ResNet-20; a quarter of the larger networks")
     parser.add_argument("--work", nargs="+", choices=SIZES, default=list(SIZES), help="of pipeline")

@@ -23,6 +23,9 @@ NETWORKS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
     "resnet50": (128, 16, 1000, {"name": "resnet", "depth": 50}),
     "vgg16": (64, 16, 1000, {"name": "vgg", "depth": 16}),
 }
+# The smallest that all sides have, to try whether they work.
+TINY = "tiny"
+NETWORKS[TINY] = (8, 2, 2, {"name": "sequential", "layers": ({"name": "flatten"},)})
 DENSE_BLOCKS = (6, 12, 24, 16)
 BOTTLENECKS = (3, 4, 6, 3)
 VGG_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -76,6 +79,8 @@ def keras_network(name: str, size: int, classes: int) -> Any:
             for block in range(count):
                 x = bottleneck(x, 64 * 2**stage, 2 if stage and not block else 1)
         x = layers.GlobalAveragePooling2D()(x)
+    elif name == TINY:
+        x = layers.Flatten()(x)
     elif name == "densenet121":
         x = norm(conv(x, 64, 7, 2))
         x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))
@@ -161,6 +166,8 @@ def torch_network(name: str, size: int, classes: int) -> Any:
                 branch += [*norm_relu(filters), conv(filters, 4 * filters, 1), nn.BatchNorm2d(4 * filters)]
                 parts.append(Residual(nn.Sequential(*branch), inside, 4 * filters, strides, project=True))
                 inside = 4 * filters
+    elif name == TINY:
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * size**2, classes))
     elif name == "densenet121":
         parts += [conv(3, 64, 7, 2), *norm_relu(64), nn.MaxPool2d(3, 2, 1)]
         inside = 64
@@ -231,8 +238,9 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
 
     from cnnkit import pipeline
     from cnnkit.architectures import AnyArchitecture
-    from cnnkit.images import Images
-    from cnnkit.lazy import keras, tf
+    from cnnkit.balancing import training_of
+    from cnnkit.images import Images, allocated
+    from cnnkit.lazy import keras
     from cnnkit.losses import CrossEntropy
     from cnnkit.optimization import Sgd
     from cnnkit.sources import Index
@@ -253,7 +261,9 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
         splits=[None] * len(pixels),
         open=lambda i: pixels[i],
     )
-    images = Images(index, (size, size, 3), memory=tf.convert_to_tensor(pixels))
+    memory = allocated(pixels.shape, pixels.dtype)
+    memory[:] = pixels
+    images = Images(index, (size, size, 3), memory)
     loss = CrossEntropy()
     learner = Learner(network.model, (), loss)
     learner.compile(
@@ -262,7 +272,7 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
         jit_compile=False,
     )
     epochs = -(-2 * (steps + 1) * batch // len(pixels))
-    batches = pipeline.train_batches(images, pipeline.training_of(index, range(len(pixels))), (), batch, 0, epochs)
+    batches = pipeline.train_batches(images, training_of(index, range(len(pixels))), (), batch, 0, epochs)
     return steps * batch / train_keras(learner, batches, steps)
 
 

@@ -45,9 +45,10 @@ def measure_cnnkit(work: str, folder: str) -> float:
     from pydantic import TypeAdapter
 
     from cnnkit.augmentations import AnyAugmentation
+    from cnnkit.balancing import training_of
     from cnnkit.experiment import Cache
-    from cnnkit.images import load
-    from cnnkit.pipeline import steps, train_batches, training_of, with_workers
+    from cnnkit.loading import load
+    from cnnkit.pipeline import steps, train_batches, with_workers
     from cnnkit.progress import Progress
     from cnnkit.sources.folder import Folder
     from cnnkit.view import Preprocessing

@@ -40,6 +40,7 @@ LEVELS = {
     ),
     4.5: ("run_images",),
     4: ("run",),
+    2.7: ("loading",),
     2.6: ("images",),
     2.5: ("workers", "pixel_store", "consistency"),
     3: (
@@ -62,7 +63,6 @@ LEVELS = {
         "architectures",
         "augmentations",
         "preparation",
-        "balancing",
         "optimization",
         "schedules",
         "losses",

@@ -46,26 +46,27 @@ def feed(folder: str) -> dict[str, int]:
     from cnnkit.augmentations.brightness import Brightness
     from cnnkit.augmentations.flip import Flip
     from cnnkit.augmentations.rotate import Rotate
+    from cnnkit.balancing import training_of
     from cnnkit.experiment import Cache
-    from cnnkit.images import load
     from cnnkit.lazy import tf
+    from cnnkit.loading import load
     from cnnkit.progress import Progress
     from cnnkit.sources.folder import Folder
     from cnnkit.view import Preprocessing
 
     index = Folder(path=folder).open(Progress()).index(Progress())
-    told = {"indexed": _peak()}
+    measured = {"indexed": _peak()}
     images = load(index, Preprocessing((SIDE, SIDE, 3), "crop"), Cache(memory_gib=0, disk_gib=0), Progress())
-    told["decoded"] = _peak()
-    training = pipeline.training_of(index, range(len(index)))
+    measured["decoded"] = _peak()
+    training = training_of(index, range(len(index)))
     augment = (Flip(), Rotate(), Brightness())
     with pipeline.with_workers(images, training, augment, 32, 0, Progress()) as images:
         tf.constant(0)
-        told["tensorflow"] = _peak()
+        measured["tensorflow"] = _peak()
         batches = pipeline.train_batches(images, training, augment, 32, seed=0, epochs=1)
-        told["images"] = sum(len(batch) for batch, *_ in batches)
-        told["workers"] = sum(map(_own, _children()))
-    return told | {"peak": _peak() + told["workers"]}
+        measured["images"] = sum(len(batch) for batch, *_ in batches)
+        measured["workers"] = sum(map(_own, _children()))
+    return measured | {"peak": _peak() + measured["workers"]}
 
 
 def _peak() -> int:
@@ -76,8 +77,8 @@ def _peak() -> int:
 
 def _children() -> list[str]:
     """The processes that this one has started; none where there is no way to tell, which is where it starts none."""
-    told = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-    return told.read_text().split() if told.exists() else []
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    return children.read_text().split() if children.exists() else []
 
 
 def _own(process: str) -> int:
@@ -91,8 +92,8 @@ def measure(folder: str) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as cache:
         words = [sys.executable, __file__, "--feed", folder]
         done = subprocess.run(words, env=os.environ | {"CNNKIT_CACHE": cache}, stdout=subprocess.PIPE, check=True)
-    told: dict[str, int] = json.loads(done.stdout)
-    return told
+    measured: dict[str, int] = json.loads(done.stdout)
+    return measured
 
 
 def main() -> None:
@@ -113,10 +114,12 @@ def main() -> None:
         parser.error("two folders are compared, or --make FOLDER")
     peaks = []
     for folder in folders:
-        told = measure(folder)
-        peaks.append(told["peak"])
-        parts = ", ".join(f"{told[part] / 1024:.0f} {part}" for part in ("indexed", "decoded", "tensorflow", "workers"))
-        print(f"{told['images']:>7,} images: peak {told['peak'] / 1024:,.0f} MiB ({parts})", flush=True)
+        measured = measure(folder)
+        peaks.append(measured["peak"])
+        parts = ", ".join(
+            f"{measured[part] / 1024:.0f} {part}" for part in ("indexed", "decoded", "tensorflow", "workers")
+        )
+        print(f"{measured['images']:>7,} images: peak {measured['peak'] / 1024:,.0f} MiB ({parts})", flush=True)
     print(f"{folders[1]} takes {peaks[1] / peaks[0] - 1:+.1%}")
 
 

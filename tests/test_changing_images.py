@@ -19,8 +19,8 @@ from PIL import Image
 from cnnkit import Run, evaluate, read, train
 from cnnkit.errors import DataError
 from cnnkit.lazy import cache_folder
+from cnnkit.machine import cores
 from cnnkit.progress import Progress
-from cnnkit.workers import cores
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 

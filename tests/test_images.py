@@ -16,14 +16,15 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from cnnkit import images as module
-from cnnkit import pipeline
+from cnnkit import loading, pipeline
 from cnnkit.augmentations.flip import Flip
+from cnnkit.balancing import training_of
 from cnnkit.decoding import fitted
 from cnnkit.errors import DataError, TrainingError
 from cnnkit.experiment import Cache
-from cnnkit.images import as_tensor, load
+from cnnkit.images import Features, Images, allocated, as_tensor, with_synthetic
 from cnnkit.lazy import cache_folder
+from cnnkit.loading import load
 from cnnkit.preparation import Preparation, Unprepared
 from cnnkit.preparation.grayscale import Grayscale
 from cnnkit.progress import Progress
@@ -82,7 +83,7 @@ def loaded(folder, cache, view=None, progress=None, skip_bad=False):
 
 
 def pixels_of(images):
-    return np.stack(images.rows(range(len(images.index))))
+    return images.rows(range(len(images.index)))
 
 
 def decoded(folder, names):
@@ -95,9 +96,16 @@ def right(images, folder):
 
 
 def batches_of(images, augmentations=()):
-    training = pipeline.training_of(images.index, range(len(images.index)))
+    training = training_of(images.index, range(len(images.index)))
     batches = pipeline.train_batches(images, training, augmentations, 4, seed=0, epochs=2)
-    return [batch.numpy() for batch, *_ in pipeline.told(batches, images)]
+    with images.errors_as_raised():
+        return [batch.numpy() for batch, *_ in batches]
+
+
+def where(images):
+    """Where images are kept, by the name that `CACHES` has for it."""
+    store = images.reader and images.reader.store
+    return "memory" if images.memory is not None else "disk" if store and store.files else "off"
 
 
 def kept_files():
@@ -125,7 +133,7 @@ def decodings(monkeypatch):
 @every_cache
 def test_images_are_those_of_their_files(folder, cache):
     images = loaded(folder, cache)
-    assert (images.memory is not None, images.store is not None) == (cache == "memory", cache == "disk")
+    assert where(images) == cache
     assert len(images.index) == COUNT
     assert right(images, folder)
     chosen = tf.constant([3, 3, 0], tf.int64)
@@ -159,7 +167,7 @@ def test_memory_comes_first_then_the_disk(folder):
     def kept(memory_gib, disk_gib):
         images = load(index, view, Cache(memory_gib=memory_gib, disk_gib=disk_gib), Progress())
         assert right(images, folder)
-        return "memory" if images.memory is not None else "disk" if images.store else "off"
+        return where(images)
 
     assert kept(size, size) == "memory"
     assert kept(size * 0.99, size) == "disk"
@@ -280,7 +288,7 @@ def test_an_error_of_the_system_in_a_step_is_none_of_the_cache(folder, monkeypat
 
 
 def test_a_tensor_is_made_without_a_copy():
-    array = module.allocated((3, 4), np.float32)
+    array = allocated((3, 4), np.float32)
     array[:] = np.arange(12).reshape(3, 4)
     tensor = as_tensor(array)
     assert (tensor.dtype, tensor.shape) == (tf.float32, (3, 4))
@@ -289,13 +297,43 @@ def test_a_tensor_is_made_without_a_copy():
     assert tf.reduce_sum(tensor) == 66
 
 
+def filled(shape, dtype):
+    array = allocated(shape, dtype)
+    array[:] = np.arange(np.prod(shape)).reshape(shape)
+    return array
+
+
+@pytest.mark.parametrize("kind", ["images", "features"])
+def test_images_and_features_of_them_are_fed_alike(index_of, kind):
+    index = index_of(np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1])
+    if kind == "images":
+        inputs = Images(index, (2, 3, 1), filled((4, 2, 3, 1), np.uint8))
+    else:
+        inputs = Features(index, filled((4, 5), np.float32))
+    more = with_synthetic(inputs, np.full((2, *inputs.shape), 200, inputs.memory.dtype))
+    assert (more.index, more.shape) == (index, inputs.shape)
+    expected = np.concatenate([inputs.memory, np.full((2, *inputs.shape), 200, inputs.memory.dtype)])
+    assert np.array_equal(more.rows(np.array([5, 0, 3])), expected[[5, 0, 3]])
+    assert np.array_equal(more.batch(tf.constant([5, 0, 3], tf.int64)), expected[[5, 0, 3]])
+    batches = list(pipeline.eval_batches(inputs, [3, 1, 2], 2))
+    assert np.array_equal(np.concatenate([batch for batch, _ in batches]), np.float32(inputs.memory)[[3, 1, 2]])
+    assert np.concatenate([labels for _, labels in batches]).argmax(1).tolist() == [1, 1, 0]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="mine"), inputs.errors_as_raised():
+        raise tf.errors.InvalidArgumentError(None, None, "mine")
+
+
+def test_synthetic_images_are_refused_where_the_others_are_not_in_memory(folder):
+    with pytest.raises(DataError, match=r"data\.cache\.memory_gib: synthetic images need all others in memory"):
+        with_synthetic(loaded(folder, "disk"), np.zeros((1, *SHAPE), np.uint8))
+
+
 KEPT_IN_MEMORY = """
 import re
 from pathlib import Path
 import numpy as np
 from PIL import Image
 from cnnkit.experiment import Cache
-from cnnkit.images import load
+from cnnkit.loading import load
 from cnnkit.lazy import tf
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
@@ -342,7 +380,7 @@ def test_feeding_takes_memory_for_what_is_known_of_an_image_and_not_for_the_imag
         try:
             index = index_of_folder(tmp_path / str(count))
             images = load(index, Preprocessing((64, 64, 3), "crop"), CACHES["off"], Progress())
-            training = pipeline.training_of(index, range(count))
+            training = training_of(index, range(count))
             batches = pipeline.train_batches(images, training, (Flip(),), 8, seed=0, epochs=1)
             assert sum(len(batch) for batch, *_ in batches) == count
             return tracemalloc.get_traced_memory()[1]
@@ -402,7 +440,7 @@ def test_a_mended_image_is_shown_by_the_next_run(folder):
 
 
 def test_many_bad_images_are_counted_and_the_first_are_named(folder, monkeypatch):
-    monkeypatch.setattr(module, "NAMED", 3)
+    monkeypatch.setattr(loading, "NAMED", 3)
     for number in range(5):
         spoil(folder, number)
     with pytest.raises(DataError) as raised:
@@ -476,7 +514,7 @@ def test_a_file_that_changes_between_epochs_is_shown_as_it_was_where_it_is_kept(
 
 def test_an_error_that_is_not_of_an_image_stays_what_it_is(folder):
     images = loaded(folder, "off")
-    with pytest.raises(tf.errors.InvalidArgumentError, match="mine"), images.telling():
+    with pytest.raises(tf.errors.InvalidArgumentError, match="mine"), images.errors_as_raised():
         raise tf.errors.InvalidArgumentError(None, None, "mine")
 
 
@@ -581,7 +619,7 @@ def test_on_a_full_disk_one_line_is_said_and_the_run_goes_on(folder, monkeypatch
     monkeypatch.setattr(os, "posix_fallocate", no_room, raising=False)
     told = Told()
     images = loaded(folder, "disk", progress=told)
-    assert images.store is None
+    assert where(images) == "off"
     assert right(images, folder)
     expected = batches_of(loaded(folder, "memory"))
     assert all(np.array_equal(a, b) for a, b in zip(batches_of(images), expected, strict=True))
@@ -629,7 +667,7 @@ def test_a_damaged_cache_changes_no_image(folder, how):
     how(file)
     assert right(loaded(folder, "disk"), folder)
     assert right(loaded(folder, "disk"), folder)
-    assert loaded(folder, "disk").store
+    assert where(loaded(folder, "disk")) == "disk"
     [file] = kept_files()
 
 
@@ -653,7 +691,7 @@ def test_whoever_stops_waits_for_no_image_that_has_not_been_begun():
         return i
 
     threading.Timer(0.2, go_on.set).start()
-    results = module._in_parallel(slow, range(1000), lambda done: None)
+    results = loading._in_parallel(slow, range(1000), lambda done: None)
     assert next(results) == 0
     results.close()
     threads = (os.cpu_count() or 1) + 4
@@ -661,7 +699,7 @@ def test_whoever_stops_waits_for_no_image_that_has_not_been_begun():
 
 
 def test_images_come_in_their_order_and_only_some_are_decoded_ahead(monkeypatch):
-    monkeypatch.setattr(module, "AHEAD", 8)
+    monkeypatch.setattr(loading, "AHEAD", 8)
     begun: list[int] = []
     done: list[int] = []
 
@@ -669,9 +707,9 @@ def test_images_come_in_their_order_and_only_some_are_decoded_ahead(monkeypatch)
         begun.append(i)
         return i
 
-    results: Iterator[int] = module._in_parallel(work, range(100), done.append)
+    results: Iterator[int] = loading._in_parallel(work, range(100), done.append)
     for i, result in enumerate(results):
         assert result == i
         assert len(begun) <= i + 9
     assert sum(done) == 100
-    assert list(module._in_parallel(work, [], done.append)) == []
+    assert list(loading._in_parallel(work, [], done.append)) == []

@@ -14,11 +14,12 @@ from PIL import Image
 from cnnkit import pipeline
 from cnnkit.augmentations.flip import Flip
 from cnnkit.augmentations.shift import Shift
+from cnnkit.balancing import training_of
 from cnnkit.experiment import Cache
-from cnnkit.images import load
+from cnnkit.loading import load
+from cnnkit.machine import cores
 from cnnkit.progress import Progress
 from cnnkit.view import Preprocessing
-from cnnkit.workers import cores
 
 SHAPE = (4, 4, 1)
 AUGMENT = (Flip(), Shift(fraction=0.5))
@@ -39,7 +40,7 @@ def images_of(index_of):
 
 def train_batches(images, chosen, *others, **named):
     """The batches of a training on these images, each once."""
-    return pipeline.train_batches(images, pipeline.training_of(images.index, chosen), *others, **named)
+    return pipeline.train_batches(images, training_of(images.index, chosen), *others, **named)
 
 
 def epochs_of(dataset, images, batch_size):
@@ -153,11 +154,10 @@ from cnnkit.augmentations.rotate import Rotate
 from cnnkit.augmentations.shift import Shift
 from cnnkit.balancing import Training
 from cnnkit.experiment import Cache
-from cnnkit.images import load
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources.folder import Folder
 from cnnkit.view import Preprocessing
-from cnnkit.workers import cores
 
 AUGMENT = (Flip(), Shift(), Rotate(), Brightness(), MixUp(alpha=1.0))
 CACHES = {
@@ -204,7 +204,8 @@ def after(images, augmentations, first):
 told = {}
 for name, cache in CACHES.items():
     images = everything.get(name) or load(index, Preprocessing((20, 24, 3), "crop"), cache, Progress())
-    assert (images.memory is not None, images.store is not None) == (name == "memory", "disk" in name)
+    store = images.reader and images.reader.store
+    assert (images.memory is not None, store is not None) == (name == "memory", "disk" in name)
     for kind, augmentations in (("plain", ()), ("augmented", AUGMENT)):
         told[f"{name}, {kind}"] = {
             "epoch 0": shown(images, augmentations, 0, 3),

@@ -11,11 +11,12 @@ from PIL import Image
 
 from cnnkit import pipeline, preview, read
 from cnnkit.augmentations import AnyAugmentation, Mixing
-from cnnkit.balancing import Training
+from cnnkit.balancing import Training, training_of
 from cnnkit.catalogue import KINDS
 from cnnkit.errors import DataError, UsageError
-from cnnkit.images import load
+from cnnkit.images import with_synthetic
 from cnnkit.lazy import cache_folder
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.view import Preprocessing
 
@@ -69,12 +70,12 @@ def trained_on(experiment, epochs):
     index = experiment.data.index(collection, experiment.seed, Progress())
     images = load(index, Preprocessing((8, 8, 3), experiment.data.fit), experiment.data.cache, Progress())
     splits = experiment.data.splits(index, experiment.seed)
-    every = pipeline.training_of(index, [i for i, split in enumerate(splits) if split == "train"])
+    every = training_of(index, [i for i, split in enumerate(splits) if split == "train"])
     training = complete.data.balance(
-        every, index.classes, experiment.seed, lambda: np.stack(images.rows(every.numbers)), first=len(index)
+        every, index.classes, experiment.seed, lambda: images.rows(every.numbers), first=len(index)
     )
     if training.synthetic is not None:
-        images = images.with_synthetic(training.synthetic)
+        images = with_synthetic(images, training.synthetic)
     # Where nothing is mixed, the weights of a batch tell which images it has.
     mixing = any(isinstance(augmentation, Mixing) for augmentation in experiment.augment)
     weights = np.ones(len(training)) if mixing else training.numbers.astype(float)

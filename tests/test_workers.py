@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -92,15 +94,13 @@ def test_want_of_memory_is_told_as_such(asked):
 
 def test_an_answer_that_nobody_waited_for_is_never_taken_for_another_one(asked, monkeypatch):
     """As when Ctrl-C comes between a question and its answer."""
-    real = workers._read
 
-    def interrupted(pipe, size):
+    def interrupted(connection):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workers, "_read", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Connection, "recv_bytes", interrupted)
         asked([7])
-    monkeypatch.setattr(workers, "_read", real)
     results = []
     for i in range(4):
         try:
@@ -108,6 +108,19 @@ def test_an_answer_that_nobody_waited_for_is_never_taken_for_another_one(asked, 
         except TrainingError:
             results.append(None)
     assert results in ([None, True, None, True], [True, None, True, None])
+
+
+def test_nothing_is_pickled_on_its_way(asked, monkeypatch):
+    """The workers are forked before this, so it holds of what this process sends and reads."""
+
+    def pickled(*given):
+        raise AssertionError
+
+    monkeypatch.setattr(Connection, "send", pickled)
+    monkeypatch.setattr(Connection, "recv", pickled)
+    assert asked([5]).tolist() == [5]
+    with pytest.raises(DataError):
+        asked([-1])
 
 
 def test_the_end_does_not_wait_for_what_is_being_done(asked):
@@ -121,11 +134,11 @@ def test_the_end_does_not_wait_for_what_is_being_done(asked):
     assert errors == ["RuntimeError", "TrainingError", "TrainingError"]
 
 
-@pytest.mark.parametrize("failing", ["fork", "pipe"])
-def test_where_processes_can_not_be_had_there_are_none_and_nothing_is_left_open(monkeypatch, failing):
+@pytest.mark.parametrize(("module", "failing"), [(os, "fork"), (socket, "socketpair")])
+def test_where_processes_can_not_be_had_there_are_none_and_nothing_is_left_open(monkeypatch, module, failing):
     monkeypatch.setattr(workers, "cores", lambda: 3)
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
-    real, calls = getattr(os, failing), []
+    real, calls = getattr(module, failing), []
 
     def sometimes():
         calls.append(failing)
@@ -140,7 +153,7 @@ def test_where_processes_can_not_be_had_there_are_none_and_nothing_is_left_open(
             said.append(line)
 
     before = sorted(Path("/proc/self/fd").iterdir())
-    monkeypatch.setattr(os, failing, sometimes)
+    monkeypatch.setattr(module, failing, sometimes)
     with workers.working(work, 10, Listener()) as made:
         assert made is None
     assert len(calls) == 3
@@ -216,8 +229,7 @@ from cnnkit import workers
 from cnnkit.progress import Progress
 workers.cores = lambda: 3
 with workers.working(lambda job: job, 10, Progress()) as made:
-    children = [int(name) for name in os.listdir("/proc") if name.isdigit() and parent(int(name)) == os.getpid()]
-    print(*children, flush=True)
+    print(open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read(), flush=True)
     if sys.argv[1] == "ends": raise SystemExit
     time.sleep(600)
 """
@@ -233,9 +245,8 @@ def alive(process: int) -> bool:
 
 @pytest.mark.parametrize("end", ["ends", "is terminated", "is killed", "gets Ctrl-C"])
 def test_none_stays_behind_however_its_parent_ends(end):
-    helper = "def parent(p): return int(open(f'/proc/{p}/stat').read().rsplit(')', 1)[1].split()[1])\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", helper + PARENT, end],
+        [sys.executable, "-c", PARENT, end],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

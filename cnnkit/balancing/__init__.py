@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from cnnkit.balancing.base import Balance, Training
+from cnnkit.balancing.base import Balance, Training, training_of
 from cnnkit.balancing.borderline_smote import BorderlineSmote
 from cnnkit.balancing.class_weight import ClassWeight
 from cnnkit.balancing.none import NoBalance
@@ -18,4 +18,4 @@ AnyBalance: TypeAlias = Annotated[
     NoBalance | ClassWeight | Oversample | Undersample | Smote | BorderlineSmote, Field(discriminator="name")
 ]
 
-__all__ = ["AnyBalance", "Balance", "NoBalance", "Training"]
+__all__ = ["AnyBalance", "Balance", "NoBalance", "Training", "training_of"]

@@ -15,6 +15,7 @@ from pydantic import Field
 from cnnkit import chance
 from cnnkit.errors import Problem
 from cnnkit.lazy import np
+from cnnkit.sources import Index
 from cnnkit.spec import Spec
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
@@ -123,6 +124,16 @@ class Balance(Spec):
             augmented: Whether the training images are augmented.
         """
         return iter(())
+
+
+def training_of(index: Index, numbers: Sequence[int]) -> Training:
+    """The images of an index that train, each once, with the weights of the source.
+
+    Weights are 1 in the mean of those that train: so they never change the step as a whole.
+    """
+    chosen = np.asarray(numbers, np.int64)
+    weights = np.ones(len(chosen)) if index.weights is None else np.float64(index.weights[chosen])
+    return Training(chosen, np.asarray(index.labels)[chosen], one_in_the_mean(weights))
 
 
 def one_in_the_mean(weights: Any) -> Any:

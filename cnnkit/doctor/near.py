@@ -25,9 +25,9 @@ from typing import Any, NamedTuple
 from cnnkit.decoding import BadImage, decoded
 from cnnkit.doctor import overlay, thumbnails
 from cnnkit.doctor.base import THUMBNAIL, Finding, Patient, counted
-from cnnkit.duration import cores
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
+from cnnkit.machine import cores
 from cnnkit.progress import Progress
 from cnnkit.sources import SPLITS, Index
 

@@ -15,9 +15,9 @@ from typing import Any
 from cnnkit import decoding, remembered
 from cnnkit.decoding import BadImage, Unreadable
 from cnnkit.doctor.base import THUMBNAIL, Pixels
-from cnnkit.duration import cores
 from cnnkit.file_index import digest_of
 from cnnkit.lazy import cache_folder, np
+from cnnkit.machine import cores
 from cnnkit.progress import Progress
 from cnnkit.sources import Index, Source
 

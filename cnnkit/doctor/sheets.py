@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cnnkit import atomic, decoding
 from cnnkit.decoding import BadImage
-from cnnkit.duration import cores
 from cnnkit.file_index import digest_of
 from cnnkit.lazy import cache_folder
+from cnnkit.machine import cores
 from cnnkit.paper import font, shortened
 from cnnkit.progress import Progress
 from cnnkit.sources import Index

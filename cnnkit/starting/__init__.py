@@ -10,6 +10,7 @@ from typing import Any
 
 from cnnkit import atomic, duration
 from cnnkit.errors import DataError
+from cnnkit.machine import cores
 from cnnkit.progress import Progress
 from cnnkit.sources import Source, ranked, recognised
 from cnnkit.splitting import Split
@@ -126,7 +127,7 @@ def _seconds(traits: Traits, suggestion: Suggestion) -> float:
         others=traits.splits["validation"],
         epochs=values["train"]["epochs"],
         augmented=bool(values["augment"]),
-        decoding=traits.decoding * traits.images / duration.cores(),
+        decoding=traits.decoding * traits.images / cores(),
         multiply_adds_a_second=duration.speed(),
     )
 
@@ -155,5 +156,5 @@ def _notes(traits: Traits, source: Source) -> Iterator[str]:
 
 
 def _cores() -> str:
-    count = duration.cores()
+    count = cores()
     return f"{count} cores" if count > 1 else "1 core"

@@ -14,8 +14,8 @@ from cnnkit import decoding, doctor
 from cnnkit.doctor import pixels
 from cnnkit.errors import UsageError
 from cnnkit.experiment import Cache, Data
-from cnnkit.images import load
 from cnnkit.lazy import cache_folder
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder
 from cnnkit.splitting import Split

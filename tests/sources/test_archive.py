@@ -14,8 +14,8 @@ from PIL import Image
 from cnnkit.config_file import configure, read, write
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.experiment import Cache
-from cnnkit.images import load
 from cnnkit.lazy import cache_folder
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Archive, Folder, Idx, recognised
 from cnnkit.splitting import Split

@@ -12,7 +12,7 @@ import pytest
 from cnnkit import array_files
 from cnnkit.errors import DataError
 from cnnkit.experiment import Cache
-from cnnkit.images import load
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Arrays, Folder, recognised
 from cnnkit.view import Preprocessing

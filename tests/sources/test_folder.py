@@ -10,7 +10,7 @@ import pytest
 
 from cnnkit.errors import DataError
 from cnnkit.experiment import Cache
-from cnnkit.images import load
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder, ranked
 from cnnkit.splitting import Split

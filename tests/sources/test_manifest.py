@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from cnnkit import pipeline
+from cnnkit.balancing import training_of
 from cnnkit.config_file import read
 from cnnkit.errors import DataError
 from cnnkit.experiment import Cache
-from cnnkit.images import load
 from cnnkit.lazy import cache_folder
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder, Manifest, recognised
 from cnnkit.view import Preprocessing
@@ -161,7 +162,7 @@ def test_weights_reach_the_batches(table):
     images = load(index, Preprocessing((8, 8, 3), "crop"), Cache(), Progress())
     shown = {}
     for pictures, labels, weights in pipeline.train_batches(
-        images, pipeline.training_of(index, range(4)), [], 3, seed=0, epochs=1
+        images, training_of(index, range(4)), [], 3, seed=0, epochs=1
     ):
         for picture, label, weight in zip(pictures.numpy(), labels.numpy(), weights.numpy(), strict=True):
             (number,) = (i for i in range(4) if np.array_equal(picture, np.asarray(random_picture(i))))

@@ -15,9 +15,10 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from cnnkit import pipeline
+from cnnkit.balancing import training_of
 from cnnkit.catalogue import KINDS, title
 from cnnkit.experiment import Cache, Data
-from cnnkit.images import load
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import AnySource, Source
 from cnnkit.view import Preprocessing
@@ -202,9 +203,7 @@ def test_digests_splits_and_the_first_batch_are_those_of_a_folder(
         splits = data.splits(index, 3)
         images = load(index, Preprocessing((12, 10, 3), data.fit), Cache(), Progress())
         training = [i for i, split in enumerate(splits) if split == "train"]
-        batches = pipeline.train_batches(
-            images, pipeline.training_of(index, training), (), data.batch_size, 3, epochs=1
-        )
+        batches = pipeline.train_batches(images, training_of(index, training), (), data.batch_size, 3, epochs=1)
         told.append((index.digests, splits, [part.numpy() for part in next(iter(batches))]))
     (digests, splits, batch), (other_digests, other_splits, other_batch) = told
     assert other_digests == digests

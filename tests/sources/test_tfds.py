@@ -12,8 +12,8 @@ import pytest
 
 from cnnkit.errors import DataError
 from cnnkit.experiment import Cache
-from cnnkit.images import load
 from cnnkit.lazy import cache_folder
+from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Tfds
 from cnnkit.view import Preprocessing
