@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 from cnnkit import atomic
-from cnnkit.lazy import cache_folder
+from cnnkit.cache import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.walking import printable
 

@@ -24,11 +24,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from cnnkit import atomic, remembered
+from cnnkit import atomic, cache
 from cnnkit.archive_members import BLOCK, Budget, Kind, Refused, kind_of, members_of, parts_of, shown
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError, Problem
 from cnnkit.file_index import TICK
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 
 ROOM = 256 * 2**20
@@ -107,7 +107,7 @@ def _unpacked(path: Path, progress: Progress) -> Path:
                 raise
     if max(stamp[1:]) < start - TICK:  # else a second change could not be told from the first
         told = json.dumps({"archive": str(path.resolve()), "stamp": stamp, "digest": digest})
-        remembered.keep(memory, told.encode(), f"{path.name} is read again next time", progress)
+        cache.write(memory, told.encode(), f"{path.name} is read again next time", progress)
     return folder
 
 
@@ -221,7 +221,7 @@ def _stamp(path: Path) -> list[int]:
 
 def _recall(memory: Path, stamp: list[int]) -> str | None:
     """The digest of an archive that was looked at before and is as it was; None if not, or the memory is damaged."""
-    kept = remembered.recall(memory)
+    kept = cache.read(memory)
     document = json.loads(bytes(kept)) if kept else {"stamp": None}
     return str(document["digest"]) if document["stamp"] == stamp else None
 

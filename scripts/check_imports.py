@@ -67,9 +67,11 @@ LEVELS = {
     0.9: ("archives", "locating", "array_files"),
     0.8: ("archive_members",),
     0.7: ("file_index", "walking", "tables", "pixel_range"),
-    0.5: ("chance", "decoding", "downloads", "remembered"),
+    0.5: ("chance", "decoding", "downloads"),
     0.1: ("paper", "turns"),
-    0: ("spec", "lazy", "errors", "progress", "yaml12", "atomic"),
+    0.06: ("lazy",),
+    0.05: ("cache",),
+    0: ("spec", "errors", "progress", "yaml12", "atomic"),
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
 

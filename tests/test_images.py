@@ -19,11 +19,11 @@ from PIL import Image
 from cnnkit import images as module
 from cnnkit import pipeline
 from cnnkit.augmentations.flip import Flip
+from cnnkit.cache import cache_folder
 from cnnkit.decoding import fitted
 from cnnkit.errors import DataError, TrainingError
 from cnnkit.experiment import Cache
 from cnnkit.images import as_tensor, load
-from cnnkit.lazy import cache_folder
 from cnnkit.preparation import Preparation, Unprepared
 from cnnkit.preparation.grayscale import Grayscale
 from cnnkit.progress import Progress

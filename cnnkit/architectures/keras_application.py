@@ -18,8 +18,9 @@ from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapVa
 
 from cnnkit.architectures.base import Architecture, Shape
 from cnnkit.architectures.layers import DEVIATION, MEAN, ClassifierDropout, scaled
+from cnnkit.cache import cache_folder
 from cnnkit.errors import Problem
-from cnnkit.lazy import cache_folder, keras
+from cnnkit.lazy import keras
 from cnnkit.progress import Progress
 from cnnkit.spec import AbsolutePath
 

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cnnkit import __version__, remembered
+from cnnkit import __version__, cache
+from cnnkit.cache import cache_folder
 from cnnkit.doctor.base import ClassCount, Finding, Report, Sizes
 from cnnkit.file_index import digest_of
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
 
@@ -43,12 +43,12 @@ def place(fingerprint: str, index: Index, circumstances: Sequence[Any]) -> Path:
 def remember(file: Path, report: Report, progress: Progress) -> None:
     """Keeps a report."""
     text = json.dumps(asdict(report), separators=(",", ":"))
-    remembered.keep(file, text.encode(), "the data is examined again next time", progress)
+    cache.write(file, text.encode(), "the data is examined again next time", progress)
 
 
 def recall(file: Path) -> Report | None:
     """The report that is kept; None if there is none, or it is damaged."""
-    kept = remembered.recall(file)
+    kept = cache.read(file)
     if kept is None:
         return None
     told = json.loads(bytes(kept))

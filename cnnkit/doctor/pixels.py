@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cnnkit import decoding, remembered
+from cnnkit import cache, decoding
+from cnnkit.cache import cache_folder
 from cnnkit.decoding import BadImage, Unreadable
 from cnnkit.doctor.base import THUMBNAIL, Pixels
 from cnnkit.duration import cores
 from cnnkit.file_index import digest_of
-from cnnkit.lazy import cache_folder, np
+from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.sources import Index, Source
 
@@ -94,7 +95,7 @@ def look(index: Index, home: str, progress: Progress) -> Pixels:
             asked = {index.digests[i]: i for i in here}
             others = [row for digest, row in places.items() if digest not in asked]  # those asked for last come first
             kept = np.concatenate([found[new], found[list(asked.values())], known[others[:OTHERS]]])
-            remembered.keep(memory, kept.view(np.uint8).data, "the images are decoded again next time", progress)
+            cache.write(memory, kept.view(np.uint8).data, "the images are decoded again next time", progress)
     thumbnails = np.ascontiguousarray(found["thumbnail"])
     return Pixels(dict(sorted(bad.items())), thumbnails, found["mean"], found["square"], not passing)
 
@@ -126,5 +127,5 @@ def _measure(row: Any, picture: Any) -> None:
 
 def _recall(memory: Path) -> Any:
     """The rows that are remembered; none if this is the first look, or the memory is damaged."""
-    kept = remembered.recall(memory)
+    kept = cache.read(memory)
     return np.zeros(0, _row()) if kept is None else np.frombuffer(kept, _row())

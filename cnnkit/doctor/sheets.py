@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cnnkit import atomic, decoding
+from cnnkit.cache import cache_folder
 from cnnkit.decoding import BadImage
 from cnnkit.duration import cores
 from cnnkit.file_index import digest_of
-from cnnkit.lazy import cache_folder
 from cnnkit.paper import font, shortened
 from cnnkit.progress import Progress
 from cnnkit.sources import Index

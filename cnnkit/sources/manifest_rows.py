@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnkit import tables
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError, Problem
-from cnnkit.lazy import cache_folder
 from cnnkit.sources.base import Unused, label_text
 from cnnkit.walking import listed, printable
 

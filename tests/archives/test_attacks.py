@@ -16,7 +16,7 @@ import pytest
 
 from cnnkit import archive_members, archives
 from cnnkit.archives import unpacked
-from cnnkit.lazy import cache_folder
+from cnnkit.cache import cache_folder
 from cnnkit.progress import Progress
 
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from cnnkit import decoding, paper
+from cnnkit.cache import cache_folder
 from cnnkit.decoding import BadImage
 from cnnkit.doctor import sheets
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
 

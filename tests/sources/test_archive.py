@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnkit.cache import cache_folder
 from cnnkit.config_file import configure, read, write
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.experiment import Cache
 from cnnkit.images import load
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Archive, Folder, Idx, recognised
 from cnnkit.splitting import Split

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from cnnkit import pipeline
+from cnnkit.cache import cache_folder
 from cnnkit.config_file import read
 from cnnkit.errors import DataError
 from cnnkit.experiment import Cache
 from cnnkit.images import load
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder, Manifest, recognised
 from cnnkit.view import View

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError
 from cnnkit.experiment import Cache
 from cnnkit.images import load
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Tfds
 from cnnkit.view import View

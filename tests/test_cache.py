@@ -2,35 +2,36 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 import pytest
 
-from cnnkit import remembered
+from cnnkit import cache
 from cnnkit.progress import Progress
 
 
 @pytest.mark.parametrize("content", [b"", b"a", b"\0" * 100_000])
 def test_what_is_kept_is_recalled(tmp_path, content):
     file = tmp_path / "new" / "file"
-    assert remembered.recall(file) is None
-    remembered.keep(file, content, "", Progress())
-    assert remembered.recall(file) == content
+    assert cache.read(file) is None
+    cache.write(file, content, "", Progress())
+    assert cache.read(file) == content
 
 
 def test_what_is_damaged_anywhere_is_not_there(tmp_path):
     file = tmp_path / "file"
-    remembered.keep(file, b"content", "", Progress())
+    cache.write(file, b"content", "", Progress())
     whole = file.read_bytes()
     damaged = [whole[:end] for end in range(len(whole))]
     damaged += [whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :] for i in range(len(whole))]
     for content in [*damaged, whole + b"\0"]:
         file.write_bytes(content)
-        assert remembered.recall(file) is None
+        assert cache.read(file) is None
 
 
 def test_what_can_not_be_kept_is_told_with_the_file_and_the_old_one_stands(tmp_path, monkeypatch):
     file = tmp_path / "file"
-    remembered.keep(file, b"old", "", Progress())
+    cache.write(file, b"old", "", Progress())
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -39,7 +40,22 @@ def test_what_can_not_be_kept_is_told_with_the_file_and_the_old_one_stands(tmp_p
     progress = Progress()
     progress.say = said.append
     monkeypatch.setattr(os, "fsync", full)
-    remembered.keep(file, b"new", "it is made again next time", progress)
+    cache.write(file, b"new", "it is made again next time", progress)
     assert said == [f"it is made again next time: {file} can't be written: No space left on device"]
-    assert remembered.recall(file) == b"old"
+    assert cache.read(file) == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_cache_folder_is_the_one_chosen(monkeypatch, tmp_path):
+    monkeypatch.setenv("CNNKIT_CACHE", str(tmp_path / "here"))
+    assert cache.cache_folder() == tmp_path / "here"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the rule of Linux")
+def test_the_cache_folder_is_below_the_users_cache(monkeypatch, tmp_path):
+    monkeypatch.delenv("CNNKIT_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.cache_folder() == tmp_path / "cnnkit"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.cache_folder() == tmp_path / ".cache" / "cnnkit"
