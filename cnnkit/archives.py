@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cnnkit import atomic, cache
-from cnnkit.archive_members import BLOCK, Budget, Kind, Refused, kind_of, members_of, parts_of, shown
+from cnnkit.archive_members import BLOCK, Budget, Kind, Refused, kind_of, members_of, parts_of, quoted
 from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError, Problem
 from cnnkit.file_index import TICK
@@ -123,16 +123,16 @@ def _unpack(path: Path, kind: Kind, folder: Path, progress: Progress) -> None:
         files += content is not None
         parts = parts_of(name)
         if content is not None and not parts:
-            raise Refused(f"{shown(name)} is a file without a name")
+            raise Refused(f"{quoted(name)} is a file without a name")
         try:
             _write(folder, parts, content, folders, budget)
         except FileExistsError:
             message = "is in it twice, or differs from another only in what this disk does not tell apart (capitals)"
-            raise Refused(f"{shown(name)} {message}") from None
+            raise Refused(f"{quoted(name)} {message}") from None
         except OSError as error:
-            raise Refused(f"{shown(name)} can't be unpacked: {error.strerror or error}") from None
+            raise Refused(f"{quoted(name)} can't be unpacked: {error.strerror or error}") from None
         except ValueError as error:  # a name that this system can't write
-            raise Refused(f"{shown(name)} can't be unpacked: {error}") from None
+            raise Refused(f"{quoted(name)} can't be unpacked: {error}") from None
     if not files:
         raise Refused("holds no file")
 

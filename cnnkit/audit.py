@@ -26,6 +26,7 @@ from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.run import Run
 from cnnkit.sources import ranked
+from cnnkit.text import by
 from cnnkit.wording import in_words
 
 IMAGES, DRAWS = 500, 4
@@ -315,7 +316,7 @@ def _refuse_unfit(run: Run, experiment: Experiment, progress: Progress) -> None:
         raise UsageError(f"--audit {run.folder}: {told}; name a run that was trained on the classes of the config")
     shape = experiment.shape(collection) or collection.shape
     if shape != run.shape:
-        own, other = (" x ".join(map(str, sides)) for sides in (run.shape, shape))
+        own, other = map(by, (run.shape, shape))
         raise UsageError(
             f"--audit {run.folder}: the run is shown images of {own} (height, width, channels), and the config asks "
             f"for {other}; name a run with the same, or set data.image_size and data.channels"

@@ -20,6 +20,7 @@ from cnnkit import (
 from cnnkit.atomic import ERRORS
 from cnnkit.cli_base import Config, Debug, Json, RunFolder, Settings, app, screen_for
 from cnnkit.errors import CnnkitError, Interrupted, TrainingError, UsageError
+from cnnkit.text import counted
 
 
 def main() -> None:
@@ -158,7 +159,7 @@ def train(
     for table in evaluation_tables(document["test"], screen.console.width):
         screen.table(table)
         screen.say("")
-    screen.say(f"Of {document['epochs']} epochs the best, {document['best_epoch']}, read back from disk:")
+    screen.say(f"Of {counted(document['epochs'], 'epoch')} the best, {document['best_epoch']}, read back from disk:")
     screen.say(result_line(document["validation"]))
     screen.say(result_line(document["test"]))
     screen.say(f"The run: {document['run']}")
@@ -237,13 +238,13 @@ def predict(
     with screen.watching() as progress:
         if sample:
             filled = submission(opened, images, sample, positive, progress)
-            text, told, bad = filled.text, f"{filled.rows:,} rows in the form of {sample}", 0
+            text, told, bad = filled.text, f"{counted(filled.rows, 'row')} in the form of {sample}", 0
             document = {"sample": str(sample), "output": str(output), "rows": filled.rows, "left_out": filled.left_out}
         else:
             rows = list(prediction.predict(opened, images, progress))
             bad = sum(row.error is not None for row in rows)
             text = prediction.as_jsonl(rows) if form == "jsonl" else prediction.as_csv(rows, opened.classes)
-            told = f"{len(rows)} files, {bad} of them not readable as images"
+            told = f"{counted(len(rows), 'file')}, {bad} of them not readable as images"
             document = {"predictions": [asdict(row) for row in rows]}
     if output:
         atomic.write_text(output, text)

@@ -15,7 +15,8 @@ from cnnkit.errors import ConfigError, DataError, Problem
 from cnnkit.experiment import Experiment
 from cnnkit.progress import Progress
 from cnnkit.spec import FileText, Spec
-from cnnkit.wording import Finding, KeyPath, describe, named, nearest
+from cnnkit.text import nearest
+from cnnkit.wording import Finding, KeyPath, describe, named
 
 
 @dataclass(frozen=True)

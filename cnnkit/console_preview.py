@@ -10,8 +10,8 @@ from rich.table import Table
 from cnnkit.audit import CLEARLY, OF_A_CLASS, OF_ALL, Audit, Audited, Effect
 from cnnkit.console import Screen, new_table
 from cnnkit.preview import Sheet
-from cnnkit.walking import listed
-from cnnkit.wording import in_words, typed
+from cnnkit.text import counted, listed, typed
+from cnnkit.wording import in_words
 
 
 def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> None:
@@ -19,7 +19,7 @@ def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> Non
     count = len(sheet.rows)
     forms = len(sheet.rows[0].pictures) - 1 if sheet.rows else 0
     screen.say(
-        f"{sheet.file}: {_counted(count, 'training image')}, each as it is and in {_counted(forms, 'further picture')}"
+        f"{sheet.file}: {counted(count, 'training image')}, each as it is and in {counted(forms, 'further picture')}"
     )
     if prepare:
         screen.say("Look whether what tells the classes apart is still there after the last step.")
@@ -32,7 +32,7 @@ def show_audit(audit: Audit, screen: Screen) -> None:
     """Shows what a run says: the numbers, then what they come to, and what they can't tell."""
     draws = f" ({audit.draws} draws each)" if audit.draws > 1 else ""
     if audit.cut_short:
-        draws = f" ({_counted(audit.draws, 'draw')} each, as there was no time for more; --variants asks for them)"
+        draws = f" ({counted(audit.draws, 'draw')} each, as there was no time for more; --variants asks for them)"
     screen.say(
         f"{audit.run} answers {audit.right:,} of {audit.asked:,} validation images rightly. "
         f"Of these, each augmentation by itself{draws} turns:"
@@ -84,10 +84,6 @@ def _table(audit: Audit) -> Table:
             audited.words(), _percent(effect.wrong), f"{low} to {high} %", clearly, *less, _most_often(effect)
         )
     return table
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _percent(share: float, digits: int = 1) -> str:

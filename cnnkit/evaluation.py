@@ -12,7 +12,7 @@ from typing import Any
 from cnnkit import atomic, pipeline
 from cnnkit.errors import DataError, Problem, UsageError
 from cnnkit.experiment import Experiment
-from cnnkit.images import NAMED, Images, load
+from cnnkit.images import BAD_FILES, Images, load
 from cnnkit.lazy import keras, np
 from cnnkit.progress import Progress
 from cnnkit.run import Run
@@ -57,7 +57,7 @@ def evaluate(
     images = load(index, run.view, experiment.data.cache, progress, skip_bad=True)
     if bad := images.index.unused[len(index.unused) :]:
         raise DataError(
-            *(Problem(entry.reason, file=entry.name) for entry in bad[:NAMED]),
+            *(Problem(entry.reason, file=entry.name) for entry in bad[:BAD_FILES]),
             f"{len(bad)} of the {len(index)} {split} images can't be shown to the network any more; put them right",
         )
     with progress.task("building the network", 1):
@@ -214,7 +214,7 @@ def _refuse_without(index: Index, split: str, experiment: Experiment) -> None:
     ]
     if missing:
         raise DataError(
-            *missing[:NAMED],
+            *missing[:BAD_FILES],
             f"{len(missing)} such files of the {len(index)} {split} images are missing; put them where they were, as "
             "seen from the images",
         )

@@ -25,10 +25,11 @@ from cnnkit.lazy import np, tf
 from cnnkit.pixel_store import PixelStore
 from cnnkit.progress import Progress
 from cnnkit.sources import Index, Unused
+from cnnkit.text import in_gib
 from cnnkit.view import Changed, View
 from cnnkit.workers import Workers
 
-NAMED = 20
+BAD_FILES = 20
 """At most so many bad files are named in an error; all are counted."""
 
 AHEAD = 64
@@ -204,7 +205,7 @@ def load(index: Index, view: View, cache: Cache, progress: Progress, skip_bad: b
     try:
         pixels = allocated((len(index) if in_memory else 0, *view.shape), np.uint8)
     except MemoryError:
-        message = f"there is not enough memory for {size / 2**30:,.1f} GiB of images; set less than that"
+        message = f"there is not enough memory for {in_gib(size)} of images; set less than that"
         raise TrainingError(Problem(message, key="data.cache.memory_gib")) from None
     bad: dict[int, str] = {}
 
@@ -325,8 +326,8 @@ def _in_parallel(work: Any, numbers: Sequence[int], advance: Callable[[int], Non
 
 
 def _bad_files(index: Index, bad: dict[int, str]) -> Iterable[Problem]:
-    for i in sorted(bad)[:NAMED]:
+    for i in sorted(bad)[:BAD_FILES]:
         yield Problem(bad[i], file=index.names[i])
-    more = f"and {len(bad) - NAMED} more: " if len(bad) > NAMED else ""
+    more = f"and {len(bad) - BAD_FILES} more: " if len(bad) > BAD_FILES else ""
     them = "this file" if len(bad) == 1 else f"these {len(bad)} files"
     yield Problem(f"{more}repair or remove {them}, or leave such files out with data.source.on_bad: skip")

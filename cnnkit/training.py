@@ -23,11 +23,9 @@ from cnnkit.progress import Progress
 from cnnkit.run import Run, circumstances, parameters
 from cnnkit.sources import SPLITS, Index
 from cnnkit.staging import Staged
+from cnnkit.text import FIRST, counted
 from cnnkit.training_data import TrainingData
 from cnnkit.training_images import refuse_large_features, with_balance
-
-NAMED = 5
-"""At most so many files that are not used are named on the screen; unused.csv names all."""
 
 
 def train(experiment: Experiment, folder: Path | str | None = None, progress: Progress | None = None) -> dict[str, Any]:
@@ -310,21 +308,21 @@ def _opening(run: Run, facts: dict[str, Any], index: Index, findings: Sequence[F
         f"{facts['device']} | {sum(counts.values()):,} images in {len(index.classes)} classes "
         f"({told}{unused}) | {facts['parameters']['total']:,} parameters | {run.folder}"
     )
-    for entry in index.unused[:NAMED]:
+    for entry in index.unused[:FIRST]:
         yield f"  not used: {entry.name}: {entry.reason}"
-    if len(index.unused) > NAMED:
-        yield f"  not used: {len(index.unused) - NAMED} more, all in {run.folder / 'unused.csv'}"
+    if len(index.unused) > FIRST:
+        yield f"  not used: {len(index.unused) - FIRST} more, all in {run.folder / 'unused.csv'}"
     for finding in findings:
         if finding.severity == "warning":
             yield f"  careful: {finding.message}"
 
 
-def stage_line(number: int, stages: int, epochs: int, rate: float, staged: Staged, counted: dict[str, int]) -> str:
+def stage_line(number: int, stages: int, epochs: int, rate: float, staged: Staged, size: dict[str, int]) -> str:
     """What a stage of the training does, in one line."""
     frozen = f", frozen: {', '.join(staged.frozen)}" if staged.frozen else ""
     return (
-        f"stage {number}/{stages}: {epochs} epoch{'s' * (epochs > 1)}, learning rate {rate:g}, "
-        f"trains {', '.join(staged.trained)} ({counted['trainable']:,} of {counted['total']:,} parameters){frozen}"
+        f"stage {number}/{stages}: {counted(epochs, 'epoch')}, learning rate {rate:g}, "
+        f"trains {', '.join(staged.trained)} ({size['trainable']:,} of {size['total']:,} parameters){frozen}"
     )
 
 

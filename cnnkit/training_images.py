@@ -15,6 +15,7 @@ from cnnkit.errors import DataError, Problem
 from cnnkit.experiment import BACKBONE, Experiment
 from cnnkit.images import Images
 from cnnkit.lazy import np
+from cnnkit.text import some
 
 
 def balanced(experiment: Experiment, images: Images, chosen: list[int]) -> tuple[Images, Training]:
@@ -72,13 +73,13 @@ def told(experiment: Experiment, images: Images, before: Training, after: Traini
     if not np.array_equal(counts, made):
         changed = [f"{name} {old} to {new}" for name, old, new in zip(classes, counts, made, strict=True) if old != new]
         of = " of features" if balance.on_features(images.shape) else ""
-        return f"balanced by {balance.name}{of}: {len(before):,} training images to {len(after):,} ({_few(changed)})"
+        return f"balanced by {balance.name}{of}: {len(before):,} training images to {len(after):,} ({some(changed)})"
     there = np.flatnonzero(counts)
     if not np.allclose(before.weights, after.weights):
         # An image may have a weight of its own, so this is what those of a class count for in the mean.
         mean = np.bincount(after.labels, after.weights, len(classes)) / np.maximum(counts, 1)
         weights = [f"{mean[label]:.3g} ({classes[label]})" for label in there]
-        return f"balanced by {balance.name}: an image counts for {_few(weights)}"
+        return f"balanced by {balance.name}: an image counts for {some(weights)}"
     least, most = there[np.argmin(counts[there])], there[np.argmax(counts[there])]
     return (
         f"balance: {balance.name} changes nothing, for the classes are as even as it makes them: `{classes[least]}` "
@@ -105,7 +106,3 @@ def _gib(size: int) -> str:
     """Bytes in GiB, rounded up to three digits, so that it is enough."""
     step = 10.0 ** (np.floor(np.log10(size / 2**30)) - 2)
     return f"{np.ceil(size / 2**30 / step) * step:.3g}"
-
-
-def _few(told: list[str]) -> str:
-    return ", ".join(told[:5]) + (f" and {len(told) - 5} more" if len(told) > 5 else "")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import shlex
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import ErrorDetails
 
 from cnnkit import yaml12
 from cnnkit.spec import Spec
+from cnnkit.text import suggestion
 
 KeyPath = tuple[str | int, ...]
 
@@ -214,26 +212,6 @@ def named(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, str) and isinstance(yaml12.scalar(str(value)[:40]), int | float)
-
-
-def nearest(word: str, names: Sequence[str]) -> str:
-    """`; did you mean ...?` with the nearest of the names, or nothing when none is near."""
-    near = difflib.get_close_matches(word.lower(), [name.lower() for name in names], 1, cutoff=0.6)
-    found = next((name for name in names if near and name.lower() == near[0]), None)
-    return f"; did you mean `{found}`?" if found else ""
-
-
-def suggestion(word: str, allowed: Sequence[str]) -> str:
-    """The nearest right name, or all of them when none is near."""
-    if near := nearest(word, allowed):
-        return near
-    return f"; it may be {', '.join(allowed)}" if allowed else ""
-
-
-def typed(path: Path) -> str:
-    """A path as it is typed in a shell: quoted where it has to be, and no option where it begins with a dash."""
-    word = f"./{path}" if str(path).startswith("-") else str(path)
-    return shlex.quote(word) if word.isprintable() else ascii(word)
 
 
 def in_words(section: Spec, always: Sequence[str] = ()) -> str:

@@ -71,7 +71,7 @@ LEVELS = {
     0.1: ("paper", "turns"),
     0.06: ("lazy",),
     0.05: ("cache",),
-    0: ("spec", "errors", "progress", "yaml12", "atomic"),
+    0: ("spec", "text", "errors", "progress", "yaml12", "atomic"),
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
 

@@ -14,6 +14,7 @@ from pydantic import Field
 from cnnkit.architectures.layers import Activation, Style, suiting
 from cnnkit.lazy import keras
 from cnnkit.spec import Count, Fraction, Spec
+from cnnkit.text import by
 
 Tensor = tuple[int, ...]
 """Shape of one image's tensor: (height, width, channels), or (features,) once it is flat."""
@@ -293,11 +294,6 @@ class GaussianNoise(Layer):
         from cnnkit.architectures import keras_layers
 
         return keras_layers.GaussianNoise(self.stddev, name=name)(x)
-
-
-def by(shape: Tensor) -> str:
-    """A shape in words: `28 x 28 x 3`."""
-    return " x ".join(str(side) for side in shape)
 
 
 def image_sides(shape: Tensor, name: str) -> tuple[int, int, int]:

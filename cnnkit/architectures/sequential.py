@@ -27,11 +27,11 @@ from cnnkit.architectures.own_layers import (
     SeparableConv,
     Tensor,
     activated,
-    by,
     window,
 )
 from cnnkit.errors import Problem
 from cnnkit.lazy import keras
+from cnnkit.text import by
 
 
 class Residual(Layer):

@@ -152,8 +152,3 @@ class Report:
         """The document that `cnnkit data --json` prints."""
         unused = [{"name": name, "reason": reason} for name, reason in self.unused]
         return {"verdict": self.verdict} | asdict(self) | {"unused": unused}
-
-
-def counted(things: Sequence[Any], one: str, many: str | None = None) -> str:
-    """How many there are, in words: `1 picture`, `1,200 pictures`."""
-    return f"{len(things):,} {one if len(things) == 1 else many or one + 's'}"

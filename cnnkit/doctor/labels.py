@@ -6,10 +6,10 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from cnnkit.doctor.base import ClassCount, Finding, Patient, Severity, counted
+from cnnkit.doctor.base import ClassCount, Finding, Patient, Severity
 from cnnkit.lazy import np
 from cnnkit.sources import SPLITS, Index
-from cnnkit.walking import listed
+from cnnkit.text import counted, listed
 
 TINY = 10
 """A class of fewer different images is tiny: less than two of them judge it."""
@@ -58,7 +58,7 @@ def _contradictions(index: Index, groups: list[list[int]]) -> Iterator[Finding]:
     pairs = Counter(" and ".join(sorted({index.classes[int(index.labels[i])] for i in group})) for group in groups)
     told = ", ".join(f"{count} in {pair}" for pair, count in pairs.most_common(5))
     lie = "lies" if len(groups) == 1 else "lie"
-    message = f"{counted(groups, 'picture')} {lie} in more than one class ({told}), {len(files)} files"
+    message = f"{counted(len(groups), 'picture')} {lie} in more than one class ({told}), {len(files)} files"
     advice = "keep the copy in the right class; where nobody can tell, leave out all of them"
     yield Finding("contradicting_labels", severity, message, advice, files, named, leave_out=files)
 
@@ -71,7 +71,9 @@ def _leaks(index: Index, groups: list[list[int]], splits: Sequence[str]) -> Iter
     pairs = Counter(" and ".join(split for split in SPLITS if split in {splits[i] for i in group}) for group in torn)
     told = ", ".join(f"{count} in {pair}" for pair, count in pairs.most_common())
     lie = "lies" if len(torn) == 1 else "lie"
-    message = f"{counted(torn, 'picture')} {lie} in more than one split ({told}): what is measured on them is too good"
+    message = (
+        f"{counted(len(torn), 'picture')} {lie} in more than one split ({told}): what is measured on them is too good"
+    )
     # What judges stays as others know it; what chooses goes before what is learnt from.
     keep = [max(SPLITS.index(splits[i]) for i in group) for group in torn]
     leave_out = [
@@ -88,7 +90,7 @@ def _duplicates(index: Index, groups: list[list[int]]) -> Iterator[Finding]:
     needless = len(files) - len(groups)
     severity: Severity = "warning" if needless >= MANY_COPIES * len(index) else "note"
     told = f"{len(files)} files; the copies of each lie in one split"
-    message = f"{counted(groups, 'picture')} more than once in a class, {told}"
+    message = f"{counted(len(groups), 'picture')} more than once in a class, {told}"
     advice = "each copy counts again, in training and in what is measured; keep the first of them"
     leave_out = tuple(sorted(name for group in named for name in group[1:]))
     yield Finding("duplicates", severity, message, advice, files, named, leave_out)
@@ -113,7 +115,7 @@ def classes(patient: Patient) -> Iterator[Finding]:
         different[label].add(digest)
     for label, digests in sorted(different.items()):
         if len(digests) < TINY:
-            message = f"class `{index.classes[label]}` has only {counted(sorted(digests), 'different image')}"
+            message = f"class `{index.classes[label]}` has only {counted(len(digests), 'different image')}"
             advice = "add images of it: a handful can neither be learnt from nor judged by"
             yield Finding("tiny_class", "warning", message, advice)
     yield from _similar(index)

@@ -24,12 +24,13 @@ from typing import Any, NamedTuple
 
 from cnnkit.decoding import BadImage, decoded
 from cnnkit.doctor import overlay, thumbnails
-from cnnkit.doctor.base import THUMBNAIL, Finding, Patient, counted
+from cnnkit.doctor.base import THUMBNAIL, Finding, Patient
 from cnnkit.duration import cores
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.sources import SPLITS, Index
+from cnnkit.text import counted
 
 # The figures below were chosen on one half of two collections, of flowers and of brain scans, and held against the
 # other halves; scripts/measure_near_duplicates.py measures how they do.
@@ -171,7 +172,7 @@ def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
 
 
 def _counted(groups: Sequence[Sequence[int]]) -> str:
-    return counted(groups, "group of near-duplicates lies", "groups of near-duplicates lie")
+    return counted(len(groups), "group of near-duplicates lies", "groups of near-duplicates lie")
 
 
 def _finding(

@@ -17,6 +17,7 @@ from cnnkit.file_index import digest_of
 from cnnkit.paper import font, shortened
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
+from cnnkit.text import counted
 
 PICTURES = 24
 """On a sheet, at most."""
@@ -119,9 +120,8 @@ def _sheet(index: Index, label: int, members: list[int], path: Path) -> None:
     width = _COLUMNS * (_SIDE + _GAP) + _GAP
     paper = Image.new("RGB", (width, _HEADING + rows * (_SIDE + _NAME + _GAP)), "white")
     pen = ImageDraw.Draw(paper)
-    images = "1 image" if len(members) == 1 else f"{len(members):,} images"
     heading = font(16)
-    count = f"  {images}"
+    count = f"  {counted(len(members), 'image')}"
     name = shortened(index.classes[label], width - 2 * _GAP - heading.getlength(count), heading.getlength)
     pen.text((_GAP, 8), name + count, fill="black", font=heading)
     small = font(10)

@@ -17,7 +17,7 @@ from cnnkit.pixel_range import pixel_range
 from cnnkit.progress import Progress
 from cnnkit.sources.base import SPLITS, Collection, Index, Source, Unused, in_order, label_text
 from cnnkit.spec import AbsolutePath, Text
-from cnnkit.walking import listed, printable
+from cnnkit.text import listed, printable
 
 _IMAGES = ("images", "image", "imgs", "x", "data", "pixels")
 _LABELS = ("labels", "label", "y", "targets", "target", "classes")

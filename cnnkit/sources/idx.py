@@ -21,6 +21,7 @@ from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.sources.base import Collection, Index, Source
 from cnnkit.spec import AbsolutePath, Text
+from cnnkit.text import in_gib
 
 _PARTS = {"train": "train", "test": "t10k"}
 
@@ -125,7 +126,7 @@ def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple
                 raise DataError(Problem(message, key="path"))
             needed, free = expected if packed else min(expected, size), free_memory()
             if not header_only and free is not None and needed > free:
-                told = f"needs {needed / 2**30:,.1f} GB of memory, and {free / 2**30:,.1f} GB are free"
+                told = f"needs {in_gib(needed)} of memory, and {in_gib(free)} are free"
                 raise DataError(Problem(f"{path} {told}", key="path"))
             # One byte more than there should be, so that a file too long shows as well; in blocks, so that a
             # header that lies does not cost its word in memory.

@@ -13,10 +13,7 @@ from cnnkit import tables
 from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError, Problem
 from cnnkit.sources.base import Unused, label_text
-from cnnkit.walking import listed, printable
-
-NAMED = 5
-"""At most so many rows with the same fault are named; all are counted."""
+from cnnkit.text import FIRST, listed, printable
 
 _SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
@@ -75,7 +72,7 @@ class Rows:
 
 
 class Faults:
-    """Rows with faults, the first NAMED of each kind with what is wrong."""
+    """Rows with faults, the first few of each kind with what is wrong."""
 
     def __init__(self, file: str):
         self.file = file
@@ -85,7 +82,7 @@ class Faults:
     def add(self, kind: str, line: int, message: str) -> None:
         """A row has a fault of some kind."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        if self.counts[kind] <= NAMED:
+        if self.counts[kind] <= FIRST:
             self.kinds.setdefault(kind, []).append(Problem(message, file=self.file, line=line))
 
     def raise_if_any(self, advice: str = "") -> None:

@@ -187,7 +187,7 @@ def test_what_memory_has_no_room_for_is_told_before_it_is_read(idx_folder, gz, m
     folder = idx_folder(gz=gz)
     collection = Idx(path=str(folder)).open(Progress())
     monkeypatch.setattr("cnnkit.sources.idx.free_memory", lambda: 100)
-    with pytest.raises(DataError, match=rf"{IMAGES}{gz} needs .* GB of memory"):
+    with pytest.raises(DataError, match=rf"{IMAGES}{gz} needs .* GiB of memory"):
         collection.index(Progress())
 
 
