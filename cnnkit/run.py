@@ -75,8 +75,7 @@ class Run:
             raise UsageError(f"the run's folder {chosen} can't be made: {error.strerror}: {error.filename}") from None
         run = cls(chosen)
         # What the network can't be built without comes along, so that the run's config repeats it when it is gone.
-        experiment.model.keep(run.folder)
-        kept = experiment.model_copy(update={"model": experiment.model.kept(run.folder)})
+        kept = experiment.model_copy(update={"model": experiment.model.with_files_in(run.folder, copy=True)})
         if experiment.data.exclude:
             listed = run.folder / "exclude.txt"
             atomic.write_text(listed, Path(experiment.data.exclude).read_text(encoding="utf-8", errors=atomic.ERRORS))
@@ -129,7 +128,7 @@ class Run:
         experiment = config_file.read(self.folder / "config.yaml", *settings, files=False)
         if any(setting.startswith("model") for setting in settings):
             return experiment
-        return experiment.model_copy(update={"model": experiment.model.kept(self.folder)})
+        return experiment.model_copy(update={"model": experiment.model.with_files_in(self.folder)})
 
     @property
     def checkpoint_folder(self) -> Path:

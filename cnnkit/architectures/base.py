@@ -180,11 +180,20 @@ class Architecture(Spec):
         return network
 
     def fetch(self, progress: Progress) -> None:
-        """Gets what the network is built from, where that lies elsewhere, and shows how far it is.
+        """Gets the files that the network is built from beside its weights, where it has some and they lie elsewhere.
 
         Raises:
-            DataError: It can't be had.
+            DataError: They can't be had.
         """
+
+    def with_files_in(self, run: Path, copy: bool = False) -> Architecture:
+        """The same network, with the files that it is built from in the folder of a run.
+
+        Args:
+            run: The folder; where they are not in it, and are not to be copied, the network is as it was.
+            copy: Whether to copy them there first, unless they are there.
+        """
+        return self
 
     def pretrained_weights(self, progress: Progress, shape: Shape | None = None) -> Path | None:
         """The file or run whose weights it starts from; gets it first where it lies elsewhere.
@@ -202,13 +211,6 @@ class Architecture(Spec):
         """Files that it names and that are not there; found without TensorFlow."""
         if self.weights and not Path(self.weights).exists():
             yield Problem(f"there is no such file or run: {self.weights}", key="weights")
-
-    def keep(self, folder: Path) -> None:
-        """Copies what the network can't be built without into the folder of a run."""
-
-    def kept(self, folder: Path) -> Architecture:
-        """The same network, built from what `keep` has put into the folder of a run."""
-        return self
 
 
 def belongs(layer: str, stage: str) -> bool:

@@ -111,21 +111,16 @@ class Hub(Architecture):
         if not self._is_url and (fault := _fault(Path(self.handle))):
             yield Problem(fault, key="handle")
 
-    def keep(self, folder: Path) -> None:
-        """Copies the SavedModel into `folder / "backbone"`, whole or not at all."""
-        target = folder / "backbone"
-        if target.exists():
-            return
-        source = self._folder()
-        with atomic.making(target) as copy:
-            for file in _files(source):
-                (copy / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / file, copy / file)
-
-    def kept(self, folder: Path) -> Architecture:
-        """The same network from the copy in the folder of a run, where there is one."""
-        copy = folder / "backbone"
-        return self.model_copy(update={"handle": str(copy.absolute())}) if copy.is_dir() else self
+    def with_files_in(self, run: Path, copy: bool = False) -> Architecture:
+        """With a copy of the SavedModel in `run / "backbone"`, which is there whole or not at all."""
+        target = run / "backbone"
+        if copy and not target.exists():
+            source = self._folder()
+            with atomic.making(target) as temporary:
+                for file in _files(source):
+                    (temporary / file).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source / file, temporary / file)
+        return self.model_copy(update={"handle": str(target.absolute())}) if target.is_dir() else self
 
     @property
     def _is_url(self) -> bool:

@@ -264,16 +264,16 @@ def test_a_run_keeps_a_copy_and_needs_no_original(hub_folder, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     hub = Hub(handle=str(original))
-    assert hub.kept(run) == hub  # nothing is kept yet
+    assert hub.with_files_in(run) == hub  # nothing is there yet, and nothing is copied
     model = hub.build(SHAPE, 3)
-    hub.keep(run)
-    hub.keep(run)  # again changes nothing
+    hub.with_files_in(run, copy=True)
+    hub.with_files_in(run, copy=True)  # again changes nothing
     original.rename(tmp_path / "gone")
     assert sorted(path.name for path in run.iterdir()) == ["backbone"]
     found = sorted(str(path.relative_to(run / "backbone")) for path in (run / "backbone").rglob("*") if path.is_file())
     files = ["variables/variables.data-00000-of-00001", "variables/variables.index"]
     assert found == ["assets/labels.txt", "fingerprint.pb", "saved_model.pb", *files]
-    kept = hub.kept(run)
+    kept = hub.with_files_in(run)
     assert isinstance(kept, Hub) and kept.handle == str(run / "backbone")
     assert kept.pixel_range == hub.pixel_range
     again = kept.build(SHAPE, 3)
@@ -288,7 +288,7 @@ def test_a_copy_that_fails_leaves_nothing(hub_folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(OSError, match="No space"):
-        Hub(handle=str(hub_folder)).keep(tmp_path)
+        Hub(handle=str(hub_folder)).with_files_in(tmp_path, copy=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -597,13 +597,13 @@ def test_a_download_is_kept_for_the_next_time_and_in_the_run(server, hub_folder,
     assert len(cached(tmp_path)) == 1
     assert os.environ["TFHUB_CACHE_DIR"] == "/elsewhere"
     (tmp_path / "run").mkdir()
-    hub.keep(tmp_path / "run")
+    hub.with_files_in(tmp_path / "run", copy=True)
     server.files.clear()
     hub.fetch(watcher)
     hub.build(SHAPE, 2)
     assert server.asked == ["x/1"]
     shutil.rmtree(tmp_path / "cache")
-    again = hub.kept(tmp_path / "run").build(SHAPE, 2)
+    again = hub.with_files_in(tmp_path / "run").build(SHAPE, 2)
     again.set_weights(model.get_weights())
     assert np.array_equal(again(images()), model(images()))
     assert server.asked == ["x/1"]
