@@ -66,7 +66,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Row:
+class ImageRow:
     """An image on a sheet: its name, its class, and the pictures of it."""
 
     image: str
@@ -79,7 +79,7 @@ class Sheet:
     """A sheet that was drawn."""
 
     file: Path
-    rows: tuple[Row, ...]
+    rows: tuple[ImageRow, ...]
 
     def as_json(self) -> dict[str, Any]:
         """What the commands print with `--json`."""
@@ -358,7 +358,7 @@ def _drawn(
         # The file that could not be made may be a temporary one, which nobody knows.
         raise UsageError(f"{file} can't be written: {error.strerror or error}; {advice}") from None
     rows = [
-        Row(name, label, tuple(map(_picture, titles, row, places)))
+        ImageRow(name, label, tuple(map(_picture, titles, row, places)))
         for name, label, row, places in zip(names, labels, shown, boxes, strict=True)
     ]
     return Sheet(file, tuple(rows))

@@ -161,7 +161,7 @@ def _stages(experiment: Experiment, network: Network) -> Iterator[dict[str, Any]
 def layer_rows(model: Any) -> list[Row]:
     """A row for each layer of a functional Keras model, from input to output."""
     rows = []
-    views: dict[int, _View | None] = {}
+    views: dict[int, _ReceptiveField | None] = {}
     for operation in _operations(model):
         inputs = [] if isinstance(operation, keras.layers.InputLayer) else _flat(operation.input)
         output = _flat(operation.output)[0]
@@ -285,7 +285,7 @@ def _kind(block: list[Row]) -> list[tuple[Any, ...]]:
 
 
 @dataclass(frozen=True)
-class _View:
+class _ReceptiveField:
     """What one number of a layer sees, in height and width.
 
     Attributes:
@@ -303,17 +303,17 @@ class _View:
         """The field as a row tells it: one number where it is square."""
         return self.field[0] if self.field[0] == self.field[1] else self.field
 
-    def window(self, size: tuple[int, int], strides: tuple[int, int]) -> _View:
+    def window(self, size: tuple[int, int], strides: tuple[int, int]) -> _ReceptiveField:
         """The view behind a window that moves over this layer."""
         field = tuple(f + (k - 1) * d for f, k, d in zip(self.field, size, self.step, strict=True))
         step = tuple(d * s for d, s in zip(self.step, strides, strict=True))
-        return _View((field[0], field[1]), (step[0], step[1]))
+        return _ReceptiveField((field[0], field[1]), (step[0], step[1]))
 
 
-def _through(operation: Any, seen: list[tuple[_View | None, tuple[int, ...]]]) -> _View | None:
+def _through(operation: Any, seen: list[tuple[_ReceptiveField | None, tuple[int, ...]]]) -> _ReceptiveField | None:
     """The view of a layer's output from those of its inputs, given with their heights and widths; None if unknown."""
     if not seen:
-        return _View((1, 1), (1, 1))
+        return _ReceptiveField((1, 1), (1, 1))
     inputs = [(view, size) for view, size in seen if view]
     if len(inputs) < len(seen) or _is_saved_model(operation):
         return None

@@ -98,7 +98,7 @@ def _network(experiment: Experiment, images: Images) -> Network:
 
 def _start_weights(
     experiment: Experiment, network: Network, images: Images, progress: Progress
-) -> weights.Report | None:
+) -> weights.LoadedWeights | None:
     """Loads the weights that the network starts from, if the config names any, and tells what was loaded."""
     height, width, channels = images.shape
     source = experiment.model.pretrained_weights(progress, (height, width, channels))

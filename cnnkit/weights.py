@@ -35,7 +35,7 @@ LEAVES = frozenset(("kernel", "bias", "gamma", "beta", "moving_mean", "moving_va
 
 
 @dataclass(frozen=True)
-class Report:
+class LoadedWeights:
     """What was loaded.
 
     Attributes:
@@ -78,7 +78,7 @@ SAME = ("activation", "scaling", "pixel_range")
 
 def load(
     network: Network, source: Path, classes: Sequence[str] | None = None, architecture: Architecture | None = None
-) -> Report:
+) -> LoadedWeights:
     """Gives a network the weights of a run or of a file; all of them, or on an error none.
 
     The classifier is taken, too, where it has the same shape and, in a run, was for the same classes in the same
@@ -127,7 +127,7 @@ def load(
             layer.layer.finalize_state()
     spare = tuple(name for name in left if name not in {layer.name for layer in head})
     digest = checkpoints.sha256(path)
-    return Report(label, digest, len(pairs), sum(array.size for _, array in values), not reason, reason, spare)
+    return LoadedWeights(label, digest, len(pairs), sum(array.size for _, array in values), not reason, reason, spare)
 
 
 def _origin(source: Path, architecture: Architecture | None) -> tuple[str, Path, list[str] | None]:

@@ -17,7 +17,7 @@ KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Finding:
+class SettingProblem:
     """A problem of one setting.
 
     Attributes:
@@ -31,7 +31,7 @@ class Finding:
     at_key: bool = False
 
 
-def describe(root: type[Spec], details: ErrorDetails) -> Finding:
+def describe(root: type[Spec], details: ErrorDetails) -> SettingProblem:
     """What pydantic found when it checked the values of the section `root`."""
     path, owner = _walk(root, details["loc"])
     kind, value = details["type"], details["input"]
@@ -40,20 +40,20 @@ def describe(root: type[Spec], details: ErrorDetails) -> Finding:
         takers = [tag for tag, section in _union(root, path[:-1]).items() if path[-1] in section.model_fields]
         told = " and ".join([", ".join(takers[:-1]), takers[-1]] if len(takers) > 1 else takers)
         unlike = f"is a setting of {told}, {_tag(owner)} can't take it" if takers and owner else ""
-        return Finding(path, unlike or f"unknown setting{suggestion(str(path[-1]), allowed)}", at_key=True)
+        return SettingProblem(path, unlike or f"unknown setting{suggestion(str(path[-1]), allowed)}", at_key=True)
     if kind == "missing" and isinstance(path[-1], int):
         # A list that is too short; pydantic names each entry that it lacks.
-        return Finding(path[:-1], f"should have {_length(owner, path[-2])} values, not {len(value)}")
+        return SettingProblem(path[:-1], f"should have {_length(owner, path[-2])} values, not {len(value)}")
     if kind not in ("union_tag_invalid", "union_tag_not_found"):
-        return Finding(path, _message(details, owner), at_key=kind == "missing")
+        return SettingProblem(path, _message(details, owner), at_key=kind == "missing")
     names = list(_union(root, path))
     if isinstance(value, str) and value in names:
-        return Finding(path, f"is a section: write {{name: {value}}}")
+        return SettingProblem(path, f"is a section: write {{name: {value}}}")
     if not isinstance(value, dict) or "name" not in value:
-        return Finding(path, f"needs a name{suggestion('', names)}", at_key=True)
+        return SettingProblem(path, f"needs a name{suggestion('', names)}", at_key=True)
     if not isinstance(value["name"], str):
-        return Finding((*path, "name"), f"should be a name, not {named(value['name'])}")
-    return Finding((*path, "name"), f"there is no `{value['name']}`{suggestion(value['name'], names)}")
+        return SettingProblem((*path, "name"), f"should be a name, not {named(value['name'])}")
+    return SettingProblem((*path, "name"), f"there is no `{value['name']}`{suggestion(value['name'], names)}")
 
 
 def _walk(root: type[Spec], location: tuple[int | str, ...]) -> tuple[KeyPath, type[Spec] | None]:

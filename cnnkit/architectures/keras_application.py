@@ -69,7 +69,7 @@ Name = Literal[
 
 
 @dataclass(frozen=True)
-class Row:
+class NetworkFacts:
     """What Keras's documentation says of a network.
 
     Attributes:
@@ -88,49 +88,49 @@ class Row:
 
 
 # ConvNeXt's own scaling is that of ImageNet too, but leaves out images of one channel.
-CONVNEXT = Row("imagenet", 224, options={"include_preprocessing": False})
+CONVNEXT = NetworkFacts("imagenet", 224, options={"include_preprocessing": False})
 
-NETWORKS: dict[Name, Row] = {
+NETWORKS: dict[Name, NetworkFacts] = {
     "ConvNeXtTiny": CONVNEXT,
     "ConvNeXtSmall": CONVNEXT,
     "ConvNeXtBase": CONVNEXT,
     "ConvNeXtLarge": CONVNEXT,
     "ConvNeXtXLarge": CONVNEXT,
-    "DenseNet121": Row("imagenet", 224),
-    "DenseNet169": Row("imagenet", 224),
-    "DenseNet201": Row("imagenet", 224),
-    "EfficientNetB0": Row("own", 224),
-    "EfficientNetB1": Row("own", 240),
-    "EfficientNetB2": Row("own", 260),
-    "EfficientNetB3": Row("own", 300),
-    "EfficientNetB4": Row("own", 380),
-    "EfficientNetB5": Row("own", 456),
-    "EfficientNetB6": Row("own", 528),
-    "EfficientNetB7": Row("own", 600),
-    "EfficientNetV2B0": Row("own", 224),
-    "EfficientNetV2B1": Row("own", 240),
-    "EfficientNetV2B2": Row("own", 260),
-    "EfficientNetV2B3": Row("own", 300),
-    "EfficientNetV2S": Row("own", 384),
-    "EfficientNetV2M": Row("own", 480),
-    "EfficientNetV2L": Row("own", 480),
-    "InceptionResNetV2": Row("symmetric", 299, 75),
-    "InceptionV3": Row("symmetric", 299, 75),
-    "MobileNet": Row("symmetric", 224, alphas=(0.25, 0.5, 0.75, 1.0)),
-    "MobileNetV2": Row("symmetric", 224, alphas=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
-    "MobileNetV3Small": Row("own", 224, alphas=(0.75, 1.0)),
-    "MobileNetV3Large": Row("own", 224, alphas=(0.75, 1.0)),
-    "NASNetMobile": Row("symmetric", 224),
-    "NASNetLarge": Row("symmetric", 331),
-    "ResNet50": Row("caffe", 224),
-    "ResNet101": Row("caffe", 224),
-    "ResNet152": Row("caffe", 224),
-    "ResNet50V2": Row("symmetric", 224),
-    "ResNet101V2": Row("symmetric", 224),
-    "ResNet152V2": Row("symmetric", 224),
-    "VGG16": Row("caffe", 224),
-    "VGG19": Row("caffe", 224),
-    "Xception": Row("symmetric", 299, 71),
+    "DenseNet121": NetworkFacts("imagenet", 224),
+    "DenseNet169": NetworkFacts("imagenet", 224),
+    "DenseNet201": NetworkFacts("imagenet", 224),
+    "EfficientNetB0": NetworkFacts("own", 224),
+    "EfficientNetB1": NetworkFacts("own", 240),
+    "EfficientNetB2": NetworkFacts("own", 260),
+    "EfficientNetB3": NetworkFacts("own", 300),
+    "EfficientNetB4": NetworkFacts("own", 380),
+    "EfficientNetB5": NetworkFacts("own", 456),
+    "EfficientNetB6": NetworkFacts("own", 528),
+    "EfficientNetB7": NetworkFacts("own", 600),
+    "EfficientNetV2B0": NetworkFacts("own", 224),
+    "EfficientNetV2B1": NetworkFacts("own", 240),
+    "EfficientNetV2B2": NetworkFacts("own", 260),
+    "EfficientNetV2B3": NetworkFacts("own", 300),
+    "EfficientNetV2S": NetworkFacts("own", 384),
+    "EfficientNetV2M": NetworkFacts("own", 480),
+    "EfficientNetV2L": NetworkFacts("own", 480),
+    "InceptionResNetV2": NetworkFacts("symmetric", 299, 75),
+    "InceptionV3": NetworkFacts("symmetric", 299, 75),
+    "MobileNet": NetworkFacts("symmetric", 224, alphas=(0.25, 0.5, 0.75, 1.0)),
+    "MobileNetV2": NetworkFacts("symmetric", 224, alphas=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
+    "MobileNetV3Small": NetworkFacts("own", 224, alphas=(0.75, 1.0)),
+    "MobileNetV3Large": NetworkFacts("own", 224, alphas=(0.75, 1.0)),
+    "NASNetMobile": NetworkFacts("symmetric", 224),
+    "NASNetLarge": NetworkFacts("symmetric", 331),
+    "ResNet50": NetworkFacts("caffe", 224),
+    "ResNet101": NetworkFacts("caffe", 224),
+    "ResNet152": NetworkFacts("caffe", 224),
+    "ResNet50V2": NetworkFacts("symmetric", 224),
+    "ResNet101V2": NetworkFacts("symmetric", 224),
+    "ResNet152V2": NetworkFacts("symmetric", 224),
+    "VGG16": NetworkFacts("caffe", 224),
+    "VGG19": NetworkFacts("caffe", 224),
+    "Xception": NetworkFacts("symmetric", 299, 71),
 }
 
 IMAGENET = "imagenet"
@@ -164,7 +164,7 @@ class KerasApplication(Architecture):
         if alpha is None or application is None:
             return alpha
         if not (known := NETWORKS[application].alphas):
-            having = ", ".join(name for name, row in NETWORKS.items() if row.alphas)
+            having = ", ".join(name for name, facts in NETWORKS.items() if facts.alphas)
             raise ValueError(f"{application} has one width only; leave this out (it is for {having})")
         if info.data.get("weights") == IMAGENET and alpha not in known:
             *others, last = (f"{width:g}" for width in known)
@@ -190,12 +190,12 @@ class KerasApplication(Architecture):
     @property
     def image_shape(self) -> Shape:
         """What its ImageNet weights were trained with."""
-        return (self._row.size, self._row.size, 3)
+        return (self._facts.size, self._facts.size, 3)
 
     @property
     def smallest_image(self) -> int:
         """What Keras allows."""
-        return self._row.smallest
+        return self._facts.smallest
 
     @property
     def classifier_dropout(self) -> float:
@@ -203,7 +203,7 @@ class KerasApplication(Architecture):
         return self.dropout
 
     @property
-    def _row(self) -> Row:
+    def _facts(self) -> NetworkFacts:
         return NETWORKS[self.application]
 
     @property
@@ -228,9 +228,9 @@ class KerasApplication(Architecture):
 
     def scale(self, image: Any) -> Any:
         """As Keras's `preprocess_input` for this network; one channel can only be symmetric."""
-        if self._row.scaling == "own":
+        if self._facts.scaling == "own":
             return image
-        return scaled(image, self._row.scaling if image.shape[-1] == 3 else "symmetric")
+        return scaled(image, self._facts.scaling if image.shape[-1] == 3 else "symmetric")
 
     def features(self, x: Any) -> Any:
         """Keras's layers up to the mean over the image (B, c)."""
@@ -245,7 +245,7 @@ class KerasApplication(Architecture):
         """Keras's model."""
         width = {} if self.alpha is None else {"alpha": self.alpha}
         build = getattr(keras.applications, self.application)
-        return build(include_top=False, weights=weights, pooling="avg", **width, **self._row.options, **settings)
+        return build(include_top=False, weights=weights, pooling="avg", **width, **self._facts.options, **settings)
 
     def pretrained_weights(self, progress: Progress, shape: Shape | None = None) -> Path | None:
         """ImageNet weights come into the cache, `KERAS_HOME` where that is set, so that it may be shared with Keras."""

@@ -57,7 +57,7 @@ class Layer(Spec):
         """Adds itself behind the tensor x; of the style it takes what it has no setting for."""
 
 
-class Convolution(Layer):
+class ConvolutionLayer(Layer):
     """What looks for patterns at every place of an image."""
 
     kernel_size: KernelSize = 3
@@ -79,7 +79,7 @@ class Convolution(Layer):
         return self.model_dump(include={"kernel_size", "strides", "padding", "activation"}) | {"name": name}
 
 
-class Conv(Convolution):
+class Conv(ConvolutionLayer):
     """A convolution: each filter looks for one pattern at every place of the image."""
 
     name: Literal["conv"] = "conv"
@@ -96,7 +96,7 @@ class Conv(Convolution):
         return keras.layers.Conv2D(self.filters, kernel_initializer=initializer, **self._arguments(name))(x)
 
 
-class SeparableConv(Convolution):
+class SeparableConv(ConvolutionLayer):
     """A convolution in two: one pattern a channel, then a mix of the channels; far fewer weights (Chollet 2017)."""
 
     name: Literal["separable_conv"] = "separable_conv"
@@ -117,7 +117,7 @@ class SeparableConv(Convolution):
         )(x)
 
 
-class DepthwiseConv(Convolution):
+class DepthwiseConv(ConvolutionLayer):
     """A convolution of each channel by itself; a `conv` with kernel_size 1 behind it mixes them."""
 
     name: Literal["depthwise_conv"] = "depthwise_conv"
@@ -138,7 +138,7 @@ class DepthwiseConv(Convolution):
         )(x)
 
 
-class Pool(Layer):
+class PoolLayer(Layer):
     """What makes one number of each window of an image, channel by channel."""
 
     pool_size: PoolSize = 2
@@ -151,7 +151,7 @@ class Pool(Layer):
         return (*window(height, width, self.pool_size, self.strides or self.pool_size, self.padding), channels)
 
 
-class MaxPool(Pool):
+class MaxPool(PoolLayer):
     """Keeps the largest value of each window: the image shrinks, small shifts matter less."""
 
     name: Literal["max_pool"] = "max_pool"
@@ -161,7 +161,7 @@ class MaxPool(Pool):
         return keras.layers.MaxPooling2D(self.pool_size, self.strides, self.padding, name=name)(x)
 
 
-class AvgPool(Pool):
+class AvgPool(PoolLayer):
     """Keeps the mean of each window."""
 
     name: Literal["avg_pool"] = "avg_pool"
@@ -171,7 +171,7 @@ class AvgPool(Pool):
         return keras.layers.AveragePooling2D(self.pool_size, self.strides, self.padding, name=name)(x)
 
 
-class GlobalPool(Layer):
+class GlobalPoolLayer(Layer):
     """What makes a vector of an image, a number of each channel."""
 
     def output(self, shape: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ class GlobalPool(Layer):
         return image_sides(shape, self.name)[2:]
 
 
-class GlobalMaxPool(GlobalPool):
+class GlobalMaxPool(GlobalPoolLayer):
     """Makes a vector of an image: the largest value of each channel."""
 
     name: Literal["global_max_pool"] = "global_max_pool"
@@ -189,7 +189,7 @@ class GlobalMaxPool(GlobalPool):
         return keras.layers.GlobalMaxPooling2D(name=name)(x)
 
 
-class GlobalAvgPool(GlobalPool):
+class GlobalAvgPool(GlobalPoolLayer):
     """Makes a vector of an image: the mean of each channel (Lin et al. 2014); needs far fewer weights than flatten."""
 
     name: Literal["global_avg_pool"] = "global_avg_pool"

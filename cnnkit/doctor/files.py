@@ -61,16 +61,15 @@ def undecodable(patient: Patient) -> Iterator[Finding]:
 
 def forms(patient: Patient) -> Iterator[Finding]:
     """Pictures in a form that is read otherwise than one may think, here or by other programs."""
-    known = _headers(patient.index)
-    for kind, severity, told, advice, is_so in _FORMS:
-        files = tuple(sorted(name for name, header in known if is_so(name, header)))
+    headers = _headers(patient.index)
+    for kind, severity, what, advice, is_so in _FORMS:
+        files = tuple(sorted(name for name, header in headers if is_so(name, header)))
         if files:
-            yield Finding(kind, severity, f"{counted(len(files), 'picture')} {told}", advice, files)
-    grey = [name for name, header in known if _is_grey(header)]
-    if grey and len(grey) < len(known):
-        fewer = grey if 2 * len(grey) <= len(known) else [name for name, header in known if not _is_grey(header)]
-        are = "is" if len(grey) == 1 else "are"
-        message = f"{counted(len(grey), 'picture')} {are} grey, {len(known) - len(grey):,} in colour"
+            yield Finding(kind, severity, f"{counted(len(files), 'picture')} {what}", advice, files)
+    grey = [name for name, header in headers if _is_grey(header)]
+    if grey and len(grey) < len(headers):
+        fewer = grey if 2 * len(grey) <= len(headers) else [name for name, header in headers if not _is_grey(header)]
+        message = f"{counted(len(grey), 'picture is', 'pictures are')} grey, {len(headers) - len(grey):,} in colour"
         advice = "all are brought to data.channels; if one class has more of a kind, the network may go by that"
         yield Finding("mixed_channels", "note", message, advice, tuple(sorted(fewer)))
 
@@ -133,18 +132,18 @@ _FORMS: tuple[tuple[str, Severity, str, str, Callable[[str, Header], bool]], ...
 
 def outliers(patient: Patient) -> Iterator[Finding]:
     """Pictures whose size or proportions stand out from the others."""
-    known = _headers(patient.index)
-    if not known:
+    headers = _headers(patient.index)
+    if not headers:
         return
-    sides = np.sort(np.array([(header.width, header.height) for _, header in known], dtype=np.float64), axis=1)
+    sides = np.sort(np.array([(header.width, header.height) for _, header in headers], dtype=np.float64), axis=1)
     shorter, longer = np.log(sides[:, 0]), np.log(sides[:, 1])
     usual = by(np.rint(np.median(sides, axis=0)[::-1]).astype(int).tolist())
     far = (_distance(longer, FAR_SIZE) > 0) | (_distance(shorter, FAR_SIZE) < 0)
-    if files := _chosen(known, far):
+    if files := _chosen(headers, far):
         message = f"{counted(len(files), 'picture')} far larger or smaller than the others ({usual} in the middle)"
         yield Finding("odd_size", "warning", message, "look whether they belong here", files)
     far = _distance(longer - shorter, FAR_PROPORTIONS) != 0
-    if files := _chosen(known, far):
+    if files := _chosen(headers, far):
         usual = f"{np.exp(np.median(longer - shorter)):.2g} : 1"
         message = f"{counted(len(files), 'picture')} of other proportions than the rest ({usual} in the middle)"
         advice = "look whether they belong here; data.fit tells what is cut off or filled up"
@@ -160,8 +159,8 @@ def _distance(logarithms: Any, factor: float) -> Any:
     return np.where(away > largest, 1, np.where(away < -smallest, -1, 0))
 
 
-def _chosen(known: list[tuple[str, Header]], mask: Any) -> tuple[str, ...]:
-    return tuple(sorted(known[i][0] for i in np.flatnonzero(mask)))
+def _chosen(headers: list[tuple[str, Header]], mask: Any) -> tuple[str, ...]:
+    return tuple(sorted(headers[i][0] for i in np.flatnonzero(mask)))
 
 
 def enlarged(index: Index, image_size: tuple[int, int] | None) -> Iterator[Finding]:
@@ -233,15 +232,15 @@ def unused(index: Index) -> Iterator[Finding]:
 
 def sizes(index: Index) -> Sizes | None:
     """How large the pictures are."""
-    known = sorted((header.width * header.height, header.width, header.height) for _, header in _headers(index))
-    if not known:
+    by_area = sorted((header.width * header.height, header.width, header.height) for _, header in _headers(index))
+    if not by_area:
         return None
-    smallest, middle, largest = (known[i][1:] for i in (0, len(known) // 2, -1))
-    return Sizes(len({sides[1:] for sides in known}), smallest, middle, largest)
+    smallest, middle, largest = (by_area[i][1:] for i in (0, len(by_area) // 2, -1))
+    return Sizes(len({sides[1:] for sides in by_area}), smallest, middle, largest)
 
 
 def _headers(index: Index) -> list[tuple[str, Header]]:
     """Name and header of each image that is a file and says what it is."""
     if index.facts is None:
         return []
-    return [(name, known.header) for name, known in zip(index.names, index.facts, strict=True) if known.header]
+    return [(name, facts.header) for name, facts in zip(index.names, index.facts, strict=True) if facts.header]
