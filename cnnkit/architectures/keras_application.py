@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 
@@ -157,6 +157,8 @@ class KerasApplication(Architecture):
     """Width of a MobileNet as a multiple of the paper's; left out, the paper's. ImageNet weights exist for a few."""
     dropout: ClassifierDropout = 0.0
 
+    paper: ClassVar[str] = "keras.applications"
+
     @field_validator("alpha")
     @classmethod
     def _has_it(cls, alpha: float | None, info: ValidationInfo) -> float | None:
@@ -183,11 +185,6 @@ class KerasApplication(Architecture):
         return self.application
 
     @property
-    def paper(self) -> str:
-        """Where it comes from."""
-        return "keras.applications"
-
-    @property
     def image_shape(self) -> Shape:
         """What its ImageNet weights were trained with."""
         return (self._facts.size, self._facts.size, 3)
@@ -199,7 +196,7 @@ class KerasApplication(Architecture):
 
     @property
     def classifier_dropout(self) -> float:
-        """As configured."""
+        """Its setting; Keras's layers may drop more."""
         return self.dropout
 
     @property
@@ -210,10 +207,6 @@ class KerasApplication(Architecture):
     def learnt_with(self) -> Shape | None:
         """ImageNet's, where it starts from weights."""
         return self.image_shape if self.weights else None
-
-    def stages(self) -> tuple[str, ...]:
-        """None: layers have Keras's names, which are known, and checked, when the network is built."""
-        return ()
 
     def problems(self, shape: Shape) -> Iterator[Problem]:
         """ImageNet's images are in colour."""

@@ -10,7 +10,7 @@ the edges of an image still lower the variance there, which counts once an image
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -33,15 +33,8 @@ class Snn(Architecture):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Share that alpha dropout sets to SELU's lowest value, behind each stage and each dense layer (section 3)."""
 
-    @property
-    def paper(self) -> str:
-        """Where it comes from."""
-        return "Klambauer et al. 2017, arXiv:1706.02515"
-
-    @property
-    def image_shape(self) -> Shape:
-        """Small colour images."""
-        return (32, 32, 3)
+    paper: ClassVar[str] = "Klambauer et al. 2017, arXiv:1706.02515"
+    image_shape: ClassVar[Shape] = (32, 32, 3)
 
     @property
     def smallest_image(self) -> int:
