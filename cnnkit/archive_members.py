@@ -253,7 +253,7 @@ class _Stream:
         self.budget = budget
         self.advance = advance
         self.at = 0
-        self.told = 0
+        self.reported = 0
         self.header_left = HEADER
         self.last = b""
 
@@ -282,8 +282,8 @@ class _Stream:
         self.at += len(block)
         self.budget.spend(len(block))
         position = self.file.tell()
-        self.advance(position - self.told)
-        self.told = position
+        self.advance(position - self.reported)
+        self.reported = position
         return block
 
 

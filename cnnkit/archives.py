@@ -81,9 +81,9 @@ def _unpacked(path: Path, progress: Progress) -> Path:
     home = cache_folder().resolve() / "archives"
     memory = home / f"{hashlib.blake2b(os.fsencode(path.resolve()), digest_size=16).hexdigest()}.json"
     stamp = _stamp(path)
-    known = _recall(memory, stamp)
-    if known and _whole(home / known):
-        return home / known
+    before = _recall(memory, stamp)
+    if before and _whole(home / before):
+        return home / before
     kind = kind_of(path)
     if kind is None:
         raise Refused("is empty, or no archive: it should be a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz")
@@ -106,8 +106,8 @@ def _unpacked(path: Path, progress: Progress) -> Path:
             if not _whole(folder):  # else another process was quicker, with the same content
                 raise
     if max(stamp[1:]) < start - TICK:  # else a second change could not be told from the first
-        told = json.dumps({"archive": str(path.resolve()), "stamp": stamp, "digest": digest})
-        cache.write(memory, told.encode(), f"{path.name} is read again next time", progress)
+        document = json.dumps({"archive": str(path.resolve()), "stamp": stamp, "digest": digest})
+        cache.write(memory, document.encode(), f"{path.name} is read again next time", progress)
     return folder
 
 
@@ -129,10 +129,8 @@ def _unpack(path: Path, kind: Kind, folder: Path, progress: Progress) -> None:
         except FileExistsError:
             message = "is in it twice, or differs from another only in what this disk does not tell apart (capitals)"
             raise Refused(f"{quoted(name)} {message}") from None
-        except OSError as error:
-            raise Refused(f"{quoted(name)} can't be unpacked: {error.strerror or error}") from None
-        except ValueError as error:  # a name that this system can't write
-            raise Refused(f"{quoted(name)} can't be unpacked: {error}") from None
+        except (OSError, ValueError) as error:  # ValueError: a name that this system can't write
+            raise Refused(f"{quoted(name)} can't be unpacked: {getattr(error, 'strerror', None) or error}") from None
     if not files:
         raise Refused("holds no file")
 
@@ -221,8 +219,8 @@ def _stamp(path: Path) -> list[int]:
 
 def _recall(memory: Path, stamp: list[int]) -> str | None:
     """The digest of an archive that was looked at before and is as it was; None if not, or the memory is damaged."""
-    kept = cache.read(memory)
-    document = json.loads(bytes(kept)) if kept else {"stamp": None}
+    content = cache.read(memory)
+    document = json.loads(bytes(content)) if content else {"stamp": None}
     return str(document["digest"]) if document["stamp"] == stamp else None
 
 

@@ -62,14 +62,13 @@ class ArrayFile:
         Raises:
             DataError: It is cut short or damaged, or there is no memory for it.
         """
-        needed, free = math.prod(self.shape) * self.dtype.itemsize, free_memory()
+        needed = math.prod(self.shape) * self.dtype.itemsize
         plain = f"save it as {PLAIN}, which is read piece by piece"
         try:
             if self.key is None:
                 return np.load(self.path, mmap_mode="r" if needed else None, allow_pickle=False)
-            if free is not None and needed > free:
-                told = f"needs {in_gib(needed)} of memory, and {in_gib(free)} are free"
-                raise DataError(f"{self} {told}; {plain}")
+            if lacking := lacking_memory(needed):
+                raise DataError(f"{self} {lacking}; {plain}")
             with zipfile.ZipFile(self.path) as packed, packed.open(f"{self.key}{PLAIN}") as file:
                 return np.lib.format.read_array(file, allow_pickle=False)
         except MemoryError:
@@ -116,10 +115,18 @@ def _header(path: Path, key: str | None, file: IO[bytes], size: int) -> ArrayFil
         raise DataError(f"{what} is no {PLAIN} file, or a damaged one: {first_line(error)}") from None
     if dtype.hasobject:
         raise DataError(f"{what} holds Python objects (pickled), which are never loaded; save plain numbers or text")
-    there, told = size - file.tell(), math.prod(shape) * dtype.itemsize
-    if min(shape, default=1) < 0 or there != told:
-        raise DataError(f"{what} is damaged or cut short: it holds {there:,} bytes; its header says {told:,}")
+    there, announced = size - file.tell(), math.prod(shape) * dtype.itemsize
+    if min(shape, default=1) < 0 or there != announced:
+        raise DataError(f"{what} is damaged or cut short: it holds {there:,} bytes; its header says {announced:,}")
     return ArrayFile(path, key, shape, dtype)
+
+
+def lacking_memory(needed: int) -> str | None:
+    """That so many bytes need more memory than there is, in words; None where they fit, as far as that is known."""
+    free = free_memory()
+    if free is None or needed <= free:
+        return None
+    return f"needs {in_gib(needed)} of memory, and {in_gib(free)} are free"
 
 
 def free_memory() -> int | None:

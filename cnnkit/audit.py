@@ -157,12 +157,11 @@ def _most_often(true: Any, answered: Any, draws: int, labels: Any, classes: Sequ
 
 @dataclass(frozen=True)
 class Audited:
-    """An augmentation, its effect, and the same at a third of its strength; None where it has no strength."""
+    """An augmentation and its effect, and the same at a third of its strength; None where it has no strength."""
 
     augmentation: Augmentation
     effect: Effect
-    weaker: Augmentation | None
-    weaker_effect: Effect | None
+    weaker: Audited | None = None
 
     def words(self) -> str:
         """Its name and its settings."""
@@ -170,11 +169,10 @@ class Audited:
 
     def as_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        third = None
-        if self.weaker and self.weaker_effect:
-            third = {"augmentation": self.weaker.model_dump(mode="json"), **asdict(self.weaker_effect)}
-        effect = asdict(self.effect)
-        return {"augmentation": self.augmentation.model_dump(mode="json"), **effect, "at_a_third": third}
+        return self._facts() | {"at_a_third": self.weaker._facts() if self.weaker else None}
+
+    def _facts(self) -> dict[str, Any]:
+        return {"augmentation": self.augmentation.model_dump(mode="json"), **asdict(self.effect)}
 
 
 @dataclass(frozen=True)
@@ -266,12 +264,7 @@ def audit(
     trials = [trial for trial in (*full, *weaker) if trial]
     done = _try(trials, ask, pictures, right, experiment.seed, SECONDS if draws is None else math.inf, progress)
     audited = tuple(
-        Audited(
-            trial.change,
-            trial.effect(labels, run.classes),
-            less.change if less else None,
-            less.effect(labels, run.classes) if less else None,
-        )
+        trial.audited(labels, run.classes, less.audited(labels, run.classes) if less else None)
         for trial, less in zip(full, weaker, strict=True)
     )
     own, other = experiment.data, trained.data
@@ -307,9 +300,10 @@ class _Trial:
         self.answers: list[Any] = []
         self.changed = False
 
-    def effect(self, labels: Any, classes: Sequence[str]) -> Effect:
+    def audited(self, labels: Any, classes: Sequence[str], weaker: Audited | None = None) -> Audited:
         """What shows in the answers."""
-        return Effect.of(np.stack(self.answers), labels, classes, unchanged=not self.changed)
+        effect = Effect.of(np.stack(self.answers), labels, classes, unchanged=not self.changed)
+        return Audited(self.change, effect, weaker)
 
 
 def _try(

@@ -11,7 +11,6 @@ from cnnkit.audit import CLEARLY, OF_A_CLASS, OF_ALL, Audit, Audited, Effect
 from cnnkit.console import Screen, new_table
 from cnnkit.preview import Sheet
 from cnnkit.text import counted, listed, typed
-from cnnkit.wording import in_words
 
 
 def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> None:
@@ -74,7 +73,7 @@ def _table(audit: Audit) -> Table:
     third = ">at a third: wrong"
     table = new_table("augmentation", ">wrong", ">95 % interval", ">clearly", third, ">clearly", "most often")
     for audited in audit.audited:
-        effect, weaker = audited.effect, audited.weaker_effect
+        effect, weaker = audited.effect, audited.weaker.effect if audited.weaker else None
         low, high = (f"{100 * end:.1f}" for end in effect.wrong_interval)
         less = (_percent(weaker.wrong), _percent(weaker.clearly_wrong)) if weaker else ("-", "-")
         if weaker and weaker.unchanged:
@@ -96,13 +95,13 @@ def _most_often(effect: Effect) -> str:
 
 
 def _advice(audited: Audited) -> str:
-    if not audited.weaker_effect or not audited.weaker:
+    if not audited.weaker:
         return "leave it out"
-    third = in_words(audited.weaker, audited.weaker.strengths)
-    if audited.weaker_effect.unchanged:
+    third = audited.weaker.words()
+    if audited.weaker.effect.unchanged:
         return f"leave it out, or make it a little weaker; {third} changes nothing at this size"
-    if audited.weaker_effect.destroys:
+    if audited.weaker.effect.destroys:
         return "leave it out, or make it far weaker; a third of it is still too much"
-    if audited.weaker_effect.verdict == "too_few":
+    if audited.weaker.effect.verdict == "too_few":
         return f"leave it out, or make it weaker; of {third} the images are too few to tell"
     return f"make it weaker; {third} seems harmless"

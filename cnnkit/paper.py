@@ -129,8 +129,8 @@ def shortened(text: str, width: float, length: Callable[[str], float]) -> str:
     if length(text) <= width:
         return text
     for left_out in range(1, len(text)):
-        kept = len(text) - left_out
-        short = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+        rest = len(text) - left_out
+        short = f"{text[: rest - rest // 2]}…{text[len(text) - rest // 2 :]}"
         if length(short) <= width:
             return short
     return "…"

@@ -75,7 +75,7 @@ def opened(path: Path) -> Iterator[Any]:
             with tempfile.TemporaryFile() as unpacked:
                 if archive:
                     _unpack(path, file, unpacked)
-                with damage_told(path):
+                with damage_as_error(path):
                     hdf5 = h5py.File(unpacked if archive else path, "r")
                 with hdf5:
                     yield hdf5
@@ -103,7 +103,7 @@ def _unpack(path: Path, file: IO[bytes], target: IO[bytes]) -> None:
 
 
 @contextmanager
-def damage_told(path: Path) -> Iterator[None]:
+def damage_as_error(path: Path) -> Iterator[None]:
     """What h5py raises when a file is not in order, in one line."""
     try:
         yield

@@ -22,7 +22,7 @@ from cnnkit.errors import DataError, UsageError
 from cnnkit.lazy import keras, np
 from cnnkit.run import Run
 from cnnkit.text import counted, first_of, in_one_line
-from cnnkit.weight_files import StoredLayer, by_number, contents, damage_told, layer_names, opened
+from cnnkit.weight_files import StoredLayer, by_number, contents, damage_as_error, layer_names, opened
 
 OF_KERAS = re.compile(
     r"predictions|conv_preds|fc1000|conv\d_block\d+_.+|block\d+[a-z]_.+|block\d+_sepconv\d.*|conv_[dp]w_\d+.*"
@@ -100,7 +100,7 @@ def load(
     aside = {layer.name for part, _ in network.auxiliary for layer in _layers(part)}
     behind = (aside | {layer.name for layer in head}) - {layer.name for layer in ours}
     with opened(path) as file:
-        with damage_told(path):
+        with damage_as_error(path):
             found = contents(file, path, {layer.name for layer in (*ours, *head)})
         pairs, left = _matched(network, ours, behind, found, label)
         reason = _why_anew(head, left, known, classes)
@@ -111,7 +111,7 @@ def load(
         values = []
         for layer, stored in pairs:
             for variable, dataset in zip(layer.variables, _aligned(layer, stored), strict=True):
-                with damage_told(path), np.errstate(all="ignore"):
+                with damage_as_error(path), np.errstate(all="ignore"):
                     read = np.asarray(dataset[()])
                     array = read.astype(variable.dtype)
                 if not (np.isfinite(read).all() and np.isfinite(array).all()):

@@ -125,8 +125,8 @@ class Architecture(Spec):
     @property
     def style(self) -> Style:
         """How its layers are made, from those of the choices that the family takes."""
-        known = (field.name for field in fields(Style))
-        return Style(**{name: getattr(self, name) for name in known if name in type(self).model_fields})
+        choices = [field.name for field in fields(Style) if field.name in type(self).model_fields]
+        return Style(**{name: getattr(self, name) for name in choices})
 
     @property
     def classifier_dropout(self) -> float:

@@ -37,8 +37,8 @@ SMALL_GROWTH_RATES = {100: 12, 190: 40, 250: 24}
 def _possible(depth: int) -> int:
     if depth not in BLOCKS and depth % 6 != 4:
         below = (depth - 4) // 6 * 6 + 4
-        known = ", ".join(str(known) for known in BLOCKS)
-        message = f"can't be {depth}; it may be {known}, or for small images 6n + 4: the nearest are {below} and "
+        large = ", ".join(map(str, BLOCKS))
+        message = f"can't be {depth}; it may be {large}, or for small images 6n + 4: the nearest are {below} and "
         raise ValueError(message + str(below + 6))
     return depth
 

@@ -165,13 +165,15 @@ class KerasApplication(Architecture):
         application = info.data.get("application")
         if alpha is None or application is None:
             return alpha
-        if not (known := NETWORKS[application].alphas):
+        if not (widths := NETWORKS[application].alphas):
             having = ", ".join(name for name, facts in NETWORKS.items() if facts.alphas)
             raise ValueError(f"{application} has one width only; leave this out (it is for {having})")
-        if info.data.get("weights") == IMAGENET and alpha not in known:
-            *others, last = (f"{width:g}" for width in known)
-            told = f"{', '.join(others)} or {last}"
-            raise ValueError(f"ImageNet weights of {application} are for {told}; with {alpha:g} write weights: null")
+        if info.data.get("weights") == IMAGENET and alpha not in widths:
+            *others, last = (f"{width:g}" for width in widths)
+            published = f"{', '.join(others)} or {last}"
+            raise ValueError(
+                f"ImageNet weights of {application} are for {published}; with {alpha:g} write weights: null"
+            )
         return alpha
 
     @classmethod

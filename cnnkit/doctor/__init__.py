@@ -57,7 +57,7 @@ def examine(data: Data, seed: int, progress: Progress, sheets: Path | None = Non
         except OSError as error:
             raise UsageError(f"--sheets {sheets} can't be written: {error.strerror or error}") from None
     else:
-        drawn = contact_sheets.kept(good, good.fingerprint() if bad else fingerprint, progress)
+        drawn = contact_sheets.in_cache(good, good.fingerprint() if bad else fingerprint, progress)
     return _completed(replace(report, sheets=tuple(map(str, drawn))), data, index, collection.skip_bad)
 
 
@@ -108,8 +108,8 @@ def before_training(
         report = Report(len(used), labels.table(patient), quick(used, splits, skip_bad), files.sizes(used))
         # Only what the index tells of counts for the next time too: a file that was left out for another reason may
         # have been out of reach, no more.
-        told_bad = [facts.bad for facts in there.facts or () if facts.bad]
-        if len(used) + len(told_bad) == len(there) and all(facts.lasting for facts in there.facts or ()):
+        bad_at_once = [facts.bad for facts in there.facts or () if facts.bad]
+        if len(used) + len(bad_at_once) == len(there) and all(facts.lasting for facts in there.facts or ()):
             memory.remember(file, report, progress)
     # What can't be decoded has been told already, or has been left out and listed.
     found_before = [finding for finding in report.findings if finding.kind != "undecodable"]

@@ -52,12 +52,12 @@ def look(index: Index, home: str, progress: Progress) -> Pixels:
         progress: Is told of each image that is decoded.
     """
     memory = cache_folder() / "doctor" / "pixels" / digest_of(os.fsencode(home))
-    known = _recall(memory)
-    places = {digest.decode(): row for row, digest in enumerate(known["digest"].tolist())}
+    remembered = _recall(memory)
+    places = {digest.decode(): row for row, digest in enumerate(remembered["digest"].tolist())}
     found = np.zeros(len(index), _row())
     found["digest"], found["mean"], found["square"] = index.digests, np.nan, np.nan
     here = [i for i, digest in enumerate(index.digests) if digest in places]
-    found[here] = known[[places[index.digests[i]] for i in here]]
+    found[here] = remembered[[places[index.digests[i]] for i in here]]
 
     bad = {i: facts.bad for i, facts in enumerate(index.facts or ()) if facts.bad is not None}
     passing = {i for i, facts in enumerate(index.facts or ()) if not facts.lasting}
@@ -94,8 +94,8 @@ def look(index: Index, home: str, progress: Progress) -> Pixels:
         if new:
             asked = {index.digests[i]: i for i in here}
             others = [row for digest, row in places.items() if digest not in asked]  # those asked for last come first
-            kept = np.concatenate([found[new], found[list(asked.values())], known[others[:OTHERS]]])
-            cache.write(memory, kept.view(np.uint8).data, "the images are decoded again next time", progress)
+            rows = np.concatenate([found[new], found[list(asked.values())], remembered[others[:OTHERS]]])
+            cache.write(memory, rows.view(np.uint8).data, "the images are decoded again next time", progress)
     thumbnails = np.ascontiguousarray(found["thumbnail"])
     return Pixels(dict(sorted(bad.items())), thumbnails, found["mean"], found["square"], not passing)
 
@@ -127,5 +127,5 @@ def _measure(row: Any, picture: Any) -> None:
 
 def _recall(memory: Path) -> Any:
     """The rows that are remembered; none if this is the first look, or the memory is damaged."""
-    kept = cache.read(memory)
-    return np.zeros(0, _row()) if kept is None else np.frombuffer(kept, _row())
+    content = cache.read(memory)
+    return np.zeros(0, _row()) if content is None else np.frombuffer(content, _row())

@@ -36,7 +36,7 @@ _NAME = 18
 _HEADING = 34
 
 
-def kept(index: Index, fingerprint: str, progress: Progress) -> list[Path]:
+def in_cache(index: Index, fingerprint: str, progress: Progress) -> list[Path]:
     """The sheets of some images in the cache, drawn if they are not there; none where they can't be written.
 
     Args:
@@ -44,8 +44,8 @@ def kept(index: Index, fingerprint: str, progress: Progress) -> list[Path]:
         fingerprint: That of the index: their folder is named by what they show.
         progress: Is told of each sheet that is drawn, and if they can't be written.
     """
-    shown = f"{VERSION} {index.classes!r} {fingerprint}"
-    folder = cache_folder() / "doctor" / "sheets" / digest_of(shown.encode(errors="surrogateescape"))
+    what = f"{VERSION} {index.classes!r} {fingerprint}"
+    folder = cache_folder() / "doctor" / "sheets" / digest_of(what.encode(errors="surrogateescape"))
     files = [folder / name for name in _names(index).values()]
     try:
         if not _whole(files):

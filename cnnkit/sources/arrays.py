@@ -293,8 +293,8 @@ def _index(
         return f"{parts[part].split or 'arrays'}/{number:05d}"
 
     found = pixel_range(stacks, lambda part, number: f"{parts[part].images}: {name(part, number)}")
-    if found.told:
-        progress.say(f"{parts[0].images.path}: {found.told}")
+    if found.taken_for:
+        progress.say(f"{parts[0].images.path}: {found.taken_for}")
     where = [(part, number) for part, stack in enumerate(stacks) for number in range(len(stack))]
 
     def pixels(i: int) -> Any:

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Literal, Self
 
 from cnnkit.archive_members import most_out_of, too_much
-from cnnkit.array_files import free_memory
+from cnnkit.array_files import lacking_memory
 from cnnkit.errors import DataError, Problem
 from cnnkit.file_index import digest_of_pixels
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.sources.base import Collection, Index, Source
 from cnnkit.spec import AbsolutePath, Text
-from cnnkit.text import in_gib
 
 _PARTS = {"train": "train", "test": "t10k"}
 
@@ -124,10 +123,8 @@ def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple
             if packed and expected > most_out_of(size):
                 message = f"{path} {too_much(most_out_of(size))}unpack it yourself, with gunzip"
                 raise DataError(Problem(message, key="path"))
-            needed, free = expected if packed else min(expected, size), free_memory()
-            if not header_only and free is not None and needed > free:
-                told = f"needs {in_gib(needed)} of memory, and {in_gib(free)} are free"
-                raise DataError(Problem(f"{path} {told}", key="path"))
+            if not header_only and (lacking := lacking_memory(expected if packed else min(expected, size))):
+                raise DataError(Problem(f"{path} {lacking}", key="path"))
             # One byte more than there should be, so that a file too long shows as well; in blocks, so that a
             # header that lies does not cost its word in memory.
             content = bytearray()
