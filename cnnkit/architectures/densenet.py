@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field
 from cnnkit.architectures.base import Architecture, Shape
 from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling, Style, dropout
 from cnnkit.lazy import keras
-from cnnkit.spec import Count
+from cnnkit.spec import Count, Rate
 
 # Table 1: dense layers in each dense block, by depth (264 has 265 layers); the growth rate is 32.
 BLOCKS = {
@@ -59,7 +59,7 @@ class DenseNet(Architecture):
     activation: Activation = "relu"
     initializer: Initializer = None
     normalization: Normalization = "batch"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Rate = 0.0
     """Share of each convolution's outputs that is dropped in training; the paper takes 0.2 without augmentation."""
     scaling: Scaling = "symmetric"
 

@@ -144,11 +144,11 @@ class Style:
         x = keras.layers.Dense(units, kernel_initializer=self.kernel_initializer, name=name)(x)
         return self.act(x, name)
 
-    def dense_part(self, x: Any, units: Sequence[int], rate: float) -> Any:
+    def dense_part(self, x: Any, units: Sequence[int], rate: float, alpha: bool = False) -> Any:
         """Dense layers for the vector of all numbers of an image, dropout behind each."""
         x = keras.layers.Flatten(name="flatten")(x)
         for i, outputs in enumerate(units, start=1):
-            x = dropout(self.dense(x, outputs, f"dense{i}"), rate, f"dense{i}")
+            x = dropout(self.dense(x, outputs, f"dense{i}"), rate, f"dense{i}", alpha)
         return x
 
 
@@ -161,13 +161,13 @@ def suiting(activation: str) -> str:
     return "he_normal" if activation in ("relu", "leaky_relu", "elu", "gelu", "swish", "silu") else "glorot_uniform"
 
 
-def dropout(x: Any, rate: float, name: str) -> Any:
-    """Dropout (Srivastava et al. 2014), unless the rate is 0."""
+def dropout(x: Any, rate: float, name: str, alpha: bool = False) -> Any:
+    """Dropout (Srivastava et al. 2014), or alpha dropout, which keeps mean and variance behind SELU; none at rate 0."""
     if not rate:
         return x
-    from cnnkit.architectures.keras_layers import Dropout
+    from cnnkit.architectures.keras_layers import AlphaDropout, Dropout
 
-    return Dropout(rate, name=f"{name}_dropout")(x)
+    return (AlphaDropout if alpha else Dropout)(rate, name=f"{name}_dropout")(x)
 
 
 def skipped_now_and_then(x: Any, rate: float, block: int, blocks: int, name: str) -> Any:

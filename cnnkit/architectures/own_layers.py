@@ -13,7 +13,7 @@ from pydantic import Field
 
 from cnnkit.architectures.layers import Activation, Style, suiting
 from cnnkit.lazy import keras
-from cnnkit.spec import Count, Fraction, Spec
+from cnnkit.spec import Count, Fraction, Rate, Spec
 from cnnkit.text import by
 
 Tensor = tuple[int, ...]
@@ -258,7 +258,7 @@ class Dropout(Layer):
     """In training, sets a random share of the values to 0 (Srivastava et al. 2014), so that none is relied on."""
 
     name: Literal["dropout"] = "dropout"
-    rate: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    rate: Rate = 0.5
     """The share."""
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:

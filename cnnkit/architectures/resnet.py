@@ -33,9 +33,9 @@ of weights makes up for, halves the image in the last block of a stage instead o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from cnnkit.architectures.base import Architecture, Shape
 from cnnkit.architectures.layers import (
@@ -48,7 +48,7 @@ from cnnkit.architectures.layers import (
     skipped_now_and_then,
 )
 from cnnkit.lazy import keras
-from cnnkit.spec import Count
+from cnnkit.spec import Count, Rate
 
 # Blocks in each stage, by depth: table 1 of the first paper, and 200 from the second.
 LARGE = {
@@ -91,7 +91,7 @@ class ResNet(Architecture):
     activation: Activation = "relu"
     initializer: Initializer = None
     normalization: Normalization = "batch"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Rate = 0.0
     """Share of what goes from one convolution of a block to the next that is dropped in training; 0.3 in WRN-28-10."""
     stochastic_depth: StochasticDepth = 0.0
     scaling: Scaling = "symmetric"

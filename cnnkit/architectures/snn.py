@@ -15,9 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from cnnkit.architectures.base import Architecture, Shape
-from cnnkit.architectures.layers import Style
-from cnnkit.lazy import keras
-from cnnkit.spec import Count
+from cnnkit.architectures.layers import Style, dropout
+from cnnkit.spec import Count, Rate
 
 
 class Snn(Architecture):
@@ -30,7 +29,7 @@ class Snn(Architecture):
     """3x3 convolutions in each stage."""
     dense_units: tuple[Count, ...] = (256,)
     """Units of the dense layers before the classifier."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    dropout: Rate = 0.05
     """Share that alpha dropout sets to SELU's lowest value, behind each stage and each dense layer (section 3)."""
 
     paper: ClassVar[str] = "Klambauer et al. 2017, arXiv:1706.02515"
@@ -58,16 +57,5 @@ class Snn(Architecture):
             for i in range(1, self.convolutions + 1):
                 strides = 2 if i == self.convolutions else 1
                 x = style.conv_norm_act(x, filters, 3, f"stage{stage}_conv{i}", strides)
-            x = self._dropped(x, f"stage{stage}")  # (B, 16, 16, 32), (B, 8, 8, 64), (B, 4, 4, 128)
-        x = keras.layers.Flatten(name="flatten")(x)  # (B, 2048)
-        for i, units in enumerate(self.dense_units, start=1):
-            x = style.dense(x, units, f"dense{i}")  # (B, 256)
-            x = self._dropped(x, f"dense{i}")
-        return x
-
-    def _dropped(self, x: Any, name: str) -> Any:
-        if not self.dropout:
-            return x
-        from cnnkit.architectures.keras_layers import AlphaDropout
-
-        return AlphaDropout(self.dropout, name=f"{name}_dropout")(x)
+            x = dropout(x, self.dropout, f"stage{stage}", alpha=True)  # (B, 16, 16, 32), (B, 8, 8, 64), (B, 4, 4, 128)
+        return style.dense_part(x, self.dense_units, self.dropout, alpha=True)  # (B, 2048), (B, 256)
