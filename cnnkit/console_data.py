@@ -13,10 +13,7 @@ from cnnkit import yaml12
 from cnnkit.console import Screen, new_table
 from cnnkit.doctor import Finding, Report
 from cnnkit.targets import CONFIGS
-from cnnkit.text import by, counted, first_of, listed, typed
-
-SHOWN = 5
-"""At most so many files or groups of a finding are shown; --json and --fix-list have all."""
+from cnnkit.text import FIRST, by, counted, first_of, listed, typed
 
 COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
@@ -62,10 +59,10 @@ def verdict(report: Report) -> str:
 
 
 def _details(finding: Finding) -> Iterator[str]:
-    rows = [" = ".join(first_of(group, SHOWN)) for group in finding.groups] or list(finding.files)
-    yield from rows[:SHOWN]
-    if len(rows) > SHOWN:
-        yield f"and {len(rows) - SHOWN:,} more"
+    rows = [" = ".join(first_of(group)) for group in finding.groups] or list(finding.files)
+    yield from rows[:FIRST]
+    if len(rows) > FIRST:
+        yield f"and {len(rows) - FIRST:,} more"
     if finding.advice:
         yield f"-> {finding.advice}"
 

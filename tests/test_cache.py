@@ -5,6 +5,7 @@ import os
 import sys
 
 import pytest
+from platformdirs import macos, windows
 
 from cnnkit import cache
 from cnnkit.progress import Progress
@@ -59,3 +60,15 @@ def test_the_cache_folder_is_below_the_users_cache(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache.cache_folder() == tmp_path / ".cache" / "cnnkit"
+
+
+@pytest.mark.parametrize(
+    ("system", "below"), [(macos.MacOS, "home/Library/Caches/cnnkit"), (windows.Windows, "local/cnnkit")]
+)
+def test_on_other_systems_too_it_is_where_their_programs_have_theirs(monkeypatch, tmp_path, system, below):
+    for variable in ("CNNKIT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(windows, "get_win_folder", lambda name: str(tmp_path / "local"))
+    monkeypatch.setattr("platformdirs.PlatformDirs", system)
+    assert cache.cache_folder() == tmp_path / below
