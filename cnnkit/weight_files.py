@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -95,8 +96,7 @@ def _unpack(path: Path, file: IO[bytes], target: IO[bytes]) -> None:
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataError(f"{path} is refused: it is packed in a way that Keras does not use")
             with archive.open(member) as packed:
-                while chunk := packed.read(2**20):
-                    target.write(chunk)
+                shutil.copyfileobj(packed, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise DataError(f"{path} is damaged: {first_line(error)}") from None
     target.seek(0)

@@ -66,38 +66,49 @@ def look(index: Index, home: str, progress: Progress) -> Pixels:
         if digest not in places and i not in bad:
             missing.setdefault(digest, []).append(i)
     firsts = [copies[0] for copies in missing.values()]
-    if firsts:
-        reasons: dict[int, str] = {}
-
-        def measure(batch: list[int]) -> int:
-            for i in batch:
-                try:
-                    _measure(found[i], decoding.decoded(index.open(i), SIDE, 3))
-                except BadImage as error:
-                    reasons[i] = str(error)
-                    if isinstance(error, Unreadable):
-                        passing.add(i)
-                if index.changed(i):
-                    passing.add(i)
-            return len(batch)
-
-        batches = [firsts[k : k + _AT_ONCE] for k in range(0, len(firsts), _AT_ONCE)]
-        with progress.task("decoding images", len(firsts)) as advance, ThreadPoolExecutor(cores()) as pool:
-            for done in pool.map(measure, batches):
-                advance(done)
-        for first, *copies in missing.values():
-            if first in reasons:
-                bad |= dict.fromkeys([first, *copies], reasons[first])
-            else:
-                found[copies] = found[first]
-        new = [i for i in firsts if i not in reasons and i not in passing]
-        if new:
-            asked = {index.digests[i]: i for i in here}
-            others = [row for digest, row in places.items() if digest not in asked]  # those asked for last come first
-            rows = np.concatenate([found[new], found[list(asked.values())], remembered[others[:OTHERS]]])
-            cache.write(memory, rows.view(np.uint8).data, "the images are decoded again next time", progress)
+    reasons, changing = _decode(index, firsts, found, progress)
+    passing |= changing
+    for first, *copies in missing.values():
+        if first in reasons:
+            bad |= dict.fromkeys([first, *copies], reasons[first])
+        else:
+            found[copies] = found[first]
+    if new := [i for i in firsts if i not in reasons and i not in passing]:
+        asked = {index.digests[i]: i for i in here}
+        others = [row for digest, row in places.items() if digest not in asked]  # those asked for last come first
+        rows = np.concatenate([found[new], found[list(asked.values())], remembered[others[:OTHERS]]])
+        cache.write(memory, rows.view(np.uint8).data, "the images are decoded again next time", progress)
     thumbnails = np.ascontiguousarray(found["thumbnail"])
     return Pixels(dict(sorted(bad.items())), thumbnails, found["mean"], found["square"], not passing)
+
+
+def _decode(index: Index, chosen: list[int], rows: Any, progress: Progress) -> tuple[dict[int, str], set[int]]:
+    """Fills the rows of the chosen images.
+
+    Returns:
+        Why some can't be decoded, and those of which another content, or none, may have been seen than the index has.
+    """
+    reasons: dict[int, str] = {}
+    changing: set[int] = set()
+
+    def measure(batch: list[int]) -> int:
+        for i in batch:
+            try:
+                _measure(rows[i], decoding.decoded(index.open(i), SIDE, 3))
+            except BadImage as error:
+                reasons[i] = str(error)
+                if isinstance(error, Unreadable):
+                    changing.add(i)
+            if index.changed(i):
+                changing.add(i)
+        return len(batch)
+
+    batches = [chosen[k : k + _AT_ONCE] for k in range(0, len(chosen), _AT_ONCE)]
+    if batches:
+        with progress.task("decoding images", len(chosen)) as advance, ThreadPoolExecutor(cores()) as pool:
+            for done in pool.map(measure, batches):
+                advance(done)
+    return reasons, changing
 
 
 def _row() -> Any:
