@@ -52,7 +52,7 @@ def show_audit(audit: Audit, screen: Screen) -> None:
     if not named and not unclear:
         screen.say("None of them seems to destroy labels.")
     if audit.mixing:
-        screen.say(f"Left out: {listed(list(audit.mixing))}, which mixes labels along with images.")
+        screen.say(f"Left out: {listed(audit.mixing)}, which mixes labels along with images.")
     if audit.other_view:
         screen.say("Careful: the images are prepared as the run was trained, which is another way than in the config.")
     screen.say("")

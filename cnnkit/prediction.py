@@ -17,6 +17,7 @@ from cnnkit.errors import DataError, UsageError
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.run import Run
+from cnnkit.text import counted
 from cnnkit.walking import files_below, why_not
 
 
@@ -146,7 +147,9 @@ def _images_below(named: Path, folder: Path, progress: Progress) -> list[NewImag
     if not images:
         raise UsageError(f"{named} holds no images ({', '.join(sorted(decoding.EXTENSIONS))})")
     if others:
-        progress.say(f"{named}: {others} files are not images by their ending and are left out")
+        one = "file is no image by its ending and is left out"
+        left_out = counted(others, one, "files are not images by their ending and are left out")
+        progress.say(f"{named}: {left_out}")
     return images
 
 
