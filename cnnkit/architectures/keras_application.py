@@ -87,49 +87,35 @@ class NetworkFacts:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-# ConvNeXt's own scaling is that of ImageNet too, but leaves out images of one channel.
-CONVNEXT = NetworkFacts("imagenet", 224, options={"include_preprocessing": False})
+def _alike(facts: NetworkFacts, *names: Name) -> dict[Name, NetworkFacts]:
+    return dict.fromkeys(names, facts)
+
 
 NETWORKS: dict[Name, NetworkFacts] = {
-    "ConvNeXtTiny": CONVNEXT,
-    "ConvNeXtSmall": CONVNEXT,
-    "ConvNeXtBase": CONVNEXT,
-    "ConvNeXtLarge": CONVNEXT,
-    "ConvNeXtXLarge": CONVNEXT,
-    "DenseNet121": NetworkFacts("imagenet", 224),
-    "DenseNet169": NetworkFacts("imagenet", 224),
-    "DenseNet201": NetworkFacts("imagenet", 224),
-    "EfficientNetB0": NetworkFacts("own", 224),
-    "EfficientNetB1": NetworkFacts("own", 240),
-    "EfficientNetB2": NetworkFacts("own", 260),
-    "EfficientNetB3": NetworkFacts("own", 300),
+    # ConvNeXt's own scaling is that of ImageNet too, but leaves out images of one channel.
+    **_alike(
+        NetworkFacts("imagenet", 224, options={"include_preprocessing": False}),
+        *("ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge"),
+    ),
+    **_alike(NetworkFacts("imagenet", 224), "DenseNet121", "DenseNet169", "DenseNet201"),
+    **_alike(NetworkFacts("own", 224), "EfficientNetB0", "EfficientNetV2B0"),
+    **_alike(NetworkFacts("own", 240), "EfficientNetB1", "EfficientNetV2B1"),
+    **_alike(NetworkFacts("own", 260), "EfficientNetB2", "EfficientNetV2B2"),
+    **_alike(NetworkFacts("own", 300), "EfficientNetB3", "EfficientNetV2B3"),
     "EfficientNetB4": NetworkFacts("own", 380),
     "EfficientNetB5": NetworkFacts("own", 456),
     "EfficientNetB6": NetworkFacts("own", 528),
     "EfficientNetB7": NetworkFacts("own", 600),
-    "EfficientNetV2B0": NetworkFacts("own", 224),
-    "EfficientNetV2B1": NetworkFacts("own", 240),
-    "EfficientNetV2B2": NetworkFacts("own", 260),
-    "EfficientNetV2B3": NetworkFacts("own", 300),
     "EfficientNetV2S": NetworkFacts("own", 384),
-    "EfficientNetV2M": NetworkFacts("own", 480),
-    "EfficientNetV2L": NetworkFacts("own", 480),
-    "InceptionResNetV2": NetworkFacts("symmetric", 299, 75),
-    "InceptionV3": NetworkFacts("symmetric", 299, 75),
+    **_alike(NetworkFacts("own", 480), "EfficientNetV2M", "EfficientNetV2L"),
+    **_alike(NetworkFacts("symmetric", 299, 75), "InceptionResNetV2", "InceptionV3"),
     "MobileNet": NetworkFacts("symmetric", 224, alphas=(0.25, 0.5, 0.75, 1.0)),
     "MobileNetV2": NetworkFacts("symmetric", 224, alphas=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
-    "MobileNetV3Small": NetworkFacts("own", 224, alphas=(0.75, 1.0)),
-    "MobileNetV3Large": NetworkFacts("own", 224, alphas=(0.75, 1.0)),
+    **_alike(NetworkFacts("own", 224, alphas=(0.75, 1.0)), "MobileNetV3Small", "MobileNetV3Large"),
     "NASNetMobile": NetworkFacts("symmetric", 224),
     "NASNetLarge": NetworkFacts("symmetric", 331),
-    "ResNet50": NetworkFacts("caffe", 224),
-    "ResNet101": NetworkFacts("caffe", 224),
-    "ResNet152": NetworkFacts("caffe", 224),
-    "ResNet50V2": NetworkFacts("symmetric", 224),
-    "ResNet101V2": NetworkFacts("symmetric", 224),
-    "ResNet152V2": NetworkFacts("symmetric", 224),
-    "VGG16": NetworkFacts("caffe", 224),
-    "VGG19": NetworkFacts("caffe", 224),
+    **_alike(NetworkFacts("caffe", 224), "ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"),
+    **_alike(NetworkFacts("symmetric", 224), "ResNet50V2", "ResNet101V2", "ResNet152V2"),
     "Xception": NetworkFacts("symmetric", 299, 71),
 }
 
