@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 from cnnkit import atomic
-from cnnkit.lazy import cache_folder
+from cnnkit.cache import cache_folder
 from cnnkit.progress import Progress
-from cnnkit.walking import printable
+from cnnkit.text import in_mib, printable
 
 RATIO = 100
 """What comes out is at most so many times the archive's size; pictures hardly ever reach 10."""
@@ -55,8 +55,8 @@ def most_out_of(size: int) -> int:
 
 def too_much(most: int) -> str:
     """What is said of a file that more would come out of."""
-    share = f"{RATIO} times its size and {_megabytes(ALLOWANCE)}"
-    return f"unpacks to more than {_megabytes(most)}, which is {share}: it looks like a bomb; if it is none, "
+    share = f"{RATIO} times its size and {in_mib(ALLOWANCE)}"
+    return f"unpacks to more than {in_mib(most)}, which is {share}: it looks like a bomb; if it is none, "
 
 
 class Budget:
@@ -78,7 +78,7 @@ class Budget:
             raise Refused(f"{too_much(self.most)}unpack it yourself and name the folder")
         if total > self.room:
             raise Refused(
-                f"unpacks to more than {_megabytes(self.room)}, for which {cache_folder()} has no room; make room, or "
+                f"unpacks to more than {in_mib(self.room)}, for which {cache_folder()} has no room; make room, or "
                 "let CNNKIT_CACHE name a folder on another disk"
             )
 
@@ -165,26 +165,22 @@ def parts_of(name: str) -> tuple[str, ...]:
         Refused: It would lead elsewhere on this or another system, or can't be shown.
     """
     if not printable(name):
-        raise Refused(f"{shown(name)} has a control character in its name")
+        raise Refused(f"{quoted(name)} has a control character in its name")
     if "\\" in name:
-        raise Refused(f"{shown(name)} has a backslash in its name, which parts folders on Windows alone")
+        raise Refused(f"{quoted(name)} has a backslash in its name, which parts folders on Windows alone")
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name):
-        raise Refused(f"{shown(name)} would lie outside of the folder that it is unpacked to")
+        raise Refused(f"{quoted(name)} would lie outside of the folder that it is unpacked to")
     if len(parts) > DEPTH:
-        raise Refused(f"{shown(name)} lies in more than {DEPTH} folders")
+        raise Refused(f"{quoted(name)} lies in more than {DEPTH} folders")
     return parts
 
 
-def shown(name: str) -> str:
-    """A member's name as a message may show it: in one line, and no longer than one reads."""
+def quoted(name: str) -> str:
+    """A member's name in backquotes, in one line, and no longer than one reads."""
     safe = name.encode("utf-8", "backslashreplace").decode()
     safe = "".join(sign if printable(sign) else sign.encode("unicode_escape").decode() for sign in safe)
     return f"`{safe if len(safe) <= 100 else f'{safe[:60]}...{safe[-37:]}'}`"
-
-
-def _megabytes(count: int) -> str:
-    return f"{max(count, 0) / 2**20:,.0f} MB"
 
 
 @contextmanager
@@ -201,10 +197,10 @@ def _telling(what: str) -> Iterator[None]:
 def _refuse_special(name: str, link: bool, plain: bool) -> None:
     if link:
         raise Refused(
-            f"{shown(name)} is a link; links are not unpacked, so pack what it leads to (as zip and tar -h do)"
+            f"{quoted(name)} is a link; links are not unpacked, so pack what it leads to (as zip and tar -h do)"
         )
     if not plain:
-        raise Refused(f"{shown(name)} is neither a file nor a folder, but a device or the like")
+        raise Refused(f"{quoted(name)} is neither a file nor a folder, but a device or the like")
 
 
 # Zip
@@ -220,14 +216,14 @@ def _zip_members(archive: zipfile.ZipFile, budget: Budget, advance: Callable[[in
         mode = info.external_attr >> 16
         _refuse_special(name, stat.S_ISLNK(mode), stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR))
         if info.flag_bits & 0x41:
-            raise Refused(f"{shown(name)} is encrypted; unpack it yourself with its password, and name the folder")
+            raise Refused(f"{quoted(name)} is encrypted; unpack it yourself with its password, and name the folder")
         yield name, None if name.endswith("/") else _zip_content(archive, info, name, budget, advance)
 
 
 def _zip_content(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, budget: Budget, advance: Callable[[int], None]
 ) -> Iterator[bytes]:
-    what = f"{shown(name)} is damaged"
+    what = f"{quoted(name)} is damaged"
     with ExitStack() as stack:
         with _telling(what):
             file = stack.enter_context(archive.open(info))
@@ -257,7 +253,7 @@ class _Stream:
         self.budget = budget
         self.advance = advance
         self.at = 0
-        self.told = 0
+        self.reported = 0
         self.header_left = HEADER
         self.last = b""
 
@@ -286,8 +282,8 @@ class _Stream:
         self.at += len(block)
         self.budget.spend(len(block))
         position = self.file.tell()
-        self.advance(position - self.told)
-        self.told = position
+        self.advance(position - self.reported)
+        self.reported = position
         return block
 
 
@@ -305,11 +301,11 @@ def _tar_members(stream: _Stream) -> Members:
         name = member.name
         _refuse_special(name, member.issym() or member.islnk(), member.isdir() or member.isreg())
         if member.issparse() or member.size < 0:
-            raise Refused(f"{shown(name)} is damaged, or a sparse file, which is not read")
+            raise Refused(f"{quoted(name)} is damaged, or a sparse file, which is not read")
         stream.budget.expect(stream.budget.spent + member.size)
         yield name, None if member.isdir() else _tar_content(stream, member.size, name)
         stream.header_left = HEADER
-        where = f"behind {shown(name)}"
+        where = f"behind {quoted(name)}"
     if stream.last != bytes(tarfile.BLOCKSIZE):
         raise Refused(f"{what}, {where}: its end is missing")
     with _telling(what):
@@ -320,10 +316,10 @@ def _tar_members(stream: _Stream) -> Members:
 def _tar_content(stream: _Stream, size: int, name: str) -> Iterator[bytes]:
     left = size
     while left:
-        with _telling(f"{shown(name)} is damaged"):
+        with _telling(f"{quoted(name)} is damaged"):
             block = stream.take(min(left, BLOCK))
         if not block:
-            raise Refused(f"is not complete: it ends within {shown(name)}")
+            raise Refused(f"is not complete: it ends within {quoted(name)}")
         left -= len(block)
         yield block
 

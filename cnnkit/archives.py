@@ -24,11 +24,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from cnnkit import atomic, remembered
-from cnnkit.archive_members import BLOCK, Budget, Kind, Refused, kind_of, members_of, parts_of, shown
+from cnnkit import atomic, cache
+from cnnkit.archive_members import BLOCK, Budget, Kind, Refused, kind_of, members_of, parts_of, quoted
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError, Problem
 from cnnkit.file_index import TICK
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 
 ROOM = 256 * 2**20
@@ -81,9 +81,9 @@ def _unpacked(path: Path, progress: Progress) -> Path:
     home = cache_folder().resolve() / "archives"
     memory = home / f"{hashlib.blake2b(os.fsencode(path.resolve()), digest_size=16).hexdigest()}.json"
     stamp = _stamp(path)
-    known = _recall(memory, stamp)
-    if known and _whole(home / known):
-        return home / known
+    before = _recall(memory, stamp)
+    if before and _whole(home / before):
+        return home / before
     kind = kind_of(path)
     if kind is None:
         raise Refused("is empty, or no archive: it should be a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz")
@@ -106,8 +106,8 @@ def _unpacked(path: Path, progress: Progress) -> Path:
             if not _whole(folder):  # else another process was quicker, with the same content
                 raise
     if max(stamp[1:]) < start - TICK:  # else a second change could not be told from the first
-        told = json.dumps({"archive": str(path.resolve()), "stamp": stamp, "digest": digest})
-        remembered.keep(memory, told.encode(), f"{path.name} is read again next time", progress)
+        document = json.dumps({"archive": str(path.resolve()), "stamp": stamp, "digest": digest})
+        cache.write(memory, document.encode(), f"{path.name} is read again next time", progress)
     return folder
 
 
@@ -123,16 +123,14 @@ def _unpack(path: Path, kind: Kind, folder: Path, progress: Progress) -> None:
         files += content is not None
         parts = parts_of(name)
         if content is not None and not parts:
-            raise Refused(f"{shown(name)} is a file without a name")
+            raise Refused(f"{quoted(name)} is a file without a name")
         try:
             _write(folder, parts, content, folders, budget)
         except FileExistsError:
             message = "is in it twice, or differs from another only in what this disk does not tell apart (capitals)"
-            raise Refused(f"{shown(name)} {message}") from None
-        except OSError as error:
-            raise Refused(f"{shown(name)} can't be unpacked: {error.strerror or error}") from None
-        except ValueError as error:  # a name that this system can't write
-            raise Refused(f"{shown(name)} can't be unpacked: {error}") from None
+            raise Refused(f"{quoted(name)} {message}") from None
+        except (OSError, ValueError) as error:  # ValueError: a name that this system can't write
+            raise Refused(f"{quoted(name)} can't be unpacked: {getattr(error, 'strerror', None) or error}") from None
     if not files:
         raise Refused("holds no file")
 
@@ -221,8 +219,8 @@ def _stamp(path: Path) -> list[int]:
 
 def _recall(memory: Path, stamp: list[int]) -> str | None:
     """The digest of an archive that was looked at before and is as it was; None if not, or the memory is damaged."""
-    kept = remembered.recall(memory)
-    document = json.loads(bytes(kept)) if kept else {"stamp": None}
+    content = cache.read(memory)
+    document = json.loads(bytes(content)) if content else {"stamp": None}
     return str(document["digest"]) if document["stamp"] == stamp else None
 
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 from cnnkit.archive_members import most_out_of, too_much
 from cnnkit.errors import DataError
 from cnnkit.lazy import np
+from cnnkit.text import first_line, in_gib
 
 DAMAGE = (
     OSError,
@@ -61,20 +62,19 @@ class ArrayFile:
         Raises:
             DataError: It is cut short or damaged, or there is no memory for it.
         """
-        needed, free = math.prod(self.shape) * self.dtype.itemsize, free_memory()
+        needed = math.prod(self.shape) * self.dtype.itemsize
         plain = f"save it as {PLAIN}, which is read piece by piece"
         try:
             if self.key is None:
                 return np.load(self.path, mmap_mode="r" if needed else None, allow_pickle=False)
-            if free is not None and needed > free:
-                told = f"needs {needed / 2**30:,.1f} GB of memory, and {free / 2**30:,.1f} GB are free"
-                raise DataError(f"{self} {told}; {plain}")
+            if lacking := lacking_memory(needed):
+                raise DataError(f"{self} {lacking}; {plain}")
             with zipfile.ZipFile(self.path) as packed, packed.open(f"{self.key}{PLAIN}") as file:
                 return np.lib.format.read_array(file, allow_pickle=False)
         except MemoryError:
-            raise DataError(f"{self} needs {needed / 2**30:,.1f} GB, for which there is no memory; {plain}") from None
+            raise DataError(f"{self} needs {in_gib(needed)}, for which there is no memory; {plain}") from None
         except DAMAGE as error:
-            raise DataError(f"{self} is damaged or cut short: {_line(error)}") from None
+            raise DataError(f"{self} is damaged or cut short: {first_line(error)}") from None
 
 
 def headers(path: Path) -> list[ArrayFile]:
@@ -97,11 +97,11 @@ def headers(path: Path) -> list[ArrayFile]:
                     with packed.open(member) as opened:
                         found.append(_header(path, member.filename.removesuffix(PLAIN), opened, member.file_size))
     except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror or _line(error)}") from None
+        raise DataError(f"{path} can't be read: {error.strerror or first_line(error)}") from None
     except MemoryError:
         raise DataError(f"{path}: there is no memory for what its headers say") from None
     except DAMAGE as error:
-        raise DataError(f"{path} is no {PACKED} file, or a damaged one: {_line(error)}") from None
+        raise DataError(f"{path} is no {PACKED} file, or a damaged one: {first_line(error)}") from None
     return found
 
 
@@ -112,13 +112,21 @@ def _header(path: Path, key: str | None, file: IO[bytes], size: int) -> ArrayFil
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
     except (ValueError, SyntaxError, tokenize.TokenError) as error:  # what NumPy raises on headers that are no header
-        raise DataError(f"{what} is no {PLAIN} file, or a damaged one: {_line(error)}") from None
+        raise DataError(f"{what} is no {PLAIN} file, or a damaged one: {first_line(error)}") from None
     if dtype.hasobject:
         raise DataError(f"{what} holds Python objects (pickled), which are never loaded; save plain numbers or text")
-    there, told = size - file.tell(), math.prod(shape) * dtype.itemsize
-    if min(shape, default=1) < 0 or there != told:
-        raise DataError(f"{what} is damaged or cut short: it holds {there:,} bytes; its header says {told:,}")
+    there, announced = size - file.tell(), math.prod(shape) * dtype.itemsize
+    if min(shape, default=1) < 0 or there != announced:
+        raise DataError(f"{what} is damaged or cut short: it holds {there:,} bytes; its header says {announced:,}")
     return ArrayFile(path, key, shape, dtype)
+
+
+def lacking_memory(needed: int) -> str | None:
+    """That so many bytes need more memory than there is, in words; None where they fit, as far as that is known."""
+    free = free_memory()
+    if free is None or needed <= free:
+        return None
+    return f"needs {in_gib(needed)} of memory, and {in_gib(free)} are free"
 
 
 def free_memory() -> int | None:
@@ -131,7 +139,3 @@ def free_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
-
-
-def _line(error: Exception) -> str:
-    return str(error).split("\n")[0] or type(error).__name__

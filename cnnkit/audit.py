@@ -11,11 +11,12 @@ It is a suspicion and no proof: of pictures that are unlike all that it was trai
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from cnnkit.augmentations import Augmentation, Chain, Mixing
 from cnnkit.errors import TrainingError, UsageError
@@ -26,7 +27,8 @@ from cnnkit.metrics import interval
 from cnnkit.progress import Progress
 from cnnkit.run import Run
 from cnnkit.run_images import index_of
-from cnnkit.sources import ranked
+from cnnkit.sources import Index, ranked
+from cnnkit.text import by
 from cnnkit.wording import in_words
 
 IMAGES, DRAWS = 500, 4
@@ -53,6 +55,10 @@ WITHOUT_EFFECT = ("data.limit", "data.split", "data.exclude", "data.balance", "d
 
 WEAKER = 1 / 3
 """The share of its strength that an augmentation is tried at as well."""
+
+Ask: TypeAlias = Callable[[Chain, Sequence[Any], int, Any], tuple[Any, bool]]
+"""From images, uint8 (H, W, C) each, and what is done to them (the chain, which draw it is, the numbers of the images)
+to the probabilities that the network gives, (images, classes), and whether any image was changed."""
 
 
 @dataclass(frozen=True)
@@ -146,18 +152,17 @@ def _most_often(true: Any, answered: Any, draws: int, labels: Any, classes: Sequ
     counts = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(counts, (true, answered), 1)
     label, other = np.unravel_index(counts.argmax(), counts.shape)
-    shown = draws * int((labels == label).sum())
-    return Confusion(classes[label], classes[other], float(counts[label, other] / shown))
+    asked = draws * int((labels == label).sum())
+    return Confusion(classes[label], classes[other], float(counts[label, other] / asked))
 
 
 @dataclass(frozen=True)
 class Audited:
-    """An augmentation, its effect, and the same at a third of its strength; None where it has no strength."""
+    """An augmentation and its effect, and the same at a third of its strength; None where it has no strength."""
 
     augmentation: Augmentation
     effect: Effect
-    weaker: Augmentation | None
-    weaker_effect: Effect | None
+    weaker: Audited | None = None
 
     def words(self) -> str:
         """Its name and its settings."""
@@ -165,11 +170,10 @@ class Audited:
 
     def as_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        told = {"augmentation": self.augmentation.model_dump(mode="json"), **asdict(self.effect), "at_a_third": None}
-        if self.weaker and self.weaker_effect:
-            third = {"augmentation": self.weaker.model_dump(mode="json"), **asdict(self.weaker_effect)}
-            told["at_a_third"] = third
-        return told
+        return self._facts() | {"at_a_third": self.weaker._facts() if self.weaker else None}
+
+    def _facts(self) -> dict[str, Any]:
+        return {"augmentation": self.augmentation.model_dump(mode="json"), **asdict(self.effect)}
 
 
 @dataclass(frozen=True)
@@ -237,28 +241,16 @@ def audit(
         UsageError: The run is for other classes or other images, or there is nothing to ask about.
     """
     run = Run.open(run)
-    for setting in settings:
-        key = setting.partition("=")[0]
-        if any(key == one or key.startswith(f"{one}.") for one in WITHOUT_EFFECT):
-            raise UsageError(
-                f"--set {setting} has no effect on --audit: the run is asked about its own validation images; leave it "
-                "out, or ask about fewer with --images"
-            )
+    _refuse_without_effect(settings)
     changes = [a for a in experiment.augment if not isinstance(a, Mixing)]
     mixing = tuple(a.name for a in experiment.augment if isinstance(a, Mixing))
     if not changes:
-        listed = ", ".join(mixing) or "nothing"
-        raise UsageError(f"augment lists {listed}, and mixing changes labels along with images: nothing to ask about")
+        names = ", ".join(mixing) or "nothing"
+        raise UsageError(f"augment lists {names}, and mixing changes labels along with images: nothing to ask about")
     _refuse_unfit(run, experiment, progress)
-    moved = [setting for setting in settings if setting.startswith(("data.source", "data.cache"))]
-    run = run.with_settings(*moved)
-    trained, classes = run.experiment, run.classes
-    index = index_of(run, "validation", progress)
-    order = sorted(
-        range(len(index)), key=lambda i: (ranked(index.digests[i], experiment.seed, "audit"), index.names[i])
-    )
-    index = index.take(sorted(order[:images]))
-    pictures = load(index, run.preprocessing, trained.data.cache, progress).rows(range(len(index)))
+    run = run.with_settings(*(setting for setting in settings if setting.startswith(("data.source", "data.cache"))))
+    index = _asked_about(run, experiment.seed, images, progress)
+    pictures = load(index, run.preprocessing, run.experiment.data.cache, progress).rows(range(len(index)))
     with progress.task("reading the network", 1):
         ask = _asker(run)
     untouched, _ = ask(Chain((), 0), pictures, 0, range(len(pictures)))
@@ -268,35 +260,75 @@ def audit(
             f"{run.folder} answers none of {len(index)} validation images rightly: nothing can turn wrong"
         )
     labels, pictures = np.asarray(index.labels)[right], [pictures[i] for i in right]
-    weaker = [change.weaker(WEAKER) for change in changes]
-    tried = [change for change in (*changes, *weaker) if change]
-    answers: list[list[Any]] = [[] for _ in tried]
-    changed = [False for _ in tried]
-    often = [1 if _always_the_same(change) else draws or DRAWS for change in tried]
-    start, done = time.monotonic(), 0
-    with progress.task("asking the network", sum(often)) as advance:
-        while done < max(often):
-            for k, change in enumerate(tried):
-                if done < often[k]:
-                    said, some = ask(Chain((change.certain(),), experiment.seed), pictures, done, right)
-                    answers[k].append(said)
-                    changed[k] |= some
-                    advance(1)
-            done += 1
-            if draws is None and (time.monotonic() - start) * (done + 1) / done > SECONDS:
-                break
-    effects = iter(
-        [Effect.of(np.stack(found), labels, classes, not some) for found, some in zip(answers, changed, strict=True)]
-    )
-    at_strength = [next(effects) for _ in changes]
+    full = [_Trial(change, draws or DRAWS) for change in changes]
+    weaker = [_Trial(less, draws or DRAWS) if (less := change.weaker(WEAKER)) else None for change in changes]
+    trials = [trial for trial in (*full, *weaker) if trial]
+    done = _try(trials, ask, pictures, right, experiment.seed, SECONDS if draws is None else math.inf, progress)
     audited = tuple(
-        Audited(change, effect, less, next(effects) if less else None)
-        for change, effect, less in zip(changes, at_strength, weaker, strict=True)
+        trial.audited(labels, run.classes, less.audited(labels, run.classes) if less else None)
+        for trial, less in zip(full, weaker, strict=True)
     )
-    own, other = experiment.data, trained.data
+    own, other = experiment.data, run.experiment.data
     other_view = (own.fit, own.prepare) != (other.fit, other.prepare)
-    cut_short = done < max(often)
+    cut_short = any(len(trial.answers) < trial.draws for trial in trials)
     return Audit(str(run.folder), len(index), len(right), done, cut_short, audited, mixing, other_view)
+
+
+def _refuse_without_effect(settings: Sequence[str]) -> None:
+    """Refuses what was set over the config and changes nothing about an audit."""
+    for setting in settings:
+        key = setting.partition("=")[0]
+        if any(key == one or key.startswith(f"{one}.") for one in WITHOUT_EFFECT):
+            raise UsageError(
+                f"--set {setting} has no effect on --audit: the run is asked about its own validation images; leave it "
+                "out, or ask about fewer with --images"
+            )
+
+
+def _asked_about(run: Run, seed: int, images: int, progress: Progress) -> Index:
+    """The validation images of a run, or as many of them as that; which ones follows from content and seed."""
+    index = index_of(run, "validation", progress)
+    order = sorted(range(len(index)), key=lambda i: (ranked(index.digests[i], seed, "audit"), index.names[i]))
+    return index.take(sorted(order[:images]))
+
+
+class _Trial:
+    """An augmentation that is tried, and the answers about what it makes of the images, an entry a draw."""
+
+    def __init__(self, change: Augmentation, draws: int):
+        self.change = change
+        self.draws = 1 if _always_the_same(change) else draws
+        self.answers: list[Any] = []
+        self.changed = False
+
+    def audited(self, labels: Any, classes: Sequence[str], weaker: Audited | None = None) -> Audited:
+        """What shows in the answers."""
+        effect = Effect.of(np.stack(self.answers), labels, classes, unchanged=not self.changed)
+        return Audited(self.change, effect, weaker)
+
+
+def _try(
+    trials: Sequence[_Trial],
+    ask: Ask,
+    pictures: Sequence[Any],
+    numbers: Any,
+    seed: int,
+    most: float,
+    progress: Progress,
+) -> int:
+    """Asks about every augmentation, draw by draw; how many draws were done before it would take more seconds."""
+    start, draws = time.monotonic(), max(trial.draws for trial in trials)
+    with progress.task("asking the network", sum(trial.draws for trial in trials)) as advance:
+        for done in range(1, draws + 1):
+            for trial in trials:
+                if done <= trial.draws:
+                    answers, changed = ask(Chain((trial.change.certain(),), seed), pictures, done - 1, numbers)
+                    trial.answers.append(answers)
+                    trial.changed |= changed
+                    advance(1)
+            if (time.monotonic() - start) * (done + 1) / done > most:
+                return done
+    return draws
 
 
 def _always_the_same(change: Augmentation) -> bool:
@@ -310,33 +342,30 @@ def _refuse_unfit(run: Run, experiment: Experiment, progress: Progress) -> None:
     """Refuses a run that was trained for something else than the experiment is about."""
     collection = experiment.data.source.open(progress)
     if list(collection.classes) != run.classes:
-        told = " and ".join(
+        both = " and ".join(
             f"{whose} has {len(classes)} classes ({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''})"
             for whose, classes in (("the run", run.classes), ("the config", collection.classes))
         )
-        raise UsageError(f"--audit {run.folder}: {told}; name a run that was trained on the classes of the config")
+        raise UsageError(f"--audit {run.folder}: {both}; name a run that was trained on the classes of the config")
     shape = experiment.shape(collection) or collection.shape
     if shape != run.shape:
-        own, other = (" x ".join(map(str, sides)) for sides in (run.shape, shape))
+        own, other = map(by, (run.shape, shape))
         raise UsageError(
             f"--audit {run.folder}: the run is shown images of {own} (height, width, channels), and the config asks "
             f"for {other}; name a run with the same, or set data.image_size and data.channels"
         )
 
 
-def _asker(run: Run) -> Callable[[Chain, Sequence[Any], int, Any], tuple[Any, bool]]:
-    """A function from images, uint8 (H, W, C) each, and what is done to them, to what the network says.
-
-    That is probabilities, (images, classes), and whether any image was changed.
-    """
+def _asker(run: Run) -> Ask:
+    """The network of a run, as it is asked about images."""
     network, loss, size = run.network(), run.experiment.train.loss, run.experiment.data.batch_size
 
     def ask(chain: Chain, pictures: Sequence[Any], draw: int, numbers: Any) -> tuple[Any, bool]:
         logits, changed = [], False
         for k in range(0, len(pictures), size):
-            shown = chain.images(pictures[k : k + size], draw, numbers[k : k + size])
-            changed = changed or not np.array_equal(shown, pictures[k : k + size])
-            logits.append(network.predict_on_batch(shown))
+            batch = chain.images(pictures[k : k + size], draw, numbers[k : k + size])
+            changed = changed or not np.array_equal(batch, pictures[k : k + size])
+            logits.append(network.predict_on_batch(batch))
         return loss.probabilities(np.concatenate(logits)), changed
 
     return ask

@@ -14,6 +14,7 @@ from typing import Any
 from cnnkit.errors import TrainingError
 from cnnkit.lazy import keras
 from cnnkit.progress import Progress, Step
+from cnnkit.text import counted
 from cnnkit.training_metrics import TRAINING, VALIDATION, metric_of, read
 
 REFRESH = 0.2
@@ -133,4 +134,4 @@ class StopEarly(keras.callbacks.Callback):
         self.waited += 1
         if self.waited >= self.patience:
             self.model.stop_training = True
-            self.say(f"Stopped after epoch {epoch + 1}: {self.monitor} was best {self.waited} epochs ago.")
+            self.say(f"Stopped after epoch {epoch + 1}: {self.monitor} was best {counted(self.waited, 'epoch')} ago.")

@@ -21,6 +21,7 @@ from cnnkit import (
 from cnnkit.atomic import ERRORS
 from cnnkit.cli_base import Config, Force, RunFolder, Settings, app, command
 from cnnkit.errors import CnnkitError, Interrupted, TrainingError, UsageError
+from cnnkit.text import counted
 
 if TYPE_CHECKING:
     from cnnkit.console import Screen
@@ -153,7 +154,7 @@ def train(
 
     screen.say("")
     show_evaluation(document["test"], screen)
-    screen.say(f"Of {document['epochs']} epochs the best, {document['best_epoch']}, read back from disk:")
+    screen.say(f"Of {counted(document['epochs'], 'epoch')} the best, {document['best_epoch']}, read back from disk:")
     for split in ("validation", "test"):
         screen.say(metrics.line(document[split]))
     screen.say(f"The run: {document['run']}")
@@ -225,13 +226,13 @@ def predict(
     with screen.watching() as progress:
         if sample:
             filled = submission(opened, images, sample, positive, progress)
-            text, line, bad = filled.text, f"{filled.rows:,} rows in the form of {sample}", 0
+            text, line, bad = filled.text, f"{counted(filled.rows, 'row')} in the form of {sample}", 0
             document = {"sample": str(sample), "output": str(output), "rows": filled.rows, "left_out": filled.left_out}
         else:
             rows = list(prediction.predict(opened, images, progress))
             bad = sum(row.error is not None for row in rows)
             text = prediction.as_jsonl(rows) if form == "jsonl" else prediction.as_csv(rows, opened.classes)
-            line = f"{len(rows)} files, {bad} of them not readable as images"
+            line = f"{counted(len(rows), 'file')}, {bad} of them not readable as images"
             document = {"predictions": [asdict(row) for row in rows]}
     if output:
         atomic.write_text(output, text)

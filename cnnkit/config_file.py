@@ -15,7 +15,8 @@ from cnnkit.errors import ConfigError, DataError, Problem
 from cnnkit.experiment import Experiment
 from cnnkit.progress import Progress
 from cnnkit.spec import FileText, Spec
-from cnnkit.wording import Finding, KeyPath, describe, named, nearest
+from cnnkit.text import nearest
+from cnnkit.wording import KeyPath, SettingProblem, describe, named
 
 
 @dataclass(frozen=True)
@@ -201,9 +202,9 @@ class _Document:
     def place(self, problem: Problem) -> Problem:
         """The problem with its place: that of its value, or of the nearest section around it."""
         path = tuple(int(part) if part.isdecimal() else part for part in (problem.key or "").split(".") if part)
-        return replace(self.problem(Finding(path, problem.message)), in_data=problem.in_data)
+        return replace(self.problem(SettingProblem(path, problem.message)), in_data=problem.in_data)
 
-    def problem(self, finding: Finding) -> Problem:
+    def problem(self, finding: SettingProblem) -> Problem:
         """The problem with its place."""
         path, key = finding.path, _dotted(finding.path)
         for known in (path[:length] for length in range(len(path), -1, -1)):

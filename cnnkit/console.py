@@ -23,6 +23,7 @@ from cnnkit.errors import CnnkitError
 from cnnkit.metrics import CLASS_METRICS
 from cnnkit.progress import Progress, Step
 from cnnkit.summary import Row, Summary, folded
+from cnnkit.text import by, counted, in_bytes
 
 PLAIN_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
@@ -164,11 +165,10 @@ def variant_table(variants: Sequence[Variant], counts: bool) -> Table:
     table.columns[0].no_wrap = True
     for variant in variants:
         model = ", ".join(f"{key}: {_as_yaml(value)}" for key, value in variant.model.items())
-        height, width, channels = variant.image_shape
-        counted = [f"{variant.parameters:,}", f"{variant.macs:,}"] if counts else []
+        size = [f"{variant.parameters:,}", f"{variant.macs:,}"] if counts else []
         stages = ", ".join(variant.stages) or "its layers"
-        image = f"{height} x {width} x {channels}"
-        table.add_row(f"{{{model}}}", image, str(variant.smallest_image), *counted, stages, variant.paper)
+        sides = by(variant.image_shape), str(variant.smallest_image)
+        table.add_row(f"{{{model}}}", *sides, *size, stages, variant.paper)
     return table
 
 
@@ -187,7 +187,7 @@ def summary_table(summary: Summary, full: bool) -> Table:
             table.add_row(
                 name,
                 row.type,
-                " x ".join(str(side) for side in row.output_shape),
+                by(row.output_shape),
                 row.formula or "-",
                 f"{row.macs:,}" if row.macs else "-",
                 _field(row, summary.input_shape),
@@ -217,11 +217,11 @@ def summary_notes(summary: Summary, full: bool) -> str:
     kinds = {row.type for row in summary.rows}
     lines = [
         f"{summary.model}: {parameters['total']:,} parameters ({parameters['trainable']:,} trainable, "
-        f"{parameters['non_trainable']:,} not), {_bytes(parameters['total'] * 4)} of weights, "
+        f"{parameters['non_trainable']:,} not), {in_bytes(parameters['total'] * 4)} of weights, "
         f"{summary.macs:,} multiply-adds an image",
-        f"Training with batches of {summary.batch_size} needs about {_bytes(memory['total'])}: "
-        f"weights {_bytes(memory['weights'])}, gradients {_bytes(memory['gradients'])}, "
-        f"optimizer {_bytes(memory['optimizer'])}, activations {_bytes(memory['activations'])} (an estimate, "
+        f"Training with batches of {summary.batch_size} needs about {in_bytes(memory['total'])}: "
+        f"weights {in_bytes(memory['weights'])}, gradients {in_bytes(memory['gradients'])}, "
+        f"optimizer {in_bytes(memory['optimizer'])}, activations {in_bytes(memory['activations'])} (an estimate, "
         "beside TensorFlow itself and the images)",
         *_stage_notes(summary),
         "",
@@ -238,7 +238,7 @@ def _stage_notes(summary: Summary) -> Iterator[str]:
     if len(summary.stages) == 1 and not summary.stages[0]["frozen"]:
         return
     for number, stage in enumerate(summary.stages, start=1):
-        epochs = f"{stage['epochs']} epoch{'s' * (stage['epochs'] > 1)}"
+        epochs = counted(stage["epochs"], "epoch")
         frozen = f"; frozen: {', '.join(stage['frozen'])}" if stage["frozen"] else ""
         yield (
             f"Stage {number} of the training ({epochs}, learning rate {stage['learning_rate']:g}) trains "
@@ -289,11 +289,3 @@ def new_table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     return table
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "KB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"

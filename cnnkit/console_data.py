@@ -13,11 +13,7 @@ from cnnkit import yaml12
 from cnnkit.console import Screen, new_table
 from cnnkit.doctor import Finding, Report
 from cnnkit.targets import CONFIGS
-from cnnkit.walking import listed
-from cnnkit.wording import typed
-
-SHOWN = 5
-"""At most so many files or groups of a finding are shown; --json and --fix-list have all."""
+from cnnkit.text import FIRST, by, counted, first_of, listed, typed
 
 COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
@@ -52,11 +48,9 @@ def verdict(report: Report) -> str:
     """What the report comes to, in a line."""
     severities = [finding.severity for finding in report.findings]
     told = [
-        f"{count} {severity}{'s' * (count > 1)}"
-        for severity in ("error", "warning", "note")
-        if (count := severities.count(severity))
+        counted(count, severity) for severity in ("error", "warning", "note") if (count := severities.count(severity))
     ]
-    of = f"{report.images:,} images of {len(report.classes)} classes"
+    of = f"{counted(report.images, 'image')} of {counted(len(report.classes), 'class', 'classes')}"
     if report.verdict == "error":
         return f"{', '.join(told)} in {of}: do not train on this yet"
     if report.verdict == "warning":
@@ -65,16 +59,12 @@ def verdict(report: Report) -> str:
 
 
 def _details(finding: Finding) -> Iterator[str]:
-    rows = [" = ".join(_few(group)) for group in finding.groups] or list(finding.files)
-    yield from rows[:SHOWN]
-    if len(rows) > SHOWN:
-        yield f"and {len(rows) - SHOWN:,} more"
+    rows = [" = ".join(first_of(group)) for group in finding.groups] or list(finding.files)
+    yield from rows[:FIRST]
+    if len(rows) > FIRST:
+        yield f"and {len(rows) - FIRST:,} more"
     if finding.advice:
         yield f"-> {finding.advice}"
-
-
-def _few(names: Sequence[str]) -> list[str]:
-    return [*names[:SHOWN], *([f"{len(names) - SHOWN} more"] if len(names) > SHOWN else [])]
 
 
 def class_table(report: Report) -> Table:
@@ -88,7 +78,7 @@ def class_table(report: Report) -> Table:
 
 def _numbers(report: Report) -> Iterator[str]:
     if sizes := report.sizes:
-        smallest, middle, largest = (f"{w} x {h}" for w, h in (sizes.smallest, sizes.middle, sizes.largest))
+        smallest, middle, largest = map(by, (sizes.smallest, sizes.middle, sizes.largest))
         many = f"{sizes.different:,} sizes, from {smallest} to {largest}, {middle} in the middle"
         yield f"width x height: {many if sizes.different > 1 else smallest}"
     if report.mean and report.std:
@@ -103,7 +93,7 @@ def _next(report: Report, target: Path, settings: Sequence[str], written: tuple[
     words = " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in settings)])
     if written:
         file, count = written
-        told = f"{file} lists {count:,} image{'s' * (count != 1)} to leave out. Look through it, then use it with"
+        told = f"{file} lists {counted(count, 'image')} to leave out. Look through it, then use it with"
         if config:
             others = [setting for setting in settings if not setting.startswith("data.exclude")]
             words = " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in others)])

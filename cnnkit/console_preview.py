@@ -10,8 +10,7 @@ from rich.table import Table
 from cnnkit.audit import CLEARLY, OF_A_CLASS, OF_ALL, Audit, Audited, Effect
 from cnnkit.console import Screen, new_table
 from cnnkit.preview import Sheet
-from cnnkit.walking import listed
-from cnnkit.wording import in_words, typed
+from cnnkit.text import counted, listed, typed
 
 
 def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> None:
@@ -19,7 +18,7 @@ def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> Non
     count = len(sheet.rows)
     forms = len(sheet.rows[0].pictures) - 1 if sheet.rows else 0
     screen.say(
-        f"{sheet.file}: {_counted(count, 'training image')}, each as it is and in {_counted(forms, 'further picture')}"
+        f"{sheet.file}: {counted(count, 'training image')}, each as it is and in {counted(forms, 'further picture')}"
     )
     if prepare:
         screen.say("Look whether what tells the classes apart is still there after the last step.")
@@ -32,7 +31,7 @@ def show_audit(audit: Audit, screen: Screen) -> None:
     """Shows what a run says: the numbers, then what they come to, and what they can't tell."""
     draws = f" ({audit.draws} draws each)" if audit.draws > 1 else ""
     if audit.cut_short:
-        draws = f" ({_counted(audit.draws, 'draw')} each, as there was no time for more; --variants asks for them)"
+        draws = f" ({counted(audit.draws, 'draw')} each, as there was no time for more; --variants asks for them)"
     screen.say(
         f"{audit.run} answers {audit.right:,} of {audit.asked:,} validation images rightly. "
         f"Of these, each augmentation by itself{draws} turns:"
@@ -53,7 +52,7 @@ def show_audit(audit: Audit, screen: Screen) -> None:
     if not named and not unclear:
         screen.say("None of them seems to destroy labels.")
     if audit.mixing:
-        screen.say(f"Left out: {listed(list(audit.mixing))}, which mixes labels along with images.")
+        screen.say(f"Left out: {listed(audit.mixing)}, which mixes labels along with images.")
     if audit.other_view:
         screen.say("Careful: the images are prepared as the run was trained, which is another way than in the config.")
     screen.say("")
@@ -74,7 +73,7 @@ def _table(audit: Audit) -> Table:
     third = ">at a third: wrong"
     table = new_table("augmentation", ">wrong", ">95 % interval", ">clearly", third, ">clearly", "most often")
     for audited in audit.audited:
-        effect, weaker = audited.effect, audited.weaker_effect
+        effect, weaker = audited.effect, audited.weaker.effect if audited.weaker else None
         low, high = (f"{100 * end:.1f}" for end in effect.wrong_interval)
         less = (_percent(weaker.wrong), _percent(weaker.clearly_wrong)) if weaker else ("-", "-")
         if weaker and weaker.unchanged:
@@ -84,10 +83,6 @@ def _table(audit: Audit) -> Table:
             audited.words(), _percent(effect.wrong), f"{low} to {high} %", clearly, *less, _most_often(effect)
         )
     return table
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _percent(share: float, digits: int = 1) -> str:
@@ -100,13 +95,13 @@ def _most_often(effect: Effect) -> str:
 
 
 def _advice(audited: Audited) -> str:
-    if not audited.weaker_effect or not audited.weaker:
+    if not audited.weaker:
         return "leave it out"
-    third = in_words(audited.weaker, audited.weaker.strengths)
-    if audited.weaker_effect.unchanged:
+    third = audited.weaker.words()
+    if audited.weaker.effect.unchanged:
         return f"leave it out, or make it a little weaker; {third} changes nothing at this size"
-    if audited.weaker_effect.destroys:
+    if audited.weaker.effect.destroys:
         return "leave it out, or make it far weaker; a third of it is still too much"
-    if audited.weaker_effect.verdict == "too_few":
+    if audited.weaker.effect.verdict == "too_few":
         return f"leave it out, or make it weaker; of {third} the images are too few to tell"
     return f"make it weaker; {third} seems harmless"

@@ -83,11 +83,8 @@ def _checksum(digest: str) -> hashlib._Hash:
 
 
 def _digest_of(path: Path, digest: str) -> str:
-    checksum = _checksum(digest)
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            checksum.update(block)
-    return checksum.hexdigest()
+        return hashlib.file_digest(file, lambda: _checksum(digest)).hexdigest()
 
 
 def _reason(error: Exception) -> str:

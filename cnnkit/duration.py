@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from cnnkit.architectures.own_layers import Conv, Dense, Layer, Tensor
 from cnnkit.lazy import np
 from cnnkit.machine import cores
+from cnnkit.text import counted
 
 STEP = 3
 """Multiply-adds of a training step, as a multiple of those of the answer alone: the gradients by the weights and by the
@@ -93,8 +94,8 @@ def in_words(seconds: float) -> str:
         return "under a minute"
     minutes = seconds / 60
     if minutes < 50:
-        return f"about {max(1, round(minutes))} minute{'s' * (round(minutes) > 1)}"
+        return f"about {counted(max(1, round(minutes)), 'minute')}"
     hours = minutes / 60
     if hours < 36:
-        return f"about {max(1, round(hours))} hour{'s' * (round(hours) > 1)}"
+        return f"about {counted(max(1, round(hours)), 'hour')}"
     return f"about {round(hours / 24)} days"

@@ -11,7 +11,7 @@ from cnnkit.errors import DataError, Problem, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.images import Images
 from cnnkit.lazy import keras, np
-from cnnkit.loading import NAMED, load
+from cnnkit.loading import BAD_FILES, load
 from cnnkit.metrics import Answers
 from cnnkit.progress import Progress
 from cnnkit.run import Run
@@ -50,7 +50,7 @@ def evaluate(
     images = load(index, run.preprocessing, run.experiment.data.cache, progress, skip_bad=True)
     if bad := images.index.unused[len(index.unused) :]:
         raise DataError(
-            *(Problem(entry.reason, file=entry.name) for entry in bad[:NAMED]),
+            *(Problem(entry.reason, file=entry.name) for entry in bad[:BAD_FILES]),
             f"{len(bad)} of the {len(index)} {split} images can't be shown to the network any more; put them right",
         )
     with progress.task("building the network", 1):

@@ -22,9 +22,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from cnnkit import decoding, remembered
+from cnnkit import cache, decoding
+from cnnkit.cache import cache_folder
 from cnnkit.decoding import BadImage, Header, Unreadable
-from cnnkit.lazy import cache_folder, np
+from cnnkit.lazy import np
 from cnnkit.progress import Progress
 
 VERSION = 4
@@ -194,7 +195,7 @@ def _remember(memory: Path, root: Path, facts: Iterable[tuple[str, FileFacts | N
     for name, fact in facts:  # those asked for last come first
         if fact and fact.settled and fact.stamp:
             lines.write(_line([name, _STAMP.unpack(fact.stamp), fact.digest, fact.header, fact.bad]))
-    remembered.keep(memory, lines.getbuffer(), "the files are read again next time", progress)
+    cache.write(memory, lines.getbuffer(), "the files are read again next time", progress)
 
 
 def _line(document: Any) -> bytes:
@@ -203,7 +204,7 @@ def _line(document: Any) -> bytes:
 
 def _recall(memory: Path, headers: dict[Header | None, Header | None]) -> dict[str, FileFacts]:
     """What is remembered of the files of a folder; nothing if it was never looked at, or the memory is damaged."""
-    lines = io.BytesIO(remembered.recall(memory) or b"{}")
+    lines = io.BytesIO(cache.read(memory) or b"{}")
     if json.loads(next(lines)).get("version") != VERSION:
         return {}
     facts = {}

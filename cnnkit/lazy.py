@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -29,17 +28,6 @@ class _Lazy:
         if self._loaded is None:
             self._loaded = _load(self._module)
         return getattr(self._loaded, attribute)
-
-
-def cache_folder() -> Path:
-    """The one folder for caches: `CNNKIT_CACHE`, else the platform's user cache."""
-    if chosen := os.environ.get("CNNKIT_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "cnnkit"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "cnnkit"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnnkit"
 
 
 def _load(module: str) -> ModuleType:
@@ -70,6 +58,8 @@ def _load_opencv() -> ModuleType:
 
 
 def _load_keras() -> ModuleType:
+    from cnnkit.cache import cache_folder
+
     # Another backend, image layout or float type in someone's environment or keras.json would
     # change what a config means, so none of them is looked at.
     os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -10,11 +10,9 @@ from cnnkit.progress import Progress
 from cnnkit.run import Run
 from cnnkit.sources import SPLITS
 from cnnkit.staging import Stage, Staged
+from cnnkit.text import FIRST, counted
 from cnnkit.training_data import TrainingData
 from cnnkit.training_metrics import TRAINING, VALIDATION
-
-UNUSED = 5
-"""At most so many files that are not used are named on the screen; the run's files name all."""
 
 
 def say(run: Run, progress: Progress, line: str) -> None:
@@ -32,22 +30,22 @@ def opening(run: Run, facts: dict[str, Any], data: TrainingData) -> Iterator[str
         f"{facts['device']} | {sum(counts.values()):,} images in {len(index.classes)} classes "
         f"({splits}{unused}) | {facts['parameters']['total']:,} parameters | {run.folder}"
     )
-    for entry in index.unused[:UNUSED]:
+    for entry in index.unused[:FIRST]:
         yield f"  not used: {entry.name}: {entry.reason}"
-    if len(index.unused) > UNUSED:
-        yield f"  not used: {len(index.unused) - UNUSED} more, all in {run.files.unused}"
+    if len(index.unused) > FIRST:
+        yield f"  not used: {len(index.unused) - FIRST} more, all in {run.files.unused}"
     for finding in data.findings:
         if finding.severity == "warning":
             yield f"  careful: {finding.message}"
 
 
-def stage_line(number: int, stages: int, stage: Stage, staged: Staged, counted: dict[str, int]) -> str:
+def stage_line(number: int, stages: int, stage: Stage, staged: Staged, parameters: dict[str, int]) -> str:
     """What a stage of the training does, in one line."""
     frozen = f", frozen: {', '.join(staged.frozen)}" if staged.frozen else ""
     return (
-        f"stage {number}/{stages}: {stage.epochs} epoch{'s' * (stage.epochs > 1)}, "
+        f"stage {number}/{stages}: {counted(stage.epochs, 'epoch')}, "
         f"learning rate {stage.learning_rate:g}, trains {', '.join(staged.trained)} "
-        f"({counted['trainable']:,} of {counted['total']:,} parameters){frozen}"
+        f"({parameters['trainable']:,} of {parameters['total']:,} parameters){frozen}"
     )
 
 

@@ -23,7 +23,7 @@ from cnnkit.progress import Progress
 from cnnkit.sources import Index, Unused
 from cnnkit.view import Changed, Preprocessing
 
-NAMED = 20
+BAD_FILES = 20
 """At most so many bad files are named in an error; all are counted."""
 
 AHEAD = 64
@@ -41,7 +41,7 @@ def load(index: Index, view: Preprocessing, cache: Cache, progress: Progress, sk
         skip_bad: Leave out files that can't be decoded, and list them, instead of raising.
 
     Raises:
-        DataError: Files can't be decoded or prepared; they are counted, and the first NAMED of them named with the
+        DataError: Files can't be decoded or prepared; they are counted, and the first BAD_FILES of them named with the
             reason. Or one has changed meanwhile.
         TrainingError: There is less memory than `cache` allows.
     """
@@ -178,8 +178,8 @@ def _in_parallel(work: Any, numbers: Sequence[int], advance: Callable[[int], Non
 
 
 def _bad_files(index: Index, bad: dict[int, str]) -> Iterable[Problem]:
-    for i in sorted(bad)[:NAMED]:
+    for i in sorted(bad)[:BAD_FILES]:
         yield Problem(bad[i], file=index.names[i])
-    more = f"and {len(bad) - NAMED} more: " if len(bad) > NAMED else ""
+    more = f"and {len(bad) - BAD_FILES} more: " if len(bad) > BAD_FILES else ""
     them = "this file" if len(bad) == 1 else f"these {len(bad)} files"
     yield Problem(f"{more}repair or remove {them}, or leave such files out with data.source.on_bad: skip")

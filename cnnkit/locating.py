@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cnnkit import decoding
 from cnnkit.archive_members import Refused, files_in
+from cnnkit.walking import subfolders
 
 SAMPLE = 20
 """So many of the names are looked for."""
@@ -80,16 +81,11 @@ def in_archives(folder: Path, names: Iterable[str], like: str = "") -> Place | N
 
 
 def _bases(folder: Path, like: str) -> Iterator[Path]:
-    below = sorted(_subfolders(folder), key=lambda path: (_unlikely(path.name, like), path))
+    below = sorted(subfolders(folder), key=lambda path: _unlikely(path.name, like))
     yield folder
     yield from below
     for each in below:
-        yield from sorted(_subfolders(each))
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        return [Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+        yield from subfolders(each)
 
 
 def _unlikely(name: str, like: str) -> bool:

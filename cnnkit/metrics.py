@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import Any
 
 from cnnkit.lazy import np
+from cnnkit.text import counted
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def computed(answers: Answers) -> dict[str, Any]:
 def line(result: dict[str, Any]) -> str:
     """The result of `evaluate` in a line."""
     texts = [metric.text for metric in METRICS if metric.text]
-    return ", ".join(["{split}: " + texts[0], *texts[1:], "loss {loss:.4f}", "{images:,} images"]).format_map(result)
+    texts = ["{split}: " + texts[0], *texts[1:], "loss {loss:.4f}", counted(result["images"], "image")]
+    return ", ".join(texts).format_map(result)
 
 
 def interval(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:

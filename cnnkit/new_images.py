@@ -9,6 +9,7 @@ from pathlib import Path
 from cnnkit import archives, decoding
 from cnnkit.errors import DataError, UsageError
 from cnnkit.progress import Progress
+from cnnkit.text import counted
 from cnnkit.walking import files_below, why_not
 
 
@@ -63,5 +64,7 @@ def _images_below(named: Path, folder: Path, progress: Progress) -> list[NewImag
     if not images:
         raise UsageError(f"{named} holds no images ({', '.join(sorted(decoding.EXTENSIONS))})")
     if others:
-        progress.say(f"{named}: {others} files are not images by their ending and are left out")
+        one = "file is no image by its ending and is left out"
+        left_out = counted(others, one, "files are not images by their ending and are left out")
+        progress.say(f"{named}: {left_out}")
     return images

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.lazy import np
+from cnnkit.text import without_controls
 
 SMALL, LARGE = 128, 256
 """Pixels. A picture much smaller than SMALL is enlarged by a whole number, so that each of its pixels is a square; one
@@ -124,12 +125,12 @@ def wrapped(text: str, width: float, length: Callable[[str], float]) -> list[str
 def shortened(text: str, width: float, length: Callable[[str], float]) -> str:
     """A text with as much of its middle left out as it takes to be at most so wide."""
     # A line break, or a byte of a file name that is not UTF-8, can't be drawn as it is.
-    text = "".join(character if character.isprintable() else "?" for character in text)
+    text = without_controls(text)
     if length(text) <= width:
         return text
     for left_out in range(1, len(text)):
-        kept = len(text) - left_out
-        short = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+        rest = len(text) - left_out
+        short = f"{text[: rest - rest // 2]}…{text[len(text) - rest // 2 :]}"
         if length(short) <= width:
             return short
     return "…"

@@ -21,11 +21,11 @@ class PixelRange:
     """How the numbers of some images are read.
 
     Attributes:
-        told: What they were taken for, in words; empty where there is no question.
+        taken_for: What they were taken for, in words; empty where there is no question.
         convert: From the numbers of an image to uint8.
     """
 
-    told: str
+    taken_for: str
     convert: Callable[[Any], Any]
 
 
@@ -82,14 +82,14 @@ def _extremes(stacks: Sequence[Any], name: Callable[[int, int], str]) -> tuple[f
     return min(lowest), max(highest)
 
 
-def _hold(stacks: Sequence[Any], name: Callable[[int, int], str], low: float, high: float, told: str) -> None:
+def _hold(stacks: Sequence[Any], name: Callable[[int, int], str], low: float, high: float, wrong: str) -> None:
     """Raises a `DataError` with the first image that leaves a range."""
     for i, start, block in _blocks(stacks):
         outside = (block < low) | (block > high)
         if outside.any():
             first = int(outside.reshape(len(block), -1).any(axis=1).argmax())
             value = block[first][outside[first]][0]
-            raise DataError(f"{name(i, start + first)} holds {value:g}; {told}")
+            raise DataError(f"{name(i, start + first)} holds {value:g}; {wrong}")
 
 
 def _blocks(stacks: Sequence[Any]) -> Iterator[tuple[int, int, Any]]:

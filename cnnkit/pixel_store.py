@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cnnkit import atomic
-from cnnkit.lazy import cache_folder, np
+from cnnkit.cache import cache_folder
+from cnnkit.lazy import np
 from cnnkit.progress import Progress
 
 Shape = tuple[int, int, int]

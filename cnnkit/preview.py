@@ -16,11 +16,12 @@ from typing import Any
 from cnnkit import atomic, paper, pipeline
 from cnnkit.augmentations import Batch, Chain
 from cnnkit.balancing import Training, training_of
+from cnnkit.cache import cache_folder
 from cnnkit.decoding import BadImage
 from cnnkit.errors import DataError, Problem, UsageError
 from cnnkit.experiment import Experiment
 from cnnkit.file_index import digest_of
-from cnnkit.lazy import cache_folder, np
+from cnnkit.lazy import np
 from cnnkit.loading import load
 from cnnkit.paper import Box, Cell
 from cnnkit.progress import Progress

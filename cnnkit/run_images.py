@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnnkit.errors import DataError, Problem
 from cnnkit.experiment import Experiment
-from cnnkit.loading import NAMED
+from cnnkit.loading import BAD_FILES
 from cnnkit.preparation import files_beside
 from cnnkit.progress import Progress
 from cnnkit.run import Run
@@ -68,7 +68,7 @@ def _refuse_without(index: Index, split: str, experiment: Experiment) -> None:
     ]
     if missing:
         raise DataError(
-            *missing[:NAMED],
+            *missing[:BAD_FILES],
             f"{len(missing)} such files of the {len(index)} {split} images are missing; put them where they were, as "
             "seen from the images",
         )

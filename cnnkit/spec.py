@@ -52,9 +52,9 @@ class FileText(str):
 
     def __new__(cls, text: str, base: Path) -> FileText:
         """Text of a file in the folder `base`."""
-        made = super().__new__(cls, text)
-        made.base = base
-        return made
+        file_text = super().__new__(cls, text)
+        file_text.base = base
+        return file_text
 
 
 def _absolute(value: object) -> object:

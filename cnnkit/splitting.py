@@ -10,6 +10,7 @@ from pydantic import Field
 
 from cnnkit.errors import DataError
 from cnnkit.spec import Spec
+from cnnkit.text import counted
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -80,7 +81,7 @@ class Split(Spec):
 
 
 def _too_few(name: str, found: int, needed: int, wanted: str) -> str:
-    images = "no image" if found == 0 else f"{found} different image{'s' * (found > 1)}"
+    images = "no image" if found == 0 else counted(found, "different image")
     shared = " that no other class has" if found == 0 else ""
     return (
         f"class `{name}` has {images}{shared} to divide; at least {needed} are needed to have one in each of: {wanted}"

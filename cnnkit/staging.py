@@ -18,6 +18,7 @@ from cnnkit.architectures import Architecture
 from cnnkit.architectures.base import Network, belongs
 from cnnkit.errors import UsageError
 from cnnkit.spec import Count, Positive, Spec, Text
+from cnnkit.text import by
 
 BACKBONE = "backbone"
 """What `freeze` calls everything but the classifier."""
@@ -85,7 +86,7 @@ def groups(architecture: Architecture, network: Network) -> tuple[Group, ...]:
             size = tuple(layer.output.shape[1:-1])
             if len(size) == 2 and min(size) > 1 and (smallest is None or size < smallest):
                 smallest = size
-            name = " x ".join(map(str, smallest or (1, 1)))
+            name = by(smallest or (1, 1))
         if name:
             members.setdefault(name, []).append(layer)
     return tuple(Group(name, tuple(layers)) for name, layers in members.items() if layers)

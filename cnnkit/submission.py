@@ -24,7 +24,7 @@ from cnnkit.new_images import NewImage, find_images
 from cnnkit.prediction import Prediction, predict_images
 from cnnkit.progress import Progress
 from cnnkit.run import Run
-from cnnkit.wording import suggestion
+from cnnkit.text import suggestion
 
 _YES_OR_NO = {("0", "1"), ("no", "yes"), ("false", "true"), ("negative", "positive")}
 """Pairs of classes of which the second is meant when a sample asks for one probability."""

@@ -73,8 +73,8 @@ class Table:
             head.append(line)
             if line.strip():
                 break
-        if head and (told := _SEP.fullmatch(head[-1])):
-            self.separator = told[1]
+        if head and (declared := _SEP.fullmatch(head[-1])):
+            self.separator = declared[1]
             head[-1] = "\n"  # blank, so that the lines after it keep their numbers
         elif head:
             self.separator = max(SEPARATORS, key=lambda sign: _columns(head[-1], sign))

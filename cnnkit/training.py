@@ -57,7 +57,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
             return _result(data, network.model, run, progress)
 
 
-def _network(data: TrainingData, progress: Progress) -> tuple[Network, weights.Report | None]:
+def _network(data: TrainingData, progress: Progress) -> tuple[Network, weights.LoadedWeights | None]:
     """The network with the weights that it starts from, and what was loaded of these if the config names any."""
     experiment, images = data.experiment, data.images
     height, width, channels = images.shape

@@ -16,6 +16,7 @@ from cnnkit.experiment import Experiment
 from cnnkit.images import AnyInputs, Images, with_synthetic
 from cnnkit.lazy import np
 from cnnkit.staging import BACKBONE
+from cnnkit.text import some
 
 
 def balanced(experiment: Experiment, images: Images, training: Training) -> tuple[Images, Training]:
@@ -72,13 +73,13 @@ def balance_line(experiment: Experiment, images: Images, before: Training, after
     if not np.array_equal(counts, balanced):
         changed = [f"{name} {n} to {m}" for name, n, m in zip(classes, counts, balanced, strict=True) if n != m]
         of = " of features" if balance.on_features(images.shape) else ""
-        return f"balanced by {balance.name}{of}: {len(before):,} training images to {len(after):,} ({_few(changed)})"
+        return f"balanced by {balance.name}{of}: {len(before):,} training images to {len(after):,} ({some(changed)})"
     there = np.flatnonzero(counts)
     if not np.allclose(before.weights, after.weights):
         # An image may have a weight of its own, so this is what those of a class count for in the mean.
         mean = np.bincount(after.labels, after.weights, len(classes)) / np.maximum(counts, 1)
         weights = [f"{mean[label]:.3g} ({classes[label]})" for label in there]
-        return f"balanced by {balance.name}: an image counts for {_few(weights)}"
+        return f"balanced by {balance.name}: an image counts for {some(weights)}"
     least, most = there[np.argmin(counts[there])], there[np.argmax(counts[there])]
     return (
         f"balance: {balance.name} changes nothing, for the classes are as even as it makes them: `{classes[least]}` "
@@ -105,7 +106,3 @@ def _gib(size: int) -> str:
     """Bytes in GiB, rounded up to three digits, so that it is enough."""
     step = 10.0 ** (np.floor(np.log10(size / 2**30)) - 2)
     return f"{np.ceil(size / 2**30 / step) * step:.3g}"
-
-
-def _few(texts: list[str]) -> str:
-    return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")

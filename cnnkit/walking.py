@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cnnkit import decoding
 from cnnkit.errors import DataError
+from cnnkit.text import printable
 
 HIDDEN = "hidden or a system's file"
 """Why what nobody took for an image is not used; such files are counted, not named."""
@@ -73,11 +73,6 @@ def hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
 
 
-def printable(name: str) -> bool:
-    """Whether a name has no control characters, which would break tables, terminals and lists of files."""
-    return name.isprintable() or not any(unicodedata.category(character) == "Cc" for character in name)
-
-
 def matcher(pattern: str) -> Callable[[str], bool]:
     """From a glob to whether a path below the folder (with `/`) is meant by it.
 
@@ -110,12 +105,6 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     except re.error as error:
         raise ValueError(f"{pattern}: {error}") from None
     return lambda path: compiled.fullmatch(path) is not None
-
-
-def listed(names: list[str]) -> str:
-    """Some names in a row, at most five of them."""
-    shown = ", ".join(f"`{name}`" for name in names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
 def _unreadable(error: OSError) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -22,9 +23,7 @@ from typing import IO, Any
 
 from cnnkit.errors import DataError, UsageError
 from cnnkit.lazy import h5py, np
-
-NAMED = 6
-"""At most so many layers are named in one line of a message."""
+from cnnkit.text import first_line, in_one_line, some
 
 LISTS = ("layers", "_layer_checkpoint_dependencies")
 """What Keras 3, and Keras 2.13 before it, call the group of a model's layers."""
@@ -77,7 +76,7 @@ def opened(path: Path) -> Iterator[Any]:
             with tempfile.TemporaryFile() as unpacked:
                 if archive:
                     _unpack(path, file, unpacked)
-                with damage_told(path):
+                with damage_as_error(path):
                     hdf5 = h5py.File(unpacked if archive else path, "r")
                 with hdf5:
                     yield hdf5
@@ -97,15 +96,14 @@ def _unpack(path: Path, file: IO[bytes], target: IO[bytes]) -> None:
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataError(f"{path} is refused: it is packed in a way that Keras does not use")
             with archive.open(member) as packed:
-                while chunk := packed.read(2**20):
-                    target.write(chunk)
+                shutil.copyfileobj(packed, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise DataError(f"{path} is damaged: {first_line(error)}") from None
     target.seek(0)
 
 
 @contextmanager
-def damage_told(path: Path) -> Iterator[None]:
+def damage_as_error(path: Path) -> Iterator[None]:
     """What h5py raises when a file is not in order, in one line."""
     try:
         yield
@@ -129,7 +127,7 @@ def contents(file: Any, path: Path, names: set[str]) -> list[StoredLayer]:
     if not found:
         raise UsageError(f"{path} is an HDF5 file, but no layers with weights of Keras are in it")
     if twice := [name for name, count in Counter(layer.name for layer in found).items() if count > 1]:
-        raise UsageError(f"{path} has several layers of one name, which can't be told apart: {some(twice)}")
+        raise UsageError(f"{path} has several layers of one name, which can't be told apart: {layer_names(twice)}")
     return found
 
 
@@ -160,25 +158,29 @@ class _Group:
         """The array of that name, not read yet: of numbers, and all in this file."""
         found = self._get(name, h5py.Dataset)
         if found.external or found.is_virtual:
-            raise DataError(f"{self.path} is refused: the numbers of {shown(found.name)} lie in other files")
+            raise DataError(f"{self.path} is refused: the numbers of {in_one_line(found.name)} lie in other files")
         if found.dtype.kind not in "fiu" or found.shape is None:
-            raise DataError(f"{self.path}: {shown(found.name)} should hold numbers, not {shown(str(found.dtype))}")
+            raise DataError(
+                f"{self.path}: {in_one_line(found.name)} should hold numbers, not {in_one_line(str(found.dtype))}"
+            )
         # A chunk is unpacked as a whole, and may be larger than its array.
         chunk = math.prod(found.chunks or ()) * found.dtype.itemsize
         if chunk > max(UNSUSPICIOUS, math.prod(found.shape) * found.dtype.itemsize):
-            raise DataError(f"{self.path} is refused: {shown(found.name)} is packed in chunks larger than itself")
+            raise DataError(f"{self.path} is refused: {in_one_line(found.name)} is packed in chunks larger than itself")
         return found
 
     def _get(self, name: str, kind: type) -> Any:
         found = self._group
         for part in name.split("/"):
             if not isinstance(found, h5py.Group) or part in ("", ".", "..") or not found.id.links.exists(part.encode()):
-                raise DataError(f"{self.path} is damaged: it lacks {shown(f'{self._group.name}/{name}')}")
+                raise DataError(f"{self.path} is damaged: it lacks {in_one_line(f'{self._group.name}/{name}')}")
             if found.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
-                raise DataError(f"{self.path} is refused: {shown(part)} in it is a link, which may lead elsewhere")
+                raise DataError(
+                    f"{self.path} is refused: {in_one_line(part)} in it is a link, which may lead elsewhere"
+                )
             found = found[part]
         if not isinstance(found, kind):
-            raise DataError(f"{self.path} is damaged: {shown(found.name)} should be a {kind.__name__.lower()}")
+            raise DataError(f"{self.path} is damaged: {in_one_line(found.name)} should be a {kind.__name__.lower()}")
         return found
 
     def has_texts(self, name: str) -> bool:
@@ -270,19 +272,6 @@ def by_number(name: str) -> tuple[str, int]:
     return (found[1] or "", int(found[2])) if found else (name, 0)
 
 
-def shown(text: str, most: int = 60) -> str:
-    """A text from a file, which may be anything, as it can stand in a line."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says first."""
-    return shown(str(error).strip().partition("\n")[0].strip("'\""), most=200) or type(error).__name__
-
-
-def some(names: Iterable[str]) -> str:
-    """The first few of some names, and how many more there are."""
-    names = list(names)
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return ", ".join(map(shown, names[:NAMED])) + more
+def layer_names(names: Iterable[str]) -> str:
+    """The first few names of layers, as files and networks have them."""
+    return some([in_one_line(name) for name in names])

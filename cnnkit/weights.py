@@ -21,7 +21,8 @@ from cnnkit.architectures import Architecture, Network
 from cnnkit.errors import DataError, UsageError
 from cnnkit.lazy import keras, np
 from cnnkit.run import Run
-from cnnkit.weight_files import StoredLayer, by_number, contents, damage_told, opened, shown, some
+from cnnkit.text import counted, first_of, in_one_line
+from cnnkit.weight_files import StoredLayer, by_number, contents, damage_as_error, layer_names, opened
 
 OF_KERAS = re.compile(
     r"predictions|conv_preds|fc1000|conv\d_block\d+_.+|block\d+[a-z]_.+|block\d+_sepconv\d.*|conv_[dp]w_\d+.*"
@@ -34,7 +35,7 @@ LEAVES = frozenset(("kernel", "bias", "gamma", "beta", "moving_mean", "moving_va
 
 
 @dataclass(frozen=True)
-class Report:
+class LoadedWeights:
     """What was loaded.
 
     Attributes:
@@ -57,10 +58,9 @@ class Report:
 
     def line(self) -> str:
         """It in one sentence, for the screen and the log."""
-        layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
         head = "with the classifier" if self.classifier else f"the classifier starts anew: {self.reason}"
-        rest = f"; left out: {some(self.left_out)}" if self.left_out else ""
-        return f"weights: {layers}, {self.numbers:,} numbers from {self.source}; {head}{rest}"
+        rest = f"; left out: {layer_names(self.left_out)}" if self.left_out else ""
+        return f"weights: {counted(self.layers, 'layer')}, {self.numbers:,} numbers from {self.source}; {head}{rest}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ SAME = ("activation", "scaling", "pixel_range")
 
 def load(
     network: Network, source: Path, classes: Sequence[str] | None = None, architecture: Architecture | None = None
-) -> Report:
+) -> LoadedWeights:
     """Gives a network the weights of a run or of a file; all of them, or on an error none.
 
     The classifier is taken, too, where it has the same shape and, in a run, was for the same classes in the same
@@ -100,7 +100,7 @@ def load(
     aside = {layer.name for part, _ in network.auxiliary for layer in _layers(part)}
     behind = (aside | {layer.name for layer in head}) - {layer.name for layer in ours}
     with opened(path) as file:
-        with damage_told(path):
+        with damage_as_error(path):
             found = contents(file, path, {layer.name for layer in (*ours, *head)})
         pairs, left = _matched(network, ours, behind, found, label)
         reason = _why_anew(head, left, theirs, classes)
@@ -111,11 +111,13 @@ def load(
         values = []
         for layer, stored in pairs:
             for variable, dataset in zip(layer.variables, _aligned(layer, stored), strict=True):
-                with damage_told(path), np.errstate(all="ignore"):
+                with damage_as_error(path), np.errstate(all="ignore"):
                     read = np.asarray(dataset[()])
                     array = read.astype(variable.dtype)
                 if not (np.isfinite(read).all() and np.isfinite(array).all()):
-                    raise DataError(f"{path}: the layer {shown(layer.name)} holds numbers that are NaN or infinite")
+                    raise DataError(
+                        f"{path}: the layer {in_one_line(layer.name)} holds numbers that are NaN or infinite"
+                    )
                 values.append((variable, array))
     for variable, array in values:
         variable.assign(array)
@@ -125,7 +127,7 @@ def load(
             layer.layer.finalize_state()
     spare = tuple(name for name in left if name not in {layer.name for layer in head})
     digest = checkpoints.sha256(path)
-    return Report(label, digest, len(pairs), sum(array.size for _, array in values), not reason, reason, spare)
+    return LoadedWeights(label, digest, len(pairs), sum(array.size for _, array in values), not reason, reason, spare)
 
 
 def _origin(source: Path, architecture: Architecture | None) -> tuple[str, Path, list[str] | None]:
@@ -205,12 +207,10 @@ def _matched(
         return pairs, stored
     lines = [f"{label} is of another network: of the {len(ours)} layers here {len(pairs)} fit"]
     if missing:
-        lines.append(f"  only here: {some(missing)}")
+        lines.append(f"  only here: {layer_names(missing)}")
     if odd := [layer.name for layer in surplus if missing or layer not in behind]:
-        lines.append(f"  only there: {some(odd)}")
-    lines += [f"  of other shapes: {why}" for why in differing[:4]]
-    if len(differing) > 4:
-        lines.append(f"  of other shapes: {len(differing) - 4} more")
+        lines.append(f"  only there: {layer_names(odd)}")
+    lines += [f"  of other shapes: {why}" for why in first_of(differing, 4)]
     raise UsageError(*lines, f"  {_hint(network, len(ours) - len(missing), missing, odd, found)}")
 
 
@@ -225,7 +225,7 @@ def _hint(network: Network, common: int, missing: list[str], odd: list[str], fou
     if not missing and not odd:
         return "the layers have the same names: images of other channels or size, or another width there?"
     if common:
-        return f"is it of another depth, or of {shown(family)} with other settings?"
+        return f"is it of another depth, or of {in_one_line(family)} with other settings?"
     return "no layer has the same name: weights fit only the architecture that they come from"
 
 
@@ -299,7 +299,7 @@ def _difference(ours: _Ours, theirs: StoredLayer) -> str:
     """Why a layer of the file does not fit ours; empty if it does."""
     arrays = _aligned(ours, theirs)
     names = [variable.name for variable in ours.variables]
-    name = shown(ours.name)
+    name = in_one_line(ours.name)
     if len(arrays) != len(names):
         return f"{name}: {len(arrays)} arrays there, {len(names)} here"
     if set(names) != set(theirs.leaves):
@@ -331,7 +331,7 @@ def _why_anew(
         if set(theirs) == set(classes):
             return "the same classes there, but in another order"
         there, here = next(pair for pair in zip(theirs, classes, strict=True) if pair[0] != pair[1])
-        return f"other classes there, {shown(there)} is {shown(here)} here"
+        return f"other classes there, {in_one_line(there)} is {in_one_line(here)} here"
     return next((why for layer in head if (why := _difference(layer, left[layer.name]))), "")
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
-import shlex
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import ErrorDetails
 
 from cnnkit import yaml12
 from cnnkit.spec import Spec
+from cnnkit.text import suggestion
 
 KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Finding:
+class SettingProblem:
     """A problem of one setting.
 
     Attributes:
@@ -33,7 +31,7 @@ class Finding:
     at_key: bool = False
 
 
-def describe(root: type[Spec], details: ErrorDetails) -> Finding:
+def describe(root: type[Spec], details: ErrorDetails) -> SettingProblem:
     """What pydantic found when it checked the values of the section `root`."""
     path, owner = _walk(root, details["loc"])
     kind, value = details["type"], details["input"]
@@ -42,20 +40,20 @@ def describe(root: type[Spec], details: ErrorDetails) -> Finding:
         takers = [tag for tag, section in _union(root, path[:-1]).items() if path[-1] in section.model_fields]
         told = " and ".join([", ".join(takers[:-1]), takers[-1]] if len(takers) > 1 else takers)
         unlike = f"is a setting of {told}, {_tag(owner)} can't take it" if takers and owner else ""
-        return Finding(path, unlike or f"unknown setting{suggestion(str(path[-1]), allowed)}", at_key=True)
+        return SettingProblem(path, unlike or f"unknown setting{suggestion(str(path[-1]), allowed)}", at_key=True)
     if kind == "missing" and isinstance(path[-1], int):
         # A list that is too short; pydantic names each entry that it lacks.
-        return Finding(path[:-1], f"should have {_length(owner, path[-2])} values, not {len(value)}")
+        return SettingProblem(path[:-1], f"should have {_length(owner, path[-2])} values, not {len(value)}")
     if kind not in ("union_tag_invalid", "union_tag_not_found"):
-        return Finding(path, _message(details, owner), at_key=kind == "missing")
+        return SettingProblem(path, _message(details, owner), at_key=kind == "missing")
     names = list(_union(root, path))
     if isinstance(value, str) and value in names:
-        return Finding(path, f"is a section: write {{name: {value}}}")
+        return SettingProblem(path, f"is a section: write {{name: {value}}}")
     if not isinstance(value, dict) or "name" not in value:
-        return Finding(path, f"needs a name{suggestion('', names)}", at_key=True)
+        return SettingProblem(path, f"needs a name{suggestion('', names)}", at_key=True)
     if not isinstance(value["name"], str):
-        return Finding((*path, "name"), f"should be a name, not {named(value['name'])}")
-    return Finding((*path, "name"), f"there is no `{value['name']}`{suggestion(value['name'], names)}")
+        return SettingProblem((*path, "name"), f"should be a name, not {named(value['name'])}")
+    return SettingProblem((*path, "name"), f"there is no `{value['name']}`{suggestion(value['name'], names)}")
 
 
 def _walk(root: type[Spec], location: tuple[int | str, ...]) -> tuple[KeyPath, type[Spec] | None]:
@@ -212,26 +210,6 @@ def named(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, str) and isinstance(yaml12.scalar(str(value)[:40]), int | float)
-
-
-def nearest(word: str, names: Sequence[str]) -> str:
-    """`; did you mean ...?` with the nearest of the names, or nothing when none is near."""
-    near = difflib.get_close_matches(word.lower(), [name.lower() for name in names], 1, cutoff=0.6)
-    found = next((name for name in names if near and name.lower() == near[0]), None)
-    return f"; did you mean `{found}`?" if found else ""
-
-
-def suggestion(word: str, allowed: Sequence[str]) -> str:
-    """The nearest right name, or all of them when none is near."""
-    if near := nearest(word, allowed):
-        return near
-    return f"; it may be {', '.join(allowed)}" if allowed else ""
-
-
-def typed(path: Path) -> str:
-    """A path as it is typed in a shell: quoted where it has to be, and no option where it begins with a dash."""
-    word = f"./{path}" if str(path).startswith("-") else str(path)
-    return shlex.quote(word) if word.isprintable() else ascii(word)
 
 
 def in_words(section: Spec, always: Sequence[str] = ()) -> str:

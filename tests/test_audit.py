@@ -110,11 +110,11 @@ def test_the_same_is_tried_at_a_third_of_its_strength(run, sides):
     changed = [{"name": "shift", "fraction": 0.375}, {"name": "flip"}, {"name": "shift", "fraction": 0.0}]
     experiment = read("sides.yaml", f"augment={changed}".replace("'", ""))
     shift, flip, nothing = audit(run, experiment, Progress()).audited
-    assert shift.weaker.fraction == pytest.approx(0.125)
-    assert 0 <= shift.weaker_effect.wrong < shift.effect.wrong
-    assert (flip.weaker, flip.weaker_effect) == (None, None)
+    assert shift.weaker.augmentation.fraction == pytest.approx(0.125)
+    assert 0 <= shift.weaker.effect.wrong < shift.effect.wrong
+    assert flip.weaker is None
     assert flip.as_json()["at_a_third"] is None
-    assert nothing.effect.wrong == nothing.weaker_effect.wrong == 0
+    assert nothing.effect.wrong == nothing.weaker.effect.wrong == 0
 
 
 def test_the_probability_does_not_count_but_what_happens_then(run, sides):

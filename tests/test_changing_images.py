@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from cnnkit import Run, evaluate, read, train
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError
-from cnnkit.lazy import cache_folder
 from cnnkit.machine import cores
 from cnnkit.progress import Progress
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from cnnkit import train
+from cnnkit.cache import cache_folder
 from cnnkit.config_file import read
-from cnnkit.lazy import cache_folder
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cnnkit import decoding, file_index
-from cnnkit.lazy import cache_folder
+from cnnkit.cache import cache_folder
 from cnnkit.progress import Progress
 from tests.conftest import random_picture
 

@@ -19,11 +19,11 @@ from PIL import Image
 from cnnkit import loading, pipeline
 from cnnkit.augmentations.flip import Flip
 from cnnkit.balancing import training_of
+from cnnkit.cache import cache_folder
 from cnnkit.decoding import fitted
 from cnnkit.errors import DataError, TrainingError
 from cnnkit.experiment import Cache
 from cnnkit.images import Features, Images, allocated, as_tensor, with_synthetic
-from cnnkit.lazy import cache_folder
 from cnnkit.loading import load
 from cnnkit.preparation import Preparation, Unprepared
 from cnnkit.preparation.grayscale import Grayscale
@@ -440,7 +440,7 @@ def test_a_mended_image_is_shown_by_the_next_run(folder):
 
 
 def test_many_bad_images_are_counted_and_the_first_are_named(folder, monkeypatch):
-    monkeypatch.setattr(loading, "NAMED", 3)
+    monkeypatch.setattr(loading, "BAD_FILES", 3)
     for number in range(5):
         spoil(folder, number)
     with pytest.raises(DataError) as raised:

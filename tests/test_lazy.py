@@ -47,21 +47,6 @@ def test_settings_of_keras_in_the_environment_and_in_the_home_change_nothing(tmp
     assert dtype == "float32"
 
 
-def test_the_cache_folder_is_the_one_chosen(monkeypatch, tmp_path):
-    monkeypatch.setenv("CNNKIT_CACHE", str(tmp_path / "here"))
-    assert lazy.cache_folder() == tmp_path / "here"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the rule of Linux")
-def test_the_cache_folder_is_below_the_users_cache(monkeypatch, tmp_path):
-    monkeypatch.delenv("CNNKIT_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert lazy.cache_folder() == tmp_path / "cnnkit"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert lazy.cache_folder() == tmp_path / ".cache" / "cnnkit"
-
-
 def test_what_c_code_prints_at_import_is_shown_only_if_the_import_fails(capfd):
     with lazy._stderr_held_back():
         os.write(2, b"noise\n")

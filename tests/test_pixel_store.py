@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cnnkit import pixel_store
-from cnnkit.lazy import cache_folder
+from cnnkit.cache import cache_folder
 from cnnkit.pixel_store import _path_of, bytes_of, keep, open_store
 from cnnkit.progress import Progress
 

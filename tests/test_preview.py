@@ -12,10 +12,10 @@ from PIL import Image
 from cnnkit import pipeline, preview, read
 from cnnkit.augmentations import AnyAugmentation, Mixing
 from cnnkit.balancing import Training, training_of
+from cnnkit.cache import cache_folder
 from cnnkit.catalogue import KINDS
 from cnnkit.errors import DataError, UsageError
 from cnnkit.images import with_synthetic
-from cnnkit.lazy import cache_folder
 from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.view import Preprocessing

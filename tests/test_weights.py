@@ -233,9 +233,9 @@ def test_another_depth_is_told_with_both_sides(tmp_path):
     deep, shallow = ResNet(depth=32).network((32, 32, 3), 3), ResNet(depth=20).network((32, 32, 3), 3)
     text = refused(shallow, keras3(deep.model, tmp_path), UsageError, "of the 38 layers here 38 fit")
     # Of two stages two blocks each, of two convolutions and two norms: 16; those of the last stage lie behind.
-    assert "only there: stage1_block4_conv1_norm, " in text and "and 10 more" in text and "depth" in text
+    assert "only there: stage1_block4_conv1_norm, " in text and "and 11 more" in text and "depth" in text
     text = refused(deep, keras3(shallow.model, tmp_path), UsageError, "of the 62 layers here 38 fit")
-    assert "only here: stage1_block4_conv1, " in text and "and 18 more" in text and "only there" not in text
+    assert "only here: stage1_block4_conv1, " in text and "and 19 more" in text and "only there" not in text
 
 
 def test_other_shapes_are_told_with_both(tmp_path):

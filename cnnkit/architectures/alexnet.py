@@ -24,10 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from cnnkit.architectures.base import Architecture, Shape
-from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling, dropout
+from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling
 from cnnkit.errors import Problem
 from cnnkit.lazy import keras
 from cnnkit.spec import Count, Rate
@@ -60,10 +60,7 @@ class AlexNet(Architecture):
     """Share of each dense layer's outputs that is dropped in training."""
     scaling: Scaling = "symmetric"
 
-    @property
-    def paper(self) -> str:
-        """Where it comes from."""
-        return "Krizhevsky 2014, arXiv:1404.5997"
+    paper: ClassVar[str] = "Krizhevsky 2014, arXiv:1404.5997"
 
     @property
     def image_shape(self) -> Shape:
@@ -96,13 +93,8 @@ class AlexNet(Architecture):
                 x = style.conv(x, filters, kernel_size, name, strides=4, padding="valid")  # (B, 55, 55, 64)
             else:
                 x = style.conv(x, filters, 3 if i == 1 else kernel_size, name)
-            x = style.norm(x, f"{name}_norm")
-            x = style.act(x, name)
+            x = style.norm_act(x, name)
             if pooled:
                 x = keras.layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x)
             # (B, 27, 27, 64) ... (B, 6, 6, 256); small (B, 15, 15, 64) ... (B, 3, 3, 256)
-        x = keras.layers.Flatten(name="flatten")(x)  # (B, 9216); small (B, 2304)
-        for i, units in enumerate(self.dense_units, start=1):
-            x = style.dense(x, units, f"dense{i}")  # (B, 4096)
-            x = dropout(x, self.dropout, f"dense{i}")
-        return x
+        return style.dense_part(x, self.dense_units, self.dropout)  # (B, 9216), small (B, 2304); then (B, 4096)

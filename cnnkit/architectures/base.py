@@ -125,8 +125,8 @@ class Architecture(Spec):
     @property
     def style(self) -> Style:
         """How its layers are made, from those of the choices that the family takes."""
-        known = (field.name for field in fields(Style))
-        return Style(**{name: getattr(self, name) for name in known if name in type(self).model_fields})
+        choices = [field.name for field in fields(Style) if field.name in type(self).model_fields]
+        return Style(**{name: getattr(self, name) for name in choices})
 
     @property
     def classifier_dropout(self) -> float:
@@ -180,10 +180,10 @@ class Architecture(Spec):
         return network
 
     def fetch(self, progress: Progress) -> None:
-        """Gets what the network is built from, where that lies elsewhere, and shows how far it is.
+        """Gets the files that the network is built from beside its weights, where it has some and they lie elsewhere.
 
         Raises:
-            DataError: It can't be had.
+            DataError: They can't be had.
         """
 
     def with_files_in(self, folder: Path, copy: bool = False) -> Architecture:

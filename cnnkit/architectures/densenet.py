@@ -13,14 +13,14 @@ before their convolution, for each layer weighs the channels that it shares with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from cnnkit.architectures.base import Architecture, Shape
 from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling, Style, dropout
 from cnnkit.lazy import keras
-from cnnkit.spec import Count
+from cnnkit.spec import Count, Rate
 
 # Table 1: dense layers in each dense block, by depth (264 has 265 layers); the growth rate is 32.
 BLOCKS = {
@@ -37,8 +37,8 @@ SMALL_GROWTH_RATES = {100: 12, 190: 40, 250: 24}
 def _possible(depth: int) -> int:
     if depth not in BLOCKS and depth % 6 != 4:
         below = (depth - 4) // 6 * 6 + 4
-        known = ", ".join(str(known) for known in BLOCKS)
-        message = f"can't be {depth}; it may be {known}, or for small images 6n + 4: the nearest are {below} and "
+        large = ", ".join(map(str, BLOCKS))
+        message = f"can't be {depth}; it may be {large}, or for small images 6n + 4: the nearest are {below} and "
         raise ValueError(message + str(below + 6))
     return depth
 
@@ -59,19 +59,16 @@ class DenseNet(Architecture):
     activation: Activation = "relu"
     initializer: Initializer = None
     normalization: Normalization = "batch"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Rate = 0.0
     """Share of each convolution's outputs that is dropped in training; the paper takes 0.2 without augmentation."""
     scaling: Scaling = "symmetric"
+
+    paper: ClassVar[str] = "Huang et al. 2017, arXiv:1608.06993"
 
     @classmethod
     def variants(cls) -> Sequence[Architecture]:
         """Table 1, then the networks for small images of table 2."""
         return [cls(depth=depth) for depth in (*BLOCKS, *SMALL_GROWTH_RATES)]
-
-    @property
-    def paper(self) -> str:
-        """Where it comes from."""
-        return "Huang et al. 2017, arXiv:1608.06993"
 
     @property
     def image_shape(self) -> Shape:
@@ -105,12 +102,9 @@ class DenseNet(Architecture):
     def features(self, x: Any) -> Any:
         """Stem, dense blocks, mean over the image. Shapes below for 121 at 224 pixels, and 100 at 32."""
         style, growth_rate = self.style, self._growth_rate
-        if self._small:
-            x = style.conv(x, 2 * growth_rate, 3, "stem")  # (B, 32, 32, 24)
-        else:
-            x = style.conv_norm_act(x, 2 * growth_rate, 7, "stem", strides=2)  # (B, 112, 112, 64)
-            x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-            x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)  # (B, 56, 56, 64)
+        first = 2 * growth_rate
+        # (B, 32, 32, 24) of small images, (B, 56, 56, 64) of large ones
+        x = style.conv(x, first, 3, "stem") if self._small else style.stem(x, first)
         for stage, layers in enumerate(self._blocks, start=1):
             if stage > 1:
                 filters = max(1, int(x.shape[-1] * self.compression))
@@ -122,12 +116,9 @@ class DenseNet(Architecture):
                 new = self._norm_act_conv(style, new, growth_rate, 3, f"{name}_conv2")
                 x = keras.layers.Concatenate(name=f"{name}_concat")([x, new])
             # (B, 56, 56, 256), (B, 28, 28, 512), (B, 14, 14, 1024), (B, 7, 7, 1024); small (B, 8, 8, 342)
-        x = style.norm(x, f"stage{stage}_norm")
-        x = style.act(x, f"stage{stage}")
+        x = style.norm_act(x, f"stage{stage}")
         return keras.layers.GlobalAveragePooling2D(name="pool")(x)
 
     def _norm_act_conv(self, style: Style, x: Any, filters: int, kernel_size: int, name: str) -> Any:
-        x = style.norm(x, f"{name}_norm")
-        x = style.act(x, name)
-        x = style.conv(x, filters, kernel_size, name)
+        x = style.conv(style.norm_act(x, name), filters, kernel_size, name)
         return dropout(x, self.dropout, name)

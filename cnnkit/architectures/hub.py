@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator
 
@@ -45,24 +45,16 @@ class Hub(Architecture):
     """What the network was trained with for black and white; TF Hub agreed on 0 and 1, MobileNet's own is -1 and 1."""
     dropout: ClassifierDropout = 0.0
 
+    pretrained: ClassVar[bool] = True
+
     @classmethod
     def variants(cls) -> Sequence[Architecture]:
         """As many as others have trained."""
         return ()
 
     @property
-    def image_shape(self) -> Shape:
-        """What most of them take; which one a SavedModel takes is told when it is built."""
-        return (224, 224, 3)
-
-    @property
-    def pretrained(self) -> bool:
-        """Always."""
-        return True
-
-    @property
     def learnt_with(self) -> Shape | None:
-        """What most of them were."""
+        """What most of them were; which shape a SavedModel takes is told when it is built."""
         return self.image_shape
 
     def stages(self) -> tuple[str, ...]:
@@ -77,7 +69,7 @@ class Hub(Architecture):
 
     @property
     def classifier_dropout(self) -> float:
-        """As set."""
+        """Its setting; the network itself may drop more."""
         return self.dropout
 
     def scale(self, image: Any) -> Any:

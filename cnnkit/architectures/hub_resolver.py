@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError, Problem
-from cnnkit.lazy import cache_folder, keras, tf
+from cnnkit.lazy import keras, tf
 
 keras.config.backend()  # TensorFlow Hub imports TensorFlow: first, and quietly, by our own way
 with warnings.catch_warnings():

@@ -156,10 +156,8 @@ def _module(style: Style, x: Any, filters: tuple[int, ...], name: str) -> Any:
     """The module with dimension reduction (figure 2b)."""
     one, reduce3, three, reduce5, five, projection = filters
     y1 = _conv(style, x, one, 1, f"{name}_1x1")
-    y3 = _conv(style, x, reduce3, 1, f"{name}_3x3_reduce")
-    y3 = _conv(style, y3, three, 3, f"{name}_3x3")
-    y5 = _conv(style, x, reduce5, 1, f"{name}_5x5_reduce")
-    y5 = _conv(style, y5, five, 5, f"{name}_5x5")
+    y3 = _branch(style, x, name, (reduce3, 1, "3x3_reduce"), (three, 3, "3x3"))
+    y5 = _branch(style, x, name, (reduce5, 1, "5x5_reduce"), (five, 5, "5x5"))
     pooled = keras.layers.MaxPooling2D(3, strides=1, padding="same", name=f"{name}_pool")(x)
     pooled = _conv(style, pooled, projection, 1, f"{name}_pool_proj")
     return _joined([y1, y3, y5, pooled], name)
@@ -205,25 +203,18 @@ def _version3(style: Style, x: Any, small: bool) -> Any:
 def _figure5(style: Style, x: Any, pool_filters: int, name: str) -> Any:
     """Two 3x3 windows in the place of one of 5x5; as published, another branch keeps its 5x5."""
     y1 = _conv(style, x, 64, 1, f"{name}_1x1")
-    y5 = _conv(style, x, 48, 1, f"{name}_5x5_reduce")
-    y5 = _conv(style, y5, 64, 5, f"{name}_5x5")
-    y3 = _conv(style, x, 64, 1, f"{name}_3x3_reduce")
-    y3 = _conv(style, y3, 96, 3, f"{name}_3x3_1")
-    y3 = _conv(style, y3, 96, 3, f"{name}_3x3_2")
+    y5 = _branch(style, x, name, (48, 1, "5x5_reduce"), (64, 5, "5x5"))
+    y3 = _branch(style, x, name, (64, 1, "3x3_reduce"), (96, 3, "3x3_1"), (96, 3, "3x3_2"))
     return _joined([y1, y5, y3, _projected(style, x, pool_filters, name)], name)
 
 
 def _figure6(style: Style, x: Any, filters: int, name: str) -> Any:
     """Windows of 7x7 as a row and a column, once in one branch and twice in another."""
     y1 = _conv(style, x, 192, 1, f"{name}_1x1")
-    y7 = _conv(style, x, filters, 1, f"{name}_7x7_reduce")
-    y7 = _conv(style, y7, filters, (1, 7), f"{name}_7x7_1")
-    y7 = _conv(style, y7, 192, (7, 1), f"{name}_7x7_2")
-    twice = _conv(style, x, filters, 1, f"{name}_double7x7_reduce")
-    twice = _conv(style, twice, filters, (7, 1), f"{name}_double7x7_1")
-    twice = _conv(style, twice, filters, (1, 7), f"{name}_double7x7_2")
-    twice = _conv(style, twice, filters, (7, 1), f"{name}_double7x7_3")
-    twice = _conv(style, twice, 192, (1, 7), f"{name}_double7x7_4")
+    row, column = (1, 7), (7, 1)
+    y7 = _branch(style, x, f"{name}_7x7", (filters, 1, "reduce"), (filters, row, "1"), (192, column, "2"))
+    twice = _branch(style, x, f"{name}_double7x7", (filters, 1, "reduce"), (filters, column, "1"), (filters, row, "2"))
+    twice = _branch(style, twice, f"{name}_double7x7", (filters, column, "3"), (192, row, "4"))
     return _joined([y1, y7, twice, _projected(style, x, 192, name)], name)
 
 
@@ -232,8 +223,7 @@ def _figure7(style: Style, x: Any, name: str) -> Any:
     y1 = _conv(style, x, 320, 1, f"{name}_1x1")
     y3 = _conv(style, x, 384, 1, f"{name}_3x3_reduce")
     y3 = [_conv(style, y3, 384, (1, 3), f"{name}_3x3_row"), _conv(style, y3, 384, (3, 1), f"{name}_3x3_column")]
-    twice = _conv(style, x, 448, 1, f"{name}_double3x3_reduce")
-    twice = _conv(style, twice, 384, 3, f"{name}_double3x3")
+    twice = _branch(style, x, name, (448, 1, "double3x3_reduce"), (384, 3, "double3x3"))
     twice = [
         _conv(style, twice, 384, (1, 3), f"{name}_double3x3_row"),
         _conv(style, twice, 384, (3, 1), f"{name}_double3x3_column"),
@@ -244,8 +234,7 @@ def _figure7(style: Style, x: Any, name: str) -> Any:
 def _reduction1(style: Style, x: Any, name: str) -> Any:
     """Halves the image, from 35 to 17 pixels (figure 10)."""
     y3 = _conv(style, x, 384, 3, f"{name}_3x3", strides=2, padding="valid")
-    twice = _conv(style, x, 64, 1, f"{name}_double3x3_reduce")
-    twice = _conv(style, twice, 96, 3, f"{name}_double3x3_1")
+    twice = _branch(style, x, f"{name}_double3x3", (64, 1, "reduce"), (96, 3, "1"))
     twice = _conv(style, twice, 96, 3, f"{name}_double3x3_2", strides=2, padding="valid")
     return _joined([y3, twice, keras.layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x)], name)
 
@@ -254,9 +243,7 @@ def _reduction2(style: Style, x: Any, name: str) -> Any:
     """Halves the image, from 17 to 8 pixels."""
     y3 = _conv(style, x, 192, 1, f"{name}_3x3_reduce")
     y3 = _conv(style, y3, 320, 3, f"{name}_3x3", strides=2, padding="valid")
-    y7 = _conv(style, x, 192, 1, f"{name}_7x7_reduce")
-    y7 = _conv(style, y7, 192, (1, 7), f"{name}_7x7_1")
-    y7 = _conv(style, y7, 192, (7, 1), f"{name}_7x7_2")
+    y7 = _branch(style, x, f"{name}_7x7", (192, 1, "reduce"), (192, (1, 7), "1"), (192, (7, 1), "2"))
     y7 = _conv(style, y7, 192, 3, f"{name}_7x7_3", strides=2, padding="valid")
     return _joined([y3, y7, keras.layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x)], name)
 
@@ -280,6 +267,13 @@ def _conv(
     x = style.conv(x, filters, kernel_size, name, strides, padding)
     x = style.norm(x, f"{name}_norm", scale=False, epsilon=1e-3)
     return style.act(x, name)
+
+
+def _branch(style: Style, x: Any, name: str, *convolutions: tuple[int, Size, str]) -> Any:
+    """Convolutions one behind the other, each by its filters, its window and the end of its name."""
+    for filters, kernel_size, own in convolutions:
+        x = _conv(style, x, filters, kernel_size, f"{name}_{own}")
+    return x
 
 
 def _halved(x: Any, name: str) -> Any:

@@ -12,14 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 
 from cnnkit.architectures.base import Architecture, Shape
 from cnnkit.architectures.layers import DEVIATION, MEAN, ClassifierDropout, scaled
+from cnnkit.cache import cache_folder
 from cnnkit.errors import Problem
-from cnnkit.lazy import cache_folder, keras
+from cnnkit.lazy import keras
 from cnnkit.progress import Progress
 from cnnkit.spec import AbsolutePath
 
@@ -68,7 +69,7 @@ Name = Literal[
 
 
 @dataclass(frozen=True)
-class Row:
+class NetworkFacts:
     """What Keras's documentation says of a network.
 
     Attributes:
@@ -86,50 +87,36 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-# ConvNeXt's own scaling is that of ImageNet too, but leaves out images of one channel.
-CONVNEXT = Row("imagenet", 224, options={"include_preprocessing": False})
+def _alike(facts: NetworkFacts, *names: Name) -> dict[Name, NetworkFacts]:
+    return dict.fromkeys(names, facts)
 
-NETWORKS: dict[Name, Row] = {
-    "ConvNeXtTiny": CONVNEXT,
-    "ConvNeXtSmall": CONVNEXT,
-    "ConvNeXtBase": CONVNEXT,
-    "ConvNeXtLarge": CONVNEXT,
-    "ConvNeXtXLarge": CONVNEXT,
-    "DenseNet121": Row("imagenet", 224),
-    "DenseNet169": Row("imagenet", 224),
-    "DenseNet201": Row("imagenet", 224),
-    "EfficientNetB0": Row("own", 224),
-    "EfficientNetB1": Row("own", 240),
-    "EfficientNetB2": Row("own", 260),
-    "EfficientNetB3": Row("own", 300),
-    "EfficientNetB4": Row("own", 380),
-    "EfficientNetB5": Row("own", 456),
-    "EfficientNetB6": Row("own", 528),
-    "EfficientNetB7": Row("own", 600),
-    "EfficientNetV2B0": Row("own", 224),
-    "EfficientNetV2B1": Row("own", 240),
-    "EfficientNetV2B2": Row("own", 260),
-    "EfficientNetV2B3": Row("own", 300),
-    "EfficientNetV2S": Row("own", 384),
-    "EfficientNetV2M": Row("own", 480),
-    "EfficientNetV2L": Row("own", 480),
-    "InceptionResNetV2": Row("symmetric", 299, 75),
-    "InceptionV3": Row("symmetric", 299, 75),
-    "MobileNet": Row("symmetric", 224, alphas=(0.25, 0.5, 0.75, 1.0)),
-    "MobileNetV2": Row("symmetric", 224, alphas=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
-    "MobileNetV3Small": Row("own", 224, alphas=(0.75, 1.0)),
-    "MobileNetV3Large": Row("own", 224, alphas=(0.75, 1.0)),
-    "NASNetMobile": Row("symmetric", 224),
-    "NASNetLarge": Row("symmetric", 331),
-    "ResNet50": Row("caffe", 224),
-    "ResNet101": Row("caffe", 224),
-    "ResNet152": Row("caffe", 224),
-    "ResNet50V2": Row("symmetric", 224),
-    "ResNet101V2": Row("symmetric", 224),
-    "ResNet152V2": Row("symmetric", 224),
-    "VGG16": Row("caffe", 224),
-    "VGG19": Row("caffe", 224),
-    "Xception": Row("symmetric", 299, 71),
+
+NETWORKS: dict[Name, NetworkFacts] = {
+    # ConvNeXt's own scaling is that of ImageNet too, but leaves out images of one channel.
+    **_alike(
+        NetworkFacts("imagenet", 224, options={"include_preprocessing": False}),
+        *("ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge"),
+    ),
+    **_alike(NetworkFacts("imagenet", 224), "DenseNet121", "DenseNet169", "DenseNet201"),
+    **_alike(NetworkFacts("own", 224), "EfficientNetB0", "EfficientNetV2B0"),
+    **_alike(NetworkFacts("own", 240), "EfficientNetB1", "EfficientNetV2B1"),
+    **_alike(NetworkFacts("own", 260), "EfficientNetB2", "EfficientNetV2B2"),
+    **_alike(NetworkFacts("own", 300), "EfficientNetB3", "EfficientNetV2B3"),
+    "EfficientNetB4": NetworkFacts("own", 380),
+    "EfficientNetB5": NetworkFacts("own", 456),
+    "EfficientNetB6": NetworkFacts("own", 528),
+    "EfficientNetB7": NetworkFacts("own", 600),
+    "EfficientNetV2S": NetworkFacts("own", 384),
+    **_alike(NetworkFacts("own", 480), "EfficientNetV2M", "EfficientNetV2L"),
+    **_alike(NetworkFacts("symmetric", 299, 75), "InceptionResNetV2", "InceptionV3"),
+    "MobileNet": NetworkFacts("symmetric", 224, alphas=(0.25, 0.5, 0.75, 1.0)),
+    "MobileNetV2": NetworkFacts("symmetric", 224, alphas=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
+    **_alike(NetworkFacts("own", 224, alphas=(0.75, 1.0)), "MobileNetV3Small", "MobileNetV3Large"),
+    "NASNetMobile": NetworkFacts("symmetric", 224),
+    "NASNetLarge": NetworkFacts("symmetric", 331),
+    **_alike(NetworkFacts("caffe", 224), "ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"),
+    **_alike(NetworkFacts("symmetric", 224), "ResNet50V2", "ResNet101V2", "ResNet152V2"),
+    "Xception": NetworkFacts("symmetric", 299, 71),
 }
 
 IMAGENET = "imagenet"
@@ -156,19 +143,23 @@ class KerasApplication(Architecture):
     """Width of a MobileNet as a multiple of the paper's; left out, the paper's. ImageNet weights exist for a few."""
     dropout: ClassifierDropout = 0.0
 
+    paper: ClassVar[str] = "keras.applications"
+
     @field_validator("alpha")
     @classmethod
     def _has_it(cls, alpha: float | None, info: ValidationInfo) -> float | None:
         application = info.data.get("application")
         if alpha is None or application is None:
             return alpha
-        if not (known := NETWORKS[application].alphas):
-            having = ", ".join(name for name, row in NETWORKS.items() if row.alphas)
+        if not (widths := NETWORKS[application].alphas):
+            having = ", ".join(name for name, facts in NETWORKS.items() if facts.alphas)
             raise ValueError(f"{application} has one width only; leave this out (it is for {having})")
-        if info.data.get("weights") == IMAGENET and alpha not in known:
-            *others, last = (f"{width:g}" for width in known)
-            told = f"{', '.join(others)} or {last}"
-            raise ValueError(f"ImageNet weights of {application} are for {told}; with {alpha:g} write weights: null")
+        if info.data.get("weights") == IMAGENET and alpha not in widths:
+            *others, last = (f"{width:g}" for width in widths)
+            published = f"{', '.join(others)} or {last}"
+            raise ValueError(
+                f"ImageNet weights of {application} are for {published}; with {alpha:g} write weights: null"
+            )
         return alpha
 
     @classmethod
@@ -182,37 +173,28 @@ class KerasApplication(Architecture):
         return self.application
 
     @property
-    def paper(self) -> str:
-        """Where it comes from."""
-        return "keras.applications"
-
-    @property
     def image_shape(self) -> Shape:
         """What its ImageNet weights were trained with."""
-        return (self._row.size, self._row.size, 3)
+        return (self._facts.size, self._facts.size, 3)
 
     @property
     def smallest_image(self) -> int:
         """What Keras allows."""
-        return self._row.smallest
+        return self._facts.smallest
 
     @property
     def classifier_dropout(self) -> float:
-        """As configured."""
+        """Its setting; Keras's layers may drop more."""
         return self.dropout
 
     @property
-    def _row(self) -> Row:
+    def _facts(self) -> NetworkFacts:
         return NETWORKS[self.application]
 
     @property
     def learnt_with(self) -> Shape | None:
         """ImageNet's, where it starts from weights."""
         return self.image_shape if self.weights else None
-
-    def stages(self) -> tuple[str, ...]:
-        """None: layers have Keras's names, which are known, and checked, when the network is built."""
-        return ()
 
     def problems(self, shape: Shape) -> Iterator[Problem]:
         """ImageNet's images are in colour."""
@@ -227,9 +209,9 @@ class KerasApplication(Architecture):
 
     def scale(self, image: Any) -> Any:
         """As Keras's `preprocess_input` for this network; one channel can only be symmetric."""
-        if self._row.scaling == "own":
+        if self._facts.scaling == "own":
             return image
-        return scaled(image, self._row.scaling if image.shape[-1] == 3 else "symmetric")
+        return scaled(image, self._facts.scaling if image.shape[-1] == 3 else "symmetric")
 
     def features(self, x: Any) -> Any:
         """Keras's layers up to the mean over the image (B, c)."""
@@ -244,7 +226,7 @@ class KerasApplication(Architecture):
         """Keras's model."""
         width = {} if self.alpha is None else {"alpha": self.alpha}
         build = getattr(keras.applications, self.application)
-        return build(include_top=False, weights=weights, pooling="avg", **width, **self._row.options, **settings)
+        return build(include_top=False, weights=weights, pooling="avg", **width, **self._facts.options, **settings)
 
     def pretrained_weights(self, progress: Progress, shape: Shape | None = None) -> Path | None:
         """ImageNet weights come into the cache, `KERAS_HOME` where that is set, so that it may be shared with Keras."""

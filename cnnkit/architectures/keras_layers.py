@@ -55,31 +55,27 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
 
 
-@keras.saving.register_keras_serializable(package="cnnkit")
-class Dropout(keras.layers.Dropout):
-    """Keras's Dropout, but frozen it drops nothing, as a frozen batch normalisation does not follow the batch."""
+class OnlyWhereTrained:
+    """What changes its input in training, and leaves it where it is frozen, as frozen batch normalisation does."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Drops where it is trained."""
-        return super().call(inputs, training=training and self.trainable)
+        """Changes the input where it is trained."""
+        return super().call(inputs, training=training and self.trainable)  # type: ignore[misc, attr-defined]
 
 
 @keras.saving.register_keras_serializable(package="cnnkit")
-class AlphaDropout(keras.layers.AlphaDropout):
+class Dropout(OnlyWhereTrained, keras.layers.Dropout):
+    """Keras's Dropout, but frozen it drops nothing."""
+
+
+@keras.saving.register_keras_serializable(package="cnnkit")
+class AlphaDropout(OnlyWhereTrained, keras.layers.AlphaDropout):
     """Keras's AlphaDropout, but frozen it drops nothing."""
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Drops where it is trained."""
-        return super().call(inputs, training=training and self.trainable)
-
 
 @keras.saving.register_keras_serializable(package="cnnkit")
-class GaussianNoise(keras.layers.GaussianNoise):
+class GaussianNoise(OnlyWhereTrained, keras.layers.GaussianNoise):
     """Keras's GaussianNoise, but frozen it adds nothing."""
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Adds noise where it is trained."""
-        return super().call(inputs, training=training and self.trainable)
 
 
 @keras.saving.register_keras_serializable(package="cnnkit")

@@ -7,6 +7,7 @@ does not declare it can't take, and a config that asks for it is told so.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -124,16 +125,31 @@ class Style:
             return keras.layers.ReLU(name=name)(x)
         return keras.layers.Activation(self.activation, name=name)(x)
 
+    def norm_act(self, x: Any, name: str) -> Any:
+        """A normalisation and an activation, behind a convolution or before it."""
+        return self.act(self.norm(x, f"{name}_norm"), name)
+
     def conv_norm_act(self, x: Any, filters: int, kernel_size: Size, name: str, strides: int = 1) -> Any:
         """A convolution, its normalisation, its activation."""
-        x = self.conv(x, filters, kernel_size, name, strides)
-        x = self.norm(x, f"{name}_norm")
-        return self.act(x, name)
+        return self.norm_act(self.conv(x, filters, kernel_size, name, strides), name)
+
+    def stem(self, x: Any, filters: int) -> Any:
+        """What begins the networks for images of 224 pixels since ResNet: they are 4 times smaller behind it."""
+        x = self.conv_norm_act(x, filters, 7, "stem", strides=2)  # (B, 112, 112, filters)
+        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+        return keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)  # (B, 56, 56, filters)
 
     def dense(self, x: Any, units: int, name: str) -> Any:
         """A dense layer with its activation."""
         x = keras.layers.Dense(units, kernel_initializer=self.kernel_initializer, name=name)(x)
         return self.act(x, name)
+
+    def dense_part(self, x: Any, units: Sequence[int], rate: float, alpha: bool = False) -> Any:
+        """Dense layers for the vector of all numbers of an image, dropout behind each."""
+        x = keras.layers.Flatten(name="flatten")(x)
+        for i, outputs in enumerate(units, start=1):
+            x = dropout(self.dense(x, outputs, f"dense{i}"), rate, f"dense{i}", alpha)
+        return x
 
 
 def suiting(activation: str) -> str:
@@ -145,13 +161,13 @@ def suiting(activation: str) -> str:
     return "he_normal" if activation in ("relu", "leaky_relu", "elu", "gelu", "swish", "silu") else "glorot_uniform"
 
 
-def dropout(x: Any, rate: float, name: str) -> Any:
-    """Dropout (Srivastava et al. 2014), unless the rate is 0."""
+def dropout(x: Any, rate: float, name: str, alpha: bool = False) -> Any:
+    """Dropout (Srivastava et al. 2014), or alpha dropout, which keeps mean and variance behind SELU; none at rate 0."""
     if not rate:
         return x
-    from cnnkit.architectures.keras_layers import Dropout
+    from cnnkit.architectures.keras_layers import AlphaDropout, Dropout
 
-    return Dropout(rate, name=f"{name}_dropout")(x)
+    return (AlphaDropout if alpha else Dropout)(rate, name=f"{name}_dropout")(x)
 
 
 def skipped_now_and_then(x: Any, rate: float, block: int, blocks: int, name: str) -> Any:

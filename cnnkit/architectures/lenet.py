@@ -20,10 +20,10 @@ The paper's activation is 1.7159 tanh(2x/3); here it is the plain tanh. Characte
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from cnnkit.architectures.base import Architecture, Shape
-from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling, dropout
+from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling
 from cnnkit.lazy import keras
 from cnnkit.spec import Rate
 
@@ -41,20 +41,10 @@ class LeNet(Architecture):
     """Share of each dense layer's outputs that is dropped in training; the paper has none."""
     scaling: Scaling = "symmetric"
 
-    @property
-    def paper(self) -> str:
-        """Where it comes from."""
-        return "LeCun et al. 1998, doi:10.1109/5.726791"
-
-    @property
-    def image_shape(self) -> Shape:
-        """Grey, 32 pixels."""
-        return (FRAME, FRAME, 1)
-
-    @property
-    def smallest_image(self) -> int:
-        """12 pixels, in their frame, become 6, then 2 behind the second convolution, which its pooling needs."""
-        return 12
+    paper: ClassVar[str] = "LeCun et al. 1998, doi:10.1109/5.726791"
+    image_shape: ClassVar[Shape] = (FRAME, FRAME, 1)
+    smallest_image: ClassVar[int] = 12
+    """12 pixels, in their frame, become 6, then 2 behind the second convolution, which its pooling needs."""
 
     def stages(self) -> tuple[str, ...]:
         """The two convolutions with their poolings, then the dense layers."""
@@ -67,11 +57,6 @@ class LeNet(Architecture):
         for i, filters in enumerate((6, 16), start=1):
             # "same" adds two pixels at each edge, which makes 32 of 28.
             x = style.conv(x, filters, 5, f"conv{i}", padding="same" if framed and i == 1 else "valid")
-            x = style.norm(x, f"conv{i}_norm")
-            x = style.act(x, f"conv{i}")  # (B, 28, 28, 6), (B, 10, 10, 16)
+            x = style.norm_act(x, f"conv{i}")  # (B, 28, 28, 6), (B, 10, 10, 16)
             x = keras.layers.AveragePooling2D(2, name=f"conv{i}_pool")(x)  # (B, 14, 14, 6), (B, 5, 5, 16)
-        x = keras.layers.Flatten(name="flatten")(x)  # (B, 400)
-        for i, units in enumerate((120, 84), start=1):
-            x = style.dense(x, units, f"dense{i}")  # (B, 120), (B, 84)
-            x = dropout(x, self.dropout, f"dense{i}")
-        return x
+        return style.dense_part(x, (120, 84), self.dropout)  # (B, 400), (B, 120), (B, 84)

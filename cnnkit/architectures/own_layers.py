@@ -13,7 +13,8 @@ from pydantic import Field
 
 from cnnkit.architectures.layers import Activation, Style, suiting
 from cnnkit.lazy import keras
-from cnnkit.spec import Count, Fraction, Spec
+from cnnkit.spec import Count, Fraction, Rate, Spec
+from cnnkit.text import by
 
 Tensor = tuple[int, ...]
 """Shape of one image's tensor: (height, width, channels), or (features,) once it is flat."""
@@ -41,6 +42,8 @@ class Misfit(ValueError):
 class Layer(Spec):
     """One entry of `layers`."""
 
+    name: str
+
     def output(self, shape: Tensor) -> Tensor:
         """The shape it makes of `shape`.
 
@@ -54,100 +57,90 @@ class Layer(Spec):
         """Adds itself behind the tensor x; of the style it takes what it has no setting for."""
 
 
-class Conv(Layer):
+class ConvolutionLayer(Layer):
+    """What looks for patterns at every place of an image."""
+
+    kernel_size: KernelSize = 3
+    strides: Strides = 1
+    padding: Padding = "same"
+    activation: Activation = "relu"
+
+    @abstractmethod
+    def channels(self, before: int) -> int:
+        """How many channels it makes of so many."""
+
+    def output(self, shape: Tensor) -> Tensor:
+        """Needs an image."""
+        height, width, channels = image_sides(shape, self.name)
+        return (*window(height, width, self.kernel_size, self.strides, self.padding), self.channels(channels))
+
+    def _arguments(self, name: str) -> dict[str, Any]:
+        """What all of Keras's convolutions take."""
+        return self.model_dump(include={"kernel_size", "strides", "padding", "activation"}) | {"name": name}
+
+
+class Conv(ConvolutionLayer):
     """A convolution: each filter looks for one pattern at every place of the image."""
 
     name: Literal["conv"] = "conv"
     filters: Count
     """How many patterns, and so channels of the output."""
-    kernel_size: KernelSize = 3
-    strides: Strides = 1
-    padding: Padding = "same"
-    activation: Activation = "relu"
 
-    def output(self, shape: Tensor) -> Tensor:
-        """Needs an image."""
-        height, width, _ = image_sides(shape, self.name)
-        return (*window(height, width, self.kernel_size, self.strides, self.padding), self.filters)
+    def channels(self, before: int) -> int:
+        """Each filter makes one."""
+        return self.filters
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Keras's Conv2D."""
-        return keras.layers.Conv2D(
-            self.filters,
-            self.kernel_size,
-            strides=self.strides,
-            padding=self.padding,
-            activation=self.activation,
-            kernel_initializer=style.initializer or suiting(self.activation),
-            name=name,
-        )(x)
+        initializer = style.initializer or suiting(self.activation)
+        return keras.layers.Conv2D(self.filters, kernel_initializer=initializer, **self._arguments(name))(x)
 
 
-class SeparableConv(Layer):
+class SeparableConv(ConvolutionLayer):
     """A convolution in two: one pattern a channel, then a mix of the channels; far fewer weights (Chollet 2017)."""
 
     name: Literal["separable_conv"] = "separable_conv"
     filters: Count
     """How many mixes, and so channels of the output."""
-    kernel_size: KernelSize = 3
-    strides: Strides = 1
-    padding: Padding = "same"
-    activation: Activation = "relu"
 
-    def output(self, shape: Tensor) -> Tensor:
-        """Needs an image."""
-        height, width, _ = image_sides(shape, self.name)
-        return (*window(height, width, self.kernel_size, self.strides, self.padding), self.filters)
+    def channels(self, before: int) -> int:
+        """Each mix makes one."""
+        return self.filters
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Keras's SeparableConv2D; nothing stands between its two parts, so the first starts as for `linear`."""
         return keras.layers.SeparableConv2D(
             self.filters,
-            self.kernel_size,
-            strides=self.strides,
-            padding=self.padding,
-            activation=self.activation,
             depthwise_initializer=_depthwise(style.initializer or suiting("linear"), x.shape[-1], 1),
             pointwise_initializer=style.initializer or suiting(self.activation),
-            name=name,
+            **self._arguments(name),
         )(x)
 
 
-class DepthwiseConv(Layer):
+class DepthwiseConv(ConvolutionLayer):
     """A convolution of each channel by itself; a `conv` with kernel_size 1 behind it mixes them."""
 
     name: Literal["depthwise_conv"] = "depthwise_conv"
-    kernel_size: KernelSize = 3
-    strides: Strides = 1
-    padding: Padding = "same"
     depth_multiplier: Count = 1
     """How many patterns, and so channels of the output, for each channel of the input."""
-    activation: Activation = "relu"
 
-    def output(self, shape: Tensor) -> Tensor:
-        """Needs an image."""
-        height, width, channels = image_sides(shape, self.name)
-        sides = window(height, width, self.kernel_size, self.strides, self.padding)
-        return (*sides, channels * self.depth_multiplier)
+    def channels(self, before: int) -> int:
+        """Each channel makes as many."""
+        return before * self.depth_multiplier
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Keras's DepthwiseConv2D."""
         initializer = style.initializer or suiting(self.activation)
         return keras.layers.DepthwiseConv2D(
-            self.kernel_size,
-            strides=self.strides,
-            padding=self.padding,
             depth_multiplier=self.depth_multiplier,
-            activation=self.activation,
             depthwise_initializer=_depthwise(initializer, x.shape[-1], self.depth_multiplier),
-            name=name,
+            **self._arguments(name),
         )(x)
 
 
-class MaxPool(Layer):
-    """Keeps the largest value of each window: the image shrinks, small shifts matter less."""
+class PoolLayer(Layer):
+    """What makes one number of each window of an image, channel by channel."""
 
-    name: Literal["max_pool"] = "max_pool"
     pool_size: PoolSize = 2
     strides: PoolStrides = None
     padding: PoolPadding = "valid"
@@ -156,52 +149,50 @@ class MaxPool(Layer):
         """Needs an image."""
         height, width, channels = image_sides(shape, self.name)
         return (*window(height, width, self.pool_size, self.strides or self.pool_size, self.padding), channels)
+
+
+class MaxPool(PoolLayer):
+    """Keeps the largest value of each window: the image shrinks, small shifts matter less."""
+
+    name: Literal["max_pool"] = "max_pool"
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Keras's MaxPooling2D."""
         return keras.layers.MaxPooling2D(self.pool_size, self.strides, self.padding, name=name)(x)
 
 
-class AvgPool(Layer):
+class AvgPool(PoolLayer):
     """Keeps the mean of each window."""
 
     name: Literal["avg_pool"] = "avg_pool"
-    pool_size: PoolSize = 2
-    strides: PoolStrides = None
-    padding: PoolPadding = "valid"
-
-    def output(self, shape: Tensor) -> Tensor:
-        """Needs an image."""
-        height, width, channels = image_sides(shape, self.name)
-        return (*window(height, width, self.pool_size, self.strides or self.pool_size, self.padding), channels)
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Keras's AveragePooling2D."""
         return keras.layers.AveragePooling2D(self.pool_size, self.strides, self.padding, name=name)(x)
 
 
-class GlobalMaxPool(Layer):
-    """Makes a vector of an image: the largest value of each channel."""
-
-    name: Literal["global_max_pool"] = "global_max_pool"
+class GlobalPoolLayer(Layer):
+    """What makes a vector of an image, a number of each channel."""
 
     def output(self, shape: Tensor) -> Tensor:
         """Needs an image."""
         return image_sides(shape, self.name)[2:]
+
+
+class GlobalMaxPool(GlobalPoolLayer):
+    """Makes a vector of an image: the largest value of each channel."""
+
+    name: Literal["global_max_pool"] = "global_max_pool"
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Keras's GlobalMaxPooling2D."""
         return keras.layers.GlobalMaxPooling2D(name=name)(x)
 
 
-class GlobalAvgPool(Layer):
+class GlobalAvgPool(GlobalPoolLayer):
     """Makes a vector of an image: the mean of each channel (Lin et al. 2014); needs far fewer weights than flatten."""
 
     name: Literal["global_avg_pool"] = "global_avg_pool"
-
-    def output(self, shape: Tensor) -> Tensor:
-        """Needs an image."""
-        return image_sides(shape, self.name)[2:]
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Keras's GlobalAveragePooling2D."""
@@ -238,12 +229,8 @@ class Dense(Layer):
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Keras's Dense."""
-        return keras.layers.Dense(
-            self.units,
-            activation=self.activation,
-            kernel_initializer=style.initializer or suiting(self.activation),
-            name=name,
-        )(x)
+        initializer = style.initializer or suiting(self.activation)
+        return keras.layers.Dense(self.units, self.activation, kernel_initializer=initializer, name=name)(x)
 
 
 class ActivationLayer(Layer):
@@ -253,7 +240,7 @@ class ActivationLayer(Layer):
     activation: Activation = "relu"
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """The one layer."""
+        """Keras's layer of that activation."""
         return activated(x, self.activation, name)
 
 
@@ -271,7 +258,7 @@ class Dropout(Layer):
     """In training, sets a random share of the values to 0 (Srivastava et al. 2014), so that none is relied on."""
 
     name: Literal["dropout"] = "dropout"
-    rate: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    rate: Rate = 0.5
     """The share."""
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
@@ -293,11 +280,6 @@ class GaussianNoise(Layer):
         from cnnkit.architectures import keras_layers
 
         return keras_layers.GaussianNoise(self.stddev, name=name)(x)
-
-
-def by(shape: Tensor) -> str:
-    """A shape in words: `28 x 28 x 3`."""
-    return " x ".join(str(side) for side in shape)
 
 
 def image_sides(shape: Tensor, name: str) -> tuple[int, int, int]:
@@ -327,6 +309,7 @@ def _depthwise(initializer: str, channels: int, multiplier: int) -> Any:
 
     Keras counts the inputs of all channels, and so starts with weights that are too small by the root of their number.
     """
-    made = keras.initializers.get(initializer)
+    as_counted = keras.initializers.get(initializer)
+    scale, mode = as_counted.scale, as_counted.mode
     fans = {"fan_in": channels, "fan_avg": (channels + multiplier) / (1 + multiplier)}
-    return keras.initializers.VarianceScaling(made.scale * fans[made.mode], made.mode, made.distribution)
+    return keras.initializers.VarianceScaling(scale * fans[mode], mode, as_counted.distribution)

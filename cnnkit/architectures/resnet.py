@@ -33,9 +33,9 @@ of weights makes up for, halves the image in the last block of a stage instead o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from cnnkit.architectures.base import Architecture, Shape
 from cnnkit.architectures.layers import (
@@ -48,7 +48,7 @@ from cnnkit.architectures.layers import (
     skipped_now_and_then,
 )
 from cnnkit.lazy import keras
-from cnnkit.spec import Count
+from cnnkit.spec import Count, Rate
 
 # Blocks in each stage, by depth: table 1 of the first paper, and 200 from the second.
 LARGE = {
@@ -91,7 +91,7 @@ class ResNet(Architecture):
     activation: Activation = "relu"
     initializer: Initializer = None
     normalization: Normalization = "batch"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Rate = 0.0
     """Share of what goes from one convolution of a block to the next that is dropped in training; 0.3 in WRN-28-10."""
     stochastic_depth: StochasticDepth = 0.0
     scaling: Scaling = "symmetric"
@@ -153,14 +153,9 @@ class ResNet(Architecture):
     def features(self, x: Any) -> Any:
         """Stem, stages of blocks, mean over the image. Shapes below for images of 224, and 32, pixels."""
         style = self.style
-        if self._small:
-            first = 16
-            x = style.conv_norm_act(x, first, 3, "stem")  # (B, 32, 32, 16)
-        else:
-            first = 64
-            x = style.conv_norm_act(x, first, 7, "stem", strides=2)  # (B, 112, 112, 64)
-            x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-            x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)  # (B, 56, 56, 64)
+        first = 16 if self._small else 64
+        # (B, 32, 32, 16) of small images, (B, 56, 56, 64) of large ones
+        x = style.conv_norm_act(x, first, 3, "stem") if self._small else style.stem(x, first)
         block = self._block if self.version == 1 else self._preactivated_block
         number = 0
         for stage, count in enumerate(self._blocks, start=1):
@@ -170,8 +165,7 @@ class ResNet(Architecture):
                 x = block(x, convolutions, f"stage{stage}_block{i}", number)
             # (B, 56, 56, 64) ... (B, 7, 7, 512), bottlenecks four times the channels; small (B, 8, 8, 64 * width)
         if self.version == 2:
-            x = style.norm(x, f"stage{stage}_norm")
-            x = style.act(x, f"stage{stage}")
+            x = style.norm_act(x, f"stage{stage}")
         return keras.layers.GlobalAveragePooling2D(name="pool")(x)
 
     def _convolutions(self, filters: int, strides: int) -> tuple[Convolution, ...]:
@@ -208,14 +202,12 @@ class ResNet(Architecture):
         style = self.style
         shortcut = x
         if number > 1:
-            x = style.norm(x, f"{name}_norm")
-            x = style.act(x, name)
+            x = style.norm_act(x, name)
         if _reshapes(convolutions, x):
             shortcut = self._reshaped(shortcut if self.depth in SMALL else x, convolutions, name)
         for i, (kernel_size, filters, strides) in enumerate(convolutions, start=1):
             if i > 1:
-                x = style.norm(x, f"{name}_conv{i - 1}_norm")
-                x = style.act(x, f"{name}_conv{i - 1}")
+                x = style.norm_act(x, f"{name}_conv{i - 1}")
                 x = dropout(x, self.dropout, f"{name}_conv{i - 1}")
             x = style.conv(x, filters, kernel_size, f"{name}_conv{i}", strides)
         x = skipped_now_and_then(x, self.stochastic_depth, number, sum(self._blocks), name)

@@ -167,7 +167,7 @@ class SavedModelLayer(keras.layers.Layer):
         except ValueError as error:
             raise self._unusable(f"can't be called: {' '.join(str(error).split())}") from error
         if length is None:
-            raise self._unusable(f"makes {_told(output)} of images, not a vector of each: take its feature vector")
+            raise self._unusable(f"makes {_described(output)} of images, not a vector of each: take its feature vector")
         weights = [weight.value for weight in self.trainable_weights]
         reached = False
 
@@ -223,8 +223,8 @@ def _fits(spec: Any, shape: tuple[int, int, int]) -> bool:
 
 def _takes_others(inputs: Sequence[Any], shape: tuple[int, int, int]) -> str:
     """That it takes other images, and what to do."""
-    told = " or ".join(dict.fromkeys(_told(spec) for spec in inputs))
-    why = f"takes {told}, not images (any number, {', '.join(map(str, shape))}) of float32"
+    taken = " or ".join(dict.fromkeys(_described(spec) for spec in inputs))
+    why = f"takes {taken}, not images (any number, {', '.join(map(str, shape))}) of float32"
     for spec in inputs:
         if _is_image(spec) and _fits(spec, (shape[0], shape[1], spec.shape[3])):
             return f"{why}: set data.channels: {spec.shape[3]}"
@@ -247,12 +247,12 @@ def _length_of_vector(output: Any) -> int | None:
     return length
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     """A tensor, or several, in words."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_told(part)}" for name, part in sorted(value.items())) + "}"
+        return "{" + ", ".join(f"{name}: {_described(part)}" for name, part in sorted(value.items())) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_told(part) for part in value) + "]"
+        return "[" + ", ".join(_described(part) for part in value) + "]"
     if getattr(value, "shape", None) is None or value.shape.rank is None:
         return str(value)
     sides = ", ".join("any number" if side is None else str(side) for side in value.shape)

@@ -27,11 +27,11 @@ from cnnkit.architectures.own_layers import (
     SeparableConv,
     Tensor,
     activated,
-    by,
     window,
 )
 from cnnkit.errors import Problem
 from cnnkit.lazy import keras
+from cnnkit.text import by
 
 
 class Residual(Layer):
@@ -65,12 +65,12 @@ class Residual(Layer):
 
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Its layers are called residual1_conv1, residual1_conv2, ...; behind them are the sum and the activation."""
-        made = x
+        y = x
         for layer, own in named(self.layers):
-            made = layer(made, f"{name}_{own}", style)
-        if made.shape != x.shape:
-            x = self._projected(x, tuple(made.shape[1:]), f"{name}_shortcut", style)
-        x = keras.layers.Add(name=f"{name}_add")([x, made])
+            y = layer(y, f"{name}_{own}", style)
+        if y.shape != x.shape:
+            x = self._projected(x, tuple(y.shape[1:]), f"{name}_shortcut", style)
+        x = keras.layers.Add(name=f"{name}_add")([x, y])
         return x if self.activation == "linear" else activated(x, self.activation, f"{name}_{self.activation}")
 
     def _projected(self, x: Any, after: Tensor, name: str, style: Style) -> Any:

@@ -10,14 +10,13 @@ the edges of an image still lower the variance there, which counts once an image
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from cnnkit.architectures.base import Architecture, Shape
-from cnnkit.architectures.layers import Style
-from cnnkit.lazy import keras
-from cnnkit.spec import Count
+from cnnkit.architectures.layers import Style, dropout
+from cnnkit.spec import Count, Rate
 
 
 class Snn(Architecture):
@@ -30,18 +29,11 @@ class Snn(Architecture):
     """3x3 convolutions in each stage."""
     dense_units: tuple[Count, ...] = (256,)
     """Units of the dense layers before the classifier."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    dropout: Rate = 0.05
     """Share that alpha dropout sets to SELU's lowest value, behind each stage and each dense layer (section 3)."""
 
-    @property
-    def paper(self) -> str:
-        """Where it comes from."""
-        return "Klambauer et al. 2017, arXiv:1706.02515"
-
-    @property
-    def image_shape(self) -> Shape:
-        """Small colour images."""
-        return (32, 32, 3)
+    paper: ClassVar[str] = "Klambauer et al. 2017, arXiv:1706.02515"
+    image_shape: ClassVar[Shape] = (32, 32, 3)
 
     @property
     def smallest_image(self) -> int:
@@ -65,16 +57,5 @@ class Snn(Architecture):
             for i in range(1, self.convolutions + 1):
                 strides = 2 if i == self.convolutions else 1
                 x = style.conv_norm_act(x, filters, 3, f"stage{stage}_conv{i}", strides)
-            x = self._dropped(x, f"stage{stage}")  # (B, 16, 16, 32), (B, 8, 8, 64), (B, 4, 4, 128)
-        x = keras.layers.Flatten(name="flatten")(x)  # (B, 2048)
-        for i, units in enumerate(self.dense_units, start=1):
-            x = style.dense(x, units, f"dense{i}")  # (B, 256)
-            x = self._dropped(x, f"dense{i}")
-        return x
-
-    def _dropped(self, x: Any, name: str) -> Any:
-        if not self.dropout:
-            return x
-        from cnnkit.architectures.keras_layers import AlphaDropout
-
-        return AlphaDropout(self.dropout, name=f"{name}_dropout")(x)
+            x = dropout(x, self.dropout, f"stage{stage}", alpha=True)  # (B, 16, 16, 32), (B, 8, 8, 64), (B, 4, 4, 128)
+        return style.dense_part(x, self.dense_units, self.dropout, alpha=True)  # (B, 2048), (B, 256)

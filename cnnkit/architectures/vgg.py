@@ -7,10 +7,10 @@ arXiv:1409.1556. Table 1, columns A, B, D and E: 3x3 convolutions with ReLU, in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from cnnkit.architectures.base import Architecture
-from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling, dropout
+from cnnkit.architectures.layers import Activation, Initializer, Normalization, Scaling
 from cnnkit.lazy import keras
 from cnnkit.spec import Count, Rate
 
@@ -43,20 +43,14 @@ class Vgg(Architecture):
     """Share of each dense layer's outputs that is dropped in training."""
     scaling: Scaling = "symmetric"
 
+    paper: ClassVar[str] = "Simonyan and Zisserman 2015, arXiv:1409.1556"
+    smallest_image: ClassVar[int] = 32
+    """Five poolings halve the image five times."""
+
     @classmethod
     def variants(cls) -> Sequence[Architecture]:
         """Table 1: A, B, D, E."""
         return [cls(depth=depth) for depth in get_args(Depth)]
-
-    @property
-    def paper(self) -> str:
-        """Where it comes from."""
-        return "Simonyan and Zisserman 2015, arXiv:1409.1556"
-
-    @property
-    def smallest_image(self) -> int:
-        """Five poolings halve the image five times."""
-        return 32
 
     def stages(self) -> tuple[str, ...]:
         """The five blocks, then the dense layers."""
@@ -69,8 +63,4 @@ class Vgg(Architecture):
             for i in range(1, count + 1):
                 x = style.conv_norm_act(x, filters, 3, f"block{block}_conv{i}")
             x = keras.layers.MaxPooling2D(2, name=f"block{block}_pool")(x)  # (B, 112, 112, 64) ... (B, 7, 7, 512)
-        x = keras.layers.Flatten(name="flatten")(x)  # (B, 25088)
-        for i, units in enumerate(self.dense_units, start=1):
-            x = style.dense(x, units, f"dense{i}")  # (B, 4096)
-            x = dropout(x, self.dropout, f"dense{i}")
-        return x
+        return style.dense_part(x, self.dense_units, self.dropout)  # (B, 25088), (B, 4096)

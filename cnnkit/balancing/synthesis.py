@@ -15,6 +15,7 @@ from pydantic import Field
 from cnnkit.balancing.base import Balance, Ratio, Training, one_in_the_mean
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
+from cnnkit.text import counted
 
 LARGEST = 32
 """Images of more pixels than this in height or width are not mixed themselves, only their features."""
@@ -151,7 +152,7 @@ def too_few(counts: Any, classes: Sequence[str], neighbors: int) -> Iterator[Pro
     """Classes that have not so many neighbours of an image besides the image itself."""
     for label in np.flatnonzero((counts > 0) & (counts <= neighbors)):
         count = int(counts[label])
-        there = f"class `{classes[label]}` has {count} training image{'s' * (count > 1)}"
-        needed = f"for {neighbors} neighbour{'s' * (neighbors > 1)} it needs at least {neighbors + 1}"
+        there = f"class `{classes[label]}` has {counted(count, 'training image')}"
+        needed = f"for {counted(neighbors, 'neighbour')} it needs at least {neighbors + 1}"
         smaller = f"set neighbors to at most {count - 1}, or " if count > 1 else ""
         yield Problem(f"{there}; {needed}: {smaller}use oversample", key="data.balance.neighbors")

@@ -9,7 +9,7 @@ from typing import Any
 
 from cnnkit.doctor import files, fix_list, labels, memory, near, pixels
 from cnnkit.doctor import sheets as contact_sheets
-from cnnkit.doctor.base import ClassCount, Finding, Patient, Pixels, Report, Severity, Sizes
+from cnnkit.doctor.base import Finding, Patient, Pixels, Report, Severity
 from cnnkit.errors import DataError, UsageError
 from cnnkit.experiment import Data, read_names
 from cnnkit.lazy import np
@@ -57,7 +57,7 @@ def examine(data: Data, seed: int, progress: Progress, sheets: Path | None = Non
         except OSError as error:
             raise UsageError(f"--sheets {sheets} can't be written: {error.strerror or error}") from None
     else:
-        drawn = contact_sheets.kept(good, good.fingerprint() if bad else fingerprint, progress)
+        drawn = contact_sheets.in_cache(good, good.fingerprint() if bad else fingerprint, progress)
     return _completed(replace(report, sheets=tuple(map(str, drawn))), data, index, collection.skip_bad)
 
 
@@ -91,27 +91,16 @@ def before_training(
     report = memory.recall(file)
     if report is None:
         patient = Patient(used, splits, skip_bad)
-        report = Report(len(used), labels.table(patient), quick(used, splits, skip_bad), files.sizes(used))
+        findings = _sorted([*files.undecodable(patient), *_checked(patient.sound())])
+        report = Report(len(used), labels.table(patient), findings, files.sizes(used))
         # Only what the index tells of counts for the next time too: a file that was left out for another reason may
         # have been out of reach, no more.
-        told_bad = [facts.bad for facts in there.facts or () if facts.bad]
-        if len(used) + len(told_bad) == len(there) and all(facts.lasting for facts in there.facts or ()):
+        bad_at_once = [facts.bad for facts in there.facts or () if facts.bad]
+        if len(used) + len(bad_at_once) == len(there) and all(facts.lasting for facts in there.facts or ()):
             memory.remember(file, report, progress)
     # What can't be decoded has been told already, or has been left out and listed.
     found_before = [finding for finding in report.findings if finding.kind != "undecodable"]
     return _sorted([*found_before, *files.enlarged(used, data.image_size)])
-
-
-def quick(index: Index, splits: Sequence[str] | None, skip_bad: bool = False) -> tuple[Finding, ...]:
-    """What is found without decoding anything.
-
-    Args:
-        index: The images.
-        splits: The split of each; None where they can't be divided.
-        skip_bad: Whether files that can't be decoded are left out by the source.
-    """
-    patient = Patient(index, splits, skip_bad)
-    return _sorted([*files.undecodable(patient), *_checked(patient.sound(), CHECKS)])
 
 
 def write_fix_list(file: Path, report: Report, data: Data) -> int:
@@ -126,13 +115,14 @@ def _report(data: Data, seed: int, patient: Patient, progress: Progress) -> Repo
     sound = patient.sound()
     splits, undivided = _divided(data, seed, sound.index)
     sound = replace(sound, splits=splits)
-    findings += [*undivided, *_checked(sound, CHECKS), *near.check(sound, progress)]
+    findings += [*undivided, *_checked(sound), *near.check(sound, progress)]
     mean, std = _moments(sound.pixels)
     return Report(len(sound.index), labels.table(sound), _sorted(findings), files.sizes(sound.index), mean, std)
 
 
-def _checked(patient: Patient, checks: Sequence[Check]) -> Iterator[Finding]:
-    for check in checks:
+def _checked(patient: Patient) -> Iterator[Finding]:
+    """What the checks find that need no decoded images."""
+    for check in CHECKS:
         yield from check(patient)
 
 
@@ -179,17 +169,12 @@ def _place(fingerprint: str, data: Data, seed: int, index: Index, skip_bad: bool
 
 
 __all__ = [
-    "CHECKS",
-    "ClassCount",
     "Finding",
     "Patient",
     "Pixels",
     "Report",
-    "Severity",
-    "Sizes",
     "before_training",
     "examine",
-    "quick",
     "refuse",
     "refuse_list",
     "write_fix_list",

@@ -80,9 +80,8 @@ class Patient:
 
     def bad(self) -> dict[int, str]:
         """The images that can't be decoded, as far as that is known, each with the reason."""
-        facts = self.index.facts or ()
-        told = {i: known.bad for i, known in enumerate(facts) if known.bad}
-        return told | (self.pixels.bad if self.pixels else {})
+        by_index = {i: facts.bad for i, facts in enumerate(self.index.facts or ()) if facts.bad}
+        return by_index | (self.pixels.bad if self.pixels else {})
 
     def sound(self) -> Patient:
         """The same without the images that can't be decoded."""
@@ -152,8 +151,3 @@ class Report:
         """The document that `cnnkit data --json` prints."""
         unused = [{"name": name, "reason": reason} for name, reason in self.unused]
         return {"verdict": self.verdict} | asdict(self) | {"unused": unused}
-
-
-def counted(things: Sequence[Any], one: str, many: str | None = None) -> str:
-    """How many there are, in words: `1 picture`, `1,200 pictures`."""
-    return f"{len(things):,} {one if len(things) == 1 else many or one + 's'}"

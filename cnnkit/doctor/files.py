@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.decoding import Header
-from cnnkit.doctor.base import Finding, Patient, Severity, Sizes, counted
+from cnnkit.doctor.base import Finding, Patient, Severity, Sizes
 from cnnkit.experiment import Data
 from cnnkit.lazy import np
 from cnnkit.preparation import files_beside
 from cnnkit.sources import Index
-from cnnkit.walking import HIDDEN, listed
+from cnnkit.text import by, counted, listed
+from cnnkit.walking import HIDDEN
 
 FORMATS = {
     ".jpg": ("JPEG", "MPO"),
@@ -55,22 +56,21 @@ def undecodable(patient: Patient) -> Iterator[Finding]:
     advice = "the source leaves them out (on_bad: skip)" if patient.skip_bad else "mend, delete or leave them out"
     for reason, names in sorted(by_reason.items()):
         files = tuple(sorted(names))
-        message = f"{counted(files, 'file')} can't be decoded: {reason}"
+        message = f"{counted(len(files), 'file')} can't be decoded: {reason}"
         yield Finding("undecodable", severity, message, advice, files, leave_out=files)
 
 
 def forms(patient: Patient) -> Iterator[Finding]:
     """Pictures in a form that is read otherwise than one may think, here or by other programs."""
-    known = _headers(patient.index)
-    for kind, severity, told, advice, is_so in _FORMS:
-        files = tuple(sorted(name for name, header in known if is_so(name, header)))
+    headers = _headers(patient.index)
+    for kind, severity, what, advice, is_so in _FORMS:
+        files = tuple(sorted(name for name, header in headers if is_so(name, header)))
         if files:
-            yield Finding(kind, severity, f"{counted(files, 'picture')} {told}", advice, files)
-    grey = [name for name, header in known if _is_grey(header)]
-    if grey and len(grey) < len(known):
-        fewer = grey if 2 * len(grey) <= len(known) else [name for name, header in known if not _is_grey(header)]
-        are = "is" if len(grey) == 1 else "are"
-        message = f"{counted(grey, 'picture')} {are} grey, {len(known) - len(grey):,} in colour"
+            yield Finding(kind, severity, f"{counted(len(files), 'picture')} {what}", advice, files)
+    grey = [name for name, header in headers if _is_grey(header)]
+    if grey and len(grey) < len(headers):
+        fewer = grey if 2 * len(grey) <= len(headers) else [name for name, header in headers if not _is_grey(header)]
+        message = f"{counted(len(grey), 'picture is', 'pictures are')} grey, {len(headers) - len(grey):,} in colour"
         advice = "all are brought to data.channels; if one class has more of a kind, the network may go by that"
         yield Finding("mixed_channels", "note", message, advice, tuple(sorted(fewer)))
 
@@ -133,20 +133,20 @@ _FORMS: tuple[tuple[str, Severity, str, str, Callable[[str, Header], bool]], ...
 
 def outliers(patient: Patient) -> Iterator[Finding]:
     """Pictures whose size or proportions stand out from the others."""
-    known = _headers(patient.index)
-    if not known:
+    headers = _headers(patient.index)
+    if not headers:
         return
-    sides = np.sort(np.array([(header.width, header.height) for _, header in known], dtype=np.float64), axis=1)
+    sides = np.sort(np.array([(header.width, header.height) for _, header in headers], dtype=np.float64), axis=1)
     shorter, longer = np.log(sides[:, 0]), np.log(sides[:, 1])
-    usual = " x ".join(f"{side:,.0f}" for side in np.median(sides, axis=0)[::-1])
+    usual = by(np.rint(np.median(sides, axis=0)[::-1]).astype(int).tolist())
     far = (_distance(longer, FAR_SIZE) > 0) | (_distance(shorter, FAR_SIZE) < 0)
-    if files := _chosen(known, far):
-        message = f"{counted(files, 'picture')} far larger or smaller than the others ({usual} in the middle)"
+    if files := _chosen(headers, far):
+        message = f"{counted(len(files), 'picture')} far larger or smaller than the others ({usual} in the middle)"
         yield Finding("odd_size", "warning", message, "look whether they belong here", files)
     far = _distance(longer - shorter, FAR_PROPORTIONS) != 0
-    if files := _chosen(known, far):
+    if files := _chosen(headers, far):
         usual = f"{np.exp(np.median(longer - shorter)):.2g} : 1"
-        message = f"{counted(files, 'picture')} of other proportions than the rest ({usual} in the middle)"
+        message = f"{counted(len(files), 'picture')} of other proportions than the rest ({usual} in the middle)"
         advice = "look whether they belong here; data.fit tells what is cut off or filled up"
         yield Finding("odd_proportions", "warning", message, advice, files)
 
@@ -160,8 +160,8 @@ def _distance(logarithms: Any, factor: float) -> Any:
     return np.where(away > largest, 1, np.where(away < -smallest, -1, 0))
 
 
-def _chosen(known: list[tuple[str, Header]], mask: Any) -> tuple[str, ...]:
-    return tuple(sorted(known[i][0] for i in np.flatnonzero(mask)))
+def _chosen(headers: list[tuple[str, Header]], mask: Any) -> tuple[str, ...]:
+    return tuple(sorted(headers[i][0] for i in np.flatnonzero(mask)))
 
 
 def enlarged(index: Index, image_size: tuple[int, int] | None) -> Iterator[Finding]:
@@ -178,7 +178,7 @@ def enlarged(index: Index, image_size: tuple[int, int] | None) -> Iterator[Findi
     )
     if files:
         height, width = image_size
-        message = f"{counted(files, 'picture')} enlarged more than four times, to {height} x {width}"
+        message = f"{counted(len(files), 'picture')} enlarged more than four times, to {height} x {width}"
         advice = "a smaller data.image_size is faster and shows the network as much"
         yield Finding("enlarged", "warning", message, advice, files)
 
@@ -214,9 +214,8 @@ def without_mask(index: Index, data: Data, skip_bad: bool) -> Iterator[Finding]:
     if missing:
         severity: Severity = "warning" if skip_bad else "error"
         files = tuple(sorted(missing))
-        message = (
-            f"{counted(files, 'picture')} without the mask that data.prepare reads: there is no {missing[files[0]]}"
-        )
+        message = f"{counted(len(files), 'picture')} without the mask that data.prepare reads: "
+        message += f"there is no {missing[files[0]]}"
         message += f", nor {len(files) - 1:,} more" if len(files) > 1 else ""
         advice = "the source leaves them out (on_bad: skip)" if skip_bad else "add the masks, or leave the pictures out"
         yield Finding("missing_mask", severity, message, advice, files, leave_out=files)
@@ -229,20 +228,20 @@ def unused(index: Index) -> Iterator[Finding]:
         by_reason[entry.reason].append(entry.name)
     for reason, names in sorted(by_reason.items()):
         files = () if reason == HIDDEN else tuple(sorted(names))
-        yield Finding("unused", "note", f"{counted(names, 'entry', 'entries')} not used: {reason}", files=files)
+        yield Finding("unused", "note", f"{counted(len(names), 'entry', 'entries')} not used: {reason}", files=files)
 
 
 def sizes(index: Index) -> Sizes | None:
     """How large the pictures are."""
-    known = sorted((header.width * header.height, header.width, header.height) for _, header in _headers(index))
-    if not known:
+    by_area = sorted((header.width * header.height, header.width, header.height) for _, header in _headers(index))
+    if not by_area:
         return None
-    smallest, middle, largest = (known[i][1:] for i in (0, len(known) // 2, -1))
-    return Sizes(len({sides[1:] for sides in known}), smallest, middle, largest)
+    smallest, middle, largest = (by_area[i][1:] for i in (0, len(by_area) // 2, -1))
+    return Sizes(len({sides[1:] for sides in by_area}), smallest, middle, largest)
 
 
 def _headers(index: Index) -> list[tuple[str, Header]]:
     """Name and header of each image that is a file and says what it is."""
     if index.facts is None:
         return []
-    return [(name, known.header) for name, known in zip(index.names, index.facts, strict=True) if known.header]
+    return [(name, facts.header) for name, facts in zip(index.names, index.facts, strict=True) if facts.header]

@@ -6,10 +6,10 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from cnnkit.doctor.base import ClassCount, Finding, Patient, Severity, counted
+from cnnkit.doctor.base import ClassCount, Finding, Patient, Severity
 from cnnkit.lazy import np
 from cnnkit.sources import SPLITS, Index
-from cnnkit.walking import listed
+from cnnkit.text import counted, listed
 
 TINY = 10
 """A class of fewer different images is tiny: less than two of them judge it."""
@@ -39,13 +39,11 @@ def copies(patient: Patient) -> Iterator[Finding]:
         for group in sorted(by_digest.values(), key=lambda group: min(index.names[i] for i in group))
         if len(group) > 1
     ]
-    contradicting: list[list[int]] = []
-    rest: list[list[int]] = []
-    for group in groups:
-        (contradicting if len({int(index.labels[i]) for i in group}) > 1 else rest).append(group)
-    yield from _contradictions(index, contradicting)
+    classes_of = [{int(index.labels[i]) for i in group} for group in groups]
+    yield from _contradictions(index, [group for group, own in zip(groups, classes_of, strict=True) if len(own) > 1])
     yield from _leaks(index, groups, splits)
     # Copies in different splits are told as a leak, so here those of a split are a group.
+    rest = [group for group, own in zip(groups, classes_of, strict=True) if len(own) == 1]
     within = [same for group in rest for split in SPLITS if len(same := [i for i in group if splits[i] == split]) > 1]
     yield from _duplicates(index, sorted(within))
 
@@ -56,9 +54,9 @@ def _contradictions(index: Index, groups: list[list[int]]) -> Iterator[Finding]:
     files, named = _named(index, groups)
     severity: Severity = "error" if len(files) >= MANY_CONTRADICTIONS * len(index) else "warning"
     pairs = Counter(" and ".join(sorted({index.classes[int(index.labels[i])] for i in group})) for group in groups)
-    told = ", ".join(f"{count} in {pair}" for pair, count in pairs.most_common(5))
-    lie = "lies" if len(groups) == 1 else "lie"
-    message = f"{counted(groups, 'picture')} {lie} in more than one class ({told}), {len(files)} files"
+    where = ", ".join(f"{count} in {pair}" for pair, count in pairs.most_common(5))
+    lie = counted(len(groups), "picture lies", "pictures lie")
+    message = f"{lie} in more than one class ({where}), {len(files)} files"
     advice = "keep the copy in the right class; where nobody can tell, leave out all of them"
     yield Finding("contradicting_labels", severity, message, advice, files, named, leave_out=files)
 
@@ -69,14 +67,12 @@ def _leaks(index: Index, groups: list[list[int]], splits: Sequence[str]) -> Iter
         return
     files, named = _named(index, torn)
     pairs = Counter(" and ".join(split for split in SPLITS if split in {splits[i] for i in group}) for group in torn)
-    told = ", ".join(f"{count} in {pair}" for pair, count in pairs.most_common())
-    lie = "lies" if len(torn) == 1 else "lie"
-    message = f"{counted(torn, 'picture')} {lie} in more than one split ({told}): what is measured on them is too good"
+    where = ", ".join(f"{count} in {pair}" for pair, count in pairs.most_common())
+    lie = counted(len(torn), "picture lies", "pictures lie")
+    message = f"{lie} in more than one split ({where}): what is measured on them is too good"
     # What judges stays as others know it; what chooses goes before what is learnt from.
-    keep = [max(SPLITS.index(splits[i]) for i in group) for group in torn]
-    leave_out = [
-        index.names[i] for group, kept in zip(torn, keep, strict=True) for i in group if splits[i] != SPLITS[kept]
-    ]
+    last = [max((splits[i] for i in group), key=SPLITS.index) for group in torn]
+    leave_out = [index.names[i] for group, split in zip(torn, last, strict=True) for i in group if splits[i] != split]
     advice = "leave out the copies in training, and those in validation that are in test"
     yield Finding("leak", "error", message, advice, files, named, tuple(sorted(leave_out)))
 
@@ -87,8 +83,8 @@ def _duplicates(index: Index, groups: list[list[int]]) -> Iterator[Finding]:
     files, named = _named(index, groups)
     needless = len(files) - len(groups)
     severity: Severity = "warning" if needless >= MANY_COPIES * len(index) else "note"
-    told = f"{len(files)} files; the copies of each lie in one split"
-    message = f"{counted(groups, 'picture')} more than once in a class, {told}"
+    message = f"{counted(len(groups), 'picture')} more than once in a class, {len(files)} files"
+    message += "; the copies of each lie in one split"
     advice = "each copy counts again, in training and in what is measured; keep the first of them"
     leave_out = tuple(sorted(name for group in named for name in group[1:]))
     yield Finding("duplicates", severity, message, advice, files, named, leave_out)
@@ -113,7 +109,7 @@ def classes(patient: Patient) -> Iterator[Finding]:
         different[label].add(digest)
     for label, digests in sorted(different.items()):
         if len(digests) < TINY:
-            message = f"class `{index.classes[label]}` has only {counted(sorted(digests), 'different image')}"
+            message = f"class `{index.classes[label]}` has only {counted(len(digests), 'different image')}"
             advice = "add images of it: a handful can neither be learnt from nor judged by"
             yield Finding("tiny_class", "warning", message, advice)
     yield from _similar(index)

@@ -8,20 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cnnkit import __version__, remembered
+from cnnkit import __version__, cache
+from cnnkit.cache import cache_folder
 from cnnkit.doctor.base import ClassCount, Finding, Report, Sizes
 from cnnkit.file_index import digest_of
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
 
 VERSION = 2
 """Of the checks; raised when one of them changes, so that what was said before does not count any more."""
-
-
-def home(fingerprint: str) -> Path:
-    """Where what belongs to some data is kept."""
-    return cache_folder() / "doctor" / fingerprint
 
 
 def place(fingerprint: str, index: Index, circumstances: Sequence[Any]) -> Path:
@@ -34,36 +29,34 @@ def place(fingerprint: str, index: Index, circumstances: Sequence[Any]) -> Path:
     """
     # The fingerprint is of names, labels and contents; a picture of the same pixels may come in another file format,
     # and there may be classes without images.
-    forms = [None] * len(index) if index.facts is None else [(known.header, known.bad) for known in index.facts]
+    forms = [None] * len(index) if index.facts is None else [(facts.header, facts.bad) for facts in index.facts]
     rows = sorted(zip(index.names, index.splits, forms, strict=True), key=lambda row: row[0])
-    told = repr((__version__, VERSION, index.classes, circumstances, rows))
-    return home(fingerprint) / f"{digest_of(told.encode(errors='surrogateescape'))}.json"
+    depends_on = repr((__version__, VERSION, index.classes, circumstances, rows))
+    return cache_folder() / "doctor" / fingerprint / f"{digest_of(depends_on.encode(errors='surrogateescape'))}.json"
 
 
 def remember(file: Path, report: Report, progress: Progress) -> None:
     """Keeps a report."""
     text = json.dumps(asdict(report), separators=(",", ":"))
-    remembered.keep(file, text.encode(), "the data is examined again next time", progress)
+    cache.write(file, text.encode(), "the data is examined again next time", progress)
 
 
 def recall(file: Path) -> Report | None:
     """The report that is kept; None if there is none, or it is damaged."""
-    kept = remembered.recall(file)
-    if kept is None:
+    content = cache.read(file)
+    if content is None:
         return None
-    told = json.loads(bytes(kept))
-    return Report(
-        images=told["images"],
-        classes=tuple(ClassCount(**entry) for entry in told["classes"]),
-        findings=tuple(Finding(**{key: _frozen(value) for key, value in entry.items()}) for entry in told["findings"]),
-        sizes=Sizes(**{key: _frozen(value) for key, value in told["sizes"].items()}) if told["sizes"] else None,
-        mean=_frozen(told["mean"]),
-        std=_frozen(told["std"]),
-        sheets=_frozen(told["sheets"]),
-        unused=_frozen(told["unused"]),
-    )
+    report = {key: _frozen(value) for key, value in json.loads(bytes(content)).items()}
+    parts = {
+        "classes": tuple(ClassCount(**entry) for entry in report["classes"]),
+        "findings": tuple(Finding(**entry) for entry in report["findings"]),
+        "sizes": Sizes(**report["sizes"]) if report["sizes"] else None,
+    }
+    return Report(**report | parts)
 
 
 def _frozen(value: Any) -> Any:
     """Lists, as JSON has them, as tuples."""
+    if isinstance(value, dict):
+        return {key: _frozen(inner) for key, inner in value.items()}
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

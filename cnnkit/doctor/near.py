@@ -24,12 +24,13 @@ from typing import Any, NamedTuple
 
 from cnnkit.decoding import BadImage, decoded
 from cnnkit.doctor import overlay, thumbnails
-from cnnkit.doctor.base import THUMBNAIL, Finding, Patient, counted
+from cnnkit.doctor.base import THUMBNAIL, Finding, Patient, Severity
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
 from cnnkit.machine import cores
 from cnnkit.progress import Progress
 from cnnkit.sources import SPLITS, Index
+from cnnkit.text import counted
 
 # The figures below were chosen on one half of two collections, of flowers and of brain scans, and held against the
 # other halves; scripts/measure_near_duplicates.py measures how they do.
@@ -54,8 +55,8 @@ FEW = 100_000
 DECODED = 500
 """How many pairs may be decoded again, or as many as there are pictures: the most alike."""
 
-KEPT = 30
-"""Decoded pictures that are kept for further comparisons; each has up to 3 MB."""
+AT_HAND = 30
+"""Decoded pictures that are held for further comparisons; each has up to 3 MB."""
 
 PLAIN = 0.05
 """The least share of structure for a picture to be compared at all."""
@@ -91,105 +92,115 @@ def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
 
     Exact copies alone are no group, but where a picture has a near-duplicate its exact copies are listed with it.
     """
-    index, pixels, splits = patient.index, patient.pixels, patient.splits
+    index, pixels = patient.index, patient.pixels
     if pixels is None:
         return
     good = [i for i in range(len(index)) if i not in pixels.bad]
-    groups, complete, rejected = near_duplicates(index.take(good), pixels.thumbnails[good], progress)
-    groups = [[good[i] for i in group] for group in groups]
-
-    def named(numbers: Iterable[int]) -> tuple[str, ...]:
-        return tuple(sorted(index.names[i] for i in numbers))
-
-    series = [group for group in groups if len({index.digests[i] for i in group}) > 2]
-    pictures, among = len({index.digests[i] for group in series for i in group}), len({index.digests[i] for i in good})
-    # So it is where most pictures differ from others in a small place only.
-    if pictures > max(CROWDED, CROWDED_SHARE * among) or (groups and rejected > among):
-        yield _finding(
-            "look_alike",
-            "note",
-            "the pictures look much alike: near-duplicates can't be told from a series",
-            "shots of one thing, or of one film, belong in one split together; look at these groups yourself",
-            [named(group) for group in groups],
-        )
+    found = near_duplicates(index.take(good), pixels.thumbnails[good], progress)
+    groups = [[good[i] for i in group] for group in found.groups]
+    different = len({index.digests[i] for i in good})
+    # Where most pictures differ from others in a small place only, they are a series too.
+    if _is_series(index, groups, different) or (groups and found.rejected > different):
+        message = "the pictures look much alike: near-duplicates can't be told from a series"
+        advice = "shots of one thing, or of one film, belong in one split together; look at these groups yourself"
+        yield _finding(index, groups, "look_alike", "note", message, advice)
         return
-    if not complete:
+    if not found.complete:
+        message = "the pictures look much alike: only the most alike were compared closely"
         yield Finding(
-            "look_alike",
-            "note",
-            "the pictures look much alike: only the most alike were compared closely",
-            "of copies that were cropped or changed otherwise, some may not be found",
+            "look_alike", "note", message, "of copies that were cropped or changed otherwise, some may not be found"
         )
-    torn, mixed, harmless = [], [], []
-    for group in groups:
-        apart = splits is not None and len({splits[i] for i in group}) > 1
-        contradicting = len({int(index.labels[i]) for i in group}) > 1
-        torn += [group] * apart
-        mixed += [group] * contradicting
-        harmless += [group] * (not apart and not contradicting)
+    yield from _by_place(patient, groups)
 
-    given = any(split is not None for split in index.splits)
 
-    def out(group: Sequence[int]) -> Sequence[int]:
-        """What is better left out of a group."""
-        if splits is not None and given:
-            best = max((splits[i] for i in group), key=SPLITS.index)
-            return [i for i in group if splits[i] != best]
-        # Splits that are drawn are drawn anew when pictures are left out, or with another seed: only one can stay.
-        return [] if len({int(index.labels[i]) for i in group}) > 1 else group[1:]
+def _is_series(index: Index, groups: Sequence[Sequence[int]], different: int) -> bool:
+    """Whether too many of the different pictures lie in groups of more than two for these to be copies."""
+    contents = [{index.digests[i] for i in group} for group in groups]
+    crowded = set[str]().union(*(group for group in contents if len(group) > 2))
+    return len(crowded) > max(CROWDED, CROWDED_SHARE * different)
 
+
+def _by_place(patient: Patient, groups: Sequence[Sequence[int]]) -> Iterator[Finding]:
+    """The groups by where their pictures lie; one may lie across splits and across classes."""
+    index, given = patient.index, any(split is not None for split in patient.index.splits)
+    torn = [group for group in groups if len(_splits(patient, group)) > 1]
     if torn:
-        yield _finding(
-            "near_leak",
-            "warning",
-            f"{_counted(torn)} in two splits at once, so a model is judged on what it was shown",
+        message = f"{_counted(torn)} in two splits at once, so a model is judged on what it was shown"
+        advice = (
             "leave the copies in training out, `--fix-list` names them"
             if given
-            else "a random split keeps only exact copies together: leave all but one out, `--fix-list` names them",
-            [named(group) for group in torn],
-            named(i for group in torn for i in out(group)),
+            else "a random split keeps only exact copies together: leave all but one out, `--fix-list` names them"
         )
+        yield _finding(index, torn, "near_leak", "warning", message, advice, _needless(patient, torn))
+    mixed = [group for group in groups if len(_labels(index, group)) > 1]
     if mixed:
-        yield _finding(
-            "near_contradicting",
-            "warning",
-            f"{_counted(mixed)} in two classes at once",
-            "look at each: put the copies into the right class, or leave them out",
-            [named(group) for group in mixed],
-        )
-    if harmless:
-        yield _finding(
-            "near_duplicates",
-            "note",
-            f"{_counted(harmless)} within a class and split",
+        message = f"{_counted(mixed)} in two classes at once"
+        advice = "look at each: put the copies into the right class, or leave them out"
+        yield _finding(index, mixed, "near_contradicting", "warning", message, advice)
+    within = [group for group in groups if len(_splits(patient, group)) < 2 and len(_labels(index, group)) < 2]
+    if within:
+        message = f"{_counted(within)} within a class and split"
+        advice = (
             "nothing needs to be done; each copy makes its picture count once more"
             if given
-            else "another seed would draw some into two splits: leave all but one out, `--fix-list` names them",
-            [named(group) for group in harmless],
-            named(i for group in harmless for i in out(group)),
+            else "another seed would draw some into two splits: leave all but one out, `--fix-list` names them"
         )
+        yield _finding(index, within, "near_duplicates", "note", message, advice, _needless(patient, within))
+
+
+def _splits(patient: Patient, group: Sequence[int]) -> set[str]:
+    return {patient.splits[i] for i in group} if patient.splits is not None else set()
+
+
+def _labels(index: Index, group: Sequence[int]) -> set[int]:
+    return {int(index.labels[i]) for i in group}
+
+
+def _needless(patient: Patient, groups: Sequence[Sequence[int]]) -> list[int]:
+    """The pictures of groups that are better left out."""
+    index, splits = patient.index, patient.splits
+    needless: list[int] = []
+    for group in groups:
+        if splits is not None and any(split is not None for split in index.splits):
+            best = max((splits[i] for i in group), key=SPLITS.index)
+            needless += [i for i in group if splits[i] != best]
+        # Splits that are drawn are drawn anew when pictures are left out, or with another seed: only one can stay.
+        elif len(_labels(index, group)) == 1:
+            needless += group[1:]
+    return needless
 
 
 def _counted(groups: Sequence[Sequence[int]]) -> str:
-    return counted(groups, "group of near-duplicates lies", "groups of near-duplicates lie")
+    return counted(len(groups), "group of near-duplicates lies", "groups of near-duplicates lie")
 
 
 def _finding(
-    kind: str, severity: Any, message: str, advice: str, groups: list[tuple[str, ...]], out: tuple[str, ...] = ()
+    index: Index,
+    groups: Sequence[Sequence[int]],
+    kind: str,
+    severity: Severity,
+    message: str,
+    advice: str,
+    needless: Sequence[int] = (),
 ) -> Finding:
-    groups = sorted(groups, key=lambda group: (-len(group), group))
-    files = tuple(sorted(name for group in groups for name in group))
-    return Finding(kind, severity, message, advice, files, tuple(groups), out)
+    """What is found about some groups, the largest first; `needless` is better left out."""
+
+    def names(numbers: Iterable[int]) -> tuple[str, ...]:
+        return tuple(sorted(index.names[i] for i in numbers))
+
+    named = sorted(map(names, groups), key=lambda group: (-len(group), group))
+    files = names(i for group in groups for i in group)
+    return Finding(kind, severity, message, advice, files, tuple(named), names(needless))
 
 
-def near_duplicates(index: Index, shown: Any, progress: Progress) -> Found:
+def near_duplicates(index: Index, pictures: Any, progress: Progress) -> Found:
     """Finds the pictures that are the same but for size, compression, brightness or a slight crop.
 
     Every picture is compared with every other at first sight: seconds for 50,000, four times that for twice as many.
 
     Args:
         index: The images, which can all be decoded.
-        shown: Their thumbnails, uint8 (images, THUMBNAIL, THUMBNAIL).
+        pictures: Their thumbnails, uint8 (images, THUMBNAIL, THUMBNAIL).
         progress: Is told how far it is.
 
     Raises:
@@ -199,10 +210,10 @@ def near_duplicates(index: Index, shown: Any, progress: Progress) -> Found:
     for i, digest in enumerate(index.digests):
         copies.setdefault(digest, []).append(i)
     firsts = np.asarray([numbers[0] for numbers in copies.values()], dtype=np.int64)
-    enough = [thumbnails.structure(shown[firsts[k : k + COLUMNS]]) >= PLAIN for k in range(0, len(firsts), COLUMNS)]
+    enough = [thumbnails.structure(pictures[firsts[k : k + COLUMNS]]) >= PLAIN for k in range(0, len(firsts), COLUMNS)]
     chosen = firsts[np.concatenate(enough)].tolist() if enough else []
     chosen = [i for i in chosen if _least_side(index, i) >= THUMBNAIL]
-    candidates, complete = _candidates(shown[chosen], progress)
+    candidates, complete = _candidates(pictures[chosen], progress)
     alike: dict[int, list[int]] = {}
     confirmed = _confirmed(index.take(chosen), candidates, progress)
     for i, j in confirmed:
@@ -242,7 +253,7 @@ def _confirmed(index: Index, candidates: Any, progress: Progress) -> list[tuple[
     for i, j, *move in candidates.tolist():
         by_first.setdefault(int(i), []).append((int(j), move))
 
-    @lru_cache(KEPT)
+    @lru_cache(AT_HAND)
     def picture(i: int) -> Any:
         try:
             image = decoded(index.open(i), 2 * overlay.SIDE, 3)
@@ -267,7 +278,7 @@ def _confirmed(index: Index, candidates: Any, progress: Progress) -> list[tuple[
     return found
 
 
-def _candidates(shown: Any, progress: Progress) -> tuple[Any, bool]:
+def _candidates(pictures: Any, progress: Progress) -> tuple[Any, bool]:
     """The pairs of thumbnails that seem to be the same, and whether these are all.
 
     Returns:
@@ -275,11 +286,11 @@ def _candidates(shown: Any, progress: Progress) -> tuple[Any, bool]:
     """
     from threadpoolctl import threadpool_limits
 
-    images = len(shown)
+    images = len(pictures)
     comparisons = images * (images - 1) // 2
     if not comparisons:
         return np.zeros((0, 6)), True
-    hashes, middles = thumbnails.hashes(shown)
+    hashes, middles = thumbnails.hashes(pictures)
     least = _least(hashes, middles)
     most = DIFFERENT / 4 if least > ALIKE else DIFFERENT
     start = time.monotonic()
@@ -297,7 +308,7 @@ def _candidates(shown: Any, progress: Progress) -> tuple[Any, bool]:
             i, j = i[i < j], j[i < j]
             for k in range(0, len(i), BATCH):
                 a, b = i[k : k + BATCH], j[k : k + BATCH]
-                differing, move = thumbnails.differing(shown[a], shown[b])
+                differing, move = thumbnails.differing(pictures[a], pictures[b])
                 close.append(np.column_stack([a, b, move, differing])[differing <= most])
         below = images - min(top + ROWS, images)
         return comparisons - below * (below - 1) // 2, close

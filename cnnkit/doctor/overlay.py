@@ -76,8 +76,8 @@ def _overlaid(one: Any, other: Any, move: Any, size: tuple[int, int]) -> tuple[A
     both = []
     for picture, (left, top, right, bottom) in zip((one, other), boxes.tolist(), strict=True):
         box = left * picture.width, top * picture.height, right * picture.width, bottom * picture.height
-        shown = picture.resize(size, Image.Resampling.BILINEAR, box=box).filter(ImageFilter.GaussianBlur(SOFT))
-        both.append(np.asarray(shown, np.float32))
+        common = picture.resize(size, Image.Resampling.BILINEAR, box=box).filter(ImageFilter.GaussianBlur(SOFT))
+        both.append(np.asarray(common, np.float32))
     return both[0], both[1]
 
 

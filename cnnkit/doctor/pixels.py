@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cnnkit import decoding, remembered
+from cnnkit import cache, decoding
+from cnnkit.cache import cache_folder
 from cnnkit.decoding import BadImage, Unreadable
 from cnnkit.doctor.base import THUMBNAIL, Pixels
 from cnnkit.file_index import digest_of
-from cnnkit.lazy import cache_folder, np
+from cnnkit.lazy import np
 from cnnkit.machine import cores
 from cnnkit.progress import Progress
 from cnnkit.sources import Index, Source
@@ -51,12 +52,12 @@ def look(index: Index, home: str, progress: Progress) -> Pixels:
         progress: Is told of each image that is decoded.
     """
     memory = cache_folder() / "doctor" / "pixels" / digest_of(os.fsencode(home))
-    known = _recall(memory)
-    places = {digest.decode(): row for row, digest in enumerate(known["digest"].tolist())}
+    remembered = _recall(memory)
+    places = {digest.decode(): row for row, digest in enumerate(remembered["digest"].tolist())}
     found = np.zeros(len(index), _row())
     found["digest"], found["mean"], found["square"] = index.digests, np.nan, np.nan
     here = [i for i, digest in enumerate(index.digests) if digest in places]
-    found[here] = known[[places[index.digests[i]] for i in here]]
+    found[here] = remembered[[places[index.digests[i]] for i in here]]
 
     bad = {i: facts.bad for i, facts in enumerate(index.facts or ()) if facts.bad is not None}
     passing = {i for i, facts in enumerate(index.facts or ()) if not facts.lasting}
@@ -65,38 +66,49 @@ def look(index: Index, home: str, progress: Progress) -> Pixels:
         if digest not in places and i not in bad:
             missing.setdefault(digest, []).append(i)
     firsts = [copies[0] for copies in missing.values()]
-    if firsts:
-        reasons: dict[int, str] = {}
-
-        def measure(batch: list[int]) -> int:
-            for i in batch:
-                try:
-                    _measure(found[i], decoding.decoded(index.open(i), SIDE, 3))
-                except BadImage as error:
-                    reasons[i] = str(error)
-                    if isinstance(error, Unreadable):
-                        passing.add(i)
-                if index.changed(i):
-                    passing.add(i)
-            return len(batch)
-
-        batches = [firsts[k : k + _AT_ONCE] for k in range(0, len(firsts), _AT_ONCE)]
-        with progress.task("decoding images", len(firsts)) as advance, ThreadPoolExecutor(cores()) as pool:
-            for done in pool.map(measure, batches):
-                advance(done)
-        for first, *copies in missing.values():
-            if first in reasons:
-                bad |= dict.fromkeys([first, *copies], reasons[first])
-            else:
-                found[copies] = found[first]
-        new = [i for i in firsts if i not in reasons and i not in passing]
-        if new:
-            asked = {index.digests[i]: i for i in here}
-            others = [row for digest, row in places.items() if digest not in asked]  # those asked for last come first
-            kept = np.concatenate([found[new], found[list(asked.values())], known[others[:OTHERS]]])
-            remembered.keep(memory, kept.view(np.uint8).data, "the images are decoded again next time", progress)
+    reasons, changing = _decode(index, firsts, found, progress)
+    passing |= changing
+    for first, *copies in missing.values():
+        if first in reasons:
+            bad |= dict.fromkeys([first, *copies], reasons[first])
+        else:
+            found[copies] = found[first]
+    if new := [i for i in firsts if i not in reasons and i not in passing]:
+        asked = {index.digests[i]: i for i in here}
+        others = [row for digest, row in places.items() if digest not in asked]  # those asked for last come first
+        rows = np.concatenate([found[new], found[list(asked.values())], remembered[others[:OTHERS]]])
+        cache.write(memory, rows.view(np.uint8).data, "the images are decoded again next time", progress)
     thumbnails = np.ascontiguousarray(found["thumbnail"])
     return Pixels(dict(sorted(bad.items())), thumbnails, found["mean"], found["square"], not passing)
+
+
+def _decode(index: Index, chosen: list[int], rows: Any, progress: Progress) -> tuple[dict[int, str], set[int]]:
+    """Fills the rows of the chosen images.
+
+    Returns:
+        Why some can't be decoded, and those of which another content, or none, may have been seen than the index has.
+    """
+    reasons: dict[int, str] = {}
+    changing: set[int] = set()
+
+    def measure(batch: list[int]) -> int:
+        for i in batch:
+            try:
+                _measure(rows[i], decoding.decoded(index.open(i), SIDE, 3))
+            except BadImage as error:
+                reasons[i] = str(error)
+                if isinstance(error, Unreadable):
+                    changing.add(i)
+            if index.changed(i):
+                changing.add(i)
+        return len(batch)
+
+    batches = [chosen[k : k + _AT_ONCE] for k in range(0, len(chosen), _AT_ONCE)]
+    if batches:
+        with progress.task("decoding images", len(chosen)) as advance, ThreadPoolExecutor(cores()) as pool:
+            for done in pool.map(measure, batches):
+                advance(done)
+    return reasons, changing
 
 
 def _row() -> Any:
@@ -126,5 +138,5 @@ def _measure(row: Any, picture: Any) -> None:
 
 def _recall(memory: Path) -> Any:
     """The rows that are remembered; none if this is the first look, or the memory is damaged."""
-    kept = remembered.recall(memory)
-    return np.zeros(0, _row()) if kept is None else np.frombuffer(kept, _row())
+    content = cache.read(memory)
+    return np.zeros(0, _row()) if content is None else np.frombuffer(content, _row())

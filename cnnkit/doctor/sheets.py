@@ -10,13 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cnnkit import atomic, decoding
+from cnnkit.cache import cache_folder
 from cnnkit.decoding import BadImage
 from cnnkit.file_index import digest_of
-from cnnkit.lazy import cache_folder
 from cnnkit.machine import cores
 from cnnkit.paper import font, shortened
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
+from cnnkit.text import counted
 
 PICTURES = 24
 """On a sheet, at most."""
@@ -35,7 +36,7 @@ _NAME = 18
 _HEADING = 34
 
 
-def kept(index: Index, fingerprint: str, progress: Progress) -> list[Path]:
+def in_cache(index: Index, fingerprint: str, progress: Progress) -> list[Path]:
     """The sheets of some images in the cache, drawn if they are not there; none where they can't be written.
 
     Args:
@@ -43,8 +44,8 @@ def kept(index: Index, fingerprint: str, progress: Progress) -> list[Path]:
         fingerprint: That of the index: their folder is named by what they show.
         progress: Is told of each sheet that is drawn, and if they can't be written.
     """
-    shown = f"{VERSION} {index.classes!r} {fingerprint}"
-    folder = cache_folder() / "doctor" / "sheets" / digest_of(shown.encode(errors="surrogateescape"))
+    what = f"{VERSION} {index.classes!r} {fingerprint}"
+    folder = cache_folder() / "doctor" / "sheets" / digest_of(what.encode(errors="surrogateescape"))
     files = [folder / name for name in _names(index).values()]
     try:
         if not _whole(files):
@@ -119,9 +120,8 @@ def _sheet(index: Index, label: int, members: list[int], path: Path) -> None:
     width = _COLUMNS * (_SIDE + _GAP) + _GAP
     paper = Image.new("RGB", (width, _HEADING + rows * (_SIDE + _NAME + _GAP)), "white")
     pen = ImageDraw.Draw(paper)
-    images = "1 image" if len(members) == 1 else f"{len(members):,} images"
     heading = font(16)
-    count = f"  {images}"
+    count = f"  {counted(len(members), 'image')}"
     name = shortened(index.classes[label], width - 2 * _GAP - heading.getlength(count), heading.getlength)
     pen.text((_GAP, 8), name + count, fill="black", font=heading)
     small = font(10)

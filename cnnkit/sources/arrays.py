@@ -16,7 +16,7 @@ from cnnkit.pixel_range import pixel_range
 from cnnkit.progress import Progress
 from cnnkit.sources.base import SPLIT_NAMES, SPLITS, Collection, Index, Source, Unused, at_path, in_order, label_text
 from cnnkit.spec import AbsolutePath, Text
-from cnnkit.walking import listed, printable
+from cnnkit.text import listed, printable
 
 _IMAGES = ("images", "image", "imgs", "x", "data", "pixels")
 _LABELS = ("labels", "label", "y", "targets", "target", "classes")
@@ -278,8 +278,8 @@ def _index(
         return f"{parts[part].split or 'arrays'}/{number:05d}"
 
     found = pixel_range(stacks, lambda part, number: f"{parts[part].images}: {name(part, number)}")
-    if found.told:
-        progress.say(f"{parts[0].images.path}: {found.told}")
+    if found.taken_for:
+        progress.say(f"{parts[0].images.path}: {found.taken_for}")
     where = [(part, number) for part, stack in enumerate(stacks) for number in range(len(stack))]
 
     def pixels(i: int) -> Any:

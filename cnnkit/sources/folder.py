@@ -9,7 +9,8 @@ from cnnkit.errors import DataError, Problem
 from cnnkit.progress import Progress
 from cnnkit.sources.base import SPLIT_NAMES, Collection, Index, OnBad, Source, Unused, at_path, in_order
 from cnnkit.spec import AbsolutePath, Text
-from cnnkit.walking import files_below, files_in, listed, matcher, printable, subfolders, why_not
+from cnnkit.text import listed, printable
+from cnnkit.walking import files_below, files_in, matcher, subfolders, why_not
 
 _LIKE_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from cnnkit.archive_members import most_out_of, too_much
-from cnnkit.array_files import free_memory
+from cnnkit.array_files import lacking_memory
 from cnnkit.errors import DataError, Problem
 from cnnkit.lazy import np
 from cnnkit.progress import Progress
@@ -111,10 +111,8 @@ def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple
             if packed and expected > most_out_of(size):
                 message = f"{path} {too_much(most_out_of(size))}unpack it yourself, with gunzip"
                 raise DataError(Problem(message, key="path"))
-            needed, free = expected if packed else min(expected, size), free_memory()
-            if not header_only and free is not None and needed > free:
-                told = f"needs {needed / 2**30:,.1f} GB of memory, and {free / 2**30:,.1f} GB are free"
-                raise DataError(Problem(f"{path} {told}", key="path"))
+            if not header_only and (lacking := lacking_memory(expected if packed else min(expected, size))):
+                raise DataError(Problem(f"{path} {lacking}", key="path"))
             # One byte more than there should be, so that a file too long shows as well; in blocks, so that a
             # header that lies does not cost its word in memory.
             content = bytearray()

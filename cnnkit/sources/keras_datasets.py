@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cnnkit.archives import unpacked
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError
-from cnnkit.lazy import cache_folder, np
+from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.sources.base import Collection, Index, Source
 from cnnkit.sources.idx import Idx

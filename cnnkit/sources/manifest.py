@@ -17,7 +17,8 @@ from cnnkit.progress import Progress
 from cnnkit.sources.base import SPLITS, Collection, Index, OnBad, Source, Unused, at_path, in_order
 from cnnkit.sources.manifest_rows import Faults, Layout, Rows, read, with_slashes
 from cnnkit.spec import AbsolutePath, Text
-from cnnkit.walking import files_below, files_in, listed, subfolders, why_not
+from cnnkit.text import listed
+from cnnkit.walking import files_below, files_in, subfolders, why_not
 
 # What people call these columns; in the order in which they are looked for.
 _PATHS = (

@@ -10,13 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnkit import tables
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError, Problem
-from cnnkit.lazy import cache_folder
 from cnnkit.sources.base import SPLIT_NAMES, Unused, label_text
-from cnnkit.walking import listed, printable
-
-NAMED = 5
-"""At most so many rows with the same fault are named; all are counted."""
+from cnnkit.text import FIRST, listed, printable
 
 # A decimal comma, where it can't be one between thousands, as in 1,250.
 _DECIMAL_COMMA = re.compile(r"(?![1-9][0-9]{0,2},[0-9]{3}$)([0-9]+),([0-9]+)")
@@ -72,7 +69,7 @@ class Rows:
 
 
 class Faults:
-    """Rows with faults, the first NAMED of each kind with what is wrong."""
+    """Rows with faults, the first few of each kind with what is wrong."""
 
     def __init__(self, file: str):
         self.file = file
@@ -82,7 +79,7 @@ class Faults:
     def add(self, kind: str, line: int, message: str) -> None:
         """Counts a fault of some kind in a row, and keeps its words if it is one of the first."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        if self.counts[kind] <= NAMED:
+        if self.counts[kind] <= FIRST:
             self.kinds.setdefault(kind, []).append(Problem(message, file=self.file, line=line))
 
     def raise_if_any(self, advice: str = "") -> None:

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from cnnkit import decoding
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError, Problem
 from cnnkit.file_index import facts_of
-from cnnkit.lazy import cache_folder, np
+from cnnkit.lazy import np
 from cnnkit.progress import Progress
 from cnnkit.sources.base import SPLITS, Collection, Index, Source, Unused
 from cnnkit.spec import AbsolutePath, Text

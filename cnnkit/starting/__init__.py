@@ -18,7 +18,7 @@ from cnnkit.starting.base import SEED, Suggestion, Traits
 from cnnkit.starting.rules import FEW, GREY, shares, suggest, told
 from cnnkit.starting.traits import look
 from cnnkit.starting.writing import section_of, valid_name, written
-from cnnkit.wording import typed
+from cnnkit.text import counted, typed
 
 LONG = 1800
 """Seconds of training from which on a quick try is suggested first."""
@@ -145,11 +145,10 @@ def _line(traits: Traits) -> str:
 def _notes(traits: Traits, source: Source) -> Iterator[str]:
     if traits.bad:
         name, reason = next(iter(traits.bad.items()))
-        many = f"{len(traits.bad)} files" if len(traits.bad) > 1 else "1 file"
         skip = ", or write `on_bad: skip` into the source" if "on_bad" in type(source).model_fields else ""
         yield (
-            f"{many} can't be read as images, for example {told(name)} ({reason}). Training stops at such files: "
-            f"repair or remove them{skip}."
+            f"{counted(len(traits.bad), 'file')} can't be read as images, for example {told(name)} ({reason}). "
+            f"Training stops at such files: repair or remove them{skip}."
         )
     if traits.training < FEW:
         yield f"{traits.training} training images are few: each more of them helps more than any setting."

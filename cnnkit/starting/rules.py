@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from cnnkit.architectures.own_layers import BatchNorm, Conv, Dense, Dropout, Flatten, GlobalAvgPool, Layer, MaxPool, by
+from cnnkit.architectures.own_layers import BatchNorm, Conv, Dense, Dropout, Flatten, GlobalAvgPool, Layer, MaxPool
 from cnnkit.duration import multiply_adds
 from cnnkit.starting.base import Choice, Suggestion, Traits
+from cnnkit.text import by
 
 PHOTOGRAPH = 64
 """Height and width, in pixels, that larger pictures are brought to."""

@@ -10,8 +10,8 @@ import zipfile
 import pytest
 
 from cnnkit.archives import unpacked
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 
 FILES = {

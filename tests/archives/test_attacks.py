@@ -16,7 +16,7 @@ import pytest
 
 from cnnkit import archive_members, archives
 from cnnkit.archives import unpacked
-from cnnkit.lazy import cache_folder
+from cnnkit.cache import cache_folder
 from cnnkit.progress import Progress
 
 
@@ -165,7 +165,7 @@ def small_bounds(monkeypatch):
 def test_a_bomb_is_stopped(tmp_path, packed, refused, kind):
     path = packed(tmp_path / f"a.{kind}", {"good.png": b"1", "zeros.bmp": bytes(20 * 2**20)})
     assert path.stat().st_size < 100_000
-    refused(path, "bomb", "100 times", "1 MB")
+    refused(path, "bomb", "100 times", "1 MiB")
 
 
 def test_ten_gigabytes_in_ten_megabytes_are_stopped_in_time(tmp_path, refused):

@@ -9,8 +9,8 @@ import tarfile
 import pytest
 
 from cnnkit.archives import unpacked
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 
 KINDS = ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]

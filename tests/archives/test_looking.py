@@ -13,7 +13,7 @@ import zipfile
 import pytest
 
 from cnnkit import locating
-from cnnkit.lazy import cache_folder
+from cnnkit.cache import cache_folder
 
 KINDS = ["zip", "tar", "tar.gz", "tgz", "tar.bz2", "tbz2", "tar.xz", "txz"]
 FILES = {"README": b"", "some/train/0.png": b"1" * 70_000, "some/train/1.png": b"2" * 600}

@@ -21,8 +21,8 @@ import pytest
 
 from cnnkit import archives
 from cnnkit.archives import is_archive, unpacked
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 
 FILES = {  # what `packed` packs if nothing else is asked for

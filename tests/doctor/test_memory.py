@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from cnnkit import decoding, doctor
+from cnnkit.cache import cache_folder
 from cnnkit.doctor import pixels
 from cnnkit.errors import UsageError
 from cnnkit.experiment import Cache, Data
-from cnnkit.lazy import cache_folder
 from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from cnnkit import decoding
+from cnnkit.cache import cache_folder
 from cnnkit.doctor import pixels
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Digits, Folder
 from tests.conftest import random_picture

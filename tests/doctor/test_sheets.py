@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from cnnkit import decoding, paper
+from cnnkit.cache import cache_folder
 from cnnkit.decoding import BadImage
 from cnnkit.doctor import sheets
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import Index
 
@@ -83,7 +83,7 @@ def test_umlauts_have_a_shape_of_their_own():
 
 
 def kept(index, progress=None):
-    return sheets.kept(index, index.fingerprint(), progress or Progress())
+    return sheets.in_cache(index, index.fingerprint(), progress or Progress())
 
 
 def test_sheets_in_the_cache_are_kept_and_drawn_anew_where_one_is_gone_or_shows_something_else(monkeypatch):

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnkit.cache import cache_folder
 from cnnkit.config_file import configure, read, write
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.experiment import Cache
-from cnnkit.lazy import cache_folder
 from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Archive, Folder, Idx, recognised

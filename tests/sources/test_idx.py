@@ -186,8 +186,8 @@ def test_a_gz_that_unpacks_to_a_hundred_times_its_size_is_refused_by_its_header(
 def test_what_memory_has_no_room_for_is_told_before_it_is_read(idx_folder, gz, monkeypatch):
     folder = idx_folder(gz=gz)
     collection = Idx(path=str(folder)).open(Progress())
-    monkeypatch.setattr("cnnkit.sources.idx.free_memory", lambda: 100)
-    with pytest.raises(DataError, match=rf"{IMAGES}{gz} needs .* GB of memory"):
+    monkeypatch.setattr("cnnkit.array_files.free_memory", lambda: 100)
+    with pytest.raises(DataError, match=rf"{IMAGES}{gz} needs .* GiB of memory"):
         collection.index(Progress())
 
 

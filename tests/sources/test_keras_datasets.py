@@ -15,8 +15,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError
-from cnnkit.lazy import cache_folder
 from cnnkit.progress import Progress
 from cnnkit.sources import KerasDataset, keras_datasets
 

@@ -11,10 +11,10 @@ import pytest
 
 from cnnkit import pipeline
 from cnnkit.balancing import training_of
+from cnnkit.cache import cache_folder
 from cnnkit.config_file import read
 from cnnkit.errors import DataError
 from cnnkit.experiment import Cache
-from cnnkit.lazy import cache_folder
 from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Folder, Manifest, recognised

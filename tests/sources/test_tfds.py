@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnnkit.cache import cache_folder
 from cnnkit.errors import DataError
 from cnnkit.experiment import Cache
-from cnnkit.lazy import cache_folder
 from cnnkit.loading import load
 from cnnkit.progress import Progress
 from cnnkit.sources import Tfds

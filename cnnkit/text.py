@@ -1,0 +1,102 @@
+"""Words that messages share: some of many names, counts, shapes and sizes, the nearest right name, what can be printed.
+
+Nothing here knows of settings, files or images; it takes texts and numbers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+FIRST = 5
+"""So many of a list are named where nothing speaks for another number."""
+
+
+def first_of(texts: Sequence[str], most: int = FIRST) -> list[str]:
+    """The first of some texts, and where there are others how many: `a`, `b`, `3 more`."""
+    others = len(texts) - most
+    return [*texts[:most], *([f"{others:,} more"] if others > 0 else [])]
+
+
+def some(texts: Sequence[str], most: int = FIRST) -> str:
+    """The same in a row: `a, b and 3 more`."""
+    others = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {others:,} more" if others > 0 else "")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names in a row, each in backquotes."""
+    return some([f"`{name}`" for name in names])
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """How many of something: `1 image`, `1,200 images`; `many` is for what takes more than an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def by(sides: Iterable[int]) -> str:
+    """A shape: `28 x 28 x 3`."""
+    return " x ".join(map(str, sides))
+
+
+def in_bytes(count: float) -> str:
+    """A size to three digits, by powers of 1000: `39.7 MB`."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def in_mib(count: int) -> str:
+    """A size in units of 2**20 bytes: `256 MiB`; what is below nothing counts as nothing."""
+    return f"{max(count, 0) / 2**20:,.0f} MiB"
+
+
+def in_gib(count: int) -> str:
+    """A size in units of 2**30 bytes, as memory is set in a config: `1.5 GiB`."""
+    return f"{count / 2**30:,.1f} GiB"
+
+
+def nearest(word: str, names: Sequence[str]) -> str:
+    """`; did you mean ...?` with the nearest of the names, or nothing when none is near."""
+    near = difflib.get_close_matches(word.lower(), [name.lower() for name in names], 1, cutoff=0.6)
+    found = next((name for name in names if near and name.lower() == near[0]), None)
+    return f"; did you mean `{found}`?" if found else ""
+
+
+def suggestion(word: str, allowed: Sequence[str]) -> str:
+    """The nearest right name, or all of them when none is near."""
+    if near := nearest(word, allowed):
+        return near
+    return f"; it may be {', '.join(allowed)}" if allowed else ""
+
+
+def typed(path: Path) -> str:
+    """A path as it is typed in a shell: quoted where it has to be, and no option where it begins with a dash."""
+    word = f"./{path}" if str(path).startswith("-") else str(path)
+    return shlex.quote(word) if word.isprintable() else ascii(word)
+
+
+def printable(name: str) -> bool:
+    """Whether a name has no control characters, which would break tables, terminals and lists of files."""
+    return name.isprintable() or not any(unicodedata.category(character) == "Cc" for character in name)
+
+
+def without_controls(text: str) -> str:
+    """A text with a `?` for all that can't be printed, such as a line break or a byte that is not UTF-8."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def in_one_line(text: str, most: int = 60) -> str:
+    """A text that came from a file or a library, and may be anything, as it can stand in a line."""
+    text = without_controls(text)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first."""
+    return in_one_line(str(error).strip().partition("\n")[0].strip("'\""), most=200) or type(error).__name__
