@@ -47,7 +47,7 @@ def test_the_warm_up_ends_at_the_full_rate(kind):
 
 
 def test_cosine_ends_at_zero_and_constant_where_it_began():
-    assert float(Cosine()(0.2, STEPS, EPOCHS)(STEPS * EPOCHS)) == pytest.approx(0, abs=1e-9)
+    assert float(Cosine()(0.2, STEPS, EPOCHS)(STEPS * EPOCHS)) == pytest.approx(0, abs=1e-7)
     assert float(Constant()(0.2, STEPS, EPOCHS)(STEPS * EPOCHS)) == pytest.approx(0.2)
 
 
