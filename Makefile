@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-# In the order of tests/conftest.py, which begins with the slow files: so no worker is left with one at the end.
+# A file goes to one worker, so that what its tests share is made once; the rooms with the longest files come first.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 # Tests start many commands, and a command with bytecode at hand starts in two thirds of the time.
@@ -15,10 +15,10 @@ INSTALLED := $(VENV)/.installed
 DEV_INSTALLED := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check fix wheel clean
+.PHONY: help install demo test test-all check fix wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## install into .venv (PYTHON=... to choose the Python)
 	@echo "installed, run it with $(BIN)/cnnkit"
@@ -26,9 +26,11 @@ install: $(INSTALLED) ## install into .venv (PYTHON=... to choose the Python)
 demo: $(INSTALLED) ## train on handwritten digits
 	$(BIN)/cnnkit train configs/digits.yaml
 
-test: $(DEV_INSTALLED) ## run the tests (PYTEST_ARGS="-k name" to choose)
-	$(BIN)/python -m pytest -m "not alone" $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -m alone
+test: $(DEV_INSTALLED) ## run the fast tests (PYTEST_ARGS="-k name" to choose)
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-all: $(DEV_INSTALLED) ## run all tests, those that are slow by nature too
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(DEV_INSTALLED) ## check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .

@@ -88,30 +88,3 @@ def command(capsys, monkeypatch):
         return ended.value.code or 0, captured.out, captured.err
 
     return run
-
-
-SLOW = (
-    "test_training_in_stages.py",
-    "test_training.py",
-    "test_convert_weights.py",
-    "test_near.py",
-    "test_interruption.py",
-    "test_changing_images.py",
-    "test_training_balanced.py",
-    "test_weights.py",
-    "test_hub.py",
-    "test_keras_application.py",
-    "test_architectures.py",
-    "test_resnet.py",
-    "test_transfer_learning.py",
-    "test_audit.py",
-    "test_kaggle.py",
-    "test_prepared_runs.py",
-    "test_pipeline.py",
-)
-"""Files that take longest; they come first, so that several workers end together."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first, all others in their order."""
-    items.sort(key=lambda item: SLOW.index(item.path.name) if item.path.name in SLOW else len(SLOW))

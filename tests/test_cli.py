@@ -65,7 +65,7 @@ def process(*words: str, folder: Path, **environment: str) -> Done:
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -386,5 +386,5 @@ def test_output_to_a_pipe_has_no_colours(tmp_path: Path) -> None:
 def test_a_reader_that_stops_early_is_no_bug(tmp_path: Path) -> None:
     for command in ("schema", "list architectures"):
         line = f"{sys.executable} -m cnnkit {command} | true"
-        done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.stderr == ""

@@ -172,11 +172,11 @@ def test_a_name_in_another_encoding_is_told(photos: Path) -> None:
     file = photos / "cat" / b"k\xe4tzchen.png".decode(errors="surrogateescape")  # Latin-1, as from an old archive
     file.write_bytes(b"")
     words = [sys.executable, "-m", "cnnkit", "data", "mine.yaml"]
-    shown = subprocess.run([*words, "--fix-list", "leave_out.txt"], capture_output=True, timeout=60)
+    shown = subprocess.run([*words, "--fix-list", "leave_out.txt"], capture_output=True, timeout=300)
     assert shown.returncode == 3
     assert b"cat/k\xe4tzchen.png\n" in shown.stdout
     words += ["--set", "data.exclude=leave_out.txt", "--json"]
-    told = subprocess.run(words, capture_output=True, timeout=60)
+    told = subprocess.run(words, capture_output=True, timeout=300)
     assert told.returncode == 0
     [entry] = json.loads(told.stdout.decode("utf-8"))["unused"]
     assert entry["name"] == f"cat/{file.name}"

@@ -126,19 +126,19 @@ def test_damaged_images_are_wrong_data(photos: Path, command: Command) -> None:
     assert len(err.splitlines()) == 1
 
 
-def test_a_wrong_config_is_told_with_its_line_and_column(photos: Path) -> None:
+def test_a_wrong_config_is_told_with_its_line_and_column(photos: Path, command: Command) -> None:
     Path("mine.yaml").write_text(CONFIG.replace("degrees: 20", "degrees: 200"))
-    done = subprocess.run(
-        [sys.executable, "-m", "cnnkit", "preview", "mine.yaml"], capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "mine.yaml:6:29: augment.1.degrees: should be at most 180, not 200\n"
+    told = "mine.yaml:6:29: augment.1.degrees: should be at most 180, not 200\n"
+    assert command("preview", "mine.yaml") == (2, "", told)
+
+
+@pytest.mark.parametrize("words", [["--set", "augment=[]"], ["--audit", "nowhere"]], ids=" ".join)
+def test_a_wrong_call_is_told_in_a_line(photos: Path, command: Command, words: list[str]) -> None:
+    code, out, err = command("preview", "mine.yaml", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
 
 
 def test_a_process_of_its_own_ends_well_and_says_no_more_than_it_has_to(photos: Path) -> None:
-    for words, code in ((["--images", "2"], 0), (["--set", "augment=[]"], 2), (["--audit", "nowhere"], 2)):
-        done = subprocess.run(
-            [sys.executable, "-m", "cnnkit", "preview", "mine.yaml", *words], capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == code
-        assert len(done.stderr.splitlines()) == (code == 2)
+    words = [sys.executable, "-m", "cnnkit", "preview", "mine.yaml", "--images", "2"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -79,6 +79,7 @@ def test_a_legacy_file_without_top_becomes_our_network(capsys, vgg16, legacy_fil
     assert close(network.backbone(images()).numpy(), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg16.weights.h5", "vgg16.h5"])
 def test_a_file_of_another_form_becomes_our_network(vgg16, name, tmp_path):
     file, output = tmp_path / name, tmp_path / "ours.weights.h5"
@@ -92,6 +93,7 @@ def test_a_file_of_another_form_becomes_our_network(vgg16, name, tmp_path):
     assert all(map(np.array_equal, network.backbone.get_weights(), vgg16.get_weights()))
 
 
+@pytest.mark.slow
 def test_a_model_with_its_top_becomes_our_network_with_its_classifier(tmp_path):
     complete = randomized(
         keras.applications.VGG16(weights=None, input_shape=(32, 32, 3), classes=5, classifier_activation=None)
@@ -114,6 +116,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", OTHERS)
 def test_a_file_of_another_family_becomes_our_network(capsys, tmp_path, family):
     application, model, size, architecture, layers = OTHERS[family]

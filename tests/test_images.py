@@ -352,6 +352,7 @@ print((after - before) / images.memory.nbytes)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak that Linux tells of")
 def test_images_in_memory_take_no_more_than_they_are_even_while_they_are_loaded():
     done = subprocess.run([sys.executable, "-c", KEPT_IN_MEMORY], capture_output=True, text=True, check=True)

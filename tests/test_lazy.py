@@ -37,7 +37,7 @@ def test_settings_of_keras_in_the_environment_and_in_the_home_change_nothing(tmp
         "KERAS_MAX_STEPS_PER_EPOCH": "2",
         "CNNKIT_CACHE": str(tmp_path / "cache"),
     }
-    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, env=environment, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     before, settings, limits, shape, dtype = json.loads(done.stdout)
     assert before == []  # importing cnnkit and its functions imports none of them

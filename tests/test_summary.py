@@ -3,8 +3,6 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -306,13 +304,10 @@ def test_what_is_not_in_blocks_is_not_folded():
     assert folded(rows) == list(rows)
 
 
-def test_json_in_a_fresh_process_has_the_counts_of_the_issue(tmp_path):
-    config = written(tmp_path, ISSUE)
-    done = subprocess.run(
-        [sys.executable, "-m", "cnnkit", "summary", config, "--json"], capture_output=True, text=True, timeout=120
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    document = json.loads(done.stdout)
+def test_json_has_the_counts_of_the_issue(command, tmp_path):
+    code, out, err = command("summary", written(tmp_path, ISSUE), "--json")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
     assert document["input_shape"] == [28, 28, 1]
     assert document["classes"] == 10
     assert document["parameters"] == {"total": 474_618, "trainable": 474_618, "non_trainable": 0}

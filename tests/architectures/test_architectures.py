@@ -149,13 +149,22 @@ def test_every_family_has_a_golden_row():
     assert {type(architecture) for architecture, _, _ in GOLDEN} == set(FAMILIES) - {Hub}
 
 
-@pytest.mark.parametrize(("architecture", "data", "published"), GOLDEN, ids=name_of)
+# Of each family the first row is fast; the others build as many networks, some of a hundred layers.
+FIRST = {id(row) for row in {type(row[0]): row for row in reversed(GOLDEN)}.values()}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "data", "published"),
+    [row if id(row) in FIRST else pytest.param(*row, marks=pytest.mark.slow) for row in GOLDEN],
+    ids=name_of,
+)
 def test_parameters_are_those_published(zeros, architecture, data, published):
     total, trainable, _, keras_count = counted(architecture, *data)
     assert (total if isinstance(published, Total) else trainable) == published
     assert total == keras_count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "published", "filters"), VGG_BATCH_NORM)
 def test_vgg_with_batch_norm_has_torchvisions_parameters_but_the_useless_biases(zeros, depth, published, filters):
     convolutional = 7 * 7 * 512 * 4096 + 4096 + 4096 * 4096 + 4096  # the same dense layers, built small below
@@ -166,6 +175,7 @@ def test_vgg_with_batch_norm_has_torchvisions_parameters_but_the_useless_biases(
 
 
 # Published multiply-adds, in units of 1e9.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "published"),
     [
@@ -321,16 +331,16 @@ SMALLEST = [
     (Vgg(depth=11, dense_units=(8,)), 32),
     (ResNet(depth=18), 32),
     (ResNet(depth=20), 8),
-    (DenseNet(depth=121, growth_rate=8), 29),
+    pytest.param(DenseNet(depth=121, growth_rate=8), 29, marks=pytest.mark.slow),
     (DenseNet(depth=16, growth_rate=4), 4),
     (Inception(version=1), 32),
     (Inception(version=1, stem="small"), 4),
-    (Inception(version=3), 75),
-    (Inception(version=3, stem="small"), 7),
+    pytest.param(Inception(version=3), 75, marks=pytest.mark.slow),
+    pytest.param(Inception(version=3, stem="small"), 7, marks=pytest.mark.slow),
     (ResNet(depth=18, version=2), 32),
     (ResNet(depth=16, version=2, width=2), 8),
     (KerasApplication(application="MobileNet", alpha=0.25, weights=None), 32),
-    (KerasApplication(application="Xception", weights=None), 71),
+    pytest.param(KerasApplication(application="Xception", weights=None), 71, marks=pytest.mark.slow),
     (Sequential(layers=(Conv(filters=2, kernel_size=5, padding="valid"), MaxPool(), Flatten())), 6),
 ]
 
@@ -354,7 +364,7 @@ def test_the_smallest_image_runs_and_one_pixel_less_is_a_problem(architecture, s
         Vgg(depth=11, dense_units=(8,)),
         ResNet(depth=18),
         ResNet(depth=20),
-        DenseNet(depth=121, growth_rate=8),
+        pytest.param(DenseNet(depth=121, growth_rate=8), marks=pytest.mark.slow),
         DenseNet(depth=16, growth_rate=4),
         Inception(version=1),
         ResNet(depth=18, version=2),
@@ -404,7 +414,7 @@ def test_shapes_foretold_without_tensorflow_are_those_of_keras(shape, strides, p
     assert [row.output_shape for row in rows[1:-1]] == foretold
 
 
-@pytest.mark.parametrize("top", [False, True])
+@pytest.mark.parametrize("top", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_vgg16_computes_what_that_of_keras_applications_does(top):
     settings = {"classes": 5, "classifier_activation": None} if top else {}
     theirs = keras.applications.VGG16(include_top=top, weights=None, input_shape=(32, 32, 3), **settings)

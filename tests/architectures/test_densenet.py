@@ -65,6 +65,7 @@ def test_small_networks_have_the_parameters_of_the_derivation(zeros, depth, grow
     assert trainable(DenseNet(depth=depth, growth_rate=growth), 32, 10) == derived
 
 
+@pytest.mark.slow
 def test_the_deepest_network_has_the_parameters_of_the_derivation(zeros):
     derived = trainable_by_the_paper(BLOCKS[264], 32, 1000, large=True)
     assert trainable(DenseNet(depth=264), 64, 1000) == derived
@@ -148,6 +149,7 @@ def blotches(random, count, height, width):
     return coarse.repeat(-(-height // 6), 1).repeat(-(-width // 6), 2)[:, :height, :width].astype(np.float32)
 
 
+@pytest.mark.slow
 def test_densenet_121_computes_what_that_of_keras_applications_does():
     theirs = keras.applications.DenseNet121(weights=None, include_top=False, pooling="avg", input_shape=(80, 95, 3))
     random = np.random.default_rng(3)

@@ -149,6 +149,7 @@ def inception3():
     return Inception(version=3).build((75, 92, 3), 1000)
 
 
+@pytest.mark.slow
 def test_inception_v3_computes_what_that_of_keras_applications_does(inception3):
     part = keras.applications.InceptionV3(weights=None, include_top=False, pooling="avg", input_shape=(75, 92, 3))
     theirs = named_as_in_a_new_process(part)
@@ -168,6 +169,7 @@ def test_inception_v3_computes_what_that_of_keras_applications_does(inception3):
     assert np.abs(inception3(images).numpy() - expected).max() < 1e-4 * scale
 
 
+@pytest.mark.slow
 def test_a_gradient_reaches_every_weight_of_version_3(inception3):
     with tf.GradientTape() as tape:
         images = np.random.default_rng(5).integers(0, 256, (4, 75, 92, 3)).astype(np.float32)

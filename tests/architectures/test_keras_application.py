@@ -140,13 +140,17 @@ def kind_of(weight):
 SAME = [
     ("MobileNet", {"alpha": 0.25}, 64),
     ("MobileNetV3Small", {"alpha": 0.75}, 64),
-    ("EfficientNetB0", {}, 64),
-    ("ConvNeXtTiny", {}, 64),
-    ("Xception", {}, 71),
+    pytest.param("EfficientNetB0", {}, 64, marks=pytest.mark.slow),
+    pytest.param("ConvNeXtTiny", {}, 64, marks=pytest.mark.slow),
+    pytest.param("Xception", {}, 71, marks=pytest.mark.slow),
 ]
 
 
-@pytest.mark.parametrize(("name", "settings", "size"), SAME, ids=[name for name, _, _ in SAME])
+@pytest.mark.parametrize(
+    ("name", "settings", "size"),
+    SAME,
+    ids=["MobileNet", "MobileNetV3Small", "EfficientNetB0", "ConvNeXtTiny", "Xception"],
+)
 def test_the_same_weights_give_the_features_of_keras(name, settings, size, monkeypatch):
     shape = (size, size, 3)
     theirs = stock(name, monkeypatch, input_shape=shape, **settings)

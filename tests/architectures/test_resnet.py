@@ -67,7 +67,13 @@ def wide_by_hand(depth, width, classes):
     return total + 2 * before + (before + 1) * classes
 
 
-@pytest.mark.parametrize(("depth", "width", "millions"), [(28, 10, 36.5), (16, 8, 11.0), (40, 4, 8.9), (22, 8, 17.2)])
+@pytest.mark.parametrize(
+    ("depth", "width", "millions"),
+    [
+        (16, 8, 11.0),
+        *(pytest.param(*row, marks=pytest.mark.slow) for row in [(28, 10, 36.5), (40, 4, 8.9), (22, 8, 17.2)]),
+    ],
+)
 def test_wide_networks_have_the_parameters_of_their_table(zeros, depth, width, millions):
     count = trainable(ResNet(depth=depth, version=2, width=width).build(*CIFAR))
     assert count == wide_by_hand(depth, width, 10)
@@ -75,6 +81,7 @@ def test_wide_networks_have_the_parameters_of_their_table(zeros, depth, width, m
 
 
 # Tables 7 and 8 of the wide paper.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "millions"),
     [
@@ -89,6 +96,7 @@ def test_large_networks_have_the_parameters_of_the_wide_papers_tables(zeros, arc
     assert round(trainable(architecture.build(*IMAGENET)) / 1e6, 1) == millions
 
 
+@pytest.mark.slow
 def test_resnet_164_has_the_parameters_of_the_second_papers_table(zeros):
     assert round(trainable(ResNet(depth=164, version=2).build(*CIFAR)) / 1e6, 1) == 1.7
 
@@ -288,6 +296,7 @@ def test_version_2_computes_what_keras_blocks_do_with_the_stride_of_the_paper():
     assert close(features, with_our_weights(theirs)(images / 127.5 - 1).numpy())
 
 
+@pytest.mark.slow
 def test_keras_resnet50v2_is_another_network_from_the_first_3x3_convolution_of_its_second_stage():
     theirs = with_our_weights(keras.applications.ResNet50V2(include_top=False, weights=None, input_shape=(64, 64, 3)))
     ours = ours_of_version_2()
@@ -323,6 +332,7 @@ def biases(model):
     return sum(model.get_layer(name).filters for name in biased(model))
 
 
+@pytest.mark.slow
 def test_keras_resnets_have_the_parameters_of_ours_and_biases(zeros):
     theirs, ours = keras.applications.ResNet50V2(weights=None), ResNet(depth=50, version=2).build(*IMAGENET)
     assert theirs.count_params() == 25_613_800

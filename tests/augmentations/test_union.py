@@ -16,6 +16,7 @@ from cnnkit.augmentations.crop import Crop
 from cnnkit.augmentations.erasing import Erasing
 from cnnkit.augmentations.flip import Flip
 from cnnkit.augmentations.hue import Hue
+from cnnkit.augmentations.mix_up import MixUp
 from cnnkit.augmentations.noise import Noise
 from cnnkit.augmentations.policies import RandAugment
 from cnnkit.augmentations.random_resized_crop import RandomResizedCrop
@@ -237,7 +238,9 @@ def test_an_augmentation_that_an_image_is_too_plain_for_is_not_told():
     assert Chain([Hue(), Flip(probability=1.0), Shift(), RandomBlur()], 0).told(white, 0, 1) == []
 
 
-@every
+@pytest.mark.parametrize(
+    "augmentation", [Shift(fraction=0.5), Noise(), MixUp()], ids=["geometric", "pixelwise", "mixing"]
+)
 def test_batches_of_the_pipeline_are_the_chain_at_work_outside_of_it(augmentation, index_of):
     pixels = allocated((20, 12, 17, 3), np.uint8)
     pixels[:] = pictures(20, (12, 17, 3))

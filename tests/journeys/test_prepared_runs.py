@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -30,22 +31,45 @@ train: {epochs: 1}
 """
 
 
-@pytest.fixture
-def masked(tmp_path, image_folder):
+def draw(folder):
     """A config of pictures with a mask each, which shows their middle."""
-    root = image_folder({"cat": 8, "dog": 8})
-    (tmp_path / "masks").mkdir()
-    for file in root.rglob("*.png"):
-        mask = np.zeros(Image.open(file).size[::-1], np.uint8)
-        mask[2:-2, 2:-2] = 255
-        Image.fromarray(mask).save(tmp_path / "masks" / f"{file.parent.name}-{file.name}")
-    (tmp_path / "config.yaml").write_text(CONFIG)
-    return tmp_path
+    random = np.random.default_rng(0)
+    (folder / "masks").mkdir()
+    for name in ("cat", "dog"):
+        (folder / "images" / name).mkdir(parents=True)
+        for i in range(8):
+            picture = Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+            picture.save(folder / "images" / name / f"{i}.png")
+            mask = np.zeros((8, 8), np.uint8)
+            mask[2:-2, 2:-2] = 255
+            Image.fromarray(mask).save(folder / "masks" / f"{name}-{i}.png")
+    (folder / "config.yaml").write_text(CONFIG)
+    return folder
 
 
-def test_prediction_sees_a_picture_as_training_and_evaluation_do(masked):
+@pytest.fixture
+def masked(tmp_path):
+    return draw(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The same with a run, not to be changed; and what training said."""
+    folder = draw(tmp_path_factory.mktemp("trained"))
+    return folder, train(read(folder / "config.yaml"), folder / "run")
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """A copy of it, and the setting that says where its images are."""
+    folder = tmp_path / "copied"
+    shutil.copytree(trained[0], folder)
+    return folder, f"data.source.path={folder / 'images'}"
+
+
+def test_prediction_sees_a_picture_as_training_and_evaluation_do(trained):
+    masked, document = trained
     run = masked / "run"
-    document = train(read(masked / "config.yaml"), run)
     assert evaluate(run)["accuracy"] == document["test"]["accuracy"]
     with (run / "evaluation" / "test_predictions.csv").open() as file:
         judged = {row["image"]: row for row in csv.DictReader(file)}
@@ -55,21 +79,21 @@ def test_prediction_sees_a_picture_as_training_and_evaluation_do(masked):
             assert float(row[f"p_{name}"]) == pytest.approx(probability, abs=1e-5)
 
 
-def test_another_mask_than_in_training_is_told(masked):
+def test_another_mask_than_in_training_is_told(copied):
+    masked, where = copied
     run = masked / "run"
-    train(read(masked / "config.yaml"), run)
     name = Run.open(run).split("test")[0].image
     folder, file = name.split("/")
     mask = masked / "masks" / f"{folder}-{file}"
     Image.fromarray(255 - np.asarray(Image.open(mask))).save(mask)
     with pytest.raises(DataError, match=rf"beside 1 of the \d+ test images .*, first beside {name}"):
-        evaluate(run)
-    assert evaluate(run, "validation")["images"] > 0
+        evaluate(run, settings=[where])
+    assert evaluate(run, "validation", settings=[where])["images"] > 0
 
 
-def test_a_picture_without_its_mask_is_told_and_the_others_are_predicted(masked):
+def test_a_picture_without_its_mask_is_told_and_the_others_are_predicted(copied):
+    masked, _ = copied
     run = masked / "run"
-    train(read(masked / "config.yaml"), run)
     other = masked / "images" / "cat" / "new.png"
     Image.new("L", (9, 9)).save(other)
     told = {p.image: p.error for p in predict(run, [other, masked / "images" / "dog"])}
@@ -128,9 +152,9 @@ def test_a_missing_mask_is_found_before_training(masked):
     assert found.severity == "warning"
 
 
-def test_masks_that_did_not_move_along_are_named(masked):
+def test_masks_that_did_not_move_along_are_named(copied):
+    masked, _ = copied
     run, moved = masked / "run", masked / "elsewhere" / "pictures"
-    train(read(masked / "config.yaml"), run)
     moved.parent.mkdir()
     (masked / "images").rename(moved)
     names = [row.image for row in Run.open(run).split("test")]
@@ -145,9 +169,8 @@ def test_masks_that_did_not_move_along_are_named(masked):
     assert evaluate(run, settings=[f"data.source.path={moved}"])["images"] == len(names)
 
 
-def test_an_image_that_can_not_be_shown_any_more_is_told_without_advice_that_does_not_help(masked, monkeypatch):
-    run = masked / "run"
-    train(read(masked / "config.yaml"), run)
+def test_an_image_that_can_not_be_shown_any_more_is_told_without_advice_that_does_not_help(trained, monkeypatch):
+    run = trained[0] / "run"
 
     def fails(*_):
         raise Unprepared("it fails")

@@ -15,7 +15,6 @@ from cnnkit import read, train
 from cnnkit.balancing import AnyBalance
 from cnnkit.balancing.smote import Smote
 from cnnkit.errors import ConfigError, DataError
-from cnnkit.progress import Progress
 
 NAMES = [kind.model_fields["name"].default for kind in get_args(get_args(AnyBalance)[0])]
 
@@ -91,17 +90,6 @@ def runs(tmp_path_factory):
     for name in NAMES:
         train(read(folder / "config.yaml", f"data.balance={{name: {name}}}"), folder / name)
     return folder
-
-
-class Tasks(Progress):
-    """Remembers what work it was told of."""
-
-    def __init__(self):
-        self.names = []
-
-    def task(self, what, total):
-        self.names.append(what)
-        return super().task(what, total)
 
 
 @pytest.fixture
@@ -221,8 +209,8 @@ def refused(experiment, folder, progress=None):
 
 
 @pytest.mark.parametrize("size", [8, 40])
-def test_too_few_neighbours_are_told_before_there_is_a_run(config, tmp_path, size):
-    path, tasks = config(FEATURES, 40, 5), Tasks()
+def test_too_few_neighbours_are_told_before_there_is_a_run(config, tmp_path, tasks, size):
+    path = config(FEATURES, 40, 5)
     settings = (f"data.image_size=[{size}, {size}]", "data.balance.neighbors=3")
     ((key, message),) = refused(read(path, *settings), tmp_path / "run", tasks)
     assert key == "data.balance.neighbors"
@@ -277,10 +265,9 @@ def test_making_images_without_memory_for_them_is_an_error_of_the_config(config,
     assert problem.message == f"{name} makes new images from those in memory, so set some, or use oversample"
 
 
-@pytest.mark.parametrize("augment", ["mixup", "cutmix"])
 @pytest.mark.parametrize("name", sorted({*NAMES} - {"none"}))
-def test_mixing_goes_with_every_balance(config, tmp_path, augment, name):
-    settings = (f"data.balance={{name: {name}}}", f"augment=[{{name: {augment}}}]")
+def test_mixing_goes_with_every_balance(config, tmp_path, name):
+    settings = (f"data.balance={{name: {name}}}", "augment=[{name: mixup}, {name: cutmix}]")
     document = train(read(config(PIXELS), *settings), tmp_path / "run")
     assert balance_of(tmp_path / "run")["after"] == AFTER[name]
     assert np.isfinite(json.loads((tmp_path / "run/metrics.jsonl").read_text())["loss"])

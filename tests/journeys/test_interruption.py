@@ -40,15 +40,6 @@ ONE_LONG_EPOCH = ["--set", "train.epochs=1", "--set", "data.batch_size=1", "--se
 COMMAND = "from cnnkit.cli import main; print('ready', flush=True); main()"
 
 
-@pytest.fixture
-def config(tmp_path):
-    def written(text):
-        (tmp_path / "config.yaml").write_text(text)
-        return tmp_path / "config.yaml"
-
-    return written
-
-
 def as_from_a_terminal():
     """A suite that runs in the background ignores Ctrl-C, and so would its children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -71,7 +62,7 @@ def training(config, run, *words):
         process.communicate()
 
 
-def wait_until(happened, process, seconds=120.0, pause=0.02):
+def wait_until(happened, process, seconds=300.0, pause=0.02):
     end = time.monotonic() + seconds
     while not happened():
         assert process.poll() is None, process.communicate()
@@ -101,14 +92,18 @@ def usable(folder):
     return True
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+    ids=["ctrl-c", "sigterm"],
+)
 def test_a_run_that_is_stopped_keeps_its_best_epoch_and_says_so_in_one_line(config, tmp_path, number, code):
     run = tmp_path / "run"
     with training(config(ENDLESS), run) as process:
         wait_until((run / "checkpoints" / "best.json").exists, process)
         time.sleep(0.4)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == code
     [line] = err.splitlines()
     assert f"{run} keeps epoch " in line and ", the best of " in line
@@ -121,13 +116,14 @@ def test_a_run_that_is_stopped_keeps_its_best_epoch_and_says_so_in_one_line(conf
     assert usable(run)
 
 
+@pytest.mark.slow
 def test_stopped_in_its_first_epoch_a_run_says_that_there_are_no_weights(config, tmp_path):
     run = tmp_path / "run"
     with training(config(ENDLESS), run, *ONE_LONG_EPOCH) as process:
         wait_until((run / "log.txt").exists, process)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     [line] = err.splitlines()
     assert f"{run} holds the config, but no weights" in line
@@ -142,7 +138,7 @@ def test_stopped_while_starting_nothing_is_left(config, tmp_path):
         assert process.stdout.readline() == "ready\n"
         time.sleep(1.0)  # TensorFlow is being imported
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     [line] = err.splitlines()
     assert line.startswith("Interrupted")
@@ -164,6 +160,7 @@ def moment_between(run):
     return lambda: moment_after_the_first(run)() and best_of(run)["epoch"] >= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [moment_after_the_first, moment_of_saving, moment_between])
 def test_a_run_that_is_killed_stays_usable(config, tmp_path, moment):
     run = tmp_path / "run"
@@ -222,10 +219,11 @@ def test_after_a_training_sigterm_means_what_it_meant_before(config, tmp_path):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_live_line_and_keeps_one_line_an_epoch(config, tmp_path):
     words = ["-m", "cnnkit", "train", str(config(ENDLESS)), "--run", str(tmp_path / "run"), *ONE_LONG_EPOCH]
     words += ["--set", "data.limit=50"]
-    terminal = pexpect.spawn(sys.executable, words, timeout=120, encoding="utf-8", dimensions=(40, 150))
+    terminal = pexpect.spawn(sys.executable, words, timeout=300, encoding="utf-8", dimensions=(40, 150))
     terminal.expect(r"epoch 1/1 .*\d+/\d+  loss \d\.\d+  accuracy \d\.\d+ +[\d,]+ images/s +\d+:\d\d left")
     terminal.expect(r"epoch 1/1  loss \d\.\d+  accuracy \d\.\d+  val_loss")
     terminal.expect("test: accuracy")

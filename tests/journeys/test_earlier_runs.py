@@ -1,0 +1,87 @@
+"""Runs of earlier versions open, evaluate and predict as they did when they were made.
+
+run_of_version_0_1_0/ was made by version 0.1.0 and is not to be made anew, with
+
+    data:
+      source: {name: digits}
+      image_size: [8, 8]
+      channels: 1
+      limit: 20
+      batch_size: 2
+    augment: [{name: shift}]
+    model:
+      name: sequential
+      layers: [{name: conv, filters: 4}, {name: max_pool}, {name: flatten}]
+    train:
+      epochs: 1
+      optimizer: {name: adam, learning_rate: 0.01}
+
+Without history.png and the name of the machine, to keep it small and plain; all else is as it was written.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from cnnkit import Run, evaluate, predict
+
+MADE = Path(__file__).with_name("run_of_version_0_1_0")
+
+# What version 0.1.0 answered with this run: the probabilities of the classes 0 to 9.
+ANSWERS = {
+    0: [0.0703893, 0.1083762, 0.1597240, 0.0944403, 0.0923912, 0.1174702, 0.0760012, 0.0812898, 0.0876677, 0.1122500],
+    500: [0.0407531, 0.1682825, 0.1310287, 0.0672297, 0.0884980, 0.0878176, 0.1455377, 0.0617803, 0.1167816, 0.0922908],
+    1000: [
+        0.0485066,
+        0.1039881,
+        0.2286165,
+        0.0664639,
+        0.0872369,
+        0.0945285,
+        0.0890457,
+        0.0628847,
+        0.1437816,
+        0.0749475,
+    ],
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Path(shutil.copytree(MADE, tmp_path / "run"))
+
+
+def test_it_opens(run):
+    opened = Run.open(run)
+    experiment = opened.experiment()
+    assert (experiment.name, experiment.model.name, experiment.train.epochs) == ("digits", "sequential", 1)
+    assert opened.classes == [str(digit) for digit in range(10)]
+    assert [len(opened.split(split)) for split in ("train", "validation", "test")] == [140, 30, 30]
+    assert opened.history()[0]["epoch"] == 1
+    assert opened.network().count_params() == (9 * 4 + 4) + (4 * 4 * 4 * 10 + 10)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_it_is_worth_what_it_was_worth(run, split):
+    before = json.loads((MADE / "evaluation" / f"{split}.json").read_text())
+    now = evaluate(run, split)
+    assert now.keys() == before.keys()
+    assert now.pop("loss") == pytest.approx(before.pop("loss"), rel=1e-5)
+    assert now == before
+
+
+def test_it_answers_what_it_answered(run, tmp_path):
+    files = [tmp_path / f"{number}.png" for number in ANSWERS]
+    for number, file in zip(ANSWERS, files, strict=True):
+        Image.fromarray(np.uint8(load_digits().images[number] * 15)).save(file)
+    for expected, found in zip(ANSWERS.values(), predict(run, files), strict=True):
+        assert list(found.probabilities) == [str(digit) for digit in range(10)]
+        assert list(found.probabilities.values()) == pytest.approx(expected, abs=1e-5)
+        assert found.label == str(np.argmax(expected))
