@@ -45,7 +45,7 @@ class SplitRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder; what lies in it is told by README, chapter "What a run leaves behind"."""
+    """A run's folder; what lies in it is described in docs/reference/run_folder.md."""
 
     folder: Path
 

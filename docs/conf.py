@@ -1,0 +1,14 @@
+"""How Sphinx builds the documentation: `make docs`."""
+
+from __future__ import annotations
+
+from cnnkit import __version__
+
+project = "cnnkit"
+version = release = __version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_heading_anchors = 3
+autodoc_typehints = "description"
+html_theme = "furo"
+html_title = f"cnnkit {__version__}"
+html_show_copyright = False
