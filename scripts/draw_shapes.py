@@ -2,9 +2,10 @@
 
     python scripts/draw_shapes.py shapes
 
-Each picture has a shape of any colour, size and place, and noise over it, so neither one pixel nor the colour gives the
-class away. The same pictures are drawn on every machine. `--faults` plants what `cnnkit data` is there to find: a
-damaged file, a picture that lies in two classes, and one that lies there twice, the second time as a smaller JPEG.
+Each picture has a light shape of any colour, size and place on a dark ground, turned a little, and noise over it, so
+neither one pixel nor the colour gives the class away. The same pictures are drawn on every machine. `--faults` plants
+what `cnnkit data` is there to find: a damaged file, a picture that lies in two classes, and one that lies there twice,
+the second time as a smaller JPEG.
 """
 
 from __future__ import annotations
@@ -27,12 +28,10 @@ def picture(shape: str, number: int) -> Image.Image:
     random = np.random.default_rng([SHAPES.index(shape), number])
     radius = random.uniform(10, 22)
     across, down = random.uniform(radius, SIDE - radius, 2)
-    ground, colour = random.uniform(30, 226, (2, 3))
-    far = ground + np.where(ground > 128, -80, 80)
-    colour = np.where(np.abs(colour - ground) < 50, far, colour)  # so that the shape can be seen
+    ground, colour = random.uniform(20, 110, 3), random.uniform(130, 236, 3)
     points = (np.arange(SIDE * FINE) + 0.5) / FINE
     x, y = points[None, :] - across, points[:, None] - down
-    turn = random.uniform(0, 2 * np.pi)
+    turn = random.uniform(-0.35, 0.35)
     x, y = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
     if shape == "circle":
         inside = x**2 + y**2 < radius**2
