@@ -58,10 +58,10 @@ def test_a_command_has_to_end_as_the_page_says(tmp_path: Path) -> None:
 def test_long_commands_are_run_when_asked_only(tmp_path: Path) -> None:
     path = page(tmp_path, "<!-- run long -->\n```console\n$ touch ran; echo anew\nbefore\n```\n")
     (tmp_path / "home").mkdir()
-    for long, shown in ((False, "before"), (True, "anew")):
+    for long, output in ((False, "before"), (True, "anew")):
         folder = tmp_path / str(long)
         folder.mkdir()
-        assert f"\n{shown}\n" in console_blocks.Page(path, folder, long).renewed()
+        assert f"\n{output}\n" in console_blocks.Page(path, folder, long).renewed()
         assert (folder / "home" / "ran").exists() == long
 
 
