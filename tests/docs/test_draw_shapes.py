@@ -1,4 +1,4 @@
-"""The images that the documentation draws: the same each time, no two alike, and no folder of anybody's is written to."""
+"""The images that the documentation draws: the same each time, no two alike, and never into a folder that is there."""
 
 from __future__ import annotations
 
