@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 DEV_INSTALLED := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check fix wheel clean
+.PHONY: help install demo test test-all check docs fix wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,11 @@ check: $(DEV_INSTALLED) ## check format, lint, types and the direction of import
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_imports.py
 
+docs: $(DEV_INSTALLED) ## build the documentation into build/docs (DOCS_ARGS=--all: run its trainings too)
+	$(BIN)/python scripts/console_blocks.py $(DOCS_ARGS)
+	$(BIN)/python scripts/write_reference.py
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+
 fix: $(DEV_INSTALLED) ## format, and repair what lint can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -46,7 +51,7 @@ wheel: $(DEV_INSTALLED) ## build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
 clean: ## remove all that make made; runs/ stays
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/reference/generated .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A whole environment is updated in place; without a stamp, or if its Python has gone, it is made anew.
@@ -59,8 +64,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(DEV_INSTALLED): $(INSTALLED)
 	@rm -f $(INSTALLED) $(DEV_INSTALLED)
-	@echo "installing the tools for tests and checks"
-	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@echo "installing the tools for tests, checks and documentation"
+	@$(PIP) install --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $(INSTALLED) $@
 
 # Each candidate has to prove itself: pyenv puts commands on the path that fail when run, and Debian has Pythons

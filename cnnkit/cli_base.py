@@ -13,9 +13,8 @@ from typer import Argument, Option, Typer
 app = Typer(
     name="cnnkit",
     help="Train convolutional image classifiers from one YAML file, and say exactly how each was made.",
-    epilog="Begin with: cnnkit train configs/digits.yaml",
+    epilog="Begin with: cnnkit init IMAGES, a folder that holds a folder of images for each class",
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

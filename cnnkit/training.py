@@ -27,7 +27,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         progress: Is told how far it is.
 
     Returns:
-        The document that `cnnkit train --json` prints: run, epochs, best_epoch, validation, test.
+        The document that `cnnkit train --json` prints, with run, epochs, best_epoch, validation, test.
 
     Raises:
         DataError: The images are not what they should be, or the doctor finds an error in them; nothing is left behind,

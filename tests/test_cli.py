@@ -77,7 +77,7 @@ def test_help_lists_every_command_and_how_to_begin(run: Run) -> None:
     done = run("--help")
     assert (done.code, done.err) == (0, "")
     assert [command for command in COMMANDS if f" {command} " not in done.out] == []
-    assert "cnnkit train configs/digits.yaml" in done.out
+    assert "Begin with: cnnkit init IMAGES" in done.out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -104,8 +104,20 @@ def test_without_a_command_the_help_is_shown(run: Run) -> None:
     done = run()
     assert done.code == 2
     assert "Usage: " in done.out + done.err
-    assert "Begin with: cnnkit train configs/digits.yaml" in done.out + done.err
+    assert "Begin with: cnnkit init IMAGES" in done.out + done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("cnnkit pre", "predict preview"), ("cnnkit evaluate run --split t", "test train")]
+)
+def test_the_shell_completes_commands_and_choices(typed: str, offered: str, tmp_path: Path) -> None:
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1), "_CNNKIT_COMPLETE": "complete_bash"}
+    command = [sys.executable, "-c", "import sys; sys.argv = ['cnnkit']; from cnnkit.cli import main; main()"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **words}, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, set(done.stdout.split()), done.stderr) == (0, set(offered.split()), "")
 
 
 def test_the_version(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Sets of TensorFlow Datasets (https://www.tensorflow.org/datasets), an extra: `pip install 'cnnkit[tfds]'`.
+"""Sets of TensorFlow Datasets (https://www.tensorflow.org/datasets), the extra `tfds`.
 
 A set that is prepared is read without TensorFlow: `tensorflow_datasets` itself loads it late, and not for this; so its
 classes and splits may be looked at while a config is checked. What is read is the form `array_record`, of which single
@@ -82,7 +82,7 @@ class Tfds(Source):
             import tensorflow_datasets
         except ModuleNotFoundError as error:
             needed = "" if error.name == "tensorflow_datasets" else f" ({error})"
-            message = f"needs TensorFlow Datasets{needed}; install it: pip install 'cnnkit[tfds]'"
+            message = f"needs TensorFlow Datasets{needed}; install it in cnnkit's clone: pip install '.[tfds]'"
             raise DataError(Problem(message, key="name")) from None
         logging.getLogger("absl").setLevel(logging.ERROR)  # what it finds and where is told by its thousands
         return tensorflow_datasets

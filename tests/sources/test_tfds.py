@@ -151,13 +151,13 @@ def test_without_the_library_the_command_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     problem = told(Tfds(dataset="cifar10"))
     assert problem.key == "name"
-    assert "pip install 'cnnkit[tfds]'" in problem.message
+    assert "pip install '.[tfds]'" in problem.message
 
 
 def test_a_library_that_lacks_another_tells_which(library):
     (library / "tensorflow_datasets" / "__init__.py").write_text("import nothing_of_this_name")
     problem = told(Tfds(dataset="cifar10"))
-    assert "nothing_of_this_name" in problem.message and "pip install 'cnnkit[tfds]'" in problem.message
+    assert "nothing_of_this_name" in problem.message and "pip install '.[tfds]'" in problem.message
 
 
 @pytest.mark.usefixtures("library")
