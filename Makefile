@@ -32,11 +32,12 @@ test: $(DEV_INSTALLED) ## run the fast tests (PYTEST_ARGS="-k name" to choose)
 test-all: $(DEV_INSTALLED) ## run all tests, those that are slow by nature too
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(DEV_INSTALLED) ## check format, lint, types and the direction of imports
+check: $(DEV_INSTALLED) ## check format, lint, types, the direction of imports, what is declared
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python scripts/check_imports.py
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry .
 
 docs: $(DEV_INSTALLED) ## build the documentation into build/docs (DOCS_ARGS=--all: run its trainings too)
 	$(BIN)/python scripts/console_blocks.py $(DOCS_ARGS)

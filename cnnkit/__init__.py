@@ -14,22 +14,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnkit.config_file import read
-    from cnnkit.evaluation import evaluate
-    from cnnkit.prediction import predict
-    from cnnkit.run import Run
-    from cnnkit.training import train
+    from cnnkit.config.file import read
+    from cnnkit.evaluation.evaluate import evaluate
+    from cnnkit.evaluation.predict import predict
+    from cnnkit.runs.run import Run
+    from cnnkit.training.train import train
 
 __version__ = "0.1.0"
 
 __all__ = ["Run", "__version__", "evaluate", "predict", "read", "train"]
 
 _HOMES = {
-    "Run": "cnnkit.run",
-    "evaluate": "cnnkit.evaluation",
-    "predict": "cnnkit.prediction",
-    "read": "cnnkit.config_file",
-    "train": "cnnkit.training",
+    "Run": "cnnkit.runs.run",
+    "evaluate": "cnnkit.evaluation.evaluate",
+    "predict": "cnnkit.evaluation.predict",
+    "read": "cnnkit.config.file",
+    "train": "cnnkit.training.train",
 }
 
 

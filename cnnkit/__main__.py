@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cnnkit.cli import main
+from cnnkit.commands.main import main
 
 main()

@@ -47,7 +47,7 @@ SIDES = ("cnnkit", "keras")
 def measure_cnnkit(data: str, epochs: int, limit: int) -> list[float]:
     """Seconds of each epoch after the first, by the product itself."""
     from cnnkit import read, train
-    from cnnkit.progress import Progress
+    from cnnkit.core.progress import Progress
 
     ends: list[float] = []
 

@@ -236,21 +236,21 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
     import numpy as np
     from pydantic import TypeAdapter
 
-    from cnnkit import pipeline
-    from cnnkit.architectures import AnyArchitecture
-    from cnnkit.balancing import training_of
-    from cnnkit.images import Images, allocated
-    from cnnkit.lazy import keras
-    from cnnkit.losses import CrossEntropy
-    from cnnkit.optimization import Sgd
-    from cnnkit.sources import Index
+    from cnnkit.core.lazy import keras
+    from cnnkit.data.balancing import training_of
+    from cnnkit.data.feeding import batches as feeding
+    from cnnkit.data.feeding.images import Images, allocated
+    from cnnkit.data.index import Index
+    from cnnkit.models import AnyArchitecture
+    from cnnkit.optimization.losses import CrossEntropy
+    from cnnkit.optimization.optimizers import Sgd
 
     size, batch, classes, config = NETWORKS[name]
     adapter: TypeAdapter[Any] = TypeAdapter(AnyArchitecture)
     network = adapter.validate_python(config).network((size, size, 3), classes)
     if count:
         return sum(int(np.prod(weight.shape)) for weight in network.model.trainable_weights)
-    from cnnkit.learner import Learner
+    from cnnkit.training.model import Learner
 
     pixels, labels = random_data(size, batch, classes)
     index = Index(
@@ -272,7 +272,7 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
         jit_compile=False,
     )
     epochs = -(-2 * (steps + 1) * batch // len(pixels))
-    batches = pipeline.train_batches(images, training_of(index, range(len(pixels))), (), batch, 0, epochs)
+    batches = feeding.train_batches(images, training_of(index, range(len(pixels))), (), batch, 0, epochs)
     return steps * batch / train_keras(learner, batches, steps)
 
 

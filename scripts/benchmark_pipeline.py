@@ -44,14 +44,14 @@ def measure_cnnkit(work: str, folder: str) -> float:
     """As a run feeds its network."""
     from pydantic import TypeAdapter
 
-    from cnnkit.augmentations import AnyAugmentation
-    from cnnkit.balancing import training_of
-    from cnnkit.experiment import Cache
-    from cnnkit.loading import load
-    from cnnkit.pipeline import steps, train_batches, with_workers
-    from cnnkit.progress import Progress
-    from cnnkit.sources.folder import Folder
-    from cnnkit.view import Preprocessing
+    from cnnkit.core.progress import Progress
+    from cnnkit.data.augmentations import AnyAugmentation
+    from cnnkit.data.balancing import training_of
+    from cnnkit.data.feeding.batches import steps, train_batches, with_workers
+    from cnnkit.data.feeding.loading import load
+    from cnnkit.data.feeding.preprocessing import Preprocessing
+    from cnnkit.data.section import Cache
+    from cnnkit.data.sources.folder import Folder
 
     named: dict[str, list[dict[str, Any]]] = {
         "colours": [

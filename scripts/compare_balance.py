@@ -30,9 +30,10 @@ from typing import Any
 import numpy as np
 
 import cnnkit
-from cnnkit.errors import CnnkitError
-from cnnkit.progress import Progress
-from cnnkit.sources import Index, recognised
+from cnnkit.core.errors import CnnkitError
+from cnnkit.core.progress import Progress
+from cnnkit.data.index import Index
+from cnnkit.data.sources import recognised
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "fashion_mnist.yaml"
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")

@@ -27,14 +27,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cnnkit import yaml12
-from cnnkit.architectures import AnyArchitecture, Architecture, DenseNet, Inception, Vgg
-from cnnkit.architectures.base import Network
-from cnnkit.atomic import replacing
-from cnnkit.errors import CnnkitError, ConfigError, Problem, UsageError
-from cnnkit.lazy import keras, np
-from cnnkit.spec import Spec
-from cnnkit.wording import describe
+from cnnkit.config import yaml12
+from cnnkit.config.messages import describe
+from cnnkit.core.atomic import replacing
+from cnnkit.core.errors import CnnkitError, ConfigError, Problem, UsageError
+from cnnkit.core.lazy import keras, np
+from cnnkit.core.spec import Spec
+from cnnkit.models import AnyArchitecture, Architecture, DenseNet, Inception, Vgg
+from cnnkit.models.base import Network
 
 TOLERANCE = 1e-4
 """How far outputs may differ, in parts of the largest."""

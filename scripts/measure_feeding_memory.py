@@ -42,17 +42,17 @@ def make(folder: Path, count: int) -> Path:
 
 def feed(folder: str) -> dict[str, int]:
     """Feeds one epoch; the number of images, and the peak of the memory in KiB after each part."""
-    from cnnkit import pipeline
-    from cnnkit.augmentations.brightness import Brightness
-    from cnnkit.augmentations.flip import Flip
-    from cnnkit.augmentations.rotate import Rotate
-    from cnnkit.balancing import training_of
-    from cnnkit.experiment import Cache
-    from cnnkit.lazy import tf
-    from cnnkit.loading import load
-    from cnnkit.progress import Progress
-    from cnnkit.sources.folder import Folder
-    from cnnkit.view import Preprocessing
+    from cnnkit.core.lazy import tf
+    from cnnkit.core.progress import Progress
+    from cnnkit.data.augmentations.brightness import Brightness
+    from cnnkit.data.augmentations.flip import Flip
+    from cnnkit.data.augmentations.rotate import Rotate
+    from cnnkit.data.balancing import training_of
+    from cnnkit.data.feeding import batches as feeding
+    from cnnkit.data.feeding.loading import load
+    from cnnkit.data.feeding.preprocessing import Preprocessing
+    from cnnkit.data.section import Cache
+    from cnnkit.data.sources.folder import Folder
 
     index = Folder(path=folder).open(Progress()).index(Progress())
     measured = {"indexed": _peak()}
@@ -60,10 +60,10 @@ def feed(folder: str) -> dict[str, int]:
     measured["decoded"] = _peak()
     training = training_of(index, range(len(index)))
     augment = (Flip(), Rotate(), Brightness())
-    with pipeline.with_workers(images, training, augment, 32, 0, Progress()) as images:
+    with feeding.with_workers(images, training, augment, 32, 0, Progress()) as images:
         tf.constant(0)
         measured["tensorflow"] = _peak()
-        batches = pipeline.train_batches(images, training, augment, 32, seed=0, epochs=1)
+        batches = feeding.train_batches(images, training, augment, 32, seed=0, epochs=1)
         measured["images"] = sum(len(batch) for batch, *_ in batches)
         measured["workers"] = sum(map(_own, _children()))
     return measured | {"peak": _peak() + measured["workers"]}

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cnnkit import decoding
-from cnnkit.doctor import near, overlay, pixels
-from cnnkit.progress import Progress
-from cnnkit.sources import Index, recognised
+from cnnkit.core.progress import Progress
+from cnnkit.data.files import decoding
+from cnnkit.data.index import Index
+from cnnkit.data.sources import recognised
+from cnnkit.inspection.doctor import near, overlay, pixels
 
 PICTURES = 200
 PAIRS = 100_000

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnkit.cli import main
-from cnnkit.file_index import digest_of
-from cnnkit.sources import Index
+from cnnkit.commands.main import main
+from cnnkit.data.files.file_facts import digest_of
+from cnnkit.data.index import Index
 
 
 def random_picture(number: int, size: tuple[int, int] = (8, 8)) -> Image.Image:

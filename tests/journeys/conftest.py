@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnkit.progress import Progress
+from cnnkit.core.progress import Progress
 
 
 class Tasks(Progress):

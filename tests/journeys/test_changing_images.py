@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 
 from cnnkit import Run, evaluate, read, train
-from cnnkit.cache import cache_folder
-from cnnkit.errors import DataError
-from cnnkit.machine import cores
-from cnnkit.progress import Progress
+from cnnkit.core.cache import cache_folder
+from cnnkit.core.errors import DataError
+from cnnkit.core.machine import cores
+from cnnkit.core.progress import Progress
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 

@@ -11,8 +11,8 @@ import pexpect
 import pytest
 
 from cnnkit import Run, evaluate, read, train
-from cnnkit.errors import Interrupted, TrainingError
-from cnnkit.lazy import keras
+from cnnkit.core.errors import Interrupted, TrainingError
+from cnnkit.core.lazy import keras
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -37,7 +37,7 @@ train:
 ONE_LONG_EPOCH = ["--set", "train.epochs=1", "--set", "data.batch_size=1", "--set", "data.limit=null"]
 
 # Says when it can be interrupted: before that, Python itself is still starting.
-COMMAND = "from cnnkit.cli import main; print('ready', flush=True); main()"
+COMMAND = "from cnnkit.commands.main import main; print('ready', flush=True); main()"
 
 
 def as_from_a_terminal():
@@ -201,12 +201,12 @@ def test_a_save_that_fails_leaves_the_best_before_it(config, tmp_path, monkeypat
 
 
 def test_ctrl_c_during_the_last_evaluation_keeps_the_run_too(config, tmp_path, monkeypatch):
-    from cnnkit import evaluation
+    from cnnkit.evaluation import evaluate as evaluation_evaluate
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluation, "score", interrupted)
+    monkeypatch.setattr(evaluation_evaluate, "score", interrupted)
     experiment = read(config(ENDLESS), "data.limit=10", "model.layers=[{name: flatten}]", "train.epochs=2")
     with pytest.raises(Interrupted, match=r"keeps epoch [12], the best of 2") as raised:
         train(experiment, tmp_path / "run")

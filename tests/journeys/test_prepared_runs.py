@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnkit import Run, doctor, evaluate, predict, preview, read, train
-from cnnkit.errors import DataError
-from cnnkit.preparation import Unprepared
-from cnnkit.preparation.clahe import Clahe
-from cnnkit.progress import Progress
+from cnnkit import Run, evaluate, predict, read, train
+from cnnkit.core.errors import DataError
+from cnnkit.core.progress import Progress
+from cnnkit.data.preparation import Unprepared
+from cnnkit.data.preparation.clahe import Clahe
+from cnnkit.inspection import doctor, preview
 
 CONFIG = """
 name: masked

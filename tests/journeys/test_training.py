@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from cnnkit import Run, evaluate, read, train
-from cnnkit.errors import DataError, TrainingError, UsageError
-from cnnkit.lazy import keras, tf
+from cnnkit.core.errors import DataError, TrainingError, UsageError
+from cnnkit.core.lazy import keras, tf
 
 PLAIN = """
 name: plain
@@ -191,7 +191,7 @@ def test_the_best_epoch_is_kept(runs):
 
 
 def test_the_test_result_is_of_the_checkpoint_on_disk_not_of_the_last_epoch(config, tmp_path, monkeypatch):
-    from cnnkit import checkpoints
+    from cnnkit.runs import checkpoints
 
     load = checkpoints.load
 
@@ -479,7 +479,7 @@ def test_two_runs_in_the_same_second_get_folders_of_their_own(config, tmp_path, 
 
 
 def test_progress_is_told_of_every_epoch(config, tmp_path):
-    from cnnkit.progress import Progress
+    from cnnkit.core.progress import Progress
 
     class Heard(Progress):
         epochs, steps = [], []

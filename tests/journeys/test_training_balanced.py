@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from cnnkit import read, train
-from cnnkit.balancing import AnyBalance
-from cnnkit.balancing.smote import Smote
-from cnnkit.errors import ConfigError, DataError
+from cnnkit.core.errors import ConfigError, DataError
+from cnnkit.data.balancing import AnyBalance
+from cnnkit.data.balancing.smote import Smote
 
 NAMES = [kind.model_fields["name"].default for kind in get_args(get_args(AnyBalance)[0])]
 

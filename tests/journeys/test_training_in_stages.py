@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cnnkit import Run, evaluate, read, train
-from cnnkit.errors import UsageError
-from cnnkit.lazy import keras
-from cnnkit.summary import summarize
+from cnnkit.core.errors import UsageError
+from cnnkit.core.lazy import keras
+from cnnkit.inspection.summary import summarize
 
 CONFIG = """
 data:

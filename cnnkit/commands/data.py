@@ -1,0 +1,158 @@
+"""`cnnkit data`: is the data right? The verdict first, then each finding, then the numbers."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from rich.table import Table
+from rich.text import Text
+from typer import Argument, Exit, Option
+
+from cnnkit.commands.app import Force, Settings, command
+from cnnkit.commands.screen import Screen, new_table
+from cnnkit.core.errors import DataError
+from cnnkit.core.text import FIRST, by, counted, first_of, listed, typed
+
+if TYPE_CHECKING:
+    from cnnkit.inspection.doctor import Finding, Report
+
+
+@command("cnnkit data photos --fix-list leave_out.txt")
+def data(
+    screen: Screen,
+    target: Annotated[
+        Path,
+        Argument(metavar="CONFIG|IMAGES", help="The YAML file, or where images lie.", show_default=False),
+    ],
+    sheets: Annotated[
+        Path | None, Option(help="A new folder for the contact sheets.", show_default="in the cache")
+    ] = None,
+    fix_list: Annotated[
+        Path | None, Option(help="Write the images to leave out, for data.exclude.", show_default=False)
+    ] = None,
+    force: Force = False,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Examine the images: damaged files, copies, wrong labels, leaks between splits, classes that are too small."""
+    from cnnkit.commands.arguments import images
+    from cnnkit.core import atomic
+    from cnnkit.inspection import doctor
+
+    if sheets:
+        doctor.refuse(sheets)
+    atomic.refuse("--fix-list", fix_list, force)
+    with screen.watching() as progress:
+        examined, seed = images(target, settings, progress)
+        report = doctor.examine(examined, seed, progress, sheets)
+    listed = doctor.write_fix_list(fix_list, report, examined) if fix_list else 0
+    if screen.json_output:
+        screen.document(report.as_json())
+    show(report, target, settings, (fix_list, listed) if fix_list else None, screen)
+    if report.verdict == "error":
+        raise Exit(DataError.exit_code)
+
+
+COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+
+
+def show(
+    report: Report, target: Path, settings: Sequence[str], written: tuple[Path, int] | None, screen: Screen
+) -> None:
+    """Shows a report.
+
+    Args:
+        report: What to show.
+        target: The config or the images that it is about.
+        settings: What was set over the config.
+        written: The list of what to leave out, and how many are on it; None if none was asked for.
+        screen: Where to show it.
+    """
+    screen.say(verdict(report))
+    for finding in report.findings:
+        screen.say("")
+        head = Text.assemble((finding.severity, COLOURS[finding.severity]), f"  {finding.kind}: {finding.message}")
+        screen.console.print(head, soft_wrap=True)
+        for row in _details(finding):
+            screen.say(f"    {row}")
+    screen.say("")
+    screen.table(class_table(report))
+    screen.say("")
+    for line in (*_numbers(report), *_next(report, target, settings, written)):
+        screen.say(line)
+
+
+def verdict(report: Report) -> str:
+    """What the report comes to, in a line."""
+    severities = [finding.severity for finding in report.findings]
+    told = [
+        counted(count, severity) for severity in ("error", "warning", "note") if (count := severities.count(severity))
+    ]
+    of = f"{counted(report.images, 'image')} of {counted(len(report.classes), 'class', 'classes')}"
+    if report.verdict == "error":
+        return f"{', '.join(told)} in {of}: do not train on this yet"
+    if report.verdict == "warning":
+        return f"{', '.join(told)} in {of}: look at this before you train"
+    return f"Nothing wrong was found in {of}{f' ({told[0]})' if told else ''}"
+
+
+def _details(finding: Finding) -> Iterator[str]:
+    rows = [" = ".join(first_of(group)) for group in finding.groups] or list(finding.files)
+    yield from rows[:FIRST]
+    if len(rows) > FIRST:
+        yield f"and {len(rows) - FIRST:,} more"
+    if finding.advice:
+        yield f"-> {finding.advice}"
+
+
+def class_table(report: Report) -> Table:
+    """The images of each class, in all and by split."""
+    splits = list(report.classes[0].splits) if report.classes else []
+    table = new_table("class", ">images", *(f">{split}" for split in splits))
+    for entry in report.classes:
+        table.add_row(entry.name, f"{entry.images:,}", *(f"{entry.splits[split]:,}" for split in splits))
+    return table
+
+
+def _numbers(report: Report) -> Iterator[str]:
+    if sizes := report.sizes:
+        smallest, middle, largest = map(by, (sizes.smallest, sizes.middle, sizes.largest))
+        many = f"{sizes.different:,} sizes, from {smallest} to {largest}, {middle} in the middle"
+        yield f"width x height: {many if sizes.different > 1 else smallest}"
+    if report.mean and report.std:
+        mean, std = (" ".join(f"{value:.1f}" for value in values) for values in (report.mean, report.std))
+        yield f"mean {mean}, standard deviation {std} (red, green, blue in 0..255, each picture counting the same)"
+    if report.sheets:
+        yield f"contact sheets: {Path(report.sheets[0]).parent}"
+
+
+def _next(report: Report, target: Path, settings: Sequence[str], written: tuple[Path, int] | None) -> Iterator[str]:
+    from cnnkit.commands.arguments import CONFIGS
+    from cnnkit.config import yaml12
+
+    config = target.suffix.lower() in CONFIGS
+    words = " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in settings)])
+    if written:
+        file, count = written
+        told = f"{file} lists {counted(count, 'image')} to leave out. Look through it, then use it with"
+        if config:
+            others = [setting for setting in settings if not setting.startswith("data.exclude")]
+            words = " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in others)])
+            yield f"{told}: cnnkit data {words} --set {shlex.quote(f'data.exclude={file}')}"
+        else:
+            yield f"{told} this below `data` in a config: exclude: {yaml12.line(str(file.absolute()))}"
+    elif any(finding.leave_out for finding in report.findings):
+        yield f"Next: cnnkit data {words} --fix-list {_new_file()} writes what is better left out"
+    elif report.verdict == "error":
+        kinds = sorted({finding.kind for finding in report.findings if finding.severity == "error"})
+        yield f"Next: mend {listed(kinds)}, then cnnkit data {words}"
+    else:
+        yield f"Next: cnnkit {'train' if config else 'init'} {words}"
+
+
+def _new_file() -> str:
+    """A name for the list that is not taken."""
+    names = ("leave_out.txt", *(f"leave_out_{number}.txt" for number in range(2, 1000)))
+    return next((name for name in names if not Path(name).exists()), "FILE")

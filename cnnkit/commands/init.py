@@ -1,0 +1,32 @@
+"""`cnnkit init`: a config that suits some images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from cnnkit.commands.app import Force, command
+from cnnkit.commands.screen import Screen
+
+
+@command("cnnkit init photos --output flowers.yaml")
+def init(
+    screen: Screen,
+    images: Annotated[
+        Path, Argument(metavar="IMAGES", help="A folder, or a file that a source reads.", show_default=False)
+    ],
+    output: Annotated[Path | None, Option(help="The config's file.", show_default="NAME.yaml")] = None,
+    force: Force = False,
+) -> None:
+    """Look at images and write a config that suits them, each setting with its reason."""
+    from cnnkit.inspection.first_config import start
+
+    with screen.watching() as progress:
+        started = start(images, output, force, progress)
+    if screen.json_output:
+        screen.document(started.as_json())
+        return
+    for line in started.lines():
+        screen.say(line)

@@ -1,0 +1,98 @@
+"""The command line: every command, and what an error becomes. The only file that exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from cnnkit import __version__
+from cnnkit.commands import check, data, evaluate, init, list, predict, preview, schema, summary, train
+from cnnkit.commands.screen import show_error
+from cnnkit.core.atomic import ERRORS
+from cnnkit.core.errors import CnnkitError, Interrupted, TrainingError, UsageError
+
+app = typer.Typer(
+    name="cnnkit",
+    help="Train convolutional image classifiers from one YAML file, and say exactly how each was made.",
+    epilog="Begin with: cnnkit init IMAGES, a folder that holds a folder of images for each class",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS = (
+    init.init,
+    check.check,
+    summary.summary,
+    data.data,
+    preview.preview,
+    train.train,
+    evaluate.evaluate,
+    predict.predict,
+    list.list_,
+    schema.schema,
+)
+"""All commands, in the order of the help."""
+
+for command in COMMANDS:
+    app.command(command.name, epilog=f"Example: {command.example}")(command.run)
+
+
+def main() -> None:
+    """Runs the command line; every error becomes a clear text and its exit code."""
+    words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
+    json_output, debug = "--json" in words, "--debug" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=ERRORS)  # a file name that is not UTF-8 is printed as it is
+    try:
+        code = app(standalone_mode=False)
+        if code == 130:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(code)
+    except CnnkitError as error:
+        _fail(error, json_output, debug)
+    except typer.TyperException as error:
+        # Called without a command, the message is the help itself.
+        hint = "" if len(words) == 0 else "; see cnnkit --help"
+        message = error.format_message().rstrip(". ").replace("Value error, ", "")
+        _fail(UsageError(message + hint), json_output, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail(Interrupted("Interrupted."), json_output, debug)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(141)  # as a shell says of what SIGPIPE ended
+    except OSError as error:
+        _fail(TrainingError(f"{error.filename or 'the output'}: {error.strerror or error}"), json_output, debug)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        text = (
+            f"this is a bug in cnnkit, please report it: {what}\nThe same command with --debug shows where it happened."
+        )
+        _fail(CnnkitError(text), json_output, debug)
+
+
+def _fail(error: CnnkitError, json_output: bool, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    show_error(error, json_output)
+    sys.exit(error.exit_code)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"cnnkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass

@@ -1,0 +1,81 @@
+"""`cnnkit predict`: the classes of new images."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+from typer import Argument, Option
+
+from cnnkit.commands.app import Force, RunFolder, command
+from cnnkit.commands.screen import Screen
+from cnnkit.core.errors import UsageError
+from cnnkit.core.text import counted
+
+
+@command("cnnkit predict runs/first photo.jpg more_photos --output predictions.csv")
+def predict(
+    screen: Screen,
+    run: RunFolder,
+    images: Annotated[
+        list[Path], Argument(metavar="IMAGES...", help="Image files, folders and archives.", show_default=False)
+    ],
+    output: Annotated[Path | None, Option(help="A file to write to.", show_default="standard output")] = None,
+    form: Annotated[
+        Literal["csv", "jsonl"] | None, Option("--format", help="CSV, or a JSON object a line.", show_default="csv")
+    ] = None,
+    sample: Annotated[
+        Path | None,
+        Option(help="A CSV of which the output has the form and the ids, as Kaggle's sample_submission.csv."),
+    ] = None,
+    positive: Annotated[
+        str | None, Option(metavar="CLASS", help="With a sample of one column: write the probability of this class.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Tell the class of new images. A file that is no image gets a row that says so; with --sample it is an error."""
+    from cnnkit.core import atomic
+    from cnnkit.evaluation import predict as evaluation_predict
+    from cnnkit.evaluation.submission import submission
+    from cnnkit.runs.run import Run
+
+    json_output = screen.json_output
+    if json_output and form == "jsonl":
+        raise UsageError("--json prints one document, --format jsonl an object a line: choose one of them")
+    if positive is not None and not sample:
+        raise UsageError("--positive is for a --sample; without one each class has a column")
+    if sample and form == "jsonl":
+        raise UsageError("--sample is a CSV, and so is what has its form: leave --format jsonl out")
+    if sample and json_output and not output:
+        raise UsageError("--sample with --json needs a file for its rows: add --output submission.csv")
+    if sample and output and output.resolve() == sample.resolve():
+        raise UsageError(f"--output {output} is the sample itself; write to another file")
+    atomic.refuse("--output", output, force)
+    opened = Run.open(run)
+    # The rows are for programs: they have standard output for themselves.
+    screen = Screen(json_output=True)
+    with screen.watching() as progress:
+        if sample:
+            filled = submission(opened, images, sample, positive, progress)
+            text, line, bad = filled.text, f"{counted(filled.rows, 'row')} in the form of {sample}", 0
+            document = {"sample": str(sample), "output": str(output), "rows": filled.rows, "left_out": filled.left_out}
+        else:
+            rows = list(evaluation_predict.predict(opened, images, progress))
+            bad = sum(row.error is not None for row in rows)
+            text = (
+                evaluation_predict.as_jsonl(rows)
+                if form == "jsonl"
+                else evaluation_predict.as_csv(rows, opened.classes)
+            )
+            line = f"{counted(len(rows), 'file')}, {bad} of them not readable as images"
+            document = {"predictions": [asdict(row) for row in rows]}
+    if output:
+        atomic.write_text(output, text)
+    if json_output:
+        screen.document({"run": str(run), **document})
+    elif not output:
+        sys.stdout.write(text)
+    if bad or output:
+        screen.say(line + (f", written to {output}" if output else ""))

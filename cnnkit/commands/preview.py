@@ -1,0 +1,181 @@
+"""`cnnkit preview`: what the network is shown, and what a trained run says of augmentations."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from rich.table import Table
+from typer import Option
+
+from cnnkit.commands.app import Config, Force, Settings, command
+from cnnkit.commands.screen import Screen, new_table
+from cnnkit.core.errors import UsageError
+from cnnkit.core.text import counted, listed, typed
+
+if TYPE_CHECKING:
+    from cnnkit.evaluation.audit import Audit, Audited, Effect
+    from cnnkit.inspection.preview import Sheet
+
+
+@command("cnnkit preview configs/digits.yaml --output sheet.png")
+def preview(
+    screen: Screen,
+    config: Config,
+    output: Annotated[Path | None, Option(help="The sheet's file, a PNG.", show_default="in the cache")] = None,
+    prepare: Annotated[
+        bool, Option("--prepare", help="Show the steps of data.prepare instead, one after the other.")
+    ] = False,
+    audit: Annotated[
+        Path | None,
+        Option(
+            metavar="RUN",
+            help="Ask a trained run instead which augmentations probably destroy labels.",
+            show_default=False,
+        ),
+    ] = None,
+    images: Annotated[
+        int | None, Option(min=1, max=10_000, help="How many images.", show_default="20; with --audit at most 500")
+    ] = None,
+    variants: Annotated[
+        int | None, Option(min=1, max=12, help="How often each is augmented.", show_default="5; with --audit at most 4")
+    ] = None,
+    force: Force = False,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Draw a sheet of training images as training will show them, each with what was done to it."""
+    from cnnkit.config.file import read
+    from cnnkit.inspection import preview as sheets
+
+    _refuse_together(prepare, audit, variants, output)
+    sheets.refuse(output, force)
+    if images and images > sheets.MOST and not audit:
+        raise UsageError(f"--images {images}: a sheet has room for {sheets.MOST}")
+    with screen.watching() as progress:
+        experiment = read(config, *settings, progress=progress)
+        if not prepare:
+            sheets.refuse_unaugmented(experiment, config)
+        if audit:
+            from cnnkit.evaluation import audit as asking
+
+            audited = asking.audit(audit, experiment, progress, settings, images or asking.IMAGES, variants)
+        elif prepare:
+            sheet = sheets.prepared(experiment, progress, output, images or sheets.IMAGES)
+        else:
+            sheet = sheets.augmented(experiment, progress, output, images or sheets.IMAGES, variants or sheets.VARIANTS)
+    if screen.json_output:
+        screen.document({"config": str(config), **(audited if audit else sheet).as_json()})
+    elif audit:
+        show_audit(audited, screen)
+    else:
+        show_sheet(sheet, config, prepare, screen)
+
+
+def _refuse_together(prepare: bool, audit: Path | None, variants: int | None, output: Path | None) -> None:
+    """Refuses options of `preview` that do nothing beside each other."""
+    if prepare and audit:
+        raise UsageError("--prepare and --audit are two questions: leave one out")
+    if prepare and variants:
+        raise UsageError("--variants is for augmentations, and --prepare shows steps that are always the same")
+    if audit and output:
+        raise UsageError("--output is for a sheet, and --audit draws none: leave it out")
+
+
+def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> None:
+    """Tells where a sheet lies and what to look for."""
+    count = len(sheet.rows)
+    forms = len(sheet.rows[0].pictures) - 1 if sheet.rows else 0
+    screen.say(
+        f"{sheet.file}: {counted(count, 'training image')}, each as it is and in {counted(forms, 'further picture')}"
+    )
+    if prepare:
+        screen.say("Look whether what tells the classes apart is still there after the last step.")
+        return
+    screen.say("Look whether each picture still shows its class. What a trained run thinks of that:")
+    screen.say(f"cnnkit preview {typed(config)} --audit RUN")
+
+
+def show_audit(audit: Audit, screen: Screen) -> None:
+    """Shows what a run says: the numbers, then what they come to, and what they can't tell."""
+    draws = f" ({audit.draws} draws each)" if audit.draws > 1 else ""
+    if audit.cut_short:
+        draws = f" ({counted(audit.draws, 'draw')} each, as there was no time for more; --variants asks for them)"
+    screen.say(
+        f"{audit.run} answers {audit.right:,} of {audit.asked:,} validation images rightly. "
+        f"Of these, each augmentation by itself{draws} turns:"
+    )
+    screen.say("")
+    screen.table(_table(audit))
+    screen.say("")
+    named = [audited for audited in audit.audited if audited.effect.destroys]
+    for audited in named:
+        screen.say(f"{audited.words()} probably destroys labels: {_advice(audited)}")
+    unclear = [audited for audited in audit.audited if audited.effect.verdict == "too_few"]
+    for audited in unclear:
+        low, high = (f"{100 * end:.0f}" for end in audited.effect.clearly_wrong_interval)
+        screen.say(f"{audited.words()}: too few images to tell; {low} to {high} % of all may turn clearly wrong.")
+    for audited in audit.audited:
+        if audited.effect.unchanged:
+            screen.say(f"{audited.words()} changes nothing at this size.")
+    if not named and not unclear:
+        screen.say("None of them seems to destroy labels.")
+    if audit.mixing:
+        screen.say(f"Left out: {listed(audit.mixing)}, which mixes labels along with images.")
+    if audit.other_view:
+        screen.say("Careful: the images are prepared as the run was trained, which is another way than in the config.")
+    screen.say("")
+    screen.say(_reading())
+
+
+def _table(audit: Audit) -> Table:
+    """The effect of each augmentation."""
+    third = ">at a third: wrong"
+    table = new_table("augmentation", ">wrong", ">95 % interval", ">clearly", third, ">clearly", "most often")
+    for audited in audit.audited:
+        effect, weaker = audited.effect, audited.weaker.effect if audited.weaker else None
+        low, high = (f"{100 * end:.1f}" for end in effect.wrong_interval)
+        less = (_percent(weaker.wrong), _percent(weaker.clearly_wrong)) if weaker else ("-", "-")
+        if weaker and weaker.unchanged:
+            less = ("no change", "-")
+        clearly = _percent(effect.clearly_wrong)
+        table.add_row(
+            audited.words(), _percent(effect.wrong), f"{low} to {high} %", clearly, *less, _most_often(effect)
+        )
+    return table
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def _most_often(effect: Effect) -> str:
+    found = effect.most_often
+    return f"{found.label} becomes {found.taken_for} ({_percent(found.share, 0)} of {found.label})" if found else "-"
+
+
+def _advice(audited: Audited) -> str:
+    if not audited.weaker:
+        return "leave it out"
+    third = audited.weaker.words()
+    if audited.weaker.effect.unchanged:
+        return f"leave it out, or make it a little weaker; {third} changes nothing at this size"
+    if audited.weaker.effect.destroys:
+        return "leave it out, or make it far weaker; a third of it is still too much"
+    if audited.weaker.effect.verdict == "too_few":
+        return f"leave it out, or make it weaker; of {third} the images are too few to tell"
+    return f"make it weaker; {third} seems harmless"
+
+
+def _reading() -> str:
+    """How to read the table, and what it can't tell."""
+    from cnnkit.evaluation.audit import CLEARLY, OF_A_CLASS, OF_ALL
+
+    text = f"""\
+Clearly: the wrong class is more than {CLEARLY:g} times as likely as the right one. An augmentation is named if more
+than {100 * OF_ALL:g} % of the images turn clearly wrong, or {100 * OF_A_CLASS:g} % of those of one class, at the lower
+end of the interval. It seems harmless if at the upper end it is no more than {100 * OF_ALL:g} %, and no class stands
+out; else the images are too few to tell. All that is a suspicion. A network is sure, too, of pictures unlike all it
+was trained with, though a person would know them; and what it never learnt to tell apart, it can't see destroyed. Look
+at the sheet, above all for what is confused most often."""
+    return textwrap.fill(text, 100)

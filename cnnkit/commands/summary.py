@@ -1,0 +1,137 @@
+"""`cnnkit summary`: every layer of a network, its parameters and how they come about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from rich.table import Table
+from rich.text import Text
+from typer import Argument, Option
+
+from cnnkit.commands.app import Settings, command
+from cnnkit.commands.screen import Screen, new_table
+from cnnkit.core.errors import UsageError
+from cnnkit.core.text import by, counted, in_bytes
+
+if TYPE_CHECKING:
+    from cnnkit.inspection.summary import Row, Summary
+
+
+@command("cnnkit summary configs/digits.yaml")
+def summary(
+    screen: Screen,
+    target: Annotated[Path, Argument(metavar="CONFIG|RUN", help="The YAML file, or a run.", show_default=False)],
+    classes: Annotated[int | None, Option(help="Count as if the data had so many classes.")] = None,
+    full: Annotated[bool, Option("--full", help="Show every block of a long network.")] = False,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Show every layer of the network: its parameters and how they come about, its cost, what it sees."""
+    from cnnkit.commands.arguments import network
+    from cnnkit.inspection.summary import summarize
+
+    if classes is not None and classes < 2:
+        raise UsageError(f"--classes {classes}: a classifier tells at least two classes apart")
+    with screen.watching() as progress:
+        experiment, shape, count = network(target, classes, settings, progress)
+        experiment.model.fetch(progress)
+    summarized = summarize(experiment, shape, count)
+    if screen.json_output:
+        screen.document(summarized.as_json())
+        return
+    screen.table(summary_table(summarized, full))
+    screen.say("\n" + summary_notes(summarized, full))
+
+
+def summary_table(summary: Summary, full: bool) -> Table:
+    """The layers of a network, repeated blocks folded unless `full`."""
+    from cnnkit.inspection.summary import folded
+
+    table = new_table("layer", "type", ">output", ">parameters", ">multiply-adds", ">sees")
+    for entry in summary.rows if full else folded(summary.rows):
+        rows = entry if isinstance(entry, list) else [entry]
+        repeats = rows[0].repeats
+        if repeats > 1:
+            table.add_section()
+        for row in rows:
+            name = Text(row.name)
+            if repeats > 1 and row is rows[0]:
+                name.append(f"  ({repeats} such blocks)", style="bold")
+            table.add_row(
+                name,
+                row.type,
+                by(row.output_shape),
+                row.formula or "-",
+                f"{row.macs:,}" if row.macs else "-",
+                _field(row, summary.input_shape),
+            )
+        if repeats > 1:
+            table.add_section()
+    return table
+
+
+def _field(row: Row, input_shape: tuple[int, ...]) -> str:
+    field = row.receptive_field
+    if field is None:
+        return "-"
+    height, width = field if isinstance(field, tuple) else (field, field)
+    # A field that moves over the image covers all of it from every place when it is nearly twice as large; the one of a
+    # vector does not move.
+    moves = len(row.output_shape) > 1 or row.type == "Flatten"
+    needed = [2 * side - 1 if moves else side for side in input_shape[:2]]
+    if height >= needed[0] and width >= needed[1]:
+        return "all"
+    return f"{height} x {width}"
+
+
+def summary_notes(summary: Summary, full: bool) -> str:
+    """Totals, and how to read the table."""
+    from cnnkit.inspection.summary import folded
+
+    parameters, memory = summary.parameters, summary.memory
+    kinds = {row.type for row in summary.rows}
+    lines = [
+        f"{summary.model}: {parameters['total']:,} parameters ({parameters['trainable']:,} trainable, "
+        f"{parameters['non_trainable']:,} not), {in_bytes(parameters['total'] * 4)} of weights, "
+        f"{summary.macs:,} multiply-adds an image",
+        f"Training with batches of {summary.batch_size} needs about {in_bytes(memory['total'])}: "
+        f"weights {in_bytes(memory['weights'])}, gradients {in_bytes(memory['gradients'])}, "
+        f"optimizer {in_bytes(memory['optimizer'])}, activations {in_bytes(memory['activations'])} (an estimate, "
+        "beside TensorFlow itself and the images)",
+        *_stage_notes(summary),
+        "",
+    ]
+    lines += [f"{kind}: {text}" for kind, text in _READING.items() if kind in kinds]
+    lines.append("sees: the square of the image that one number of the output depends on; all: every pixel.")
+    if not full and any(isinstance(entry, list) for entry in folded(summary.rows)):
+        lines.append("Blocks that are alike are shown once, in bold; --full shows each.")
+    return "\n".join(lines)
+
+
+def _stage_notes(summary: Summary) -> Iterator[str]:
+    """A line for each stage of the training, where it has several or leaves something as it is."""
+    if len(summary.stages) == 1 and not summary.stages[0]["frozen"]:
+        return
+    for number, stage in enumerate(summary.stages, start=1):
+        epochs = counted(stage["epochs"], "epoch")
+        frozen = f"; frozen: {', '.join(stage['frozen'])}" if stage["frozen"] else ""
+        yield (
+            f"Stage {number} of the training ({epochs}, learning rate {stage['learning_rate']:g}) trains "
+            f"{stage['parameters']:,} parameters: {', '.join(stage['trained'])}{frozen}"
+        )
+
+
+_READING = {
+    "Conv2D": "kernel height x width x channels in x filters, + one bias a filter where there is one.",
+    "DepthwiseConv2D": "kernel height x width x channels x filters for each channel, + one bias a filter: no filter "
+    "sees another channel.",
+    "SeparableConv2D": "a kernel for each channel by itself (height x width x channels x 1), then a mix of the "
+    "channels (1 x 1 x channels x filters), + one bias a filter.",
+    "Dense": "inputs x units, + one bias a unit.",
+    "BatchNormalization": "scale, shift, mean and variance of each channel; the last two are not trained.",
+    "Add": "the sum of a block's layers and its input, number by number; a `shortcut` brings the input to their shape.",
+    "PadChannels": "channels of zeros that bring a shortcut to the width of its block, without parameters.",
+    "SavedModelLayer": "a whole network of others, told as one layer: arrays of weights, and of moving statistics.",
+}
+"""How the parameters of each type of layer come about."""

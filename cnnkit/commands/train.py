@@ -1,0 +1,43 @@
+"""`cnnkit train`: from a config to an evaluated run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from cnnkit.commands.app import Config, Settings, command
+from cnnkit.commands.results import show_evaluation
+from cnnkit.commands.screen import Screen
+from cnnkit.core.text import counted
+
+
+@command("cnnkit train configs/digits.yaml --run runs/first --set train.epochs=5")
+def train(
+    screen: Screen,
+    config: Config,
+    run: Annotated[
+        Path | None, Option(help="The run's folder, which must not exist.", show_default="runs/NAME-TIME")
+    ] = None,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Train a network, keep its best epoch, and evaluate that as read back from disk."""
+    from cnnkit.config.file import read
+
+    with screen.watching() as progress:
+        experiment = read(config, *settings, progress=progress)
+        from cnnkit.training.train import train as work
+
+        document = work(experiment, run, progress)
+    if screen.json_output:
+        screen.document(document)
+        return
+    from cnnkit.evaluation import metrics
+
+    screen.say("")
+    show_evaluation(document["test"], screen)
+    screen.say(f"Of {counted(document['epochs'], 'epoch')} the best, {document['best_epoch']}, read back from disk:")
+    for split in ("validation", "test"):
+        screen.say(metrics.line(document[split]))
+    screen.say(f"The run: {document['run']}")

@@ -1,0 +1,64 @@
+"""Experiment: the whole config file as one object, and the checks that span its sections."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from cnnkit.core.spec import Spec
+from cnnkit.data.augmentations import AnyAugmentation
+from cnnkit.data.feeding.preprocessing import Preprocessing
+from cnnkit.data.index import Collection
+from cnnkit.data.section import Data
+from cnnkit.data.splitting import Split
+from cnnkit.models import AnyArchitecture, Architecture
+from cnnkit.models.freezing import Stage
+from cnnkit.optimization.section import Train
+
+
+class Experiment(Spec):
+    """One experiment: from the images to a trained classifier."""
+
+    name: Annotated[str, Field(pattern=r"^\w[\w .-]*$", max_length=80)]
+    """What its runs are called; the name of the config file if left out there."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """The number that all chance comes from; the same seed gives the same run."""
+    data: Data
+    """The images."""
+    augment: tuple[AnyAugmentation, ...] = ()
+    """Random changes of the training images, in this order."""
+    model: AnyArchitecture
+    """The network."""
+    train: Train = Train()
+    """How it is trained."""
+
+    def completed(self, collection: Collection) -> Experiment:
+        """The same experiment with what depends on the source filled in; a split of the source's own stays null."""
+        height, width, channels = self.shape(collection) or collection.shape
+        split = Split(**self.data.split.shares(collection.splits))
+        update: dict[str, Any] = {"image_size": (height, width), "channels": channels, "split": split}
+        data = self.data.model_copy(update=update)
+        return self.model_copy(update={"data": data, "train": self.train.completed(self.model.pretrained)})
+
+    def shape(self, collection: Collection | None = None) -> tuple[int, int, int] | None:
+        """Height, width and channels of the network's images; None if only the missing source could tell."""
+        return self.data.shape(suggested(self.model, collection))
+
+    def preprocessing(self, shape: tuple[int, int, int]) -> Preprocessing:
+        """What becomes of an image before the network sees it, in training and ever after.
+
+        Args:
+            shape: Height, width and channels of the network's images.
+        """
+        return Preprocessing(shape, self.data.fit, self.data.prepare)
+
+    def plan(self) -> tuple[Stage, ...]:
+        """The stages of the training, each with what it inherits filled in."""
+        return self.train.plan(self.model.pretrained)
+
+
+def suggested(model: Architecture | None, collection: Collection | None) -> tuple[int, int, int] | None:
+    """The shape of images that suits what the network has learnt, else the source."""
+    learnt = model.learnt_with if model else None
+    return learnt or (collection.shape if collection else None)

@@ -1,0 +1,298 @@
+"""From a YAML file to an Experiment and back: reading, `--set`, and errors with their line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from cnnkit.config import checks, yaml12
+from cnnkit.config.experiment import Experiment
+from cnnkit.config.messages import KeyPath, SettingProblem, describe, named
+from cnnkit.core.errors import ConfigError, DataError, Problem
+from cnnkit.core.progress import Progress
+from cnnkit.core.spec import FileText, Spec
+from cnnkit.core.text import nearest
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value came from: a place in the file, or a `--set`."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        return f"line {self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True)
+class Configured:
+    """A config that is right, and where each of its values came from."""
+
+    experiment: Experiment
+    origins: dict[KeyPath, Origin]
+
+    def rows(self) -> Iterator[tuple[KeyPath, Any, str]]:
+        """Every setting with its value and origin: `line 3`, the `--set`, or `default`."""
+        for path, value in _leaves(self.experiment.model_dump()):
+            origin = self.origins.get(path)
+            yield path, value, str(origin) if origin else "default"
+
+    def completed(self, progress: Progress | None = None) -> Configured:
+        """The same with what depends on the images filled in.
+
+        Raises:
+            DataError: The images are not there.
+        """
+        collection = self.experiment.data.source.open(progress or Progress())
+        origin = Origin("the network" if self.experiment.model.learnt_with else "the source")
+        filled = {
+            ("data", key): origin for key in ("image_size", "channels") if getattr(self.experiment.data, key) is None
+        }
+        return Configured(self.experiment.completed(collection), filled | self.origins)
+
+
+def read(path: Path | str, *settings: str, files: bool = True, progress: Progress | None = None) -> Experiment:
+    """Reads a config file.
+
+    Args:
+        path: The YAML file.
+        settings: `KEY=VALUE` pairs that replace or add values, as `--set` takes them.
+        files: Whether to check the images that it names; without, only the config itself is checked.
+        progress: Is told how far it is, where looking at the images takes long.
+
+    Raises:
+        ConfigError: With every problem of the file and the settings, each with its place.
+        DataError: The config is right, but not what stands in a file of the data; with file and line.
+    """
+    return configure(path, settings, files, progress).experiment
+
+
+def configure(
+    path: Path | str, settings: Sequence[str] = (), files: bool = True, progress: Progress | None = None
+) -> Configured:
+    """Like `read`, and tells where each value came from."""
+    document = _Document.read(Path(path))
+    for setting in settings:
+        document.set(setting)
+    if not isinstance(document.values, dict):
+        what = "is empty" if document.values is None else f"holds {named(document.values)}"
+        message = f"{what}; a config is a section with data and model, see `cnnkit list` and README"
+        raise ConfigError(Problem(message, str(path), 1, 1), *document.problems)
+    if "name" not in document.values:
+        document.values["name"] = Path(path).stem
+        document.origins["name",] = Origin("the file's name")
+    try:
+        experiment = Experiment.model_validate(document.values)
+    except ValidationError as error:
+        details = [detail for detail in error.errors(include_url=False) if not _follows_from_others(detail)]
+        found = [document.problem(describe(Experiment, detail)) for detail in details]
+        spoilt = {detail["loc"][0] for detail in details if detail["loc"]}
+        sections = _valid_sections(document.values, spoilt)
+    else:
+        found = []
+        sections = {name: getattr(experiment, name) for name in Experiment.model_fields}
+    spanning = checks.problems(sections, files, progress)
+    found += [problem if problem.file else document.place(problem) for problem in spanning]
+    if found := [*dict.fromkeys(document.problems + found)]:
+        # By their places in the config; what is in a row of a data file comes behind.
+        found.sort(key=lambda p: (p.column is None, p.line or 0, p.column or 0))
+        raise (DataError if all(problem.in_data for problem in found) else ConfigError)(*found)
+    return Configured(experiment, document.origins)
+
+
+def write(experiment: Experiment) -> str:
+    """The complete config as YAML: every default filled in, every path absolute."""
+    return yaml12.dump(experiment.model_dump())
+
+
+def _follows_from_others(details: ErrorDetails) -> bool:
+    """Whether a list is called too short only because its entries are wrong, which is told of each of them."""
+    return details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
+
+
+def _valid_sections(values: dict[str, Any], spoilt: set[Any]) -> dict[str, Any]:
+    """The sections that are right by themselves, so that what spans sections is checked as far as it can be."""
+    sections = {}
+    for name, field in Experiment.model_fields.items():
+        if name in spoilt or (name not in values and field.is_required()):
+            continue
+        annotation: Any = Annotated[field.annotation, field] if field.discriminator else field.annotation
+        adapter: Any = TypeAdapter(annotation)
+        sections[name] = adapter.validate_python(values[name]) if name in values else field.default
+    return sections
+
+
+class _Document:
+    """The values of a file and its settings, with the origin of each."""
+
+    def __init__(self, file: Path, values: Any, origins: dict[KeyPath, Origin], keys: dict[KeyPath, Origin]):
+        self.file = file
+        self.values = values
+        self.origins = origins
+        self.keys = keys
+        self.problems: list[Problem] = []
+
+    @classmethod
+    def read(cls, file: Path) -> _Document:
+        try:
+            if file.exists() and not file.is_file() and not file.is_dir():
+                raise ConfigError(Problem("is not a file", str(file)))
+            with file.open("rb") as opened:
+                # Four bytes a character at the most; what is longer is refused by its length.
+                content = opened.read(4 * yaml12.MAX_CHARACTERS + 4)
+        except FileNotFoundError:
+            beside = [p.name for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
+            hint = nearest(file.name, beside) or ("; `cnnkit list` tells what a config may hold" if not beside else "")
+            raise ConfigError(Problem(f"there is no such file{hint}", str(file))) from None
+        except IsADirectoryError:
+            raise ConfigError(Problem("is a folder, not a config file", str(file))) from None
+        except OSError as error:
+            raise ConfigError(Problem(f"can't be read: {error.strerror}", str(file))) from None
+        try:
+            tree = yaml12.parse(content.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            before = content[: error.start]
+            line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
+            raise ConfigError(Problem("not a text file (UTF-8)", str(file), line, column)) from None
+        except yaml12.YamlError as error:
+            raise ConfigError(Problem(error.message, str(file), error.line, error.column)) from None
+        made = cls(
+            file,
+            _with_base(tree.values, file.absolute().parent),
+            {path: Origin(str(file), *position) for path, position in tree.places.items()},
+            {path: Origin(str(file), *position) for path, position in tree.keys.items()},
+        )
+        made.problems = [
+            Problem(message, str(file), *position, key=_dotted(path)) for path, message, position in tree.problems
+        ]
+        return made
+
+    def set(self, setting: str) -> None:
+        """Puts a `KEY=VALUE` in place, over what the file says."""
+        name = f"--set {setting}"
+        key, sign, text = (part.strip() for part in setting.partition("="))
+        if not sign or not all(key.split(".")) or key.count(".") > yaml12.MAX_DEPTH:
+            self.problems.append(Problem("should be KEY=VALUE, for example train.epochs=10", name))
+            return
+        path = _path_in(self.values, key)
+        try:
+            tree = yaml12.parse(text)
+            self.values = _with_default_names(self.values, path)
+            self.values = _replaced(self.values, path, _with_base(tree.values, Path.cwd()))
+        except (yaml12.YamlError, LookupError) as error:
+            self.problems.append(Problem(str(error.args[0]), name, key=key))
+            return
+        for below, message, _ in tree.problems:
+            self.problems.append(Problem(message, name, key=_dotted((*path, *below))))
+        # The value, what is in it, and the sections around it that the file does not have.
+        told = [path, *((*path, *below) for below in tree.places)]
+        told += [path[:length] for length in range(1, len(path)) if path[:length] not in self.origins]
+        for origins in (self.origins, self.keys):
+            for below in [known for known in origins if known[: len(path)] == path]:
+                del origins[below]
+            origins.update(dict.fromkeys(told, Origin(name)))
+
+    def place(self, problem: Problem) -> Problem:
+        """The problem with its place: that of its value, or of the nearest section around it."""
+        path = tuple(int(part) if part.isdecimal() else part for part in (problem.key or "").split(".") if part)
+        return replace(self.problem(SettingProblem(path, problem.message)), in_data=problem.in_data)
+
+    def problem(self, finding: SettingProblem) -> Problem:
+        """The problem with its place."""
+        path, key = finding.path, _dotted(finding.path)
+        for known in (path[:length] for length in range(len(path), -1, -1)):
+            # A value is found where it stands; a section, or a key that is to blame itself, by its key.
+            places = (self.keys, self.origins) if finding.at_key or known != path else (self.origins,)
+            origin = next((place[known] for place in places if known in place), None)
+            if origin:
+                return Problem(finding.message, origin.file, origin.line, origin.column, key)
+        return Problem(finding.message, str(self.file), 1, 1, key)
+
+
+def _path_in(values: Any, key: str) -> KeyPath:
+    """The path of a dotted key; a number is a place where there is a list, else a word."""
+    path: KeyPath = ()
+    for part in key.split("."):
+        step = int(part) if isinstance(values, tuple) and part.isdecimal() else part
+        path = (*path, step)
+        if isinstance(values, dict):
+            values = values.get(step)
+        elif isinstance(values, tuple) and isinstance(step, int) and step < len(values):
+            values = values[step]
+        else:
+            values = None
+    return path
+
+
+def _with_default_names(values: Any, path: KeyPath) -> Any:
+    """The values with the names of the sections that the path leads through and the file leaves at their default.
+
+    So `train.optimizer.learning_rate=0.01` sets the rate of the optimizer that there is by default.
+    """
+    section: Any = Experiment
+    here = values
+    for length, step in enumerate(path[:-1], start=1):
+        field = section.model_fields.get(step) if section else None
+        default = field.default if field and isinstance(field.default, Spec) else None
+        here = here.get(step) if isinstance(here, dict) else None
+        name = getattr(default, "name", None)
+        if here is None and name:
+            values = _replaced(values, path[:length], {"name": name})
+        annotation = type(default) if default else field.annotation if field else None
+        section = annotation if isinstance(annotation, type) and issubclass(annotation, Spec) else None
+    return values
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def _with_base(values: Any, base: Path) -> Any:
+    """The same values with texts that know the folder they are relative to."""
+    if isinstance(values, str):
+        return FileText(values, base)
+    if isinstance(values, dict):
+        return {key: _with_base(value, base) for key, value in values.items()}
+    if isinstance(values, tuple):
+        return tuple(_with_base(value, base) for value in values)
+    return values
+
+
+def _replaced(values: Any, path: KeyPath, value: Any) -> Any:
+    """The values with the one at `path` replaced, or added where a section lacks it.
+
+    Raises:
+        LookupError: The path leads through a list entry that is not there, or through a plain value.
+    """
+    if not path:
+        return value
+    first, *rest = path
+    if isinstance(values, tuple):
+        if not isinstance(first, int) or first >= len(values):
+            raise LookupError(f"there is no entry `{first}`; the list has {len(values)}, counted from 0")
+        return (*values[:first], _replaced(values[first], tuple(rest), value), *values[first + 1 :])
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise LookupError(f"`{first}` is looked for in {named(values)}, which has no settings")
+    key = str(first)
+    return {**values, key: _replaced(values.get(key), tuple(rest), value)}
+
+
+def _leaves(values: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Every single value with its path; a list without sections in it is one value."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _leaves(value, (*path, key))
+    elif isinstance(values, list | tuple) and any(isinstance(item, dict) for item in values):
+        for i, value in enumerate(values):
+            yield from _leaves(value, (*path, i))
+    else:
+        yield path, values

@@ -1,0 +1,237 @@
+"""What is wrong with a config, in words for a person, from what pydantic found."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic_core import ErrorDetails
+
+from cnnkit.config import yaml12
+from cnnkit.core.spec import Spec
+from cnnkit.core.text import suggestion
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class SettingProblem:
+    """A problem of one setting.
+
+    Attributes:
+        path: The setting.
+        message: What is wrong with it.
+        at_key: Whether it is the key that is wrong (or its section that lacks one), not the value.
+    """
+
+    path: KeyPath
+    message: str
+    at_key: bool = False
+
+
+def describe(root: type[Spec], details: ErrorDetails) -> SettingProblem:
+    """What pydantic found when it checked the values of the section `root`."""
+    path, owner = _walk(root, details["loc"])
+    kind, value = details["type"], details["input"]
+    if kind == "extra_forbidden":
+        allowed = list(owner.model_fields) if owner else []
+        takers = [tag for tag, section in _union(root, path[:-1]).items() if path[-1] in section.model_fields]
+        told = " and ".join([", ".join(takers[:-1]), takers[-1]] if len(takers) > 1 else takers)
+        unlike = f"is a setting of {told}, {_tag(owner)} can't take it" if takers and owner else ""
+        return SettingProblem(path, unlike or f"unknown setting{suggestion(str(path[-1]), allowed)}", at_key=True)
+    if kind == "missing" and isinstance(path[-1], int):
+        # A list that is too short; pydantic names each entry that it lacks.
+        return SettingProblem(path[:-1], f"should have {_length(owner, path[-2])} values, not {len(value)}")
+    if kind not in ("union_tag_invalid", "union_tag_not_found"):
+        return SettingProblem(path, _message(details, owner), at_key=kind == "missing")
+    names = list(_union(root, path))
+    if isinstance(value, str) and value in names:
+        return SettingProblem(path, f"is a section: write {{name: {value}}}")
+    if not isinstance(value, dict) or "name" not in value:
+        return SettingProblem(path, f"needs a name{suggestion('', names)}", at_key=True)
+    if not isinstance(value["name"], str):
+        return SettingProblem((*path, "name"), f"should be a name, not {named(value['name'])}")
+    return SettingProblem((*path, "name"), f"there is no `{value['name']}`{suggestion(value['name'], names)}")
+
+
+def _walk(root: type[Spec], location: tuple[int | str, ...]) -> tuple[KeyPath, type[Spec] | None]:
+    """The path in the file of a location of pydantic's, and the section that its last part belongs to.
+
+    Pydantic's location names the chosen class of a union too, which the file does not.
+    """
+    annotation: Any = root
+    owner: type[Spec] | None = None
+    path: list[str | int] = []
+    parts = list(location)
+    while parts:
+        choices = _choices(annotation)
+        part = parts.pop(0)
+        if len(choices) > 1 and part in choices:
+            annotation = choices[str(part)]
+            continue
+        path.append(part)
+        section = next(iter(choices.values()), None)
+        if section and part in section.model_fields:
+            owner, annotation = section, section.model_fields[str(part)].annotation
+        elif section:
+            owner, annotation = section, Any
+        elif isinstance(part, int):
+            annotation = _item(annotation)
+    return tuple(path), owner
+
+
+def _union(root: type[Spec], path: KeyPath) -> dict[str, type[Spec]]:
+    """The sections that may stand at a path, by their names."""
+    annotation: Any = root
+    for part in path:
+        if isinstance(part, int):
+            annotation = _item(annotation)
+        else:
+            choices = _choices(annotation)
+            section = next((s for s in choices.values() if part in s.model_fields), None)
+            annotation = section.model_fields[part].annotation if section else Any
+    return _choices(annotation)
+
+
+def _tag(section: type[Spec]) -> str:
+    return next(iter(_choices(section)))
+
+
+def _choices(annotation: Any) -> dict[str, type[Spec]]:
+    """The sections that a type admits, by their `name` where they have one."""
+    if get_origin(annotation) is Annotated:
+        return _choices(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return {tag: section for part in get_args(annotation) for tag, section in _choices(part).items()}
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        field = annotation.model_fields.get("name")
+        tags = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
+        return {tags[0] if tags else annotation.__name__: annotation}
+    return {}
+
+
+def _item(annotation: Any) -> Any:
+    """The type of a list's entries."""
+    if get_origin(annotation) is Annotated:
+        return _item(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next((_item(part) for part in get_args(annotation) if get_origin(part) is tuple), Any)
+    return get_args(annotation)[0] if get_origin(annotation) is tuple else Any
+
+
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list",
+    "model_type": "a section of settings",
+    "model_attributes_type": "a section of settings",
+    "dict_type": "a section of settings",
+    "none_required": "null",
+}
+
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+
+
+def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
+    kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    length = _length(owner, details["loc"][-1])
+    if kind == "missing":
+        return "is required"
+    if kind == "tuple_type" and length:
+        return f"should be a list of {length} values, not {named(value)}"
+    if kind in _KINDS:
+        hint = " (without quotes)" if kind in ("int_type", "float_type") and _is_number(value) else ""
+        return f"should be {_KINDS[kind]}, not {named(value)}{hint}"
+    if kind in _BOUNDS:
+        words, bound = _BOUNDS[kind]
+        limit = context[bound]
+        told = f"{limit:g}" if isinstance(limit, float) else f"{limit}"
+        return f"should be {words} {told}, not {named(value)}"
+    if kind == "finite_number":
+        return f"should be a finite number, not {value}"
+    if kind == "literal_error":
+        field = owner.model_fields.get(str(details["loc"][-1])) if owner else None
+        allowed = [str(choice) for choice in _literals(field.annotation)] if field else []
+        if value in allowed:
+            return f"can't be {named(value)}; did you mean {value} (without quotes)?"
+        return f"can't be {named(value)}{suggestion(str(value), allowed)}"
+    if kind == "too_long":
+        most = length or f"at most {context['max_length']}"
+        return f"should have {most} values, not {context['actual_length']}"
+    if kind == "string_too_long":
+        return f"should have at most {context['max_length']} characters, not {len(value)}"
+    if kind == "string_too_short" or (kind == "too_short" and context["min_length"] == 1):
+        return "should not be empty"
+    if kind == "too_short":
+        return f"should have at least {context['min_length']} values, not {context['actual_length']}"
+    if kind == "string_pattern_mismatch":
+        return f"{named(value)} should begin with a letter or digit and hold only letters, digits, space, . - and _"
+    return str(details["msg"]).removeprefix("Value error, ")
+
+
+def _length(owner: type[Spec] | None, name: str | int) -> int | None:
+    """How many values the list that a field holds must have, if it is a fixed number."""
+    field = owner.model_fields.get(str(name)) if owner else None
+    for part in (field.annotation, *get_args(field.annotation)) if field else ():
+        if get_origin(part) is tuple and ... not in get_args(part):
+            return len(get_args(part))
+    return None
+
+
+def _literals(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [choice for part in get_args(annotation) for choice in _literals(part)]
+
+
+def named(value: Any) -> str:
+    """A value with what YAML takes it for, so that `yes` and `'32'` are seen to be texts."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "empty (null)"
+    if isinstance(value, str):
+        return f"the text '{value if len(value) <= 40 else value[:37] + '...'}'"
+    if isinstance(value, dict):
+        return "a section"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and isinstance(yaml12.scalar(str(value)[:40]), int | float)
+
+
+def in_words(section: Spec, always: Sequence[str] = ()) -> str:
+    """A section of a list in a few words: its name, and its settings with their values.
+
+    Args:
+        section: Such as an augmentation.
+        always: Settings that are told even where they are at their default.
+    """
+    told = [str(getattr(section, "name", ""))]
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if name != "name" and (name in always or value != field.default):
+            told.append(f"{name} {yaml12.line(_rounded(value))}")
+    return " ".join(told)
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers, and those of a list, to three digits."""
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    if not isinstance(value, float):
+        return value
+    short = float(f"{value:.3g}")
+    return int(short) if short.is_integer() else short

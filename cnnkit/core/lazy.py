@@ -1,0 +1,109 @@
+"""The heavy libraries, imported when first used: `from cnnkit.core.lazy import cv2, keras, np, tf`.
+
+TensorFlow takes seconds to import, and a mistyped key must not wait for it. Each name below stands for its
+module; the first attribute that is asked of it imports the module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+
+class _Lazy:
+    """A module that is imported on first use."""
+
+    def __init__(self, module: str):
+        self._module = module
+        self._loaded: ModuleType | None = None
+
+    def __getattr__(self, attribute: str) -> Any:
+        # Asked some ten times an image, so the way through the import system is gone only once.
+        if self._loaded is None:
+            self._loaded = _load(self._module)
+        return getattr(self._loaded, attribute)
+
+
+def _load(module: str) -> ModuleType:
+    if module in sys.modules or module in ("numpy", "h5py"):
+        return importlib.import_module(module)
+    if module == "cv2":
+        return _load_opencv()
+    if module == "keras":
+        return _load_keras()
+    tensorflow = _load_tensorflow()
+    return tensorflow if module == "tensorflow" else importlib.import_module(module)
+
+
+def _load_tensorflow() -> ModuleType:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _stderr_held_back():
+        tensorflow = importlib.import_module("tensorflow")
+    for gpu in tensorflow.config.list_physical_devices("GPU"):
+        tensorflow.config.experimental.set_memory_growth(gpu, True)
+    return tensorflow
+
+
+def _load_opencv() -> ModuleType:
+    opencv = importlib.import_module("cv2")
+    # Many images are worked on at once, each by one thread: threads within an image would only be in their way.
+    opencv.setNumThreads(1)
+    return opencv
+
+
+def _load_keras() -> ModuleType:
+    from cnnkit.core.cache import cache_folder
+
+    # Another backend, image layout or float type in someone's environment or keras.json would
+    # change what a config means, so none of them is looked at.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("KERAS_HOME", str(cache_folder() / "keras"))
+    _load("tensorflow")
+    with _stderr_held_back():
+        keras = importlib.import_module("keras")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    # KERAS_MAX_EPOCHS and KERAS_MAX_STEPS_PER_EPOCH would cut a training short without a word.
+    keras.config.set_max_epochs(None)
+    keras.config.set_max_steps_per_epoch(None)
+    return keras
+
+
+@contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    """Holds back what C++ code prints at import; printed after all if the import fails.
+
+    TensorFlow's log level does not silence the oneDNN lines (they come before it is read).
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        keep = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        failed = False
+        try:
+            yield
+        except Exception:
+            failed = True
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(keep, 2)
+            os.close(keep)
+            if failed:
+                held.seek(0)
+                os.write(2, held.read())
+
+
+keras: Any = _Lazy("keras")
+tf: Any = _Lazy("tensorflow")
+np: Any = _Lazy("numpy")
+cv2: Any = _Lazy("cv2")
+h5py: Any = _Lazy("h5py")
+convert_to_constants: Any = _Lazy("tensorflow.python.framework.convert_to_constants")  # has no public name

@@ -1,0 +1,45 @@
+"""Images moved, turned, made larger and slanted at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cnnkit.core.lazy import np
+from cnnkit.data.augmentations.base import Filling, as_factors, as_moved, either_way, moves, shears, turns, zooms
+
+
+class Affine(Filling):
+    """Slants, zooms, turns and then shifts the image, each by a random amount."""
+
+    chances = 5
+    says = "affine {0:+.0f} deg, shift {1:+.0%}, {2:+.0%}, zoom {3:+.0%}, shear {4:+.0f} deg"
+    strengths = ("degrees", "shift", "zoom", "shear")
+
+    name: Literal["affine"] = "affine"
+    degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
+    """Largest angle of the turn, in degrees."""
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    """Farthest distance, as a fraction of the width and of the height; by whole pixels."""
+    zoom: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """How much larger it becomes at most, as a fraction of its size, and by the same factor smaller."""
+    shear: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """Largest slant of upright lines, in degrees."""
+
+    def amounts(self, chance: Any) -> Any:
+        """The turn in degrees, the shift as two fractions, the zoom as a fraction, the slant in degrees."""
+        turn = either_way(chance[:, :1], self.degrees)
+        shift = either_way(chance[:, 1:3], self.shift)
+        zoom = as_factors(chance[:, 3:4], self.zoom) - 1
+        return np.concatenate([turn, shift, zoom, either_way(chance[:, 4:], self.shear)], axis=1)
+
+    def told(self, amount: Any, image: Any) -> str:
+        """All of it, the shift of whole pixels."""
+        shift = as_moved(amount[1:3], self.shift, image)
+        return super().told(np.concatenate([amount[:1], shift, amount[3:]]), image)
+
+    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+        """One after the other; what is done last comes first on the way back to the original."""
+        slants = shears(amounts[:, 4], np.zeros(len(amounts)))
+        return slants @ zooms(amounts[:, 3]) @ turns(amounts[:, 0]) @ moves(amounts[:, 1:3], self.shift, height, width)

@@ -1,0 +1,27 @@
+"""Stronger and paler colours."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from cnnkit.core.lazy import cv2, np
+from cnnkit.data.augmentations.base import Pixelwise, Strength
+from cnnkit.data.augmentations.pixel_maths import GREY
+
+
+class Saturation(Pixelwise):
+    """Moves every pixel away from its own grey, or towards it; a grey image stays as it is."""
+
+    says = "saturation {0:+.0%}"
+    strengths = ("strength",)
+    for_colour = True
+
+    name: Literal["saturation"] = "saturation"
+    strength: Strength = 0.2
+    """Most colour that is added or taken away, as a fraction of what there is."""
+
+    def __call__(self, image: Any, amount: Any) -> Any:
+        """Multiplies the distance from grey."""
+        if not amount[0] or image.shape[2] == 1:
+            return image
+        return cv2.transform(image, (1 + amount[0]) * np.eye(3) - amount[0] * np.array([GREY] * 3))

@@ -1,0 +1,33 @@
+"""Sharper images."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cnnkit.core.lazy import cv2
+from cnnkit.data.augmentations.base import Pixelwise
+from cnnkit.data.augmentations.pixel_maths import blended
+
+
+class RandomSharpen(Pixelwise):
+    """Adds to the image what a blur would take away (unsharp masking); the blur is that of 1-2-1 in each direction."""
+
+    says = "sharpen {0:.0%}"
+    strengths = ("strength",)
+
+    name: Literal["sharpen"] = "sharpen"
+    strength: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Most that is added, as a multiple of what the blur takes away."""
+
+    def amounts(self, chance: Any) -> Any:
+        """How many times what the blur takes away is added."""
+        return self.strength * chance
+
+    def __call__(self, image: Any, amount: Any) -> Any:
+        """The image plus its difference to the blurred one; below 0 it becomes softer."""
+        if not amount[0]:
+            return image
+        soft = cv2.GaussianBlur(image, (3, 3), 0).reshape(image.shape)
+        return blended(image, soft, 1 + amount[0], -amount[0])

@@ -1,0 +1,24 @@
+"""What is done where some classes have far fewer training images. The union below is what `data.balance` may name.
+
+May import `index` and `core`. Begin with `base`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+
+from cnnkit.data.balancing.base import Balance, Training, training_of
+from cnnkit.data.balancing.borderline_smote import BorderlineSmote
+from cnnkit.data.balancing.class_weight import ClassWeight
+from cnnkit.data.balancing.none import NoBalance
+from cnnkit.data.balancing.oversample import Oversample
+from cnnkit.data.balancing.smote import Smote
+from cnnkit.data.balancing.undersample import Undersample
+
+AnyBalance: TypeAlias = Annotated[
+    NoBalance | ClassWeight | Oversample | Undersample | Smote | BorderlineSmote, Field(discriminator="name")
+]
+
+__all__ = ["AnyBalance", "Balance", "NoBalance", "Training", "training_of"]

@@ -1,0 +1,338 @@
+"""Pixels on the disk: images as the network is shown them, in a few files of the cache for each view.
+
+A file is never stale: each image in it is named by the hash of all that decides what becomes of it
+(`Preprocessing.keys`). So a run takes those of its images that are in any file of its view, and makes the others. A
+file takes its name when it is whole, so what a killed run leaves is never read; two runs that make the same one at the
+same time each write their own, and the last takes the place of the first. Reading takes no more memory than the images
+that are asked for.
+
+A file holds the pixels of all its images, then their keys, then a checksum of each, so that a damaged one is not read:
+it loses its key, and the next run makes it anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import time
+import weakref
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cnnkit.core import atomic
+from cnnkit.core.cache import cache_folder
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress
+
+Shape = tuple[int, int, int]
+"""Height, width and channels of an image."""
+
+_ENDING = ".images"
+"""How the names of the files end."""
+
+_KEY = 16
+"""Bytes of the key of an image."""
+
+_CHECKSUM = 4
+"""Bytes of the checksum of an image (CRC-32 of its key and pixels)."""
+
+_NOWHERE = (-1, -1)
+"""The place of an image that is in no file."""
+
+
+@dataclass(frozen=True)
+class PixelFile:
+    """A file of images.
+
+    Attributes:
+        path: The file; it may be gone meanwhile, as other runs make room.
+        file: Its descriptor, closed when this is not used any more.
+        shape: Height, width and channels of each image.
+        keys: The key of each.
+        checksums: uint32 (images,).
+    """
+
+    path: Path
+    file: int
+    shape: Shape
+    keys: Sequence[bytes]
+    checksums: Any
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, os.close, self.file).atexit = False
+
+    def read(self, row: int) -> Any:
+        """An image, uint8 (height, width, channels); None if it is damaged: then the next run makes it anew."""
+        size = _size(self.shape)
+        try:
+            content = os.pread(self.file, size, row * size)
+        except OSError:  # a disk that fails: as good as damaged
+            content = b""
+        if len(content) != size or _checksum(self.keys[row], content) != self.checksums[row]:
+            self._forget(row)
+            return None
+        return np.frombuffer(content, np.uint8).reshape(self.shape)
+
+    def _forget(self, row: int) -> None:
+        """Takes its key from an image, unless another run has put a new file in the place of this one."""
+        with suppress(OSError), self.path.open("r+b") as file:  # gone already, or not to be written to
+            if os.path.samestat(os.fstat(file.fileno()), os.fstat(self.file)):
+                os.pwrite(file.fileno(), bytes(_KEY), len(self.keys) * _size(self.shape) + row * _KEY)
+
+
+@dataclass(frozen=True)
+class PixelStore:
+    """Images by their number, each in one of some files or in none.
+
+    Attributes:
+        files: The files.
+        places: int64 (images, 2), the file of each image and its row there; `_NOWHERE` if it is in none.
+    """
+
+    files: Sequence[PixelFile]
+    places: Any
+
+    def __contains__(self, number: int) -> bool:
+        return bool(self.places[number, 0] >= 0)
+
+    def read(self, number: int) -> Any:
+        """An image, uint8 (height, width, channels); None if it is in no file, or damaged."""
+        file, row = self.places[number]
+        return self.files[file].read(row) if file >= 0 else None
+
+    def take(self, numbers: Sequence[int]) -> PixelStore:
+        """The images with these numbers alone."""
+        return replace(self, places=self.places[np.asarray(numbers, np.int64)])
+
+
+def open_store(view: str, keys: Sequence[bytes], shape: Shape) -> PixelStore:
+    """What is kept of the images with these keys.
+
+    Args:
+        view: The name of their view, `Preprocessing.digest`.
+        keys: A key for each image, from `Preprocessing.keys`.
+        shape: Height, width and channels of each.
+    """
+    store = _placed(_files_of(view, shape), keys)
+    for file in store.files:
+        with suppress(OSError):  # of a cache that can't be written to
+            os.utime(file.path)  # the oldest ones go first when room is made
+    return store
+
+
+def bytes_of(count: int, shape: Shape) -> int:
+    """What `count` images take."""
+    return count * (_size(shape) + _KEY + _CHECKSUM)
+
+
+def keep(
+    view: str,
+    keys: Sequence[bytes],
+    shape: Shape,
+    images: Iterable[tuple[bytes, Any]],
+    room: int,
+    progress: Progress,
+    otherwise: str,
+) -> PixelStore | None:
+    """Keeps images in a new file, which takes the place of those of the same view that hold nothing else.
+
+    All of `images` is gone through, whatever happens to the disk. Where there are none, nothing is written.
+
+    Args:
+        view: The name of their view, `Preprocessing.digest`.
+        keys: A key for each image that there may be, from `Preprocessing.keys`.
+        shape: Height, width and channels of each.
+        images: Those that there are, in any order: the key and uint8 (height, width, channels) of each.
+        room: Bytes that all such files may take together; the oldest make room.
+        progress: Is told if it can't be.
+        otherwise: What happens then.
+
+    Returns:
+        The images, in the order of `keys`; None if they can't be kept, which one line tells.
+    """
+    images = iter(images)
+    first = next(images, None)
+    if first is None:
+        return None
+    path = _path_of(view, keys)
+    size = bytes_of(len(keys), shape)
+    of_the_images: list[OSError] = []
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        every = {*keys, bytes(_KEY)}
+        replaced = [file.path for file in _files_of(view, shape) if file.path != path and every.issuperset(file.keys)]
+        _make_room(path, room - size, replaced)
+        file = _written(path, shape, size, chain([first], _noting(of_the_images, images)))
+        for other in replaced:
+            with suppress(OSError):  # then it goes when room is made
+                other.unlink()
+    except OSError as error:
+        if error in of_the_images:
+            raise
+        progress.say(
+            f"decoded images are not kept: {error.filename or path} can't be written: {error.strerror or error}; "
+            f"{otherwise}"
+        )
+        for _ in images:
+            pass
+        return None
+    return _placed([file] if file else [], keys)
+
+
+def _written(path: Path, shape: Shape, size: int, images: Iterable[tuple[bytes, Any]]) -> PixelFile | None:
+    """Writes a new file of at most `size` bytes, and opens it."""
+    with atomic.replacing(path) as temporary:
+        with temporary.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
+            _reserve(file.fileno(), size)
+            _write(file, images)
+            file.flush()
+            os.fsync(file.fileno())  # it may take long, so it is done under the lock
+            os.utime(file.fileno())  # and then it counts as new again
+        # Opened before it has its name, as from then on another run may remove it to make room.
+        return _opened(temporary, path, shape)
+
+
+def _write(file: BinaryIO, images: Iterable[tuple[bytes, Any]]) -> None:
+    """Writes the whole file: each image once, and nothing behind."""
+    checksums: dict[bytes, int] = {}
+    for key, image in images:
+        if key not in checksums:
+            content = np.ascontiguousarray(image).data
+            checksums[key] = _checksum(key, content)
+            file.write(content)
+    file.write(b"".join(checksums))
+    file.write(np.array(list(checksums.values()), np.uint32).tobytes())
+    file.truncate()
+
+
+def _noting(errors: list[OSError], images: Iterator[Any]) -> Iterator[Any]:
+    """The images; an OSError that making them raises, and not the disk that they are kept on, is noted."""
+    try:
+        yield from images
+    except OSError as error:
+        errors.append(error)
+        raise
+
+
+def _path_of(view: str, keys: Sequence[bytes]) -> Path:
+    name = hashlib.blake2b(b"".join(keys), digest_size=16).hexdigest()
+    return _folder() / f"{view}-{name}{_ENDING}"
+
+
+def _folder() -> Path:
+    return cache_folder() / "pixels"
+
+
+def _files_of(view: str, shape: Shape) -> Iterator[PixelFile]:
+    """The files of a view, the largest first."""
+    found: list[tuple[int, Path]] = []
+    for path in _folder().glob(f"{view}-*{_ENDING}"):
+        with suppress(OSError):  # another run has removed it
+            found.append((path.stat().st_size, path))
+    for _, path in sorted(found, reverse=True):
+        with suppress(OSError):
+            if file := _opened(path, path, shape):
+                yield file
+
+
+def _placed(files: Iterable[PixelFile], keys: Sequence[bytes]) -> PixelStore:
+    """The images with these keys, from as few files as may be."""
+    missing = set(keys)
+    used: list[PixelFile] = []
+    places: dict[bytes, tuple[int, int]] = {}
+    for file in files:
+        found = {key: (len(used), row) for row, key in enumerate(file.keys) if key in missing}
+        if found:
+            used.append(file)
+            places |= found
+            missing -= found.keys()
+        if not missing:
+            break
+    return PixelStore(used, np.array([places.get(key, _NOWHERE) for key in keys], np.int64).reshape(-1, 2))
+
+
+def _opened(file: Path, path: Path, shape: Shape) -> PixelFile | None:
+    """What lies in `file`, which is or will be called `path`; None if that is not whole."""
+    with file.open("rb") as opened:
+        count, over = divmod(os.fstat(opened.fileno()).st_size, bytes_of(1, shape))
+        opened.seek(count * _size(shape))
+        keys = opened.read(count * _KEY)
+        checksums = np.frombuffer(opened.read(), np.uint8)
+        if over or len(checksums) != count * _CHECKSUM:
+            return None
+        apart = [keys[i : i + _KEY] for i in range(0, len(keys), _KEY)]
+        return PixelFile(path, os.dup(opened.fileno()), shape, apart, checksums.view(np.uint32))
+
+
+def _checksum(key: bytes, content: Any) -> int:
+    return zlib.crc32(content, zlib.crc32(key))
+
+
+def _reserve(file: int, size: int) -> None:
+    """Takes the room on the disk, so that a disk too small is known before the work and not after half of it."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # some file systems can't tell before
+                raise
+
+
+def _make_room(path: Path, room: int, replaced: Sequence[Path]) -> None:
+    """Makes room in the folder of a file that is about to be written.
+
+    What killed runs have left is removed; then, until `room` bytes are enough for all that stays, what the new file is
+    going to replace, and the oldest.
+
+    Raises:
+        OSError: What other runs are writing at the moment leaves too little.
+    """
+    total = 0
+    removable: list[tuple[os.stat_result, Path]] = []
+    for other in path.parent.iterdir():
+        try:
+            found = other.stat()
+        except FileNotFoundError:
+            continue  # another run was faster
+        if other.name.startswith(atomic.WRITING) and _abandoned(other):
+            other.unlink(missing_ok=True)
+        elif other.name.endswith(path.name):
+            continue  # the same file, or one that another run makes: in the end there will be one of them
+        elif other.name.endswith(_ENDING):
+            total += found.st_size
+            if not other.name.startswith(atomic.WRITING):
+                removable.append((found, other))
+    for found, other in sorted(removable, key=lambda entry: (entry[1] not in replaced, entry[0].st_mtime_ns)):
+        if total > room:
+            other.unlink(missing_ok=True)
+            total -= found.st_size
+    if total > room:
+        message = "what other runs are keeping at the moment leaves no room within data.cache.disk_gib"
+        raise OSError(errno.EDQUOT, message, str(path))
+
+
+def _abandoned(path: Path) -> bool:
+    """Whether nobody writes to a file any more."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return time.time() - os.fstat(file.fileno()).st_mtime > _JUST_BEGUN
+    except OSError:
+        return False  # somebody holds it, or has just finished it
+
+
+_JUST_BEGUN = 60
+"""Seconds within which a file may be new and not yet locked by the one who made it."""
+
+
+def _size(shape: Shape) -> int:
+    height, width, channels = shape
+    return height * width * channels

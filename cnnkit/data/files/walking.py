@@ -1,0 +1,111 @@
+"""Which files lie below a folder, and which of them are taken for images. One walker for training and prediction."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cnnkit.core.errors import DataError
+from cnnkit.core.text import printable
+from cnnkit.data.files import decoding
+
+HIDDEN = "hidden or a system's file"
+"""Why what nobody took for an image is not used; such files are counted, not named."""
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    """Every file below a folder, and its hidden folders, as paths, in the order of their names.
+
+    Links are followed; a folder that links lead to twice is visited once, and one above `folder`, or beside it, not
+    at all, as that would bring the images of other classes.
+
+    Raises:
+        DataError: A folder can't be read.
+    """
+    home, above = folder.resolve(), folder.parent.resolve()
+    visited: set[Path] = set()
+    for where, subfolders, files in os.walk(folder, onerror=_unreadable, followlinks=True):
+        real = Path(where).resolve()
+        if real in visited or real in home.parents or real in (above, *above.parents):
+            subfolders.clear()
+            continue
+        visited.add(real)
+        yield from (f"{where}/{name}" for name in sorted(subfolders) if name.startswith("."))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield from (f"{where}/{name}" for name in sorted(files))
+
+
+def files_in(folder: Path) -> list[str]:
+    """The files right in a folder, and its hidden folders, in the order of their names."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.path for entry in entries if entry.name.startswith(".") or not entry.is_dir())
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders right in a folder that are not hidden, nor what macOS puts beside what it packs."""
+    entries = (entry for entry in folder.iterdir() if entry.is_dir())
+    return sorted(entry for entry in entries if not entry.name.startswith(".") and entry.name != "__MACOSX")
+
+
+def why_not(path: str, below: str | None = None) -> str | None:
+    """Why a file is not taken for an image, or None if it is.
+
+    Args:
+        path: The file.
+        below: Its path below the folder that is searched, where the folders in it are to be judged with it.
+    """
+    name = os.path.basename(path)  # noqa: PTH119 - a pathlib object for each of a million files costs seconds
+    if hidden(name):
+        return HIDDEN
+    if not os.path.isfile(path) and os.path.exists(path):  # noqa: PTH110, PTH113
+        return "a pipe or a device, not a file"
+    if not printable(below or name):
+        return "a control character in its name"
+    if os.path.splitext(name)[1].lower() not in decoding.EXTENSIONS:  # noqa: PTH122
+        return f"not an image by its ending ({', '.join(sorted(decoding.EXTENSIONS))})"
+    return None
+
+
+def hidden(name: str) -> bool:
+    """Whether a name is that of a hidden file, or of one that a system puts beside others."""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """From a glob to whether a path below the folder (with `/`) is meant by it.
+
+    `*` is any text within a name, `?` a character, `[ab]` one of them, and `**/` any folders, or none. Capitals count
+    as small letters, as in endings.
+
+    Raises:
+        ValueError: The pattern can't be read.
+    """
+    parts = []
+    rest = pattern
+    while rest:
+        if found := re.match(r"\*\*/", rest):
+            parts.append("(?:[^/]+/)*")
+        elif found := re.match(r"\*\*", rest):
+            parts.append(".*")
+        elif found := re.match(r"\*", rest):
+            parts.append("[^/]*")
+        elif found := re.match(r"\?", rest):
+            parts.append("[^/]")
+        elif found := re.match(r"\[(!?)([^]/]+)\]", rest):
+            inside = found.group(2).replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
+            parts.append(f"[{'^/' if found.group(1) else ''}{inside}]")
+        else:
+            found = re.match(r".", rest, re.DOTALL)
+            parts.append(re.escape(rest[0]))
+        rest = rest[found.end() if found else 1 :]
+    try:
+        compiled = re.compile("".join(parts), re.IGNORECASE | re.DOTALL)
+    except re.error as error:
+        raise ValueError(f"{pattern}: {error}") from None
+    return lambda path: compiled.fullmatch(path) is not None
+
+
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"{error.filename} can't be read: {error.strerror}")

@@ -1,0 +1,231 @@
+"""Index: what a source holds, an entry an image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress
+from cnnkit.data.files import decoding, file_facts
+from cnnkit.data.files.file_facts import FileFacts, digest_of, digest_of_pixels
+
+SPLITS = ("train", "validation", "test")
+
+
+SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+"""What a split may be called, and which it is."""
+
+
+@dataclass(frozen=True)
+class Unused:
+    """Something that was found beside the images and not used."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a source holds, an entry an image, in an order that does not matter.
+
+    Attributes:
+        classes: Names of the classes; a label is a place in it.
+        names: Name of each image: its path below the source's folder, or its number in a file.
+        labels: int64 array of shape (images,).
+        digests: Hash of each image's content; equal content, equal digest.
+        splits: The split each image belongs to by the source's own word, else None.
+        open: Opens image number i as a `PIL.Image.Image`; raises `decoding.BadImage`.
+        path: The path of the file of image number i; None where images are no files.
+        facts: What is known of the file of each image; None where images are no files.
+        weights: float32 array of shape (images,), what each counts for in training; None if all count the same.
+        unused: What was found and left out, with the reason.
+        changed: Whether the file of image number i is another than when the index was made.
+    """
+
+    classes: tuple[str, ...]
+    names: Sequence[str]
+    labels: Any
+    digests: Sequence[str]
+    splits: Sequence[str | None]
+    open: Callable[[int], Any]
+    facts: Sequence[FileFacts] | None = None
+    weights: Any = None
+    unused: tuple[Unused, ...] = ()
+    changed: Callable[[int], bool] = lambda i: False
+    path: Callable[[int], str] | None = None
+
+    @classmethod
+    def of_files(
+        cls,
+        root: Path,
+        files: Sequence[str],
+        classes: tuple[str, ...],
+        labels: Sequence[int],
+        splits: Sequence[str | None],
+        progress: Progress,
+        names: Sequence[str] | None = None,
+        weights: Any = None,
+        unused: Iterable[Unused] = (),
+    ) -> Self:
+        """The index of image files.
+
+        Args:
+            root: The folder that they are below.
+            files: The path of each below `root`; absolute where it lies elsewhere.
+            classes: Names of the classes.
+            labels: The label of each.
+            splits: The split of each by the source's own word, else None.
+            progress: Is told of each file that is read.
+            names: What each is called; by default as in `files`.
+            weights: What each counts for in training.
+            unused: What was found and left out.
+        """
+        facts = file_facts.look(root, files, progress)
+        return cls(
+            classes=classes,
+            names=names or files,
+            labels=np.asarray(labels, dtype=np.int64),
+            digests=[known.digest for known in facts],
+            splits=splits,
+            open=lambda i: decoding.read_file(root / files[i]),
+            facts=facts,
+            weights=weights,
+            unused=tuple(unused),
+            changed=lambda i: file_facts.stamp_of(os.path.join(root, files[i])) != facts[i].stamp,  # noqa: PTH118 - often
+            path=lambda i: os.path.join(root, files[i]),  # noqa: PTH118 - often
+        )
+
+    @classmethod
+    def of_pixels(
+        cls,
+        classes: tuple[str, ...],
+        names: Sequence[str],
+        labels: Any,
+        splits: Sequence[str | None],
+        pixels: Callable[[int], Any],
+        progress: Progress,
+        unused: tuple[Unused, ...] = (),
+    ) -> Self:
+        """The index of images that are arrays of numbers, not files.
+
+        Args:
+            classes: Names of the classes.
+            names: What each is called.
+            labels: The label of each.
+            splits: The split of each by the source's own word, else None.
+            pixels: Those of image number i: uint8 (height, width) or (height, width, 3).
+            progress: Is told of each image that is read.
+            unused: What was found and left out.
+        """
+        from PIL import Image
+
+        digests = []
+        with progress.task("reading images", len(names)) as advance:
+            for i in range(len(names)):
+                digests.append(digest_of_pixels(pixels(i)))
+                advance(1)
+        return cls(
+            classes=classes,
+            names=names,
+            labels=np.asarray(labels, dtype=np.int64),
+            digests=digests,
+            splits=splits,
+            open=lambda i: Image.fromarray(np.ascontiguousarray(pixels(i))),
+            unused=unused,
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, chosen: Iterable[int], unused: Iterable[Unused] = ()) -> Index:
+        """The index of the chosen entries alone; `unused` tells why others are left out."""
+        kept = [int(i) for i in chosen]
+        numbers = np.asarray(kept, dtype=np.int64)
+        return replace(
+            self,
+            names=[self.names[i] for i in kept],
+            labels=self.labels[numbers],
+            digests=[self.digests[i] for i in kept],
+            splits=[self.splits[i] for i in kept],
+            open=lambda i: self.open(kept[i]),
+            facts=None if self.facts is None else [self.facts[i] for i in kept],
+            weights=None if self.weights is None else self.weights[numbers],
+            unused=(*self.unused, *unused),
+            changed=lambda i: self.changed(kept[i]),
+            path=_through(self.path, kept),
+        )
+
+    def without(self, names: dict[str, int], file: str) -> Index:
+        """The index without some images.
+
+        Args:
+            names: Names of the images to leave out, each with its line in `file`.
+            file: Where they are listed.
+
+        Raises:
+            DataError: A name is of no image.
+        """
+        if unknown := sorted(names.keys() - set(self.names), key=names.__getitem__):
+            more = f", nor are {len(unknown) - 1} other lines" if len(unknown) > 1 else ""
+            message = f"`{unknown[0]}` is no image of the source{more}; remove what is not there any more"
+            raise DataError(Problem(message, file=file, line=names[unknown[0]]))
+        left_out = [Unused(name, f"excluded by {file}") for name in self.names if name in names]
+        return self.take([i for i, name in enumerate(self.names) if name not in names], left_out)
+
+    def limited(self, count: int, seed: int) -> Index:
+        """At most `count` images of each class and own split, chosen by content and seed."""
+        order = sorted(range(len(self)), key=lambda i: (ranked(self.digests[i], seed, "limit"), self.names[i]))
+        seen: dict[tuple[int, str | None], int] = {}
+        kept = []
+        for i in order:
+            group = int(self.labels[i]), self.splits[i]
+            seen[group] = seen.get(group, 0) + 1
+            if seen[group] <= count:
+                kept.append(i)
+        return self.take(sorted(kept))
+
+    def fingerprint(self) -> str:
+        """One hash of all names, labels and contents, whatever their order."""
+        lines = sorted(
+            f"{name}\t{self.classes[label]}\t{digest}"
+            for name, label, digest in zip(self.names, self.labels, self.digests, strict=True)
+        )
+        return digest_of("\n".join(lines).encode(errors="surrogateescape"))
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a quick look at a source tells, without NumPy and without reading an image.
+
+    Attributes:
+        classes: Names of the classes.
+        splits: Which of `train`, `validation` and `test` the source itself sets apart.
+        shape: Height, width and channels that suit its images.
+        index: Reads it all; the long part.
+        skip_bad: Whether files that can't be decoded are left out instead of stopping everything.
+    """
+
+    classes: tuple[str, ...]
+    splits: frozenset[str]
+    shape: tuple[int, int, int]
+    index: Callable[[Progress], Index]
+    skip_bad: bool = False
+
+    @staticmethod
+    def own(splits: Iterable[str | None]) -> frozenset[str]:
+        """The splits that a source itself sets apart, from those that its images are in."""
+        return frozenset(split for split in splits if split and split != "train")
+
+
+def _through(path: Callable[[int], str] | None, kept: Sequence[int]) -> Callable[[int], str] | None:
+    return None if path is None else lambda i: path(kept[i])
+
+
+def ranked(digest: str, seed: int, purpose: str) -> str:
+    """A sorting key that is random in the content, and the same for the same content and seed."""
+    return digest_of(f"{purpose}:{seed}:{digest}".encode())

@@ -1,0 +1,131 @@
+"""Pictures of which a mask tells what is left."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, model_validator
+
+from cnnkit.core.lazy import np
+from cnnkit.core.spec import Text
+from cnnkit.data.files.decoding import BadImage, Unreadable, decoded, read_file
+from cnnkit.data.preparation.base import AN_IMAGE, Preparation, Unprepared
+from cnnkit.data.preparation.foreground import Foreground, foreground, on_black
+from cnnkit.data.preparation.settings import only_for
+
+PLACEHOLDERS = ("{stem}", "{name}", "{folder}")
+
+LOSSY = ("JPEG", "MPO", "WEBP")
+"""Formats in which what was black may be a little lighter."""
+
+
+def _pattern(value: str | None) -> str | None:
+    """A pattern that names another file for each image, by placeholders that there are."""
+    if value is not None:
+        unknown = [part for part in re.findall(r"\{[^{}]*\}", value) if part not in PLACEHOLDERS]
+        if unknown:
+            raise ValueError(f"there is no {unknown[0]}; it may be {', '.join(PLACEHOLDERS)}")
+        if "{stem}" not in value and "{name}" not in value:
+            raise ValueError("should hold {stem} or {name}, or all images would have one mask")
+        if "\0" in value:
+            raise ValueError("holds a character (NUL) that no file's name has")
+        if is_itself(_placed(value, AN_IMAGE), AN_IMAGE):
+            raise ValueError("is the image itself, not a mask of it; name another file or folder")
+    return value
+
+
+class Mask(Preparation):
+    """Makes all black that a mask does not keep.
+
+    otsu: keeps the light or the dark part of the picture (Otsu 1979); one of one value stays as it is. file: a second
+    picture of the same size beside each, or in another folder, keeps where it is not black; what is transparent is
+    black. So a map of several labels keeps all but label 0. A JPEG or WebP is not black where black was saved, so it
+    keeps where it is lighter than half of its lightest. Where the source takes masks for images they are left out.
+    """
+
+    name: Literal["mask"] = "mask"
+    method: Literal["otsu", "file"] = "otsu"
+    """Where the mask comes from."""
+    foreground: Annotated[Foreground | None, only_for("method", "otsu")] = None
+    """Of otsu: whether the light or the dark part is kept. Left out: light."""
+    file: Annotated[Text | None, AfterValidator(_pattern), only_for("method", "file")] = None
+    """Of file, and needed there: the path of the mask from the image's folder, with {stem} for the image's name without
+    its ending, {name} for all of it, {folder} for the name of its folder; for example "{stem}_mask.png" or
+    "../../masks/{folder}/{name}"."""
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.method == "file" and self.file is None:
+            raise ValueError('needs a file with method file, for example "{stem}_mask.png"')
+        return self
+
+    @property
+    def takes_colours(self) -> bool:
+        """To know what is light; a mask from a file needs not know."""
+        return self.method == "otsu"
+
+    def beside(self, path: Path) -> Path | None:
+        """The file of its mask, where masks are files."""
+        return _placed(self.file, path) if self.file else None
+
+    def __call__(self, image: Any, path: Path | None) -> Any:
+        """Where nothing would be left, one by threshold leaves the picture alone and one from a file is refused."""
+        if self.method == "otsu":
+            kept = foreground(image, self.foreground or "light") > 0
+            return on_black(image, kept) if kept.any() else image
+        if path is None or (file := self.beside(path)) is None:
+            raise Unprepared("mask looks for a file beside the image, and this image is no file; use method otsu")
+        if is_itself(file, path):
+            raise Unprepared("would be its own mask; name another file or folder with file")
+        return on_black(image, self._read(file, image.shape[:2]))
+
+    def _read(self, file: Path, size: tuple[int, int]) -> Any:
+        """Where a mask keeps the picture, bool (H, W)."""
+        if not file.exists():
+            raise Unprepared(f"its mask is missing: there is no {file}")
+        try:
+            opened = read_file(file)
+            mask = _kept(opened)
+        except Unreadable as error:
+            raise Unreadable(f"its mask {file}: {error}") from None
+        except BadImage as error:
+            raise Unprepared(f"its mask {file}: {error}") from None
+        if mask.shape != size:
+            raise Unprepared(
+                f"its mask {file} is {mask.shape[0]} x {mask.shape[1]} pixels, the picture {size[0]} x {size[1]}"
+            )
+        if not mask.any():
+            raise Unprepared(f"its mask {file} is black all over, so that nothing would be left")
+        return mask
+
+
+def _placed(pattern: str, path: Path) -> Path:
+    """The file that a pattern means for an image."""
+    words = {"{stem}": path.stem, "{name}": path.name, "{folder}": path.parent.name}
+    # In one go: the name of a file may hold what looks like a placeholder.
+    return path.parent / re.sub(r"\{\w+\}", lambda found: words[found[0]], pattern)
+
+
+def is_itself(file: Path, image: Path) -> bool:
+    """Whether the file of a mask is that of the image, by their paths."""
+    return os.path.normpath(file) == os.path.normpath(image)
+
+
+def _kept(image: Any) -> Any:
+    """Where a mask, a `PIL.Image.Image` not yet decoded, is not black: bool (H, W), upright.
+
+    Raises:
+        BadImage: The pixels are damaged or cut short.
+    """
+    # This loads it and turns it upright in place, at its full size; but what it makes of 16 bits and of what is
+    # transparent is for eyes.
+    decoded(image, max(image.size), 1)
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+    else:
+        layers = np.asarray(image.convert("RGBA")).astype(np.uint16)
+        values = layers[:, :, :3].max(axis=2) * layers[:, :, 3]
+    return values > (values.max() / 2 if image.format in LOSSY else 0)

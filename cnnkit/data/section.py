@@ -1,0 +1,121 @@
+"""The section `data`: the images, where from, in what size, divided how."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cnnkit.core import atomic
+from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.progress import Progress
+from cnnkit.core.spec import AbsolutePath, Count, Spec
+from cnnkit.data.balancing import AnyBalance, NoBalance
+from cnnkit.data.files.decoding import Fit
+from cnnkit.data.index import Collection, Index, Unused, ranked
+from cnnkit.data.preparation import AnyPreparation, files_beside
+from cnnkit.data.sources import AnySource
+from cnnkit.data.splitting import Split
+
+Size = Annotated[int, Field(ge=1, le=8192)]
+
+
+class Cache(Spec):
+    """Where decoded and prepared images are kept; it changes how long a run takes and nothing else.
+
+    In memory where that is enough for all, else on the disk, else they are decoded again for each batch. Those that
+    `prepare` has made are on the disk beside the memory too, so that the next run finds them.
+    """
+
+    memory_gib: Annotated[float, Field(ge=0)] = 4.0
+    """Memory they may take, in GiB; 0 for none."""
+    disk_gib: Annotated[float, Field(ge=0)] = 20.0
+    """Room on the disk that they and those of other runs may take together, in GiB; 0 for none."""
+
+
+class Data(Spec):
+    """The images: where from, in what size, divided how."""
+
+    source: AnySource
+    """Where the images and their labels come from."""
+    image_size: tuple[Size, Size] | None = None
+    """Height and width that images are brought to; if left out, what suits a pretrained network, else the source."""
+    channels: Literal[1, 3] | None = None
+    """1 for grey, 3 for colour; if left out, what suits a pretrained network, else the source."""
+    fit: Fit = "crop"
+    """How an image of other proportions is brought to size: `crop` its middle, `pad` it with black, or `stretch` it."""
+    prepare: tuple[AnyPreparation, ...] = ()
+    """What is done to every picture before it is brought to size, in this order, in training and ever after."""
+    split: Split = Split()
+    """What is set apart to choose (validation) and to judge (test)."""
+    exclude: AbsolutePath | None = None
+    """A file with the name of an image to leave out on each line, as `cnnkit data --fix-list` writes it."""
+    limit: Count | None = None
+    """At most so many images a class, for a quick try."""
+    balance: AnyBalance = NoBalance()
+    """What is done about classes with far fewer training images than others."""
+    batch_size: Count = 32
+    """Images a training step; more are faster, fewer need less memory."""
+    cache: Cache = Cache()
+    """Where decoded images are kept."""
+
+    def shape(self, suggested: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+        """Height, width and channels of the network's images; what is not set is as suggested; None if it can't be."""
+        if suggested is None and (self.image_size is None or self.channels is None):
+            return None
+        height, width, channels = suggested or (0, 0, 0)
+        return (*(self.image_size or (height, width)), self.channels or channels)
+
+    def index(self, collection: Collection, seed: int, progress: Progress) -> Index:
+        """Every image that is asked for, not yet decoded; the masks of images are none.
+
+        Raises:
+            DataError: The images can't be read, or `exclude` names one that is not there.
+        """
+        index = collection.index(progress)
+        masks = self._masks(index)
+        if self.exclude:
+            index = index.without(read_names(self.exclude), self.exclude)
+        if masks:
+            unused = [Unused(name, "a mask that data.prepare reads") for name in index.names if name in masks]
+            index = index.take([i for i, name in enumerate(index.names) if name not in masks], unused)
+        return index.limited(self.limit, seed) if self.limit else index
+
+    def _masks(self, index: Index) -> frozenset[str]:
+        """Names of the images that are the mask of another one."""
+        if index.path is None or not any(step.reads_a_file for step in self.prepare):
+            return frozenset()
+        paths = [os.path.normpath(index.path(i)) for i in range(len(index))]
+        of_others = set()
+        for path in paths:
+            of_others |= {os.path.normpath(file) for file in files_beside(self.prepare, Path(path))} - {path}
+        return frozenset(name for name, path in zip(index.names, paths, strict=True) if path in of_others)
+
+    def splits(self, index: Index, seed: int) -> list[str]:
+        """The split of each image.
+
+        Raises:
+            DataError: A class has too few different images to be in every split.
+        """
+        return self.split.assign(
+            index.classes, index.labels, index.digests, index.splits, lambda digest: ranked(digest, seed, "split")
+        )
+
+
+def read_names(file: str) -> dict[str, int]:
+    """The names in a list of images, each with its line; a line that begins with `#` is a comment.
+
+    Raises:
+        DataError: The file can't be read, or is no text.
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig", errors=atomic.ERRORS)
+    except OSError as error:
+        raise DataError(Problem(f"can't be read: {error.strerror}", file=file)) from None
+    if "\0" in text:
+        raise DataError(Problem("is no list of names, but a binary file", file=file))
+    lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1)
+    # A name that begins with `#` itself is written `./#name`; one with spaces around it keeps them.
+    return {line.removeprefix("./"): i for i, line in lines if line.strip() and not line.startswith("#")}

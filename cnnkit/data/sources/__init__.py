@@ -1,0 +1,59 @@
+"""Where images come from. The union below is the list of what `data.source` may name.
+
+May import `index`, `files` and `core`. Begin with `base`, then `folder`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+
+from cnnkit.core.errors import DataError
+from cnnkit.data.sources.archive import Archive
+from cnnkit.data.sources.arrays import Arrays
+from cnnkit.data.sources.base import Source
+from cnnkit.data.sources.digits import Digits
+from cnnkit.data.sources.folder import Folder
+from cnnkit.data.sources.idx import Idx
+from cnnkit.data.sources.keras_datasets import KerasDataset
+from cnnkit.data.sources.manifest import Manifest
+from cnnkit.data.sources.tfds import Tfds
+
+AnySource: TypeAlias = Annotated[
+    Digits | Folder | Manifest | Arrays | Idx | Archive | KerasDataset | Tfds, Field(discriminator="name")
+]
+
+
+def recognised(path: Path) -> Source:
+    """The source that fits what lies at a path, with its settings at their defaults.
+
+    Raises:
+        DataError: Nothing is there, or nothing that a source reads.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file or folder")
+    # A folder is the last: any folder may hold class folders, even one that also holds files of another kind.
+    try:
+        for kind in (Idx, Arrays, Manifest, Archive, Folder):
+            if found := kind.recognise(path):
+                return found
+    except OSError as error:
+        raise DataError(f"{error.filename} can't be read: {error.strerror}") from None
+    raise DataError(f"{path} is neither a folder of images nor a file that images are read from")
+
+
+__all__ = [
+    "AnySource",
+    "Archive",
+    "Arrays",
+    "Digits",
+    "Folder",
+    "Idx",
+    "KerasDataset",
+    "Manifest",
+    "Source",
+    "Tfds",
+    "recognised",
+]

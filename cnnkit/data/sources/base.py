@@ -1,0 +1,63 @@
+"""Source: where images come from, and the index of what is there."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.progress import Progress
+from cnnkit.core.spec import Spec
+from cnnkit.data.index import Collection
+
+OnBad = Literal["error", "skip"]
+"""What a file that can't be decoded does."""
+
+
+class Source(Spec):
+    """Where images and their labels come from."""
+
+    of_files: ClassVar[bool] = False
+    """Whether each image is a file, beside which others may lie."""
+
+    @classmethod
+    def recognise(cls, path: Path) -> Self | None:
+        """The source of this kind that fits what lies at `path`, judged by names alone; None if none does."""
+        return None
+
+    @abstractmethod
+    def open(self, progress: Progress) -> Collection:
+        """Looks at what is there.
+
+        Args:
+            progress: Is told how far it is, where this takes long: an archive is unpacked.
+
+        Raises:
+            DataError: Nothing is there, or it is not in the form that this source reads; the key of
+                its problems is the field of this source that is to blame.
+        """
+
+
+def at_path(message: str) -> DataError:
+    """What is wrong with what a source's `path` leads to."""
+    return DataError(Problem(message, key="path"))
+
+
+def label_text(written: str) -> str:
+    """The name of a class from a label; blanks around it, and how its accents are encoded, make no other class."""
+    return unicodedata.normalize("NFC", written.strip())
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of classes in their order, each once: as numbers where all are whole numbers, else by their text.
+
+    The same in every source, as the number of a class follows from it.
+    """
+    different = sorted(set(names))
+    if all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in different):
+        different.sort(key=int)  # of 1 and 01 the order stays, as sorting is stable
+    return tuple(different)

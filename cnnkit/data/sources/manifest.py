@@ -1,0 +1,312 @@
+"""A manifest: a CSV file that names images with their labels, one a row."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress
+from cnnkit.core.spec import AbsolutePath, Text
+from cnnkit.core.text import listed
+from cnnkit.data.files import archives, locating, tables
+from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
+from cnnkit.data.index import SPLITS, Collection, Index, Unused
+from cnnkit.data.sources.base import OnBad, Source, at_path, in_order
+from cnnkit.data.sources.manifest_rows import Faults, Layout, Rows, read, with_slashes
+
+# What people call these columns; in the order in which they are looked for.
+_PATHS = (
+    *("path", "image_path", "file_path", "filepath", "file", "filename", "file_name", "image", "image_name", "img"),
+    *("img_path", "image_id", "id", "id_code", "name"),
+)
+_LABELS = (
+    *("label", "labels", "class", "class_name", "label_name", "category", "target", "species", "breed", "diagnosis"),
+    *("dx", "y"),
+)
+
+# How the names of archives end.
+_PACKED = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
+
+# So many files are looked for before a training begins; of longer tables the rest when the index is made.
+_LOOKED_FOR = 100_000
+
+# Subfolders that hold images without being classes.
+_NO_CLASSES = {"train", "training", "val", "valid", "validation", "test", "testing", "images", "image", "img", "data"}
+
+
+class Manifest(Source):
+    """A CSV file with a row an image: its path, its label, and if you like its split and its weight."""
+
+    of_files: ClassVar[bool] = True
+
+    name: Literal["manifest"] = "manifest"
+    path: AbsolutePath
+    """The CSV file: in UTF-8, columns separated by `,` `;` or tabs, their names in the first line."""
+    folder: AbsolutePath | None = None
+    """The folder that its paths are below; may be an archive (.zip, .tar, .tar.gz), or a folder within one
+    (`images.zip/train`). The folder of the CSV file if left out."""
+    extension: Text | None = None
+    """What the paths lack at their end, for example `.jpg` where there are only ids."""
+    path_column: Text = "path"
+    """The column of the paths."""
+    label_column: Text = "label"
+    """The column of the labels; these are names, also where they are numbers."""
+    split_column: Text | None = None
+    """The column that says train, validation (val) or test; the one called `split` if left out and there is one."""
+    weight_column: Text | None = None
+    """The column that says what an image counts for in training, above 0; the one called `weight` if left out and
+    there is one."""
+    on_bad: OnBad = "error"
+    """What a file that is missing or can't be decoded does: stop everything and be named, or be left out, counted and
+    listed."""
+
+    @classmethod
+    def recognise(cls, path: Path) -> Self | None:
+        """A .csv or .tsv file, or a folder with one and no class folders; with the images beside it."""
+        if _is_table(path) and path.is_file():
+            return cls._fitting(path)
+        if not path.is_dir() or _has_class_folders(path):
+            return None
+        tables_in = [file for file in sorted(path.iterdir()) if _is_table(file) and file.is_file()]
+        fitting = []
+        for file in tables_in:
+            try:
+                if "submission" not in file.name.lower():  # Kaggle's example of an answer, with labels of no meaning
+                    fitting.append(cls._fitting(file))
+            except DataError:
+                continue  # a table of something else
+        if len(fitting) > 1:
+            names = listed([Path(each.path).name for each in fitting])
+            raise DataError(f"{path} holds {names}, which all list images with labels; name the one that is meant")
+        return fitting[0] if fitting else None
+
+    @classmethod
+    def _fitting(cls, path: Path) -> Self:
+        """The manifest with the columns that it has and the folder where its images are.
+
+        Raises:
+            DataError: It has no such columns, or its images are nowhere to be found.
+        """
+        header = [cell.strip() for cell in next(iter(tables.Table(path)), (1, []))[1]]
+        lower = [name.lower() for name in header]
+        for known in (name for name in _PATHS if name in lower):
+            column = lower.index(known)
+            others = [i for i, name in enumerate(lower) if i != column and name not in ("split", "weight")]
+            labels = sorted((_LABELS.index(lower[i]), i) for i in others if lower[i] in _LABELS)
+            if labels or len(others) == 1:
+                # Read again for each column: few tables have two that may be it.
+                cells = (cells for _, cells in islice(tables.Table(path), 1, None) if len(cells) == len(header))
+                if place := _located(path, [with_slashes(each[column].strip()) for each in cells]):
+                    folder, ending = place
+                    return cls(
+                        path=str(path),
+                        folder=None if folder == path.parent else str(folder),
+                        extension=ending,
+                        path_column=header[column],
+                        label_column=header[labels[0][1] if labels else others[0]],
+                    )
+        there = f"its columns are {listed(header)}" if any(header) else "it is empty"
+        if len(header) == 1:
+            there += f"; {tables.SEPARATED}"
+        message = f"no column of it is known to name images that lie beside it, with labels in another; {there}"
+        raise DataError(Problem(f"{message}; set path_column, label_column, folder and extension", file=str(path)))
+
+    def open(self, progress: Progress) -> Collection:
+        """Reads the rows, and looks whether their images are there; of very many only the first ones."""
+        if not os.path.isfile(self.path):  # noqa: PTH113 - a path may be too long for pathlib
+            raise at_path(f"{self.path}: {_why_absent(self.path)}")
+        root = self._root(progress)
+        rows = read(self._layout(root))
+        self._some_are_there(root, rows)
+        classes = in_order(rows.labels)
+        if len(classes) < 2:
+            message = f"all rows have the label `{classes[0]}`; at least two classes are needed"
+            raise DataError(Problem(message, file=self.path))
+        if self.on_bad == "error":
+            self._there(root, rows, _LOOKED_FOR)
+        return Collection(
+            classes,
+            Collection.own(rows.splits),
+            (64, 64, 3),
+            lambda progress: self._index(root, rows, classes, progress),
+            self.on_bad == "skip",
+        )
+
+    def _root(self, progress: Progress) -> Path:
+        """The folder that the paths are below; unpacked if it is an archive, or in one."""
+        if self.folder is None:
+            return Path(self.path).parent
+        folder = Path(self.folder)
+        packed = next((whole for whole in (folder, *folder.parents) if os.path.isfile(whole)), None)  # noqa: PTH113
+        try:
+            root = archives.unpacked(packed, progress) / folder.relative_to(packed) if packed else folder
+        except DataError as error:
+            raise DataError(*(replace(problem, key="folder") for problem in error.problems)) from None
+        if not os.path.isdir(root):  # noqa: PTH112
+            what = f"{packed} holds no folder {folder.relative_to(packed)}" if packed else "there is no such folder"
+            gone = next((each for each in (folder, *folder.parents) if each.suffix.lower() in _PACKED), None)
+            if gone and not os.path.exists(gone):  # noqa: PTH110
+                what = f"there is no archive {gone}"
+            raise DataError(Problem(f"{folder}: {what}", key="folder"))
+        return root
+
+    def _layout(self, root: Path) -> Layout:
+        ending = self.extension or ""
+        columns = {
+            "path": self.path_column,
+            "label": self.label_column,
+            "split": self.split_column,
+            "weight": self.weight_column,
+        }
+        return Layout(self.path, str(root), ending if ending[:1] in ("", ".") else f".{ending}", columns)
+
+    def _some_are_there(self, root: Path, rows: Rows) -> None:
+        first = rows.files[: locating.SAMPLE]
+        disk = _Disk(root)
+        if any(os.path.exists(root / file) or disk.spelled(file) for file in first):  # noqa: PTH110
+            return
+        hint = ""
+        if place := locating.in_folders(root, rows.written) or _located(Path(self.path), rows.written):
+            folder, ending = place
+            there = self._shown(root, str(folder.relative_to(root))) if folder.is_relative_to(root) else folder
+            hint = f"; they are there with folder: {there}" + (f" and extension: {ending}" if ending else "")
+        lost = f"of the first {len(first)} images of {self.path} none is there"
+        message = f"{lost}, first {self._shown(root, first[0])}{hint}"
+        raise DataError(Problem(message, key="extension" if self.extension else "folder" if self.folder else "path"))
+
+    def _shown(self, root: Path, file: str) -> Path:
+        """A file by the folder or archive that it is asked for in, not by where that is unpacked."""
+        return Path(self.folder or root) / file
+
+    def _index(self, root: Path, rows: Rows, classes: tuple[str, ...], progress: Progress) -> Index:
+        kept, unused = self._there(root, rows)
+        places = list(kept.values())
+        number = {name: label for label, name in enumerate(classes)}
+        return Index.of_files(
+            root,
+            places,
+            classes,
+            [number[rows.labels[i]] for i in kept],
+            [rows.splits[i] for i in kept],
+            progress,
+            # As the table spells them: so they are the same wherever the images lie.
+            names=[rows.files[i] for i in kept],
+            weights=np.asarray([rows.weights[i] for i in kept], np.float32) if rows.weights else None,
+            unused=[*rows.unused, *unused, *self._not_listed(root, places)],
+        )
+
+    def _there(self, root: Path, rows: Rows, limit: int | None = None) -> tuple[dict[int, str], list[Unused]]:
+        """From each row whose file is there to its path as the disk spells it; and files that are skipped.
+
+        Raises:
+            DataError: A file is not there, or two rows that differ spell the same one in two ways.
+        """
+        kept: dict[int, str] = {}
+        unused: list[Unused] = []
+        absent, twice = Faults(self.path), Faults(self.path)
+        disk = _Disk(root)
+        rows_of: dict[str, int] = {}
+        for i, file in enumerate(rows.files[:limit]):
+            if place := disk.spelled(file):
+                first = rows_of.setdefault(place, i)
+                if first == i:
+                    kept[i] = place
+                elif rows.told(first) == rows.told(i):
+                    unused.append(
+                        Unused(file, f"listed in line {rows.lines[first]}, and again in line {rows.lines[i]}")
+                    )
+                else:
+                    message = f"`{file}` is the image of line {rows.lines[first]}, which says something else of it"
+                    twice.add("twice", rows.lines[i], f"{message}; keep one of the rows")
+                continue
+            why = _why_absent(os.path.join(root, file))  # noqa: PTH118
+            if self.on_bad == "skip":
+                unused.append(Unused(file, why))
+            else:
+                absent.add("absent", rows.lines[i], f"{self._shown(root, file)}: {why}")
+        absent.raise_if_any("; put the files there, remove the rows, or set data.source.on_bad: skip")
+        twice.raise_if_any()
+        return kept, unused
+
+    def _not_listed(self, root: Path, files: Sequence[str]) -> Iterator[Unused]:
+        """What else lies in the folders of the images that are there."""
+        known = {os.path.normpath(os.path.join(root, file)) for file in files}  # noqa: PTH118 - a million times
+        folders = sorted({os.path.dirname(path) for path in known})  # noqa: PTH120
+        for folder in (Path(folder) for folder in folders if os.path.isdir(folder)):  # noqa: PTH112
+            for path in files_in(folder):
+                if path not in known and path != self.path:
+                    name = path.removeprefix(f"{root}/")
+                    yield Unused(name, why_not(path) or f"not listed in {Path(self.path).name}")
+
+
+class _Disk:
+    """Files below a folder, also by paths whose accents are encoded in another way than on the disk."""
+
+    def __init__(self, root: Path):
+        self.root = str(root)
+        self.names: dict[str, dict[str, str]] = {}
+
+    def spelled(self, file: str) -> str | None:
+        """The path of a file as the disk spells it; None if there is no such file."""
+        if os.path.isfile(os.path.join(self.root, file)):  # noqa: PTH113, PTH118 - a million times
+            return file
+        if file.isascii():
+            return None
+        below = "/" if file.startswith("/") else ""
+        for part in file.split("/"):
+            path = os.path.join(below, part)  # noqa: PTH118
+            if not os.path.lexists(os.path.join(self.root, path)):  # noqa: PTH118
+                name = self._names_in(below).get(unicodedata.normalize("NFC", part))
+                if name is None:
+                    return None
+                path = os.path.join(below, name)  # noqa: PTH118
+            below = path
+        return below if os.path.isfile(os.path.join(self.root, below)) else None  # noqa: PTH113, PTH118
+
+    def _names_in(self, folder: str) -> dict[str, str]:
+        """From each name in a folder in NFC to the name as it is."""
+        if folder not in self.names:
+            path = os.path.join(self.root, folder)  # noqa: PTH118
+            try:
+                there = sorted(os.listdir(path)) if os.path.isdir(path) else []  # noqa: PTH112, PTH208
+            except OSError as error:
+                raise DataError(f"{path} can't be read: {error.strerror}") from None
+            self.names[folder] = {unicodedata.normalize("NFC", name): name for name in there}
+        return self.names[folder]
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in (".csv", ".tsv") and not path.name.startswith(".")
+
+
+def _located(table: Path, names: Sequence[str]) -> locating.Place | None:
+    """Where the images of a table are: in folders beside it, else in archives."""
+    folder, like = table.parent, table.stem
+    try:
+        return locating.in_folders(folder, names, like) or locating.in_archives(folder, names, like)
+    except OSError as error:
+        raise DataError(f"{error.filename} can't be read: {error.strerror}") from None
+
+
+def _has_class_folders(root: Path) -> bool:
+    """Whether a folder is sorted into classes, so that a table in it is only more of the same."""
+    for folder in (root, *(root / split for split in (*SPLITS, "val"))):
+        if folder.is_dir():
+            likely = (each for each in subfolders(folder) if each.name.lower() not in _NO_CLASSES)
+            holding = (each for each in likely if any(not why_not(file) for file in files_below(each)))
+            if len(list(islice(holding, 2))) == 2:
+                return True
+    return False
+
+
+def _why_absent(path: str) -> str:
+    if os.path.isdir(path):  # noqa: PTH112 - a path may be too long for pathlib
+        return "is a folder, not a file"
+    return "is a pipe or a device, not a file" if os.path.exists(path) else "there is no such file"  # noqa: PTH110

@@ -1,0 +1,159 @@
+"""Sets of TensorFlow Datasets (https://www.tensorflow.org/datasets), the extra `tfds`.
+
+A set that is prepared is read without TensorFlow: `tensorflow_datasets` itself loads it late, and not for this; so its
+classes and splits may be looked at while a config is checked. What is read is the form `array_record`, of which single
+pictures can be had. To prepare a set takes TensorFlow, and is done by a process of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from cnnkit.core.cache import cache_folder
+from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress
+from cnnkit.core.spec import AbsolutePath, Text
+from cnnkit.data.files import decoding
+from cnnkit.data.files.file_facts import facts_of
+from cnnkit.data.index import SPLITS, Collection, Index, Unused
+from cnnkit.data.sources.base import Source
+
+FORMAT = "array_record"
+
+_PREPARE = f"""
+import sys, tensorflow_datasets as tfds
+tfds.builder(sys.argv[1], data_dir=sys.argv[2]).download_and_prepare(file_format="{FORMAT}")
+"""
+
+
+class Tfds(Source):
+    """A set of TensorFlow Datasets with one label an image; its train, validation and test splits are kept."""
+
+    name: Literal["tfds"] = "tfds"
+    dataset: Text
+    """Its name there, with a version if it should stay the same: `cats_vs_dogs`, `cifar10:3.0.2`."""
+    data_dir: AbsolutePath | None = None
+    """Folder of prepared sets; one in cnnkit's cache if left out. A set that is not there is fetched and prepared."""
+
+    def open(self, progress: Progress) -> Collection:
+        """Reads what is known of a set; one that is not prepared yet is fetched and prepared before."""
+        builder = self._prepared(progress)
+        image, label = self._features(builder.info)
+        splits = {split: part.num_examples for split, part in builder.info.splits.items() if part.num_examples}
+        if "train" not in splits:
+            raise self._wrong(f"has no train split, but {', '.join(splits) or 'none at all'}")
+        classes = tuple(str(name) for name in builder.info.features[label].names)
+        if len(classes) < 2:
+            raise self._wrong("has one class only; at least two are needed")
+        height, width, channels = builder.info.features[image].shape
+        return Collection(
+            classes,
+            frozenset(SPLITS[1:]) & splits.keys(),
+            (height or 64, width or 64, 1 if channels == 1 else 3),
+            lambda progress: self._index(builder, image, label, splits, classes, progress),
+        )
+
+    def _prepared(self, progress: Progress) -> Any:
+        """The builder of the set, which reads what it has prepared."""
+        tfds = self._library()
+        folder = self.data_dir or str(cache_folder().absolute() / "tfds")
+        with self._telling():
+            builder = tfds.builder(self.dataset, data_dir=folder)
+            prepared = builder.is_prepared()
+        if not prepared:
+            with progress.task(f"preparing {self.dataset}, which may take long", 1):
+                done = subprocess.run([sys.executable, "-c", _PREPARE, self.dataset, folder], capture_output=True)
+            if done.returncode:
+                raise self._wrong(f"can't be fetched and prepared: {_last_line(done.stderr)}")
+            with self._telling():
+                builder = tfds.builder(self.dataset, data_dir=folder)
+        if FORMAT not in {form.value for form in builder.info.available_file_formats()}:
+            message = f"is prepared in {folder}, but not as {FORMAT}, which alone is read; leave data_dir out"
+            raise DataError(Problem(f"{self.dataset} {message}", key="data_dir"))
+        return builder
+
+    def _library(self) -> Any:
+        try:
+            import tensorflow_datasets
+        except ModuleNotFoundError as error:
+            needed = "" if error.name == "tensorflow_datasets" else f" ({error})"
+            message = f"needs TensorFlow Datasets{needed}; install it in cnnkit's clone: pip install '.[tfds]'"
+            raise DataError(Problem(message, key="name")) from None
+        logging.getLogger("absl").setLevel(logging.ERROR)  # what it finds and where is told by its thousands
+        return tensorflow_datasets
+
+    def _features(self, info: Any) -> tuple[str, str]:
+        """Names of the picture and of the label among all that an example has."""
+        features = self._library().features
+        found = []
+        for kind in (features.Image, features.ClassLabel):
+            names = [name for name, feature in info.features.items() if isinstance(feature, kind)]
+            meant = [name for name in names if name in (info.supervised_keys or ())]
+            found += meant if len(meant) == 1 else names if len(names) == 1 else []
+        if len(found) != 2:
+            held = ", ".join(f"{name} ({type(feature).__name__})" for name, feature in info.features.items())
+            raise self._wrong(f"should have an image and a label in each example; it has {held}")
+        return found[0], found[1]
+
+    def _index(
+        self,
+        builder: Any,
+        image: str,
+        label: str,
+        splits: dict[str, int],
+        classes: tuple[str, ...],
+        progress: Progress,
+    ) -> Index:
+        encoded = {image: self._library().decode.SkipDecoding()}
+        with self._telling():
+            parts = {split: builder.as_data_source(split, decoders=encoded) for split in SPLITS if split in splits}
+        places = [(split, i) for split, part in parts.items() for i in range(len(part))]
+        labels, digests = [], []
+        with progress.task(f"reading {self.dataset}", len(places)) as advance, self._telling():
+            for split, i in places:
+                example = parts[split][i]
+                labels.append(int(example[label]))
+                digests.append(facts_of(example[image]).digest)
+                advance(1)
+        index = Index(
+            classes=classes,
+            names=[f"{split}/{i:06d}" for split, i in places],
+            labels=np.asarray(labels, dtype=np.int64),
+            digests=digests,
+            splits=[None if split == "train" else split for split, _ in places],
+            open=lambda i: decoding.open_bytes(parts[places[i][0]][places[i][1]][image]),
+            unused=tuple(
+                Unused(f"{split} ({count:,} images)", "a split that is neither train, validation nor test")
+                for split, count in splits.items()
+                if split not in SPLITS
+            ),
+        )
+        # Of a competition's test images the label is a secret: -1.
+        known = [i for i, given in enumerate(labels) if given >= 0]
+        secret = [Unused(name, "without a label") for name, given in zip(index.names, labels, strict=True) if given < 0]
+        return index.take(known, secret) if secret else index
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tells what goes wrong in the library, which raises all kinds with texts of a page."""
+        try:
+            yield
+        except Exception as error:
+            told = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise self._wrong(f"can't be read: {told}") from None
+
+    def _wrong(self, what: str) -> DataError:
+        return DataError(Problem(f"{self.dataset} {what}", key="dataset"))
+
+
+def _last_line(output: bytes) -> str:
+    """The last words of a process that has failed: the line of a traceback that tells the error."""
+    lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if not line.startswith((" ", "\t")) and ": " in line]
+    return (errors or lines or ["it has ended without a word"])[-1].strip()

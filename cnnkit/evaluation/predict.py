@@ -1,0 +1,118 @@
+"""Predict: labels and probabilities for new images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress
+from cnnkit.data.feeding.preprocessing import Preprocessing
+from cnnkit.data.files import tables
+from cnnkit.data.files.decoding import BadImage
+from cnnkit.evaluation.new_images import NewImage, find_images
+from cnnkit.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of an image, or why it can't.
+
+    Attributes:
+        image: The file.
+        label: The likeliest class.
+        probability: How likely the network holds it.
+        probabilities: The same of every class, in their order.
+        error: Why the file could not be decoded; the rest is None then.
+    """
+
+    image: str
+    label: str | None = None
+    probability: float | None = None
+    probabilities: dict[str, float] | None = None
+    error: str | None = None
+
+
+def predict(
+    run: Run | Path | str, paths: Sequence[Path | str], progress: Progress | None = None
+) -> Iterator[Prediction]:
+    """Predicts the class of each image, in the order given, folders and archives in the order of their names.
+
+    Args:
+        run: The run, or its folder.
+        paths: Image files, and folders and archives that are searched for such.
+        progress: Is told how far it is.
+
+    Yields:
+        A prediction for each file; one that is no image is told by its `error`.
+
+    Raises:
+        UsageError: A path does not exist, or a folder or an archive holds no image.
+        DataError: A folder or an archive can't be read.
+    """
+    progress = progress or Progress()
+    run = Run.open(run)
+    yield from predict_images(run, find_images(paths, progress), progress)
+
+
+def predict_images(run: Run, images: Sequence[NewImage], progress: Progress) -> Iterator[Prediction]:
+    """Predicts the class of each image that was found, in their order."""
+    model, experiment = run.network(), run.experiment
+    with progress.task("predicting", len(images)) as advance:
+        for batch in _decoded(images, run.preprocessing, experiment.data.batch_size):
+            pixels = [content for _, content in batch if not isinstance(content, str)]
+            logits = model.predict_on_batch(np.stack(pixels).astype(np.float32)) if pixels else []
+            rows = iter(experiment.train.loss.probabilities(logits) if pixels else [])
+            for image, content in batch:
+                if isinstance(content, str):
+                    yield Prediction(image.name, error=content)
+                else:
+                    yield _prediction(image, next(rows), run.classes)
+            advance(len(batch))
+
+
+def _decoded(
+    images: Sequence[NewImage], preprocessing: Preprocessing, size: int
+) -> Iterator[list[tuple[NewImage, Any]]]:
+    """Batches of images, each with its pixels for the network, or with a text why it can't be decoded.
+
+    The next batch is decoded while the network works on one.
+    """
+
+    def decoded(image: NewImage) -> tuple[NewImage, Any]:
+        try:
+            return image, preprocessing.of_file(image.file)
+        except BadImage as error:
+            return image, str(error)
+
+    with ThreadPoolExecutor() as pool:
+        ahead = pool.map(decoded, images[:size])
+        for end in range(size, len(images) + size, size):
+            batch = list(ahead)
+            ahead = pool.map(decoded, images[end : end + size])
+            yield batch
+
+
+def _prediction(image: NewImage, probabilities: Any, classes: Sequence[str]) -> Prediction:
+    named = {name: float(p) for name, p in zip(classes, probabilities, strict=True)}
+    best = int(probabilities.argmax())
+    return Prediction(image.name, classes[best], float(probabilities[best]), named)
+
+
+def as_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
+    """A row for each prediction, with a column for each class."""
+    header = ["image", "label", "probability", *(f"p_{name}" for name in classes), "error"]
+    rows = []
+    for p in predictions:
+        numbers = [p.probability, *(p.probabilities or dict.fromkeys(classes)).values()]
+        rows.append([p.image, p.label, *("" if n is None else f"{n:.6f}" for n in numbers), p.error])
+    return tables.text_of(header, rows)
+
+
+def as_jsonl(predictions: Iterable[Prediction]) -> str:
+    """A JSON object a line for each prediction."""
+    return "".join(json.dumps(asdict(prediction), ensure_ascii=False) + "\n" for prediction in predictions)

@@ -1,0 +1,281 @@
+"""Submission: predictions in the form of a sample, as the competitions of Kaggle ask for them.
+
+A sample (`sample_submission.csv`) has an id in its first column, and behind it one column, or one for each class:
+
+    id,breed          id,has_cactus      image_id,healthy,rust,scab
+    1.jpg,beagle      0004be2c,0.5       Test_0,0.25,0.25,0.25
+    the class         a probability      the probability of each class
+
+What is written has its header, its ids in its order and its separator, with other values.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cnnkit.core.errors import DataError, Problem, UsageError
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import suggestion
+from cnnkit.data.files import tables
+from cnnkit.evaluation.new_images import NewImage, find_images
+from cnnkit.evaluation.predict import Prediction, predict_images
+from cnnkit.runs.run import Run
+
+_YES_OR_NO = {("0", "1"), ("no", "yes"), ("false", "true"), ("negative", "positive")}
+"""Pairs of classes of which the second is meant when a sample asks for one probability."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample as it was read.
+
+    Attributes:
+        file: The file.
+        header: Names of the columns, the id's first.
+        ids: The id of each row.
+        values: What the second column holds in each row: an example of the form.
+        lines: The line of each row in the file.
+        header_line: The line of the header.
+        separator: What stands between two columns.
+    """
+
+    file: Path
+    header: tuple[str, ...]
+    ids: tuple[str, ...]
+    values: tuple[str, ...]
+    lines: tuple[int, ...]
+    header_line: int
+    separator: str
+
+    def wrong(self, message: str, line: int | None = None) -> DataError:
+        """The error of something in it."""
+        return _wrong(self.file, message, line)
+
+
+def _wrong(file: Path, message: str, line: int | None = None) -> DataError:
+    return DataError(Problem(message, file=str(file), line=line))
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A sample that is filled.
+
+    Attributes:
+        text: The CSV.
+        rows: How many ids it has.
+        left_out: How many images the sample did not ask for.
+    """
+
+    text: str
+    rows: int
+    left_out: int
+
+
+def submission(
+    run: Run | Path | str,
+    paths: Sequence[Path | str],
+    sample: Path | str,
+    positive: str | None = None,
+    progress: Progress | None = None,
+) -> Submission:
+    """Predicts the images that a sample asks for.
+
+    Args:
+        run: The run, or its folder.
+        paths: Image files, and folders and archives that are searched for such.
+        sample: The CSV to fill.
+        positive: The class whose probability the only column behind the id takes; if left out, the column takes the
+            likeliest class, or the probability of a class that can be meant by it alone.
+        progress: Is told how far it is, what the columns take, and how many images the sample does not ask for.
+
+    Raises:
+        UsageError: `positive` is no class of the run, or is needed, or of no use.
+        DataError: The sample is in no form that can be filled, or an image is missing, is there twice or can't be
+            decoded.
+    """
+    run = Run.open(run)
+    progress = progress or Progress()
+    form = read(Path(sample))
+    columns = columns_of(form, run.classes, positive, progress)
+    found = find_images(paths, progress)
+    images = matched(form, found)
+    left_out = len({image.file for image in found} - {image.file for image in images})
+    if left_out:
+        progress.say(f"{left_out:,} of {len(found):,} images are not in {form.file} and are left out")
+    return Submission(_filled(form, columns, images, predict_images(run, images, progress)), len(images), left_out)
+
+
+def read(file: Path) -> Sample:
+    """Reads a sample.
+
+    Raises:
+        UsageError: There is no such file.
+        DataError: It is no CSV with an id a row and at least one column behind it.
+    """
+    if not file.is_file():
+        raise UsageError(f"the sample {file}: there is no such file")
+    table = tables.Table(file)
+    (header_line, header), *rows = list(table) or [(1, [])]
+    if len(header) < 2:
+        message = "should have a header with the id and at least one column behind it; " + tables.SEPARATED
+        raise _wrong(file, message, header_line)
+    if not rows:
+        raise _wrong(file, "has a header, but no row with an id")
+    seen: dict[str, int] = {}
+    for line, row in rows:
+        if len(row) != len(header):
+            raise _wrong(file, f"the row has {len(row)} columns, the header {len(header)}", line)
+        first = seen.setdefault(row[0].strip(), line)
+        if first != line:
+            raise _wrong(file, f"the id `{row[0]}` is in line {first} too; each should be there once", line)
+    ids, values = tuple(row[0] for _, row in rows), tuple(row[1].strip() for _, row in rows)
+    return Sample(file, tuple(header), ids, values, tuple(line for line, _ in rows), header_line, table.separator)
+
+
+def columns_of(sample: Sample, classes: Sequence[str], positive: str | None, progress: Progress) -> tuple[str, ...]:
+    """The class whose probability each column behind the id takes; nothing where the one column takes a label.
+
+    Raises:
+        UsageError: `positive` is no class, or is needed, or of no use.
+        DataError: The columns, or the values of the only one, are not of these classes.
+    """
+    names = [name.strip() for name in sample.header[1:]]
+    if positive is not None and positive not in classes:
+        raise UsageError(f"--positive {positive}: the run has no such class{suggestion(positive, classes)}")
+    if len(names) > 1:
+        if positive is not None:
+            raise UsageError(f"--positive {positive}: {sample.file} has {len(names)} columns behind the id, not one")
+        return _a_column_a_class(sample, names, classes)
+    [name] = names
+    strange = [i for i, value in enumerate(sample.values) if value and value not in classes]
+    if positive is None and not strange:
+        other = f"; --positive {classes[1]} gives the probability of `{classes[1]}`" if len(classes) == 2 else ""
+        progress.say(f"`{name}` is filled with the likeliest class{other}")
+        return ()
+    no_shares = [i for i in strange if not _is_share(sample.values[i])]
+    if positive is None and (no_shares or len(classes) > 2):
+        i = (no_shares or strange)[0]
+        message = f"`{sample.values[i]}` under `{name}` is no class of the run{suggestion(sample.values[i], classes)}"
+        raise sample.wrong(f"{message}. For the probability of one class add --positive CLASS", sample.lines[i])
+    chosen = positive or _meant(name, classes)
+    if chosen is None:
+        either = " or ".join(f"--positive {label}" for label in classes)
+        raise UsageError(f"{sample.file}: `{name}` takes the probability of one class; say of which: {either}")
+    progress.say(f"`{name}` is filled with the probability of the class `{chosen}`")
+    return (chosen,)
+
+
+def _a_column_a_class(sample: Sample, names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
+    line = sample.header_line
+    seen: set[str] = set()
+    allowed = frozenset(classes)
+    for name in names:
+        if name not in allowed:
+            raise sample.wrong(f"the column `{name}` is no class of the run{suggestion(name, classes)}", line)
+        if name in seen:
+            raise sample.wrong(f"the column `{name}` is there twice", line)
+        seen.add(name)
+    if missing := [name for name in classes if name not in seen]:
+        more = f" nor {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise sample.wrong(f"has no column for the class `{missing[0]}` of the run{more}", line)
+    return tuple(names)
+
+
+def _is_share(value: str) -> bool:
+    try:
+        return 0 <= float(value) <= 1
+    except ValueError:
+        return False
+
+
+def _meant(column: str, classes: Sequence[str]) -> str | None:
+    """Which of two classes is meant by one probability."""
+    if column in classes:
+        return column
+    first, second = sorted(classes, key=str.lower)
+    return second if (first.lower(), second.lower()) in _YES_OR_NO else None
+
+
+def matched(sample: Sample, images: Iterable[NewImage]) -> list[NewImage]:
+    """The image that each id means: by its path below the folder, or the end of its path, with or without its ending.
+
+    Raises:
+        DataError: An id means no image, or several.
+    """
+    different = list({image.file: image for image in images}.values())
+    as_written = _Names(different, str)
+    in_one_encoding: _Names | None = None
+    chosen: list[NewImage] = []
+    missing: list[int] = []
+    for i, name in enumerate(sample.ids):
+        wanted = name.strip().replace("\\", "/").removeprefix("./")
+        found = as_written.meant_by(wanted)
+        if not found and not wanted.isascii():
+            # Some systems take accents apart in the names of files; tables seldom do.
+            in_one_encoding = in_one_encoding or _Names(different, _composed)
+            found = in_one_encoding.meant_by(_composed(wanted))
+        if len(found) > 1:
+            either = f"`{found[0].name}` or `{found[1].name}`"
+            raise sample.wrong(f"the id `{name}` may mean {either}; leave one of them out", sample.lines[i])
+        missing += [] if found else [i]
+        chosen += found
+    if missing:
+        others = f", nor for {len(missing) - 1:,} other ids" if len(missing) > 1 else ""
+        message = (
+            f"there is no image for the id `{sample.ids[missing[0]]}`{others}: none of the {len(different):,} is "
+            "called so, with or without its ending"
+        )
+        raise sample.wrong(message, sample.lines[missing[0]])
+    return chosen
+
+
+class _Names:
+    """Images by their names, each name in some spelling."""
+
+    def __init__(self, images: Iterable[NewImage], spelled: Callable[[str], str]):
+        self.exactly: defaultdict[str, list[NewImage]] = defaultdict(list)
+        self.called: defaultdict[str, list[tuple[str, NewImage]]] = defaultdict(list)
+        for image in images:
+            path = PurePosixPath("/", spelled(image.name))
+            self.exactly[spelled(image.below)].append(image)
+            for spelling in {path, path.with_suffix("")}:
+                self.called[spelling.name].append((str(spelling), image))
+
+    def meant_by(self, wanted: str) -> list[NewImage]:
+        """The images that a path, or the end of one, may mean."""
+        exactly = self.exactly.get(wanted, [])
+        alike = self.called.get(wanted.rpartition("/")[2], [])
+        return exactly if len(exactly) == 1 else [image for path, image in alike if path.endswith(f"/{wanted}")]
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _filled(
+    sample: Sample, columns: tuple[str, ...], images: Sequence[NewImage], predictions: Iterable[Prediction]
+) -> str:
+    """The text of the CSV.
+
+    Raises:
+        DataError: An image can't be decoded, so that its row would lack its value.
+    """
+    rows: list[list[Any]] = []
+    bad: list[Problem] = []
+    for name, line, image, prediction in zip(sample.ids, sample.lines, images, predictions, strict=True):
+        if prediction.probabilities is None:
+            message = f"the image of the id `{name}`, {image.name}, can't be decoded: {prediction.error}"
+            bad.append(Problem(message, file=str(sample.file), line=line))
+        elif columns:
+            # Nine digits say a float32 exactly; rounded to fewer places, a small one would become a certain 0.
+            rows.append([name, *(f"{prediction.probabilities[column]:.9g}" for column in columns)])
+        else:
+            rows.append([name, prediction.label])
+    if bad:
+        raise DataError(*bad[:20], f"{len(bad):,} rows would stay empty, so nothing is written: repair these images")
+    return tables.text_of(sample.header, rows, sample.separator)

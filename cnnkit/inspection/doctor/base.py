@@ -1,0 +1,153 @@
+"""What the doctor looks at, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from cnnkit.data.index import Index
+
+Severity = Literal["error", "warning", "note"]
+"""An error stops `train`; a warning should be looked at; a note is good to know."""
+
+THUMBNAIL = 32
+"""Height and width of the grey pictures that near-duplicates are found by."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with the data, or odd.
+
+    Attributes:
+        kind: What sort of thing, one word for programs: `undecodable`, `leak`, `imbalance`.
+        severity: How bad it is.
+        message: What is the matter, in a line.
+        advice: What to do about it, in a line; empty where nothing needs to be done.
+        files: Names of all images concerned, in the order of their names.
+        groups: Those that belong together, for example the copies of one picture.
+        leave_out: Those of `files` that the data is better without; what `--fix-list` writes.
+    """
+
+    kind: str
+    severity: Severity
+    message: str
+    advice: str = ""
+    files: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+    leave_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What is known of images once they are decoded; row i is image i.
+
+    Attributes:
+        bad: From the number of an image that can't be decoded to the reason.
+        thumbnails: uint8 (images, THUMBNAIL, THUMBNAIL): the whole picture in grey, stretched.
+        means: float64 (images, 3): mean of each channel (red, green, blue), 0..255; NaN where it can't be decoded.
+        squares: float64 (images, 3): mean of the squares of each channel.
+        lasting: Whether all this follows from the contents that the index tells of; not if a file could not be read, or
+            is another by now.
+    """
+
+    bad: dict[int, str]
+    thumbnails: Any
+    means: Any
+    squares: Any
+    lasting: bool = True
+
+    def take(self, chosen: Sequence[int]) -> Pixels:
+        """The same of the chosen images alone, which can all be decoded."""
+        return Pixels({}, self.thumbnails[chosen], self.means[chosen], self.squares[chosen], self.lasting)
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What a check looks at.
+
+    Attributes:
+        index: The images.
+        splits: The split of each; None where they can't be divided.
+        skip_bad: Whether files that can't be decoded are left out by the source.
+        pixels: What the decoded images are like; None in the quick examination that `train` makes.
+    """
+
+    index: Index
+    splits: Sequence[str] | None
+    skip_bad: bool = False
+    pixels: Pixels | None = None
+
+    def bad(self) -> dict[int, str]:
+        """The images that can't be decoded, as far as that is known, each with the reason."""
+        by_index = {i: facts.bad for i, facts in enumerate(self.index.facts or ()) if facts.bad}
+        return by_index | (self.pixels.bad if self.pixels else {})
+
+    def sound(self) -> Patient:
+        """The same without the images that can't be decoded."""
+        bad = self.bad()
+        if not bad:
+            return self
+        good = [i for i in range(len(self.index)) if i not in bad]
+        return replace(
+            self,
+            index=self.index.take(good),
+            splits=None if self.splits is None else [self.splits[i] for i in good],
+            pixels=self.pixels.take(good) if self.pixels else None,
+        )
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """How many images a class has, in all and in each split."""
+
+    name: str
+    images: int
+    splits: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Width and height of the pictures, as stored: of the smallest, the middle one and the largest by area."""
+
+    different: int
+    smallest: tuple[int, int]
+    middle: tuple[int, int]
+    largest: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the doctor says.
+
+    Attributes:
+        images: How many there are that can be decoded.
+        classes: Each class with these images.
+        findings: Errors first, then warnings, then notes.
+        sizes: How large the pictures are; None where they are no files.
+        mean: Of each channel (red, green, blue) over all pictures, each counting the same, 0..255; None where the
+            images were not decoded.
+        std: The standard deviation of the same.
+        sheets: The contact sheets, one a class; empty where none were drawn.
+        unused: What the source found and did not use: name and reason.
+    """
+
+    images: int
+    classes: tuple[ClassCount, ...]
+    findings: tuple[Finding, ...]
+    sizes: Sizes | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    sheets: tuple[str, ...] = ()
+    unused: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def verdict(self) -> Severity | Literal["good"]:
+        """The worst there is: `error`, `warning`, else `good`."""
+        found = {finding.severity for finding in self.findings}
+        return "error" if "error" in found else "warning" if "warning" in found else "good"
+
+    def as_json(self) -> dict[str, Any]:
+        """The document that `cnnkit data --json` prints."""
+        unused = [{"name": name, "reason": reason} for name, reason in self.unused]
+        return {"verdict": self.verdict} | asdict(self) | {"unused": unused}

@@ -1,0 +1,247 @@
+"""Faults of single files: what can't be decoded, what is in another form than it seems, what stands out.
+
+What they all go by was read from the files once, when the index was made; nothing is decoded here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cnnkit.core.lazy import np
+from cnnkit.core.text import by, counted, listed
+from cnnkit.data.files.decoding import Header
+from cnnkit.data.files.walking import HIDDEN
+from cnnkit.data.index import Index
+from cnnkit.data.preparation import files_beside
+from cnnkit.data.section import Data
+from cnnkit.inspection.doctor.base import Finding, Patient, Severity, Sizes
+
+FORMATS = {
+    ".jpg": ("JPEG", "MPO"),
+    ".jpeg": ("JPEG", "MPO"),
+    ".jpe": ("JPEG", "MPO"),
+    ".jfif": ("JPEG", "MPO"),
+    ".png": ("PNG",),
+    ".bmp": ("BMP",),
+    ".gif": ("GIF",),
+    ".webp": ("WEBP",),
+}
+"""The formats that an ending promises; MPO is the JPEG of many phones."""
+
+FAR_SIZE = 8.0
+"""A picture stands out when its longer side is so many times the usual one, or its shorter side so much less."""
+
+FAR_PROPORTIONS = 3.0
+"""The same of the proportion of the longer to the shorter side."""
+
+DEVIATIONS = 5.0
+"""And it must be this many standard deviations away, as data of many sizes has no outliers. The deviation is 1.4826
+times the median absolute deviation of the logarithms, as in a normal distribution; outliers do not move it."""
+
+GREY = ("1", "L", "LA", "La", "I", "F")
+
+
+def undecodable(patient: Patient) -> Iterator[Finding]:
+    """Files that no picture comes out of, a finding for each reason."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for i, reason in patient.bad().items():
+        # The same damage at another place is the same reason: "damaged: image file is truncated (12 bytes ...)".
+        by_reason[re.sub(r"\s*\(.*\)|\s*b'.*'", "", reason, flags=re.DOTALL)].append(patient.index.names[i])
+    severity: Severity = "warning" if patient.skip_bad else "error"
+    advice = "the source leaves them out (on_bad: skip)" if patient.skip_bad else "mend, delete or leave them out"
+    for reason, names in sorted(by_reason.items()):
+        files = tuple(sorted(names))
+        message = f"{counted(len(files), 'file')} can't be decoded: {reason}"
+        yield Finding("undecodable", severity, message, advice, files, leave_out=files)
+
+
+def forms(patient: Patient) -> Iterator[Finding]:
+    """Pictures in a form that is read otherwise than one may think, here or by other programs."""
+    headers = _headers(patient.index)
+    for kind, severity, what, advice, is_so in _FORMS:
+        files = tuple(sorted(name for name, header in headers if is_so(name, header)))
+        if files:
+            yield Finding(kind, severity, f"{counted(len(files), 'picture')} {what}", advice, files)
+    grey = [name for name, header in headers if _is_grey(header)]
+    if grey and len(grey) < len(headers):
+        fewer = grey if 2 * len(grey) <= len(headers) else [name for name, header in headers if not _is_grey(header)]
+        message = f"{counted(len(grey), 'picture is', 'pictures are')} grey, {len(headers) - len(grey):,} in colour"
+        advice = "all are brought to data.channels; if one class has more of a kind, the network may go by that"
+        yield Finding("mixed_channels", "note", message, advice, tuple(sorted(fewer)))
+
+
+def _has_another_format(name: str, header: Header) -> bool:
+    promised = FORMATS.get(os.path.splitext(name)[1].lower())  # noqa: PTH122 - for each of a million names
+    return promised is not None and header.format not in promised
+
+
+def _is_grey(header: Header) -> bool:
+    return header.mode in GREY or header.mode.startswith("I;16")
+
+
+_FORMS: tuple[tuple[str, Severity, str, str, Callable[[str, Header], bool]], ...] = (
+    (
+        "wrong_extension",
+        "warning",
+        "in another format than the ending of the name says",
+        "cnnkit goes by the content; other programs may not: give them the right ending",
+        _has_another_format,
+    ),
+    (
+        "animated",
+        "warning",
+        "with several frames, of which only the first is used",
+        "save the frame that shows the class as a picture of its own",
+        lambda _, header: header.frames > 1 and header.format in ("GIF", "PNG", "WEBP"),
+    ),
+    (
+        "cmyk",
+        "warning",
+        "in CMYK, the colours of print, which no two programs turn into the same red, green and blue",
+        "convert them to RGB with their colour profile",
+        lambda _, header: header.mode == "CMYK",
+    ),
+    (
+        "sixteen_bit",
+        "warning",
+        "of 16 bits a channel, of which 8 are kept; of grey the full range from 0 to 65,535 becomes 0 to 255",
+        "where the values fill a small part of the range, as in scans of 12 bits, stretch them to 8 bits yourself",
+        lambda _, header: header.bits == 16,
+    ),
+    (
+        "palette",
+        "note",
+        "with a palette of at most 256 colours",
+        "",
+        lambda _, header: header.mode in ("P", "PA") and header.format != "GIF",  # a GIF has no other form
+    ),
+    (
+        "rotated",
+        "note",
+        "stored rotated or mirrored (EXIF orientation)",
+        "cnnkit turns them upright; other programs may not, so turn them for good if others use them",
+        lambda _, header: 2 <= header.orientation <= 8,
+    ),
+)
+"""Kind, severity, what is so, what to do, and whether it is so."""
+
+
+def outliers(patient: Patient) -> Iterator[Finding]:
+    """Pictures whose size or proportions stand out from the others."""
+    headers = _headers(patient.index)
+    if not headers:
+        return
+    sides = np.sort(np.array([(header.width, header.height) for _, header in headers], dtype=np.float64), axis=1)
+    shorter, longer = np.log(sides[:, 0]), np.log(sides[:, 1])
+    usual = by(np.rint(np.median(sides, axis=0)[::-1]).astype(int).tolist())
+    far = (_distance(longer, FAR_SIZE) > 0) | (_distance(shorter, FAR_SIZE) < 0)
+    if files := _chosen(headers, far):
+        message = f"{counted(len(files), 'picture')} far larger or smaller than the others ({usual} in the middle)"
+        yield Finding("odd_size", "warning", message, "look whether they belong here", files)
+    far = _distance(longer - shorter, FAR_PROPORTIONS) != 0
+    if files := _chosen(headers, far):
+        usual = f"{np.exp(np.median(longer - shorter)):.2g} : 1"
+        message = f"{counted(len(files), 'picture')} of other proportions than the rest ({usual} in the middle)"
+        advice = "look whether they belong here; data.fit tells what is cut off or filled up"
+        yield Finding("odd_proportions", "warning", message, advice, files)
+
+
+def _distance(logarithms: Any, factor: float) -> Any:
+    """-1, 0 or 1 for each: whether it is far below the others, among them, or far above."""
+    away = logarithms - np.median(logarithms)
+    # Each side by its own spread: proportions, for one, have no room below 1 and all room above.
+    below, above = (1.4826 * np.median(np.abs(side)) for side in (away[away <= 0], away[away >= 0]))
+    smallest, largest = (max(np.log(factor), DEVIATIONS * deviation) for deviation in (below, above))
+    return np.where(away > largest, 1, np.where(away < -smallest, -1, 0))
+
+
+def _chosen(headers: list[tuple[str, Header]], mask: Any) -> tuple[str, ...]:
+    return tuple(sorted(headers[i][0] for i in np.flatnonzero(mask)))
+
+
+def enlarged(index: Index, image_size: tuple[int, int] | None) -> Iterator[Finding]:
+    """Pictures that are brought to more than four times their size."""
+    if image_size is None:
+        return
+    files = tuple(
+        sorted(
+            name
+            for name, header in _headers(index)
+            if 4 * min(header.width, header.height) < min(image_size)
+            and 4 * max(header.width, header.height) < max(image_size)
+        )
+    )
+    if files:
+        height, width = image_size
+        message = f"{counted(len(files), 'picture')} enlarged more than four times, to {height} x {width}"
+        advice = "a smaller data.image_size is faster and shows the network as much"
+        yield Finding("enlarged", "warning", message, advice, files)
+
+
+def nested(patient: Patient) -> Iterator[Finding]:
+    """Class folders that each hold the same named subfolders, of which all count."""
+    index = patient.index
+    places: dict[str, set[str]] = defaultdict(set)  # from a class to the subfolders that its images lie in
+    for name, label in zip(index.names, index.labels.tolist(), strict=True):
+        if name.count("/") < 1:
+            continue
+        parts = name.split("/")
+        depth = next((depth for depth in (0, 1) if parts[depth] == index.classes[label]), None)
+        if depth is not None:
+            places[parts[depth]].add(parts[depth + 1] if len(parts) > depth + 2 else "")
+    several = [found for found in places.values() if len(found) > 1]
+    shared = sorted(set.intersection(*several) - {""}) if len(several) > 1 and len(several) == len(places) else []
+    if shared:
+        message = f"every class folder holds the folders {listed(shared)}, and what is in them counts as images"
+        advice = f"if only one of them is meant, choose it with data.source.glob: '**/{shared[0]}/*' (with the quotes)"
+        yield Finding("nested", "note", message, advice)
+
+
+def without_mask(index: Index, data: Data, skip_bad: bool) -> Iterator[Finding]:
+    """Pictures without a file beside them that `data.prepare` reads."""
+    if index.path is None or not any(step.reads_a_file for step in data.prepare):
+        return
+    missing: dict[str, Path] = {}
+    for i, name in enumerate(index.names):
+        absent = [file for file in files_beside(data.prepare, Path(index.path(i))) if not file.exists()]
+        if absent:
+            missing[name] = absent[0]
+    if missing:
+        severity: Severity = "warning" if skip_bad else "error"
+        files = tuple(sorted(missing))
+        message = f"{counted(len(files), 'picture')} without the mask that data.prepare reads: "
+        message += f"there is no {missing[files[0]]}"
+        message += f", nor {len(files) - 1:,} more" if len(files) > 1 else ""
+        advice = "the source leaves them out (on_bad: skip)" if skip_bad else "add the masks, or leave the pictures out"
+        yield Finding("missing_mask", severity, message, advice, files, leave_out=files)
+
+
+def unused(index: Index) -> Iterator[Finding]:
+    """What the source found and did not use."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for entry in index.unused:
+        by_reason[entry.reason].append(entry.name)
+    for reason, names in sorted(by_reason.items()):
+        files = () if reason == HIDDEN else tuple(sorted(names))
+        yield Finding("unused", "note", f"{counted(len(names), 'entry', 'entries')} not used: {reason}", files=files)
+
+
+def sizes(index: Index) -> Sizes | None:
+    """How large the pictures are."""
+    by_area = sorted((header.width * header.height, header.width, header.height) for _, header in _headers(index))
+    if not by_area:
+        return None
+    smallest, middle, largest = (by_area[i][1:] for i in (0, len(by_area) // 2, -1))
+    return Sizes(len({sides[1:] for sides in by_area}), smallest, middle, largest)
+
+
+def _headers(index: Index) -> list[tuple[str, Header]]:
+    """Name and header of each image that is a file and says what it is."""
+    if index.facts is None:
+        return []
+    return [(name, facts.header) for name, facts in zip(index.names, index.facts, strict=True) if facts.header]

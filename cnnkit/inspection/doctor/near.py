@@ -1,0 +1,348 @@
+"""Near-duplicates: files that hold the same picture resized, recompressed, brightened or slightly cropped.
+
+They are found in three steps.
+
+1. The small grey thumbnails of all pictures are compared with one another at first sight, by a perceptual hash. Of each
+   picture the enlarged middle is hashed too, which looks like a cropped copy.
+2. Thumbnails that look alike are laid over one another and compared (`thumbnails`).
+3. What then still seems to be the same is decoded again, laid over one another in colour and larger, and must not
+   differ anywhere (`overlay`): forms with other numbers and icons in other colours have nearly the same thumbnail.
+
+Pictures that lie close together are no chain: each of a group is the same as one of it, the first. Pictures with a side
+under 32 pixels are not compared, as so few pixels can't tell a copy from something much alike; a picture that hardly
+has any structure is never called a near-duplicate. Mirrored and turned copies are not looked for, nor copies that lost
+more than a few percent at an edge; a screenshot that was brightened or cropped may go unnoticed among others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.lazy import np
+from cnnkit.core.machine import cores
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import counted
+from cnnkit.data.files.decoding import BadImage, decoded
+from cnnkit.data.index import SPLITS, Index
+from cnnkit.inspection.doctor import overlay, thumbnails
+from cnnkit.inspection.doctor.base import THUMBNAIL, Finding, Patient, Severity
+
+# The figures below were chosen on one half of two collections, of flowers and of brain scans, and held against the
+# other halves; scripts/measure_near_duplicates.py measures how they do.
+DIFFERENT = 0.03
+"""Share of the structure of thumbnails that may differ. Of 100 true copies 99 have up to 0.02, pictures that look alike
+0.09 and more."""
+
+DIFFERENT_SOMEWHERE = 0.9
+"""What may differ between larger pictures in the window where they differ most. It
+was chosen with made-up pictures: copies of a screenshot have up to 0.4, screenshots with another text 1.6 and more,
+forms with another number 2.2 and more."""
+
+ALIKE = 0.8
+"""The least scalar product of two hashes for the thumbnails to be compared."""
+
+CLOSER_LOOKS = 10
+"""How many comparisons there may be for each picture, and `FEW` for all; where all pictures look alike, as scans or
+centred things do, only the most alike are compared, and only a quarter of DIFFERENT may differ."""
+
+FEW = 100_000
+
+DECODED = 500
+"""How many pairs may be decoded again, or as many as there are pictures: the most alike."""
+
+AT_HAND = 30
+"""Decoded pictures that are held for further comparisons; each has up to 3 MB."""
+
+PLAIN = 0.05
+"""The least share of structure for a picture to be compared at all."""
+
+CROWDED, CROWDED_SHARE = 10, 0.1
+"""Where more pictures than that, and a larger share, lie in groups of more than two, they are hardly copies but a
+series: the frames of a film, a camera that does not move."""
+
+MANY = 200_000
+"""From that many pictures on, it is said how long comparing takes."""
+
+ROWS, COLUMNS, BATCH = 512, 2048, 64
+"""Pictures that are compared with pictures at a time, and pairs that are laid over one another at a time: as many as
+fit into a core's memory."""
+
+
+class Found(NamedTuple):
+    """The near-duplicates of a collection.
+
+    Attributes:
+        groups: The numbers of the pictures that belong together, exact copies with them. Each is the same as the first.
+        complete: Whether all was compared that seemed to be the same.
+        rejected: How many pairs seemed to be the same, and differ somewhere.
+    """
+
+    groups: list[list[int]]
+    complete: bool
+    rejected: int
+
+
+def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
+    """Groups of near-duplicates: across splits, across classes, and within a class and split.
+
+    Exact copies alone are no group, but where a picture has a near-duplicate its exact copies are listed with it.
+    """
+    index, pixels = patient.index, patient.pixels
+    if pixels is None:
+        return
+    good = [i for i in range(len(index)) if i not in pixels.bad]
+    found = near_duplicates(index.take(good), pixels.thumbnails[good], progress)
+    groups = [[good[i] for i in group] for group in found.groups]
+    different = len({index.digests[i] for i in good})
+    # Where most pictures differ from others in a small place only, they are a series too.
+    if _is_series(index, groups, different) or (groups and found.rejected > different):
+        message = "the pictures look much alike: near-duplicates can't be told from a series"
+        advice = "shots of one thing, or of one film, belong in one split together; look at these groups yourself"
+        yield _finding(index, groups, "look_alike", "note", message, advice)
+        return
+    if not found.complete:
+        message = "the pictures look much alike: only the most alike were compared closely"
+        yield Finding(
+            "look_alike", "note", message, "of copies that were cropped or changed otherwise, some may not be found"
+        )
+    yield from _by_place(patient, groups)
+
+
+def _is_series(index: Index, groups: Sequence[Sequence[int]], different: int) -> bool:
+    """Whether too many of the different pictures lie in groups of more than two for these to be copies."""
+    contents = [{index.digests[i] for i in group} for group in groups]
+    crowded = set[str]().union(*(group for group in contents if len(group) > 2))
+    return len(crowded) > max(CROWDED, CROWDED_SHARE * different)
+
+
+def _by_place(patient: Patient, groups: Sequence[Sequence[int]]) -> Iterator[Finding]:
+    """The groups by where their pictures lie; one may lie across splits and across classes."""
+    index, given = patient.index, any(split is not None for split in patient.index.splits)
+    torn = [group for group in groups if len(_splits(patient, group)) > 1]
+    if torn:
+        message = f"{_counted(torn)} in two splits at once, so a model is judged on what it was shown"
+        advice = (
+            "leave the copies in training out, `--fix-list` names them"
+            if given
+            else "a random split keeps only exact copies together: leave all but one out, `--fix-list` names them"
+        )
+        yield _finding(index, torn, "near_leak", "warning", message, advice, _needless(patient, torn))
+    mixed = [group for group in groups if len(_labels(index, group)) > 1]
+    if mixed:
+        message = f"{_counted(mixed)} in two classes at once"
+        advice = "look at each: put the copies into the right class, or leave them out"
+        yield _finding(index, mixed, "near_contradicting", "warning", message, advice)
+    within = [group for group in groups if len(_splits(patient, group)) < 2 and len(_labels(index, group)) < 2]
+    if within:
+        message = f"{_counted(within)} within a class and split"
+        advice = (
+            "nothing needs to be done; each copy makes its picture count once more"
+            if given
+            else "another seed would draw some into two splits: leave all but one out, `--fix-list` names them"
+        )
+        yield _finding(index, within, "near_duplicates", "note", message, advice, _needless(patient, within))
+
+
+def _splits(patient: Patient, group: Sequence[int]) -> set[str]:
+    return {patient.splits[i] for i in group} if patient.splits is not None else set()
+
+
+def _labels(index: Index, group: Sequence[int]) -> set[int]:
+    return {int(index.labels[i]) for i in group}
+
+
+def _needless(patient: Patient, groups: Sequence[Sequence[int]]) -> list[int]:
+    """The pictures of groups that are better left out."""
+    index, splits = patient.index, patient.splits
+    needless: list[int] = []
+    for group in groups:
+        if splits is not None and any(split is not None for split in index.splits):
+            best = max((splits[i] for i in group), key=SPLITS.index)
+            needless += [i for i in group if splits[i] != best]
+        # Splits that are drawn are drawn anew when pictures are left out, or with another seed: only one can stay.
+        elif len(_labels(index, group)) == 1:
+            needless += group[1:]
+    return needless
+
+
+def _counted(groups: Sequence[Sequence[int]]) -> str:
+    return counted(len(groups), "group of near-duplicates lies", "groups of near-duplicates lie")
+
+
+def _finding(
+    index: Index,
+    groups: Sequence[Sequence[int]],
+    kind: str,
+    severity: Severity,
+    message: str,
+    advice: str,
+    needless: Sequence[int] = (),
+) -> Finding:
+    """What is found about some groups, the largest first; `needless` is better left out."""
+
+    def names(numbers: Iterable[int]) -> tuple[str, ...]:
+        return tuple(sorted(index.names[i] for i in numbers))
+
+    named = sorted(map(names, groups), key=lambda group: (-len(group), group))
+    files = names(i for group in groups for i in group)
+    return Finding(kind, severity, message, advice, files, tuple(named), names(needless))
+
+
+def near_duplicates(index: Index, pictures: Any, progress: Progress) -> Found:
+    """Finds the pictures that are the same but for size, compression, brightness or a slight crop.
+
+    Every picture is compared with every other at first sight: seconds for 50,000, four times that for twice as many.
+
+    Args:
+        index: The images, which can all be decoded.
+        pictures: Their thumbnails, uint8 (images, THUMBNAIL, THUMBNAIL).
+        progress: Is told how far it is.
+
+    Raises:
+        DataError: A file can't be decoded any more.
+    """
+    copies: dict[str, list[int]] = {}
+    for i, digest in enumerate(index.digests):
+        copies.setdefault(digest, []).append(i)
+    firsts = np.asarray([numbers[0] for numbers in copies.values()], dtype=np.int64)
+    enough = [thumbnails.structure(pictures[firsts[k : k + COLUMNS]]) >= PLAIN for k in range(0, len(firsts), COLUMNS)]
+    chosen = firsts[np.concatenate(enough)].tolist() if enough else []
+    chosen = [i for i in chosen if _least_side(index, i) >= THUMBNAIL]
+    candidates, complete = _candidates(pictures[chosen], progress)
+    alike: dict[int, list[int]] = {}
+    confirmed = _confirmed(index.take(chosen), candidates, progress)
+    for i, j in confirmed:
+        alike.setdefault(i, []).append(j)
+        alike.setdefault(j, []).append(i)
+    groups, taken = [], set()
+    # Those that most are the same as come first.
+    for i in sorted(alike, key=lambda i: (-len(alike[i]), i)):
+        members = [i, *sorted(j for j in alike[i] if j not in taken)]
+        if i not in taken and len(members) > 1:
+            taken.update(members)
+            groups.append([copy for k in members for copy in copies[index.digests[chosen[k]]]])
+    return Found(sorted(groups), complete, len(candidates) - len(confirmed))
+
+
+def _least_side(index: Index, i: int) -> int:
+    header = index.facts[i].header if index.facts else None
+    return min((header.width, header.height) if header else _opened(index, i).size)
+
+
+def _opened(index: Index, i: int) -> Any:
+    try:
+        return index.open(i)
+    except BadImage as error:
+        raise _gone(index, i, error) from None
+
+
+def _gone(index: Index, i: int, error: BadImage) -> DataError:
+    return DataError(Problem(f"{index.names[i]}: {error}; it could be decoded a moment ago, so run it again"))
+
+
+def _confirmed(index: Index, candidates: Any, progress: Progress) -> list[tuple[int, int]]:
+    """Those of the pairs that are the same in colour and larger, too."""
+    from threadpoolctl import threadpool_limits
+
+    by_first: dict[int, list[tuple[int, Any]]] = {}
+    for i, j, *move in candidates.tolist():
+        by_first.setdefault(int(i), []).append((int(j), move))
+
+    @lru_cache(AT_HAND)
+    def picture(i: int) -> Any:
+        try:
+            image = decoded(index.open(i), 2 * overlay.SIDE, 3)
+        except BadImage as error:
+            raise _gone(index, i, error) from None
+        image.thumbnail((2 * overlay.SIDE, 2 * overlay.SIDE))
+        return image
+
+    def confirm(i: int) -> list[tuple[int, int]]:
+        one = picture(i)
+        return [(i, j) for j, move in by_first[i] if overlay.difference(one, picture(j), move) <= DIFFERENT_SOMEWHERE]
+
+    found = []
+    with (
+        progress.task("comparing near-duplicates closely", len(by_first)) as advance,
+        threadpool_limits(1, "blas"),
+        ThreadPoolExecutor(cores()) as pool,
+    ):
+        for pairs in pool.map(confirm, by_first):
+            found += pairs
+            advance(1)
+    return found
+
+
+def _candidates(pictures: Any, progress: Progress) -> tuple[Any, bool]:
+    """The pairs of thumbnails that seem to be the same, and whether these are all.
+
+    Returns:
+        float64 (pairs, 6): the lower number, the higher one, and how the second lies against the first.
+    """
+    from threadpoolctl import threadpool_limits
+
+    images = len(pictures)
+    comparisons = images * (images - 1) // 2
+    if not comparisons:
+        return np.zeros((0, 6)), True
+    hashes, middles = thumbnails.hashes(pictures)
+    least = _least(hashes, middles)
+    most = DIFFERENT / 4 if least > ALIKE else DIFFERENT
+    start = time.monotonic()
+
+    def band(top: int) -> tuple[int, list[Any]]:
+        rows = slice(top, top + ROWS)
+        close = []
+        for left in range(top, images, COLUMNS):
+            columns = slice(left, left + COLUMNS)
+            alike = hashes[rows] @ hashes[columns].T
+            np.maximum(alike, middles[rows] @ hashes[columns].T, out=alike)
+            np.maximum(alike, hashes[rows] @ middles[columns].T, out=alike)
+            i, j = np.divmod(np.flatnonzero(alike >= least), alike.shape[1])
+            i, j = i + top, j + left
+            i, j = i[i < j], j[i < j]
+            for k in range(0, len(i), BATCH):
+                a, b = i[k : k + BATCH], j[k : k + BATCH]
+                differing, move = thumbnails.differing(pictures[a], pictures[b])
+                close.append(np.column_stack([a, b, move, differing])[differing <= most])
+        below = images - min(top + ROWS, images)
+        return comparisons - below * (below - 1) // 2, close
+
+    found = [np.zeros((0, 7))]
+    before = 0
+    # Threads of our own, each with a whole comparison, keep every core busy; those within a matrix product only
+    # wait for one another here, many times as long when the machine has other work.
+    with (
+        progress.task("looking for near-duplicates", images) as advance,
+        threadpool_limits(1, "blas"),
+        ThreadPoolExecutor(cores()) as pool,
+    ):
+        for done, close in pool.map(band, range(0, images, ROWS)):
+            if images >= MANY and before < comparisons / 50 <= done:
+                minutes = (time.monotonic() - start) * comparisons / done / 60
+                progress.say(f"comparing {images:,} pictures with one another takes about {minutes:.1f} minutes")
+            advance(images * done // comparisons - images * before // comparisons)
+            before = done
+            found += close
+    pairs = np.concatenate(found)
+    bound = max(DECODED, images)
+    first = np.argsort(pairs[:, 6], kind="stable")[:bound]
+    return pairs[np.sort(first), :6], least <= ALIKE and len(pairs) <= bound
+
+
+def _least(hashes: Any, middles: Any) -> float:
+    """How alike two pictures must look to be compared: ALIKE, or more where that would be too many pairs."""
+    images = len(hashes)
+    share = max(FEW, CLOSER_LOOKS * images) / max(1, images * (images - 1) / 2)
+    if share >= 1:
+        return ALIKE
+    rows = np.unique(np.linspace(0, images - 1, max(16, 2**23 // images)).astype(np.int64))
+    alike = np.maximum(hashes[rows] @ hashes.T, middles[rows] @ hashes.T)
+    alike[np.arange(len(rows)), rows] = -1  # a picture with itself
+    beyond = int((1 - share) * alike.size)
+    return max(ALIKE, float(np.partition(alike.ravel(), beyond)[beyond]))

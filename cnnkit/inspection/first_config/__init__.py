@@ -1,0 +1,164 @@
+"""`cnnkit init`: from images to a config that suits them, each setting with its reason.
+
+May import the doctor and what is below. Begin here, then `rules`, where each setting has its reason.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cnnkit.core import atomic
+from cnnkit.core.errors import DataError
+from cnnkit.core.machine import cores
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import counted, typed
+from cnnkit.data.index import ranked
+from cnnkit.data.sources import Source, recognised
+from cnnkit.data.splitting import Split
+from cnnkit.inspection.first_config import duration
+from cnnkit.inspection.first_config.base import SEED, Suggestion, Traits
+from cnnkit.inspection.first_config.rules import FEW, GREY, shares, suggest, told
+from cnnkit.inspection.first_config.traits import look
+from cnnkit.inspection.first_config.writing import section_of, valid_name, written
+
+LONG = 1800
+"""Seconds of training from which on a quick try is suggested first."""
+
+USES = ("train", "validate", "test")
+"""What the images of each split do."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A config that was written for some images.
+
+    Attributes:
+        path: The file.
+        config: What it says.
+        images: What the images are, in a line.
+        seconds: How long it will train here.
+        notes: What should be known, in a line each.
+        next: The command to go on with.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    images: str
+    seconds: float
+    notes: tuple[str, ...]
+    next: str
+
+    def lines(self) -> Iterator[str]:
+        """What to tell a person."""
+        height, width = self.config["data"]["image_size"]
+        epochs = self.config["train"]["epochs"]
+        yield f"{self.images}."
+        yield from self.notes
+        yield (
+            f"{self.path} is written: {width} x {height} pixels, a small network, {epochs} epochs, "
+            f"{duration.in_words(self.seconds)} here."
+        )
+        yield f"Next: {self.next}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `cnnkit init --json`."""
+        return {**asdict(self), "path": str(self.path), "seconds": round(self.seconds)}
+
+
+def start(images: Path, output: Path | None = None, force: bool = False, progress: Progress | None = None) -> Start:
+    """Looks at images and writes a config for them.
+
+    Args:
+        images: A folder, or a file that a source reads.
+        output: The config's file; by default NAME.yaml in the working folder, NAME as `images` is called.
+        force: Whether a file that is there may be written over.
+        progress: Is told how far it is.
+
+    Raises:
+        UsageError: The file can't be written there.
+        DataError: The images can't be trained on.
+    """
+    progress = progress or Progress()
+    there = Path(os.path.normpath(images.absolute()))
+    name = valid_name(there)
+    path = output or Path(f"{name}.yaml")
+    atomic.refuse("--output", path, force)
+    try:
+        source = recognised(there)
+        traits = _looked_at(source, progress)
+    except DataError as error:
+        # There is no config yet in which a setting could be to blame.
+        raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
+    suggestion = suggest(traits)
+    section = section_of(source, path.absolute().parent)
+    seconds = _seconds(traits, suggestion)
+    train, notes = f"cnnkit train {typed(path)}", list(_notes(traits, source))
+    images_told, _, used = _line(traits).rpartition("; ")
+    header = [
+        f"{name}: written by `cnnkit init`. Each setting stands below its reason; change what you know better.",
+        "",
+        f"Images:   {images_told}",
+        f"          {used}",
+        f"Command:  {train}",
+        f"Time:     {duration.in_words(seconds)} here: an estimate for {_cores()} with nothing else to do",
+        *([f"          For a quick try: {train} --set data.limit=300"] if seconds > LONG else []),
+    ]
+    atomic.write_text(path, written(name, section, suggestion, header, notes))
+    values = suggestion.values()
+    config = {"name": name, "seed": SEED, **values, "data": {"source": section, **values["data"]}}
+    following = f"cnnkit data {typed(images)}" if traits.bad else train
+    return Start(path, config, _line(traits), seconds, tuple(notes), following)
+
+
+def _looked_at(source: Source, progress: Progress) -> Traits:
+    collection = source.open(progress)
+    index = collection.index(progress)
+    split = Split(**shares(len(index), collection.splits))
+    splits = split.assign(
+        index.classes, index.labels, index.digests, index.splits, lambda digest: ranked(digest, SEED, "split")
+    )
+    return look(collection, index, splits, progress)
+
+
+def _seconds(traits: Traits, suggestion: Suggestion) -> float:
+    values = suggestion.values()
+    return duration.training_seconds(
+        macs=suggestion.macs,
+        training=traits.training,
+        others=traits.splits["validation"],
+        epochs=values["train"]["epochs"],
+        augmented=bool(values["augment"]),
+        decoding=traits.decoding * traits.images / cores(),
+        multiply_adds_a_second=duration.speed(),
+    )
+
+
+def _line(traits: Traits) -> str:
+    """What the images are."""
+    least, most = (chosen(traits.classes, key=traits.classes.__getitem__) for chosen in (min, max))
+    kind = "grey" if traits.grey >= GREY else "colour"
+    few, many = traits.classes[least], traits.classes[most]
+    each = f"{few:,} each" if few == many else f"{few:,} ({told(least)}) to {many:,} ({told(most)}) each"
+    used = ", ".join(f"{count:,} {use}" for count, use in zip(traits.splits.values(), USES, strict=True))
+    return f"{traits.images:,} {kind} images of {len(traits.classes)} classes, {each}; {used}"
+
+
+def _notes(traits: Traits, source: Source) -> Iterator[str]:
+    if traits.bad:
+        name, reason = next(iter(traits.bad.items()))
+        skip = ", or write `on_bad: skip` into the source" if "on_bad" in type(source).model_fields else ""
+        yield (
+            f"{counted(len(traits.bad), 'file')} can't be read as images, for example {told(name)} ({reason}). "
+            f"Training stops at such files: repair or remove them{skip}."
+        )
+    if traits.training < FEW:
+        yield f"{traits.training} training images are few: each more of them helps more than any setting."
+
+
+def _cores() -> str:
+    count = cores()
+    return f"{count} cores" if count > 1 else "1 core"

@@ -1,0 +1,91 @@
+"""A first look at images: how many, how large, in colour or not. Decodes only a few of them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from cnnkit.core.errors import DataError
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress
+from cnnkit.data.files import decoding
+from cnnkit.data.files.decoding import BadImage
+from cnnkit.data.index import SPLITS, Collection, Index, ranked
+from cnnkit.inspection.first_config.base import Traits
+
+SAMPLE = 50
+"""So many pictures are decoded."""
+
+COLOURLESS = 2.0
+"""A picture is grey if its channels differ by no more than this on the mean, of 255: what JPEG makes of grey."""
+
+ON_ITS_SIDE = 5
+"""From this EXIF orientation on a picture is stored with its height as width."""
+
+
+def look(collection: Collection, index: Index, splits: list[str], progress: Progress) -> Traits:
+    """What the images are like.
+
+    Args:
+        collection: What the source told at first.
+        index: The images.
+        splits: The split of each.
+        progress: Is told of each picture that is decoded.
+
+    Raises:
+        DataError: Not one picture of the sample can be decoded.
+    """
+    sizes = _sizes(index)
+    # By content, so that names and their order do not matter.
+    chosen = sorted(range(len(index)), key=lambda i: (ranked(index.digests[i], 0, "look"), index.names[i]))[:SAMPLE]
+    bad = {index.names[i]: f.bad for i, f in enumerate(index.facts or ()) if f.bad}
+    seconds: list[float] = []
+    grey = 0
+    with progress.task("looking at some pictures", len(chosen)) as advance:
+        for i in chosen:
+            start = time.perf_counter()
+            try:
+                image = index.open(i)
+                sizes.setdefault(i, (image.height, image.width))
+                grey += _is_grey(image)
+            except BadImage as error:
+                bad[index.names[i]] = str(error)
+            else:
+                seconds.append(time.perf_counter() - start)
+            advance(1)
+    if not seconds:
+        name, reason = next(iter(bad.items()))
+        raise DataError(f"none of {len(chosen)} images that were looked at can be decoded; {name}: {reason}")
+    heights, widths = ([size[side] for size in sizes.values()] for side in (0, 1))
+    proportions = sorted(width / height for height, width in sizes.values())
+    twentieth = len(proportions) // 20
+    counts = np.bincount(index.labels, minlength=len(index.classes))
+    return Traits(
+        classes=dict(zip(index.classes, counts.tolist(), strict=True)),
+        splits={name: splits.count(name) for name in SPLITS},
+        own=collection.splits,
+        height=round(statistics.median(heights)),
+        width=round(statistics.median(widths)),
+        same_size=len(set(sizes.values())) == 1,
+        proportions=(proportions[twentieth], statistics.median(proportions), proportions[-1 - twentieth]),
+        grey=grey / len(seconds),
+        looked_at=len(seconds),
+        decoding=statistics.median(seconds),  # not the mean: the first picture also imports the decoder
+        bad=bad,
+    )
+
+
+def _sizes(index: Index) -> dict[int, tuple[int, int]]:
+    """Height and width of each picture, upright, as far as known without opening it."""
+    sizes = {}
+    for i, facts in enumerate(index.facts or ()):
+        if head := facts.header:
+            upright = head.orientation < ON_ITS_SIDE
+            sizes[i] = (head.height, head.width) if upright else (head.width, head.height)
+    return sizes
+
+
+def _is_grey(image: object) -> bool:
+    side = 64  # a tint shows on a small copy too
+    pixels = decoding.fitted(image, (side, side), 3, "stretch").astype(float)
+    return bool((pixels.max(axis=2) - pixels.min(axis=2)).mean() <= COLOURLESS)

@@ -1,0 +1,125 @@
+"""A suggestion as a YAML file, each setting below its reason."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cnnkit.config import yaml12
+from cnnkit.core.spec import FileText
+from cnnkit.data.sources import Source
+from cnnkit.inspection.first_config.base import SEED, Choice, Suggestion
+
+WIDTH = 110
+"""Columns of a comment."""
+
+FAR = 2
+"""A folder that is more than so many folders up is told by its whole path."""
+
+
+def written(
+    name: str, source: dict[str, Any], suggestion: Suggestion, header: Sequence[str], notes: Sequence[str]
+) -> str:
+    """The text of the config.
+
+    Args:
+        name: Of the experiment.
+        source: Its section `data.source`.
+        suggestion: The rest.
+        header: Lines for the top of the file.
+        notes: What should be known of the images, beside the source.
+    """
+    lines = [f"# {line}".rstrip() for line in header]
+    lines += [f"name: {yaml12.line(name)}", f"seed: {SEED}  # the same seed, the same run", ""]
+    lines += ["data:", *(line for note in notes for line in _comment(note, "  "))]
+    lines += [f"  source: {yaml12.line(source)}", *_section(suggestion.data), ""]
+    lines += [*_setting(suggestion.augment, ""), ""]
+    lines += ["model:", *_section(suggestion.model), ""]
+    lines += ["train:", *_section(suggestion.train)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(choices: tuple[Choice, ...]) -> Iterator[str]:
+    for choice in choices:
+        yield from _setting(choice, "  ")
+
+
+def _setting(choice: Choice, indent: str) -> Iterator[str]:
+    yield from _comment(choice.reason, indent)
+    if choice.key is None:
+        return
+    if not choice.entries:
+        yield f"{indent}{choice.key}: {yaml12.line(choice.value)}"
+        return
+    yield f"{indent}{choice.key}:"
+    entries = [f"{indent}  - {yaml12.line(entry)}" for entry in choice.value]
+    column = max(map(len, entries)) + 2
+    for entry, word in zip(entries, choice.entries, strict=True):
+        yield f"{entry:<{column}}# {word}" if word else entry
+
+
+def _comment(text: str, indent: str) -> Iterator[str]:
+    for paragraph in text.splitlines():
+        # `64 x 64` and `[64, 64]` stay in one line.
+        glued = re.sub(r"(?<=\d)( x |, )(?=\d)", lambda found: found[0].replace(" ", "\xa0"), paragraph)
+        lines = textwrap.wrap(glued, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+        yield from (f"{indent}# {line}".replace("\xa0", " ") for line in lines)
+
+
+def section_of(source: Source, folder: Path) -> dict[str, Any]:
+    """What `data.source` holds for a source: its settings that are not the default.
+
+    Args:
+        source: The source.
+        folder: The config's; a path below it, or near, is told relative to it.
+    """
+    kind = type(source)
+    values: dict[str, Any] = {"name": None}
+    for name, value in source.model_dump().items():
+        field = kind.model_fields[name]
+        if name == "name" or field.is_required() or value != field.get_default(call_default_factory=True):
+            values[name] = value
+    for name, value in values.items():
+        near = _near(value, folder) if isinstance(value, str) and Path(value).is_absolute() else None
+        # What is no path, or would be read back as another, stays as it is.
+        if near and _read_back(kind, values | {name: FileText(near, folder)}) == source:
+            values[name] = near
+    return values
+
+
+def _near(path: str, folder: Path) -> str | None:
+    """A path relative to a folder, or None if it is far away."""
+    try:
+        relative = os.path.relpath(path, folder)
+        common = os.path.commonpath([path, folder])
+    except ValueError:  # on another drive
+        return None
+    ups = Path(relative).parts.count("..")
+    return relative if ups == 0 or (ups <= FAR and len(Path(common).parts) > 1) else None
+
+
+def _read_back(kind: type[Source], values: dict[str, Any]) -> Source | None:
+    try:
+        return kind.model_validate(values)
+    except ValidationError:
+        return None
+
+
+def valid_name(path: Path) -> str:
+    """A name for an experiment, from that of a folder or file: what a name may not hold becomes `_`."""
+    stem = path.name if path.is_dir() else re.sub(r"(\.tar)?\.[^.]*$", "", path.name)
+    kept = (c if c in "_ .-" or _is_word(c) else "_" for c in unicodedata.normalize("NFC", stem))
+    return "".join(kept).lstrip(" .-")[:80].rstrip(" .") or "images"
+
+
+def _is_word(character: str) -> bool:
+    # Letters and decimal digits, as any engine of regular expressions has them; Python's \w knows more.
+    category = unicodedata.category(character)
+    return category.startswith("L") or category == "Nd"

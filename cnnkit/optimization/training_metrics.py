@@ -1,0 +1,87 @@
+"""The metrics that training follows, epoch by epoch: METRICS below is all of them.
+
+Each is measured on the training images and on those of validation, where its name has `val_` before it. So the config
+(`monitor`), metrics.jsonl, the lines on the screen and the curves have them all, and a new one is a new entry here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from cnnkit.core.lazy import keras
+from cnnkit.optimization.losses import Loss
+
+TRAINING, VALIDATION = "", "val_"
+"""What stands before the name of a metric, by the images that it is measured on."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure that says how good the network is after an epoch.
+
+    Attributes:
+        name: What it is called everywhere.
+        more_is_better: Its direction.
+        build: From the loss of the training to the Keras metric; None for what Keras measures by itself.
+        format: How a value is written into a line.
+    """
+
+    name: str
+    more_is_better: bool
+    build: Callable[[Loss], Any] | None
+    format: str = ".4f"
+
+    def better(self, value: float, best: float | None, min_delta: float = 0.0) -> bool:
+        """Whether a value is better than the best so far, by more than `min_delta`; NaN never is."""
+        if math.isnan(value):
+            return False
+        if best is None:
+            return True
+        return value > best + min_delta if self.more_is_better else value < best - min_delta
+
+
+METRICS = (
+    Metric("loss", more_is_better=False, build=None),
+    Metric(
+        "accuracy",
+        more_is_better=True,
+        build=lambda loss: keras.metrics.MeanMetricWrapper(loss.accuracy, name="accuracy"),
+    ),
+)
+
+
+def names(*sides: str) -> list[str]:
+    """What the metrics are called on the training images, those of validation, or both."""
+    return [side + metric.name for side in sides for metric in METRICS]
+
+
+MONITORS = tuple(names(VALIDATION, TRAINING))
+"""What the config may name to be watched."""
+
+if TYPE_CHECKING:
+    Monitor = str
+else:
+    Monitor = Literal[MONITORS]
+
+
+def metric_of(name: str) -> Metric:
+    """The metric that is called so, with or without `val_`."""
+    return {metric.name: metric for metric in METRICS}[name.removeprefix(VALIDATION)]
+
+
+def build(loss: Loss) -> list[Any]:
+    """The Keras metrics to compile a model with."""
+    return [metric.build(loss) for metric in METRICS if metric.build]
+
+
+def read(logs: Mapping[str, Any], *sides: str) -> dict[str, float]:
+    """The metrics out of the logs of Keras, as plain numbers."""
+    return {name: float(logs[name]) for name in names(*sides)}
+
+
+def text(values: Mapping[str, float]) -> str:
+    """The values of metrics in a line."""
+    return "  ".join(f"{name} {value:{metric_of(name).format}}" for name, value in values.items())

@@ -1,0 +1,9 @@
+"""The folder that a training leaves behind: it explains itself and is enough to repeat and evaluate the run.
+
+May import `config` and what is below.
+
+Begin with `run`, whose properties list the files; `checkpoints` writes weights so that a crash can't harm them,
+`provenance` tells how a run was made, `images` finds the images of a run again.
+"""
+
+from __future__ import annotations

@@ -1,0 +1,94 @@
+"""Weights on disk: written so that a crash at any moment leaves the last good ones, verified before use.
+
+A checkpoint is two files: the weights, named by their epoch, and a small JSON file that names them with their
+hash. The JSON file is replaced in one step after the weights are safely on disk; until then the old pair stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from cnnkit.core import atomic
+from cnnkit.core.errors import TrainingError
+
+BEST = "best"
+"""The checkpoint of the epoch that a run is evaluated by."""
+
+
+def save(model: Any, folder: Path, name: str, epoch: int, facts: dict[str, Any]) -> None:
+    """Saves a model's weights as the checkpoint `name`, in place of the one before.
+
+    Args:
+        model: A Keras model.
+        folder: Where checkpoints of the run lie.
+        name: `best` or `last`.
+        epoch: The epoch they come from, counted from 1.
+        facts: What else is worth knowing of them, for example the metrics.
+    """
+    folder.mkdir(exist_ok=True)
+    weights = folder / f"{name}-{epoch:04d}.weights.h5"
+    with atomic.replacing(weights) as temporary:
+        model.save_weights(temporary)
+    pointer = {"epoch": epoch, **facts, "file": weights.name, "sha256": sha256(weights)}
+    atomic.write_json(folder / f"{name}.json", pointer)
+    for old in folder.glob(f"{name}-*.weights.h5"):
+        if old != weights:
+            old.unlink()
+
+
+def read(folder: Path, name: str) -> dict[str, Any]:
+    """What is known of a checkpoint: `epoch`, the facts it was saved with, `file` and `sha256`.
+
+    Raises:
+        TrainingError: There is none.
+    """
+    try:
+        pointer: Any = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TrainingError(f"{folder.parent}: no checkpoint yet; the run ended before its first epoch did") from None
+    except ValueError as error:
+        raise TrainingError(f"{folder / name}.json is damaged: {error}") from None
+    facts = pointer if isinstance(pointer, dict) else {}
+    file = facts.get("file")
+    # The weights lie beside it: a name with a folder in it was not written here.
+    if not {"epoch", "sha256"} <= facts.keys() or not isinstance(file, str) or Path(file).name != file:
+        raise TrainingError(f"{folder / name}.json is damaged: it should tell epoch, file and sha256")
+    return facts
+
+
+def verified(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:
+    """The file of a checkpoint's weights, which are those that were saved, and what is known of it.
+
+    Raises:
+        TrainingError: There is none, or it is not what was saved.
+    """
+    pointer = read(folder, name)
+    weights = folder / pointer["file"]
+    if not weights.is_file():
+        raise TrainingError(f"{weights} is missing, which {name}.json names")
+    if sha256(weights) != pointer["sha256"]:
+        raise TrainingError(f"{weights} is damaged: its SHA-256 is not the one it was saved with")
+    return weights, pointer
+
+
+def load(model: Any, folder: Path, name: str) -> dict[str, Any]:
+    """Loads a checkpoint into a model of the same form and returns what is known of it.
+
+    Raises:
+        TrainingError: There is none, or it is not what was saved.
+    """
+    weights, pointer = verified(folder, name)
+    try:
+        model.load_weights(weights)
+    except (ValueError, OSError) as error:
+        raise TrainingError(f"{weights} does not fit the network of the run's config: {error}") from error
+    return pointer
+
+
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

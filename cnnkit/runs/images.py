@@ -1,0 +1,95 @@
+"""The images of a run, found again and checked: those that it was trained and judged on, or none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from cnnkit.config.experiment import Experiment
+from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.progress import Progress
+from cnnkit.core.spec import path_settings
+from cnnkit.data.feeding.loading import BAD_FILES
+from cnnkit.data.index import Index
+from cnnkit.data.preparation import files_beside
+from cnnkit.data.sources import Source
+from cnnkit.runs.run import Run
+
+
+def index_of(run: Run, split: str, progress: Progress) -> Index:
+    """The images that were in a split of a run, after a check that they are still the same.
+
+    Args:
+        run: The run; its settings tell where the images are now if they have moved.
+        split: `test`, `validation` or `train`.
+        progress: Is told how far it is.
+
+    Raises:
+        DataError: Images of that split are gone, or are not the ones of the run.
+    """
+    rows = run.split(split)
+    if not rows:
+        raise DataError(f"{run.folder}: the {split} split of this run has no images")
+    source = run.experiment.data.source
+    index = _index_of(source, progress)
+    where = {name: i for i, name in enumerate(index.names)}
+    gone = [row.image for row in rows if row.image not in where]
+    # In the order of the index, as in training: sums of floats depend on it.
+    found = sorted((where[row.image], row) for row in rows if row.image in where)
+    changed = [row.image for i, row in found if index.digests[i] != row.digest]
+    moved = [row.image for i, row in found if index.classes[index.labels[i]] != row.label]
+    for names, what in ((gone, "are gone"), (changed, "have changed"), (moved, "are in another class now")):
+        if names:
+            raise DataError(
+                f"{len(names)} of the {len(rows)} {split} images {what} since the run was trained, first {names[0]}"
+                + _if_moved(source)
+            )
+    if list(index.classes) != run.classes:
+        raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(run.classes)})")
+    index = index.take(i for i, _ in found)
+    _refuse_without(index, split, run.experiment)
+    beside = run.preprocessing.digests_beside(index)
+    if other := [row.image for (_, row), now in zip(found, beside, strict=True) if row.beside != now]:
+        raise DataError(
+            f"beside {len(other)} of the {len(rows)} {split} images lies another file, which data.prepare reads, than "
+            f"when the run was trained, first beside {other[0]}"
+        )
+    return index
+
+
+def _refuse_without(index: Index, split: str, experiment: Experiment) -> None:
+    """Refuses images without a file beside them that steps read."""
+    if index.path is None:
+        return
+    missing = [
+        Problem(f"there is no {file}, which data.prepare reads for it", file=name)
+        for i, name in enumerate(index.names)
+        for file in files_beside(experiment.data.prepare, Path(index.path(i)))
+        if not file.exists()
+    ]
+    if missing:
+        raise DataError(
+            *missing[:BAD_FILES],
+            f"{len(missing)} such files of the {len(index)} {split} images are missing; put them where they were, as "
+            "seen from the images",
+        )
+
+
+def _index_of(source: Source, progress: Progress) -> Index:
+    """What a source holds now; what is wrong is told by its setting, and by what to set if the images have moved."""
+    try:
+        return source.open(progress).index(progress)
+    except DataError as error:
+        problems = [replace(p, key=f"data.source.{p.key}" if p.key else None) for p in error.problems]
+        problems[-1] = replace(problems[-1], message=problems[-1].message + _if_moved(source))
+        raise DataError(*problems) from None
+
+
+def _if_moved(source: Source) -> str:
+    """What to set if the images of a source have moved; nothing for one that is not told where they are."""
+    paths = [name for name in path_settings(type(source)) if getattr(source, name) is not None]
+    if not paths:
+        return ""
+    first, *others = (f"--set data.source.{name}=..." for name in paths)
+    more = f" (and {' and '.join(others)})" if others else ""
+    return f"; if the images have moved, tell where they are now with {first}{more}"

@@ -1,0 +1,312 @@
+"""Run: the folder of one training run. It explains itself and is enough to repeat and evaluate the run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cnnkit.config import file as config_file
+from cnnkit.config.experiment import Experiment
+from cnnkit.core import atomic
+from cnnkit.core.errors import TrainingError, UsageError
+from cnnkit.data.feeding.preprocessing import Preprocessing
+from cnnkit.data.files import tables
+from cnnkit.data.index import Index
+from cnnkit.runs import checkpoints
+
+
+class Files:
+    """Every file in the folder of a run: the one list of their names."""
+
+    def __init__(self, folder: Path):
+        self.config = folder / "config.yaml"
+        """The experiment, complete: every default filled in, every path absolute; to train it again repeats the run."""
+        self.provenance = folder / "provenance.json"
+        """The record of how the run came about: command, commit, versions, device, data, classes, hashes, its end."""
+        self.metrics = folder / "metrics.jsonl"
+        """A line for each epoch: loss, accuracy, learning rate, time."""
+        self.checkpoints = folder / "checkpoints"
+        """The folder of the weights; which files are in it is the matter of `cnnkit.runs.checkpoints`."""
+        self.evaluation = folder / "evaluation"
+        """The folder of what `evaluate` finds: `result` and `predictions` of each split."""
+        self.curves = folder / "history.png"
+        """Loss and accuracy over the epochs, drawn."""
+        self.split = folder / "split.csv"
+        """Which image was in which split, with the hash of its content and of what `data.prepare` reads beside it."""
+        self.unused = folder / "unused.csv"
+        """Which files of the source were left out and why; only there if some were."""
+        self.exclude = folder / "exclude.txt"
+        """The copy of the list that `data.exclude` names; only there if it names one."""
+        self.backbone = folder / "backbone"
+        """The copy of the network that a `hub` model builds on; only there for such a model."""
+        self.log = folder / "log.txt"
+        """What was said on the screen, each line with its time."""
+
+    def result(self, split: str) -> Path:
+        """What `evaluate --json` prints of a split."""
+        return self.evaluation / f"{split}.json"
+
+    def predictions(self, split: str) -> Path:
+        """What the network says of each image of a split."""
+        return self.evaluation / f"{split}_predictions.csv"
+
+
+class SplitRow(NamedTuple):
+    """An image of a split.
+
+    Attributes:
+        image: Its name in the source.
+        label: Its class.
+        digest: Hash of its content.
+        beside: Hashes of the files beside it that `data.prepare` reads; empty if it reads none.
+    """
+
+    image: str
+    label: str
+    digest: str
+    beside: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder; what lies in it is told by `Files`.
+
+    What is read from its files is read once.
+
+    Attributes:
+        folder: The folder.
+        settings: `KEY=VALUE` pairs over its config, as `--set` takes them.
+    """
+
+    folder: Path
+    settings: tuple[str, ...] = ()
+
+    @cached_property
+    def files(self) -> Files:
+        """Where each of its files lies."""
+        return Files(self.folder)
+
+    @classmethod
+    def create(cls, experiment: Experiment, folder: Path | None) -> Run:
+        """Makes the folder of a new run, with its config; by default runs/<name>-<time>.
+
+        Raises:
+            UsageError: The folder exists already, or can't be made.
+        """
+        run = cls(cls._new_folder(experiment, folder))
+        files = run.files
+        # What the network can't be built without comes along, so that the run's config repeats it when it is gone.
+        update: dict[str, Any] = {"model": experiment.model.with_files_in(files.backbone, copy=True)}
+        if experiment.data.exclude:
+            text = Path(experiment.data.exclude).read_text(encoding="utf-8", errors=atomic.ERRORS)
+            atomic.write_text(files.exclude, text)
+            update["data"] = experiment.data.model_copy(update={"exclude": str(files.exclude.absolute())})
+        atomic.write_text(files.config, config_file.write(experiment.model_copy(update=update)))
+        return run
+
+    @classmethod
+    def _new_folder(cls, experiment: Experiment, folder: Path | None) -> Path:
+        cls.refuse(folder)
+        stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+        base = folder or Path("runs") / f"{experiment.name}-{stamp}"
+        chosen, number = base, 1
+        try:
+            chosen.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                try:
+                    # Whoever makes the folder owns the run: two processes can't get the same one.
+                    chosen.mkdir()
+                    return chosen
+                except FileExistsError:
+                    cls.refuse(folder)
+                    number += 1
+                    chosen = base.with_name(f"{base.name}-{number}")
+        except OSError as error:
+            raise UsageError(f"the run's folder {chosen} can't be made: {error.strerror}: {error.filename}") from None
+
+    @staticmethod
+    def refuse(folder: Path | None) -> None:
+        """Refuses a folder that exists already or can't be made; asked before the long work, too.
+
+        Raises:
+            UsageError: It exists, or can't be made.
+        """
+        if folder and os.path.lexists(folder):
+            raise UsageError(f"{folder} exists already, and a run never overwrites another; choose another --run")
+        above = (folder or Path("runs")).absolute().parent
+        while not above.exists() and above != above.parent:
+            above = above.parent
+        if not os.access(above, os.W_OK):
+            raise UsageError(f"the run's folder can't be made: {above} may not be written to; choose another --run")
+
+    @classmethod
+    def open(cls, run: Run | Path | str) -> Run:
+        """The run in a folder; one that is open already stays as it is.
+
+        Raises:
+            UsageError: It is not the folder of a run.
+            TrainingError: A file that decides what the run is was changed.
+        """
+        if isinstance(run, Run):
+            return run
+        opened = cls(Path(run))
+        needed = (opened.files.config, opened.files.provenance)
+        if not all(file.is_file() for file in needed):
+            names = " and ".join(file.name for file in needed)
+            why = f"holds no {names}" if opened.folder.is_dir() else "there is no such folder"
+            raise UsageError(f"{run} is not a run of cnnkit: {why}")
+        recorded = opened.provenance().get("files")
+        for name, digest in opened.hashes().items():
+            if not isinstance(recorded, dict) or recorded.get(name) != digest:
+                raise TrainingError(
+                    f"{opened.folder / name} is not as the run left it: its SHA-256 is not the recorded one"
+                )
+        return opened
+
+    def with_settings(self, *settings: str) -> Run:
+        """The same run with `KEY=VALUE` pairs over its config, for example where its images are now."""
+        return replace(self, settings=(*self.settings, *settings)) if settings else self
+
+    def hashes(self) -> dict[str, str | None]:
+        """SHA-256 of the files that decide what the run's network is and what it is judged on."""
+        files = (self.files.config, self.files.split, self.files.backbone / "saved_model.pb")
+        return {
+            file.relative_to(self.folder).as_posix(): checkpoints.sha256(file) if file.is_file() else None
+            for file in files
+        }
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The experiment as it was run; it is complete, so images and networks that moved do not matter here."""
+        experiment = config_file.read(self.files.config, *self.settings, files=False)
+        if any(setting.startswith("model") for setting in self.settings):
+            return experiment
+        return experiment.model_copy(update={"model": experiment.model.with_files_in(self.files.backbone)})
+
+    def load_best(self, model: Any) -> dict[str, Any]:
+        """Loads the weights of the best epoch into a model; returns what is known of that epoch."""
+        return checkpoints.load(model, self.files.checkpoints, checkpoints.BEST)
+
+    def network(self) -> Any:
+        """The run's network with the weights of its best epoch, read from disk.
+
+        Raises:
+            TrainingError: The run has no usable checkpoint.
+        """
+        logits = self.experiment.train.loss.logits(len(self.classes))
+        model = self.experiment.model.build(self.shape, logits)
+        self.load_best(model)
+        return model
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the network's images.
+
+        Raises:
+            TrainingError: The run's config does not tell.
+        """
+        shape = self.experiment.shape()
+        if shape is None:
+            raise TrainingError(f"{self.files.config} lacks data.image_size or data.channels")
+        return shape
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to an image before the network gets it: the same as in its training."""
+        return self.experiment.preprocessing(self.shape)
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of the network's logits.
+
+        Raises:
+            TrainingError: The record of the run does not tell.
+        """
+        try:
+            classes = self.provenance()["data"]["classes"]
+        except (KeyError, TypeError):
+            classes = None
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise TrainingError(f"{self.files.provenance} is damaged: it lacks the classes")
+        return classes
+
+    def write_provenance(self, **facts: Any) -> None:
+        """Writes, or adds to, the record of how the run came about."""
+        path = self.files.provenance
+        before = self.provenance() if path.exists() else {}
+        atomic.write_json(path, before | facts)
+
+    def provenance(self) -> dict[str, Any]:
+        """The record of how the run came about.
+
+        Raises:
+            TrainingError: It is damaged.
+        """
+        path = self.files.provenance
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise TrainingError(f"{path} is damaged: {error}") from None
+        if not isinstance(facts, dict):
+            raise TrainingError(f"{path} is damaged: it is not a JSON object")
+        return facts
+
+    def record(self, metrics: dict[str, Any]) -> None:
+        """Adds an epoch to the metrics."""
+        with self.files.metrics.open("a", encoding="utf-8") as file:
+            # JSON has no NaN and no infinity; a loss that is one of these is recorded as null.
+            finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
+            file.write(json.dumps(finite) + "\n")
+
+    def history(self) -> list[dict[str, Any]]:
+        """The epochs recorded so far; a last line that a crash cut short does not count."""
+        path = self.files.metrics
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def log(self, line: str) -> None:
+        """Adds a line, with the time, to the log."""
+        with self.files.log.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now().isoformat(timespec='seconds')}  {line}\n")
+
+    def write_split(self, index: Index, splits: list[str], beside: list[str]) -> None:
+        """Writes which image was in which split, with the hash of its content, and which files were left out.
+
+        Args:
+            index: The images.
+            splits: The split of each.
+            beside: Digests of the files beside each that `data.prepare` reads, from `Preprocessing.digests_beside`.
+        """
+        rows = sorted(zip(splits, index.names, index.labels, index.digests, beside, strict=True))
+        table = [(name, split, index.classes[label], *digests) for split, name, label, *digests in rows]
+        tables.write(self.files.split, ("image", "split", "label", "digest", "beside"), table)
+        if index.unused:
+            unused = [(entry.name, entry.reason) for entry in index.unused]
+            tables.write(self.files.unused, ("file", "reason"), unused)
+
+    def split(self, name: str) -> list[SplitRow]:
+        """The images that were in a split.
+
+        Raises:
+            TrainingError: The record of the splits is missing or damaged.
+        """
+        path = self.files.split
+        try:
+            with path.open(encoding="utf-8", errors=atomic.ERRORS, newline="") as file:
+                table = csv.DictReader(file)
+                if missing := {"image", "split", "label", "digest"} - set(table.fieldnames or ()):
+                    raise TrainingError(f"{path} is damaged: it has no column {', '.join(sorted(missing))}")
+                return [
+                    SplitRow(row["image"], row["label"], row["digest"], row.get("beside") or "")
+                    for row in table
+                    if row["split"] == name
+                ]
+        except (OSError, csv.Error) as error:
+            raise TrainingError(f"{path} can't be read: {error}") from None

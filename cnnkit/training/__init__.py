@@ -1,0 +1,9 @@
+"""Training: from a config to an evaluated run.
+
+May import `report`, `inspection` (the doctor is asked first), `evaluation`, `runs` and what is below.
+
+Begin with `train`, the story of a run; `data` is what it needs of the images, `engine` the fit of a stage, `ending`
+what happens when a run ends before its time.
+"""
+
+from __future__ import annotations

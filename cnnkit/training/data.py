@@ -1,0 +1,117 @@
+"""The data of a training: looked at, decoded, divided, examined and balanced, before there is a network.
+
+Nothing of it needs TensorFlow, but for the balances that mix features.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from cnnkit.config.experiment import Experiment
+from cnnkit.core.errors import DataError
+from cnnkit.core.progress import Progress
+from cnnkit.data.balancing import Training, training_of
+from cnnkit.data.feeding import batches
+from cnnkit.data.feeding.images import Images
+from cnnkit.data.feeding.loading import load
+from cnnkit.data.feeding.preprocessing import Preprocessing
+from cnnkit.data.index import SPLITS, Index
+from cnnkit.inspection import doctor
+from cnnkit.inspection.doctor import Finding
+from cnnkit.training.balance import balanced
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that a training needs of its data.
+
+    Attributes:
+        experiment: What is done, complete by what the source tells.
+        images: Those that can be shown to the network, and synthetic ones behind them.
+        splits: Of each of `images.index`, the name of its split.
+        chosen: The images that train, before anything is done about the balance of their classes.
+        training: What an epoch goes through; where features are to be mixed, still the same.
+        view: How images are shown to the network.
+        findings: What the doctor says.
+    """
+
+    experiment: Experiment
+    images: Images
+    splits: list[str]
+    chosen: Training
+    training: Training
+    view: Preprocessing
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def of(cls, experiment: Experiment, progress: Progress) -> Self:
+        """Opens the source, and does all that is done once.
+
+        Raises:
+            DataError: The images are not what they should be, or the doctor finds an error in them.
+        """
+        collection = experiment.data.source.open(progress)
+        experiment = experiment.completed(collection)
+        index = experiment.data.index(collection, experiment.seed, progress)
+        view = experiment.preprocessing(experiment.shape(collection) or collection.shape)
+        images = load(index, view, experiment.data.cache, progress, skip_bad=collection.skip_bad)
+        splits = experiment.data.splits(images.index, experiment.seed)
+        findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
+        chosen = training_of(images.index, _numbers(splits, "train"))
+        with progress.task("balancing", 1):
+            images, training = balanced(experiment, images, chosen)
+        return cls(experiment, images, splits, chosen, training, view, findings)
+
+    @contextmanager
+    def with_workers(self, progress: Progress) -> Iterator[Self]:
+        """The same with the processes that make its batches, where these have enough to do."""
+        wanted = self.experiment
+        with batches.with_workers(
+            self.images, self.training, wanted.augment, wanted.data.batch_size, wanted.seed, progress
+        ) as images:
+            yield replace(self, images=images)
+
+    def numbers(self, split: str) -> list[int]:
+        """The numbers of the images of a split."""
+        return _numbers(self.splits, split)
+
+    def facts(self) -> dict[str, Any]:
+        """What the record of a run says of its data."""
+        index = self.images.index
+        counts = Counter(zip(self.splits, index.labels.tolist(), strict=True))
+        return {
+            "fingerprint": index.fingerprint(),
+            "classes": list(index.classes),
+            "images": {split: self.splits.count(split) for split in SPLITS},
+            "images_per_class": {
+                split: {name: counts[split, label] for label, name in enumerate(index.classes)} for split in SPLITS
+            },
+            "findings": [
+                {"kind": f.kind, "severity": f.severity, "message": f.message, "images": len(f.files)}
+                for f in self.findings
+            ],
+            "unused": len(index.unused),
+        }
+
+
+def _numbers(splits: Sequence[str], split: str) -> list[int]:
+    return [i for i, name in enumerate(splits) if name == split]
+
+
+def _examined(
+    experiment: Experiment, index: Index, images: Images, splits: Sequence[str], skip_bad: bool, progress: Progress
+) -> tuple[Finding, ...]:
+    """What the doctor finds in the data; an error stops here, before there is a run."""
+    found = doctor.before_training(experiment.data, experiment.seed, index, images.index, splits, skip_bad, progress)
+    errors = [f"{finding.message}; {finding.advice}" for finding in found if finding.severity == "error"]
+    if errors:
+        raise DataError(
+            *errors,
+            "nothing was trained; `cnnkit data CONFIG` shows every file, and its --fix-list FILE writes what to leave "
+            "out with data.exclude",
+        )
+    return found

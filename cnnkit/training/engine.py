@@ -1,0 +1,154 @@
+"""The fit of a network: stage after stage, on the same network and into the same run.
+
+Importing this module imports Keras, so it is imported where training begins.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress
+from cnnkit.data.balancing import Training
+from cnnkit.data.feeding import batches as feeding
+from cnnkit.data.feeding.images import Inputs
+from cnnkit.models import Network, freezing
+from cnnkit.models.freezing import Stage, Staged
+from cnnkit.optimization import training_metrics
+from cnnkit.runs import checkpoints
+from cnnkit.runs.provenance import parameters
+from cnnkit.runs.run import Run
+from cnnkit.training import balance
+from cnnkit.training.callbacks import KeepBest, StopEarly, Watch
+from cnnkit.training.data import TrainingData
+from cnnkit.training.lines import epoch_line, say, stage_line
+from cnnkit.training.model import Learner
+
+
+class Engine:
+    """Trains a network in the stages of its experiment.
+
+    Attributes:
+        epochs: How many the stages have together, without those that early stopping has saved.
+        done: How many of them are over.
+    """
+
+    def __init__(self, data: TrainingData, network: Network, run: Run, progress: Progress):
+        self.data, self.network, self.run, self.progress = data, network, run, progress
+        self.experiment, self.say = data.experiment, partial(say, run, progress)
+        self.validation = data.numbers("validation")
+        self.plan = self.experiment.plan()
+        self.epochs, self.done = sum(stage.epochs for stage in self.plan), 0
+        self.keep_best = KeepBest(self.experiment.train.checkpoint.monitor, self._save)
+
+    def fit(self) -> None:
+        """Fits the stages one after the other."""
+        for number, stage in enumerate(self.plan, start=1):
+            self._fit_stage(number, stage)
+
+    def _fit_stage(self, number: int, stage: Stage) -> None:
+        experiment, batch_size = self.experiment, self.experiment.data.batch_size
+        staged = freezing.apply(experiment.model, self.network, stage)
+        if len(self.plan) > 1 or staged.frozen:
+            self.say(stage_line(number, len(self.plan), stage, staged, parameters(self.network.model)))
+        learner, images = self._learner(staged)
+        images, training = self._balanced(images)
+        if number == 1:
+            self._record_balance(training)
+        steps, end = feeding.steps(len(training), batch_size), self.done + stage.epochs
+        learner.compile(
+            optimizer=self._optimizer(stage, staged, steps),
+            metrics=training_metrics.build(experiment.train.loss),
+            jit_compile=False,  # XLA is slower for these networks on a CPU, and slower to start
+        )
+        batches = feeding.train_batches(
+            images, training, experiment.augment, batch_size, experiment.seed, end, first_step=self.done * steps
+        )
+        with images.errors_as_raised():
+            learner.fit(
+                batches,
+                initial_epoch=self.done,
+                epochs=end,
+                steps_per_epoch=steps,
+                validation_data=feeding.eval_batches(images, self.validation, batch_size),
+                callbacks=self._callbacks(number, steps, len(training)),
+                shuffle=False,  # the pipeline has shuffled
+                verbose=0,
+            )
+        self.epochs -= end - self.done
+
+    def _learner(self, staged: Staged) -> tuple[Any, Inputs]:
+        """What a stage trains, and the images, or features of images, that it trains on.
+
+        Where only the classifier learns, what is before it makes the same of an image in every epoch unless the image
+        is augmented, so this is computed once; synthetic images are no part of the source, so there it is not.
+        """
+        experiment, network, images, training = self.experiment, self.network, self.data.images, self.data.training
+        loss = experiment.train.loss
+        if (
+            staged.backbone_frozen
+            and not experiment.augment
+            and training.synthetic is None
+            and feeding.features_fit(images, network.backbone, experiment.data.cache)
+        ):
+            numbers = [*np.unique(training.numbers).tolist(), *self.validation]
+            batch_size = experiment.data.batch_size
+            features = feeding.features(images, numbers, network.backbone, batch_size, self.progress)
+            return Learner(network.classifier, (), loss), features
+        # A classifier within counts where a layer before it learns.
+        learning = {id(variable) for variable in network.backbone.trainable_variables}
+        auxiliary = [
+            (model, weight)
+            for model, weight in network.auxiliary
+            if any(id(variable) in learning for variable in model.trainable_variables)
+        ]
+        return Learner(network.model, auxiliary, loss), images
+
+    def _balanced(self, images: Inputs) -> tuple[Inputs, Training]:
+        """What an epoch goes through; features can be mixed no sooner than here, images are already."""
+        training = self.data.training
+        if not self.experiment.data.balance.on_features(self.data.images.shape):
+            return images, training
+        with self.progress.task("balancing", 1):
+            return balance.with_balance(self.experiment, images, training)
+
+    def _record_balance(self, after: Training) -> None:
+        """Records the training images of each class before and after `data.balance`, and says what it did."""
+        images = self.data.images
+        classes = images.index.classes
+        counts = {
+            when: dict(zip(classes, training.counts(len(classes)).tolist(), strict=True))
+            for when, training in (("before", self.data.chosen), ("after", after))
+        }
+        self.run.write_provenance(balance=counts)
+        if line := balance.balance_line(self.experiment, images, self.data.chosen, after):
+            self.say(line)
+
+    def _optimizer(self, stage: Stage, staged: Staged, steps: int) -> Any:
+        """A new one for each stage, as its schedule is."""
+        train = self.experiment.train
+        assert stage.learning_rate is not None  # a stage of a plan has one
+        return train.optimizer.build(train.schedule(stage.learning_rate, steps, stage.epochs), staged.rates)
+
+    def _callbacks(self, number: int, steps: int, images: int) -> list[Any]:
+        """What happens between the steps and epochs of a stage.
+
+        The best epoch is saved before it is recorded, so that what is recorded is never better than what is on disk.
+        """
+        watch = Watch(self.progress, self.epochs, steps, images, partial(self._record, number))
+        stop = self.experiment.train.early_stopping
+        early = [StopEarly(stop.monitor, stop.patience, stop.min_delta, self.say)] if stop else []
+        return [self.keep_best, watch, *early]
+
+    def _record(self, number: int, metrics: dict[str, Any]) -> None:
+        """An epoch of stage `number` is over."""
+        self.done += 1
+        self.run.record(metrics | {"stage": number})
+        line = epoch_line(metrics, self.epochs)
+        self.run.log(line)
+        self.progress.epoch(line)
+
+    def _save(self, epoch: int, metrics: dict[str, float]) -> None:
+        """An epoch was the best so far."""
+        checkpoints.save(self.network.model, self.run.files.checkpoints, checkpoints.BEST, epoch, {"metrics": metrics})

@@ -1,0 +1,58 @@
+"""What a training says, line by line: on the screen and in the log of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import FIRST, counted
+from cnnkit.data.index import SPLITS
+from cnnkit.models.freezing import Stage, Staged
+from cnnkit.optimization import training_metrics
+from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
+from cnnkit.runs.run import Run
+from cnnkit.training.data import TrainingData
+
+
+def say(run: Run, progress: Progress, line: str) -> None:
+    """A line that is worth keeping."""
+    progress.say(line)
+    run.log(line)
+
+
+def opening(run: Run, facts: dict[str, Any], data: TrainingData) -> Iterator[str]:
+    """What the run is made of, and what is odd about it."""
+    index, counts = data.images.index, facts["data"]["images"]
+    splits = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
+    unused = f", {len(index.unused)} not used" if index.unused else ""
+    yield (
+        f"{facts['device']} | {sum(counts.values()):,} images in {len(index.classes)} classes "
+        f"({splits}{unused}) | {facts['parameters']['total']:,} parameters | {run.folder}"
+    )
+    for entry in index.unused[:FIRST]:
+        yield f"  not used: {entry.name}: {entry.reason}"
+    if len(index.unused) > FIRST:
+        yield f"  not used: {len(index.unused) - FIRST} more, all in {run.files.unused}"
+    for finding in data.findings:
+        if finding.severity == "warning":
+            yield f"  careful: {finding.message}"
+
+
+def stage_line(number: int, stages: int, stage: Stage, staged: Staged, parameters: dict[str, int]) -> str:
+    """What a stage of the training does, in one line."""
+    frozen = f", frozen: {', '.join(staged.frozen)}" if staged.frozen else ""
+    return (
+        f"stage {number}/{stages}: {counted(stage.epochs, 'epoch')}, "
+        f"learning rate {stage.learning_rate:g}, trains {', '.join(staged.trained)} "
+        f"({parameters['trainable']:,} of {parameters['total']:,} parameters){frozen}"
+    )
+
+
+def epoch_line(metrics: dict[str, Any], epochs: int) -> str:
+    """An epoch in one line."""
+    return (
+        f"epoch {metrics['epoch']:>{len(str(epochs))}}/{epochs}  "
+        f"{training_metrics.text(training_metrics.read(metrics, TRAINING, VALIDATION))}  "
+        f"{metrics['images_per_second']:,.0f} images/s  {metrics['seconds']:.1f} s"
+    )

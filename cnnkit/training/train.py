@@ -1,0 +1,90 @@
+"""Train: the whole story of a run, from a config to an evaluated model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cnnkit.config.experiment import Experiment
+from cnnkit.core.lazy import keras
+from cnnkit.core.progress import Progress
+from cnnkit.evaluation import evaluate
+from cnnkit.models import Network, freezing
+from cnnkit.report import curves
+from cnnkit.runs.provenance import circumstances, parameters
+from cnnkit.runs.run import Run
+from cnnkit.training import ending, start_weights
+from cnnkit.training.balance import refuse_large_features
+from cnnkit.training.data import TrainingData
+from cnnkit.training.lines import opening, say
+
+
+def train(experiment: Experiment, folder: Path | str | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Trains, keeps the best epoch, evaluates it as read back from disk.
+
+    Args:
+        experiment: What to do.
+        folder: The run's folder, which must not exist; runs/<name>-<time> by default.
+        progress: Is told how far it is.
+
+    Returns:
+        The document that `cnnkit train --json` prints, with run, epochs, best_epoch, validation, test.
+
+    Raises:
+        DataError: The images are not what they should be, or the doctor finds an error in them; nothing is left behind,
+            unless they change later, or Borderline-SMOTE finds among features no image at the border.
+        TrainingError: Training diverged or ran out of memory; the run's folder tells how far it came.
+        Interrupted: It was stopped; the best epoch so far is kept.
+    """
+    progress = progress or Progress()
+    folder = Path(folder) if folder else None
+    Run.refuse(folder)
+    data = TrainingData.of(experiment, progress)
+    with data.with_workers(progress) as data:  # before TensorFlow, which is first needed for the network
+        network, report = _network(data, progress)
+        facts = circumstances() | {"parameters": parameters(network.model), "data": data.facts()}
+        facts |= {"started_from": asdict(report) if report else None}
+
+        run = Run.create(data.experiment, folder)
+        with ending.recorded(run):
+            run.write_split(data.images.index, data.splits, data.view.digests_beside(data.images.index))
+            run.write_provenance(**facts, state="training", files=run.hashes())
+            for line in (*opening(run, facts, data), *([report.line()] if report else [])):
+                say(run, progress, line)
+
+            from cnnkit.training.engine import Engine
+
+            Engine(data, network, run, progress).fit()
+            return _result(data, network.model, run, progress)
+
+
+def _network(data: TrainingData, progress: Progress) -> tuple[Network, start_weights.LoadedWeights | None]:
+    """The network with the weights that it starts from, and what was loaded of these if the config names any."""
+    experiment, images = data.experiment, data.images
+    height, width, channels = images.shape
+    classes = images.index.classes
+    experiment.model.fetch(progress)
+    with progress.task("starting TensorFlow", 1):
+        keras.utils.set_random_seed(experiment.seed)
+    with progress.task("building the network", 1):
+        network = experiment.model.network((height, width, channels), experiment.train.loss.logits(len(classes)))
+        for stage in experiment.plan():
+            freezing.apply(experiment.model, network, stage)  # an error before the first epoch if it lacks a layer
+        network.model.trainable = True
+    refuse_large_features(experiment, images, data.training, network.backbone)
+    source = experiment.model.pretrained_weights(progress, (height, width, channels))
+    return network, start_weights.load(network, source, classes, experiment.model) if source else None
+
+
+def _result(data: TrainingData, model: Any, run: Run, progress: Progress) -> dict[str, Any]:
+    """Draws the curves, reads the best epoch back from disk, evaluates it and closes the record of the run."""
+    best = run.load_best(model)
+    epochs = run.history()
+    curves.draw(epochs, best["epoch"], run.files.curves)
+    document: dict[str, Any] = {"run": str(run.folder), "epochs": len(epochs), "best_epoch": best["epoch"]}
+    for split in ("validation", "test"):
+        numbers = data.numbers(split)
+        document[split] = evaluate.score(run, split, model, data.experiment, data.images, numbers, progress)
+    run.write_provenance(state="finished", epochs=len(epochs), best_epoch=best["epoch"])
+    return document

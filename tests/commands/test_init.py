@@ -1,0 +1,154 @@
+"""`cnnkit init`: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnnkit.config import file as config_file
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_config_is_written_that_check_finds_right(command, image_folder):
+    image_folder({"cat": 9, "dog": 9}, name="pets")
+    code, out, err = command("init", "pets")
+    assert (code, err) == (0, "")
+    # By hand: 15 % of 9 are 1 in each of two classes, for validation and for test.
+    assert out.startswith("18 colour images of 2 classes, 9 each; 14 train, 2 validate, 2 test.\n")
+    assert out.splitlines()[-1] == "Next: cnnkit train pets.yaml"
+    assert command("check", "pets.yaml")[0] == 0
+    written = Path("pets.yaml").read_text()
+    assert "# Command:  cnnkit train pets.yaml\n" in written
+    assert "source: {name: folder, path: pets}" in written
+    assert max(map(len, written.splitlines())) <= 120
+
+
+def test_json_is_one_document(command, image_folder):
+    image_folder({"cat": 9, "dog": 9}, name="pets")
+    code, out, _ = command("init", "pets", "--output", "a b.yaml", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert (document["path"], document["next"]) == ("a b.yaml", "cnnkit train 'a b.yaml'")
+    assert document["config"]["data"]["source"] == {"name": "folder", "path": "pets"}
+    assert document["config"]["train"]["epochs"] == config_file.read("a b.yaml").train.epochs
+    assert document["seconds"] > 0
+
+
+def test_a_file_that_is_there_is_only_written_over_with_force(command, image_folder):
+    image_folder({"cat": 9, "dog": 9}, name="pets")
+    Path("pets.yaml").write_text("mine")
+    code, out, err = command("init", "pets")
+    assert (code, out) == (2, "")
+    assert err == "--output pets.yaml exists already; --force replaces it\n"
+    assert Path("pets.yaml").read_text() == "mine"
+    assert command("init", "pets", "--force")[0] == 0
+    assert config_file.read("pets.yaml").name == "pets"
+
+
+@pytest.mark.parametrize(("output", "told"), [("no/x.yaml", "there is no folder no"), ("pets", "that is no file")])
+def test_an_output_that_can_not_be_is_refused_before_the_images_are_looked_at(command, image_folder, output, told):
+    image_folder({"cat": 1}, name="pets")
+    code, _, err = command("init", "pets", "--output", output, "--force")
+    assert (code, told in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        (None, "there is no such file or folder"),
+        ({}, "it holds none"),
+        ({"cat": 9}, "only one, `cat`"),
+        ({"cat": 9, "dog": 2}, "class `dog` has 2 different images to divide"),
+        ({"cat": 9, "dog": 0}, "class `dog` has no image that no other class has to divide"),
+    ],
+)
+def test_images_that_can_not_be_trained_on_end_with_3_and_a_line(command, image_folder, tmp_path, tree, told):
+    if tree is not None:
+        (tmp_path / "pets").mkdir()
+        image_folder(tree, name="pets")
+    code, out, err = command("init", "pets")
+    assert (code, out) == (3, "")
+    assert told in err
+    assert len(err.splitlines()) == 1
+    assert not err.startswith("path: ")
+    assert not Path("pets.yaml").exists()
+
+
+def test_a_file_that_no_source_reads_ends_with_3(command):
+    Path("notes.txt").write_text("words")
+    code, _, err = command("init", "notes.txt")
+    assert code == 3
+    assert "notes.txt is neither" in err
+
+
+def test_damaged_files_are_told_of_and_looked_at_next(command, image_folder):
+    root = image_folder({"cat": 9, "dog": 9}, name="pets")
+    (root / "cat" / "empty.png").write_bytes(b"")
+    code, out, _ = command("init", "pets")
+    assert code == 0
+    assert "1 file can't be read as images, for example `cat/empty.png` (the file is empty)" in out
+    assert "on_bad: skip" in out
+    assert out.splitlines()[-1] == "Next: cnnkit data pets"
+
+
+def test_images_none_of_which_can_be_decoded_end_with_3(command, image_folder):
+    root = image_folder({"cat": 9, "dog": 9}, name="pets")
+    for number, file in enumerate(sorted(root.rglob("*.png"))):
+        file.write_bytes(file.read_bytes()[:50] + bytes([number]))
+    code, _, err = command("init", "pets")
+    assert code == 3
+    assert "none of 18 images that were looked at can be decoded" in err
+
+
+def test_the_files_of_mnist_are_recognised(command, write_idx, tmp_path):
+    random = np.random.default_rng(0)
+    (tmp_path / "mnist").mkdir()
+    for prefix, count in (("train", 40), ("t10k", 10)):
+        write_idx(tmp_path / f"mnist/{prefix}-images-idx3-ubyte", random.integers(0, 256, (count, 28, 28)))
+        write_idx(tmp_path / f"mnist/{prefix}-labels-idx1-ubyte", np.arange(count) % 2)
+    assert command("init", "mnist")[0] == 0
+    experiment = config_file.read("mnist.yaml")
+    assert experiment.data.source.name == "idx"
+    assert (experiment.data.image_size, experiment.data.channels) == ((28, 28), 1)
+    assert [augmentation.name for augmentation in experiment.augment] == ["shift"]
+
+
+def test_what_it_writes_trains_at_once(command, image_folder):
+    image_folder({"cat": 6, "dog": 6}, name="pets")
+    assert command("init", "pets")[0] == 0
+    code, out, _ = command("train", "pets.yaml", "--set", "train.epochs=1", "--run", "run", "--json")
+    assert code == 0
+    assert json.loads(out)["epochs"] == 1
+
+
+def test_the_working_folder_itself_can_be_looked_at(command, image_folder, monkeypatch):
+    monkeypatch.chdir(image_folder({"cat": 9, "dog": 9}, name="pets"))
+    assert command("init", ".")[0] == 0
+    assert command("check", "pets.yaml")[0] == 0
+    assert "path: ." in Path("pets.yaml").read_text()
+
+
+def test_tensorflow_is_never_imported(image_folder):
+    image_folder({"cat": 9, "dog": 9}, name="pets")
+    code = (
+        "import sys; sys.argv = ['cnnkit', 'init', 'pets']\n"
+        "from cnnkit.commands.main import main\n"
+        "try: main()\n"
+        "except SystemExit as left: assert not left.code, left.code\n"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300, env=os.environ
+    )
+    assert "Next: cnnkit train pets.yaml" in done.stdout
+    assert set(done.stdout.splitlines()[-1].split()) & {"tensorflow", "keras", "sklearn", "matplotlib"} == set()

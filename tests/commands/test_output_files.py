@@ -1,0 +1,120 @@
+"""Files that commands write: over another only with `--force`, and then whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+
+from cnnkit import Run, read
+from cnnkit.commands.main import app
+from cnnkit.runs import checkpoints
+
+Command = Callable[..., tuple[int, str, str]]
+
+WRITTEN = {
+    ("init", "--output"): ["photos"],
+    ("data", "--fix-list"): ["photos"],
+    ("preview", "--output"): ["mine.yaml", "--images", "1", "--variants", "1"],
+    ("predict", "--output"): ["run", "photos"],
+}
+"""Options that name a file to write, each with the rest of a command that writes it."""
+
+NOWHERE = {"init": ["no"], "data": ["no"], "preview": ["no.yaml"], "predict": ["no", "no.png"]}
+"""Arguments of these commands that lead nowhere."""
+
+NOT_WRITTEN = {
+    ("data", "--sheets"),  # a folder, which must be new or empty
+    ("train", "--run"),  # a folder, which must be new
+    ("preview", "--audit"),
+    ("predict", "--sample"),
+}
+"""Options that name a file or a folder which is never written over."""
+
+CONFIG = """\
+data: {source: {name: folder, path: photos}, image_size: [8, 8], channels: 3}
+augment: [{name: flip}]
+model: {name: sequential, layers: [{name: flatten}]}
+"""
+
+
+def options_with_a_path() -> Iterator[tuple[str, str]]:
+    """Every option of every command that names a file or a folder."""
+    for registered in app.registered_commands:
+        assert registered.callback
+        hints = get_type_hints(registered.callback)
+        for name, parameter in signature(registered.callback).parameters.items():
+            if parameter.default is not Parameter.empty and Path in (hints[name], *get_args(hints[name])):
+                yield registered.name or registered.callback.__name__, f"--{name.replace('_', '-')}"
+
+
+@pytest.fixture(params=WRITTEN, ids=" ".join)
+def option(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """A command and its option, and `there.png`, which someone wants to keep, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("there.png").write_text("precious")
+    return request.param
+
+
+def test_every_option_with_a_path_is_written_safely_or_never_written() -> None:
+    assert sorted(options_with_a_path()) == sorted([*WRITTEN, *NOT_WRITTEN])
+
+
+def test_a_file_that_is_there_is_refused_before_all_else(option: tuple[str, str], command: Command) -> None:
+    """The arguments lead nowhere: that would be told, had anything been looked at before."""
+    name, output = option
+    code, out, err = command(name, *NOWHERE[name], output, "there.png")
+    assert (code, out, err) == (2, "", f"{output} there.png exists already; --force replaces it\n")
+    code, out, err = command(name, *NOWHERE[name], output, "there.png", "--json")
+    assert (code, err, "--force replaces it" in out) == (2, "", True)
+    assert Path("there.png").read_text() == "precious"
+
+
+@pytest.mark.parametrize(("file", "why"), [("no/such.png", "there is no folder no"), ("folder.png", "that is no file")])
+def test_what_can_not_be_written_is_refused_with_force_too(
+    option: tuple[str, str], command: Command, file: str, why: str
+) -> None:
+    Path("folder.png").mkdir()
+    name, output = option
+    code, out, err = command(name, *NOWHERE[name], output, file, "--force")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"{output} {file}: {why}")
+
+
+def test_force_without_a_file_to_write_is_a_mistake(command: Command) -> None:
+    """`init` has a name for its file if nobody gives one."""
+    for (name, output), words in WRITTEN.items():
+        if name != "init":
+            code, _, err = command(name, *words, "--force")
+            assert (code, err) == (2, f"--force is for {output}: leave it out, or name a file with {output}\n")
+
+
+def test_with_force_a_file_is_replaced_whole_or_not_at_all(
+    option: tuple[str, str], command: Command, image_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_folder({"cat": 12, "dog": 12}, name="photos")
+    Path("mine.yaml").write_text(CONFIG)
+    if option[0] == "predict":
+        experiment = read("mine.yaml")
+        run = Run.create(experiment, Path("run"))
+        run.write_provenance(data={"classes": ["cat", "dog"]}, files=run.hashes())
+        checkpoints.save(experiment.model.build((8, 8, 3), 2), run.files.checkpoints, checkpoints.BEST, 1, {})
+    before = sorted(Path().iterdir())
+    words = [option[0], *WRITTEN[option], option[1], "there.png", "--force"]
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        code, _, err = command(*words)
+    assert code != 0
+    assert "No space left on device" in err
+    assert (Path("there.png").read_text(), sorted(Path().iterdir())) == ("precious", before)
+    assert command(*words)[0] == 0
+    assert b"precious" not in Path("there.png").read_bytes()
+    assert sorted(Path().iterdir()) == before

@@ -1,0 +1,417 @@
+"""The checks that span the sections of a config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cnnkit.config import checks
+from cnnkit.config.catalogue import KINDS
+from cnnkit.config.file import read
+from cnnkit.core.errors import ConfigError, DataError
+from cnnkit.core.progress import Progress
+
+DIGITS = "{name: digits}"
+RESNET = "{name: resnet, depth: 20}"
+
+
+def problems(
+    folder: Path, data: str = "", model: str = RESNET, train: str = "", source: str = DIGITS
+) -> dict[str, str]:
+    """Message of each problem by its key."""
+    file = folder / "mine.yaml"
+    file.write_text(f"data: {{source: {source}, {data}}}\nmodel: {model}\ntrain: {{{train}}}\n")
+    try:
+        read(file)
+    except ConfigError as error:
+        return {str(problem.key): problem.message for problem in error.problems}
+    return {}
+
+
+def folder_source(root: Path, *classes: str) -> str:
+    """A folder source with these (empty) class folders."""
+    for name in classes:
+        (root / name).mkdir(parents=True)
+    return f"{{name: folder, path: {root}}}"
+
+
+def layers(*entries: str) -> str:
+    return f"{{name: sequential, layers: [{', '.join(f'{{{entry}}}' for entry in entries)}]}}"
+
+
+def test_a_right_config_has_no_problem(tmp_path: Path) -> None:
+    assert problems(tmp_path) == {}
+
+
+# The split
+
+
+def test_a_split_of_the_source_is_kept_and_asking_for_another_is_an_error(tmp_path: Path) -> None:
+    source = folder_source(tmp_path / "d", *(f"{split}/{name}" for split in ("train", "val", "test") for name in "ab"))
+    assert problems(tmp_path, "split: {validation: 0.1, test: 0.2}", source=source) == {
+        "data.split.test": "the source has a test split of its own, which is kept; leave this out",
+        "data.split.validation": "the source has a validation split of its own, which is kept; leave this out",
+    }
+    assert problems(tmp_path, source=source) == {}
+
+
+def test_a_split_that_the_source_lacks_may_be_asked_for(tmp_path: Path) -> None:
+    source = folder_source(tmp_path / "d", "train/a", "train/b", "test/a", "test/b")
+    assert problems(tmp_path, "split: {validation: 0.5}", source=source) == {}
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("{validation: 0.5, test: 0.5}", "0.5 for test and 0.5 for validation leaves nothing to train on"),
+        ("{validation: 0.9}", "0.15 for test and 0.9 for validation leaves nothing to train on"),
+        ("{test: 0.99}", "0.99 for test and 0.15 for validation leaves nothing to train on"),
+    ],
+)
+def test_something_must_be_left_to_train_on(tmp_path: Path, split: str, message: str) -> None:
+    assert problems(tmp_path, f"split: {split}") == {"data.split": message}
+
+
+@pytest.mark.parametrize("percent", range(1, 100))
+def test_shares_that_make_a_whole_leave_nothing_whatever_the_rounding(percent: int) -> None:
+    from cnnkit.config.checks import problems as found
+    from cnnkit.data.section import Data
+    from cnnkit.data.sources import Digits
+    from cnnkit.data.splitting import Split
+
+    split = Split(validation=float(f"0.{percent:02d}"), test=float(f"0.{100 - percent:02d}"))
+    assert [problem.key for problem in found({"data": Data(source=Digits(), split=split)})] == ["data.split"]
+
+
+@pytest.mark.parametrize("share", ["0", "1", "-0.1", "1.5"])
+def test_a_share_is_between_nothing_and_all(tmp_path: Path, share: str) -> None:
+    assert problems(tmp_path, f"split: {{validation: {share}}}").keys() == {"data.split.validation"}
+
+
+def test_a_limit_must_leave_an_image_for_each_split(tmp_path: Path) -> None:
+    told = "should be at least 3, an image a class for each of train, validation, test"
+    assert problems(tmp_path, "limit: 2") == {"data.limit": told}
+    assert problems(tmp_path, "limit: 3") == {}
+
+
+def test_a_limit_counts_only_the_splits_that_are_to_be_made(tmp_path: Path) -> None:
+    own = folder_source(tmp_path / "d", *(f"{split}/{name}" for split in ("train", "val", "test") for name in "ab"))
+    assert problems(tmp_path, "limit: 1", source=own) == {}
+
+
+def test_preprocessing_is_what_the_section_of_the_data_says(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        f"data: {{source: {DIGITS}, fit: pad, prepare: [{{name: clahe}}, {{name: blur}}]}}\nmodel: {RESNET}\n"
+    )
+    preprocessing = read(file).preprocessing((20, 30, 1))
+    assert (preprocessing.shape, preprocessing.fit) == ((20, 30, 1), "pad")
+    assert [step.name for step in preprocessing.prepare] == ["clahe", "blur"]
+
+
+# What a check needs to know of a step, a source or a loss is told by its class
+
+
+def test_the_checks_name_no_class_that_a_config_may_name() -> None:
+    named = {section for kind in KINDS if kind.name != "sections" for section in kind.sections}
+    assert named.isdisjoint(value for value in vars(checks).values() if isinstance(value, type))
+
+
+# The network
+
+
+@pytest.mark.parametrize(
+    ("size", "model", "message"),
+    [
+        (
+            "[31, 64]",
+            "{name: resnet, depth: 18}",
+            "resnet 18 needs images of at least 32 x 32 pixels; these are 31 x 64",
+        ),
+        (
+            "[64, 31]",
+            "{name: resnet, depth: 50}",
+            "resnet 50 needs images of at least 32 x 32 pixels; these are 64 x 31",
+        ),
+        ("[7, 7]", "{name: resnet, depth: 20}", "resnet 20 needs images of at least 8 x 8 pixels; these are 7 x 7"),
+        ("[28, 28]", "{name: vgg, depth: 11}", "vgg 11 needs images of at least 32 x 32 pixels; these are 28 x 28"),
+    ],
+)
+def test_images_must_be_large_enough_for_the_network(tmp_path: Path, size: str, model: str, message: str) -> None:
+    assert problems(tmp_path, f"image_size: {size}", model) == {"data.image_size": message}
+
+
+@pytest.mark.parametrize("model", ["{name: resnet, depth: 18}", "{name: resnet, depth: 152}", "{name: vgg, depth: 19}"])
+def test_thirty_two_pixels_are_enough(tmp_path: Path, model: str) -> None:
+    assert problems(tmp_path, "image_size: [32, 32]", model) == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "message"),
+    [
+        (
+            layers("name: conv, filters: 4", "name: dense, units: 8"),
+            "model.layers.1",
+            "dense takes a vector, not an image of 32 x 32 x 4; put `{name: flatten}` before it",
+        ),
+        (
+            layers("name: flatten", "name: conv, filters: 4"),
+            "model.layers.1",
+            "conv takes an image, not a vector of 1,024; put it before `flatten`",
+        ),
+        (
+            layers("name: flatten", "name: max_pool"),
+            "model.layers.1",
+            "max_pool takes an image, not a vector of 1,024; put it before `flatten`",
+        ),
+        (
+            layers(*["name: max_pool"] * 6, "name: flatten"),
+            "model.layers.5",
+            "a window of 2 x 2 does not fit in the 1 x 1 pixels that are left here",
+        ),
+        (
+            layers("name: conv, filters: 4, kernel_size: 33, padding: valid", "name: flatten"),
+            "model.layers.0",
+            "a window of 33 x 33 does not fit in the 32 x 32 pixels that are left here",
+        ),
+        (
+            layers("name: conv, filters: 4, strides: 2"),
+            "model.layers.0",
+            "ends in an image of 16 x 16 x 4; the classifier takes a vector: end in `{name: flatten}`",
+        ),
+    ],
+)
+def test_each_layer_must_be_able_to_take_what_the_one_before_it_gives(
+    tmp_path: Path, model: str, key: str, message: str
+) -> None:
+    assert problems(tmp_path, model=model) == {key: message}
+
+
+def test_layers_that_fit_are_no_problem(tmp_path: Path) -> None:
+    entries = [
+        "name: conv, filters: 4",
+        *["name: max_pool"] * 5,
+        "name: dropout",
+        "name: flatten",
+        "name: dense, units: 8",
+    ]
+    assert problems(tmp_path, model=layers(*entries)) == {}
+
+
+# Training
+
+
+def test_binary_loss_is_for_two_classes(tmp_path: Path) -> None:
+    loss = "loss: {name: binary_cross_entropy}"
+    told = "is for two classes; the data has 10: use cross_entropy"
+    assert problems(tmp_path, train=loss) == {"train.loss.name": told}
+    assert problems(tmp_path, train=loss, source=folder_source(tmp_path / "two", "yes", "no")) == {}
+    three = folder_source(tmp_path / "three", "a", "b", "c")
+    assert problems(tmp_path, train=loss, source=three).keys() == {"train.loss.name"}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "warmup", "right"), [(3, 3, False), (1, 1.5, False), (3, 2.9, True), (1, 0.5, True)]
+)
+def test_a_warmup_must_end_before_training_does(tmp_path: Path, epochs: int, warmup: float, right: bool) -> None:
+    found = problems(tmp_path, train=f"epochs: {epochs}, schedule: {{name: cosine, warmup_epochs: {warmup}}}")
+    assert found.keys() == (set() if right else {"train.schedule.warmup_epochs"})
+
+
+@pytest.mark.parametrize("section", ["early_stopping", "checkpoint"])
+def test_a_monitor_is_one_that_will_exist(tmp_path: Path, section: str) -> None:
+    assert problems(tmp_path, train=f"{section}: {{monitor: val_f1}}").keys() == {f"train.{section}.monitor"}
+    assert problems(tmp_path, train=f"{section}: {{monitor: val_accuracy}}") == {}
+
+
+# The source
+
+
+def test_a_folder_must_hold_two_classes(tmp_path: Path) -> None:
+    root = tmp_path / "one"
+    told = f"{root} should hold a subfolder of images for each of at least two classes; it holds only one, `a`"
+    with pytest.raises(DataError) as error:
+        problems(tmp_path, source=folder_source(root, "a"))
+    assert [(problem.key, problem.message) for problem in error.value.problems] == [("data.source.path", told)]
+
+
+def test_without_its_images_a_config_is_checked_as_far_as_can_be(tmp_path: Path) -> None:
+    source = f"{{name: folder, path: {tmp_path}/gone}}"
+    found = problems(
+        tmp_path, "image_size: [16, 16], channels: 3, split: {validation: 0.9}", "{name: vgg}", source=source
+    )
+    assert found.keys() == {"data.source.path", "data.image_size", "data.split"}
+
+
+def test_all_checks_are_told_together(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        "image_size: [4, 4], split: {validation: 0.9, test: 0.9}",
+        train="epochs: 1, loss: {name: binary_cross_entropy}, schedule: {name: constant, warmup_epochs: 1}",
+    )
+    assert found.keys() == {"data.image_size", "data.split", "train.loss.name", "train.schedule.warmup_epochs"}
+
+
+# The stages of the training
+
+
+def stages(*entries: str) -> str:
+    return f"stages: [{', '.join(f'{{{entry}}}' for entry in entries)}]"
+
+
+def test_stages_of_the_network_may_be_named_and_layers_of_them(tmp_path: Path) -> None:
+    plan = stages("freeze: backbone, epochs: 1", "unfreeze_from: stage2_block1_conv1, epochs: 1", "epochs: 1")
+    assert problems(tmp_path, train=plan) == {}
+
+
+def test_a_stage_that_the_network_lacks_is_a_problem_that_lists_those_it_has(tmp_path: Path) -> None:
+    plan = stages("freeze: stage4, epochs: 1", "unfreeze_from: block1, epochs: 1")
+    assert problems(tmp_path, train=plan) == {
+        "train.stages.0.freeze": "resnet 20 has no stage `stage4`; "
+        "it may be backbone, stem, stage1, stage2 or stage3, or a layer of these",
+        "train.stages.1.unfreeze_from": "resnet 20 has no stage `block1`; "
+        "it may be stem, stage1, stage2 or stage3, or a layer of these",
+    }
+
+
+def test_stages_have_epochs_of_their_own(tmp_path: Path) -> None:
+    found = problems(tmp_path, train="epochs: 3, " + stages("epochs: 1"))
+    assert found == {"train.epochs": "the stages have epochs of their own; leave this out"}
+
+
+def test_a_stage_freezes_from_one_side_only(tmp_path: Path) -> None:
+    found = problems(tmp_path, train=stages("freeze: stem, unfreeze_from: stage2, epochs: 1"))
+    assert found == {"train.stages.0": "freeze and unfreeze_from say the same from two sides; leave one out"}
+    found = problems(tmp_path, train=stages("unfreeze_from: backbone, epochs: 1"))
+    assert "leave it out" in found["train.stages.0.unfreeze_from"]
+
+
+def test_stages_are_not_compared_by_the_loss_of_training(tmp_path: Path) -> None:
+    plan = stages("freeze: backbone, epochs: 1", "epochs: 1") + ", checkpoint: {monitor: loss}"
+    assert "other parts" in problems(tmp_path, train=plan)["train.checkpoint.monitor"]
+    assert problems(tmp_path, train=stages("epochs: 1") + ", checkpoint: {monitor: loss}") == {}
+
+
+def test_a_layer_of_a_stage_may_have_a_number_behind_the_stages_name(tmp_path: Path) -> None:
+    plan = stages("unfreeze_from: dense1, epochs: 1")
+    assert problems(tmp_path, "image_size: [32, 32]", model="{name: vgg}", train=plan) == {}
+
+
+def test_a_decay_of_what_does_not_learn_is_a_problem(tmp_path: Path) -> None:
+    found = problems(tmp_path, train=stages("freeze: backbone, epochs: 1, layer_decay: 0.5"))
+    assert "nothing learns" in found["train.stages.0.layer_decay"]
+
+
+def test_a_warm_up_ends_in_every_stage(tmp_path: Path) -> None:
+    plan = stages("epochs: 5", "epochs: 2") + ", schedule: {name: constant, warmup_epochs: 2}"
+    assert problems(tmp_path, train=plan) == {
+        "train.schedule.warmup_epochs": "a warm-up of 2 epochs never ends in 2 epochs"
+    }
+
+
+def test_weights_that_are_not_there_are_a_problem(tmp_path: Path) -> None:
+    found = problems(tmp_path, model="{name: resnet, depth: 20, weights: none.weights.h5}")
+    assert found == {"model.weights": f"there is no such file or run: {tmp_path / 'none.weights.h5'}"}
+
+
+def test_a_pretrained_network_is_frozen_unless_stages_say_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "some.weights.h5").touch()
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {{name: resnet, depth: 20, weights: some.weights.h5}}\n")
+    for settings, expected in (
+        ((), [("backbone", 30)]),
+        (("train.epochs=4",), [("backbone", 4)]),
+        (("train.stages=[{epochs: 7}]",), [(None, 7)]),
+    ):
+        experiment = read(file, *settings)
+        completed = experiment.completed(experiment.data.source.open(Progress()))
+        assert [(stage.freeze, stage.epochs) for stage in completed.train.stages or ()] == expected
+        assert completed.train.epochs is None
+        assert completed.plan() == experiment.plan()
+
+
+def test_a_stage_of_the_plan_has_the_rate_of_the_optimizer_unless_it_has_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {RESNET}\n")
+    stages = "train.stages=[{epochs: 1}, {epochs: 1, learning_rate: 0.5}]"
+    experiment = read(file, "train.optimizer={name: sgd, learning_rate: 0.25}", stages)
+    assert [stage.learning_rate for stage in experiment.plan()] == [0.25, 0.5]
+    assert [stage.learning_rate for stage in experiment.train.stages or ()] == [None, 0.5]  # and so it is written
+    assert [stage.learning_rate for stage in read(file, "train.optimizer.learning_rate=0.125").plan()] == [0.125]
+
+
+def test_a_network_that_starts_anew_has_thirty_epochs_unless_told_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {RESNET}\n")
+    experiment = read(file)
+    assert experiment.completed(experiment.data.source.open(Progress())).train.epochs == 30
+
+
+def test_a_setting_of_another_family_is_a_problem_that_names_the_family(tmp_path: Path) -> None:
+    found = problems(tmp_path, model="{name: resnet, depth: 20, dense_units: [4]}")
+    assert "resnet can't take it" in found["model.dense_units"] and "vgg" in found["model.dense_units"]
+    found = problems(tmp_path, train="optimizer: {name: adam, momentum: 0.9}")
+    assert found == {"train.optimizer.momentum": "is a setting of sgd, adam can't take it"}
+
+
+@pytest.mark.parametrize(
+    ("data", "key", "message"),
+    [
+        ("channels: 1, prepare: [{name: color_space, space: hsv}]", "data.prepare.0", "ends in 3 channels"),
+        ("prepare: [{name: grayscale}, {name: color_space, space: lab}]", "data.prepare.1", "put it before grayscale"),
+        (
+            "channels: 1, prepare: [{name: color_space, space: hsv}, {name: channel, channel: red}]",
+            "data.prepare.1.channel",
+            "choose by number",
+        ),
+        ('prepare: [{name: mask, method: file, file: "{stem}.png"}]', "data.prepare.0", "are no files"),
+    ],
+)
+def test_steps_of_preparation_that_do_not_fit_each_other_are_told(tmp_path, data, key, message):
+    told = problems(tmp_path, data)
+    assert message in told[key]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "name: grayscale",
+        "name: clahe",
+        "name: equalize",
+        "name: denoise",
+        "name: binarize",
+        "name: crop_to_content",
+        "name: keep_largest",
+        "name: mask",
+        "name: segment",
+        "name: color_space, space: hsv",
+    ],
+)
+def test_behind_a_color_space_no_step_may_take_its_channels_for_colours(tmp_path, step):
+    space = "{name: color_space, space: lab}"
+    told = problems(tmp_path, f"prepare: [{space}, {{name: blur}}, {{{step}}}]")
+    assert "takes the lab of color_space for red, green and blue; put it before" in told["data.prepare.2"]
+    if "space" not in step:
+        assert problems(tmp_path, f"prepare: [{space}, {{name: channel, channel: 0}}, {{{step}}}]") == {}
+
+
+def test_a_mask_from_a_file_and_filters_may_follow_a_color_space(tmp_path):
+    steps = '{name: color_space, space: lab}, {name: mask, method: file, file: "{stem}_mask.png"}, {name: blur}'
+    source = folder_source(tmp_path / "images", "a", "b")
+    assert (
+        problems(tmp_path, f"prepare: [{steps}, {{name: erode}}, {{name: resize, longest_side: 9}}]", source=source)
+        == {}
+    )
+
+
+def test_steps_of_preparation_that_fit_each_other_are_taken(tmp_path):
+    steps = "{name: color_space, space: hsv}, {name: channel, channel: 2}, {name: clahe}"
+    assert problems(tmp_path, f"channels: 1, prepare: [{steps}]") == {}
+    assert problems(tmp_path, "channels: 3, prepare: [{name: grayscale}]") == {}
+
+
+def test_a_mask_from_a_file_comes_before_what_moves_pixels(tmp_path):
+    steps = '[{name: resize, longest_side: 9}, {name: mask, method: file, file: "{stem}.png"}]'
+    told = problems(tmp_path, f"prepare: {steps}", source=folder_source(tmp_path / "images", "a", "b"))
+    assert "comes before resize" in told["data.prepare.1"]

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cnnkit.core import lazy
+
+STRANGE = {"backend": "jax", "image_data_format": "channels_first", "floatx": "float64", "epsilon": 0.1}
+
+LOOK = """
+import json, sys
+import cnnkit
+from cnnkit import read, train
+from cnnkit.core.lazy import keras, np, tf
+before = [name for name in ("numpy", "tensorflow", "keras") if name in sys.modules]
+model = keras.Sequential([keras.Input((8, 6, 3)), keras.layers.Conv2D(4, 3)])
+config = keras.config
+settings = [config.backend(), config.image_data_format(), config.floatx(), config.epsilon()]
+limits = [config.max_epochs(), config.max_steps_per_epoch()] if hasattr(config, "max_epochs") else [None, None]
+print(json.dumps([before, settings, limits, list(model.output_shape), model.weights[0].dtype]))
+"""
+
+
+def test_settings_of_keras_in_the_environment_and_in_the_home_change_nothing(tmp_path):
+    for folder in (tmp_path / ".keras", tmp_path / "keras_home"):
+        folder.mkdir()
+        (folder / "keras.json").write_text(json.dumps(STRANGE))
+    environment = os.environ | {
+        "HOME": str(tmp_path),
+        "KERAS_HOME": str(tmp_path / "keras_home"),
+        "KERAS_BACKEND": "jax",
+        "KERAS_MAX_EPOCHS": "1",
+        "KERAS_MAX_STEPS_PER_EPOCH": "2",
+        "CNNKIT_CACHE": str(tmp_path / "cache"),
+    }
+    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, env=environment, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    before, settings, limits, shape, dtype = json.loads(done.stdout)
+    assert before == []  # importing cnnkit and its functions imports none of them
+    assert settings == ["tensorflow", "channels_last", "float32", 1e-7]
+    assert limits == [None, None]
+    assert shape[1:] == [6, 4, 4]
+    assert dtype == "float32"
+
+
+def test_what_c_code_prints_at_import_is_shown_only_if_the_import_fails(capfd):
+    with lazy._stderr_held_back():
+        os.write(2, b"noise\n")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ImportError), lazy._stderr_held_back():
+        os.write(2, b"reason\n")
+        raise ImportError
+    assert capfd.readouterr().err == "reason\n"
+
+
+def test_what_c_code_prints_is_not_shown_when_someone_interrupts(capfd):
+    with pytest.raises(KeyboardInterrupt), lazy._stderr_held_back():
+        os.write(2, b"noise\n")
+        raise KeyboardInterrupt
+    assert capfd.readouterr().err == ""

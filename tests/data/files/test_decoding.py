@@ -1,0 +1,528 @@
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnkit.data.files import decoding
+from cnnkit.data.files.decoding import BadImage, Unreadable, fitted, open_bytes, read_file
+
+SIDE = 8  # of a quadrant: a block of JPEG, so that flat quadrants stay flat
+
+
+def quadrants(*values, dtype=np.uint8):
+    """Four flat squares, left to right and top to bottom."""
+    corners = np.array(values, dtype).reshape(2, 2, -1)
+    return corners.repeat(SIDE, 0).repeat(SIDE, 1)
+
+
+def picture(mode, *values, palette=None):
+    if mode == "1":
+        return picture("L", *values).convert("1", dither=Image.Dither.NONE)
+    pixels = quadrants(*values, dtype="<u2" if mode == "I;16" else np.uint8)
+    image = Image.frombytes(mode, pixels.shape[1::-1], pixels.tobytes())
+    if palette:
+        image.putpalette(np.ravel(palette).tolist())
+    return image
+
+
+def encoded(image, format, **options):
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def decoded(content, size=(2 * SIDE, 2 * SIDE), channels=3, fit="stretch"):
+    return fitted(open_bytes(content), size, channels, fit)
+
+
+def png(width, height, depth, colour_type, rows, chunks=()):
+    """A PNG byte by byte, for what Pillow doesn't write."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    parts = [(b"IHDR", head), *chunks, (b"IDAT", rows), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def gif_bomb():
+    screen = struct.pack("<HHBBB", 65535, 65535, 0, 0, 0)
+    return b"GIF89a" + screen + b"," + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\x02\x01\x2c\0;"
+
+
+GREYS = (0, 85, 170, 255)
+GREY_RGB = tuple((grey, grey, grey) for grey in GREYS)
+COLOURS = ((200, 30, 40), (10, 220, 60), (20, 50, 240), (250, 240, 230))
+PAPER = (255, 255, 255)
+BLEND = (227, 142, 147)  # the first colour, half of it over white: 255 - (255 - c) * 128 / 255
+HALF = (*COLOURS[0], 128), (*COLOURS[1], 255), (*COLOURS[2], 0), (*COLOURS[3], 255)
+HALF_RGB = BLEND, COLOURS[1], PAPER, COLOURS[3]
+INKS = ((0, 255, 255, 0), (255, 0, 255, 0), (255, 255, 0, 0), (0, 0, 0, 255))
+INKS_RGB = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0))
+RGB = picture("RGB", *COLOURS)
+GREY = picture("L", *GREYS)
+BLACK_WHITE = picture("1", 0, 255, 255, 0)
+BW_RGB = ((0, 0, 0), PAPER, PAPER, (0, 0, 0))
+INDEXED = picture("P", 0, 1, 2, 3, palette=COLOURS)
+LOSSLESS = {"lossless": True, "exact": True}
+FULL = {"quality": 95, "subsampling": 0}
+
+
+@pytest.mark.parametrize(
+    ("image", "format", "options", "colours", "tolerance"),
+    [
+        pytest.param(RGB, "JPEG", FULL, COLOURS, 4, id="JPEG RGB"),
+        pytest.param(RGB, "JPEG", FULL | {"progressive": True}, COLOURS, 4, id="JPEG progressive"),
+        pytest.param(GREY, "JPEG", FULL, GREY_RGB, 4, id="JPEG L"),
+        pytest.param(picture("CMYK", *INKS), "JPEG", FULL, INKS_RGB, 6, id="JPEG CMYK"),
+        pytest.param(BLACK_WHITE, "PNG", {}, BW_RGB, 0, id="PNG 1"),
+        pytest.param(BLACK_WHITE, "PNG", {"transparency": 1}, BW_RGB, 0, id="PNG 1 transparent"),
+        pytest.param(GREY, "PNG", {}, GREY_RGB, 0, id="PNG L"),
+        pytest.param(GREY, "PNG", {"transparency": 85}, (GREY_RGB[0], PAPER, *GREY_RGB[2:]), 0, id="PNG L transparent"),
+        pytest.param(
+            picture("LA", (0, 128), (85, 255), (170, 0), (255, 255)),
+            "PNG",
+            {},
+            ((127,) * 3, GREY_RGB[1], PAPER, PAPER),
+            1,
+            id="PNG LA",
+        ),
+        pytest.param(INDEXED, "PNG", {}, COLOURS, 0, id="PNG P"),
+        pytest.param(INDEXED, "PNG", {"transparency": 2}, (*COLOURS[:2], PAPER, COLOURS[3]), 0, id="PNG P one clear"),
+        pytest.param(INDEXED, "PNG", {"transparency": bytes([128, 255, 0, 255])}, HALF_RGB, 1, id="PNG P with alphas"),
+        pytest.param(RGB, "PNG", {}, COLOURS, 0, id="PNG RGB"),
+        pytest.param(
+            RGB, "PNG", {"transparency": COLOURS[1]}, (COLOURS[0], PAPER, *COLOURS[2:]), 0, id="PNG RGB clear"
+        ),
+        pytest.param(picture("RGBA", *HALF), "PNG", {}, HALF_RGB, 1, id="PNG RGBA"),
+        pytest.param(picture("I;16", *(257 * g for g in GREYS)), "PNG", {}, GREY_RGB, 0, id="PNG 16-bit grey"),
+        pytest.param(BLACK_WHITE, "BMP", {}, BW_RGB, 0, id="BMP 1"),
+        pytest.param(GREY, "BMP", {}, GREY_RGB, 0, id="BMP L"),
+        pytest.param(INDEXED, "BMP", {}, COLOURS, 0, id="BMP P"),
+        pytest.param(RGB, "BMP", {}, COLOURS, 0, id="BMP RGB"),
+        pytest.param(GREY, "GIF", {}, GREY_RGB, 0, id="GIF L"),
+        pytest.param(INDEXED, "GIF", {}, COLOURS, 0, id="GIF P"),
+        pytest.param(INDEXED, "GIF", {"transparency": 2}, (*COLOURS[:2], PAPER, COLOURS[3]), 0, id="GIF P one clear"),
+        pytest.param(RGB, "WEBP", LOSSLESS, COLOURS, 0, id="WebP RGB"),
+        pytest.param(RGB, "WEBP", {"quality": 100}, COLOURS, 12, id="WebP lossy"),
+        pytest.param(picture("RGBA", *HALF), "WEBP", LOSSLESS, HALF_RGB, 1, id="WebP RGBA"),
+    ],
+)
+def test_every_format_and_mode_is_seen_as_on_white_paper(image, format, options, colours, tolerance):
+    content = encoded(image, format, **options)
+    expected = quadrants(*colours).astype(int)
+    inner = np.arange(2 * SIDE) % SIDE  # lossy formats blur across the borders of the quadrants
+    inner = (inner > 1) & (inner < SIDE - 2)
+    shown = np.ix_(inner, inner)
+
+    seen = decoded(content)
+    assert seen.dtype == np.uint8
+    assert np.abs(seen - expected)[shown].max() <= tolerance
+
+    luma = expected @ (0.299, 0.587, 0.114)  # ITU-R BT.601
+    grey = decoded(content, channels=1)
+    assert grey.shape == (2 * SIDE, 2 * SIDE, 1)
+    assert np.abs(grey[..., 0] - luma)[shown].max() <= tolerance + 1
+
+
+def test_sixteen_bits_a_colour_are_scaled_not_clipped():
+    levels = np.array([[0, 257 * 100, 65535], [257 * 7, 257 * 128, 257 * 250]], ">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in levels)
+    content = png(1, 2, 16, 2, zlib.compress(rows))
+    assert decoded(content, (2, 1)).tolist() == [[[0, 100, 255]], [[7, 128, 250]]]
+
+
+def test_sixteen_bit_grey_keeps_its_middle_levels():
+    assert decoded(encoded(picture("I;16", 300, 30000, 40000, 65000), "PNG"), channels=1)[
+        ::SIDE, ::SIDE, 0
+    ].tolist() == [
+        [round(300 / 257), round(30000 / 257)],
+        [round(40000 / 257), round(65000 / 257)],
+    ]
+
+
+@pytest.mark.parametrize(("format", "options"), [("GIF", {}), ("WEBP", LOSSLESS), ("PNG", {})])
+def test_of_an_animation_the_first_frame_is_seen(format, options):
+    content = encoded(INDEXED if format == "GIF" else RGB, format, save_all=True, append_images=[GREY], **options)
+    assert np.array_equal(decoded(content), quadrants(*COLOURS))
+
+
+def test_of_a_phones_mpo_the_first_picture_is_seen(tmp_path):
+    file = tmp_path / "phone.jpg"
+    file.write_bytes(encoded(RGB, "MPO", save_all=True, append_images=[GREY.convert("RGB")], **FULL))
+    seen = fitted(read_file(file), (2 * SIDE, 2 * SIDE), 3, "crop")
+    assert np.abs(seen - quadrants(*COLOURS).astype(int))[4::SIDE, 4::SIDE].max() <= 4
+
+
+UPRIGHT = {  # EXIF 2.3, tag 0x0112: how the stored rows and columns are shown
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a),
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize(("format", "options"), [("JPEG", FULL), ("PNG", {}), ("WEBP", LOSSLESS)])
+def test_pictures_are_turned_upright(orientation, format, options):
+    stored = np.concatenate([quadrants(*COLOURS), quadrants(*COLOURS[::-1])[:SIDE]])  # 24 x 16: no symmetry
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.fromarray(stored), format, exif=exif, **options)
+    expected = UPRIGHT[orientation](stored)
+    seen = decoded(content, expected.shape[:2])
+    centres = slice(SIDE // 2, None, SIDE)
+    assert np.abs(seen - expected.astype(int))[centres, centres].max() <= (4 if format == "JPEG" else 0)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("exif", [b"", b"garbage", b"Exif\0\0garbage", b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0"])
+def test_broken_metadata_does_not_spoil_a_whole_picture(exif):
+    whole = decoded(encoded(RGB, "JPEG", **FULL))
+    assert np.array_equal(decoded(encoded(RGB, "JPEG", exif=exif, **FULL)), whole)
+
+
+def thirds(height, width):
+    """Red, green and blue thirds, along the longer side."""
+    strip = np.eye(3, dtype=np.uint8) * 255
+    long = strip.repeat(max(height, width) // 3, 0)
+    across = np.repeat(long[None], min(height, width), 0)
+    return Image.fromarray(across if width > height else across.transpose(1, 0, 2))
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 30), (30, 10)])
+def test_crop_keeps_the_middle(height, width):
+    seen = decoded(encoded(thirds(height, width), "PNG"), (10, 10), fit="crop")
+    assert np.array_equal(seen, np.broadcast_to([0, 255, 0], (10, 10, 3)).astype(np.uint8))
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 30), (30, 10)])
+def test_pad_keeps_everything_and_fills_with_black(height, width):
+    image = thirds(height, width)
+    expected = np.zeros((30, 30, 3), np.uint8)
+    rows = slice((30 - height) // 2, (30 + height) // 2)
+    columns = slice((30 - width) // 2, (30 + width) // 2)
+    expected[rows, columns] = np.asarray(image)
+    assert np.array_equal(decoded(encoded(image, "PNG"), (30, 30), fit="pad"), expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 30), (30, 10)])
+def test_stretch_shows_everything_everywhere(height, width):
+    seen = decoded(encoded(thirds(height, width), "PNG"), (30, 30), fit="stretch")
+    along = seen[15] if width > height else seen[:, 15]
+    assert along[[5, 15, 25]].tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+    assert np.array_equal(seen[0], seen[-1]) == (width > height)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_picture_of_the_right_size_is_left_alone(fit):
+    assert np.array_equal(decoded(encoded(RGB, "PNG"), fit=fit), quadrants(*COLOURS))
+
+
+def test_making_smaller_averages():
+    checkers = np.indices((64, 64)).sum(0) % 2 * 255
+    seen = decoded(encoded(Image.fromarray(checkers.astype(np.uint8)), "PNG"), (8, 8), channels=1)
+    assert np.abs(seen - 127.5).max() < 5
+
+
+def test_a_large_jpeg_is_seen_as_if_decoded_in_full():
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 32, 3)).repeat(32, 0).repeat(32, 1).astype(np.uint8)
+    content = encoded(Image.fromarray(pixels), "JPEG", quality=95)
+    in_full = Image.open(io.BytesIO(content)).resize((32, 16), Image.Resampling.BILINEAR)
+    assert np.abs(decoded(content, (16, 32)) - np.asarray(in_full, int)).mean() < 4
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 2000)])
+def test_pictures_of_any_proportion_are_seen(size, format, fit):
+    grey = Image.new("L", size, 200)
+    seen = decoded(encoded(grey, format), (32, 32), fit=fit)
+    assert seen.shape == (32, 32, 3)
+    assert seen.max() == 200  # not all of it is padding
+    assert fit == "pad" or seen.min() == 200
+
+
+ROUGH = Image.fromarray(
+    np.random.default_rng(1).integers(0, 256, (12, 12, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+)
+WHOLE = {
+    "JPEG": encoded(ROUGH, "JPEG"),
+    "progressive JPEG": encoded(ROUGH, "JPEG", progressive=True),
+    "PNG": encoded(ROUGH, "PNG"),
+    "BMP": encoded(ROUGH, "BMP"),
+    "GIF": encoded(ROUGH.convert("P"), "GIF"),
+    "WebP": encoded(ROUGH, "WEBP"),
+    "lossless WebP": encoded(ROUGH, "WEBP", lossless=True),
+}
+
+
+@pytest.mark.parametrize("format", WHOLE)
+def test_a_cut_file_is_bad_unless_no_pixel_is_missing(format):
+    content = WHOLE[format]
+    whole = decoded(content)
+    for length in sorted({*range(1, len(content), len(content) // 50), *range(len(content) - 30, len(content))}):
+        try:
+            seen = decoded(content[:length])
+        except BadImage:
+            continue
+        assert np.array_equal(seen, whole), f"{length} of {len(content)} bytes pass for a picture"
+
+
+@pytest.mark.parametrize("format", WHOLE)
+def test_a_picture_of_which_half_is_missing_is_bad(format):
+    with pytest.raises(BadImage):
+        decoded(WHOLE[format][: len(WHOLE[format]) // 2])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(WHOLE["PNG"][: len(WHOLE["PNG"]) // 2] + WHOLE["PNG"][-12:], id="PNG chunk"),
+        pytest.param(WHOLE["progressive JPEG"][: len(WHOLE["JPEG"]) // 2] + b"\xff\xd9", id="progressive JPEG"),
+        pytest.param(WHOLE["GIF"][: len(WHOLE["GIF"]) // 2] + b"\0;", id="GIF"),
+    ],
+)
+def test_half_a_picture_is_bad_though_its_end_is_marked(content):
+    with pytest.raises(BadImage):
+        decoded(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"not a picture, whatever its name says\n", "not a JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "not a JPEG|damaged"),
+        (encoded(RGB, "TIFF"), "not a JPEG"),
+        (encoded(RGB, "PPM"), "not a JPEG"),
+        (png(20_000, 20_000, 8, 2, b""), "178,956,970 pixels"),
+        (gif_bomb(), "178,956,970 pixels"),
+    ],
+    ids=["empty", "text", "no header", "TIFF", "PPM", "PNG bomb", "GIF bomb"],
+)
+def test_what_is_no_picture_is_bad_and_says_why(content, reason, tmp_path):
+    file = tmp_path / "picture.png"
+    file.write_bytes(content)
+    with pytest.raises(BadImage, match=reason):
+        fitted(read_file(file), (8, 8), 3, "crop")
+
+
+@pytest.mark.parametrize(("name", "format"), [("a.jpg", "PNG"), ("a.png", "JPEG"), ("a.gif", "BMP"), ("a", "WEBP")])
+def test_the_content_decides_not_the_name(name, format, tmp_path):
+    file = tmp_path / name
+    file.write_bytes(encoded(RGB, format))
+    assert np.array_equal(fitted(read_file(file), (16, 16), 3, "crop"), decoded(encoded(RGB, format)))
+
+
+def test_what_cannot_be_read_is_bad_and_says_why(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    for name, reason in [("folder.png", "directory"), ("missing.png", "No such file"), ("loop.png", "symbolic links")]:
+        with pytest.raises(BadImage, match=f"can't be read: .*{reason}"):
+            read_file(tmp_path / name)
+
+
+def test_a_file_without_permission_is_bad(tmp_path: Path, monkeypatch):
+    file = tmp_path / "secret.png"
+    RGB.save(file)
+    file.chmod(0)
+    if os.access(file, os.R_OK):  # root may read all
+
+        def refuse(path, *_, **__):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(BadImage, match="can't be read: Permission denied"):
+        read_file(file)
+
+
+def test_that_memory_or_the_file_is_lacking_is_no_fault_of_the_content(tmp_path, monkeypatch):
+    with pytest.raises(Unreadable, match="can't be read: No such file"):
+        read_file(tmp_path / "none.png")
+    with pytest.raises(BadImage) as damaged:
+        open_bytes(b"words")
+    assert not isinstance(damaged.value, Unreadable)
+    content = encoded(picture("RGB", *[(1, 2, 3)] * 4), "PNG")
+
+    def lacking(*words):
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lacking)
+    with pytest.raises(Unreadable, match="there is not enough memory to decode it"):
+        decoded(content)
+
+
+def test_what_is_decoded_in_turn_is_the_same(monkeypatch):
+    content = encoded(picture("RGB", (1, 2, 3), (4, 5, 6), (7, 8, 9), (10, 11, 12)), "PNG")
+    before = decoded(content)
+    monkeypatch.setattr(decoding, "LARGE", 1)
+    for _ in range(2):  # the turn is given back
+        np.testing.assert_array_equal(decoded(content), before)
+
+
+def by_pillow(content, channels, side):
+    """What Pillow alone makes of it, or None if it says that it is bad."""
+    try:
+        return np.asarray(decoding.decoded(open_bytes(content), side, channels)).tolist()
+    except BadImage:
+        return None
+
+
+def by_us(content, channels, side, header=None):
+    try:
+        seen = decoding.pixels(content, channels, side, header)
+    except BadImage:
+        return None
+    assert (seen.dtype, seen.ndim, seen.shape[2]) == (np.uint8, 3, channels)
+    return (seen[:, :, 0] if channels == 1 else seen).tolist()
+
+
+def smooth(height, width, mode="RGB"):
+    """A picture with the small and large structures that JPEG is made for."""
+    coarse = np.random.default_rng(height * width).integers(0, 256, (height // 5 + 2, width // 5 + 2, 3), np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+JPEGS = {
+    f"{mode} {height}x{width} {options}": encoded(smooth(height, width, mode), "JPEG", **options)
+    for mode in ("L", "RGB")
+    for height, width in [(1, 1), (16, 16), (33, 47), (131, 97)]
+    for options in (
+        {"quality": 1},
+        {"quality": 75},
+        {"quality": 90, "subsampling": "4:2:2"},
+        {"quality": 100, "subsampling": "4:4:4"},
+        {"progressive": True},
+        {"progressive": True, "subsampling": "4:4:4", "optimize": True},
+        {"restart_marker_rows": 1},
+        {"comment": b"an end \xff\xd9 and a scan \xff\xda in a comment"},
+    )
+}
+COLOURS_AS_THEY_ARE = encoded(smooth(40, 56), "JPEG", keep_rgb=True)
+
+
+@pytest.mark.parametrize("name", [*JPEGS, "keep_rgb"])
+def test_the_fast_way_gives_every_bit_that_pillow_gives(name):
+    content = JPEGS.get(name, COLOURS_AS_THEY_ARE)
+    known = decoding.header(content)
+    for channels in (1, 3):
+        for side in (8, 16, 40, 2**30):  # decoded at 1/8, 1/4, 1/2 or in full
+            expected = by_pillow(content, channels, side)
+            assert expected is not None
+            assert by_us(content, channels, side) == by_us(content, channels, side, known) == expected
+
+
+def test_the_fast_way_is_taken_for_plain_jpegs_and_for_no_others(monkeypatch):
+    taken = []
+    found = decoding._found_by_opencv
+    monkeypatch.setattr(decoding, "_found_by_opencv", lambda *words: taken.append(1) or found(*words))
+
+    def is_fast(content):
+        taken.clear()
+        assert by_us(content, 3, 2**30) is not None
+        return bool(taken)
+
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    plain = smooth(24, 32)
+    assert all(is_fast(content) for content in JPEGS.values())
+    assert is_fast(encoded(plain, "JPEG") + b"\0" * 30)
+    assert not is_fast(encoded(plain, "JPEG") + b"\0" * 100)
+    assert not is_fast(encoded(plain, "JPEG", exif=turned))
+    assert not is_fast(encoded(plain.convert("CMYK"), "JPEG"))
+    assert not is_fast(encoded(plain, "MPO", save_all=True, append_images=[plain]))
+    assert not any(is_fast(encoded(plain, format)) for format in ("PNG", "WEBP", "BMP"))
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_turned_jpegs_are_the_same_in_either_way(orientation, mode):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(smooth(50, 70, mode), "JPEG", exif=exif)
+    for side in (16, 2**30):
+        expected = by_pillow(content, 3, side)
+        assert by_us(content, 3, side) == by_us(content, 3, side, decoding.header(content)) == expected
+
+
+def test_jpegs_in_cmyk_are_the_same_in_either_way():
+    content = encoded(smooth(50, 70).convert("CMYK"), "JPEG")
+    for channels in (1, 3):
+        assert by_us(content, channels, 16) == by_pillow(content, channels, 16) is not None
+
+
+TAILS = (b"", b"\0" * 20, b"\xff\xd9", b"\xff\xd9" + b"\0" * 40, b"\0\xff\xd9")
+CUT = {
+    "baseline": encoded(smooth(48, 48), "JPEG", quality=90),
+    "grey": encoded(smooth(48, 48, "L"), "JPEG", quality=90),
+    "progressive": encoded(smooth(48, 48), "JPEG", quality=90, progressive=True),
+    "restarts": encoded(smooth(48, 48), "JPEG", restart_marker_blocks=2),
+    # The thumbnail within has an end marker of its own.
+    "thumbnail": encoded(
+        smooth(48, 48), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + encoded(smooth(16, 16), "JPEG")
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("name", CUT)
+def test_a_cut_jpeg_is_bad_exactly_when_pillow_says_so(name):
+    content = CUT[name]
+    known = decoding.header(content)
+    lengths = sorted({*range(2, len(content), 41), *range(len(content) - 40, len(content) + 1)})
+    thumbnails_end = content.find(b"\xff\xd9") + 2
+    verdicts = set()
+    for length in [*lengths, thumbnails_end, thumbnails_end + 30]:
+        for tail in TAILS:
+            cut = content[:length] + tail
+            expected = by_pillow(cut, 3, 2**30)
+            verdicts.add(expected is None)
+            assert by_us(cut, 3, 2**30) == expected, f"{length} of {len(content)} bytes, then {tail!r}"
+            assert by_us(cut, 3, 2**30, known) == expected, f"{length} of {len(content)} bytes, then {tail!r}, known"
+    assert verdicts == {True, False}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_damaged_jpeg_is_bad_exactly_when_pillow_says_so(name):
+    """Wrong bytes, and markers in the midst of the data, which libjpeg meets only behind the last row."""
+    content = CUT[name]
+    chance = np.random.default_rng(0)
+    scan = content.rfind(b"\xff\xda") + 20
+    verdicts = set()
+    for attempt in range(150):
+        damaged = bytearray(content)
+        for _ in range(chance.integers(1, 4)):
+            damaged[chance.integers(scan, len(content) - 2)] = chance.integers(256)
+        if attempt % 2:
+            place = chance.integers(scan, len(content) - 3)
+            marker = bytes([255, chance.choice([0xC0, 0xC4, 0xD0, 0xD9, 0xDA, 0xDD, 0xE1, 0xFE, 0xFF, 1])])
+            damaged[place : place + 2] = marker
+        expected = by_pillow(bytes(damaged), 3, 2**30)
+        verdicts.add(expected is None)
+        assert by_us(bytes(damaged), 3, 2**30) == expected, f"attempt {attempt}"
+    assert False in verdicts
+
+
+def test_where_opencv_gives_up_pillow_decides(monkeypatch):
+    content = CUT["baseline"]
+    expected = by_pillow(content, 3, 2**30)
+
+    def gives_up(*words):
+        raise decoding.cv2.error("no memory")
+
+    for failing in (gives_up, lambda *words: None):
+        monkeypatch.setattr("cv2.imdecode", failing)
+        assert by_us(content, 3, 2**30) == expected

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from cnnkit.core.errors import DataError
+from cnnkit.data.files.file_facts import digest_of
+from cnnkit.data.index import ranked
+from cnnkit.data.splitting import Split
+
+
+def contents(*names):
+    return [digest_of(name.encode()) for name in names]
+
+
+def assign(labels, digests, own=None, seed=0, **shares):
+    classes = [f"class{i}" for i in range(max(labels) + 1)]
+    rank = lambda digest: ranked(digest, seed, "split")  # noqa: E731
+    return Split(**shares).assign(classes, labels, digests, own or [None] * len(labels), rank)
+
+
+def different(count, start=0):
+    return contents(*(f"picture {i}" for i in range(start, start + count)))
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0.15, 0.15), (0.1, 0.3), (0.25, 0.5), (1 / 3, 1 / 3)])
+@pytest.mark.parametrize("size", [*range(3, 30), 100, 333, 1000])
+def test_every_class_is_divided_to_within_one_image(size, validation, test):
+    labels = [i % 2 for i in range(2 * size)]
+    splits = Counter(zip(labels, assign(labels, different(2 * size), validation=validation, test=test), strict=True))
+    for label in (0, 1):
+        assert abs(splits[label, "test"] - test * size) <= 1
+        assert abs(splits[label, "validation"] - validation * size) <= 1
+        assert min(splits[label, name] for name in ("train", "validation", "test")) >= 1
+
+
+def test_a_rare_class_is_in_every_split():
+    labels = [0] * 500 + [1] * 3
+    splits = assign(labels, different(503))
+    assert sorted(splits[500:]) == ["test", "train", "validation"]
+
+
+def test_without_words_fifteen_percent_are_for_each():
+    assert Counter(assign([0] * 200 + [1] * 100, different(300))) == {"train": 210, "validation": 45, "test": 45}
+
+
+def test_membership_depends_on_content_not_on_order():
+    labels, digests = [i % 3 for i in range(90)], different(90)
+    before = dict(zip(digests, assign(labels, digests), strict=True))
+    after = dict(zip(digests[::-1], assign(labels[::-1], digests[::-1]), strict=True))
+    assert after == before
+
+
+def test_a_class_does_not_depend_on_the_others():
+    alone = assign([0] * 50, different(50))
+    assert assign([0] * 50 + [1] * 9, different(59))[:50] == alone
+
+
+def test_one_more_file_moves_few():
+    before = assign([0] * 200, different(200))
+    for extra in range(200, 220):
+        after = assign([0] * 201, [*different(200), *different(1, extra)])
+        assert sum(b != a for b, a in zip(before, after, strict=False)) <= 2
+
+
+def test_another_seed_divides_otherwise():
+    digests = different(100)
+    divisions = {tuple(assign([0] * 100, digests, seed=seed)) for seed in range(5)}
+    assert len(divisions) == 5
+    assert len({tuple(sorted(Counter(division).items())) for division in divisions}) == 1
+
+
+def test_the_same_seed_divides_the_same():
+    assert assign([0] * 100, different(100), seed=7) == assign([0] * 100, different(100), seed=7)
+
+
+def test_every_image_is_as_likely_as_another_to_be_set_apart():
+    counts = Counter()
+    for seed in range(300):
+        splits = assign([0] * 20, different(20), seed=seed, test=0.25, validation=0.25)
+        counts.update(i for i, split in enumerate(splits) if split == "test")
+    # 300 tries of 1/4 each: 75 with a standard deviation of 7.5
+    assert all(75 - 4 * 7.5 < counts[i] < 75 + 4 * 7.5 for i in range(20))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equal_files_never_part(seed):
+    digests = different(30) + different(10) + different(5)  # ten of them twice, five three times
+    splits = assign([0] * 45, digests, seed=seed)
+    for digest in set(digests):
+        assert len({split for split, other in zip(splits, digests, strict=True) if other == digest}) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equal_files_never_part_though_they_lie_in_two_classes(seed):
+    labels, digests = [0] * 20 + [1] * 20, different(20) + different(20, start=15)
+    splits = assign(labels, digests, seed=seed)
+    assert splits[15:20] == splits[20:25]
+    for label in (0, 1):
+        assert {split for split, other in zip(splits, labels, strict=True) if other == label} == {
+            "train",
+            "validation",
+            "test",
+        }
+
+
+def test_what_the_source_sets_apart_is_kept():
+    own = ["test"] * 5 + ["train"] * 35
+    splits = assign([0] * 40, different(40), own, validation=0.2)
+    assert splits[:5] == ["test"] * 5
+    assert Counter(splits[5:]) == {"validation": 7, "train": 28}
+
+
+def test_nothing_is_divided_where_the_source_sets_all_apart():
+    own = ["train"] * 3 + ["validation"] * 2 + ["test"]
+    assert assign([0] * 6, different(6), own) == own
+
+
+def test_an_own_split_does_not_change_how_the_rest_is_divided():
+    alone = assign([0] * 30, different(30), ["train"] * 30, test=0.1, validation=0.2)
+    own = ["train"] * 30 + ["test"] * 10
+    rest = assign([0] * 40, different(40), own, validation=0.2)[:30]
+    assert Counter(rest)["validation"] == Counter(alone)["validation"] == 6
+
+
+@pytest.mark.parametrize(
+    ("labels", "digests", "told"),
+    [
+        ([0] * 9 + [1] * 2, different(11), "class `class1` has 2 different images to divide; at least 3"),
+        ([0] * 9 + [1] * 9, different(9) + different(2, 20) + [different(1, 20)[0]] * 7, "class `class1` has 2"),
+        ([0] * 9 + [2] * 9, different(18), "class `class1` has no image that no other class has"),
+    ],
+    ids=["few", "copies", "none"],
+)
+def test_a_class_too_small_to_divide_is_named(labels, digests, told):
+    with pytest.raises(DataError, match=told):
+        assign(labels, digests)
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, float("nan"), "0.1"])
+def test_a_share_lies_between_none_and_all(share):
+    with pytest.raises(ValueError, match="test"):
+        Split(test=share)

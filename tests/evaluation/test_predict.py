@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnkit import Run, predict, read
+from cnnkit.core.errors import UsageError
+from cnnkit.core.lazy import keras
+from cnnkit.runs import checkpoints
+
+CONFIG = """
+name: tiny
+data: {source: {name: digits}, image_size: [6, 5], channels: 3, batch_size: 2}
+model: {name: sequential, layers: [{name: flatten}]}
+"""
+CLASSES = ["ant", "bee", "cat"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run as training leaves it, with weights drawn by chance."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "tiny.yaml").write_text(CONFIG)
+    experiment = read(folder / "tiny.yaml")
+    run = Run.create(experiment, folder / "run")
+    run.write_provenance(data={"classes": CLASSES}, files=run.hashes())
+    keras.utils.set_random_seed(4)
+    checkpoints.save(experiment.model.build((6, 5, 3), 3), run.files.checkpoints, "best", 1, {})
+    return run
+
+
+@pytest.fixture
+def images(tmp_path):
+    """pictures/{a.jpg, c.JPG, notes.txt, .hidden.jpg, more/b.jpg, .cache/d.jpg} and broken.jpg"""
+    random = np.random.default_rng(0)
+    for name in ("a.jpg", "c.JPG", ".hidden.jpg", "more/b.jpg", ".cache/d.jpg"):
+        file = tmp_path / "pictures" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (6, 5, 3), np.uint8)).save(file, "JPEG")
+    (tmp_path / "pictures" / "notes.txt").write_text("mine")
+    whole = (tmp_path / "pictures" / "a.jpg").read_bytes()
+    (tmp_path / "broken.jpg").write_bytes(whole[: len(whole) // 2])
+    return tmp_path
+
+
+def softmax_by_hand(run, file):
+    kernel, bias = run.network().get_weights()
+    pixels = np.asarray(Image.open(file), np.float64).ravel() / 127.5 - 1
+    powers = np.exp(pixels @ kernel + bias)
+    return powers / powers.sum()
+
+
+def test_probabilities_are_those_of_the_network(run, images):
+    [told] = predict(run, [images / "pictures" / "a.jpg"])
+    expected = softmax_by_hand(run, images / "pictures" / "a.jpg")
+    assert list(told.probabilities) == CLASSES
+    assert list(told.probabilities.values()) == pytest.approx(list(expected), abs=1e-5)
+    assert told.label == CLASSES[expected.argmax()]
+    assert told.probability == max(told.probabilities.values())
+    assert told.error is None
+
+
+def test_order_is_that_of_the_words_and_in_folders_of_the_names(run, images):
+    words = [images / "broken.jpg", images / "pictures", images / "pictures" / "a.jpg"]
+    files = [told.image for told in predict(run, words)]
+    pictures = [images / "pictures" / name for name in ("a.jpg", "c.JPG", "more/b.jpg")]
+    assert files == [str(path) for path in (images / "broken.jpg", *pictures, images / "pictures" / "a.jpg")]
+
+
+def test_a_bad_file_is_a_row_and_does_not_move_the_others(run, images):
+    (images / "empty.png").touch()
+    words = [images / "pictures" / "a.jpg", images / "broken.jpg", images / "empty.png", images / "pictures" / "c.JPG"]
+    first, broken, empty, last = predict(run, words)
+    # In another batch a sum may be taken in another order.
+    for told, alone in zip((first, last), (*predict(run, words[:1]), *predict(run, words[3:])), strict=True):
+        assert (told.image, told.label, told.error) == (alone.image, alone.label, None)
+        assert told.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+    assert "damaged" in broken.error and "empty" in empty.error
+    assert broken.label is broken.probability is broken.probabilities is None
+
+
+def test_any_format_and_mode_is_an_image(run, images):
+    for form in ("PNG", "BMP", "GIF", "WEBP"):
+        Image.new("L", (20, 30), 128).save(images / f"grey.{form.lower()}", form)
+    told = list(predict(run, sorted(images.glob("grey.*"))))
+    assert [entry.error for entry in told] == [None] * 4
+
+
+@pytest.mark.parametrize("name", ["nothing.jpg", "no_images"])
+def test_paths_without_images_are_a_usage_error(run, images, name):
+    (images / "no_images").mkdir()
+    with pytest.raises(UsageError, match=name):
+        list(predict(run, [images / name]))
+
+
+def test_many_batches_are_in_the_order_of_the_files(run, tmp_path):
+    greys = [7 * i for i in range(30)]
+    for i, grey in enumerate(greys):
+        Image.new("RGB", (5, 6), (grey, 255 - grey, 128)).save(tmp_path / f"{i:02d}.png")
+    (tmp_path / "10.png").write_bytes(b"")
+    told = list(predict(run, [tmp_path]))
+    assert [entry.image for entry in told] == [str(tmp_path / f"{i:02d}.png") for i in range(30)]
+    assert [i for i, entry in enumerate(told) if entry.error] == [10]
+    for i in (0, 9, 11, 29):
+        expected = softmax_by_hand(run, tmp_path / f"{i:02d}.png")
+        assert list(told[i].probabilities.values()) == pytest.approx(list(expected), abs=1e-5)
+
+
+def test_links_are_followed_once(run, images, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "pictures").symlink_to(images / "pictures")
+    (linked / "pictures_again").symlink_to(images / "pictures")
+    (linked / "round").symlink_to(linked)
+    files = [told.image for told in predict(run, [linked])]
+    assert files == [str(linked / "pictures" / name) for name in ("a.jpg", "c.JPG", "more/b.jpg")]
+
+
+def test_a_folder_that_can_not_be_read_is_told_in_one_line(run, images, command, monkeypatch):
+    def walk(folder, onerror, followlinks):
+        onerror(PermissionError(13, "Permission denied", str(folder)))
+        yield from ()
+
+    monkeypatch.setattr("cnnkit.data.files.walking.os.walk", walk)
+    code, _, err = command("predict", run.folder, images / "pictures")
+    assert (code, err) == (3, f"{images / 'pictures'} can't be read: Permission denied\n")
+
+
+def test_a_damaged_archive_is_told_in_one_line(run, images, command):
+    (images / "photos.zip").write_bytes(b"PK\3\4 and nothing else")
+    code, out, err = command("predict", run.folder, images / "photos.zip")
+    assert (code, out) == (3, "")
+    assert err.startswith(str(images / "photos.zip"))
+    assert err.count("\n") == 1
+
+
+def test_csv_is_the_form_by_default(run, images, command):
+    code, out, err = command("predict", run.folder, images / "pictures", images / "broken.jpg")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0
+    assert list(rows[0]) == ["image", "label", "probability", "p_ant", "p_bee", "p_cat", "error"]
+    assert [bool(row["error"]) for row in rows] == [False, False, False, True]
+    assert rows[3]["label"] == rows[3]["p_bee"] == ""
+    for row, told in zip(rows, predict(run, [images / "pictures"]), strict=False):
+        assert row["label"] == told.label
+        assert float(row["p_cat"]) == pytest.approx(told.probabilities["cat"], abs=1e-6)
+    assert "4 files, 1 of them not readable" in err
+
+
+def test_the_columns_are_the_same_when_no_file_is_an_image(run, images, command):
+    _, out, _ = command("predict", run.folder, images / "broken.jpg")
+    assert out.splitlines()[0] == "image,label,probability,p_ant,p_bee,p_cat,error"
+
+
+def test_jsonl_is_an_object_a_line(run, images, command):
+    _, out, _ = command("predict", run.folder, images / "pictures", images / "broken.jpg", "--format", "jsonl")
+    told = [json.loads(line) for line in out.splitlines()]
+    assert len(told) == 4
+    assert all(entry.keys() == {"image", "label", "probability", "probabilities", "error"} for entry in told)
+
+
+def test_json_is_one_document(run, images, command):
+    code, out, err = command("predict", run.folder, images / "pictures", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert "2 files are not images by their ending" in err
+    assert document["run"] == str(run.folder)
+    assert [entry["label"] in CLASSES for entry in document["predictions"]] == [True] * 3
+
+
+def test_output_goes_to_a_file(run, images, command):
+    _, out, _ = command("predict", run.folder, images / "pictures", "--output", images / "told.csv")
+    assert out == ""
+    assert len((images / "told.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("output", ["missing/told.csv", "pictures"])
+def test_output_that_can_not_be_written_is_a_usage_error(run, images, command, output):
+    code, _, err = command("predict", run.folder, images / "pictures", "--output", images / output)
+    assert code == 2, err
+    assert output.split("/")[0] in err
+
+
+def test_what_is_no_run_is_a_usage_error(images, command):
+    code, _, err = command("predict", images, images / "pictures")
+    assert code == 2
+    assert "not a run" in err

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+import cnnkit
+from cnnkit import Run, evaluate, predict, read
+from cnnkit.config import file as config_file
+from cnnkit.core.errors import TrainingError, UsageError
+from cnnkit.core.progress import Progress
+from cnnkit.data.files import tables
+from cnnkit.runs import checkpoints
+from cnnkit.runs.run import Files
+
+CONFIG = """
+name: tiny
+data: {source: {name: digits}, image_size: [8, 8], channels: 1}
+model: {name: sequential, layers: [{name: flatten}]}
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    return read(tmp_path / "tiny.yaml")
+
+
+@pytest.fixture
+def run(experiment, tmp_path):
+    made = Run.create(experiment, tmp_path / "run")
+    made.write_provenance(data={"classes": ["one", "two"]}, files=made.hashes())
+    return made
+
+
+def test_a_run_holds_its_complete_config(run, experiment):
+    assert Run.open(run.folder).experiment == experiment
+    text = (run.folder / "config.yaml").read_text()
+    assert "learning_rate: 0.001" in text  # defaults are written out
+
+
+def test_parents_of_the_folder_are_made(experiment, tmp_path):
+    assert Run.create(experiment, tmp_path / "a" / "b" / "c").folder.is_dir()
+
+
+def test_a_folder_has_one_run(run, experiment):
+    before = (run.folder / "config.yaml").read_bytes()
+    with pytest.raises(UsageError, match="never overwrites") as raised:
+        Run.create(experiment, run.folder)
+    assert raised.value.exit_code == 2
+    assert (run.folder / "config.yaml").read_bytes() == before
+
+
+def test_a_folder_that_can_not_be_made_is_a_usage_error(experiment, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError):
+        Run.create(experiment, tmp_path / "file" / "run")
+
+
+def test_what_is_no_run_is_told_apart(tmp_path):
+    with pytest.raises(UsageError, match="no such folder"):
+        Run.open(tmp_path / "nothing")
+    with pytest.raises(UsageError, match=r"holds no config\.yaml"):
+        Run.open(tmp_path)
+
+
+def test_provenance_is_added_to(run):
+    run.write_provenance(state="training")
+    run.write_provenance(state="finished", epochs=3)
+    facts = run.provenance()
+    assert (facts["state"], facts["epochs"], facts["data"]) == ("finished", 3, {"classes": ["one", "two"]})
+    assert run.classes == ["one", "two"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"data": {}}'])
+def test_damaged_provenance_is_a_clear_error(run, content):
+    (run.folder / "provenance.json").write_text(content)
+    with pytest.raises(TrainingError, match=r"provenance\.json"):
+        _ = run.classes
+
+
+def test_a_last_epoch_that_a_crash_cut_short_does_not_count(run):
+    run.record({"epoch": 1, "loss": 0.5})
+    run.record({"epoch": 2, "loss": 0.25})
+    with (run.folder / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 3, "lo')
+    assert run.history() == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+
+
+def test_without_an_epoch_the_history_is_empty(run):
+    assert run.history() == []
+
+
+def test_a_split_is_read_back(run):
+    rows = [("a.png", "test", "one", "d1"), ("b, c.png", "train", "two", "d2")]
+    tables.write(run.files.split, ("image", "split", "label", "digest"), rows)
+    assert run.split("train") == [("b, c.png", "two", "d2", "")]
+    assert run.split("validation") == []
+
+
+@pytest.mark.parametrize("content", [None, b"image,label\na,b\n", b"\xff\xfe\xff"])
+def test_a_damaged_split_is_a_clear_error(run, content):
+    if content is not None:
+        (run.folder / "split.csv").write_bytes(content)
+    with pytest.raises(TrainingError, match=r"split\.csv"):
+        run.split("test")
+
+
+def test_the_log_has_the_time_of_each_line(run):
+    run.log("hello")
+    assert (run.folder / "log.txt").read_text().split("  ", 1)[1] == "hello\n"
+
+
+def test_provenance_is_json_that_a_person_can_read(run):
+    text = (run.folder / "provenance.json").read_text()
+    assert json.loads(text) and text.count("\n") > 3
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "split.csv"])
+def test_a_run_that_was_changed_is_not_used(run, name):
+    tables.write(run.files.split, ("image", "split", "label", "digest"), [("a", "test", "one", "0")])
+    run.write_provenance(files=run.hashes())
+    assert Run.open(run.folder)
+    (run.folder / name).write_text((run.folder / name).read_text() + "\n")
+    with pytest.raises(TrainingError, match=name):
+        Run.open(run.folder)
+
+
+def test_a_folder_below_a_dangling_link_is_refused_at_once(experiment, tmp_path):
+    (tmp_path / "runs").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="can't be made"):
+        Run.create(experiment, tmp_path / "runs" / "first")
+
+
+# What is read is read once
+
+
+@pytest.fixture
+def trained(image_folder, tmp_path):
+    """The folder of a run as training leaves it, with weights drawn by chance; every image is in test."""
+    images = image_folder({"cat": 3, "dog": 3})
+    (tmp_path / "tiny.yaml").write_text(CONFIG.replace("name: digits", f"name: folder, path: {images}"))
+    experiment = read(tmp_path / "tiny.yaml")
+    index = experiment.data.source.open(Progress()).index(Progress())
+    run = Run.create(experiment, tmp_path / "run")
+    run.write_split(index, ["test"] * len(index), [""] * len(index))
+    run.write_provenance(data={"classes": ["cat", "dog"]}, files=run.hashes())
+    checkpoints.save(experiment.model.build((8, 8, 1), 2), run.files.checkpoints, checkpoints.BEST, 1, {})
+    return run.folder
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """The settings of each time that a config is read and validated."""
+    seen = []
+    configure = config_file.configure
+
+    def counting(path, settings=(), *others):
+        seen.append(tuple(settings))
+        return configure(path, settings, *others)
+
+    monkeypatch.setattr(config_file, "configure", counting)
+    return seen
+
+
+def test_evaluate_reads_the_config_once(trained, readings):
+    assert evaluate(trained)["images"] == 6
+    assert readings == [()]
+
+
+def test_evaluate_with_settings_reads_the_config_once_too(trained, readings, tmp_path):
+    """Nothing that may be set changes the network, so the config with the settings serves it as well."""
+    before = evaluate(trained)
+    (tmp_path / "images").rename(tmp_path / "moved")
+    readings.clear()
+    moved = f"data.source.path={tmp_path / 'moved'}"
+    assert evaluate(trained, settings=[moved, "data.batch_size=4"]) == before
+    assert readings == [(moved, "data.batch_size=4")]
+
+
+def test_predict_reads_the_config_once(trained, readings, tmp_path):
+    assert len(list(predict(trained, [tmp_path / "images"]))) == 6
+    assert readings == [()]
+
+
+def test_settings_are_over_the_config_and_change_nothing_in_the_run(trained):
+    run = Run.open(trained)
+    other = run.with_settings("data.batch_size=7")
+    assert (run.experiment.data.batch_size, other.experiment.data.batch_size) == (32, 7)
+    assert run.with_settings() is run
+
+
+# Files
+
+
+def test_the_names_of_files_in_a_run_stand_in_one_place():
+    names = {path.name for path in vars(Files(Path("run"))).values() if path.suffix}
+    assert len(names) == 8
+    package = Path(cnnkit.__file__).parent
+    for source in package.rglob("*.py"):
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        words = [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        named = {name for name in names for word in words if word == name or word.endswith(f"/{name}")}
+        assert named == (names if source == package / "run.py" else set()), source
+
+
+def test_what_a_run_writes_is_in_the_list(trained):
+    evaluate(trained)
+    run = Run.open(trained)
+    run.log("hello")
+    run.record({"epoch": 1})
+    files = vars(run.files).values()
+    assert [path for path in trained.iterdir() if path not in files] == []
+    found = set(run.files.evaluation.iterdir())
+    assert found == {run.files.result("test"), run.files.predictions("test")}

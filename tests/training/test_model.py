@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnkit.core.lazy import keras, tf
+from cnnkit.optimization.losses import CrossEntropy
+from cnnkit.training.model import Learner
+
+RNG = np.random.default_rng(3)
+X, LABELS = RNG.normal(size=(6, 5)).astype(np.float32), RNG.integers(0, 3, 6)
+Y = np.eye(3, dtype=np.float32)[LABELS]
+
+
+@pytest.fixture
+def network():
+    keras.utils.set_random_seed(0)
+    x = keras.Input((5,))
+    inside = keras.layers.Dense(4, name="inside")(x)
+    model = keras.Model(x, keras.layers.Dense(3)(inside))
+    auxiliary = [(keras.Model(x, keras.layers.Dense(3)(inside)), weight) for weight in (0.3, 0.3)]
+    return model, auxiliary
+
+
+def learner(model, auxiliary, rate=0.0):
+    made = Learner(model, auxiliary, CrossEntropy())
+    accuracy = keras.metrics.MeanMetricWrapper(CrossEntropy().accuracy, name="accuracy")
+    made.compile(optimizer=keras.optimizers.SGD(rate), metrics=[accuracy])
+    return made
+
+
+def cross_entropy(model):
+    logits = np.float64(model(X).numpy())
+    return np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(6), LABELS])
+
+
+def test_the_loss_of_training_is_that_of_the_network_and_three_tenths_of_each_auxiliary_one(network):
+    model, auxiliary = network
+    expected = cross_entropy(model) + 0.3 * cross_entropy(auxiliary[0][0]) + 0.3 * cross_entropy(auxiliary[1][0])
+    history = learner(model, auxiliary).fit(X, Y, batch_size=6, verbose=0).history
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_of_validation_is_that_of_the_network_alone(network):
+    model, auxiliary = network
+    model.layers[1].kernel.regularizer = keras.regularizers.L2(1.0)
+    history = learner(model, auxiliary).fit(X, Y, validation_data=(X, Y), batch_size=6, verbose=0).history
+    assert history["val_loss"][0] == pytest.approx(cross_entropy(model), rel=1e-5)
+    right = np.mean(model(X).numpy().argmax(axis=1) == LABELS)
+    assert history["accuracy"][0] == history["val_accuracy"][0] == pytest.approx(right)
+
+
+def test_l2_adds_to_the_loss_of_training(network):
+    model, _ = network
+    kernel = model.layers[1].kernel
+    without = learner(model, ()).fit(X, Y, batch_size=6, verbose=0).history["loss"][0]
+    kernel.regularizer = keras.regularizers.L2(0.01)
+    with_l2 = learner(model, ()).fit(X, Y, batch_size=6, verbose=0).history["loss"][0]
+    assert with_l2 - without == pytest.approx(0.01 * np.sum(np.square(kernel.numpy())), rel=1e-4)
+
+
+def test_gradients_of_all_classifiers_reach_the_layers_they_share(network):
+    model, auxiliary = network
+    made = learner(model, auxiliary)
+    with tf.GradientTape() as tape:
+        loss = made.compute_loss(X, Y, made(X, training=True))
+    parts = [(model, 1.0), *auxiliary]
+    total = tape.gradient(loss, model.get_layer("inside").kernel.value).numpy()
+    expected = np.zeros_like(total)
+    for part, weight in parts:
+        with tf.GradientTape() as tape:
+            alone = tf.reduce_mean(CrossEntropy()(Y, part(X)))
+        expected += weight * tape.gradient(alone, model.get_layer("inside").kernel.value).numpy()
+    assert np.abs(total - expected).max() < 1e-6
+
+
+def test_the_weight_of_an_image_multiplies_its_loss(network):
+    model, auxiliary = network
+    weights = np.float32([0.5, 2, 1, 0.1, 3, 1])
+
+    def weighted(part):
+        logits = np.float64(part(X).numpy())
+        return np.mean(weights * (np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(6), LABELS]))
+
+    expected = weighted(model) + 0.3 * weighted(auxiliary[0][0]) + 0.3 * weighted(auxiliary[1][0])
+    history = learner(model, auxiliary).fit(X, Y, sample_weight=weights, batch_size=6, verbose=0).history
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_step_with_weights_goes_where_the_weighted_loss_falls(network):
+    model, _ = network
+    weights = np.float32([0.5, 2, 1, 0.1, 3, 1])
+    kernel = model.get_layer("inside").kernel
+    before = kernel.numpy()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(weights * CrossEntropy()(Y, model(X)))
+    gradient = tape.gradient(loss, kernel.value).numpy()
+    learner(model, (), rate=0.1).fit(X, Y, sample_weight=weights, batch_size=6, verbose=0)
+    assert kernel.numpy() == pytest.approx(before - 0.1 * gradient, abs=1e-6)
