@@ -104,7 +104,7 @@ def test_a_run_that_is_stopped_keeps_its_best_epoch_and_says_so_in_one_line(conf
         time.sleep(0.4)
         process.send_signal(number)
         out, err = process.communicate(timeout=300)
-    assert process.returncode == code
+    assert process.returncode == code, err
     [line] = err.splitlines()
     assert f"{run} keeps epoch " in line and ", the best of " in line
     assert f"epoch {best_of(run)['epoch']}" in line
@@ -124,7 +124,7 @@ def test_stopped_in_its_first_epoch_a_run_says_that_there_are_no_weights(config,
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=300)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     [line] = err.splitlines()
     assert f"{run} holds the config, but no weights" in line
     with pytest.raises(TrainingError, match="no checkpoint"):
@@ -139,7 +139,7 @@ def test_stopped_while_starting_nothing_is_left(config, tmp_path):
         time.sleep(1.0)  # TensorFlow is being imported
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=300)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     [line] = err.splitlines()
     assert line.startswith("Interrupted")
     assert not run.exists()

@@ -257,7 +257,13 @@ def running(architecture):
     return architecture.build((32, 32, 3), 5)
 
 
-@pytest.fixture(params=RUNNING, ids=name_of)
+LARGE = (ResNet(depth=50), ResNet(depth=50, version=2))
+"""Of these, test_resnet.py has the blocks among the fast tests."""
+
+
+@pytest.fixture(
+    params=[pytest.param(one, marks=pytest.mark.slow) if one in LARGE else one for one in RUNNING], ids=name_of
+)
 def architecture(request):
     if isinstance(request.param, Hub):
         return request.param.model_copy(update={"handle": str(request.getfixturevalue("hub_folder"))})
@@ -438,6 +444,7 @@ def test_option_a_leaves_out_every_other_pixel_and_adds_channels_of_zeros():
     assert shortcut.shape[-1] == 32 and not shortcut[..., 16:].any()
 
 
+@pytest.mark.slow
 def test_a_bottleneck_halves_the_image_in_its_3x3_convolution():
     model = running(ResNet(depth=50))
     convolutions = [model.get_layer(f"stage2_block1_conv{i}") for i in (1, 2, 3)]

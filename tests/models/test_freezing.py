@@ -83,7 +83,7 @@ def test_the_rate_decays_from_the_classifier_to_the_input(resnet):
         (Vgg(depth=11, dense_units=(8,)), 32),
         (Snn(filters=(4, 8), dropout=0.5), 16),
         (ResNet(depth=20, stochastic_depth=0.5), 8),
-        (KerasApplication(application="EfficientNetB0", weights=None), 32),
+        pytest.param(KerasApplication(application="EfficientNetB0", weights=None), 32, marks=pytest.mark.slow),
     ],
     ids=lambda value: getattr(value, "title", str(value)),
 )
@@ -97,7 +97,13 @@ def test_nothing_is_dropped_in_what_is_frozen(model, size):
     keras.backend.clear_session()
 
 
-@pytest.mark.parametrize("application", ["EfficientNetB0", "MobileNetV3Small", "MobileNet", "ResNet50V2"])
+@pytest.mark.parametrize(
+    "application",
+    [
+        "MobileNet",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("EfficientNetB0", "MobileNetV3Small", "ResNet50V2")),
+    ],
+)
 def test_layers_of_keras_are_divided_in_their_order(application):
     model = KerasApplication(application=application, weights=None)
     network = model.network((64, 64, 3), 2)
