@@ -60,7 +60,7 @@ def run(tmp_path):
 
 def test_it_opens(run):
     opened = Run.open(run)
-    experiment = opened.experiment()
+    experiment = opened.experiment
     assert (experiment.name, experiment.model.name, experiment.train.epochs) == ("digits", "sequential", 1)
     assert opened.classes == [str(digit) for digit in range(10)]
     assert [len(opened.split(split)) for split in ("train", "validation", "test")] == [140, 30, 30]

@@ -333,11 +333,11 @@ import re
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from cnnkit.config.experiment import Cache
+from cnnkit.data.section import Cache
 from cnnkit.data.feeding.loading import load
 from cnnkit.core.lazy import tf
 from cnnkit.core.progress import Progress
-from cnnkit.data.sources import Index
+from cnnkit.data.index import Index
 from cnnkit.data.feeding.preprocessing import Preprocessing
 count = 1000
 index = Index(("a", "b"), [str(i) for i in range(count)], np.arange(count) % 2, ["x"] * count, [None] * count,

@@ -484,7 +484,7 @@ def test_an_error_of_the_system_that_making_an_image_raises_is_none_of_the_disk(
 KEEPING = """
 import sys
 import numpy as np
-from cnnkit import pixel_store
+from cnnkit.data.feeding import pixel_store
 from cnnkit.core.progress import Progress
 
 class Told(Progress):
