@@ -30,9 +30,9 @@ def experiment(tmp_path):
 
 @pytest.fixture
 def run(experiment, tmp_path):
-    made = Run.create(experiment, tmp_path / "run")
-    made.write_provenance(data={"classes": ["one", "two"]}, files=made.hashes())
-    return made
+    created = Run.create(experiment, tmp_path / "run")
+    created.write_provenance(data={"classes": ["one", "two"]}, files=created.hashes())
+    return created
 
 
 def test_a_run_holds_its_complete_config(run, experiment):
@@ -205,7 +205,7 @@ def test_the_names_of_files_in_a_run_stand_in_one_place():
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
         ]
         named = {name for name in names for word in words if word == name or word.endswith(f"/{name}")}
-        assert named == (names if source == package / "run.py" else set()), source
+        assert named == (names if source == package / "runs" / "run.py" else set()), source
 
 
 def test_what_a_run_writes_is_in_the_list(trained):
