@@ -33,8 +33,11 @@ from cnnkit.core.atomic import replacing
 from cnnkit.core.errors import CnnkitError, ConfigError, Problem, UsageError
 from cnnkit.core.lazy import keras, np
 from cnnkit.core.spec import Spec
-from cnnkit.models import AnyArchitecture, Architecture, DenseNet, Inception, Vgg
-from cnnkit.models.base import Network
+from cnnkit.models import AnyArchitecture
+from cnnkit.models.base import Architecture, Network
+from cnnkit.models.densenet import DenseNet
+from cnnkit.models.inception import Inception
+from cnnkit.models.vgg import Vgg
 
 TOLERANCE = 1e-4
 """How far outputs may differ, in parts of the largest."""

@@ -19,8 +19,10 @@ from cnnkit.data.preparation import AnyPreparation
 from cnnkit.data.section import Cache, Data
 from cnnkit.data.sources import AnySource
 from cnnkit.data.splitting import Split
-from cnnkit.models import AnyArchitecture, AnyLayer, Architecture
+from cnnkit.models import AnyArchitecture
+from cnnkit.models.base import Architecture
 from cnnkit.models.freezing import Stage
+from cnnkit.models.sequential import AnyLayer
 from cnnkit.optimization.losses import AnyLoss
 from cnnkit.optimization.optimizers import AnyOptimizer
 from cnnkit.optimization.schedules import AnySchedule

@@ -17,7 +17,7 @@ from cnnkit.data.index import Collection
 from cnnkit.data.preparation import AnyPreparation, decoded_channels
 from cnnkit.data.section import Data, read_names
 from cnnkit.data.sources import Source
-from cnnkit.models import Architecture
+from cnnkit.models.base import Architecture
 from cnnkit.models.freezing import BACKBONE
 from cnnkit.optimization.section import Train
 from cnnkit.optimization.training_metrics import MONITORS
@@ -223,7 +223,7 @@ def _balance_suits_the_network(context: Context) -> Iterator[Problem]:
         message = f"{balance.name} makes new images from those in memory, so set some, or use oversample"
         yield Problem(message, key="data.cache.memory_gib")
     if context.model and context.train:
-        frozen = all(stage.freeze == BACKBONE for stage in context.train.plan(context.model.pretrained))
+        frozen = context.train.freezes_backbone(context.model.pretrained)
         for problem in balance.problems(context.shape, frozen, augmented=bool(context.augment)):
             yield replace(problem, key="data.balance.name")
 

@@ -12,8 +12,9 @@ from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Collection
 from cnnkit.data.section import Data
 from cnnkit.data.splitting import Split
-from cnnkit.models import AnyArchitecture, Architecture
-from cnnkit.models.freezing import Stage
+from cnnkit.models import AnyArchitecture
+from cnnkit.models.base import Architecture
+from cnnkit.models.freezing import PlannedStage
 from cnnkit.optimization.section import Train
 
 
@@ -53,7 +54,7 @@ class Experiment(Spec):
         """
         return Preprocessing(shape, self.data.fit, self.data.prepare)
 
-    def plan(self) -> tuple[Stage, ...]:
+    def plan(self) -> tuple[PlannedStage, ...]:
         """The stages of the training, each with what it inherits filled in."""
         return self.train.plan(self.model.pretrained)
 

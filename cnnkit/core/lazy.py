@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 
-class _Lazy:
+class Lazy:
     """A module that is imported on first use."""
 
     def __init__(self, module: str):
@@ -101,9 +101,9 @@ def _stderr_held_back() -> Iterator[None]:
                 os.write(2, held.read())
 
 
-keras: Any = _Lazy("keras")
-tf: Any = _Lazy("tensorflow")
-np: Any = _Lazy("numpy")
-cv2: Any = _Lazy("cv2")
-h5py: Any = _Lazy("h5py")
-convert_to_constants: Any = _Lazy("tensorflow.python.framework.convert_to_constants")  # has no public name
+keras: Any = Lazy("keras")
+tf: Any = Lazy("tensorflow")
+np: Any = Lazy("numpy")
+cv2: Any = Lazy("cv2")
+h5py: Any = Lazy("h5py")
+convert_to_constants: Any = Lazy("tensorflow.python.framework.convert_to_constants")  # has no public name

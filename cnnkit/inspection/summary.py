@@ -22,7 +22,8 @@ from typing import Any
 from cnnkit.config.experiment import Experiment
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
-from cnnkit.models import Architecture, Network, freezing
+from cnnkit.models import freezing
+from cnnkit.models.base import Architecture, Network
 from cnnkit.models.freezing import BACKBONE
 
 FLOAT = 4

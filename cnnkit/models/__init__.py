@@ -10,36 +10,17 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from cnnkit.models.alexnet import AlexNet
-from cnnkit.models.base import Architecture, Features, Network
 from cnnkit.models.densenet import DenseNet
 from cnnkit.models.hub import Hub
 from cnnkit.models.inception import Inception
 from cnnkit.models.keras_application import KerasApplication
 from cnnkit.models.lenet import LeNet
 from cnnkit.models.resnet import ResNet
-from cnnkit.models.sequential import AnyLayer, Sequential
+from cnnkit.models.sequential import Sequential
 from cnnkit.models.snn import Snn
 from cnnkit.models.vgg import Vgg
 
 AnyArchitecture: TypeAlias = Annotated[
     Sequential | LeNet | AlexNet | Vgg | ResNet | DenseNet | Inception | Snn | KerasApplication | Hub,
     Field(discriminator="name"),
-]
-
-__all__ = [
-    "AlexNet",
-    "AnyArchitecture",
-    "AnyLayer",
-    "Architecture",
-    "DenseNet",
-    "Features",
-    "Hub",
-    "Inception",
-    "KerasApplication",
-    "LeNet",
-    "Network",
-    "ResNet",
-    "Sequential",
-    "Snn",
-    "Vgg",
 ]

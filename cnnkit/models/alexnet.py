@@ -63,9 +63,9 @@ class AlexNet(Architecture):
     paper: ClassVar[str] = "Krizhevsky 2014, arXiv:1404.5997"
 
     @property
-    def image_shape(self) -> Shape:
-        """ImageNet's, or CIFAR's for the small stem."""
-        return (224, 224, 3) if self.stem == "large" else (32, 32, 3)
+    def small(self) -> bool:
+        """Whether it has the stem for small images."""
+        return self.stem == "small"
 
     @property
     def smallest_image(self) -> int:
@@ -75,7 +75,7 @@ class AlexNet(Architecture):
     def problems(self, shape: Shape) -> Iterator[Problem]:
         """Tells of the small stem where that would do."""
         for problem in super().problems(shape):
-            if self.stem == "large" and not problem.key and min(shape[:2]) >= SMALLEST["small"]:
+            if not self.small and not problem.key and min(shape[:2]) >= SMALLEST["small"]:
                 problem = replace(problem, message=f"{problem.message}; `stem: small` is for small images")
             yield problem
 
@@ -88,7 +88,7 @@ class AlexNet(Architecture):
         style = self.style
         for i, (filters, kernel_size, pooled) in enumerate(CONVOLUTIONS, start=1):
             name = f"conv{i}"
-            if i == 1 and self.stem == "large":
+            if i == 1 and not self.small:
                 x = keras.layers.ZeroPadding2D(2, name="conv1_pad")(x)
                 x = style.conv(x, filters, kernel_size, name, strides=4, padding="valid")  # (B, 55, 55, 64)
             else:

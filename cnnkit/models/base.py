@@ -20,7 +20,7 @@ Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Features:
+class FeatureVectors:
     """What a network has seen in an image.
 
     Attributes:
@@ -61,8 +61,8 @@ class Architecture(Spec):
 
     @classmethod
     def variants(cls) -> Sequence[Architecture]:
-        """The networks of its paper, for `cnnkit list architectures`."""
-        return (cls(),)
+        """The networks of its paper, for `cnnkit list architectures`; none where something has to be chosen."""
+        return () if any(field.is_required() for field in cls.model_fields.values()) else (cls(),)
 
     @property
     def paper(self) -> str:
@@ -70,9 +70,14 @@ class Architecture(Spec):
         return ""
 
     @property
+    def small(self) -> bool:
+        """Whether it is for images of about 32 pixels, as those of CIFAR are, not of 224 as those of ImageNet."""
+        return False
+
+    @property
     def image_shape(self) -> Shape:
         """Height, width and channels of the images that the paper's network is for."""
-        return (224, 224, 3)
+        return (32, 32, 3) if self.small else (224, 224, 3)
 
     @property
     def classes(self) -> int:
@@ -139,7 +144,7 @@ class Architecture(Spec):
 
     @abstractmethod
     def features(self, x: Any) -> Any:
-        """From scaled images (B, H, W, C) to a feature vector (B, c), or to `Features`."""
+        """From scaled images (B, H, W, C) to a feature vector (B, c), or to `FeatureVectors`."""
 
     def build(self, shape: Shape, logits: int) -> Any:
         """The Keras model from pixels 0..255 to logits; see `network`."""
@@ -158,7 +163,7 @@ class Architecture(Spec):
         image = keras.Input(shape, name="image")
         try:
             features = self.features(self.scale(image))
-            features = features if isinstance(features, Features) else Features(features)
+            features = features if isinstance(features, FeatureVectors) else FeatureVectors(features)
             vector = keras.Input(features.main.shape[1:], name="features")
             head = [keras.layers.Dropout(self.classifier_dropout, name="dropout")] if self.classifier_dropout else []
             head.append(keras.layers.Dense(logits, dtype="float32", name="logits"))

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field
 
 from cnnkit.core.lazy import keras
 from cnnkit.core.spec import Count, Rate
-from cnnkit.models.base import Architecture, Shape
+from cnnkit.models.base import Architecture
 from cnnkit.models.layers import Activation, Initializer, Normalization, Scaling, Style, dropout
 
 # Table 1: dense layers in each dense block, by depth (264 has 265 layers); the growth rate is 32.
@@ -71,14 +71,9 @@ class DenseNet(Architecture):
         return [cls(depth=depth) for depth in (*BLOCKS, *SMALL_GROWTH_RATES)]
 
     @property
-    def image_shape(self) -> Shape:
-        """Those of ImageNet, or of CIFAR."""
-        return (32, 32, 3) if self._small else (224, 224, 3)
-
-    @property
     def smallest_image(self) -> int:
         """What leaves the transitions two pixels each: three behind a stem that rounds up, or two."""
-        return 4 if self._small else 29
+        return 4 if self.small else 29
 
     def stages(self) -> tuple[str, ...]:
         """The stem, then dense blocks with transitions between them."""
@@ -87,7 +82,8 @@ class DenseNet(Architecture):
         return ("stem", "stage1", *(name for pair in zip(between, dense, strict=True) for name in pair))
 
     @property
-    def _small(self) -> bool:
+    def small(self) -> bool:
+        """Whether it is one of the depths for small images."""
         return self.depth not in BLOCKS
 
     @property
@@ -97,14 +93,14 @@ class DenseNet(Architecture):
 
     @property
     def _growth_rate(self) -> int:
-        return self.growth_rate or (SMALL_GROWTH_RATES.get(self.depth, 12) if self._small else 32)
+        return self.growth_rate or (SMALL_GROWTH_RATES.get(self.depth, 12) if self.small else 32)
 
     def features(self, x: Any) -> Any:
         """Stem, dense blocks, mean over the image. Shapes below for 121 at 224 pixels, and 100 at 32."""
         style, growth_rate = self.style, self._growth_rate
         first = 2 * growth_rate
         # (B, 32, 32, 24) of small images, (B, 56, 56, 64) of large ones
-        x = style.conv(x, first, 3, "stem") if self._small else style.stem(x, first)
+        x = style.conv(x, first, 3, "stem") if self.small else style.stem(x, first)
         for stage, layers in enumerate(self._blocks, start=1):
             if stage > 1:
                 filters = max(1, int(x.shape[-1] * self.compression))

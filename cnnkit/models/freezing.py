@@ -7,7 +7,6 @@ so that the gradient has to go no further back than to the first layer that lear
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -16,9 +15,8 @@ from pydantic import Field
 
 from cnnkit.core.errors import UsageError
 from cnnkit.core.spec import Count, Positive, Spec, Text
-from cnnkit.core.text import by
-from cnnkit.models import Architecture
-from cnnkit.models.base import Network, belongs
+from cnnkit.core.text import by, nearest
+from cnnkit.models.base import Architecture, Network, belongs
 
 BACKBONE = "backbone"
 """What `freeze` calls everything but the classifier."""
@@ -38,9 +36,17 @@ class Stage(Spec):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The rate of each stage of the network is this times that of the one behind it; 1 for the same everywhere."""
 
-    def inheriting(self, learning_rate: float) -> Stage:
-        """The same with the rate of the optimizer where it has none of its own."""
-        return self if self.learning_rate else self.model_copy(update={"learning_rate": learning_rate})
+    @property
+    def freezes_backbone(self) -> bool:
+        """Whether nothing but the classifier learns in it."""
+        return self.freeze == BACKBONE
+
+
+class PlannedStage(Stage):
+    """A stage as it is trained, with what it inherits filled in."""
+
+    learning_rate: Positive
+    """Its own rate, or that of the optimizer."""
 
 
 @dataclass(frozen=True)
@@ -123,14 +129,13 @@ def apply(architecture: Architecture, network: Network, stage: Stage) -> Staged:
 def _first_that_learns(row: Sequence[Group], stage: Stage) -> int:
     """Number of the first layer that learns."""
     layers = [layer.name for group in row for layer in group.layers]
-    if stage.freeze == BACKBONE:
+    if stage.freezes_backbone:
         return len(layers)
     part = stage.freeze or stage.unfreeze_from
     if part is None:
         return 0
     inside = next(([layer.name for layer in group.layers] for group in row if group.name == part), [part])
     if inside[0] not in layers:
-        near = difflib.get_close_matches(part, layers, 1)
-        hint = f"did you mean `{near[0]}`?" if near else f"they are called {layers[0]} ... {layers[-1]}"
-        raise UsageError(f"train.stages: the network has no layer `{part}`; {hint}")
+        hint = nearest(part, layers) or f"; they are called {layers[0]} ... {layers[-1]}"
+        raise UsageError(f"train.stages: the network has no layer `{part}`{hint}")
     return layers.index(inside[-1]) + 1 if stage.freeze else layers.index(inside[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -46,11 +46,6 @@ class Hub(Architecture):
     dropout: ClassifierDropout = 0.0
 
     pretrained: ClassVar[bool] = True
-
-    @classmethod
-    def variants(cls) -> Sequence[Architecture]:
-        """As many as others have trained."""
-        return ()
 
     @property
     def learnt_with(self) -> Shape | None:

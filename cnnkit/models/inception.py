@@ -21,15 +21,15 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from cnnkit.core.lazy import keras
-from cnnkit.models.base import Architecture, Features, Shape
+from cnnkit.models.base import Architecture, FeatureVectors, Shape
 from cnnkit.models.layers import (
     Activation,
     ClassifierDropout,
     Initializer,
     Normalization,
     Scaling,
-    Size,
     Style,
+    Window,
     dropout,
 )
 
@@ -63,6 +63,11 @@ AUXILIARY_DROPOUT = 0.7
 POOL_FILTERS = (32, 64, 64)
 ROW_FILTERS = (128, 160, 160, 192)
 
+ROW, COLUMN = (1, 7), (7, 1)
+
+HALVING: tuple[int, Window] = (2, "valid")
+"""Strides and padding of a convolution that halves the image."""
+
 
 class Inception(Architecture):
     """Inception network: GoogLeNet (2014) or Inception-v3 (2015), windows of several sizes side by side."""
@@ -87,21 +92,25 @@ class Inception(Architecture):
 
     @property
     def paper(self) -> str:
-        """That of the version."""
+        """Each version has its own."""
         return "Szegedy et al. 2015, arXiv:1409.4842" if self.version == 1 else "Szegedy et al. 2016, arXiv:1512.00567"
 
     @property
+    def small(self) -> bool:
+        """Whether it has the stem for small images."""
+        return self.stem == "small"
+
+    @property
     def image_shape(self) -> Shape:
-        """224 pixels for version 1, 299 for version 3; CIFAR's 32 with the small stem."""
-        side = 32 if self.stem == "small" else 224 if self.version == 1 else 299
-        return (side, side, 3)
+        """As usual, but 299 pixels for version 3."""
+        return (299, 299, 3) if self.version == 3 and not self.small else super().image_shape
 
     @property
     def smallest_image(self) -> int:
         """Version 1 halves the image five times, or twice; what is left of windows without padding in version 3."""
         if self.version == 1:
-            return 4 if self.stem == "small" else 32
-        return 7 if self.stem == "small" else 75
+            return 4 if self.small else 32
+        return 7 if self.small else 75
 
     @property
     def title(self) -> str:
@@ -110,8 +119,9 @@ class Inception(Architecture):
 
     @property
     def style(self) -> Style:
-        """As chosen, with the normalisation of the version's paper if none is."""
-        return replace(super().style, normalization=self.normalization or ("none" if self.version == 1 else "batch"))
+        """As chosen, with the normalisation of the version's paper if none is; the next convolution has its scale."""
+        normalization = self.normalization or ("none" if self.version == 1 else "batch")
+        return replace(super().style, normalization=normalization, scaled_norm=False, epsilon=1e-3)
 
     @property
     def classifier_dropout(self) -> float:
@@ -124,19 +134,19 @@ class Inception(Architecture):
 
     def features(self, x: Any) -> Any:
         """Stem, modules, mean over the image; version 1 with the features of its auxiliary classifiers."""
-        small = self.stem == "small"
-        return _version1(self.style, x, small) if self.version == 1 else _version3(self.style, x, small)
+        build = _version1 if self.version == 1 else _version3
+        return build(self.style, x, self.small)
 
 
-def _version1(style: Style, x: Any, small: bool) -> Features:
+def _version1(style: Style, x: Any, small: bool) -> FeatureVectors:
     """GoogLeNet. Shapes below for images of 224 pixels, and of 32 with the small stem."""
     if small:
-        x = _conv(style, x, 64, 3, "stem_conv1")  # (B, 32, 32, 64)
+        x = style.conv_norm_act(x, 64, 3, "stem_conv1")  # (B, 32, 32, 64)
     else:
-        x = _conv(style, x, 64, 7, "stem_conv1", strides=2)  # (B, 112, 112, 64)
+        x = style.conv_norm_act(x, 64, 7, "stem_conv1", strides=2)  # (B, 112, 112, 64)
         x = _halved(x, "stem_pool1")  # (B, 56, 56, 64)
-    x = _conv(style, x, 64, 1, "stem_conv2")
-    x = _conv(style, x, 192, 3, "stem_conv3")
+    x = style.conv_norm_act(x, 64, 1, "stem_conv2")
+    x = style.conv_norm_act(x, 192, 3, "stem_conv3")
     if not small:
         x = _halved(x, "stem_pool2")  # (B, 28, 28, 192)
     auxiliary = []
@@ -149,18 +159,17 @@ def _version1(style: Style, x: Any, small: bool) -> Features:
             if name in AUXILIARY:
                 auxiliary.append((_auxiliary(style, x, AUXILIARY[name]), AUXILIARY_WEIGHT))
         # (B, 28, 28, 480), (B, 14, 14, 832), (B, 7, 7, 1024); small (B, 32, 32, 480) ... (B, 8, 8, 1024)
-    return Features(keras.layers.GlobalAveragePooling2D(name="pool")(x), auxiliary)
+    return FeatureVectors(keras.layers.GlobalAveragePooling2D(name="pool")(x), auxiliary)
 
 
 def _module(style: Style, x: Any, filters: tuple[int, ...], name: str) -> Any:
     """The module with dimension reduction (figure 2b)."""
     one, reduce3, three, reduce5, five, projection = filters
-    y1 = _conv(style, x, one, 1, f"{name}_1x1")
+    y1 = _branch(style, x, name, (one, 1, "1x1"))
     y3 = _branch(style, x, name, (reduce3, 1, "3x3_reduce"), (three, 3, "3x3"))
     y5 = _branch(style, x, name, (reduce5, 1, "5x5_reduce"), (five, 5, "5x5"))
     pooled = keras.layers.MaxPooling2D(3, strides=1, padding="same", name=f"{name}_pool")(x)
-    pooled = _conv(style, pooled, projection, 1, f"{name}_pool_proj")
-    return _joined([y1, y3, y5, pooled], name)
+    return _joined(name, y1, y3, y5, _branch(style, pooled, name, (projection, 1, "pool_proj")))
 
 
 def _auxiliary(style: Style, x: Any, name: str) -> Any:
@@ -170,7 +179,7 @@ def _auxiliary(style: Style, x: Any, name: str) -> Any:
     """
     window = tuple(min(5, side) for side in x.shape[1:3])
     x = keras.layers.AveragePooling2D(window, strides=3, name=f"{name}_pool")(x)  # (B, 4, 4, 512 or 528)
-    x = _conv(style, x, 128, 1, f"{name}_conv")  # (B, 4, 4, 128)
+    x = style.conv_norm_act(x, 128, 1, f"{name}_conv")  # (B, 4, 4, 128)
     x = keras.layers.Flatten(name=f"{name}_flatten")(x)  # (B, 2048)
     x = style.dense(x, 1024, f"{name}_dense")  # (B, 1024)
     return dropout(x, AUXILIARY_DROPOUT, f"{name}_dense")
@@ -180,14 +189,14 @@ def _version3(style: Style, x: Any, small: bool) -> Any:
     """Inception-v3. Shapes below for images of 299 pixels, and of 32 with the small stem."""
     if small:
         for i, (filters, size) in enumerate(((32, 3), (32, 3), (64, 3), (80, 1), (192, 3)), start=1):
-            x = _conv(style, x, filters, size, f"stem_conv{i}")  # (B, 32, 32, 32) ... (B, 32, 32, 192)
+            x = style.conv_norm_act(x, filters, size, f"stem_conv{i}")  # (B, 32, 32, 32) ... (B, 32, 32, 192)
     else:
-        x = _conv(style, x, 32, 3, "stem_conv1", strides=2, padding="valid")  # (B, 149, 149, 32)
-        x = _conv(style, x, 32, 3, "stem_conv2", padding="valid")  # (B, 147, 147, 32)
-        x = _conv(style, x, 64, 3, "stem_conv3")  # (B, 147, 147, 64)
+        x = style.conv_norm_act(x, 32, 3, "stem_conv1", strides=2, padding="valid")  # (B, 149, 149, 32)
+        x = style.conv_norm_act(x, 32, 3, "stem_conv2", padding="valid")  # (B, 147, 147, 32)
+        x = style.conv_norm_act(x, 64, 3, "stem_conv3")  # (B, 147, 147, 64)
         x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool1")(x)  # (B, 73, 73, 64)
-        x = _conv(style, x, 80, 1, "stem_conv4")  # (B, 73, 73, 80)
-        x = _conv(style, x, 192, 3, "stem_conv5", padding="valid")  # (B, 71, 71, 192)
+        x = style.conv_norm_act(x, 80, 1, "stem_conv4")  # (B, 73, 73, 80)
+        x = style.conv_norm_act(x, 192, 3, "stem_conv5", padding="valid")  # (B, 71, 71, 192)
         x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool2")(x)  # (B, 35, 35, 192)
     for i, filters in enumerate(POOL_FILTERS, start=1):
         x = _figure5(style, x, filters, f"stage3_block{i}")  # (B, 35, 35, 256), then 288; small (B, 32, 32, 288)
@@ -202,77 +211,60 @@ def _version3(style: Style, x: Any, small: bool) -> Any:
 
 def _figure5(style: Style, x: Any, pool_filters: int, name: str) -> Any:
     """Two 3x3 windows in the place of one of 5x5; as published, another branch keeps its 5x5."""
-    y1 = _conv(style, x, 64, 1, f"{name}_1x1")
+    y1 = _branch(style, x, name, (64, 1, "1x1"))
     y5 = _branch(style, x, name, (48, 1, "5x5_reduce"), (64, 5, "5x5"))
     y3 = _branch(style, x, name, (64, 1, "3x3_reduce"), (96, 3, "3x3_1"), (96, 3, "3x3_2"))
-    return _joined([y1, y5, y3, _projected(style, x, pool_filters, name)], name)
+    return _joined(name, y1, y5, y3, _projected(style, x, pool_filters, name))
 
 
 def _figure6(style: Style, x: Any, filters: int, name: str) -> Any:
     """Windows of 7x7 as a row and a column, once in one branch and twice in another."""
-    y1 = _conv(style, x, 192, 1, f"{name}_1x1")
-    row, column = (1, 7), (7, 1)
-    y7 = _branch(style, x, f"{name}_7x7", (filters, 1, "reduce"), (filters, row, "1"), (192, column, "2"))
-    twice = _branch(style, x, f"{name}_double7x7", (filters, 1, "reduce"), (filters, column, "1"), (filters, row, "2"))
-    twice = _branch(style, twice, f"{name}_double7x7", (filters, column, "3"), (192, row, "4"))
-    return _joined([y1, y7, twice, _projected(style, x, 192, name)], name)
+    y1 = _branch(style, x, name, (192, 1, "1x1"))
+    y7 = _branch(style, x, f"{name}_7x7", (filters, 1, "reduce"), (filters, ROW, "1"), (192, COLUMN, "2"))
+    first = (filters, 1, "reduce"), (filters, COLUMN, "1"), (filters, ROW, "2")
+    twice = _branch(style, x, f"{name}_double7x7", *first, (filters, COLUMN, "3"), (192, ROW, "4"))
+    return _joined(name, y1, y7, twice, _projected(style, x, 192, name))
 
 
 def _figure7(style: Style, x: Any, name: str) -> Any:
     """A row and a column of three side by side, for many features on the smallest image."""
-    y1 = _conv(style, x, 320, 1, f"{name}_1x1")
-    y3 = _conv(style, x, 384, 1, f"{name}_3x3_reduce")
-    y3 = [_conv(style, y3, 384, (1, 3), f"{name}_3x3_row"), _conv(style, y3, 384, (3, 1), f"{name}_3x3_column")]
+    y1 = _branch(style, x, name, (320, 1, "1x1"))
+    y3 = _branch(style, x, name, (384, 1, "3x3_reduce"))
+    y3 = _row_and_column(style, y3, f"{name}_3x3")
     twice = _branch(style, x, name, (448, 1, "double3x3_reduce"), (384, 3, "double3x3"))
-    twice = [
-        _conv(style, twice, 384, (1, 3), f"{name}_double3x3_row"),
-        _conv(style, twice, 384, (3, 1), f"{name}_double3x3_column"),
-    ]
-    return _joined([y1, *y3, *twice, _projected(style, x, 192, name)], name)
+    twice = _row_and_column(style, twice, f"{name}_double3x3")
+    return _joined(name, y1, *y3, *twice, _projected(style, x, 192, name))
+
+
+def _row_and_column(style: Style, x: Any, name: str) -> list[Any]:
+    return [_branch(style, x, name, convolution) for convolution in ((384, (1, 3), "row"), (384, (3, 1), "column"))]
 
 
 def _reduction1(style: Style, x: Any, name: str) -> Any:
     """Halves the image, from 35 to 17 pixels (figure 10)."""
-    y3 = _conv(style, x, 384, 3, f"{name}_3x3", strides=2, padding="valid")
-    twice = _branch(style, x, f"{name}_double3x3", (64, 1, "reduce"), (96, 3, "1"))
-    twice = _conv(style, twice, 96, 3, f"{name}_double3x3_2", strides=2, padding="valid")
-    return _joined([y3, twice, keras.layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x)], name)
+    y3 = _branch(style, x, name, (384, 3, "3x3", *HALVING))
+    twice = _branch(style, x, f"{name}_double3x3", (64, 1, "reduce"), (96, 3, "1"), (96, 3, "2", *HALVING))
+    return _joined(name, y3, twice, keras.layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x))
 
 
 def _reduction2(style: Style, x: Any, name: str) -> Any:
     """Halves the image, from 17 to 8 pixels."""
-    y3 = _conv(style, x, 192, 1, f"{name}_3x3_reduce")
-    y3 = _conv(style, y3, 320, 3, f"{name}_3x3", strides=2, padding="valid")
-    y7 = _branch(style, x, f"{name}_7x7", (192, 1, "reduce"), (192, (1, 7), "1"), (192, (7, 1), "2"))
-    y7 = _conv(style, y7, 192, 3, f"{name}_7x7_3", strides=2, padding="valid")
-    return _joined([y3, y7, keras.layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x)], name)
+    y3 = _branch(style, x, name, (192, 1, "3x3_reduce"), (320, 3, "3x3", *HALVING))
+    seven = (192, 1, "reduce"), (192, ROW, "1"), (192, COLUMN, "2"), (192, 3, "3", *HALVING)
+    y7 = _branch(style, x, f"{name}_7x7", *seven)
+    return _joined(name, y3, y7, keras.layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x))
 
 
 def _projected(style: Style, x: Any, filters: int, name: str) -> Any:
     """The branch of a pooling in version 3."""
     x = keras.layers.AveragePooling2D(3, strides=1, padding="same", name=f"{name}_pool")(x)
-    return _conv(style, x, filters, 1, f"{name}_pool_proj")
+    return _branch(style, x, name, (filters, 1, "pool_proj"))
 
 
-def _conv(
-    style: Style,
-    x: Any,
-    filters: int,
-    kernel_size: Size,
-    name: str,
-    strides: int = 1,
-    padding: Literal["same", "valid"] = "same",
-) -> Any:
-    """A convolution, its normalisation without a scale, as the next convolution has one, its activation."""
-    x = style.conv(x, filters, kernel_size, name, strides, padding)
-    x = style.norm(x, f"{name}_norm", scale=False, epsilon=1e-3)
-    return style.act(x, name)
-
-
-def _branch(style: Style, x: Any, name: str, *convolutions: tuple[int, Size, str]) -> Any:
-    """Convolutions one behind the other, each by its filters, its window and the end of its name."""
-    for filters, kernel_size, own in convolutions:
-        x = _conv(style, x, filters, kernel_size, f"{name}_{own}")
+def _branch(style: Style, x: Any, name: str, *convolutions: tuple[Any, ...]) -> Any:
+    """Convolutions one behind the other, each by its filters, its window, the end of its name, perhaps `HALVING`."""
+    for filters, kernel_size, own, *halving in convolutions:
+        x = style.conv_norm_act(x, filters, kernel_size, f"{name}_{own}", *halving)
     return x
 
 
@@ -280,5 +272,5 @@ def _halved(x: Any, name: str) -> Any:
     return keras.layers.MaxPooling2D(3, strides=2, padding="same", name=name)(x)
 
 
-def _joined(branches: Sequence[Any], name: str) -> Any:
+def _joined(name: str, *branches: Any) -> Any:
     return keras.layers.Concatenate(name=f"{name}_concat")(branches)

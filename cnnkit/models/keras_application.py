@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 
@@ -22,50 +22,7 @@ from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath
 from cnnkit.models.base import Architecture, Shape
-from cnnkit.models.layers import DEVIATION, MEAN, ClassifierDropout, scaled
-
-Name = Literal[
-    "ConvNeXtTiny",
-    "ConvNeXtSmall",
-    "ConvNeXtBase",
-    "ConvNeXtLarge",
-    "ConvNeXtXLarge",
-    "DenseNet121",
-    "DenseNet169",
-    "DenseNet201",
-    "EfficientNetB0",
-    "EfficientNetB1",
-    "EfficientNetB2",
-    "EfficientNetB3",
-    "EfficientNetB4",
-    "EfficientNetB5",
-    "EfficientNetB6",
-    "EfficientNetB7",
-    "EfficientNetV2B0",
-    "EfficientNetV2B1",
-    "EfficientNetV2B2",
-    "EfficientNetV2B3",
-    "EfficientNetV2S",
-    "EfficientNetV2M",
-    "EfficientNetV2L",
-    "InceptionResNetV2",
-    "InceptionV3",
-    "MobileNet",
-    "MobileNetV2",
-    "MobileNetV3Small",
-    "MobileNetV3Large",
-    "NASNetMobile",
-    "NASNetLarge",
-    "ResNet50",
-    "ResNet101",
-    "ResNet152",
-    "ResNet50V2",
-    "ResNet101V2",
-    "ResNet152V2",
-    "VGG16",
-    "VGG19",
-    "Xception",
-]
+from cnnkit.models.layers import DEVIATION, MEAN, ClassifierDropout, keras_layers, scaled
 
 
 @dataclass(frozen=True)
@@ -87,25 +44,24 @@ class NetworkFacts:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _alike(facts: NetworkFacts, *names: Name) -> dict[Name, NetworkFacts]:
+def _alike(facts: NetworkFacts, *names: str) -> dict[str, NetworkFacts]:
     return dict.fromkeys(names, facts)
 
 
-NETWORKS: dict[Name, NetworkFacts] = {
+def _scaling_themselves(name: str, *sizes: int) -> dict[str, NetworkFacts]:
+    """EfficientNets from 0 on, each for larger images."""
+    return {f"{name}{number}": NetworkFacts("own", size) for number, size in enumerate(sizes)}
+
+
+NETWORKS = {
     # ConvNeXt's own scaling is that of ImageNet too, but leaves out images of one channel.
     **_alike(
         NetworkFacts("imagenet", 224, options={"include_preprocessing": False}),
         *("ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge"),
     ),
     **_alike(NetworkFacts("imagenet", 224), "DenseNet121", "DenseNet169", "DenseNet201"),
-    **_alike(NetworkFacts("own", 224), "EfficientNetB0", "EfficientNetV2B0"),
-    **_alike(NetworkFacts("own", 240), "EfficientNetB1", "EfficientNetV2B1"),
-    **_alike(NetworkFacts("own", 260), "EfficientNetB2", "EfficientNetV2B2"),
-    **_alike(NetworkFacts("own", 300), "EfficientNetB3", "EfficientNetV2B3"),
-    "EfficientNetB4": NetworkFacts("own", 380),
-    "EfficientNetB5": NetworkFacts("own", 456),
-    "EfficientNetB6": NetworkFacts("own", 528),
-    "EfficientNetB7": NetworkFacts("own", 600),
+    **_scaling_themselves("EfficientNetB", 224, 240, 260, 300, 380, 456, 528, 600),
+    **_scaling_themselves("EfficientNetV2B", 224, 240, 260, 300),
     "EfficientNetV2S": NetworkFacts("own", 384),
     **_alike(NetworkFacts("own", 480), "EfficientNetV2M", "EfficientNetV2L"),
     **_alike(NetworkFacts("symmetric", 299, 75), "InceptionResNetV2", "InceptionV3"),
@@ -114,10 +70,17 @@ NETWORKS: dict[Name, NetworkFacts] = {
     **_alike(NetworkFacts("own", 224, alphas=(0.75, 1.0)), "MobileNetV3Small", "MobileNetV3Large"),
     "NASNetMobile": NetworkFacts("symmetric", 224),
     "NASNetLarge": NetworkFacts("symmetric", 331),
-    **_alike(NetworkFacts("caffe", 224), "ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"),
+    **_alike(NetworkFacts("caffe", 224), "ResNet50", "ResNet101", "ResNet152"),
     **_alike(NetworkFacts("symmetric", 224), "ResNet50V2", "ResNet101V2", "ResNet152V2"),
+    **_alike(NetworkFacts("caffe", 224), "VGG16", "VGG19"),
     "Xception": NetworkFacts("symmetric", 299, 71),
 }
+"""The networks in the order in which they are listed."""
+
+if TYPE_CHECKING:
+    Name = str
+else:
+    Name = Literal[tuple(NETWORKS)]
 
 IMAGENET = "imagenet"
 """The word for the weights that Keras publishes."""
@@ -165,7 +128,7 @@ class KerasApplication(Architecture):
     @classmethod
     def variants(cls) -> Sequence[Architecture]:
         """One for each network."""
-        return [cls(application=application) for application in get_args(Name)]
+        return [cls(application=name) for name in NETWORKS]
 
     @property
     def title(self) -> str:
@@ -223,7 +186,7 @@ class KerasApplication(Architecture):
             ).output
 
     def _built(self, weights: str | None, **settings: Any) -> Any:
-        """Keras's model."""
+        """Keras's own model, without its classifier."""
         width = {} if self.alpha is None else {"alpha": self.alpha}
         build = getattr(keras.applications, self.application)
         return build(include_top=False, weights=weights, pooling="avg", **width, **self._facts.options, **settings)
@@ -296,13 +259,9 @@ def _names_from_the_start() -> Iterator[None]:
 
 def _copy(layer: Any) -> Any:
     """A layer, or an operation between layers, made anew; where we have a layer of our own for it, as that."""
-    from cnnkit.models import keras_layers
-
     if isinstance(layer, keras.Sequential):
         return layer
-    kind: Any = type(layer)
-    if kind in (keras.layers.BatchNormalization, keras.layers.Dropout):
-        kind = getattr(keras_layers, kind.__name__)
+    kind: Any = getattr(keras_layers, type(layer).__name__, type(layer))
     return kind.from_config(layer.get_config())
 
 

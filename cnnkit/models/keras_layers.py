@@ -96,8 +96,7 @@ class PadChannels(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""
-        config: dict[str, Any] = super().get_config()
-        return config | {"filters": self.filters}
+        return dict(super().get_config(), filters=self.filters)
 
 
 @keras.saving.register_keras_serializable(package="cnnkit")

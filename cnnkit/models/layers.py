@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.core.lazy import keras
+from cnnkit.core.lazy import Lazy, keras
+
+keras_layers: Any = Lazy("cnnkit.models.keras_layers")
 
 Activation = Annotated[
     Literal["relu", "leaky_relu", "elu", "selu", "gelu", "swish", "silu", "tanh", "sigmoid", "linear"],
@@ -53,6 +55,7 @@ Scaling = Annotated[
 ]
 
 Size = int | tuple[int, int]
+Window = Literal["same", "valid"]
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,19 @@ class Style:
         activation: Name of the activation, in Keras's words.
         initializer: Of all kernels; None for the one that suits the activation.
         normalization: `batch`, `group`, `layer` or `none`.
+        scaled_norm: Whether a normalisation has a trained scale for each channel.
+        epsilon: What a normalisation adds to the variance.
     """
 
     activation: str = "relu"
     initializer: str | None = None
     normalization: str = "batch"
+    scaled_norm: bool = True
+    epsilon: float = 1e-5
 
-    @property
-    def kernel_initializer(self) -> str:
-        """The chosen initializer, or the one that suits the activation."""
-        return self.initializer or suiting(self.activation)
+    def initializer_for(self, activation: str) -> str:
+        """The chosen initializer, or the one that suits an activation."""
+        return self.initializer or suiting(activation)
 
     def conv(
         self,
@@ -81,8 +87,7 @@ class Style:
         kernel_size: Size,
         name: str,
         strides: int = 1,
-        padding: Literal["same", "valid"] = "same",
-        bias: bool | None = None,
+        padding: Window = "same",
     ) -> Any:
         """A convolution; it has a bias where no normalisation would take it away again.
 
@@ -98,12 +103,12 @@ class Style:
             kernel_size,
             strides=strides,
             padding=padding,
-            use_bias=self.normalization == "none" if bias is None else bias,
-            kernel_initializer=self.kernel_initializer,
+            use_bias=self.normalization == "none",
+            kernel_initializer=self.initializer_for(self.activation),
             name=name,
         )(x)
 
-    def norm(self, x: Any, name: str, scale: bool = True, epsilon: float = 1e-5) -> Any:
+    def norm(self, x: Any, name: str) -> Any:
         """The normalisation, if there is one; momentum 0.9 follows short trainings too.
 
         Group normalisation (Wu and He 2018, arXiv:1803.08494) with 32 groups, or as many as divide the channels; layer
@@ -111,27 +116,25 @@ class Style:
         """
         if self.normalization == "none":
             return x
+        settings = {"scale": self.scaled_norm, "epsilon": self.epsilon, "name": name}
         if self.normalization == "batch":
-            from cnnkit.models.keras_layers import BatchNormalization
-
-            return BatchNormalization(momentum=0.9, scale=scale, epsilon=epsilon, name=name)(x)
+            return keras_layers.BatchNormalization(momentum=0.9, **settings)(x)
         groups = 1 if self.normalization == "layer" else math.gcd(32, x.shape[-1])
-        return keras.layers.GroupNormalization(groups, scale=scale, epsilon=epsilon, name=name)(x)
+        return keras.layers.GroupNormalization(groups, **settings)(x)
 
     def act(self, x: Any, name: str) -> Any:
         """The activation; its layer is named for it, `stem_relu`."""
-        name = f"{name}_{self.activation}"
-        if self.activation == "relu":
-            return keras.layers.ReLU(name=name)(x)
-        return keras.layers.Activation(self.activation, name=name)(x)
+        return activated(x, self.activation, f"{name}_{self.activation}")
 
     def norm_act(self, x: Any, name: str) -> Any:
         """A normalisation and an activation, behind a convolution or before it."""
         return self.act(self.norm(x, f"{name}_norm"), name)
 
-    def conv_norm_act(self, x: Any, filters: int, kernel_size: Size, name: str, strides: int = 1) -> Any:
+    def conv_norm_act(
+        self, x: Any, filters: int, kernel_size: Size, name: str, strides: int = 1, padding: Window = "same"
+    ) -> Any:
         """A convolution, its normalisation, its activation."""
-        return self.norm_act(self.conv(x, filters, kernel_size, name, strides), name)
+        return self.norm_act(self.conv(x, filters, kernel_size, name, strides, padding), name)
 
     def stem(self, x: Any, filters: int) -> Any:
         """What begins the networks for images of 224 pixels since ResNet: they are 4 times smaller behind it."""
@@ -141,7 +144,7 @@ class Style:
 
     def dense(self, x: Any, units: int, name: str) -> Any:
         """A dense layer with its activation."""
-        x = keras.layers.Dense(units, kernel_initializer=self.kernel_initializer, name=name)(x)
+        x = keras.layers.Dense(units, kernel_initializer=self.initializer_for(self.activation), name=name)(x)
         return self.act(x, name)
 
     def dense_part(self, x: Any, units: Sequence[int], rate: float, alpha: bool = False) -> Any:
@@ -161,13 +164,18 @@ def suiting(activation: str) -> str:
     return "he_normal" if activation in ("relu", "leaky_relu", "elu", "gelu", "swish", "silu") else "glorot_uniform"
 
 
+def activated(x: Any, activation: str, name: str) -> Any:
+    """An activation as a layer of that very name."""
+    layer = keras.layers.ReLU(name=name) if activation == "relu" else keras.layers.Activation(activation, name=name)
+    return layer(x)
+
+
 def dropout(x: Any, rate: float, name: str, alpha: bool = False) -> Any:
     """Dropout (Srivastava et al. 2014), or alpha dropout, which keeps mean and variance behind SELU; none at rate 0."""
     if not rate:
         return x
-    from cnnkit.models.keras_layers import AlphaDropout, Dropout
-
-    return (AlphaDropout if alpha else Dropout)(rate, name=f"{name}_dropout")(x)
+    layer = keras_layers.AlphaDropout if alpha else keras_layers.Dropout
+    return layer(rate, name=f"{name}_dropout")(x)
 
 
 def skipped_now_and_then(x: Any, rate: float, block: int, blocks: int, name: str) -> Any:
@@ -182,9 +190,7 @@ def skipped_now_and_then(x: Any, rate: float, block: int, blocks: int, name: str
     """
     if not rate:
         return x
-    from cnnkit.models.keras_layers import Dropout
-
-    return Dropout(rate * block / blocks, noise_shape=(None, 1, 1, 1), name=f"{name}_skip")(x)
+    return keras_layers.Dropout(rate * block / blocks, noise_shape=(None, 1, 1, 1), name=f"{name}_skip")(x)
 
 
 # Mean and deviation of ImageNet's training images, channels R, G, B of 0..1; Caffe's means are B, G, R of 0..255.
@@ -200,6 +206,4 @@ def scaled(image: Any, scaling: str) -> Any:
         scale = [1 / (255 * d) for d in DEVIATION]
         offset = [-m / d for m, d in zip(MEAN, DEVIATION, strict=True)]
         return keras.layers.Rescaling(scale, offset=offset, name="scaling")(image)
-    from cnnkit.models.keras_layers import BgrRescaling
-
-    return BgrRescaling(1.0, offset=[-m for m in CAFFE_MEAN], name="scaling")(image)
+    return keras_layers.BgrRescaling(1.0, offset=[-m for m in CAFFE_MEAN], name="scaling")(image)

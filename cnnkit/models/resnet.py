@@ -39,7 +39,7 @@ from pydantic import model_validator
 
 from cnnkit.core.lazy import keras
 from cnnkit.core.spec import Count, Rate
-from cnnkit.models.base import Architecture, Shape
+from cnnkit.models.base import Architecture
 from cnnkit.models.layers import (
     Activation,
     Initializer,
@@ -47,6 +47,7 @@ from cnnkit.models.layers import (
     Scaling,
     StochasticDepth,
     dropout,
+    keras_layers,
     skipped_now_and_then,
 )
 
@@ -126,21 +127,17 @@ class ResNet(Architecture):
         return f"He et al. 2016, arXiv:{'1512.03385' if self.version == 1 else '1603.05027'}"
 
     @property
-    def image_shape(self) -> Shape:
-        """Images of ImageNet for the large networks, of CIFAR for the small ones."""
-        return (32, 32, 3) if self._small else (224, 224, 3)
-
-    @property
     def smallest_image(self) -> int:
         """The large networks make the image 32 times smaller, the small ones 4 times."""
-        return 8 if self._small else 32
+        return 8 if self.small else 32
 
     def stages(self) -> tuple[str, ...]:
         """The stem, then the stages of blocks."""
         return ("stem", *(f"stage{i}" for i in range(1, len(self._blocks) + 1)))
 
     @property
-    def _small(self) -> bool:
+    def small(self) -> bool:
+        """Whether it is one of the depths for small images."""
         return self.depth not in LARGE
 
     @property
@@ -153,16 +150,15 @@ class ResNet(Architecture):
     def features(self, x: Any) -> Any:
         """Stem, stages of blocks, mean over the image. Shapes below for images of 224, and 32, pixels."""
         style = self.style
-        first = 16 if self._small else 64
+        first = 16 if self.small else 64
         # (B, 32, 32, 16) of small images, (B, 56, 56, 64) of large ones
-        x = style.conv_norm_act(x, first, 3, "stem") if self._small else style.stem(x, first)
-        block = self._block if self.version == 1 else self._preactivated_block
+        x = style.conv_norm_act(x, first, 3, "stem") if self.small else style.stem(x, first)
         number = 0
         for stage, count in enumerate(self._blocks, start=1):
             for i in range(1, count + 1):
                 number += 1
                 convolutions = self._convolutions(first * 2 ** (stage - 1), 2 if i == 1 and stage > 1 else 1)
-                x = block(x, convolutions, f"stage{stage}_block{i}", number)
+                x = self._block(x, convolutions, f"stage{stage}_block{i}", number)
             # (B, 56, 56, 64) ... (B, 7, 7, 512), bottlenecks four times the channels; small (B, 8, 8, 64 * width)
         if self.version == 2:
             x = style.norm_act(x, f"stage{stage}")
@@ -176,59 +172,32 @@ class ResNet(Architecture):
         return Convolution(3, wide, strides), Convolution(3, wide)
 
     def _block(self, x: Any, convolutions: Sequence[Convolution], name: str, number: int) -> Any:
-        """Version 1, figure 5 of the first paper."""
-        style = self.style
-        shortcut = x
-        if _reshapes(convolutions, x):
-            shortcut = self._reshaped(x, convolutions, name)
-            if self.depth not in SMALL:
-                shortcut = style.norm(shortcut, f"{name}_shortcut_norm")
-        for i, (kernel_size, filters, strides) in enumerate(convolutions, start=1):
-            if i > 1:
-                x = style.act(x, f"{name}_conv{i - 1}")
-                x = dropout(x, self.dropout, f"{name}_conv{i - 1}")
-            x = style.conv(x, filters, kernel_size, f"{name}_conv{i}", strides)
-            x = style.norm(x, f"{name}_conv{i}_norm")
-        x = skipped_now_and_then(x, self.stochastic_depth, number, sum(self._blocks), name)
-        x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
-        return style.act(x, name)
+        """Version 1 is figure 5 of the first paper, version 2 figure 4 (e) of the second.
 
-    def _preactivated_block(self, x: Any, convolutions: Sequence[Convolution], name: str, number: int) -> Any:
-        """Version 2, figure 4 (e) of the second paper.
-
-        By its appendix the first block takes what the stem has activated already, the sum of the last one is activated
-        (in `features`), and projections take the activated input.
+        By the appendix of the second the first block takes what the stem has activated already, the sum of the last
+        one is activated (in `features`), and projections take the activated input.
         """
-        style = self.style
-        shortcut = x
-        if number > 1:
+        style, shortcut = self.style, x
+        if self.version == 2 and number > 1:
             x = style.norm_act(x, name)
-        if _reshapes(convolutions, x):
-            shortcut = self._reshaped(shortcut if self.depth in SMALL else x, convolutions, name)
-        for i, (kernel_size, filters, strides) in enumerate(convolutions, start=1):
+        filters, strides = convolutions[-1].filters, max(convolution.strides for convolution in convolutions)
+        if strides > 1 or filters != x.shape[-1]:
+            shortcut = self._reshaped(shortcut if self.depth in SMALL else x, filters, strides, f"{name}_shortcut")
+        for i, convolution in enumerate(convolutions, start=1):
             if i > 1:
                 x = style.norm_act(x, f"{name}_conv{i - 1}")
                 x = dropout(x, self.dropout, f"{name}_conv{i - 1}")
-            x = style.conv(x, filters, kernel_size, f"{name}_conv{i}", strides)
+            x = style.conv(x, convolution.filters, convolution.kernel_size, f"{name}_conv{i}", convolution.strides)
+        if self.version == 1:
+            x = style.norm(x, f"{name}_conv{len(convolutions)}_norm")
         x = skipped_now_and_then(x, self.stochastic_depth, number, sum(self._blocks), name)
-        return keras.layers.Add(name=f"{name}_add")([shortcut, x])
+        x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
+        return style.act(x, name) if self.version == 1 else x
 
-    def _reshaped(self, x: Any, convolutions: Sequence[Convolution], name: str) -> Any:
+    def _reshaped(self, x: Any, filters: int, strides: int, name: str) -> Any:
         """The input of a block in the shape of its output: option A for 6n + 2 layers, else B."""
-        filters, strides = convolutions[-1].filters, _strides(convolutions)
-        if self.depth not in SMALL:
-            return self.style.conv(x, filters, 1, f"{name}_shortcut", strides)
-        x = keras.layers.AveragePooling2D(1, strides=strides, name=f"{name}_shortcut_subsample")(x)
-        from cnnkit.models.keras_layers import PadChannels
-
-        return PadChannels(filters, name=f"{name}_shortcut_pad")(x)
-
-
-def _strides(convolutions: Sequence[Convolution]) -> int:
-    """How many times smaller a block makes the image."""
-    return max(convolution.strides for convolution in convolutions)
-
-
-def _reshapes(convolutions: Sequence[Convolution], x: Any) -> bool:
-    """Whether the output of a block has another shape than its input x."""
-    return _strides(convolutions) > 1 or convolutions[-1].filters != x.shape[-1]
+        if self.depth in SMALL:
+            x = keras.layers.AveragePooling2D(1, strides=strides, name=f"{name}_subsample")(x)
+            return keras_layers.PadChannels(filters, name=f"{name}_pad")(x)
+        x = self.style.conv(x, filters, 1, name, strides)
+        return self.style.norm(x, f"{name}_norm") if self.version == 1 else x

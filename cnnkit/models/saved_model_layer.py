@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,8 @@ from typing import Any
 from cnnkit.core.errors import CnnkitError, DataError, Problem
 from cnnkit.core.lazy import convert_to_constants, keras, tf
 
-# Operations whose results are kept in training for the way back; a rectifier nearly shares that of the one before.
-KEPT = (
-    "Conv2D",
-    "DepthwiseConv2dNative",
-    "MatMul",
-    "FusedBatchNormV3",
-    "MaxPool",
-    "AvgPool",
-    "AddV2",
-    "Mul",
-)
+# Operations whose results stay in memory for the gradient; a rectifier nearly shares that of the one before.
+HELD = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "FusedBatchNormV3", "MaxPool", "AvgPool", "AddV2", "Mul")
 
 
 @keras.saving.register_keras_serializable(package="cnnkit")
@@ -81,20 +72,17 @@ class SavedModelLayer(keras.layers.Layer):
     @property
     def sizes(self) -> tuple[int, ...]:
         """How many numbers each of its convolutions, normalisations, poolings, sums and products makes of one image."""
-        return tuple(_size(operation) for operation in self._operations if operation.type in KEPT)
+        return tuple(_size(operation) for operation in self._operations if operation.type in HELD)
 
     @functools.cached_property
     def _operations(self) -> list[Any]:
         """What is done to one image, function calls written out."""
-        run = tf.function(lambda images: self._run(images, False), autograph=False)
-        concrete = run.get_concrete_function(tf.TensorSpec((1, *self._shape_of_image), tf.float32))
-        operations = convert_to_constants.convert_variables_to_constants_v2(concrete).graph.get_operations()
-        return [operation for operation in operations if operation.outputs]
+        graph = convert_to_constants.convert_variables_to_constants_v2(self._traced(self._inference, batch=1)).graph
+        return [operation for operation in graph.get_operations() if operation.outputs]
 
     def get_config(self) -> dict[str, Any]:
         """Its name: where the SavedModel lies is no part of it, since it holds on one machine only."""
-        config: dict[str, Any] = super().get_config()
-        return config
+        return dict(super().get_config())
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SavedModelLayer:
@@ -107,16 +95,16 @@ class SavedModelLayer(keras.layers.Layer):
             "a SavedModel is no part of a Keras file: load the run that made it, or export the run as a SavedModel"
         )
 
-    def _unusable(self, why: str) -> DataError:
-        return DataError(Problem(f"{self._called} {why}", key="model.handle"))
+    def _unusable(self, why: str, error: Exception | None = None) -> DataError:
+        reason = f": {' '.join(str(error).split())}" if error else ""
+        return DataError(Problem(f"{self._called} {why}{reason}", key="model.handle"))
 
     def _loaded(self, folder: Path, if_damaged: str) -> Any:
         try:
             with _without_warnings():
                 return tf.saved_model.load(str(folder))
         except (OSError, ValueError, LookupError, AttributeError, TypeError, tf.errors.OpError) as error:
-            reason = " ".join(str(error).split())
-            raise self._unusable(f"can't be loaded as a SavedModel{if_damaged}: {reason}") from error
+            raise self._unusable(f"can't be loaded as a SavedModel{if_damaged}", error) from error
 
     def _function_for(self, shape: tuple[int, int, int]) -> Any:
         """The function of the SavedModel that takes images."""
@@ -154,18 +142,24 @@ class SavedModelLayer(keras.layers.Layer):
     def _run(self, images: Any, training: bool) -> Any:
         return self._function(images, training=training) if self._takes_training else self._function(images)
 
+    def _inference(self, images: Any) -> Any:
+        return self._run(images, False)
+
+    def _traced(self, function: Callable[[Any], Any], batch: int | None = None) -> Any:
+        """A function of so many images as a graph; it is not run."""
+        images = tf.TensorSpec((batch, *self._shape_of_image), tf.float32)
+        return tf.function(function, autograph=False).get_concrete_function(images)
+
     def _probed(self) -> int:
         """Length of the vectors; also tries a gradient, which a SavedModel can lack.
 
         Functions are traced, not run, so this costs little.
         """
-        images = tf.TensorSpec((None, *self._shape_of_image), tf.float32)
         try:
-            run = tf.function(lambda x: self._run(x, False), autograph=False)
-            output = run.get_concrete_function(images).structured_outputs
+            output = self._traced(self._inference).structured_outputs
             length = _length_of_vector(output)
         except ValueError as error:
-            raise self._unusable(f"can't be called: {' '.join(str(error).split())}") from error
+            raise self._unusable("can't be called", error) from error
         if length is None:
             raise self._unusable(f"makes {_described(output)} of images, not a vector of each: take its feature vector")
         weights = [weight.value for weight in self.trainable_weights]
@@ -177,17 +171,16 @@ class SavedModelLayer(keras.layers.Layer):
                 total = tf.reduce_sum(self._run(x, True))
             reached = any(slope is not None for slope in tape.gradient(total, weights))
 
-        # As a step of training does it, since variables that are spread over devices can be trained only so.
-        step = tf.function(lambda x: tf.distribute.get_strategy().run(slopes, (x,)), autograph=False)
         try:
-            step.get_concrete_function(images)
+            # As a step of training does it, since variables that are spread over devices can be trained only so.
+            self._traced(lambda x: tf.distribute.get_strategy().run(slopes, (x,)))
         except LookupError as error:
             raise self._unusable(
                 "was saved without the gradients of some of its operations, so it can't be trained: save it again with "
                 "tf.saved_model.SaveOptions(experimental_custom_gradients=True), or take another"
             ) from error
         except ValueError as error:
-            raise self._unusable(f"can't be called for training: {' '.join(str(error).split())}") from error
+            raise self._unusable("can't be called for training", error) from error
         if not reached:
             raise self._unusable("lets no gradient through to its variables, so it can't be trained: take another")
         return length
@@ -206,7 +199,7 @@ def _without_warnings() -> Iterator[None]:
 
 
 def _first(concrete: Any) -> Sequence[Any]:
-    """What a function takes first."""
+    """The first argument of a function, in a list, which is empty where it has none."""
     positional, named = concrete.structured_input_signature
     return [*positional, *named.values()][:1]
 
@@ -239,12 +232,8 @@ def _is_image(spec: Any) -> bool:
 
 def _length_of_vector(output: Any) -> int | None:
     """Length of the vectors (B, c), where there is one tensor and it is these."""
-    if not tf.is_tensor(output) and not isinstance(output, tf.TensorSpec):
-        return None
-    if output.shape.rank != 2 or not output.dtype.is_floating:
-        return None
-    length: int | None = output.shape[1]
-    return length
+    one = tf.is_tensor(output) or isinstance(output, tf.TensorSpec)
+    return output.shape[1] if one and output.shape.rank == 2 and output.dtype.is_floating else None
 
 
 def _described(value: Any) -> str:
@@ -262,15 +251,14 @@ def _described(value: Any) -> str:
 def _multiply_adds(operation: Any) -> int:
     """Of a convolution or a product of matrices; of other operations none."""
     if operation.type == "Conv2D":
-        height, width, inputs, _ = operation.inputs[1].shape
-        return _size(operation) * int(height * width * inputs)
-    if operation.type == "DepthwiseConv2dNative":
-        height, width, _, _ = operation.inputs[1].shape
-        return _size(operation) * int(height * width)
-    if operation.type == "MatMul":
-        rows, columns = operation.inputs[0].shape
-        return _size(operation) * int(rows if operation.get_attr("transpose_a") else columns)
-    return 0
+        each = operation.inputs[1].shape[:3]  # height, width and inputs of the kernel
+    elif operation.type == "DepthwiseConv2dNative":
+        each = operation.inputs[1].shape[:2]
+    elif operation.type == "MatMul":
+        each = operation.inputs[0].shape[:1] if operation.get_attr("transpose_a") else operation.inputs[0].shape[1:]
+    else:
+        return 0
+    return int(_size(operation) * math.prod(each))
 
 
 def _size(operation: Any) -> int:

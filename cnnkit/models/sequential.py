@@ -11,7 +11,7 @@ from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import keras
 from cnnkit.core.text import by
 from cnnkit.models.base import Architecture, Shape
-from cnnkit.models.layers import Activation, Initializer, Style, suiting
+from cnnkit.models.layers import Activation, Initializer, Style, activated
 from cnnkit.models.sequential_layers import (
     ActivationLayer,
     AvgPool,
@@ -29,7 +29,6 @@ from cnnkit.models.sequential_layers import (
     Misfit,
     SeparableConv,
     Tensor,
-    activated,
     window,
 )
 
@@ -74,13 +73,10 @@ class Residual(Layer):
         return x if self.activation == "linear" else activated(x, self.activation, f"{name}_{self.activation}")
 
     def _projected(self, x: Any, after: Tensor, name: str, style: Style) -> Any:
-        initializer = style.initializer or suiting("linear")
+        settings = {"use_bias": False, "kernel_initializer": style.initializer_for("linear"), "name": name}
         if len(after) == 1:
-            return keras.layers.Dense(after[0], use_bias=False, kernel_initializer=initializer, name=name)(x)
-        strides = self._strides(tuple(x.shape[1:]), after)
-        return keras.layers.Conv2D(
-            after[-1], 1, strides=strides, use_bias=False, kernel_initializer=initializer, name=name
-        )(x)
+            return keras.layers.Dense(after[0], **settings)(x)
+        return keras.layers.Conv2D(after[-1], 1, strides=self._strides(tuple(x.shape[1:]), after), **settings)(x)
 
 
 AnyLayer: TypeAlias = Annotated[
@@ -121,11 +117,6 @@ class Sequential(Architecture):
         if len(after) != 1:
             message = f"ends in an image of {by(after)}; the classifier takes a vector: end in `{{name: flatten}}`"
             yield Problem(message, key=f"layers.{len(self.layers) - 1}")
-
-    @classmethod
-    def variants(cls) -> Sequence[Architecture]:
-        """As many as one can think of."""
-        return ()
 
     def stages(self) -> tuple[str, ...]:
         """Each layer by its name; a residual group is one."""

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from cnnkit.core.lazy import keras
 from cnnkit.core.spec import Count, Fraction, Rate, Spec
 from cnnkit.core.text import by
-from cnnkit.models.layers import Activation, Style, suiting
+from cnnkit.models.layers import Activation, Style, Window, activated, keras_layers
 
 Tensor = tuple[int, ...]
 """Shape of one image's tensor: (height, width, channels), or (features,) once it is flat."""
 
-Window = Literal["same", "valid"]
 Padding = Annotated[
     Window,
     Field(description="`same` adds zeros around the image so that it keeps its size, `valid` adds none."),
@@ -40,7 +39,10 @@ class Misfit(ValueError):
 
 
 class Layer(Spec):
-    """One entry of `layers`."""
+    """One entry of `layers`, its settings called as Keras calls them."""
+
+    keras_name: ClassVar[str] = ""
+    """What Keras calls the layer itself."""
 
     name: str
 
@@ -52,9 +54,15 @@ class Layer(Spec):
         """
         return shape
 
-    @abstractmethod
     def __call__(self, x: Any, name: str, style: Style) -> Any:
         """Adds itself behind the tensor x; of the style it takes what it has no setting for."""
+        layer = getattr(keras_layers, self.keras_name, None) or getattr(keras.layers, self.keras_name)
+        settings = self.model_dump(exclude={"name"})
+        return layer(**settings, **self.initializers(style, x.shape[-1]), name=name)(x)
+
+    def initializers(self, style: Style, channels: int) -> dict[str, Any]:
+        """How its weights start behind an input of so many channels, by Keras's names for them."""
+        return {}
 
 
 class ConvolutionLayer(Layer):
@@ -74,13 +82,11 @@ class ConvolutionLayer(Layer):
         height, width, channels = image_sides(shape, self.name)
         return (*window(height, width, self.kernel_size, self.strides, self.padding), self.channels(channels))
 
-    def _arguments(self, name: str) -> dict[str, Any]:
-        """What all of Keras's convolutions take."""
-        return self.model_dump(include={"kernel_size", "strides", "padding", "activation"}) | {"name": name}
-
 
 class Conv(ConvolutionLayer):
     """A convolution: each filter looks for one pattern at every place of the image."""
+
+    keras_name: ClassVar[str] = "Conv2D"
 
     name: Literal["conv"] = "conv"
     filters: Count
@@ -90,14 +96,15 @@ class Conv(ConvolutionLayer):
         """Each filter makes one."""
         return self.filters
 
-    def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """Keras's Conv2D."""
-        initializer = style.initializer or suiting(self.activation)
-        return keras.layers.Conv2D(self.filters, kernel_initializer=initializer, **self._arguments(name))(x)
+    def initializers(self, style: Style, channels: int) -> dict[str, Any]:
+        """The one that suits the activation behind it."""
+        return {"kernel_initializer": style.initializer_for(self.activation)}
 
 
 class SeparableConv(ConvolutionLayer):
     """A convolution in two: one pattern a channel, then a mix of the channels; far fewer weights (Chollet 2017)."""
+
+    keras_name: ClassVar[str] = "SeparableConv2D"
 
     name: Literal["separable_conv"] = "separable_conv"
     filters: Count
@@ -107,18 +114,18 @@ class SeparableConv(ConvolutionLayer):
         """Each mix makes one."""
         return self.filters
 
-    def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """Keras's SeparableConv2D; nothing stands between its two parts, so the first starts as for `linear`."""
-        return keras.layers.SeparableConv2D(
-            self.filters,
-            depthwise_initializer=_depthwise(style.initializer or suiting("linear"), x.shape[-1], 1),
-            pointwise_initializer=style.initializer or suiting(self.activation),
-            **self._arguments(name),
-        )(x)
+    def initializers(self, style: Style, channels: int) -> dict[str, Any]:
+        """Nothing stands between its two parts, so the first starts as for `linear`."""
+        return {
+            "depthwise_initializer": _depthwise(style.initializer_for("linear"), channels, 1),
+            "pointwise_initializer": style.initializer_for(self.activation),
+        }
 
 
 class DepthwiseConv(ConvolutionLayer):
     """A convolution of each channel by itself; a `conv` with kernel_size 1 behind it mixes them."""
+
+    keras_name: ClassVar[str] = "DepthwiseConv2D"
 
     name: Literal["depthwise_conv"] = "depthwise_conv"
     depth_multiplier: Count = 1
@@ -128,14 +135,10 @@ class DepthwiseConv(ConvolutionLayer):
         """Each channel makes as many."""
         return before * self.depth_multiplier
 
-    def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """Keras's DepthwiseConv2D."""
-        initializer = style.initializer or suiting(self.activation)
-        return keras.layers.DepthwiseConv2D(
-            depth_multiplier=self.depth_multiplier,
-            depthwise_initializer=_depthwise(initializer, x.shape[-1], self.depth_multiplier),
-            **self._arguments(name),
-        )(x)
+    def initializers(self, style: Style, channels: int) -> dict[str, Any]:
+        """The one that suits the activation behind it, by what one output sees."""
+        initializer = style.initializer_for(self.activation)
+        return {"depthwise_initializer": _depthwise(initializer, channels, self.depth_multiplier)}
 
 
 class PoolLayer(Layer):
@@ -154,21 +157,17 @@ class PoolLayer(Layer):
 class MaxPool(PoolLayer):
     """Keeps the largest value of each window: the image shrinks, small shifts matter less."""
 
-    name: Literal["max_pool"] = "max_pool"
+    keras_name: ClassVar[str] = "MaxPooling2D"
 
-    def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """Keras's MaxPooling2D."""
-        return keras.layers.MaxPooling2D(self.pool_size, self.strides, self.padding, name=name)(x)
+    name: Literal["max_pool"] = "max_pool"
 
 
 class AvgPool(PoolLayer):
     """Keeps the mean of each window."""
 
-    name: Literal["avg_pool"] = "avg_pool"
+    keras_name: ClassVar[str] = "AveragePooling2D"
 
-    def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """Keras's AveragePooling2D."""
-        return keras.layers.AveragePooling2D(self.pool_size, self.strides, self.padding, name=name)(x)
+    name: Literal["avg_pool"] = "avg_pool"
 
 
 class GlobalPoolLayer(Layer):
@@ -182,25 +181,23 @@ class GlobalPoolLayer(Layer):
 class GlobalMaxPool(GlobalPoolLayer):
     """Makes a vector of an image: the largest value of each channel."""
 
-    name: Literal["global_max_pool"] = "global_max_pool"
+    keras_name: ClassVar[str] = "GlobalMaxPooling2D"
 
-    def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """Keras's GlobalMaxPooling2D."""
-        return keras.layers.GlobalMaxPooling2D(name=name)(x)
+    name: Literal["global_max_pool"] = "global_max_pool"
 
 
 class GlobalAvgPool(GlobalPoolLayer):
     """Makes a vector of an image: the mean of each channel (Lin et al. 2014); needs far fewer weights than flatten."""
 
-    name: Literal["global_avg_pool"] = "global_avg_pool"
+    keras_name: ClassVar[str] = "GlobalAveragePooling2D"
 
-    def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """Keras's GlobalAveragePooling2D."""
-        return keras.layers.GlobalAveragePooling2D(name=name)(x)
+    name: Literal["global_avg_pool"] = "global_avg_pool"
 
 
 class Flatten(Layer):
     """Makes one long vector of an image, for the dense layers."""
+
+    keras_name: ClassVar[str] = "Flatten"
 
     name: Literal["flatten"] = "flatten"
 
@@ -208,13 +205,11 @@ class Flatten(Layer):
         """Height times width times channels."""
         return (math.prod(shape),)
 
-    def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """Keras's Flatten."""
-        return keras.layers.Flatten(name=name)(x)
-
 
 class Dense(Layer):
     """Every output sees every input."""
+
+    keras_name: ClassVar[str] = "Dense"
 
     name: Literal["dense"] = "dense"
     units: Count
@@ -227,10 +222,9 @@ class Dense(Layer):
             raise Misfit(f"dense takes a vector, not an image of {by(shape)}; put `{{name: flatten}}` before it")
         return (self.units,)
 
-    def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """Keras's Dense."""
-        initializer = style.initializer or suiting(self.activation)
-        return keras.layers.Dense(self.units, self.activation, kernel_initializer=initializer, name=name)(x)
+    def initializers(self, style: Style, channels: int) -> dict[str, Any]:
+        """The one that suits the activation behind it."""
+        return {"kernel_initializer": style.initializer_for(self.activation)}
 
 
 class ActivationLayer(Layer):
@@ -257,29 +251,21 @@ class BatchNorm(Layer):
 class Dropout(Layer):
     """In training, sets a random share of the values to 0 (Srivastava et al. 2014), so that none is relied on."""
 
+    keras_name: ClassVar[str] = "Dropout"
+
     name: Literal["dropout"] = "dropout"
     rate: Rate = 0.5
     """The share."""
-
-    def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """Keras's Dropout."""
-        from cnnkit.models import keras_layers
-
-        return keras_layers.Dropout(self.rate, name=name)(x)
 
 
 class GaussianNoise(Layer):
     """In training, adds random numbers to the values, so that no exact value is relied on."""
 
+    keras_name: ClassVar[str] = "GaussianNoise"
+
     name: Literal["gaussian_noise"] = "gaussian_noise"
     stddev: Fraction = 0.1
     """Standard deviation of the numbers; pixels go from -1 to 1."""
-
-    def __call__(self, x: Any, name: str, style: Style) -> Any:
-        """Keras's GaussianNoise."""
-        from cnnkit.models import keras_layers
-
-        return keras_layers.GaussianNoise(self.stddev, name=name)(x)
 
 
 def image_sides(shape: Tensor, name: str) -> tuple[int, int, int]:
@@ -296,12 +282,6 @@ def window(height: int, width: int, size: int, strides: int, padding: Window) ->
     if min(height, width) < size:
         raise Misfit(f"a window of {size} x {size} does not fit in the {height} x {width} pixels that are left here")
     return (height - size) // strides + 1, (width - size) // strides + 1
-
-
-def activated(x: Any, activation: str, name: str) -> Any:
-    """An activation as a layer of that very name."""
-    layer = keras.layers.ReLU(name=name) if activation == "relu" else keras.layers.Activation(activation, name=name)
-    return layer(x)
 
 
 def _depthwise(initializer: str, channels: int, multiplier: int) -> Any:

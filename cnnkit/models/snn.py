@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from cnnkit.core.spec import Count, Rate
-from cnnkit.models.base import Architecture, Shape
+from cnnkit.models.base import Architecture
 from cnnkit.models.layers import Style, dropout
 
 
@@ -33,7 +33,7 @@ class Snn(Architecture):
     """Share that alpha dropout sets to SELU's lowest value, behind each stage and each dense layer (section 3)."""
 
     paper: ClassVar[str] = "Klambauer et al. 2017, arXiv:1706.02515"
-    image_shape: ClassVar[Shape] = (32, 32, 3)
+    small: ClassVar[bool] = True
 
     @property
     def smallest_image(self) -> int:

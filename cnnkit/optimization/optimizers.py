@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -20,6 +20,9 @@ SPARED = ("bias", "gamma", "beta")
 
 class Optimizer(Spec):
     """How the weights follow the gradient. Weight decay is decoupled and spares biases and normalisation."""
+
+    keras_name: ClassVar[str]
+    """What Keras calls it."""
 
     learning_rate: Positive
     """Step size, or its highest value where a schedule changes it."""
@@ -68,13 +71,15 @@ class Optimizer(Spec):
         """The settings as Keras takes them; a weight decay of 0 is None, for 0 costs a pass over the weights."""
         return self.model_dump(exclude={"learning_rate"}) | {"weight_decay": self.weight_decay or None}
 
-    @abstractmethod
     def __call__(self, schedule: Any) -> Any:
         """The Keras optimizer, before what all of them share."""
+        return getattr(keras.optimizers, self.keras_name)(schedule, **self.arguments)
 
 
 class Sgd(Optimizer):
     """Stochastic gradient descent with momentum."""
+
+    keras_name: ClassVar[str] = "SGD"
 
     name: Literal["sgd"] = "sgd"
     learning_rate: Positive = 0.1
@@ -89,13 +94,11 @@ class Sgd(Optimizer):
         """The momentum, if there is one."""
         return int(self.momentum > 0)
 
-    def __call__(self, schedule: Any) -> Any:
-        """Keras's SGD."""
-        return keras.optimizers.SGD(schedule, **self.arguments)
-
 
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015, arXiv:1412.6980); with `weight_decay` it is AdamW."""
+
+    keras_name: ClassVar[str] = "Adam"
 
     name: Literal["adam"] = "adam"
     learning_rate: Positive = 1e-3
@@ -107,14 +110,8 @@ class Adam(Optimizer):
     epsilon: Positive = 1e-7
     """Keeps the division from zero."""
 
-    @property
-    def slots(self) -> int:
-        """The means of the gradient and of its square."""
-        return 2
-
-    def __call__(self, schedule: Any) -> Any:
-        """Keras's Adam."""
-        return keras.optimizers.Adam(schedule, **self.arguments)
+    slots: ClassVar[int] = 2
+    """The means of the gradient and of its square."""
 
 
 AnyOptimizer: TypeAlias = Annotated[Sgd | Adam, Field(discriminator="name")]

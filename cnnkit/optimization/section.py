@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cnnkit.core.spec import Count, NotNegative, Spec
-from cnnkit.models.freezing import BACKBONE, Stage
+from cnnkit.models.freezing import BACKBONE, PlannedStage, Stage
 from cnnkit.optimization.losses import AnyLoss, CrossEntropy
 from cnnkit.optimization.optimizers import Adam, AnyOptimizer
 from cnnkit.optimization.schedules import AnySchedule, Cosine
@@ -61,9 +61,17 @@ class Train(Spec):
         [stage] = stages = self._stages(pretrained)
         return self.model_copy(update={"stages": stages, "epochs": None} if pretrained else {"epochs": stage.epochs})
 
-    def plan(self, pretrained: bool) -> tuple[Stage, ...]:
+    def plan(self, pretrained: bool) -> tuple[PlannedStage, ...]:
         """The stages of the training, each with what it inherits filled in."""
-        return tuple(stage.inheriting(self.optimizer.learning_rate) for stage in self._stages(pretrained))
+        rate = self.optimizer.learning_rate
+        return tuple(
+            PlannedStage(**stage.model_dump() | {"learning_rate": stage.learning_rate or rate})
+            for stage in self._stages(pretrained)
+        )
+
+    def freezes_backbone(self, pretrained: bool) -> bool:
+        """Whether nothing but the classifier learns, from the beginning to the end."""
+        return all(stage.freezes_backbone for stage in self._stages(pretrained))
 
     def _stages(self, pretrained: bool) -> tuple[Stage, ...]:
         """Those of the config; else one, which leaves features that were learnt already as they are."""

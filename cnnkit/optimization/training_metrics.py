@@ -19,7 +19,7 @@ TRAINING, VALIDATION = "", "val_"
 
 
 @dataclass(frozen=True)
-class Metric:
+class EpochMetric:
     """A figure that says how good the network is after an epoch.
 
     Attributes:
@@ -44,8 +44,8 @@ class Metric:
 
 
 METRICS = (
-    Metric("loss", more_is_better=False, build=None),
-    Metric(
+    EpochMetric("loss", more_is_better=False, build=None),
+    EpochMetric(
         "accuracy",
         more_is_better=True,
         build=lambda loss: keras.metrics.MeanMetricWrapper(loss.accuracy, name="accuracy"),
@@ -67,7 +67,7 @@ else:
     Monitor = Literal[MONITORS]
 
 
-def metric_of(name: str) -> Metric:
+def metric_of(name: str) -> EpochMetric:
     """The metric that is called so, with or without `val_`."""
     return {metric.name: metric for metric in METRICS}[name.removeprefix(VALIDATION)]
 

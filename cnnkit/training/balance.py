@@ -16,7 +16,6 @@ from cnnkit.core.text import some
 from cnnkit.data.balancing import Training
 from cnnkit.data.feeding import pixel_store
 from cnnkit.data.feeding.images import AnyInputs, Images, with_synthetic
-from cnnkit.models.freezing import BACKBONE
 
 
 def balanced(experiment: Experiment, images: Images, training: Training) -> tuple[Images, Training]:
@@ -32,7 +31,7 @@ def balanced(experiment: Experiment, images: Images, training: Training) -> tupl
     """
     balance, classes = experiment.data.balance, images.index.classes
     height, width, channels = shape = images.shape
-    frozen = all(stage.freeze == BACKBONE for stage in experiment.plan())
+    frozen = experiment.train.freezes_backbone(experiment.model.pretrained)
     if problems := list(balance.problems((height, width, channels), frozen, augmented=bool(experiment.augment))):
         raise DataError(*(Problem(problem.message, key="data.balance.name") for problem in problems))
     balance.check(training.counts(len(classes)), classes)
@@ -56,7 +55,7 @@ def refuse_large_features(experiment: Experiment, images: Images, training: Trai
 
 
 def with_balance(experiment: Experiment, inputs: AnyInputs, training: Training) -> tuple[AnyInputs, Training]:
-    """The same balanced."""
+    """Images, or features of images, and what of them trains, balanced."""
     index = inputs.index
     after = experiment.data.balance(
         training, index.classes, experiment.seed, lambda: inputs.rows(training.numbers), first=len(index)

@@ -13,8 +13,9 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.balancing import Training
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.images import Inputs
-from cnnkit.models import Network, freezing
-from cnnkit.models.freezing import Stage, Staged
+from cnnkit.models import freezing
+from cnnkit.models.base import Network
+from cnnkit.models.freezing import PlannedStage, Staged
 from cnnkit.optimization import training_metrics
 from cnnkit.runs import checkpoints
 from cnnkit.runs.provenance import parameters
@@ -47,7 +48,7 @@ class Engine:
         for number, stage in enumerate(self.plan, start=1):
             self._fit_stage(number, stage)
 
-    def _fit_stage(self, number: int, stage: Stage) -> None:
+    def _fit_stage(self, number: int, stage: PlannedStage) -> None:
         experiment, batch_size = self.experiment, self.experiment.data.batch_size
         staged = freezing.apply(experiment.model, self.network, stage)
         if len(self.plan) > 1 or staged.frozen:
@@ -125,10 +126,9 @@ class Engine:
         if line := balance.balance_line(self.experiment, images, self.data.chosen, after):
             self.say(line)
 
-    def _optimizer(self, stage: Stage, staged: Staged, steps: int) -> Any:
+    def _optimizer(self, stage: PlannedStage, staged: Staged, steps: int) -> Any:
         """A new one for each stage, as its schedule is."""
         train = self.experiment.train
-        assert stage.learning_rate is not None  # a stage of a plan has one
         return train.optimizer.build(train.schedule(stage.learning_rate, steps, stage.epochs), staged.rates)
 
     def _callbacks(self, number: int, steps: int, images: int) -> list[Any]:

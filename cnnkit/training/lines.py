@@ -8,7 +8,7 @@ from typing import Any
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import FIRST, counted
 from cnnkit.data.index import SPLITS
-from cnnkit.models.freezing import Stage, Staged
+from cnnkit.models.freezing import PlannedStage, Staged
 from cnnkit.optimization import training_metrics
 from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
 from cnnkit.runs.run import Run
@@ -39,7 +39,7 @@ def opening(run: Run, facts: dict[str, Any], data: TrainingData) -> Iterator[str
             yield f"  careful: {finding.message}"
 
 
-def stage_line(number: int, stages: int, stage: Stage, staged: Staged, parameters: dict[str, int]) -> str:
+def stage_line(number: int, stages: int, stage: PlannedStage, staged: Staged, parameters: dict[str, int]) -> str:
     """What a stage of the training does, in one line."""
     frozen = f", frozen: {', '.join(staged.frozen)}" if staged.frozen else ""
     return (

@@ -62,5 +62,4 @@ class Learner(keras.Model):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The metrics of the network's own logits."""
-        metrics: dict[str, Any] = super().compute_metrics(x, y, y_pred[0], sample_weight)
-        return metrics
+        return dict(super().compute_metrics(x, y, y_pred[0], sample_weight))

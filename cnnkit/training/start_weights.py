@@ -19,7 +19,7 @@ from typing import Any
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.lazy import keras, np
 from cnnkit.core.text import counted, first_of, in_one_line
-from cnnkit.models import Architecture, Network
+from cnnkit.models.base import Architecture, Network
 from cnnkit.models.weight_files import StoredLayer, by_number, contents, damage_as_error, layer_names, opened
 from cnnkit.runs import checkpoints
 from cnnkit.runs.run import Run
@@ -108,17 +108,7 @@ def load(
             pairs += [(layer, left.pop(layer.name)) for layer in head]
         if not pairs:
             raise UsageError(f"{label} has nothing for this network: {reason}")
-        values = []
-        for layer, stored in pairs:
-            for variable, dataset in zip(layer.variables, _aligned(layer, stored), strict=True):
-                with damage_as_error(path), np.errstate(all="ignore"):
-                    read = np.asarray(dataset[()])
-                    array = read.astype(variable.dtype)
-                if not (np.isfinite(read).all() and np.isfinite(array).all()):
-                    raise DataError(
-                        f"{path}: the layer {in_one_line(layer.name)} holds numbers that are NaN or infinite"
-                    )
-                values.append((variable, array))
+        values = [pair for layer, stored in pairs for pair in _read(layer, stored, path)]
     for variable, array in values:
         variable.assign(array)
     for layer, _ in pairs:
@@ -128,6 +118,17 @@ def load(
     spare = tuple(name for name in left if name not in {layer.name for layer in head})
     digest = checkpoints.sha256(path)
     return LoadedWeights(label, digest, len(pairs), sum(array.size for _, array in values), not reason, reason, spare)
+
+
+def _read(layer: _Ours, stored: StoredLayer, path: Path) -> Iterator[tuple[Any, Any]]:
+    """The variables of a layer, each with its array of the file."""
+    for variable, dataset in zip(layer.variables, _aligned(layer, stored), strict=True):
+        with damage_as_error(path), np.errstate(all="ignore"):
+            read = np.asarray(dataset[()])
+            array = read.astype(variable.dtype)
+        if not (np.isfinite(read).all() and np.isfinite(array).all()):
+            raise DataError(f"{path}: the layer {in_one_line(layer.name)} holds numbers that are NaN or infinite")
+        yield variable, array
 
 
 def _origin(source: Path, architecture: Architecture | None) -> tuple[str, Path, list[str] | None]:
@@ -215,7 +216,7 @@ def _matched(
 
 
 def _hint(network: Network, common: int, missing: list[str], odd: list[str], found: list[StoredLayer]) -> str:
-    """What may be the matter."""
+    """What the differences point to, and what to do."""
     family = network.model.name
     if missing and family != "keras_application" and any(OF_KERAS.fullmatch(layer.name) for layer in found):
         return (

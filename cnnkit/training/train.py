@@ -10,7 +10,8 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
 from cnnkit.evaluation import evaluate
-from cnnkit.models import Network, freezing
+from cnnkit.models import freezing
+from cnnkit.models.base import Network
 from cnnkit.report import curves
 from cnnkit.runs.provenance import circumstances, parameters
 from cnnkit.runs.run import Run
@@ -61,19 +62,17 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
 
 def _network(data: TrainingData, progress: Progress) -> tuple[Network, start_weights.LoadedWeights | None]:
     """The network with the weights that it starts from, and what was loaded of these if the config names any."""
-    experiment, images = data.experiment, data.images
-    height, width, channels = images.shape
-    classes = images.index.classes
+    experiment, shape, classes = data.experiment, data.view.shape, data.images.index.classes
     experiment.model.fetch(progress)
     with progress.task("starting TensorFlow", 1):
         keras.utils.set_random_seed(experiment.seed)
     with progress.task("building the network", 1):
-        network = experiment.model.network((height, width, channels), experiment.train.loss.logits(len(classes)))
+        network = experiment.model.network(shape, experiment.train.loss.logits(len(classes)))
         for stage in experiment.plan():
             freezing.apply(experiment.model, network, stage)  # an error before the first epoch if it lacks a layer
         network.model.trainable = True
-    refuse_large_features(experiment, images, data.training, network.backbone)
-    source = experiment.model.pretrained_weights(progress, (height, width, channels))
+    refuse_large_features(experiment, data.images, data.training, network.backbone)
+    source = experiment.model.pretrained_weights(progress, shape)
     return network, start_weights.load(network, source, classes, experiment.model) if source else None
 
 

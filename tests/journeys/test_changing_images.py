@@ -43,23 +43,23 @@ IN_MEMORY = ["--set", "data.cache={memory_gib: 1, disk_gib: 0}"]
 ENDLESS = ["--set", "train.epochs=100000"]
 
 
-def picture(number):
+def image_of(number):
     coarse = np.random.default_rng(number).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((80, 70), Image.Resampling.BICUBIC)
 
 
-def made(folder):
+def save_images(folder):
     for i in range(60):
         file = folder / "images" / "ab"[i % 2] / f"{i}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
-        picture(i).save(file)
+        image_of(i).save(file)
     (folder / "config.yaml").write_text(CONFIG)
     return folder / "images"
 
 
 @pytest.fixture
 def images(tmp_path):
-    return made(tmp_path)
+    return save_images(tmp_path)
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def learnt(run):
 def undisturbed(tmp_path_factory):
     """What a run comes to that nothing happens to."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    made(folder)
+    save_images(folder)
     train(read(folder / "config.yaml"), folder / "run")
     return learnt(Run.open(folder / "run"))
 
@@ -113,13 +113,13 @@ def test_a_file_that_changes_while_it_is_decoded_again_and_again_ends_the_run_wh
     with training(images, run, *ENDLESS) as process:
         until_the_first_epoch(process)
         trained = Run.open(run).split("train")[0].image
-        picture(1000).save(images / trained)
+        image_of(1000).save(images / trained)
         out, err = ended(process, code=3)
-    told, kept = err.splitlines()
-    assert told == f"{trained}: has changed since it was looked at; a run needs images that stay"
+    problem, closing = err.splitlines()
+    assert problem == f"{trained}: has changed since it was looked at; a run needs images that stay"
     best = json.loads((run / "checkpoints" / "best.json").read_text())["epoch"]
-    assert kept.startswith(f"{run} keeps epoch {best}, the best of ")
-    assert kept.endswith(f"cnnkit evaluate {run}")
+    assert closing.startswith(f"{run} keeps epoch {best}, the best of ")
+    assert closing.endswith(f"cnnkit evaluate {run}")
     assert "Traceback" not in out
     record = Run.open(run)
     assert record.provenance()["state"] == "failed"
@@ -138,9 +138,9 @@ def test_a_run_whose_worker_is_killed_says_so_and_keeps_what_it_has(images, tmp_
         assert len(children) == cores()
         os.kill(int(children[0]), signal.SIGKILL)
         _, err = ended(process, code=4)
-    told, kept = err.splitlines()
-    assert told.startswith("a process that prepared images has been ended from outside")
-    assert kept.startswith(f"{run} keeps epoch ")
+    problem, closing = err.splitlines()
+    assert problem.startswith("a process that prepared images has been ended from outside")
+    assert closing.startswith(f"{run} keeps epoch ")
     assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
@@ -163,7 +163,7 @@ def removed(file):
 
 
 def replaced(file):
-    picture(1000).save(file)
+    image_of(1000).save(file)
 
 
 def cut(file):
@@ -190,9 +190,9 @@ def test_a_file_that_is_damaged_while_it_is_used_ends_the_run_too(images, tmp_pa
     experiment = read(images.parent / "config.yaml", "train.epochs=100")
     with pytest.raises(DataError) as raised:
         train(experiment, run, AfterTheFirstEpoch(damage))
-    told, kept = raised.value.problems
-    assert told.file in [row.image for row in Run.open(run).split(split)]
-    assert kept.message.startswith(f"{run} keeps epoch ")
+    problem, closing = raised.value.problems
+    assert problem.file in [row.image for row in Run.open(run).split(split)]
+    assert closing.message.startswith(f"{run} keeps epoch ")
     assert Run.open(run).provenance()["state"] == "failed"
 
 
@@ -236,8 +236,8 @@ def test_on_a_full_disk_a_run_says_a_line_and_is_right(images, tmp_path, undistu
 
     with training(images, tmp_path / "run", *ON_DISK, preexec_fn=nothing_as_large) as process:
         out, err = ended(process)
-    [told] = [line for line in out.splitlines() if "not kept" in line]
-    assert told.startswith(f"decoded images are not kept: {cache_folder()}") and "File too large" in told
+    [line] = [line for line in out.splitlines() if "not kept" in line]
+    assert line.startswith(f"decoded images are not kept: {cache_folder()}") and "File too large" in line
     assert err == ""
     assert learnt(Run.open(tmp_path / "run")) == undisturbed
     assert list((cache_folder() / "pixels").iterdir()) == []
@@ -246,8 +246,8 @@ def test_on_a_full_disk_a_run_says_a_line_and_is_right(images, tmp_path, undistu
 def test_a_cache_that_is_a_file_keeps_no_run_from_training(images, tmp_path, monkeypatch, undisturbed):
     (tmp_path / "file").write_text("mine")
     monkeypatch.setenv("CNNKIT_CACHE", str(tmp_path / "file"))
-    told = AfterTheFirstEpoch()
-    train(read(images.parent / "config.yaml", ON_DISK[1]), tmp_path / "run", told)
-    assert ["decoded images are not kept" in line for line in told.lines].count(True) == 1
+    progress = AfterTheFirstEpoch()
+    train(read(images.parent / "config.yaml", ON_DISK[1]), tmp_path / "run", progress)
+    assert ["decoded images are not kept" in line for line in progress.lines].count(True) == 1
     assert learnt(Run.open(tmp_path / "run")) == undisturbed
     assert (tmp_path / "file").read_text() == "mine"

@@ -32,7 +32,7 @@ from sklearn.datasets import load_digits
 
 from cnnkit import Run, evaluate, predict
 
-MADE = Path(__file__).with_name("run_of_version_0_1_0")
+EARLIER_RUN = Path(__file__).with_name("run_of_version_0_1_0")
 
 # What version 0.1.0 answered with this run: the probabilities of the classes 0 to 9.
 ANSWERS = {
@@ -55,7 +55,7 @@ ANSWERS = {
 
 @pytest.fixture
 def run(tmp_path):
-    return Path(shutil.copytree(MADE, tmp_path / "run"))
+    return Path(shutil.copytree(EARLIER_RUN, tmp_path / "run"))
 
 
 def test_it_opens(run):
@@ -70,7 +70,7 @@ def test_it_opens(run):
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_it_is_worth_what_it_was_worth(run, split):
-    before = json.loads((MADE / "evaluation" / f"{split}.json").read_text())
+    before = json.loads((EARLIER_RUN / "evaluation" / f"{split}.json").read_text())
     now = evaluate(run, split)
     assert now.keys() == before.keys()
     assert now.pop("loss") == pytest.approx(before.pop("loss"), rel=1e-5)

@@ -39,8 +39,8 @@ def draw(folder):
     for name in ("cat", "dog"):
         (folder / "images" / name).mkdir(parents=True)
         for i in range(8):
-            picture = Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
-            picture.save(folder / "images" / name / f"{i}.png")
+            image = Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+            image.save(folder / "images" / name / f"{i}.png")
             mask = np.zeros((8, 8), np.uint8)
             mask[2:-2, 2:-2] = 255
             Image.fromarray(mask).save(folder / "masks" / f"{name}-{i}.png")
@@ -97,9 +97,9 @@ def test_a_picture_without_its_mask_is_told_and_the_others_are_predicted(copied)
     run = masked / "run"
     other = masked / "images" / "cat" / "new.png"
     Image.new("L", (9, 9)).save(other)
-    told = {p.image: p.error for p in predict(run, [other, masked / "images" / "dog"])}
-    assert "new" in told.pop(str(other))
-    assert set(told.values()) == {None}
+    errors = {p.image: p.error for p in predict(run, [other, masked / "images" / "dog"])}
+    assert "new" in errors.pop(str(other))
+    assert set(errors.values()) == {None}
 
 
 @pytest.fixture

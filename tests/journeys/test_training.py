@@ -316,10 +316,10 @@ def in_the_other_class(file):
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "expected"),
     [(Path.unlink, "1 of the 12 test images are gone"), (changed, "changed"), (in_the_other_class, "")],
 )
-def test_images_that_are_not_those_of_the_run_are_refused(pictures, tmp_path, harm, told):
+def test_images_that_are_not_those_of_the_run_are_refused(pictures, tmp_path, harm, expected):
     folder, _ = pictures
     draw_pictures(tmp_path / "pictures")
     setting = f"data.source.path={tmp_path / 'pictures'}"
@@ -330,7 +330,7 @@ def test_images_that_are_not_those_of_the_run_are_refused(pictures, tmp_path, ha
     with pytest.raises(DataError) as raised:
         evaluate(run, settings=[setting])
     assert raised.value.exit_code == 3
-    assert name in str(raised.value) and told in str(raised.value)
+    assert name in str(raised.value) and expected in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def runs(tmp_path_factory):
 def mixed(monkeypatch):
     """The shapes of what SMOTE was given to mix."""
     shapes = []
-    made = Smote.__call__
+    balance = Smote.__call__
 
     def remembered(self, training, classes, seed, images, first):
         def seen():
@@ -104,7 +104,7 @@ def mixed(monkeypatch):
             shapes.append((*given.shape, given.dtype.name))
             return given
 
-        return made(self, training, classes, seed, seen, first)
+        return balance(self, training, classes, seed, seen, first)
 
     monkeypatch.setattr(Smote, "__call__", remembered)
     return shapes
@@ -114,7 +114,7 @@ def balance_of(run):
     return json.loads((run / "provenance.json").read_text())["balance"]
 
 
-def told_of_balance(run):
+def balance_lines(run):
     return re.findall("balanced by .*|balance: .*", (run / "log.txt").read_text())
 
 
@@ -137,7 +137,7 @@ def test_what_judges_is_the_same_whatever_the_balance(runs, name, split):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_records_and_tells_the_training_images_of_each_class(runs, name):
     assert balance_of(runs / name) == {"before": BEFORE, "after": AFTER[name]}
-    assert told_of_balance(runs / name) == ([SAID[name]] if name in SAID else [])
+    assert balance_lines(runs / name) == ([SAID[name]] if name in SAID else [])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -157,7 +157,7 @@ def test_an_epoch_has_as_many_steps_as_its_images_need(runs, name):
 )
 def test_classes_that_are_even_already_are_no_error_but_it_is_said(config, tmp_path, setting):
     train(read(config(PIXELS, 15, 15), f"data.balance={setting}"), tmp_path / "run")
-    (line,) = told_of_balance(tmp_path / "run")
+    (line,) = balance_lines(tmp_path / "run")
     name = setting.strip("{}").split(",")[0].removeprefix("name: ")
     assert line.endswith(
         f"balance: {name} changes nothing, for the classes are as even as it makes them: `cat` has 9 training images, "
@@ -168,7 +168,7 @@ def test_classes_that_are_even_already_are_no_error_but_it_is_said(config, tmp_p
 @pytest.mark.parametrize("name", ["oversample", "undersample"])
 def test_a_ratio_that_changes_nothing_is_said(config, tmp_path, name):
     train(read(config(PIXELS), f"data.balance={{name: {name}, ratio: 0.01}}"), tmp_path / "run")
-    (line,) = told_of_balance(tmp_path / "run")
+    (line,) = balance_lines(tmp_path / "run")
     assert f"balance: {name} changes nothing" in line
     assert line.endswith("`dog` has 6 training images, `cat` 24")
 
@@ -178,7 +178,7 @@ def test_smote_of_large_images_mixes_features_of_the_frozen_network_in_each_stag
     assert document["epochs"] == 2
     assert mixed == [(30, 4, "float32")] * 2
     assert balance_of(tmp_path / "run") == {"before": BEFORE, "after": {"cat": 24, "dog": 24}}
-    (line,) = told_of_balance(tmp_path / "run")
+    (line,) = balance_lines(tmp_path / "run")
     assert line.endswith("balanced by smote of features: 30 training images to 48 (dog 6 to 24)")
 
 

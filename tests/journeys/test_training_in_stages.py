@@ -114,11 +114,11 @@ def test_features_kept_or_computed_again_make_the_same_run(config, tmp_path, tas
     # The features of 80 images are four times as many bytes.
     train(read(config, *settings, f"data.cache.memory_gib={64 * 80 / 2**30}"), tmp_path / "again", tasks)
     assert "computing features" not in tasks.names
-    kept, again = (
+    first, again = (
         [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
         for run in ("kept", "again")
     )
-    for a, b in zip(kept, again, strict=True):
+    for a, b in zip(first, again, strict=True):
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
         assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
 

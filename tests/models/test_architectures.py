@@ -395,11 +395,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("layers", "key", "told"), WRONG, ids=[key + told for _, key, told in WRONG])
-def test_layers_that_do_not_fit_are_a_problem_that_names_them(layers, key, told):
+@pytest.mark.parametrize(("layers", "key", "expected"), WRONG, ids=[key + expected for _, key, expected in WRONG])
+def test_layers_that_do_not_fit_are_a_problem_that_names_them(layers, key, expected):
     [problem] = Sequential(layers=layers).problems((8, 8, 3))
     assert problem.key == key
-    assert told in problem.message
+    assert expected in problem.message
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (31, 17, 3)])

@@ -83,16 +83,19 @@ def test_left_out_growth_rates_are_those_of_the_paper():
 
 
 @pytest.mark.parametrize(
-    ("depth", "told"), [(99, "94 and 100"), (122, "118 and 124"), (12, "10 and 16"), (120, "118 and 124")]
+    ("depth", "expected"), [(99, "94 and 100"), (122, "118 and 124"), (12, "10 and 16"), (120, "118 and 124")]
 )
-def test_an_impossible_depth_is_a_problem_that_names_the_rule(tmp_path, depth, told):
+def test_an_impossible_depth_is_a_problem_that_names_the_rule(tmp_path, depth, expected):
     config = tmp_path / "a.yaml"
     config.write_text(f"data: {{source: {{name: digits}}}}\nmodel:\n  name: densenet\n  depth: {depth}\n")
     with pytest.raises(ConfigError) as error:
         configure(config)
     (problem,) = error.value.problems
     assert (problem.line, problem.column, problem.key) == (4, 10, "model.depth")
-    assert problem.message.startswith(f"can't be {depth}; it may be 121, 169, 201, 264, or") and told in problem.message
+    assert (
+        problem.message.startswith(f"can't be {depth}; it may be 121, 169, 201, 264, or")
+        and expected in problem.message
+    )
     assert "6n + 4" in problem.message
 
 
@@ -118,9 +121,9 @@ def test_a_dense_layer_sees_all_before_it_and_adds_to_it():
             assert layers[f"stage{stage}_block{block}_conv2"].kernel.shape == (3, 3, 16, 4)
             channels += 4
         if stage < 3:
-            kept = int(0.7 * channels)
-            assert layers[f"transition{stage}"].kernel.shape == (1, 1, channels, kept)
-            channels = kept
+            compressed = int(0.7 * channels)
+            assert layers[f"transition{stage}"].kernel.shape == (1, 1, channels, compressed)
+            channels = compressed
     assert layers["stage3_norm"].gamma.shape == (channels,)
 
 

@@ -274,10 +274,10 @@ def test_a_run_keeps_a_copy_and_needs_no_original(hub_folder, tmp_path):
     found = sorted(str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file())
     files = ["variables/variables.data-00000-of-00001", "variables/variables.index"]
     assert found == ["assets/labels.txt", "fingerprint.pb", "saved_model.pb", *files]
-    kept = hub.with_files_in(copy)
-    assert isinstance(kept, Hub) and kept.handle == str(copy)
-    assert kept.pixel_range == hub.pixel_range
-    again = kept.build(SHAPE, 3)
+    copied = hub.with_files_in(copy)
+    assert isinstance(copied, Hub) and copied.handle == str(copy)
+    assert copied.pixel_range == hub.pixel_range
+    again = copied.build(SHAPE, 3)
     again.set_weights(model.get_weights())
     assert np.array_equal(again(images()), model(images()))
 
@@ -392,13 +392,13 @@ ABSENT = [
 ]
 
 
-@pytest.mark.parametrize(("name", "make", "told"), ABSENT, ids=[told for _, _, told in ABSENT])
-def test_what_is_no_saved_model_is_told_at_check(tmp_path, name, make, told):
+@pytest.mark.parametrize(("name", "make", "expected"), ABSENT, ids=[expected for _, _, expected in ABSENT])
+def test_what_is_no_saved_model_is_told_at_check(tmp_path, name, make, expected):
     make(tmp_path)
     hub = Hub(handle=str(tmp_path / name))
     [problem] = hub.absent()
     assert problem.key == "handle"
-    assert told in problem.message and str(tmp_path) in problem.message and "\n" not in problem.message
+    assert expected in problem.message and str(tmp_path) in problem.message and "\n" not in problem.message
     with pytest.raises(DataError, match=r"^model\.handle: "):
         hub.build(SHAPE, 2)
 
@@ -447,14 +447,14 @@ UNFIT = [
 ]
 
 
-@pytest.mark.parametrize(("differences", "shape", "told"), UNFIT, ids=[told for _, _, told in UNFIT])
-def test_a_saved_model_that_does_not_fit_says_so_when_built(make_hub, differences, shape, told):
+@pytest.mark.parametrize(("differences", "shape", "expected"), UNFIT, ids=[expected for _, _, expected in UNFIT])
+def test_a_saved_model_that_does_not_fit_says_so_when_built(make_hub, differences, shape, expected):
     folder = make_hub(**differences)
     with pytest.raises(DataError) as caught:
         Hub(handle=str(folder)).build(shape, 2)
     [problem] = caught.value.problems
     assert problem.key == "model.handle"
-    assert told in problem.message and str(folder) in problem.message and "\n" not in problem.message
+    assert expected in problem.message and str(folder) in problem.message and "\n" not in problem.message
 
 
 def test_a_saved_model_with_signatures_only_is_refused(tmp_path):
@@ -613,13 +613,13 @@ def test_a_download_is_kept_for_the_next_time_and_in_the_run(server, hub_folder,
     assert server.asked == ["x/1"]
 
 
-def refused(hub, *told):
+def refused(hub, *texts):
     with pytest.raises(DataError) as caught:
         hub.fetch(Progress())
     [problem] = caught.value.problems
     assert problem.key == "model.handle" and "\n" not in problem.message
-    for words in told:
-        assert words in problem.message
+    for text in texts:
+        assert text in problem.message
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])

@@ -240,7 +240,7 @@ ADAPTER = TypeAdapter(AnyArchitecture)
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "expected"),
     [
         ({"application": "VGG16", "alpha": 0.5}, "one width only"),
         ({"application": "MobileNet", "alpha": 0.3}, "0.25, 0.5, 0.75 or 1"),
@@ -250,11 +250,11 @@ ADAPTER = TypeAdapter(AnyArchitecture)
         ({"application": "MobileNet", "activation": "relu"}, "Extra"),
     ],
 )
-def test_what_it_can_not_be(settings, told):
+def test_what_it_can_not_be(settings, expected):
     with pytest.raises(ValidationError) as caught:
         ADAPTER.validate_python({"name": "keras_application", **settings})
     [detail] = caught.value.errors()
-    assert told in detail["msg"]
+    assert expected in detail["msg"]
 
 
 def test_another_width_without_imagenet_weights():
@@ -331,7 +331,7 @@ def test_without_a_network_it_is_told_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(urllib.request, "urlopen", offline)
     with pytest.raises(DataError) as caught:
         KerasApplication(application="MobileNet", alpha=0.25).pretrained_weights(Progress())
-    told = str(caught.value)
+    message = str(caught.value)
     file = Path(tmp_path, "keras", "models", "mobilenet_2_5_224_tf_no_top.h5")
-    assert "Network is unreachable" in told and str(file) in told and "model.weights: FILE" in told
+    assert "Network is unreachable" in message and str(file) in message and "model.weights: FILE" in message
     assert list(file.parent.iterdir()) == []

@@ -21,11 +21,11 @@ def random(*shape, seed=0):
 
 def pair(shape, **settings):
     """Ours and Keras's with the same weights, none of them at its start."""
-    made = [kind(**settings) for kind in (BatchNormalization, keras.layers.BatchNormalization)]
-    for layer in made:
+    layers = [kind(**settings) for kind in (BatchNormalization, keras.layers.BatchNormalization)]
+    for layer in layers:
         layer.build(shape)
         layer.set_weights([np.abs(random(shape[-1], seed=i)) + 0.5 for i in range(len(layer.weights))])
-    return made
+    return layers
 
 
 def differ(a, b):
@@ -72,9 +72,9 @@ def test_gradients_through_a_frozen_one_are_those_of_keras(training):
 )
 def test_what_the_kernel_can_not_do_is_done_as_in_keras(shape, settings):
     axis = settings.get("axis", -1)
-    made = [kind(**settings) for kind in (BatchNormalization, keras.layers.BatchNormalization)]
+    layers = [kind(**settings) for kind in (BatchNormalization, keras.layers.BatchNormalization)]
     seen = []
-    for layer in made:
+    for layer in layers:
         layer.build(shape)
         assert layer.gamma.shape == (shape[axis],)
         seen.append([layer(random(*shape), training=True), layer.moving_mean.numpy(), layer.moving_variance.numpy()])

@@ -256,7 +256,7 @@ def test_the_vector_foretold_without_tensorflow_is_that_of_keras(layer):
     assert layer.output((2,)) == tuple(x.shape[1:])
 
 
-def made_by(layer, images):
+def output_of(layer, images):
     """What one layer makes of these numbers, in prediction, and the model."""
     keras.utils.set_random_seed(3)
     inputs = keras.Input(images.shape[1:])
@@ -266,59 +266,59 @@ def made_by(layer, images):
 
 def test_a_separable_convolution_is_a_depthwise_one_and_a_1x1_one():
     images = noise(2, 9, 9, 3)
-    made, model = made_by(SeparableConv(filters=4, activation="linear"), images)
+    output, model = output_of(SeparableConv(filters=4, activation="linear"), images)
     depthwise, pointwise, bias = (weight.numpy() for weight in model.weights)
     padded = np.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)])
     by_hand = sum(
         padded[:, i : i + 9, j : j + 9] * depthwise[i, j, :, 0] for i in range(3) for j in range(3)
     )  # each channel by itself
-    assert np.abs(made - (by_hand @ pointwise[0, 0] + bias)).max() < 1e-5
-    made, model = made_by(DepthwiseConv(activation="linear"), images)
+    assert np.abs(output - (by_hand @ pointwise[0, 0] + bias)).max() < 1e-5
+    output, model = output_of(DepthwiseConv(activation="linear"), images)
     model.set_weights([depthwise, np.zeros(3)])
     assert np.abs(model(images) - by_hand).max() < 1e-5
 
 
 def test_poolings_by_hand():
     image = np.arange(32, dtype=np.float32).reshape(1, 4, 4, 2)
-    assert made_by(AvgPool(), image)[0][0, :, :, 0].tolist() == [[5, 9], [21, 25]]
-    assert made_by(GlobalAvgPool(), image)[0].tolist() == [[15, 16]]
-    assert made_by(GlobalMaxPool(), image)[0].tolist() == [[30, 31]]
+    assert output_of(AvgPool(), image)[0][0, :, :, 0].tolist() == [[5, 9], [21, 25]]
+    assert output_of(GlobalAvgPool(), image)[0].tolist() == [[15, 16]]
+    assert output_of(GlobalMaxPool(), image)[0].tolist() == [[30, 31]]
 
 
 def test_noise_and_dropout_are_for_training_only():
     images = noise(2, 16, 16, 3)
-    made, model = made_by(GaussianNoise(stddev=0.5), images)
-    assert np.array_equal(made, images)
+    output, model = output_of(GaussianNoise(stddev=0.5), images)
+    assert np.array_equal(output, images)
     assert (model(images, training=True).numpy() - images).std() == pytest.approx(0.5, rel=0.1)
 
 
 def test_batch_norm_is_that_of_all_families():
     from cnnkit.models.keras_layers import BatchNormalization
 
-    _, model = made_by(BatchNorm(), noise(2, 4, 4, 3))
+    _, model = output_of(BatchNorm(), noise(2, 4, 4, 3))
     assert isinstance(model.get_layer("layer"), BatchNormalization)
-    made = model(noise(8, 4, 4, 3) * 7 + 5, training=True).numpy()
-    assert np.abs(made.mean(axis=(0, 1, 2))).max() < 1e-4
-    assert np.abs(made.std(axis=(0, 1, 2)) - 1).max() < 1e-3
+    output = model(noise(8, 4, 4, 3) * 7 + 5, training=True).numpy()
+    assert np.abs(output.mean(axis=(0, 1, 2))).max() < 1e-4
+    assert np.abs(output.std(axis=(0, 1, 2)) - 1).max() < 1e-3
 
 
 def test_a_residual_group_adds_its_input():
     images = noise(2, 8, 8, 3)
     group = Residual(layers=(Conv(filters=3, activation="linear"),), activation="linear")
-    made, model = made_by(group, images)
+    output, model = output_of(group, images)
     inside = keras.Model(model.input, model.get_layer("layer_conv1").output)(images).numpy()
-    assert np.array_equal(made, images + inside)
-    rectified = made_by(group.model_copy(update={"activation": "relu"}), images)[0]
-    assert np.array_equal(rectified, np.maximum(made, 0))
+    assert np.array_equal(output, images + inside)
+    rectified = output_of(group.model_copy(update={"activation": "relu"}), images)[0]
+    assert np.array_equal(rectified, np.maximum(output, 0))
 
 
 def test_where_a_residual_group_changes_the_shape_its_input_is_projected():
     images = noise(2, 8, 8, 3)
-    made, model = made_by(Residual(layers=(Conv(filters=5, strides=2),), activation="linear"), images)
+    output, model = output_of(Residual(layers=(Conv(filters=5, strides=2),), activation="linear"), images)
     kernel = model.get_layer("layer_shortcut").kernel.numpy()
     assert kernel.shape == (1, 1, 3, 5) and not model.get_layer("layer_shortcut").use_bias
     inside = keras.Model(model.input, model.get_layer("layer_conv1").output)(images).numpy()
-    assert np.abs(made - (inside + images[:, ::2, ::2] @ kernel[0, 0])).max() < 1e-5
+    assert np.abs(output - (inside + images[:, ::2, ::2] @ kernel[0, 0])).max() < 1e-5
 
 
 def test_layers_are_named_by_kind_and_number_and_are_the_stages():
@@ -357,11 +357,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("layers", "key", "told"), WRONG, ids=[f"{key}-{told}" for _, key, told in WRONG])
-def test_a_layer_that_does_not_fit_is_a_problem_that_names_it(layers, key, told):
+@pytest.mark.parametrize(("layers", "key", "expected"), WRONG, ids=[f"{key}-{expected}" for _, key, expected in WRONG])
+def test_a_layer_that_does_not_fit_is_a_problem_that_names_it(layers, key, expected):
     [problem] = Sequential(layers=layers).problems((8, 8, 3))
     assert problem.key == key
-    assert told in problem.message
+    assert expected in problem.message
 
 
 # Inputs that one output sees: of a convolution 3 x 3 x 8, of a depthwise one 3 x 3, of a mix 8, of a dense layer all.
@@ -400,5 +400,5 @@ def test_weights_start_so_that_numbers_keep_their_size(layer):
     keras.utils.set_random_seed(5)
     images = noise(4, 24, 24, 64)
     x = keras.Input((24, 24, 64))
-    made = keras.Model(x, layer(x, "layer", Style()))(images).numpy()[:, 2:-2, 2:-2]
-    assert np.square(made).mean() == pytest.approx(1, rel=0.25)
+    output = keras.Model(x, layer(x, "layer", Style()))(images).numpy()[:, 2:-2, 2:-2]
+    assert np.square(output).mean() == pytest.approx(1, rel=0.25)

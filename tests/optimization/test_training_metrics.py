@@ -12,7 +12,7 @@ from cnnkit import read, train
 from cnnkit.core.lazy import keras
 from cnnkit.optimization import training_metrics
 from cnnkit.optimization.section import Checkpoint, EarlyStopping
-from cnnkit.optimization.training_metrics import METRICS, Metric, metric_of
+from cnnkit.optimization.training_metrics import METRICS, EpochMetric, metric_of
 from cnnkit.training.callbacks import KeepBest
 
 CONFIG = """
@@ -62,7 +62,7 @@ def test_the_config_may_name_each_metric_of_training_and_validation(section):
 @pytest.fixture
 def error(monkeypatch):
     """A new metric: the share of images that are wrong."""
-    metric = Metric(
+    metric = EpochMetric(
         "error",
         more_is_better=False,
         build=lambda loss: keras.metrics.MeanMetricWrapper(

@@ -30,9 +30,9 @@ def experiment(tmp_path):
 
 @pytest.fixture
 def run(experiment, tmp_path):
-    made = Run.create(experiment, tmp_path / "run")
-    made.write_provenance(data={"classes": ["one", "two"]}, files=made.hashes())
-    return made
+    created = Run.create(experiment, tmp_path / "run")
+    created.write_provenance(data={"classes": ["one", "two"]}, files=created.hashes())
+    return created
 
 
 def test_a_run_holds_its_complete_config(run, experiment):

@@ -11,7 +11,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.training.callbacks import KeepBest, StopEarly, Watch
 
 
-def kept(monitor, values):
+def best_epochs(monitor, values):
     epochs = []
     callback = KeepBest(monitor, lambda epoch, metrics: epochs.append(epoch))
     for epoch, value in enumerate(values):
@@ -29,7 +29,7 @@ def kept(monitor, values):
     ],
 )
 def test_each_epoch_that_is_the_best_so_far_is_kept(monitor, values, epochs):
-    assert kept(monitor, values) == epochs
+    assert best_epochs(monitor, values) == epochs
 
 
 def test_what_is_kept_comes_with_its_metrics_as_plain_numbers():
@@ -41,16 +41,16 @@ def test_what_is_kept_comes_with_its_metrics_as_plain_numbers():
 
 
 def stopped_after(values, patience, min_delta=0.0, monitor="val_loss"):
-    told = []
-    callback = StopEarly(monitor, patience, min_delta, told.append)
+    lines = []
+    callback = StopEarly(monitor, patience, min_delta, lines.append)
     model = SimpleNamespace(stop_training=False)
     callback.set_model(model)
     for epoch, value in enumerate(values):
         callback.on_epoch_end(epoch, {monitor: value})
         if model.stop_training:
-            assert len(told) == 1
+            assert len(lines) == 1
             return epoch + 1
-    assert told == []
+    assert lines == []
     return None
 
 

@@ -23,10 +23,10 @@ def network():
 
 
 def learner(model, auxiliary, rate=0.0):
-    made = Learner(model, auxiliary, CrossEntropy())
+    built = Learner(model, auxiliary, CrossEntropy())
     accuracy = keras.metrics.MeanMetricWrapper(CrossEntropy().accuracy, name="accuracy")
-    made.compile(optimizer=keras.optimizers.SGD(rate), metrics=[accuracy])
-    return made
+    built.compile(optimizer=keras.optimizers.SGD(rate), metrics=[accuracy])
+    return built
 
 
 def cross_entropy(model):
@@ -61,9 +61,9 @@ def test_l2_adds_to_the_loss_of_training(network):
 
 def test_gradients_of_all_classifiers_reach_the_layers_they_share(network):
     model, auxiliary = network
-    made = learner(model, auxiliary)
+    built = learner(model, auxiliary)
     with tf.GradientTape() as tape:
-        loss = made.compute_loss(X, Y, made(X, training=True))
+        loss = built.compute_loss(X, Y, built(X, training=True))
     parts = [(model, 1.0), *auxiliary]
     total = tape.gradient(loss, model.get_layer("inside").kernel.value).numpy()
     expected = np.zeros_like(total)

@@ -425,22 +425,24 @@ def run(tmp_path):
     def make(classes):
         (tmp_path / "tiny.yaml").write_text(CONFIG)
         experiment = read(tmp_path / "tiny.yaml")
-        made = Run.create(experiment, tmp_path / "run")
-        made.write_provenance(data={"classes": classes}, files=made.hashes())
+        earlier = Run.create(experiment, tmp_path / "run")
+        earlier.write_provenance(data={"classes": classes}, files=earlier.hashes())
         network = experiment.model.network(SHAPE, len(classes))
         scatter(network.model)
-        checkpoints.save(network.model, made.files.checkpoints, "best", 12, {})
-        return made, network, experiment.model.network(SHAPE, 3)
+        checkpoints.save(network.model, earlier.files.checkpoints, "best", 12, {})
+        return earlier, network, experiment.model.network(SHAPE, 3)
 
     return make
 
 
 def test_a_run_with_the_same_classes_goes_on(run):
-    made, theirs, ours = run(["a", "b", "c"])
-    report = start_weights.load(ours, made.folder, ["a", "b", "c"])
+    earlier, theirs, ours = run(["a", "b", "c"])
+    report = start_weights.load(ours, earlier.folder, ["a", "b", "c"])
     assert np.abs(outputs(ours.model) - outputs(theirs.model)).max() == 0.0
     numbers = 3 * 3 * 3 * 4 + 4 + 3 * 3 * 4 * 6 + 6 + 8 * 8 * 6 * 3 + 3
-    assert report.line() == f"weights: 3 layers, {numbers:,} numbers from {made.folder} (epoch 12); with the classifier"
+    assert (
+        report.line() == f"weights: 3 layers, {numbers:,} numbers from {earlier.folder} (epoch 12); with the classifier"
+    )
 
 
 @pytest.mark.parametrize(
@@ -452,9 +454,9 @@ def test_a_run_with_the_same_classes_goes_on(run):
     ],
 )
 def test_a_run_with_other_classes_gives_all_but_its_classifier(run, classes, reason):
-    made, theirs, ours = run(classes)
+    earlier, theirs, ours = run(classes)
     before = ours.classifier.get_weights()
-    report = start_weights.load(ours, made.folder, ["a", "b", "c"])
+    report = start_weights.load(ours, earlier.folder, ["a", "b", "c"])
     assert np.abs(outputs(ours.backbone) - outputs(theirs.backbone)).max() == 0.0
     assert all(np.array_equal(*pair) for pair in zip(before, ours.classifier.get_weights(), strict=True))
     assert report.line().endswith(f"(epoch 12); the classifier starts anew: {reason}")
@@ -462,15 +464,15 @@ def test_a_run_with_other_classes_gives_all_but_its_classifier(run, classes, rea
 
 
 def test_a_damaged_run_is_refused(run):
-    made, _, ours = run(["a", "b", "c"])
-    file = made.files.checkpoints / "best-0012.weights.h5"
+    earlier, _, ours = run(["a", "b", "c"])
+    file = earlier.files.checkpoints / "best-0012.weights.h5"
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    refused(ours, made.folder, TrainingError, "SHA-256")
+    refused(ours, earlier.folder, TrainingError, "SHA-256")
     file.unlink()
-    refused(ours, made.folder, TrainingError, "is missing")
-    (made.files.checkpoints / "best.json").unlink()
-    refused(ours, made.folder, TrainingError, "no checkpoint yet")
+    refused(ours, earlier.folder, TrainingError, "is missing")
+    (earlier.files.checkpoints / "best.json").unlink()
+    refused(ours, earlier.folder, TrainingError, "no checkpoint yet")
 
 
 def test_what_is_no_source_of_weights_is_told(tmp_path):
