@@ -6,14 +6,13 @@ arXiv:1901.05555) allows for what images of a class have in common: the more the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from cnnkit.core.lazy import np
-from cnnkit.data.balancing.base import Balance, Training, one_in_the_mean
+from cnnkit.data.balancing.base import Balance, Pool, Training, one_in_the_mean
 
 BETA = 0.999
 
@@ -44,11 +43,9 @@ class ClassWeight(Balance):
             )
         return self
 
-    def __call__(
-        self, training: Training, classes: Sequence[str], seed: int, images: Callable[[], Any], first: int
-    ) -> Training:
+    def __call__(self, training: Training, pool: Pool, seed: int) -> Training:
         """The same images; their weights times that of their class, 1 in the mean."""
-        weights = self.weights(training.counts(len(classes)))
+        weights = self.weights(training.counts(len(pool.classes)))
         return replace(training, weights=one_in_the_mean(training.weights * weights[training.labels]))
 
     def weights(self, counts: Any) -> Any:

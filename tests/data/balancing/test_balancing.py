@@ -10,7 +10,8 @@ import pytest
 from pydantic import TypeAdapter
 from sklearn.utils.class_weight import compute_class_weight
 
-from cnnkit.data.balancing import AnyBalance, Balance, Training
+from cnnkit.data.balancing import AnyBalance
+from cnnkit.data.balancing.base import Balance, Pool, Training
 
 UNION = get_args(get_args(AnyBalance)[0])
 NAMES = [kind.model_fields["name"].default for kind in UNION]
@@ -46,7 +47,7 @@ def not_asked_for() -> Any:
 
 def balanced(method: Balance, given: Training, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> Training:
     images = (lambda: pixels(given)) if method.makes_images else not_asked_for
-    return method(given, classes, seed, images, SOURCE)
+    return method(given, Pool(classes, SOURCE, images), seed)
 
 
 def same(one: Training, other: Training) -> bool:

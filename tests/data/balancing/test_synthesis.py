@@ -9,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from cnnkit.core.errors import DataError
-from cnnkit.data.balancing import Training
+from cnnkit.data.balancing.base import Pool, Training
 from cnnkit.data.balancing.borderline_smote import BorderlineSmote
 from cnnkit.data.balancing.smote import Smote
 
@@ -36,7 +36,7 @@ def images(shape: tuple[int, ...] = (6, 5, 3)) -> tuple[Training, Any]:
 
 
 def made_by(method: Any, given: Training, vectors: Any, seed: int = 0) -> Training:
-    result: Training = method(given, CLASSES, seed, lambda: vectors, len(given))
+    result: Training = method(given, Pool(CLASSES, len(given), lambda: vectors), seed)
     return result
 
 

@@ -20,7 +20,7 @@ from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, TrainingError
 from cnnkit.core.progress import Progress
 from cnnkit.data.augmentations.flip import Flip
-from cnnkit.data.balancing import training_of
+from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding import loading
 from cnnkit.data.feeding.images import Features, Images, allocated, as_tensor, with_synthetic
@@ -337,7 +337,7 @@ from cnnkit.config.experiment import Cache
 from cnnkit.data.feeding.loading import load
 from cnnkit.core.lazy import tf
 from cnnkit.core.progress import Progress
-from cnnkit.data.sources import Index
+from cnnkit.data.index import Index
 from cnnkit.data.feeding.preprocessing import Preprocessing
 count = 1000
 index = Index(("a", "b"), [str(i) for i in range(count)], np.arange(count) % 2, ["x"] * count, [None] * count,

@@ -13,7 +13,7 @@ from cnnkit.config.file import read
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
-from cnnkit.data.balancing import training_of
+from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing

@@ -16,12 +16,13 @@ from pydantic import TypeAdapter
 
 from cnnkit.config.catalogue import KINDS, title
 from cnnkit.core.progress import Progress
-from cnnkit.data.balancing import training_of
+from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.section import Cache, Data
-from cnnkit.data.sources import AnySource, Source
+from cnnkit.data.sources import AnySource
+from cnnkit.data.sources.base import Source
 
 CLASSES = ("apple", "pear", "plum")
 LABELS = [0] * 17 + [1] * 12 + [2] * 11  # in the order in which a folder is read
