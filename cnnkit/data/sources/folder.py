@@ -10,7 +10,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Text
 from cnnkit.core.text import listed, printable
 from cnnkit.data.files.walking import files_below, files_in, matcher, subfolders, why_not
-from cnnkit.data.index import SPLIT_NAMES, Collection, Index, Unused
+from cnnkit.data.index import SPLIT_NAMES, Collection, ImageFile, Index, Unused
 from cnnkit.data.sources.base import OnBad, Source, at_path, in_order
 
 _LIKE_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
@@ -84,9 +84,7 @@ class Folder(Source):
         progress: Progress,
     ) -> Index:
         counts = matcher(self.glob or "**")
-        files: list[str] = []
-        labels: list[int] = []
-        splits: list[str | None] = []
+        images: list[ImageFile] = []
         unused: list[Unused] = []
         for top in sorted({root, *(folder.parent for _, folder in folders)}):
             unused += [
@@ -95,17 +93,14 @@ class Folder(Source):
         for _, folder in others:
             unused.append(Unused(_below(root, str(folder)), f"a folder without a file that {self.glob} means"))
         for split, folder in folders:
-            label = classes.index(folder.name)
             for file in files_below(folder):
                 name = _below(root, file)
                 reason = why_not(file, name) or (None if counts(name) else f"not meant by {self.glob}")
                 if reason:
                     unused.append(Unused(name, reason))
                 else:
-                    files.append(name)
-                    labels.append(label)
-                    splits.append(split)
-        return Index.of_files(root, files, classes, labels, splits, progress, unused=unused)
+                    images.append(ImageFile(name, folder.name, split))
+        return Index.of_files(root, images, classes, progress, unused)
 
 
 def _class_folders(root: Path) -> list[ClassFolder]:
