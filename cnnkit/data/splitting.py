@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -55,29 +55,35 @@ class Split(Spec):
         """
         result = [name or "train" for name in own]
         shares = self.shares(frozenset(name for name in own if name and name != "train"))
-        groups: dict[str, list[int]] = defaultdict(list)
-        for i, digest in enumerate(digests):
-            if result[i] == "train":
-                groups[digest].append(i)
-        by_class: dict[int, list[str]] = defaultdict(list)
-        for digest in sorted(groups, key=rank):
-            by_class[min(labels[i] for i in groups[digest])].append(digest)
+        groups = _groups([i for i, split in enumerate(result) if split == "train"], labels, digests, rank)
         wanted = ", ".join(["train", *sorted(shares, reverse=True)])
-        if small := [(name, len(by_class[i])) for i, name in enumerate(classes) if len(by_class[i]) <= len(shares)]:
+        if small := [(name, len(groups[i])) for i, name in enumerate(classes) if len(groups[i]) <= len(shares)]:
             raise DataError(*(_too_few(name, found, len(shares) + 1, wanted) for name, found in small))
         for label in range(len(classes)):
-            ranked = by_class[label]
-            total = sum(len(groups[digest]) for digest in ranked)
-            position = 0
+            remaining = groups[label][::-1]
+            total = sum(map(len, remaining))
             for left, (split, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
                 taken = 0
                 # At least one group, and never so many that a later split or training gets none.
-                while taken == 0 or (taken < round(share * total) and position < len(ranked) - left):
-                    for i in groups[ranked[position]]:
+                while taken == 0 or (taken < round(share * total) and len(remaining) > left):
+                    group = remaining.pop()
+                    taken += len(group)
+                    for i in group:
                         result[i] = split
-                    taken += len(groups[ranked[position]])
-                    position += 1
         return result
+
+
+def _groups(
+    images: Iterable[int], labels: Sequence[int], digests: Sequence[str], rank: Callable[[str], str]
+) -> dict[int, list[list[int]]]:
+    """Images that may not part, of each class in the order of their rank; those of two classes are with the first."""
+    equal: dict[str, list[int]] = defaultdict(list)
+    for i in images:
+        equal[digests[i]].append(i)
+    groups: dict[int, list[list[int]]] = defaultdict(list)
+    for digest in sorted(equal, key=rank):
+        groups[min(labels[i] for i in equal[digest])].append(equal[digest])
+    return groups
 
 
 def _too_few(name: str, found: int, needed: int, wanted: str) -> str:

@@ -55,12 +55,8 @@ class Training:
 
         An epoch so counts for as much as it has images, whichever were chosen.
         """
-        return replace(
-            self,
-            numbers=self.numbers[places],
-            labels=self.labels[places],
-            weights=one_in_the_mean(self.weights[places]),
-        )
+        weights = one_in_the_mean(self.weights[places])
+        return replace(self, numbers=self.numbers[places], labels=self.labels[places], weights=weights)
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,7 @@ class ClassWeight(Balance):
 
     def weights(self, counts: Any) -> Any:
         """The weight of an image of each class, float64 (K,), from images a class, int64 (K,); 0 for an empty class."""
-        there = counts > 0
-        if self.beta is None:
-            return np.divide(1.0, counts, out=np.zeros(len(counts)), where=there)
-        # 1 - beta^n, also where beta^n is nearly 1.
-        effective = -np.expm1(counts * np.log(self.beta)) / (1 - self.beta)
-        return np.divide(1.0, effective, out=np.zeros(len(counts)), where=there)
+        effective = counts
+        if self.beta is not None:  # 1 - beta^n, also where beta^n is nearly 1
+            effective = -np.expm1(counts * np.log(self.beta)) / (1 - self.beta)
+        return np.divide(1.0, effective, out=np.zeros(len(counts)), where=counts > 0)

@@ -78,11 +78,10 @@ class Synthesis(Balance):
 
     def check(self, counts: Any, classes: Sequence[str]) -> None:
         """There is an image to make, and each class that gets some has enough of them."""
-        _, small = self._wanted(counts)
+        target, small = self._wanted(counts)
         if not len(small):
             raise self._nothing_to_do(counts, classes)
-        growing = np.zeros_like(counts)
-        growing[small] = counts[small]
+        growing = np.where(counts < target, counts, 0)
         if problems := list(self.lacking(growing, classes, int(counts.sum()))):
             raise DataError(*problems)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, FileText, path_settings
 from cnnkit.data.files.archives import is_archive, unpacked
 from cnnkit.data.files.walking import files_in, hidden, subfolders
-from cnnkit.data.index import Collection, Index
+from cnnkit.data.index import Collection
 from cnnkit.data.sources.arrays import Arrays
 from cnnkit.data.sources.base import Source, reworded
 from cnnkit.data.sources.folder import Folder
@@ -56,14 +55,11 @@ class Archive(Source):
         """Unpacks it, unless that was done before, and looks at what is in it."""
         self._check_inside()
         root = unpacked(Path(self.path), progress)
-        with reworded(partial(self._from_outside, root)):
+        from_outside = partial(self._from_outside, root)
+        with reworded(from_outside):
             inner = self._placed(root) if self.holds else _found(root)
             collection = inner.open(progress)
-        return replace(collection, index=lambda progress: self._index(root, collection.index, progress))
-
-    def _index(self, root: Path, index: Callable[[Progress], Index], progress: Progress) -> Index:
-        with reworded(partial(self._from_outside, root)):
-            return index(progress)
+        return replace(collection, index=reworded(from_outside)(collection.index))
 
     def _check_inside(self) -> None:
         for setting, path in self._paths().items():

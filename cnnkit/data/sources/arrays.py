@@ -209,8 +209,7 @@ def _values(labels: ArrayFile) -> Any:
             return np.asarray([label_text(label) for label in different.tolist()])[places]
         raise at_path(f"{labels} has {values.shape[1]} texts an image; one is needed")
     if len(values.shape) == 2:
-        right = (values == 1).sum(axis=1) + (values == 0).sum(axis=1) == values.shape[1]
-        right &= (values == 1).sum(axis=1) == 1
+        right = np.isin(values, (0, 1)).all(axis=1) & ((values == 1).sum(axis=1) == 1)
         _all(right, labels, "is not one-hot: a single 1, and 0 in the other places")
         return values.argmax(axis=1)
     if values.dtype.kind == "f":

@@ -106,10 +106,9 @@ def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple
             sizes = struct.unpack(f">{dimensions}I", header[4:])
             expected = math.prod(sizes)
             if packed and expected > most_out_of(size):
-                message = f"{path} {too_much(most_out_of(size))}unpack it yourself, with gunzip"
-                raise DataError(Problem(message, key="path"))
+                raise at_path(f"{path} {too_much(most_out_of(size))}unpack it yourself, with gunzip")
             if not header_only and (lacking := lacking_memory(expected if packed else min(expected, size))):
-                raise DataError(Problem(f"{path} {lacking}", key="path"))
+                raise at_path(f"{path} {lacking}")
             # One byte more than there should be, so that a file too long shows as well; in blocks, so that a
             # header that lies does not cost its word in memory.
             content = bytearray()

@@ -6,6 +6,7 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -16,7 +17,7 @@ from cnnkit.core.spec import AbsolutePath, Text
 from cnnkit.core.text import listed
 from cnnkit.data.files import archives, locating, tables
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
-from cnnkit.data.index import SPLITS, Collection, ImageFile, Index, Unused
+from cnnkit.data.index import LIKE_SPLITS, SPLITS, Collection, ImageFile, Index, Unused
 from cnnkit.data.sources.base import OnBad, Source, at_path, in_order, reworded
 from cnnkit.data.sources.manifest_rows import Faults, ManifestReader, ManifestRow, with_slashes
 
@@ -37,7 +38,7 @@ _PACKED = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
 _LOOKED_FOR = 100_000
 
 # Subfolders that hold images without being classes.
-_NO_CLASSES = {"train", "training", "val", "valid", "validation", "test", "testing", "images", "image", "img", "data"}
+_NO_CLASSES = LIKE_SPLITS | {"images", "image", "img", "data"}
 
 
 class Manifest(Source):
@@ -134,13 +135,9 @@ class Manifest(Source):
             raise DataError(Problem(message, file=self.path))
         if self.on_bad == "error":
             self._there(root, rows[:_LOOKED_FOR])
-        return Collection(
-            classes,
-            Collection.own(row.split for row in rows),
-            (64, 64, 3),
-            lambda progress: self._index(root, rows, reader.repeated, classes, progress),
-            self.on_bad == "skip",
-        )
+        index = partial(self._index, root, rows, reader.repeated, classes)
+        splits = Collection.own(row.split for row in rows)
+        return Collection(classes, splits, (64, 64, 3), index, self.on_bad == "skip")
 
     def _root(self, progress: Progress) -> Path:
         """The folder that the paths are below; unpacked if it is an archive, or in one."""
@@ -164,7 +161,7 @@ class Manifest(Source):
         if any(os.path.exists(root / file) or disk.spelled(file) for file in first):  # noqa: PTH110
             return
         hint = ""
-        written = [row.written for row in rows]
+        written = [with_slashes(row.written) for row in rows]
         if place := locating.in_folders(root, written) or _located(Path(self.path), written):
             folder, ending = place
             there = self._from_outside(root, str(folder.relative_to(root))) if folder.is_relative_to(root) else folder
@@ -180,15 +177,11 @@ class Manifest(Source):
     def _index(
         self, root: Path, rows: list[ManifestRow], repeated: list[Unused], classes: tuple[str, ...], progress: Progress
     ) -> Index:
-        found, unused = self._there(root, rows)
-        return Index.of_files(
-            root,
-            # Named as the table spells them: so they are the same wherever the images lie.
-            [ImageFile(path, row.label, row.split, row.file, row.weight) for path, row in found.items()],
-            classes,
-            progress,
-            [*repeated, *unused, *self._not_listed(root, found)],
-        )
+        found, skipped = self._there(root, rows)
+        # Named as the table spells them: so they are the same wherever the images lie.
+        images = [ImageFile(path, row.label, row.split, row.file, row.weight) for path, row in found.items()]
+        unused = [*repeated, *skipped, *self._not_listed(root, found)]
+        return Index.of_files(root, images, classes, progress, unused)
 
     def _there(self, root: Path, rows: list[ManifestRow]) -> tuple[dict[str, ManifestRow], list[Unused]]:
         """The rows whose files are there, by the path of each as the disk spells it; and files that are skipped.

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ class ManifestRow(NamedTuple):
 
     Attributes:
         file: Its path below the folder of the images; absolute or with `..` where it leads out of it.
-        written: The path as the table has it, with slashes.
+        written: The path as the table has it.
         label: Name of its class.
         split: Its split; None if the table has none.
         weight: What it counts for in training; None if the table does not say.
@@ -72,10 +73,9 @@ class Faults:
     def raise_if_any(self, advice: str = "") -> None:
         """Raises a `DataError` with all of them; `advice` is said once for each kind."""
         problems = []
-        for kind, named in self.kinds.items():
-            *others, last = named
-            problems += [*others, Problem(last.message + advice, file=last.file, line=last.line)]
-            if more := self.counts[kind] - len(named):
+        for kind, (*others, last) in self.kinds.items():
+            problems += [*others, replace(last, message=last.message + advice)]
+            if more := self.counts[kind] - len(others) - 1:
                 rows = "one more row is" if more == 1 else f"{more:,} more rows are"
                 problems.append(Problem(f"and {rows} wrong in this way", file=self.file))
         if problems:
@@ -156,7 +156,7 @@ class ManifestReader:
                 self.faults.add("split", line, f"{expected}; {_not(cells[at_split])}")
             weight = None if at_weight is None else self._weight(cells[at_weight], line)
             if file is not None and label is not None:
-                yield ManifestRow(file, with_slashes(written), label, split, weight, line)
+                yield ManifestRow(file, written, label, split, weight, line)
 
     def _places(self, columns: list[str], line: int) -> tuple[int, int, int | None, int | None]:
         """Where path, label, split and weight stand."""
