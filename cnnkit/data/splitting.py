@@ -38,10 +38,9 @@ class Split(Spec):
     ) -> list[str]:
         """The split of each image.
 
-        Within a class the images are ranked by a hash of content and seed, and the first ones are set
-        apart. So membership depends on what a file holds, not on its name or the order of a folder, and
-        files of equal content always share a split (in two classes too: they go with the first of them),
-        unless the source itself has parted them.
+        Within a class the images are ranked by a hash of content and seed, and the first ones are set apart. So
+        membership depends on what a file holds, not on its name or the order of a folder, and files of equal content
+        always share a split, unless the source itself has parted them.
 
         Args:
             classes: Names of the classes.
@@ -56,9 +55,8 @@ class Split(Spec):
         result = [name or "train" for name in own]
         shares = self.shares(frozenset(name for name in own if name and name != "train"))
         groups = _groups([i for i, split in enumerate(result) if split == "train"], labels, digests, rank)
-        wanted = ", ".join(["train", *sorted(shares, reverse=True)])
         if small := [(name, len(groups[i])) for i, name in enumerate(classes) if len(groups[i]) <= len(shares)]:
-            raise DataError(*(_too_few(name, found, len(shares) + 1, wanted) for name, found in small))
+            raise DataError(*(_too_few(name, found, shares) for name, found in small))
         for label in range(len(classes)):
             remaining = groups[label][::-1]
             total = sum(map(len, remaining))
@@ -86,9 +84,9 @@ def _groups(
     return groups
 
 
-def _too_few(name: str, found: int, needed: int, wanted: str) -> str:
+def _too_few(name: str, found: int, shares: Iterable[str]) -> str:
     images = "no image" if found == 0 else counted(found, "different image")
     shared = " that no other class has" if found == 0 else ""
-    return (
-        f"class `{name}` has {images}{shared} to divide; at least {needed} are needed to have one in each of: {wanted}"
-    )
+    splits = ["train", *sorted(shares, reverse=True)]
+    needed = f"at least {len(splits)} are needed to have one in each of: {', '.join(splits)}"
+    return f"class `{name}` has {images}{shared} to divide; {needed}"
