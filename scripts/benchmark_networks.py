@@ -237,7 +237,7 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
     from pydantic import TypeAdapter
 
     from cnnkit.core.lazy import keras
-    from cnnkit.data.balancing import training_of
+    from cnnkit.data.balancing.base import training_of
     from cnnkit.data.feeding import batches as feeding
     from cnnkit.data.feeding.images import Images, allocated
     from cnnkit.data.index import Index

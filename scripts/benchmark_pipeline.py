@@ -46,7 +46,7 @@ def measure_cnnkit(work: str, folder: str) -> float:
 
     from cnnkit.core.progress import Progress
     from cnnkit.data.augmentations import AnyAugmentation
-    from cnnkit.data.balancing import training_of
+    from cnnkit.data.balancing.base import training_of
     from cnnkit.data.feeding.batches import steps, train_batches, with_workers
     from cnnkit.data.feeding.loading import load
     from cnnkit.data.feeding.preprocessing import Preprocessing

@@ -47,7 +47,7 @@ def feed(folder: str) -> dict[str, int]:
     from cnnkit.data.augmentations.brightness import Brightness
     from cnnkit.data.augmentations.flip import Flip
     from cnnkit.data.augmentations.rotate import Rotate
-    from cnnkit.data.balancing import training_of
+    from cnnkit.data.balancing.base import training_of
     from cnnkit.data.feeding import batches as feeding
     from cnnkit.data.feeding.loading import load
     from cnnkit.data.feeding.preprocessing import Preprocessing

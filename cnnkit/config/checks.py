@@ -16,7 +16,7 @@ from cnnkit.data.augmentations import AnyAugmentation, Mixing
 from cnnkit.data.index import Collection
 from cnnkit.data.preparation import AnyPreparation, decoded_channels
 from cnnkit.data.section import Data, read_names
-from cnnkit.data.sources import Source
+from cnnkit.data.sources.base import Source
 from cnnkit.models.base import Architecture
 from cnnkit.models.freezing import BACKBONE
 from cnnkit.optimization.section import Train

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
@@ -16,9 +16,11 @@ from cnnkit.data.files.file_facts import FileFacts, digest_of, digest_of_pixels
 
 SPLITS = ("train", "validation", "test")
 
-
 SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 """What a split may be called, and which it is."""
+
+LIKE_SPLITS = SPLIT_NAMES.keys() | {"training", "valid", "testing"}
+"""What people call splits too."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,47 @@ class Unused:
 
     name: str
     reason: str
+
+
+class ImageFile(NamedTuple):
+    """An image file as a source lists it.
+
+    Attributes:
+        path: Below the source's folder; absolute where it lies elsewhere.
+        label: Name of its class.
+        split: The split it belongs to by the source's own word, else None.
+        name: What it is called; None if that is its path.
+        weight: What it counts for in training; None if all count the same.
+    """
+
+    path: str
+    label: str
+    split: str | None
+    name: str | None = None
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class ImageStack:
+    """Images of one size in an array of numbers.
+
+    Attributes:
+        begin: What their names begin with, as `train` in `train/00012`.
+        split: The split they belong to by the source's own word, else None.
+        numbers: Theirs, (n, height, width) or (n, height, width, 3).
+        labels: Theirs, (n,).
+        digits: Of the number in a name.
+    """
+
+    begin: str
+    split: str | None
+    numbers: Any
+    labels: Any
+    digits: int = 5
+
+    def name(self, i: int) -> str:
+        """The name of image number i."""
+        return f"{self.begin}/{i:0{self.digits}d}"
 
 
 @dataclass(frozen=True)
@@ -63,78 +106,75 @@ class Index:
     def of_files(
         cls,
         root: Path,
-        files: Sequence[str],
+        images: Sequence[ImageFile],
         classes: tuple[str, ...],
-        labels: Sequence[int],
-        splits: Sequence[str | None],
         progress: Progress,
-        names: Sequence[str] | None = None,
-        weights: Any = None,
         unused: Iterable[Unused] = (),
     ) -> Self:
         """The index of image files.
 
         Args:
             root: The folder that they are below.
-            files: The path of each below `root`; absolute where it lies elsewhere.
+            images: All of them.
             classes: Names of the classes.
-            labels: The label of each.
-            splits: The split of each by the source's own word, else None.
             progress: Is told of each file that is read.
-            names: What each is called; by default as in `files`.
-            weights: What each counts for in training.
             unused: What was found and left out.
         """
-        facts = file_facts.look(root, files, progress)
+        paths = [image.path for image in images]
+        facts = file_facts.look(root, paths, progress)
+        label = {name: number for number, name in enumerate(classes)}
+        weights = [image.weight for image in images if image.weight is not None]
         return cls(
             classes=classes,
-            names=names or files,
-            labels=np.asarray(labels, dtype=np.int64),
-            digests=[known.digest for known in facts],
-            splits=splits,
-            open=lambda i: decoding.read_file(root / files[i]),
+            names=[image.name or image.path for image in images],
+            labels=np.asarray([label[image.label] for image in images], dtype=np.int64),
+            digests=[each.digest for each in facts],
+            splits=[image.split for image in images],
+            open=lambda i: decoding.read_file(root / paths[i]),
             facts=facts,
-            weights=weights,
+            weights=np.asarray(weights, np.float32) if weights else None,
             unused=tuple(unused),
-            changed=lambda i: file_facts.stamp_of(os.path.join(root, files[i])) != facts[i].stamp,  # noqa: PTH118 - often
-            path=lambda i: os.path.join(root, files[i]),  # noqa: PTH118 - often
+            changed=lambda i: file_facts.stamp_of(os.path.join(root, paths[i])) != facts[i].stamp,  # noqa: PTH118 - often
+            path=lambda i: os.path.join(root, paths[i]),  # noqa: PTH118 - often
         )
 
     @classmethod
-    def of_pixels(
+    def of_stacks(
         cls,
         classes: tuple[str, ...],
-        names: Sequence[str],
-        labels: Any,
-        splits: Sequence[str | None],
-        pixels: Callable[[int], Any],
+        stacks: Sequence[ImageStack],
         progress: Progress,
+        convert: Callable[[Any], Any] = lambda numbers: numbers,
         unused: tuple[Unused, ...] = (),
     ) -> Self:
         """The index of images that are arrays of numbers, not files.
 
         Args:
             classes: Names of the classes.
-            names: What each is called.
-            labels: The label of each.
-            splits: The split of each by the source's own word, else None.
-            pixels: Those of image number i: uint8 (height, width) or (height, width, 3).
+            stacks: All of them.
             progress: Is told of each image that is read.
+            convert: From the numbers of an image to its pixels, uint8 (height, width) or (height, width, 3).
             unused: What was found and left out.
         """
         from PIL import Image
 
+        places = [(stack, i) for stack in stacks for i in range(len(stack.numbers))]
+
+        def pixels(i: int) -> Any:
+            stack, place = places[i]
+            return convert(stack.numbers[place])
+
         digests = []
-        with progress.task("reading images", len(names)) as advance:
-            for i in range(len(names)):
+        with progress.task("reading images", len(places)) as advance:
+            for i in range(len(places)):
                 digests.append(digest_of_pixels(pixels(i)))
                 advance(1)
         return cls(
             classes=classes,
-            names=names,
-            labels=np.asarray(labels, dtype=np.int64),
+            names=[stack.name(i) for stack, i in places],
+            labels=np.concatenate([stack.labels for stack in stacks]).astype(np.int64),
             digests=digests,
-            splits=splits,
+            splits=[stack.split for stack, _ in places],
             open=lambda i: Image.fromarray(np.ascontiguousarray(pixels(i))),
             unused=unused,
         )
@@ -144,20 +184,20 @@ class Index:
 
     def take(self, chosen: Iterable[int], unused: Iterable[Unused] = ()) -> Index:
         """The index of the chosen entries alone; `unused` tells why others are left out."""
-        kept = [int(i) for i in chosen]
-        numbers = np.asarray(kept, dtype=np.int64)
+        places = [int(i) for i in chosen]
+        numbers = np.asarray(places, dtype=np.int64)
         return replace(
             self,
-            names=[self.names[i] for i in kept],
+            names=[self.names[i] for i in places],
             labels=self.labels[numbers],
-            digests=[self.digests[i] for i in kept],
-            splits=[self.splits[i] for i in kept],
-            open=lambda i: self.open(kept[i]),
-            facts=None if self.facts is None else [self.facts[i] for i in kept],
+            digests=[self.digests[i] for i in places],
+            splits=[self.splits[i] for i in places],
+            open=lambda i: self.open(places[i]),
+            facts=None if self.facts is None else [self.facts[i] for i in places],
             weights=None if self.weights is None else self.weights[numbers],
             unused=(*self.unused, *unused),
-            changed=lambda i: self.changed(kept[i]),
-            path=_through(self.path, kept),
+            changed=lambda i: self.changed(places[i]),
+            path=_through(self.path, places),
         )
 
     def without(self, names: dict[str, int], file: str) -> Index:
@@ -181,13 +221,13 @@ class Index:
         """At most `count` images of each class and own split, chosen by content and seed."""
         order = sorted(range(len(self)), key=lambda i: (ranked(self.digests[i], seed, "limit"), self.names[i]))
         seen: dict[tuple[int, str | None], int] = {}
-        kept = []
+        first = []
         for i in order:
             group = int(self.labels[i]), self.splits[i]
             seen[group] = seen.get(group, 0) + 1
             if seen[group] <= count:
-                kept.append(i)
-        return self.take(sorted(kept))
+                first.append(i)
+        return self.take(sorted(first))
 
     def fingerprint(self) -> str:
         """One hash of all names, labels and contents, whatever their order."""
@@ -222,8 +262,8 @@ class Collection:
         return frozenset(split for split in splits if split and split != "train")
 
 
-def _through(path: Callable[[int], str] | None, kept: Sequence[int]) -> Callable[[int], str] | None:
-    return None if path is None else lambda i: path(kept[i])
+def _through(path: Callable[[int], str] | None, places: Sequence[int]) -> Callable[[int], str] | None:
+    return None if path is None else lambda i: path(places[i])
 
 
 def ranked(digest: str, seed: int, purpose: str) -> str:

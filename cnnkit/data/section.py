@@ -12,7 +12,8 @@ from cnnkit.core import atomic
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Count, Spec
-from cnnkit.data.balancing import AnyBalance, NoBalance
+from cnnkit.data.balancing import AnyBalance
+from cnnkit.data.balancing.none import NoBalance
 from cnnkit.data.files.decoding import Fit
 from cnnkit.data.index import Collection, Index, Unused, ranked
 from cnnkit.data.preparation import AnyPreparation, files_beside

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -38,10 +38,9 @@ class Split(Spec):
     ) -> list[str]:
         """The split of each image.
 
-        Within a class the images are ranked by a hash of content and seed, and the first ones are set
-        apart. So membership depends on what a file holds, not on its name or the order of a folder, and
-        files of equal content always share a split (in two classes too: they go with the first of them),
-        unless the source itself has parted them.
+        Within a class the images are ranked by a hash of content and seed, and the first ones are set apart. So
+        membership depends on what a file holds, not on its name or the order of a folder, and files of equal content
+        always share a split, unless the source itself has parted them.
 
         Args:
             classes: Names of the classes.
@@ -55,34 +54,39 @@ class Split(Spec):
         """
         result = [name or "train" for name in own]
         shares = self.shares(frozenset(name for name in own if name and name != "train"))
-        groups: dict[str, list[int]] = defaultdict(list)
-        for i, digest in enumerate(digests):
-            if result[i] == "train":
-                groups[digest].append(i)
-        by_class: dict[int, list[str]] = defaultdict(list)
-        for digest in sorted(groups, key=rank):
-            by_class[min(labels[i] for i in groups[digest])].append(digest)
-        wanted = ", ".join(["train", *sorted(shares, reverse=True)])
-        if small := [(name, len(by_class[i])) for i, name in enumerate(classes) if len(by_class[i]) <= len(shares)]:
-            raise DataError(*(_too_few(name, found, len(shares) + 1, wanted) for name, found in small))
+        groups = _groups([i for i, split in enumerate(result) if split == "train"], labels, digests, rank)
+        if small := [(name, len(groups[i])) for i, name in enumerate(classes) if len(groups[i]) <= len(shares)]:
+            raise DataError(*(_too_few(name, found, shares) for name, found in small))
         for label in range(len(classes)):
-            ranked = by_class[label]
-            total = sum(len(groups[digest]) for digest in ranked)
-            position = 0
+            remaining = groups[label][::-1]
+            total = sum(map(len, remaining))
             for left, (split, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
                 taken = 0
                 # At least one group, and never so many that a later split or training gets none.
-                while taken == 0 or (taken < round(share * total) and position < len(ranked) - left):
-                    for i in groups[ranked[position]]:
+                while taken == 0 or (taken < round(share * total) and len(remaining) > left):
+                    group = remaining.pop()
+                    taken += len(group)
+                    for i in group:
                         result[i] = split
-                    taken += len(groups[ranked[position]])
-                    position += 1
         return result
 
 
-def _too_few(name: str, found: int, needed: int, wanted: str) -> str:
+def _groups(
+    images: Iterable[int], labels: Sequence[int], digests: Sequence[str], rank: Callable[[str], str]
+) -> dict[int, list[list[int]]]:
+    """Images that may not part, of each class in the order of their rank; those of two classes are with the first."""
+    equal: dict[str, list[int]] = defaultdict(list)
+    for i in images:
+        equal[digests[i]].append(i)
+    groups: dict[int, list[list[int]]] = defaultdict(list)
+    for digest in sorted(equal, key=rank):
+        groups[min(labels[i] for i in equal[digest])].append(equal[digest])
+    return groups
+
+
+def _too_few(name: str, found: int, shares: Iterable[str]) -> str:
     images = "no image" if found == 0 else counted(found, "different image")
     shared = " that no other class has" if found == 0 else ""
-    return (
-        f"class `{name}` has {images}{shared} to divide; at least {needed} are needed to have one in each of: {wanted}"
-    )
+    splits = ["train", *sorted(shares, reverse=True)]
+    needed = f"at least {len(splits)} are needed to have one in each of: {', '.join(splits)}"
+    return f"class `{name}` has {images}{shared} to divide; {needed}"

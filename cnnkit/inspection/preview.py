@@ -22,7 +22,7 @@ from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.sheet import Box, Cell
 from cnnkit.data.augmentations import Batch, Chain
-from cnnkit.data.balancing import Training, training_of
+from cnnkit.data.balancing.base import Pool, Training, training_of
 from cnnkit.data.feeding import batches
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
@@ -224,7 +224,7 @@ def _training(experiment: Experiment, index: Index, preprocessing: Preprocessing
     def images() -> Any:
         return np.stack([_pixels(preprocessing, index, int(number)) for number in every.numbers])
 
-    return experiment.data.balance(every, index.classes, experiment.seed, images, first=len(index))
+    return experiment.data.balance(every, Pool(index.classes, len(index), images), experiment.seed)
 
 
 def _chosen(index: Index, training: Training, seed: int, count: int) -> list[int]:

@@ -12,7 +12,7 @@ from cnnkit.core.spec import path_settings
 from cnnkit.data.feeding.loading import BAD_FILES
 from cnnkit.data.index import Index
 from cnnkit.data.preparation import files_beside
-from cnnkit.data.sources import Source
+from cnnkit.data.sources.base import Source
 from cnnkit.runs.run import Run
 
 

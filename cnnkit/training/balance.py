@@ -13,7 +13,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.text import some
-from cnnkit.data.balancing import Training
+from cnnkit.data.balancing.base import Pool, Training
 from cnnkit.data.feeding import pixel_store
 from cnnkit.data.feeding.images import AnyInputs, Images, with_synthetic
 
@@ -57,9 +57,8 @@ def refuse_large_features(experiment: Experiment, images: Images, training: Trai
 def with_balance(experiment: Experiment, inputs: AnyInputs, training: Training) -> tuple[AnyInputs, Training]:
     """Images, or features of images, and what of them trains, balanced."""
     index = inputs.index
-    after = experiment.data.balance(
-        training, index.classes, experiment.seed, lambda: inputs.rows(training.numbers), first=len(index)
-    )
+    pool = Pool(index.classes, len(index), lambda: inputs.rows(training.numbers))
+    after = experiment.data.balance(training, pool, experiment.seed)
     return (inputs if after.synthetic is None else with_synthetic(inputs, after.synthetic)), after
 
 

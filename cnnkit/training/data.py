@@ -14,7 +14,7 @@ from typing import Any, Self
 from cnnkit.config.experiment import Experiment
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
-from cnnkit.data.balancing import Training, training_of
+from cnnkit.data.balancing.base import Training, training_of
 from cnnkit.data.feeding import batches
 from cnnkit.data.feeding.images import Images
 from cnnkit.data.feeding.loading import load

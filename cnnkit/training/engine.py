@@ -10,7 +10,7 @@ from typing import Any
 
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.data.balancing import Training
+from cnnkit.data.balancing.base import Training
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.images import Inputs
 from cnnkit.models import freezing

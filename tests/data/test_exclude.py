@@ -56,8 +56,8 @@ def test_a_name_that_is_not_there_is_an_error_with_its_line(image_folder, listed
     assert "1 other" in problem.message
 
 
-@pytest.mark.parametrize(("content", "told"), [(None, "No such file"), (b"\0\1\2", "binary")])
-def test_a_list_that_cannot_be_read_is_a_problem_of_the_config(image_folder, listed, tmp_path, content, told):
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b"\0\1\2", "binary")])
+def test_a_list_that_cannot_be_read_is_a_problem_of_the_config(image_folder, listed, tmp_path, content, reason):
     if content is not None:
         listed.write_bytes(content)
     image_folder({"cat": 3, "dog": 3})
@@ -69,7 +69,7 @@ def test_a_list_that_cannot_be_read_is_a_problem_of_the_config(image_folder, lis
         read(config)
     (problem,) = error.value.problems
     assert (problem.key, problem.line, problem.column) == ("data.exclude", 3, 12)
-    assert told in problem.message
+    assert reason in problem.message
 
 
 def test_a_run_keeps_the_list(image_folder, listed, tmp_path):
@@ -81,6 +81,6 @@ def test_a_run_keeps_the_list(image_folder, listed, tmp_path):
     )
     run = Run.create(read(config), tmp_path / "run")
     listed.unlink()
-    kept = config_file.read(run.folder / "config.yaml").data.exclude
-    assert kept == str(run.folder / "exclude.txt")
-    assert read_names(kept) == {"cat/0.png": 1}
+    stored = config_file.read(run.folder / "config.yaml").data.exclude
+    assert stored == str(run.folder / "exclude.txt")
+    assert read_names(stored) == {"cat/0.png": 1}

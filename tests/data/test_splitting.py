@@ -125,7 +125,7 @@ def test_an_own_split_does_not_change_how_the_rest_is_divided():
 
 
 @pytest.mark.parametrize(
-    ("labels", "digests", "told"),
+    ("labels", "digests", "message"),
     [
         ([0] * 9 + [1] * 2, different(11), "class `class1` has 2 different images to divide; at least 3"),
         ([0] * 9 + [1] * 9, different(9) + different(2, 20) + [different(1, 20)[0]] * 7, "class `class1` has 2"),
@@ -133,8 +133,8 @@ def test_an_own_split_does_not_change_how_the_rest_is_divided():
     ],
     ids=["few", "copies", "none"],
 )
-def test_a_class_too_small_to_divide_is_named(labels, digests, told):
-    with pytest.raises(DataError, match=told):
+def test_a_class_too_small_to_divide_is_named(labels, digests, message):
+    with pytest.raises(DataError, match=message):
         assign(labels, digests)
 
 

@@ -15,7 +15,7 @@ from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.augmentations import AnyAugmentation, Mixing
-from cnnkit.data.balancing import Training, training_of
+from cnnkit.data.balancing.base import Pool, Training, training_of
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.images import with_synthetic
 from cnnkit.data.feeding.loading import load
@@ -73,9 +73,8 @@ def trained_on(experiment, epochs):
     images = load(index, Preprocessing((8, 8, 3), experiment.data.fit), experiment.data.cache, Progress())
     splits = experiment.data.splits(index, experiment.seed)
     every = training_of(index, [i for i, split in enumerate(splits) if split == "train"])
-    training = complete.data.balance(
-        every, index.classes, experiment.seed, lambda: images.rows(every.numbers), first=len(index)
-    )
+    pool = Pool(index.classes, len(index), lambda: images.rows(every.numbers))
+    training = complete.data.balance(every, pool, experiment.seed)
     if training.synthetic is not None:
         images = with_synthetic(images, training.synthetic)
     # Where nothing is mixed, the weights of a batch tell which images it has.

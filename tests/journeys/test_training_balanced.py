@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -98,13 +99,13 @@ def mixed(monkeypatch):
     shapes = []
     balance = Smote.__call__
 
-    def remembered(self, training, classes, seed, images, first):
+    def remembered(self, training, pool, seed):
         def seen():
-            given = images()
-            shapes.append((*given.shape, given.dtype.name))
-            return given
+            rows = pool.rows()
+            shapes.append((*rows.shape, rows.dtype.name))
+            return rows
 
-        return balance(self, training, classes, seed, seen, first)
+        return balance(self, training, replace(pool, rows=seen), seed)
 
     monkeypatch.setattr(Smote, "__call__", remembered)
     return shapes

@@ -9,7 +9,6 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from cnnkit.data.balancing.base import Balance, Training, training_of
 from cnnkit.data.balancing.borderline_smote import BorderlineSmote
 from cnnkit.data.balancing.class_weight import ClassWeight
 from cnnkit.data.balancing.none import NoBalance
@@ -20,5 +19,3 @@ from cnnkit.data.balancing.undersample import Undersample
 AnyBalance: TypeAlias = Annotated[
     NoBalance | ClassWeight | Oversample | Undersample | Smote | BorderlineSmote, Field(discriminator="name")
 ]
-
-__all__ = ["AnyBalance", "Balance", "NoBalance", "Training", "training_of"]

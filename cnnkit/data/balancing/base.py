@@ -55,12 +55,24 @@ class Training:
 
         An epoch so counts for as much as it has images, whichever were chosen.
         """
-        return replace(
-            self,
-            numbers=self.numbers[places],
-            labels=self.labels[places],
-            weights=one_in_the_mean(self.weights[places]),
-        )
+        weights = one_in_the_mean(self.weights[places])
+        return replace(self, numbers=self.numbers[places], labels=self.labels[places], weights=weights)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What the images that train are taken from.
+
+    Attributes:
+        classes: Names of the classes.
+        size: How many images the source has; the first new image gets this number.
+        rows: The images that train, in their order, as numbers: uint8 (n, H, W, C), or float32 features (n, c). Only
+            what makes new images calls it.
+    """
+
+    classes: Sequence[str]
+    size: int
+    rows: Callable[[], Any]
 
 
 class Balance(Spec):
@@ -72,18 +84,13 @@ class Balance(Spec):
     """Whether it makes images that the source does not have."""
 
     @abstractmethod
-    def __call__(
-        self, training: Training, classes: Sequence[str], seed: int, images: Callable[[], Any], first: int
-    ) -> Training:
+    def __call__(self, training: Training, pool: Pool, seed: int) -> Training:
         """Balances the images that train.
 
         Args:
             training: As the split made it, with the weights of the source.
-            classes: Names of the classes.
+            pool: What they are taken from.
             seed: The seed of the experiment.
-            images: A function of no arguments, the images as numbers: uint8 (n, H, W, C), or float32 features (n, c),
-                in the order of `training`. Only what makes new images calls it.
-            first: The number that the first new image gets: how many images the source has.
 
         Raises:
             DataError: It can't be done to these images, or is asked to make images where none are lacking.

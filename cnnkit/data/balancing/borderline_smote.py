@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from cnnkit.core.errors import Problem
-from cnnkit.data.balancing.synthesis import Neighbors, Synthesis, too_few
+from cnnkit.data.balancing.synthesis import Neighbors, Synthesis
 
 
 class BorderlineSmote(Synthesis):
@@ -38,7 +38,7 @@ class BorderlineSmote(Synthesis):
     def lacking(self, counts: Any, classes: Sequence[str], every: int) -> Iterator[Problem]:
         """Images of a class for the neighbours of each, and of all classes for those at the border."""
         if self.kind == "borderline-1":
-            yield from too_few(counts, classes, self.neighbors)
+            yield from super().lacking(counts, classes, every)
         settings = {"border_neighbors": self.border_neighbors}
         settings |= {"neighbors": self.neighbors} if self.kind == "borderline-2" else {}
         for setting, wanted in settings.items():

@@ -6,14 +6,13 @@ arXiv:1901.05555) allows for what images of a class have in common: the more the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from cnnkit.core.lazy import np
-from cnnkit.data.balancing.base import Balance, Training, one_in_the_mean
+from cnnkit.data.balancing.base import Balance, Pool, Training, one_in_the_mean
 
 BETA = 0.999
 
@@ -44,18 +43,14 @@ class ClassWeight(Balance):
             )
         return self
 
-    def __call__(
-        self, training: Training, classes: Sequence[str], seed: int, images: Callable[[], Any], first: int
-    ) -> Training:
+    def __call__(self, training: Training, pool: Pool, seed: int) -> Training:
         """The same images; their weights times that of their class, 1 in the mean."""
-        weights = self.weights(training.counts(len(classes)))
+        weights = self.weights(training.counts(len(pool.classes)))
         return replace(training, weights=one_in_the_mean(training.weights * weights[training.labels]))
 
     def weights(self, counts: Any) -> Any:
         """The weight of an image of each class, float64 (K,), from images a class, int64 (K,); 0 for an empty class."""
-        there = counts > 0
-        if self.beta is None:
-            return np.divide(1.0, counts, out=np.zeros(len(counts)), where=there)
-        # 1 - beta^n, also where beta^n is nearly 1.
-        effective = -np.expm1(counts * np.log(self.beta)) / (1 - self.beta)
-        return np.divide(1.0, effective, out=np.zeros(len(counts)), where=there)
+        effective = counts
+        if self.beta is not None:  # 1 - beta^n, also where beta^n is nearly 1
+            effective = -np.expm1(counts * np.log(self.beta)) / (1 - self.beta)
+        return np.divide(1.0, effective, out=np.zeros(len(counts)), where=counts > 0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
-from cnnkit.data.balancing.base import Balance, Training
+from cnnkit.data.balancing.base import Balance, Pool, Training
 
 
 class NoBalance(Balance):
@@ -13,8 +12,6 @@ class NoBalance(Balance):
 
     name: Literal["none"] = "none"
 
-    def __call__(
-        self, training: Training, classes: Sequence[str], seed: int, images: Callable[[], Any], first: int
-    ) -> Training:
+    def __call__(self, training: Training, pool: Pool, seed: int) -> Training:
         """The images that train, as the split made them."""
         return training

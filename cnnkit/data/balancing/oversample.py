@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from cnnkit.core.lazy import np
-from cnnkit.data.balancing.base import Balance, Ratio, Training
+from cnnkit.data.balancing.base import Balance, Pool, Ratio, Training
 
 _PURPOSE = 0x6F766572
 
@@ -18,11 +17,9 @@ class Oversample(Balance):
     ratio: Ratio = 1.0
     """Each class is brought to at least this share of the largest one; 1 for as many images in all."""
 
-    def __call__(
-        self, training: Training, classes: Sequence[str], seed: int, images: Callable[[], Any], first: int
-    ) -> Training:
+    def __call__(self, training: Training, pool: Pool, seed: int) -> Training:
         """All images, and behind them the repetitions, class by class; within a class equally often, up to one."""
-        counts = training.counts(len(classes))
+        counts = training.counts(len(pool.classes))
         wanted = np.where(counts > 0, np.maximum(counts, np.rint(self.ratio * counts.max()).astype(np.int64)), 0)
         places = [np.arange(len(training))]
         for label in np.flatnonzero(wanted > counts):

@@ -5,11 +5,9 @@ Chawla et al. 2002, Journal of Artificial Intelligence Research 16, arXiv:1106.1
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from cnnkit.core.errors import Problem
-from cnnkit.data.balancing.synthesis import Synthesis, too_few
+from cnnkit.data.balancing.synthesis import Synthesis
 
 
 class Smote(Synthesis):
@@ -22,7 +20,3 @@ class Smote(Synthesis):
         from imblearn.over_sampling import SMOTE
 
         return SMOTE(sampling_strategy=wanted, random_state=random, k_neighbors=self.neighbors)
-
-    def lacking(self, counts: Any, classes: Sequence[str], every: int) -> Iterator[Problem]:
-        """Images of a class for the neighbours of each."""
-        return too_few(counts, classes, self.neighbors)

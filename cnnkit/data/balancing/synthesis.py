@@ -7,7 +7,7 @@ most 32 x 32 pixels are mixed themselves, of larger ones the features that a fro
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -15,7 +15,7 @@ from pydantic import Field
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
-from cnnkit.data.balancing.base import Balance, Ratio, Training, one_in_the_mean
+from cnnkit.data.balancing.base import Balance, Pool, Ratio, Training, one_in_the_mean
 
 LARGEST = 32
 """Images of more pixels than this in height or width are not mixed themselves, only their features."""
@@ -42,31 +42,35 @@ class Synthesis(Balance):
             random: A `numpy.random.RandomState`.
         """
 
-    @abstractmethod
     def lacking(self, counts: Any, classes: Sequence[str], every: int) -> Iterator[Problem]:
-        """What its neighbours need and the classes do not have.
+        """What the neighbours of an image need and the classes do not have: images of its own class.
 
         Args:
             counts: int64 (K,), images of each class that is to get new ones; 0 for the others.
             classes: Names of the classes.
             every: Images of all classes.
         """
+        for label in np.flatnonzero((counts > 0) & (counts <= self.neighbors)):
+            count = int(counts[label])
+            there = f"class `{classes[label]}` has {counted(count, 'training image')}"
+            needed = f"for {counted(self.neighbors, 'neighbour')} it needs at least {self.neighbors + 1}"
+            smaller = f"set neighbors to at most {count - 1}, or " if count > 1 else ""
+            yield Problem(f"{there}; {needed}: {smaller}use oversample", key="data.balance.neighbors")
 
-    def __call__(
-        self, training: Training, classes: Sequence[str], seed: int, images: Callable[[], Any], first: int
-    ) -> Training:
+    def __call__(self, training: Training, pool: Pool, seed: int) -> Training:
         """All images in their order, and behind them the new ones, class by class."""
+        classes = pool.classes
         counts = training.counts(len(classes))
         self.check(counts, classes)
         target, small = self._wanted(counts)
-        new, labels = self._made(images(), training.labels, dict.fromkeys(small.tolist(), target), seed)
+        new, labels = self._new(pool.rows(), training.labels, dict.fromkeys(small.tolist(), target), seed)
         smallest = small[counts[small] == counts[small].min()]
         if len(left := np.setdiff1d(smallest, labels)):
-            raise self._nothing_made(classes[left[0]], int(counts[left[0]]))
+            raise self._nothing_new(classes[left[0]], int(counts[left[0]]))
         # A new image counts for as much as those of its class do in the mean.
         mean = np.bincount(training.labels, training.weights, len(classes)) / np.maximum(counts, 1)
         return Training(
-            numbers=np.concatenate([training.numbers, np.arange(first, first + len(new))]),
+            numbers=np.concatenate([training.numbers, np.arange(pool.size, pool.size + len(new))]),
             labels=np.concatenate([training.labels, labels]),
             weights=one_in_the_mean(np.concatenate([training.weights, mean[labels]])),
             synthetic=new,
@@ -74,11 +78,10 @@ class Synthesis(Balance):
 
     def check(self, counts: Any, classes: Sequence[str]) -> None:
         """There is an image to make, and each class that gets some has enough of them."""
-        _, small = self._wanted(counts)
+        target, small = self._wanted(counts)
         if not len(small):
             raise self._nothing_to_do(counts, classes)
-        growing = np.zeros_like(counts)
-        growing[small] = counts[small]
+        growing = np.where(counts < target, counts, 0)
         if problems := list(self.lacking(growing, classes, int(counts.sum()))):
             raise DataError(*problems)
 
@@ -97,7 +100,7 @@ class Synthesis(Balance):
         target = round(self.ratio * int(counts.max()))
         return target, np.flatnonzero((counts > 0) & (counts < target))
 
-    def _made(self, images: Any, labels: Any, wanted: dict[int, int], seed: int) -> tuple[Any, Any]:
+    def _new(self, images: Any, labels: Any, wanted: dict[int, int], seed: int) -> tuple[Any, Any]:
         """New images in the form of those that are there, and their labels."""
         from threadpoolctl import threadpool_limits
 
@@ -116,15 +119,15 @@ class Synthesis(Balance):
     def _nothing_to_do(self, counts: Any, classes: Sequence[str]) -> DataError:
         there = np.flatnonzero(counts)
         least, most = there[np.argmin(counts[there])], np.argmax(counts)
-        told = f"the smallest class, `{classes[least]}`, has {counts[least]:,} training images, the largest, "
-        told += f"`{classes[most]}`, {counts[most]:,}"
+        sizes = f"the smallest class, `{classes[least]}`, has {counts[least]:,} training images, the largest, "
+        sizes += f"`{classes[most]}`, {counts[most]:,}"
         if self.ratio < 1:
-            message = f"{told}: that is a share of {self.ratio:g} already, so no image would be made; raise ratio, or"
+            message = f"{sizes}: that is a share of {self.ratio:g} already, so no image would be made; raise ratio, or"
             return DataError(Problem(f"{message} leave data.balance out", key="data.balance.ratio"))
         each = f"each class has {counts[most]:,} training images already, so no image would be made"
         return DataError(Problem(f"{each}; leave data.balance out", key="data.balance"))
 
-    def _nothing_made(self, name: str, count: int) -> DataError:
+    def _nothing_new(self, name: str, count: int) -> DataError:
         message = (
             f"makes no image of the smallest class, `{name}` with {count:,} training images: none of them lies at the "
             "border, with at least half but not all of its nearest neighbours in other classes; use smote or oversample"
@@ -146,13 +149,3 @@ class Synthesis(Balance):
                 f"{large}, so features of the frozen backbone are made, which no augmentation can change; leave "
                 "augment out, or use oversample"
             )
-
-
-def too_few(counts: Any, classes: Sequence[str], neighbors: int) -> Iterator[Problem]:
-    """Classes that have not so many neighbours of an image besides the image itself."""
-    for label in np.flatnonzero((counts > 0) & (counts <= neighbors)):
-        count = int(counts[label])
-        there = f"class `{classes[label]}` has {counted(count, 'training image')}"
-        needed = f"for {counted(neighbors, 'neighbour')} it needs at least {neighbors + 1}"
-        smaller = f"set neighbors to at most {count - 1}, or " if count > 1 else ""
-        yield Problem(f"{there}; {needed}: {smaller}use oversample", key="data.balance.neighbors")

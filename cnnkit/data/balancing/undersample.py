@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from cnnkit.core.lazy import np
-from cnnkit.data.balancing.base import Balance, Ratio, Training
+from cnnkit.data.balancing.base import Balance, Pool, Ratio, Training
 
 _PURPOSE = 0x756E6465
 
@@ -18,11 +17,9 @@ class Undersample(Balance):
     ratio: Ratio = 1.0
     """The smallest class has this share of the images of the largest one; 1 for as many in all."""
 
-    def __call__(
-        self, training: Training, classes: Sequence[str], seed: int, images: Callable[[], Any], first: int
-    ) -> Training:
+    def __call__(self, training: Training, pool: Pool, seed: int) -> Training:
         """The images that stay, in their order."""
-        counts = training.counts(len(classes))
+        counts = training.counts(len(pool.classes))
         most = round(int(counts[counts > 0].min()) / self.ratio)
         stays = np.ones(len(training), bool)
         for label in np.flatnonzero(counts > most):

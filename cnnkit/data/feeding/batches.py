@@ -19,7 +19,7 @@ from typing import Any
 from cnnkit.core.lazy import np, tf
 from cnnkit.core.progress import Progress
 from cnnkit.data.augmentations import Augmentation, Batch, Chain
-from cnnkit.data.balancing import Training
+from cnnkit.data.balancing.base import Training
 from cnnkit.data.feeding.images import Features, Images, Inputs, allocated
 from cnnkit.data.section import Cache
 

@@ -122,7 +122,7 @@ def members_of(path: Path, kind: Kind, budget: Budget, progress: Progress) -> Me
     """
     with ExitStack() as stack:
         if kind == "zip":
-            with _telling("is damaged, or not complete"):
+            with _refusing("is damaged, or not complete"):
                 archive = stack.enter_context(zipfile.ZipFile(path))
             total = sum(info.file_size for info in archive.infolist())
             budget.expect(total)
@@ -134,7 +134,7 @@ def members_of(path: Path, kind: Kind, budget: Budget, progress: Progress) -> Me
             yield from _tar_members(_Stream(file, kind, budget, advance))
 
 
-def files_in(path: Path, members: int, room: int) -> Iterator[tuple[str, ...]]:
+def paths_in(path: Path, members: int, room: int) -> Iterator[tuple[str, ...]]:
     """The paths of the files in an archive, from its beginning on, without unpacking it; none if it is no archive.
 
     Args:
@@ -145,7 +145,7 @@ def files_in(path: Path, members: int, room: int) -> Iterator[tuple[str, ...]]:
     Raises:
         Refused: It is damaged, or not safe to unpack, or there is no more room.
     """
-    with _telling("is damaged"):
+    with _refusing("is damaged"):
         kind = kind_of(path)
         if kind is None:
             return
@@ -184,8 +184,8 @@ def quoted(name: str) -> str:
 
 
 @contextmanager
-def _telling(what: str) -> Iterator[None]:
-    """Tells what parsers and decompressors raise on damaged content, which is many kinds."""
+def _refusing(what: str) -> Iterator[None]:
+    """Refuses an archive when a parser or a decompressor fails, which raises many kinds on damaged content."""
     try:
         yield
     except Refused:
@@ -223,15 +223,8 @@ def _zip_members(archive: zipfile.ZipFile, budget: Budget, advance: Callable[[in
 def _zip_content(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, budget: Budget, advance: Callable[[int], None]
 ) -> Iterator[bytes]:
-    what = f"{quoted(name)} is damaged"
-    with ExitStack() as stack:
-        with _telling(what):
-            file = stack.enter_context(archive.open(info))
-        while True:
-            with _telling(what):
-                block = file.read(BLOCK)
-            if not block:
-                return
+    with _refusing(f"{quoted(name)} is damaged"), archive.open(info) as file:
+        while block := file.read(BLOCK):
             budget.spend(len(block))
             advance(len(block))
             yield block
@@ -289,11 +282,11 @@ class _Stream:
 
 def _tar_members(stream: _Stream) -> Members:
     what, where = "is damaged, or not complete", "at its beginning"
-    with _telling(f"{what}, {where}"):
+    with _refusing(f"{what}, {where}"):
         # A Unix name is bytes; what is not UTF-8 is kept byte by byte.
         archive: Any = tarfile.TarFile(fileobj=cast(IO[bytes], stream), encoding="utf-8", errors=atomic.ERRORS)
     while True:
-        with _telling(f"{what}, {where}"):
+        with _refusing(f"{what}, {where}"):
             member = archive.next()
         if member is None:
             break
@@ -308,7 +301,7 @@ def _tar_members(stream: _Stream) -> Members:
         where = f"behind {quoted(name)}"
     if stream.last != bytes(tarfile.BLOCKSIZE):
         raise Refused(f"{what}, {where}: its end is missing")
-    with _telling(what):
+    with _refusing(what):
         while stream.take(BLOCK):  # the checksum of the compression stands at its very end
             pass
 
@@ -316,7 +309,7 @@ def _tar_members(stream: _Stream) -> Members:
 def _tar_content(stream: _Stream, size: int, name: str) -> Iterator[bytes]:
     left = size
     while left:
-        with _telling(f"{quoted(name)} is damaged"):
+        with _refusing(f"{quoted(name)} is damaged"):
             block = stream.take(min(left, BLOCK))
         if not block:
             raise Refused(f"is not complete: it ends within {quoted(name)}")

@@ -29,7 +29,7 @@ from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.data.files.archive_members import BLOCK, Budget, Kind, Refused, kind_of, members_of, parts_of, quoted
-from cnnkit.data.files.file_facts import TICK
+from cnnkit.data.files.file_facts import TICK, digest_of
 
 ROOM = 256 * 2**20
 """Bytes that are left free on the disk."""
@@ -79,7 +79,7 @@ def _unpacked(path: Path, progress: Progress) -> Path:
         raise Refused("is neither a file nor a folder")
     # Resolved, so that sources find the very same path again in what they tell of it.
     home = cache_folder().resolve() / "archives"
-    memory = home / f"{hashlib.blake2b(os.fsencode(path.resolve()), digest_size=16).hexdigest()}.json"
+    memory = home / f"{digest_of(os.fsencode(path.resolve()))}.json"
     stamp = _stamp(path)
     before = _recall(memory, stamp)
     if before and _whole(home / before):
@@ -187,7 +187,7 @@ def _digest_of_files(folder: Path) -> str:
                     found.append(f"{name}/")
                 else:
                     found.append(f"{name}\0{entry.stat(follow_symlinks=False).st_size}")
-    return hashlib.blake2b(os.fsencode("\0\0".join(sorted(found))), digest_size=16).hexdigest()
+    return digest_of(os.fsencode("\0\0".join(sorted(found))))
 
 
 def _clear(home: Path) -> None:

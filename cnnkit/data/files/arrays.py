@@ -33,7 +33,6 @@ DAMAGE = (
 )
 """What damaged content raises in `zipfile` and NumPy; RuntimeError is one that is encrypted, or not known."""
 
-PACKED = ".npz"
 PLAIN = ".npy"
 
 
@@ -101,7 +100,7 @@ def headers(path: Path) -> list[ArrayFile]:
     except MemoryError:
         raise DataError(f"{path}: there is no memory for what its headers say") from None
     except DAMAGE as error:
-        raise DataError(f"{path} is no {PACKED} file, or a damaged one: {first_line(error)}") from None
+        raise DataError(f"{path} is no .npz file, or a damaged one: {first_line(error)}") from None
     return found
 
 

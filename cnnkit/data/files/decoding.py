@@ -127,7 +127,7 @@ def header(content: bytes) -> Header:
     return Header(image.format, image.mode, width, height, orientation, frames, 16 if deep else 8)
 
 
-def plain_picture(content: bytes, header: Header) -> Any:
+def plain_image(content: bytes, header: Header) -> Any:
     """The picture, decoded, if it is stored as its pixels are, else None.
 
     Returns:

@@ -91,15 +91,13 @@ def digest_of_pixels(pixels: Any) -> str:
     return _digest_of_rows(pixels.shape, [np.ascontiguousarray(pixels).reshape(-1)])
 
 
-def _digest_of_picture(picture: Any) -> str:
+def _digest_of_image(image: Any) -> str:
     """The same of a `PIL.Image.Image` of mode L or RGB, a part at a time, so that a large one is not copied."""
-    shape = (picture.height, picture.width, *((3,) if picture.mode == "RGB" else ()))
-    step = max(1, _PART // picture.width)
-    if picture.height <= step:
-        return _digest_of_rows(shape, [picture.tobytes()])
-    tops = range(0, picture.height, step)
-    boxes = ((0, top, picture.width, min(top + step, picture.height)) for top in tops)
-    return _digest_of_rows(shape, (picture.crop(box).tobytes() for box in boxes))
+    shape = (image.height, image.width, *((3,) if image.mode == "RGB" else ()))
+    step = max(1, _PART // image.width)
+    tops = range(0, image.height, step)
+    boxes = ((0, top, image.width, min(top + step, image.height)) for top in tops)
+    return _digest_of_rows(shape, (image.crop(box).tobytes() for box in boxes))
 
 
 def _digest_of_rows(shape: Sequence[int], parts: Iterable[Any]) -> str:
@@ -172,9 +170,9 @@ def facts_of(content: bytes) -> FileFacts:
     try:
         header = decoding.header(content)
         with decoding.in_turn(header.width, header.height):
-            picture = decoding.plain_picture(content, header)
-            digest = digest_of(content) if picture is None else _digest_of_picture(picture)
-            del picture  # before the next one's turn
+            image = decoding.plain_image(content, header)
+            digest = digest_of(content) if image is None else _digest_of_image(image)
+            del image  # before the next one's turn
     except BadImage as error:
         return FileFacts(digest_of(content), len(content), None, str(error), not isinstance(error, Unreadable))
     return FileFacts(digest, len(content), header, None)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cnnkit.data.files import decoding
-from cnnkit.data.files.archive_members import Refused, files_in
+from cnnkit.data.files.archive_members import Refused, paths_in
 from cnnkit.data.files.walking import subfolders
 
 SAMPLE = 20
@@ -95,6 +95,6 @@ def _unlikely(name: str, like: str) -> bool:
 def _images_in(archive: Path) -> Iterator[tuple[str, ...]]:
     """The paths of the images in an archive, in parts; up to where it is damaged, which shows when it is unpacked."""
     with suppress(Refused):
-        for parts in files_in(archive, MEMBERS, BYTES):
+        for parts in paths_in(archive, MEMBERS, BYTES):
             if parts and parts[-1].lower().endswith(_ENDINGS) and "__MACOSX" not in parts:
                 yield parts

@@ -82,29 +82,26 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     Raises:
         ValueError: The pattern can't be read.
     """
-    parts = []
-    rest = pattern
-    while rest:
-        if found := re.match(r"\*\*/", rest):
-            parts.append("(?:[^/]+/)*")
-        elif found := re.match(r"\*\*", rest):
-            parts.append(".*")
-        elif found := re.match(r"\*", rest):
-            parts.append("[^/]*")
-        elif found := re.match(r"\?", rest):
-            parts.append("[^/]")
-        elif found := re.match(r"\[(!?)([^]/]+)\]", rest):
-            inside = found.group(2).replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
-            parts.append(f"[{'^/' if found.group(1) else ''}{inside}]")
-        else:
-            found = re.match(r".", rest, re.DOTALL)
-            parts.append(re.escape(rest[0]))
-        rest = rest[found.end() if found else 1 :]
     try:
-        compiled = re.compile("".join(parts), re.IGNORECASE | re.DOTALL)
+        compiled = re.compile(_PART.sub(_as_expression, pattern), re.IGNORECASE | re.DOTALL)
     except re.error as error:
         raise ValueError(f"{pattern}: {error}") from None
     return lambda path: compiled.fullmatch(path) is not None
+
+
+# What a glob is made of: what stands for any text, brackets, or a character that stands for itself.
+_PART = re.compile(r"\*\*/|\*\*|\*|\?|\[(!?)([^]/]+)\]|.", re.DOTALL)
+
+_WILD = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+def _as_expression(part: re.Match[str]) -> str:
+    """A part of a glob as it is written in a regular expression."""
+    if inside := part[2]:
+        for sign in ("\\", "[", "^"):
+            inside = inside.replace(sign, f"\\{sign}")
+        return f"[{'^/' if part[1] else ''}{inside}]"
+    return _WILD.get(part[0]) or re.escape(part[0])
 
 
 def _unreadable(error: OSError) -> None:

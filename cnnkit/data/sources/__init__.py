@@ -42,18 +42,3 @@ def recognised(path: Path) -> Source:
     except OSError as error:
         raise DataError(f"{error.filename} can't be read: {error.strerror}") from None
     raise DataError(f"{path} is neither a folder of images nor a file that images are read from")
-
-
-__all__ = [
-    "AnySource",
-    "Archive",
-    "Arrays",
-    "Digits",
-    "Folder",
-    "Idx",
-    "KerasDataset",
-    "Manifest",
-    "Source",
-    "Tfds",
-    "recognised",
-]

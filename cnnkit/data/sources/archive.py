@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
@@ -16,9 +15,9 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, FileText, path_settings
 from cnnkit.data.files.archives import is_archive, unpacked
 from cnnkit.data.files.walking import files_in, hidden, subfolders
-from cnnkit.data.index import Collection, Index
+from cnnkit.data.index import Collection
 from cnnkit.data.sources.arrays import Arrays
-from cnnkit.data.sources.base import Source
+from cnnkit.data.sources.base import Source, reworded
 from cnnkit.data.sources.folder import Folder
 from cnnkit.data.sources.idx import Idx
 from cnnkit.data.sources.manifest import Manifest
@@ -56,14 +55,11 @@ class Archive(Source):
         """Unpacks it, unless that was done before, and looks at what is in it."""
         self._check_inside()
         root = unpacked(Path(self.path), progress)
-        with self._telling_of(root):
+        from_outside = partial(self._from_outside, root)
+        with reworded(from_outside):
             inner = self._placed(root) if self.holds else _found(root)
             collection = inner.open(progress)
-        return replace(collection, index=lambda progress: self._index(root, collection.index, progress))
-
-    def _index(self, root: Path, index: Callable[[Progress], Index], progress: Progress) -> Index:
-        with self._telling_of(root):
-            return index(progress)
+        return replace(collection, index=reworded(from_outside)(collection.index))
 
     def _check_inside(self) -> None:
         for setting, path in self._paths().items():
@@ -82,15 +78,8 @@ class Archive(Source):
         settings = path_settings(type(self.holds)) if self.holds else ()
         return {setting: path for setting in settings if (path := getattr(self.holds, setting)) is not None}
 
-    @contextmanager
-    def _telling_of(self, root: Path) -> Iterator[None]:
-        """Problems of what is inside are told of the archive, not of a folder in the cache that nobody knows."""
-        try:
-            yield
-        except DataError as error:
-            raise DataError(*(self._told(problem, root) for problem in error.problems)) from None
-
-    def _told(self, problem: Problem, root: Path) -> Problem:
+    def _from_outside(self, root: Path, problem: Problem) -> Problem:
+        """A problem of what is inside, said of the archive, not of a folder in the cache that nobody knows."""
         key = f"holds.{problem.key}" if self.holds and problem.key else "path" if problem.key else None
         hint = "" if self.holds or not problem.key else "; `holds` can tell what is in it, and where"
         return replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,8 +16,8 @@ from cnnkit.core.text import listed, printable
 from cnnkit.data.files import arrays
 from cnnkit.data.files.arrays import ArrayFile
 from cnnkit.data.files.pixel_range import pixel_range
-from cnnkit.data.index import SPLIT_NAMES, SPLITS, Collection, Index, Unused
-from cnnkit.data.sources.base import Source, at_path, in_order, label_text
+from cnnkit.data.index import SPLIT_NAMES, SPLITS, Collection, ImageStack, Index, Unused
+from cnnkit.data.sources.base import Source, at_path, in_order, label_text, reworded
 
 _IMAGES = ("images", "image", "imgs", "x", "data", "pixels")
 _LABELS = ("labels", "label", "y", "targets", "target", "classes")
@@ -25,7 +25,7 @@ _SPLIT_WORDS = SPLIT_NAMES | {"valid": "validation"}
 
 
 @dataclass(frozen=True)
-class Part:
+class ArrayPair:
     """Images and their labels, all of one split, or of none."""
 
     split: str | None
@@ -69,27 +69,27 @@ class Arrays(Source):
 
     def open(self, progress: Progress) -> Collection:
         """Reads the labels and the sizes of the images."""
-        parts, others = self._parts()
-        shapes = [_shape(part.images) for part in parts]
+        pairs, others = self._pairs()
+        shapes = [_shape(pair.images) for pair in pairs]
         if len(set(shapes)) > 1:
-            told = " and ".join(f"{part.images.key} {part.images.shape[1:]}" for part in parts)
-            raise at_path(f"{self.path} has images of different sizes: {told}")
-        for part in parts:
-            if math.prod(part.images.shape) == 0:
-                raise at_path(f"{part.images} holds nothing: it has the shape {part.images.shape}")
-        labels = [_values(part) for part in parts]
-        for part, values in zip(parts, labels, strict=True):
-            if len(values) != part.images.shape[0]:
-                images, labelled = f"{part.images.shape[0]:,} images", f"{len(values):,} labels"
-                raise at_path(f"{part.images} has {images}, {part.labels} {labelled}")
-        classes, numbers = _classes(list(zip(parts, labels, strict=True)), self.classes)
+            sizes = " and ".join(f"{pair.images.key} {pair.images.shape[1:]}" for pair in pairs)
+            raise at_path(f"{self.path} has images of different sizes: {sizes}")
+        for pair in pairs:
+            if math.prod(pair.images.shape) == 0:
+                raise at_path(f"{pair.images} holds nothing: it has the shape {pair.images.shape}")
+        files = [pair.labels for pair in pairs]
+        values = [_values(file) for file in files]
+        for pair, own in zip(pairs, values, strict=True):
+            if len(own) != (count := pair.images.shape[0]):
+                raise at_path(f"{pair.images} has {count:,} images, {pair.labels} {len(own):,} labels")
+        classes, labels = _classes(files, values, self.classes)
         if len(classes) < 2:
             raise at_path(f"{self.path} has one label only, `{classes[0]}`; at least two classes are needed")
-        own = Collection.own(part.split for part in parts)
+        splits = Collection.own(pair.split for pair in pairs)
         unused = tuple(Unused(str(other), "neither images nor labels by its name") for other in others)
-        return Collection(classes, own, shapes[0], lambda progress: _index(parts, classes, numbers, unused, progress))
+        return Collection(classes, splits, shapes[0], lambda progress: _index(pairs, classes, labels, unused, progress))
 
-    def _parts(self) -> tuple[list[Part], list[ArrayFile]]:
+    def _pairs(self) -> tuple[list[ArrayPair], list[ArrayFile]]:
         """What is to be read, and what else the file holds."""
         path = Path(self.path)
         kind = path.suffix.lower()
@@ -98,29 +98,25 @@ class Arrays(Source):
         packed = kind == ".npz"
         for key in ("images_key", "labels_key") if not packed else ("labels",):
             if getattr(self, key):
-                told = "an .npz has its labels in it" if packed else "only arrays in an .npz have names"
-                raise DataError(Problem(f"{told}; leave this out", key=key))
+                why = "an .npz has its labels in it" if packed else "only arrays in an .npz have names"
+                raise DataError(Problem(f"{why}; leave this out", key=key))
         found = _headers(path, "path")
         if packed:
-            return self._parts_of(found)
+            return self._pairs_in(found)
         if self.labels is None:
             raise DataError(Problem("is required beside a .npy file: the .npy file of the labels", key="labels"))
         if Path(self.labels).suffix.lower() != ".npy":
             raise DataError(Problem(f"{self.labels} should be a .npy file", key="labels"))
-        return [Part(None, found[0], _headers(Path(self.labels), "labels")[0])], []
+        return [ArrayPair(None, found[0], _headers(Path(self.labels), "labels")[0])], []
 
-    def _parts_of(self, found: list[ArrayFile]) -> tuple[list[Part], list[ArrayFile]]:
-        """The parts among the arrays of an .npz."""
+    def _pairs_in(self, found: list[ArrayFile]) -> tuple[list[ArrayPair], list[ArrayFile]]:
+        """The pairs among the arrays of an .npz."""
         there = "; it holds " + (", ".join(f"{each.key} {each.shape}" for each in found) or "no arrays")
-        by_name = {each.key: each for each in found}
         for key in ("images_key", "labels_key"):
-            if (asked := getattr(self, key)) and asked not in by_name:
+            if (asked := getattr(self, key)) and asked not in {each.key for each in found}:
                 raise DataError(Problem(f"{self.path} has no array `{asked}`{there}", key=key))
-        images, labels = _by_split(found, _IMAGES), _by_split(found, _LABELS)
-        if self.images_key:
-            images = {None: [by_name[self.images_key]]}
-        if self.labels_key:
-            labels = {None: [by_name[self.labels_key]]}
+        images = _by_split(found, _IMAGES, self.images_key)
+        labels = _by_split(found, _LABELS, self.labels_key)
         if self.images_key or self.labels_key:  # one of them alone names no splits
             images = {split: each for split, each in images.items() if split is None}
             labels = {split: each for split, each in labels.items() if split is None}
@@ -134,20 +130,20 @@ class Arrays(Source):
             raise at_path(f"{self.path}: which arrays are images and labels? Set images_key and labels_key{there}")
         if None not in images and "train" not in images:
             raise at_path(f"{self.path} has no images to train on{there}")
-        parts = [Part(split, images[split][0], labels[split][0]) for split in (None, *SPLITS) if split in images]
-        used = {each.key for part in parts for each in (part.images, part.labels)}
-        return parts, [each for each in found if each.key not in used]
+        pairs = [ArrayPair(split, images[split][0], labels[split][0]) for split in (None, *SPLITS) if split in images]
+        used = {each.key for pair in pairs for each in (pair.images, pair.labels)}
+        return pairs, [each for each in found if each.key not in used]
 
 
 def _headers(path: Path, key: str) -> list[ArrayFile]:
-    try:
+    with reworded(lambda problem: replace(problem, key=key)):
         return arrays.headers(path)
-    except DataError as error:
-        raise DataError(*(Problem(problem.message, key=key) for problem in error.problems)) from None
 
 
-def _by_split(found: list[ArrayFile], words: Sequence[str]) -> dict[str | None, list[ArrayFile]]:
-    """The arrays that one of the words names: `x`, `x_train`, `train_x`; by split."""
+def _by_split(found: list[ArrayFile], words: Sequence[str], key: str | None) -> dict[str | None, list[ArrayFile]]:
+    """The array of a key, else those that one of the words names: `x`, `x_train`, `train_x`; by split."""
+    if key:
+        return {None: [each for each in found if each.key == key]}
     result: dict[str | None, list[ArrayFile]] = {}
     for each in found:
         names = (each.key or "").lower().split("_")
@@ -190,109 +186,96 @@ def _shape(images: ArrayFile) -> tuple[int, int, int]:
 # Labels
 
 
-def _values(part: Part) -> Any:
-    """The labels of a part: an array (n,) of whole numbers, or of text.
+def _values(labels: ArrayFile) -> Any:
+    """The labels in a file: an array (n,) of whole numbers, or of text.
 
     Raises:
         DataError: They are no labels; with the first that is wrong.
     """
-    values = part.labels.read()
+    values = labels.read()
     if len(values.shape) == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.dtype.kind == "S":
         try:
             values = np.char.decode(values, "utf-8")
         except UnicodeDecodeError:
-            raise at_path(f"{part.labels} holds bytes that are no text in UTF-8") from None
+            raise at_path(f"{labels} holds bytes that are no text in UTF-8") from None
     if values.dtype.kind not in "buifU" or len(values.shape) not in (1, 2) or 0 in values.shape:
-        told = f"{part.labels} has the shape {values.shape} and the type {values.dtype}"
-        raise at_path(f"{told}: labels should be (n,), or one-hot (n, classes), of whole numbers or text")
+        form = f"{labels} has the shape {values.shape} and the type {values.dtype}"
+        raise at_path(f"{form}: labels should be (n,), or one-hot (n, classes), of whole numbers or text")
     if values.dtype.kind == "U":
         if len(values.shape) == 1:
-            known, places = np.unique(values, return_inverse=True)
-            return np.asarray([label_text(label) for label in known.tolist()])[places]
-        raise at_path(f"{part.labels} has {values.shape[1]} texts an image; one is needed")
+            different, places = np.unique(values, return_inverse=True)
+            return np.asarray([label_text(label) for label in different.tolist()])[places]
+        raise at_path(f"{labels} has {values.shape[1]} texts an image; one is needed")
     if len(values.shape) == 2:
-        right = (values == 1).sum(axis=1) + (values == 0).sum(axis=1) == values.shape[1]
-        right &= (values == 1).sum(axis=1) == 1
-        _all(right, part, "is not one-hot: a single 1, and 0 in the other places")
+        right = np.isin(values, (0, 1)).all(axis=1) & ((values == 1).sum(axis=1) == 1)
+        _all(right, labels, "is not one-hot: a single 1, and 0 in the other places")
         return values.argmax(axis=1)
     if values.dtype.kind == "f":
-        _all(np.isfinite(values) & (np.rint(values) == values), part, "is no whole number")
-    _all(values >= 0, part, "is negative")
-    _all(values < 2**31, part, "is too large a number for a label")
+        _all(np.isfinite(values) & (np.rint(values) == values), labels, "is no whole number")
+    _all(values >= 0, labels, "is negative")
+    _all(values < 2**31, labels, "is too large a number for a label")
     return values.astype(np.int64)
 
 
-def _all(right: Any, part: Part, what: str) -> None:
+def _all(right: Any, labels: ArrayFile, what: str) -> None:
     if not right.all():
         wrong = int((~right).argmax())
         more = f", as are {int((~right).sum()) - 1:,} others" if (~right).sum() > 1 else ""
-        raise at_path(f"{part.labels}: label number {wrong} (the first is 0) {what}{more}")
+        raise at_path(f"{labels}: label number {wrong} (the first is 0) {what}{more}")
 
 
-def _classes(parts: list[tuple[Part, Any]], names: tuple[str, ...] | None) -> tuple[tuple[str, ...], list[Any]]:
-    """Names of the classes, and the number of the class of each image, part by part.
+def _classes(
+    files: list[ArrayFile], values: list[Any], names: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], list[Any]]:
+    """Names of the classes, and the number of the class of each image, file by file; training is the first.
 
     Raises:
         DataError: The names don't suit the labels, or one that training lacks is in another split.
     """
-    text = {values.dtype.kind == "U" for _, values in parts}
+    text = {each.dtype.kind == "U" for each in values}
     if len(text) > 1:
         raise at_path("labels are numbers in one split and text in another")
     if names and (twice := sorted({name for name in names if names.count(name) > 1})):
         raise DataError(Problem(f"two classes are called `{twice[0]}`", key="classes"))
-    there = [np.unique(values) for _, values in parts]
-    for (part, _), own in zip(parts[1:], there[1:], strict=True):
-        if unknown := [str(label) for label in np.setdiff1d(own, there[0])]:
-            raise at_path(f"{part.labels} has labels that {parts[0][0].labels.key} lacks: {listed(unknown)}")
-    known = there[0]
+    trained = np.unique(values[0])
+    for file, own in zip(files, values, strict=True):
+        if unknown := [str(label) for label in np.setdiff1d(own, trained)]:
+            raise at_path(f"{file} has labels that {files[0].key} lacks: {listed(unknown)}")
     if text == {True}:
-        if odd := [name for name in known.tolist() if not name or not printable(name)]:
-            raise at_path(f"{parts[0][0].labels}: {odd[0]!r} can't be the name of a class")
-        order = in_order(known.tolist()) if names is None else names
+        if odd := [name for name in trained.tolist() if not name or not printable(name)]:
+            raise at_path(f"{files[0]}: {odd[0]!r} can't be the name of a class")
+        order = in_order(trained.tolist()) if names is None else names
         places = {label_text(name): i for i, name in enumerate(order)}
-        if unnamed := [name for name in known.tolist() if name not in places]:
+        if unnamed := [name for name in trained.tolist() if name not in places]:
             raise DataError(Problem(f"there are labels that are not named here: {listed(unnamed)}", key="classes"))
-        return order, [np.array([places[name] for name in values.tolist()]) for _, values in parts]
+        return order, [np.array([places[name] for name in each.tolist()]) for each in values]
     if names:
-        if len(names) <= known.max():
-            message = f"{len(names)} names, but the labels go from {known.min()} to {known.max()}, counted from 0"
+        if len(names) <= trained.max():
+            message = f"{len(names)} names, but the labels go from {trained.min()} to {trained.max()}, counted from 0"
             raise DataError(Problem(message, key="classes"))
-        return names, [values for _, values in parts]
-    return tuple(str(label) for label in known.tolist()), [np.searchsorted(known, values) for _, values in parts]
+        return names, values
+    return tuple(str(label) for label in trained.tolist()), [np.searchsorted(trained, each) for each in values]
 
 
 # Images
 
 
 def _index(
-    parts: list[Part], classes: tuple[str, ...], numbers: list[Any], unused: tuple[Unused, ...], progress: Progress
+    pairs: list[ArrayPair], classes: tuple[str, ...], labels: list[Any], unused: tuple[Unused, ...], progress: Progress
 ) -> Index:
-    stacks = [part.images.read() for part in parts]
-    stacks = [stack[..., 0] if stack.shape[3:] == (1,) else stack for stack in stacks]
-    if len({stack.dtype for stack in stacks}) > 1:
-        told = " and ".join(f"{part.images.key} {part.images.dtype}" for part in parts)
-        raise DataError(f"{parts[0].images.path} has images of different types: {told}; save them in one")
-
-    def name(part: int, number: int) -> str:
-        return f"{parts[part].split or 'arrays'}/{number:05d}"
-
-    found = pixel_range(stacks, lambda part, number: f"{parts[part].images}: {name(part, number)}")
+    stacks = []
+    for pair, numbers in zip(pairs, labels, strict=True):
+        images = pair.images.read()
+        images = images[..., 0] if images.shape[3:] == (1,) else images
+        stacks.append(ImageStack(pair.split or "arrays", pair.split, images, numbers))
+    path = pairs[0].images.path
+    if len({stack.numbers.dtype for stack in stacks}) > 1:
+        types = " and ".join(f"{pair.images.key} {pair.images.dtype}" for pair in pairs)
+        raise DataError(f"{path} has images of different types: {types}; save them in one")
+    arrays = [stack.numbers for stack in stacks]
+    found = pixel_range(arrays, lambda i, number: f"{pairs[i].images}: {stacks[i].name(number)}")
     if found.taken_for:
-        progress.say(f"{parts[0].images.path}: {found.taken_for}")
-    where = [(part, number) for part, stack in enumerate(stacks) for number in range(len(stack))]
-
-    def pixels(i: int) -> Any:
-        part, number = where[i]
-        return found.convert(stacks[part][number])
-
-    return Index.of_pixels(
-        classes,
-        [name(part, number) for part, number in where],
-        np.concatenate(numbers),
-        [parts[part].split for part, _ in where],
-        pixels,
-        progress,
-        unused,
-    )
+        progress.say(f"{path}: {found.taken_for}")
+    return Index.of_stacks(classes, stacks, progress, found.convert, unused)

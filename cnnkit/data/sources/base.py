@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -40,6 +41,15 @@ class Source(Spec):
             DataError: Nothing is there, or it is not in the form that this source reads; the key of
                 its problems is the field of this source that is to blame.
         """
+
+
+@contextmanager
+def reworded(change: Callable[[Problem], Problem]) -> Iterator[None]:
+    """What a part of a source raises, as it is to be said of the source itself: each problem as `change` gives it."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(*map(change, error.problems)) from None
 
 
 def at_path(message: str) -> DataError:

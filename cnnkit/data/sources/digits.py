@@ -10,7 +10,7 @@ from typing import Literal
 
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.data.index import Collection, Index
+from cnnkit.data.index import Collection, ImageStack, Index
 from cnnkit.data.sources.base import Source
 
 
@@ -22,12 +22,12 @@ class Digits(Source):
     def open(self, progress: Progress) -> Collection:
         """Ten classes, no split of its own; enlarged to 32 x 32, where small-image networks begin."""
         classes = tuple(str(digit) for digit in range(10))
-        return Collection(classes, frozenset(), (32, 32, 1), lambda progress: self._index(classes, progress))
+        return Collection(classes, frozenset(), (32, 32, 1), lambda progress: _index(classes))
 
-    def _index(self, classes: tuple[str, ...], progress: Progress) -> Index:
-        from sklearn.datasets import load_digits
 
-        digits = load_digits()
-        pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), grey levels 0..16
-        names = [f"digits/{i:04d}" for i in range(len(pixels))]
-        return Index.of_pixels(classes, names, digits.target, [None] * len(pixels), pixels.__getitem__, Progress())
+def _index(classes: tuple[str, ...]) -> Index:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), grey levels 0..16
+    return Index.of_stacks(classes, [ImageStack("digits", None, pixels, digits.target, digits=4)], Progress())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -10,10 +11,8 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Text
 from cnnkit.core.text import listed, printable
 from cnnkit.data.files.walking import files_below, files_in, matcher, subfolders, why_not
-from cnnkit.data.index import SPLIT_NAMES, Collection, Index, Unused
+from cnnkit.data.index import LIKE_SPLITS, SPLIT_NAMES, Collection, ImageFile, Index, Unused
 from cnnkit.data.sources.base import OnBad, Source, at_path, in_order
-
-_LIKE_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 ClassFolder = tuple[str | None, Path]
 """A class folder, and the split that it is in by the folders' own names, if any."""
@@ -67,13 +66,9 @@ class Folder(Source):
             raise at_path(
                 f"{root} should hold a subfolder of images for each of at least two classes; it holds {found}"
             )
-        return Collection(
-            classes,
-            Collection.own(split for split, _ in folders),
-            (64, 64, 3),
-            lambda progress: self._index(root, folders, others, classes, progress),
-            self.on_bad == "skip",
-        )
+        index = partial(self._index, root, folders, others, classes)
+        splits = Collection.own(split for split, _ in folders)
+        return Collection(classes, splits, (64, 64, 3), index, self.on_bad == "skip")
 
     def _index(
         self,
@@ -84,9 +79,7 @@ class Folder(Source):
         progress: Progress,
     ) -> Index:
         counts = matcher(self.glob or "**")
-        files: list[str] = []
-        labels: list[int] = []
-        splits: list[str | None] = []
+        images: list[ImageFile] = []
         unused: list[Unused] = []
         for top in sorted({root, *(folder.parent for _, folder in folders)}):
             unused += [
@@ -95,24 +88,21 @@ class Folder(Source):
         for _, folder in others:
             unused.append(Unused(_below(root, str(folder)), f"a folder without a file that {self.glob} means"))
         for split, folder in folders:
-            label = classes.index(folder.name)
             for file in files_below(folder):
                 name = _below(root, file)
                 reason = why_not(file, name) or (None if counts(name) else f"not meant by {self.glob}")
                 if reason:
                     unused.append(Unused(name, reason))
                 else:
-                    files.append(name)
-                    labels.append(label)
-                    splits.append(split)
-        return Index.of_files(root, files, classes, labels, splits, progress, unused=unused)
+                    images.append(ImageFile(name, folder.name, split))
+        return Index.of_files(root, images, classes, progress, unused)
 
 
 def _class_folders(root: Path) -> list[ClassFolder]:
     tops = subfolders(root)
     names = {folder.name for folder in tops}
     if "train" not in names or not subfolders(root / "train"):
-        if likely := sorted(name for name in names if name.lower() in _LIKE_SPLITS and subfolders(root / name)):
+        if likely := sorted(name for name in names if name.lower() in LIKE_SPLITS and subfolders(root / name)):
             raise at_path(f"{root} holds {listed(likely)} of folders; call splits train, validation and test")
         return [(None, folder) for folder in tops]
     if strangers := sorted(names - SPLIT_NAMES.keys()):

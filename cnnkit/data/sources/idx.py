@@ -19,10 +19,11 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Text
 from cnnkit.data.files.archive_members import most_out_of, too_much
 from cnnkit.data.files.arrays import lacking_memory
-from cnnkit.data.index import Collection, Index
+from cnnkit.data.index import Collection, ImageStack, Index
 from cnnkit.data.sources.base import Source, at_path
 
-_PARTS = {"train": "train", "test": "t10k"}
+_PREFIXES = {None: "train", "test": "t10k"}
+"""How the names of a split's files begin."""
 
 
 class Idx(Source):
@@ -37,19 +38,18 @@ class Idx(Source):
     @classmethod
     def recognise(cls, path: Path) -> Self | None:
         """A folder that holds the training images."""
-        return cls(path=str(path)) if path.is_dir() and _find(path, _PARTS["train"]) else None
+        return cls(path=str(path)) if path.is_dir() and _find(path, _PREFIXES[None]) else None
 
     def open(self, progress: Progress) -> Collection:
         """Reads the labels and the size of the images."""
         folder = Path(self.path)
         if not folder.is_dir():
             raise at_path(f"there is no folder {folder}")
-        files = {split: _find(folder, prefix) for split, prefix in _PARTS.items()}
-        if files["train"] is None:
+        files = {split: found for split, prefix in _PREFIXES.items() if (found := _find(folder, prefix))}
+        if None not in files:
             wanted = "train-images-idx3-ubyte and train-labels-idx1-ubyte (or .gz)"
             raise at_path(f"{folder} does not hold {wanted}")
-        parts = {split: pair for split, pair in files.items() if pair}
-        highest = max(max(_read(labels, 1)[1], default=0) for _, labels in parts.values())
+        highest = max(max(_read(labels, 1)[1], default=0) for _, labels in files.values())
         if self.classes and len(self.classes) <= highest:
             raise DataError(Problem(f"{len(self.classes)} names, but the labels go from 0 to {highest}", key="classes"))
         if self.classes and (twice := sorted({name for name in self.classes if self.classes.count(name) > 1})):
@@ -57,26 +57,22 @@ class Idx(Source):
         classes = self.classes or tuple(str(label) for label in range(highest + 1))
         if len(classes) < 2:
             raise at_path(f"{folder} holds one label only; at least two classes are needed")
-        height, width = _read(parts["train"][0], 3, header_only=True)[0][1:]
-        splits = frozenset({"test"} & parts.keys())
-        return Collection(classes, splits, (height, width, 1), lambda progress: _index(classes, parts, progress))
+        height, width = _read(files[None][0], 3, header_only=True)[0][1:]
+        return Collection(classes, Collection.own(files), (height, width, 1), lambda progress: _index(classes, files))
 
 
-def _index(classes: tuple[str, ...], parts: dict[str, tuple[Path, Path]], progress: Progress) -> Index:
-    pixels, labels, names, splits = [], [], [], []
-    for split, (image_file, label_file) in parts.items():
+def _index(classes: tuple[str, ...], files: dict[str | None, tuple[Path, Path]]) -> Index:
+    stacks = []
+    for split, (image_file, label_file) in files.items():
         (count, height, width), image_bytes = _read(image_file, 3)
         (label_count,), label_bytes = _read(label_file, 1)
         if count != label_count:
             raise DataError(f"{image_file} has {count:,} images, {label_file} {label_count:,} labels")
-        pixels.append(np.frombuffer(image_bytes, np.uint8).reshape(count, height, width))
-        labels.append(np.frombuffer(label_bytes, np.uint8))
-        names += [f"{_PARTS[split]}/{i:05d}" for i in range(count)]
-        splits += ["test" if split == "test" else None] * count
-    if len({part.shape[1:] for part in pixels}) > 1:
-        raise DataError(f"{parts['train'][0].parent}: train and t10k have images of different sizes")
-    images = [image for part in pixels for image in part]  # views: nothing is copied
-    return Index.of_pixels(classes, names, np.concatenate(labels), splits, images.__getitem__, Progress())
+        pixels = np.frombuffer(image_bytes, np.uint8).reshape(count, height, width)
+        stacks.append(ImageStack(_PREFIXES[split], split, pixels, np.frombuffer(label_bytes, np.uint8)))
+    if len({stack.numbers.shape[1:] for stack in stacks}) > 1:
+        raise DataError(f"{image_file.parent}: train and t10k have images of different sizes")
+    return Index.of_stacks(classes, stacks, Progress())
 
 
 def _find(folder: Path, prefix: str) -> tuple[Path, Path] | None:
@@ -110,10 +106,9 @@ def _read(path: Path, dimensions: int, header_only: bool = False) -> tuple[tuple
             sizes = struct.unpack(f">{dimensions}I", header[4:])
             expected = math.prod(sizes)
             if packed and expected > most_out_of(size):
-                message = f"{path} {too_much(most_out_of(size))}unpack it yourself, with gunzip"
-                raise DataError(Problem(message, key="path"))
+                raise at_path(f"{path} {too_much(most_out_of(size))}unpack it yourself, with gunzip")
             if not header_only and (lacking := lacking_memory(expected if packed else min(expected, size))):
-                raise DataError(Problem(f"{path} {lacking}", key="path"))
+                raise at_path(f"{path} {lacking}")
             # One byte more than there should be, so that a file too long shows as well; in blocks, so that a
             # header that lies does not cost its word in memory.
             content = bytearray()

@@ -20,8 +20,8 @@ from cnnkit.core.errors import DataError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.data.files.archives import unpacked
-from cnnkit.data.index import Collection, Index
-from cnnkit.data.sources.base import Source
+from cnnkit.data.index import Collection, ImageStack, Index
+from cnnkit.data.sources.base import Source, reworded
 from cnnkit.data.sources.idx import Idx
 
 STORAGE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
@@ -98,13 +98,12 @@ class KerasDataset(Source):
 
     def _index(self, classes: tuple[str, ...], progress: Progress) -> Index:
         home = cache_folder() / "keras" / "datasets"
-        try:
+        with reworded(lambda problem: replace(problem, key="dataset")):
             if self.dataset == "fashion_mnist":
                 return _fashion_mnist(home / "fashion-mnist", classes, progress)
-            parts = _mnist(home, progress) if self.dataset == "mnist" else _cifar(home, CIFARS[self.dataset], progress)
-            return _index_of(parts, classes)
-        except DataError as error:
-            raise DataError(*(replace(problem, key="dataset") for problem in error.problems)) from None
+            mnist = self.dataset == "mnist"
+            stacks = _mnist(home, progress) if mnist else _cifar(home, CIFARS[self.dataset], progress)
+            return Index.of_stacks(classes, stacks, Progress())
 
 
 def _fetched(url: str, path: Path, digest: str | None, progress: Progress) -> Path:
@@ -113,14 +112,10 @@ def _fetched(url: str, path: Path, digest: str | None, progress: Progress) -> Pa
     return fetch(url, path, digest, progress, "take images that you have, with the source folder, idx or archive")
 
 
-Parts = dict[str, tuple[Any, Any]]
-"""Of `train` and `test` pixels, uint8 (images, height, width) or (..., 3), and labels (images,)."""
-
-
-def _mnist(home: Path, progress: Progress) -> Parts:
+def _mnist(home: Path, progress: Progress) -> list[ImageStack]:
     path = _fetched(f"{STORAGE}mnist.npz", home / "mnist.npz", MNIST_SHA256, progress)
     with np.load(path, allow_pickle=False) as arrays:
-        return {part: (arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test")}
+        return _stacks((arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"]))
 
 
 def _fashion_mnist(folder: Path, classes: tuple[str, ...], progress: Progress) -> Index:
@@ -128,21 +123,21 @@ def _fashion_mnist(folder: Path, classes: tuple[str, ...], progress: Progress) -
         for kind in ("images-idx3", "labels-idx1"):
             name = f"{part}-{kind}-ubyte.gz"
             _fetched(STORAGE + name, folder / name, None, progress)  # Keras knows no checksum of them either
-    try:
+    advice = "; remove the file, and it is fetched again"
+    with reworded(lambda problem: replace(problem, message=problem.message + advice)):
         return Idx(path=str(folder), classes=classes).open(progress).index(progress)
-    except DataError as error:
-        told = "; remove the file, and it is fetched again"
-        raise DataError(*(replace(problem, message=problem.message + told) for problem in error.problems)) from None
 
 
-def _cifar(home: Path, cifar: _Cifar, progress: Progress) -> Parts:
+def _cifar(home: Path, cifar: _Cifar, progress: Progress) -> list[ImageStack]:
     archive = _fetched(CIFAR + cifar.archive, home / cifar.archive, cifar.md5, progress)
     folder = unpacked(archive, progress) / cifar.folder
-    train = [_records(folder / name, cifar.labels) for name in cifar.train]
-    return {
-        "train": (np.concatenate([pixels for pixels, _ in train]), np.concatenate([labels for _, labels in train])),
-        "test": _records(folder / cifar.test, cifar.labels),
-    }
+    train = zip(*(_records(folder / name, cifar.labels) for name in cifar.train), strict=True)
+    return _stacks(tuple(map(np.concatenate, train)), _records(folder / cifar.test, cifar.labels))
+
+
+def _stacks(train: tuple[Any, ...], test: tuple[Any, ...]) -> list[ImageStack]:
+    """What trains and what tests, each given as pixels, uint8 (n, height, width) or (..., 3), and labels (n,)."""
+    return [ImageStack("train", None, *train), ImageStack("test", "test", *test)]
 
 
 def _records(path: Path, labels: int) -> tuple[Any, Any]:
@@ -157,11 +152,3 @@ def _records(path: Path, labels: int) -> tuple[Any, Any]:
     records = np.frombuffer(content, np.uint8).reshape(-1, size)
     planes = records[:, labels:].reshape(-1, 3, 32, 32)  # (images, channels, height, width)
     return planes.transpose(0, 2, 3, 1).copy(), records[:, labels - 1]
-
-
-def _index_of(parts: Parts, classes: tuple[str, ...]) -> Index:
-    pixels, labels = (np.concatenate(both) for both in zip(*parts.values(), strict=True))
-    counts = {part: len(labels) for part, (_, labels) in parts.items()}
-    names = [f"{part}/{i:05d}" for part, count in counts.items() for i in range(count)]
-    splits = [None] * counts["train"] + ["test"] * counts["test"]
-    return Index.of_pixels(classes, names, labels, splits, pixels.__getitem__, Progress())

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from cnnkit.core.errors import DataError, Problem
-from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Text
 from cnnkit.core.text import listed
 from cnnkit.data.files import archives, locating, tables
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
-from cnnkit.data.index import SPLITS, Collection, Index, Unused
-from cnnkit.data.sources.base import OnBad, Source, at_path, in_order
-from cnnkit.data.sources.manifest_rows import Faults, Layout, Rows, read, with_slashes
+from cnnkit.data.index import LIKE_SPLITS, SPLITS, Collection, ImageFile, Index, Unused
+from cnnkit.data.sources.base import OnBad, Source, at_path, in_order, reworded
+from cnnkit.data.sources.manifest_rows import Faults, ManifestReader, ManifestRow, with_slashes
 
 # What people call these columns; in the order in which they are looked for.
 _PATHS = (
@@ -38,7 +38,7 @@ _PACKED = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
 _LOOKED_FOR = 100_000
 
 # Subfolders that hold images without being classes.
-_NO_CLASSES = {"train", "training", "val", "valid", "validation", "test", "testing", "images", "image", "img", "data"}
+_NO_CLASSES = LIKE_SPLITS | {"images", "image", "img", "data"}
 
 
 class Manifest(Source):
@@ -96,8 +96,8 @@ class Manifest(Source):
         """
         header = [cell.strip() for cell in next(iter(tables.Table(path)), (1, []))[1]]
         lower = [name.lower() for name in header]
-        for known in (name for name in _PATHS if name in lower):
-            column = lower.index(known)
+        for name in (name for name in _PATHS if name in lower):
+            column = lower.index(name)
             others = [i for i, name in enumerate(lower) if i != column and name not in ("split", "weight")]
             labels = sorted((_LABELS.index(lower[i]), i) for i in others if lower[i] in _LABELS)
             if labels or len(others) == 1:
@@ -123,21 +123,21 @@ class Manifest(Source):
         if not os.path.isfile(self.path):  # noqa: PTH113 - a path may be too long for pathlib
             raise at_path(f"{self.path}: {_why_absent(self.path)}")
         root = self._root(progress)
-        rows = read(self._layout(root))
+        ending = self.extension or ""
+        ending = ending if ending[:1] in ("", ".") else f".{ending}"
+        columns = {what: getattr(self, f"{what}_column") for what in ("path", "label", "split", "weight")}
+        reader = ManifestReader(self.path, str(root), ending, columns)
+        rows = reader.read()
         self._some_are_there(root, rows)
-        classes = in_order(rows.labels)
+        classes = in_order(row.label for row in rows)
         if len(classes) < 2:
             message = f"all rows have the label `{classes[0]}`; at least two classes are needed"
             raise DataError(Problem(message, file=self.path))
         if self.on_bad == "error":
-            self._there(root, rows, _LOOKED_FOR)
-        return Collection(
-            classes,
-            Collection.own(rows.splits),
-            (64, 64, 3),
-            lambda progress: self._index(root, rows, classes, progress),
-            self.on_bad == "skip",
-        )
+            self._there(root, rows[:_LOOKED_FOR])
+        index = partial(self._index, root, rows, reader.repeated, classes)
+        splits = Collection.own(row.split for row in rows)
+        return Collection(classes, splits, (64, 64, 3), index, self.on_bad == "skip")
 
     def _root(self, progress: Progress) -> Path:
         """The folder that the paths are below; unpacked if it is an archive, or in one."""
@@ -145,10 +145,8 @@ class Manifest(Source):
             return Path(self.path).parent
         folder = Path(self.folder)
         packed = next((whole for whole in (folder, *folder.parents) if os.path.isfile(whole)), None)  # noqa: PTH113
-        try:
+        with reworded(lambda problem: replace(problem, key="folder")):
             root = archives.unpacked(packed, progress) / folder.relative_to(packed) if packed else folder
-        except DataError as error:
-            raise DataError(*(replace(problem, key="folder") for problem in error.problems)) from None
         if not os.path.isdir(root):  # noqa: PTH112
             what = f"{packed} holds no folder {folder.relative_to(packed)}" if packed else "there is no such folder"
             gone = next((each for each in (folder, *folder.parents) if each.suffix.lower() in _PACKED), None)
@@ -157,91 +155,69 @@ class Manifest(Source):
             raise DataError(Problem(f"{folder}: {what}", key="folder"))
         return root
 
-    def _layout(self, root: Path) -> Layout:
-        ending = self.extension or ""
-        columns = {
-            "path": self.path_column,
-            "label": self.label_column,
-            "split": self.split_column,
-            "weight": self.weight_column,
-        }
-        return Layout(self.path, str(root), ending if ending[:1] in ("", ".") else f".{ending}", columns)
-
-    def _some_are_there(self, root: Path, rows: Rows) -> None:
-        first = rows.files[: locating.SAMPLE]
+    def _some_are_there(self, root: Path, rows: list[ManifestRow]) -> None:
+        first = [row.file for row in rows[: locating.SAMPLE]]
         disk = _Disk(root)
         if any(os.path.exists(root / file) or disk.spelled(file) for file in first):  # noqa: PTH110
             return
         hint = ""
-        if place := locating.in_folders(root, rows.written) or _located(Path(self.path), rows.written):
+        written = [with_slashes(row.written) for row in rows]
+        if place := locating.in_folders(root, written) or _located(Path(self.path), written):
             folder, ending = place
-            there = self._shown(root, str(folder.relative_to(root))) if folder.is_relative_to(root) else folder
+            there = self._from_outside(root, str(folder.relative_to(root))) if folder.is_relative_to(root) else folder
             hint = f"; they are there with folder: {there}" + (f" and extension: {ending}" if ending else "")
         lost = f"of the first {len(first)} images of {self.path} none is there"
-        message = f"{lost}, first {self._shown(root, first[0])}{hint}"
+        message = f"{lost}, first {self._from_outside(root, first[0])}{hint}"
         raise DataError(Problem(message, key="extension" if self.extension else "folder" if self.folder else "path"))
 
-    def _shown(self, root: Path, file: str) -> Path:
+    def _from_outside(self, root: Path, file: str) -> Path:
         """A file by the folder or archive that it is asked for in, not by where that is unpacked."""
         return Path(self.folder or root) / file
 
-    def _index(self, root: Path, rows: Rows, classes: tuple[str, ...], progress: Progress) -> Index:
-        kept, unused = self._there(root, rows)
-        places = list(kept.values())
-        number = {name: label for label, name in enumerate(classes)}
-        return Index.of_files(
-            root,
-            places,
-            classes,
-            [number[rows.labels[i]] for i in kept],
-            [rows.splits[i] for i in kept],
-            progress,
-            # As the table spells them: so they are the same wherever the images lie.
-            names=[rows.files[i] for i in kept],
-            weights=np.asarray([rows.weights[i] for i in kept], np.float32) if rows.weights else None,
-            unused=[*rows.unused, *unused, *self._not_listed(root, places)],
-        )
+    def _index(
+        self, root: Path, rows: list[ManifestRow], repeated: list[Unused], classes: tuple[str, ...], progress: Progress
+    ) -> Index:
+        found, skipped = self._there(root, rows)
+        # Named as the table spells them: so they are the same wherever the images lie.
+        images = [ImageFile(path, row.label, row.split, row.file, row.weight) for path, row in found.items()]
+        unused = [*repeated, *skipped, *self._not_listed(root, found)]
+        return Index.of_files(root, images, classes, progress, unused)
 
-    def _there(self, root: Path, rows: Rows, limit: int | None = None) -> tuple[dict[int, str], list[Unused]]:
-        """From each row whose file is there to its path as the disk spells it; and files that are skipped.
+    def _there(self, root: Path, rows: list[ManifestRow]) -> tuple[dict[str, ManifestRow], list[Unused]]:
+        """The rows whose files are there, by the path of each as the disk spells it; and files that are skipped.
 
         Raises:
             DataError: A file is not there, or two rows that differ spell the same one in two ways.
         """
-        kept: dict[int, str] = {}
+        found: dict[str, ManifestRow] = {}
         unused: list[Unused] = []
         absent, twice = Faults(self.path), Faults(self.path)
         disk = _Disk(root)
-        rows_of: dict[str, int] = {}
-        for i, file in enumerate(rows.files[:limit]):
-            if place := disk.spelled(file):
-                first = rows_of.setdefault(place, i)
-                if first == i:
-                    kept[i] = place
-                elif rows.told(first) == rows.told(i):
-                    unused.append(
-                        Unused(file, f"listed in line {rows.lines[first]}, and again in line {rows.lines[i]}")
-                    )
-                else:
-                    message = f"`{file}` is the image of line {rows.lines[first]}, which says something else of it"
-                    twice.add("twice", rows.lines[i], f"{message}; keep one of the rows")
+        for row in rows:
+            if path := disk.spelled(row.file):
+                first = found.setdefault(path, row)
+                if first is not row and first.difference(row):
+                    message = f"`{row.file}` is the image of line {first.line}, which says something else of it"
+                    twice.add("twice", row.line, f"{message}; keep one of the rows")
+                elif first is not row:
+                    unused.append(row.again_after(first))
                 continue
-            why = _why_absent(os.path.join(root, file))  # noqa: PTH118
+            why = _why_absent(os.path.join(root, row.file))  # noqa: PTH118
             if self.on_bad == "skip":
-                unused.append(Unused(file, why))
+                unused.append(Unused(row.file, why))
             else:
-                absent.add("absent", rows.lines[i], f"{self._shown(root, file)}: {why}")
+                absent.add("absent", row.line, f"{self._from_outside(root, row.file)}: {why}")
         absent.raise_if_any("; put the files there, remove the rows, or set data.source.on_bad: skip")
         twice.raise_if_any()
-        return kept, unused
+        return found, unused
 
-    def _not_listed(self, root: Path, files: Sequence[str]) -> Iterator[Unused]:
+    def _not_listed(self, root: Path, files: Iterable[str]) -> Iterator[Unused]:
         """What else lies in the folders of the images that are there."""
-        known = {os.path.normpath(os.path.join(root, file)) for file in files}  # noqa: PTH118 - a million times
-        folders = sorted({os.path.dirname(path) for path in known})  # noqa: PTH120
+        used = {os.path.normpath(os.path.join(root, file)) for file in files}  # noqa: PTH118 - a million times
+        folders = sorted({os.path.dirname(path) for path in used})  # noqa: PTH120
         for folder in (Path(folder) for folder in folders if os.path.isdir(folder)):  # noqa: PTH112
             for path in files_in(folder):
-                if path not in known and path != self.path:
+                if path not in used and path != self.path:
                     name = path.removeprefix(f"{root}/")
                     yield Unused(name, why_not(path) or f"not listed in {Path(self.path).name}")
 

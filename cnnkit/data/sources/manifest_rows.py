@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, Problem
-from cnnkit.core.text import FIRST, listed, printable
+from cnnkit.core.text import FIRST, listed, nearest, printable
 from cnnkit.data.files import tables
 from cnnkit.data.index import SPLIT_NAMES, Unused
 from cnnkit.data.sources.base import label_text
@@ -20,53 +21,39 @@ from cnnkit.data.sources.base import label_text
 _DECIMAL_COMMA = re.compile(r"(?![1-9][0-9]{0,2},[0-9]{3}$)([0-9]+),([0-9]+)")
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How a manifest is laid out.
-
-    Attributes:
-        path: The CSV file.
-        root: The folder that its paths are below.
-        ending: What the paths lack at their end; empty if nothing.
-        columns: From `path`, `label`, `split` and `weight` to what these columns are called; None for one that may be
-            missing, and is called just so if it is there.
-    """
-
-    path: str
-    root: str
-    ending: str
-    columns: dict[str, str | None]
-
-
-def read(layout: Layout) -> Rows:
-    """The rows of a manifest.
-
-    Raises:
-        DataError: With all that is wrong.
-    """
-    return _Reader(layout).read()
-
-
 def with_slashes(path: str) -> str:
     """A path with `/` between its folders, also where it was written on Windows."""
     return path.replace("\\", "/")
 
 
-@dataclass
-class Rows:
-    """What the rows say, an entry an image."""
+class ManifestRow(NamedTuple):
+    """What a row says of an image.
 
-    files: list[str] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    splits: list[str | None] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    unused: list[Unused] = field(default_factory=list)
+    Attributes:
+        file: Its path below the folder of the images; absolute or with `..` where it leads out of it.
+        written: The path as the table has it.
+        label: Name of its class.
+        split: Its split; None if the table has none.
+        weight: What it counts for in training; None if the table does not say.
+        line: Where the row stands.
+    """
 
-    def told(self, i: int) -> tuple[str, str | None, float]:
-        """What row number i says of its image: label, split and weight."""
-        return self.labels[i], self.splits[i], self.weights[i] if self.weights else 1.0
+    file: str
+    written: str
+    label: str
+    split: str | None
+    weight: float | None
+    line: int
+
+    def difference(self, other: ManifestRow) -> str | None:
+        """The first thing that another row of the same image says otherwise; None if it says the same."""
+        return next(
+            (what for what in ("label", "split", "weight") if getattr(self, what) != getattr(other, what)), None
+        )
+
+    def again_after(self, first: ManifestRow) -> Unused:
+        """That an image is listed once more."""
+        return Unused(self.file, f"listed in line {first.line}, and again in line {self.line}")
 
 
 class Faults:
@@ -86,100 +73,106 @@ class Faults:
     def raise_if_any(self, advice: str = "") -> None:
         """Raises a `DataError` with all of them; `advice` is said once for each kind."""
         problems = []
-        for kind, named in self.kinds.items():
-            *others, last = named
-            problems += [*others, Problem(last.message + advice, file=last.file, line=last.line)]
-            if more := self.counts[kind] - len(named):
+        for kind, (*others, last) in self.kinds.items():
+            problems += [*others, replace(last, message=last.message + advice)]
+            if more := self.counts[kind] - len(others) - 1:
                 rows = "one more row is" if more == 1 else f"{more:,} more rows are"
                 problems.append(Problem(f"and {rows} wrong in this way", file=self.file))
         if problems:
             raise DataError(*problems)
 
 
-class _Reader:
-    """Reads the rows of a manifest, and finds all that is wrong with them."""
+class ManifestReader:
+    """Reads the rows of a manifest, and finds all that is wrong with them.
 
-    def __init__(self, layout: Layout):
-        self.layout = layout
-        self.path = layout.path
-        self.table = tables.Table(Path(layout.path))
-        self.faults = Faults(layout.path)
+    Attributes:
+        path: The CSV file.
+        root: The folder that its paths are below.
+        ending: What the paths lack at their end; empty if nothing.
+        columns: From `path`, `label`, `split` and `weight` to what these columns are called; None for one that may be
+            missing, and is called just so if it is there.
+        rows: From the file of each image to what was read of it.
+        repeated: Rows that say once more what another one says.
+    """
+
+    def __init__(self, path: str, root: str, ending: str, columns: dict[str, str | None]):
+        self.path = path
+        self.root = root
+        self.ending = ending
+        self.columns = columns
+        self.rows: dict[str, ManifestRow] = {}
+        self.repeated: list[Unused] = []
+        self.table = tables.Table(Path(path))
+        self.faults = Faults(path)
         self.names: dict[str, str] = {}
         # What came in an archive names nothing outside of it: who packed it may not say what is read here.
-        self.closed = Path(layout.root).resolve().is_relative_to(cache_folder().resolve())
+        self.closed = Path(root).resolve().is_relative_to(cache_folder().resolve())
 
-    def read(self) -> Rows:
-        """Reads them all."""
-        rows = iter(self.table)
-        line, header = next(rows, (1, []))
+    def read(self) -> list[ManifestRow]:
+        """Reads them all.
+
+        Raises:
+            DataError: With all that is wrong.
+        """
+        for row in self._each():
+            first = self.rows.setdefault(row.file, row)
+            if first is row:
+                continue
+            if what := first.difference(row):
+                before, now = getattr(first, what), getattr(row, what)
+                message = f"`{row.file}` has the {what} `{now}` here and `{before}` in line {first.line}"
+                self.faults.add("twice", row.line, f"{message}; keep one of the rows")
+            else:
+                self.repeated.append(row.again_after(first))
+        rows = list(self.rows.values())
+        self._check_splits(rows)
+        self.faults.raise_if_any()
+        if not rows:
+            raise DataError(Problem("has no rows below the names of the columns", file=self.path))
+        return rows
+
+    def _each(self) -> Iterator[ManifestRow]:
+        """Each row that names an image and its class; what is wrong with it, or with others, becomes a fault."""
+        lines = iter(self.table)
+        line, header = next(lines, (1, []))
         if not header:
             raise DataError(Problem("is empty; its first line should name the columns", file=self.path))
         columns = [cell.strip() for cell in header]
-        at_path, at_label, at_split, at_weight = self._columns(columns, line)
-        found = Rows()
-        seen: dict[str, int] = {}
-        add, names = self.faults.add, self.names
-        for line, cells in rows:
-            if len(cells) != len(columns):
-                if any(cell.strip() for cell in cells):
-                    add("ragged", line, f"has {len(cells)} cells; the first line names {len(columns)} columns")
-                continue
-            written = cells[at_path].strip()
-            if not written:
-                if any(cell.strip() for cell in cells):
-                    add("no path", line, f"has no `{columns[at_path]}`")
+        at_path, at_label, at_split, at_weight = self._places(columns, line)
+        names = self.names
+        for line, cells in lines:
+            if len(cells) != len(columns) or not (written := cells[at_path].strip()):
+                if len(cells) == len(columns) and any(cell.strip() for cell in cells):
+                    self.faults.add("no path", line, f"has no `{columns[at_path]}`")
+                elif any(cell.strip() for cell in cells):
+                    message = f"has {len(cells)} cells; the first line names {len(columns)} columns"
+                    self.faults.add("ragged", line, message)
                 continue
             label = names.get(cells[at_label]) or self._label(cells[at_label], columns[at_label], line)
             file = self._file(written, line)
             split = None
             if at_split is not None and (split := SPLIT_NAMES.get(cells[at_split].strip().lower())) is None:
-                self._no_split(cells[at_split].strip(), columns[at_split], line)
-            weight = self._weight(cells[at_weight], line) if at_weight is not None else 1.0
-            if file is None or label is None:
-                continue
-            if file in seen:
-                first = seen[file]
-                told = (("label", found.labels[first], label), ("split", found.splits[first], split))
-                weights = ("weight", found.weights[first] if found.weights else 1.0, weight)
-                for what, before, now in (*told, weights):
-                    if before != now:
-                        message = f"`{file}` has the {what} `{now}` here and `{before}` in line {found.lines[first]}"
-                        add("twice", line, f"{message}; keep one of the rows")
-                        break
-                else:
-                    found.unused.append(Unused(file, f"listed in line {found.lines[first]}, and again in line {line}"))
-                continue
-            seen[file] = len(found.files)
-            found.files.append(file)
-            found.written.append(with_slashes(written))
-            found.labels.append(label)
-            found.splits.append(split)
-            found.lines.append(line)
-            if at_weight is not None:
-                found.weights.append(weight)
-        self._check_splits(found)
-        self.faults.raise_if_any()
-        if not found.files:
-            raise DataError(Problem("has no rows below the names of the columns", file=self.path))
-        return found
+                expected = f"`{columns[at_split]}` should be train, validation (val) or test"
+                self.faults.add("split", line, f"{expected}; {_not(cells[at_split])}")
+            weight = None if at_weight is None else self._weight(cells[at_weight], line)
+            if file is not None and label is not None:
+                yield ManifestRow(file, written, label, split, weight, line)
 
-    def _columns(self, columns: list[str], line: int) -> tuple[int, int, int | None, int | None]:
+    def _places(self, columns: list[str], line: int) -> tuple[int, int, int | None, int | None]:
         """Where path, label, split and weight stand."""
         if len(columns) == 1:
             message = f"has one column only, `{columns[0]}`; path and label are two, and {tables.SEPARATED}"
             raise DataError(Problem(message, file=self.path, line=line))
         problems = []
         places: dict[str, int | None] = {}
-        for what, asked in self.layout.columns.items():
+        for what, asked in self.columns.items():
             name = asked or what
             if columns.count(name) > 1:
                 message = f"has {columns.count(name)} columns called `{name}`; rename all but one"
                 problems.append(Problem(message, file=self.path, line=line))
             if asked and name not in columns:
-                near = difflib.get_close_matches(name.lower(), [column.lower() for column in columns], 1)
-                hint = next((f"; did you mean `{c}`?" for c in columns if near and c.lower() == near[0]), "")
                 there = f"its first line names {listed([column for column in columns if column])}"
-                message = f"{self.path} has no column `{name}`; {there}{hint}"
+                message = f"{self.path} has no column `{name}`; {there}{nearest(name, columns)}"
                 problems.append(Problem(message, key=f"{what}_column", in_data=True))
             places[what] = columns.index(name) if name in columns else None
         chosen = [place for place in places.values() if place is not None]
@@ -197,15 +190,15 @@ class _Reader:
             return None
         # Nearly all are plain, and for a million of them the long way takes seconds.
         if not ("\\" in written or "./" in written or "//" in written or written[0] == "/" or written[-1] in "./"):
-            return written + self.layout.ending
-        below = with_slashes(written) + self.layout.ending
-        path = os.path.normpath(os.path.join(self.layout.root, below))  # noqa: PTH118 - a million times
-        if path.startswith(inside := f"{self.layout.root.rstrip('/')}/"):
+            return written + self.ending
+        below = with_slashes(written) + self.ending
+        path = os.path.normpath(os.path.join(self.root, below))  # noqa: PTH118 - a million times
+        if path.startswith(inside := f"{self.root.rstrip('/')}/"):
             return path[len(inside) :]
         if self.closed:
             self.faults.add("outside", line, f"`{written}` leads out of the archive; only what is in it may be named")
             return None
-        return path if os.path.isabs(written) else os.path.relpath(path, self.layout.root)  # noqa: PTH117
+        return path if os.path.isabs(written) else os.path.relpath(path, self.root)  # noqa: PTH117
 
     def _label(self, cell: str, column: str, line: int) -> str | None:
         name = label_text(cell)
@@ -216,10 +209,6 @@ class _Reader:
         self.faults.add("label", line, what)
         return None
 
-    def _no_split(self, cell: str, column: str, line: int) -> None:
-        told = f"not `{cell}`" if cell else "it is empty"
-        self.faults.add("split", line, f"`{column}` should be train, validation (val) or test; {told}")
-
     def _weight(self, cell: str, line: int) -> float:
         if self.table.separator == ";" and (found := _DECIMAL_COMMA.fullmatch(cell.strip())):
             cell = f"{found[1]}.{found[2]}"
@@ -228,18 +217,22 @@ class _Reader:
         except ValueError:
             weight = math.nan
         if not 1e-30 < weight < 1e30:  # what float32 can hold, and be multiplied with
-            told = f"not `{cell.strip()}`" if cell.strip() else "it is empty"
-            self.faults.add("weight", line, f"the weight should be a number above 0, such as 0.5; {told}")
+            self.faults.add("weight", line, f"the weight should be a number above 0, such as 0.5; {_not(cell)}")
         return weight
 
-    def _check_splits(self, found: Rows) -> None:
+    def _check_splits(self, rows: list[ManifestRow]) -> None:
         if self.faults.kinds:
             return  # what can't be read may be what is missing here
-        trained = {label for label, split in zip(found.labels, found.splits, strict=True) if split in (None, "train")}
-        if found.files and not trained:
+        trained = {row.label for row in rows if row.split in (None, "train")}
+        if rows and not trained:
             raise DataError(Problem("no row has the split train", file=self.path))
-        told = set(trained)
-        for label, split, line in zip(found.labels, found.splits, found.lines, strict=True):
-            if label not in told:
-                told.add(label)
-                self.faults.add("untrained", line, f"the label `{label}` is in {split}, but no row of train has it")
+        for row in rows:
+            if row.label not in trained:
+                trained.add(row.label)  # each is named once
+                message = f"the label `{row.label}` is in {row.split}, but no row of train has it"
+                self.faults.add("untrained", row.line, message)
+
+
+def _not(cell: str) -> str:
+    """What a cell has in place of what it should have."""
+    return f"not `{cell.strip()}`" if cell.strip() else "it is empty"

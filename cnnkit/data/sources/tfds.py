@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal
 
 from cnnkit.core.cache import cache_folder
@@ -45,25 +46,22 @@ class Tfds(Source):
         """Reads what is known of a set; one that is not prepared yet is fetched and prepared before."""
         builder = self._prepared(progress)
         image, label = self._features(builder.info)
-        splits = {split: part.num_examples for split, part in builder.info.splits.items() if part.num_examples}
+        splits = _sizes(builder)
         if "train" not in splits:
             raise self._wrong(f"has no train split, but {', '.join(splits) or 'none at all'}")
         classes = tuple(str(name) for name in builder.info.features[label].names)
         if len(classes) < 2:
             raise self._wrong("has one class only; at least two are needed")
         height, width, channels = builder.info.features[image].shape
-        return Collection(
-            classes,
-            frozenset(SPLITS[1:]) & splits.keys(),
-            (height or 64, width or 64, 1 if channels == 1 else 3),
-            lambda progress: self._index(builder, image, label, splits, classes, progress),
-        )
+        shape = (height or 64, width or 64, 1 if channels == 1 else 3)
+        index = partial(self._index, builder, image, label, classes)
+        return Collection(classes, frozenset(SPLITS[1:]) & splits.keys(), shape, index)
 
     def _prepared(self, progress: Progress) -> Any:
         """The builder of the set, which reads what it has prepared."""
         tfds = self._library()
         folder = self.data_dir or str(cache_folder().absolute() / "tfds")
-        with self._telling():
+        with self._refusing():
             builder = tfds.builder(self.dataset, data_dir=folder)
             prepared = builder.is_prepared()
         if not prepared:
@@ -71,7 +69,7 @@ class Tfds(Source):
                 done = subprocess.run([sys.executable, "-c", _PREPARE, self.dataset, folder], capture_output=True)
             if done.returncode:
                 raise self._wrong(f"can't be fetched and prepared: {_last_line(done.stderr)}")
-            with self._telling():
+            with self._refusing():
                 builder = tfds.builder(self.dataset, data_dir=folder)
         if FORMAT not in {form.value for form in builder.info.available_file_formats()}:
             message = f"is prepared in {folder}, but not as {FORMAT}, which alone is read; leave data_dir out"
@@ -101,55 +99,57 @@ class Tfds(Source):
             raise self._wrong(f"should have an image and a label in each example; it has {held}")
         return found[0], found[1]
 
-    def _index(
-        self,
-        builder: Any,
-        image: str,
-        label: str,
-        splits: dict[str, int],
-        classes: tuple[str, ...],
-        progress: Progress,
-    ) -> Index:
+    def _index(self, builder: Any, image: str, label: str, classes: tuple[str, ...], progress: Progress) -> Index:
+        sizes = _sizes(builder)
         encoded = {image: self._library().decode.SkipDecoding()}
-        with self._telling():
-            parts = {split: builder.as_data_source(split, decoders=encoded) for split in SPLITS if split in splits}
-        places = [(split, i) for split, part in parts.items() for i in range(len(part))]
-        labels, digests = [], []
-        with progress.task(f"reading {self.dataset}", len(places)) as advance, self._telling():
-            for split, i in places:
+        with self._refusing():
+            parts = {split: builder.as_data_source(split, decoders=encoded) for split in SPLITS if split in sizes}
+        unused = [
+            Unused(f"{split} ({count:,} images)", "a split that is neither train, validation nor test")
+            for split, count in sizes.items()
+            if split not in SPLITS
+        ]
+        places, labels, digests = [], [], []
+        with progress.task(f"reading {self.dataset}", sum(map(len, parts.values()))) as advance, self._refusing():
+            for split, i in ((split, i) for split, part in parts.items() for i in range(len(part))):
                 example = parts[split][i]
-                labels.append(int(example[label]))
-                digests.append(facts_of(example[image]).digest)
+                if example[label] < 0:  # of a competition's test images the label is a secret
+                    unused.append(Unused(_name(split, i), "without a label"))
+                else:
+                    places.append((split, i))
+                    labels.append(int(example[label]))
+                    digests.append(facts_of(example[image]).digest)
                 advance(1)
-        index = Index(
+        return Index(
             classes=classes,
-            names=[f"{split}/{i:06d}" for split, i in places],
+            names=[_name(split, i) for split, i in places],
             labels=np.asarray(labels, dtype=np.int64),
             digests=digests,
             splits=[None if split == "train" else split for split, _ in places],
             open=lambda i: decoding.open_bytes(parts[places[i][0]][places[i][1]][image]),
-            unused=tuple(
-                Unused(f"{split} ({count:,} images)", "a split that is neither train, validation nor test")
-                for split, count in splits.items()
-                if split not in SPLITS
-            ),
+            unused=tuple(unused),
         )
-        # Of a competition's test images the label is a secret: -1.
-        known = [i for i, given in enumerate(labels) if given >= 0]
-        secret = [Unused(name, "without a label") for name, given in zip(index.names, labels, strict=True) if given < 0]
-        return index.take(known, secret) if secret else index
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tells what goes wrong in the library, which raises all kinds with texts of a page."""
+    def _refusing(self) -> Iterator[None]:
+        """Says what goes wrong in the library in one line; it raises all kinds, with texts of a page."""
         try:
             yield
         except Exception as error:
-            told = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise self._wrong(f"can't be read: {told}") from None
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise self._wrong(f"can't be read: {reason}") from None
 
     def _wrong(self, what: str) -> DataError:
         return DataError(Problem(f"{self.dataset} {what}", key="dataset"))
+
+
+def _sizes(builder: Any) -> dict[str, int]:
+    """How many images are in each split that has any."""
+    return {split: part.num_examples for split, part in builder.info.splits.items() if part.num_examples}
+
+
+def _name(split: str, i: int) -> str:
+    return f"{split}/{i:06d}"
 
 
 def _last_line(output: bytes) -> str:

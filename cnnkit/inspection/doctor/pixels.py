@@ -21,7 +21,7 @@ from cnnkit.data.files import decoding
 from cnnkit.data.files.decoding import BadImage, Unreadable
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import Index
-from cnnkit.data.sources import Source
+from cnnkit.data.sources.base import Source
 from cnnkit.inspection.doctor.base import THUMBNAIL, Pixels
 
 VERSION = 2

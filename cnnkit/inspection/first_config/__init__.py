@@ -17,7 +17,8 @@ from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, typed
 from cnnkit.data.index import ranked
-from cnnkit.data.sources import Source, recognised
+from cnnkit.data.sources import recognised
+from cnnkit.data.sources.base import Source
 from cnnkit.data.splitting import Split
 from cnnkit.inspection.first_config import duration
 from cnnkit.inspection.first_config.base import SEED, Suggestion, Traits

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from cnnkit.config import yaml12
 from cnnkit.core.spec import FileText
-from cnnkit.data.sources import Source
+from cnnkit.data.sources.base import Source
 from cnnkit.inspection.first_config.base import SEED, Choice, Suggestion
 
 WIDTH = 110

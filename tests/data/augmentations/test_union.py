@@ -22,7 +22,7 @@ from cnnkit.data.augmentations.random_resized_crop import RandomResizedCrop
 from cnnkit.data.augmentations.shear import Shear
 from cnnkit.data.augmentations.shift import Shift
 from cnnkit.data.augmentations.windows import sides
-from cnnkit.data.balancing import Training
+from cnnkit.data.balancing.base import Training
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.images import Images, allocated
 

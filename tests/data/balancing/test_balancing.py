@@ -10,7 +10,8 @@ import pytest
 from pydantic import TypeAdapter
 from sklearn.utils.class_weight import compute_class_weight
 
-from cnnkit.data.balancing import AnyBalance, Balance, Training
+from cnnkit.data.balancing import AnyBalance
+from cnnkit.data.balancing.base import Balance, Pool, Training
 
 UNION = get_args(get_args(AnyBalance)[0])
 NAMES = [kind.model_fields["name"].default for kind in UNION]
@@ -22,8 +23,8 @@ ADAPTER: Any = TypeAdapter(AnyBalance)
 
 
 def balance(name: str, **settings: Any) -> Balance:
-    made: Balance = ADAPTER.validate_python({"name": name, **settings})
-    return made
+    after: Balance = ADAPTER.validate_python({"name": name, **settings})
+    return after
 
 
 def training(counts: tuple[int, ...] = COUNTS, weights: Any = None) -> Training:
@@ -46,7 +47,7 @@ def not_asked_for() -> Any:
 
 def balanced(method: Balance, given: Training, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> Training:
     images = (lambda: pixels(given)) if method.makes_images else not_asked_for
-    return method(given, classes, seed, images, SOURCE)
+    return method(given, Pool(classes, SOURCE, images), seed)
 
 
 def same(one: Training, other: Training) -> bool:
@@ -62,22 +63,22 @@ def same(one: Training, other: Training) -> bool:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_trains_has_one_form_whatever_the_balance(name):
-    made = balanced(balance(name), training())
-    assert len(made) == len(made.numbers) == len(made.labels) == len(made.weights)
-    assert (made.numbers.dtype, made.labels.dtype, made.weights.dtype) == (np.int64, np.int64, np.float64)
-    assert made.weights.mean() == pytest.approx(1, abs=1e-12)
-    assert made.weights.min() > 0
-    new = made.numbers[made.numbers >= SOURCE] - SOURCE
-    assert new.tolist() == list(range(0 if made.synthetic is None else len(made.synthetic)))
+    after = balanced(balance(name), training())
+    assert len(after) == len(after.numbers) == len(after.labels) == len(after.weights)
+    assert (after.numbers.dtype, after.labels.dtype, after.weights.dtype) == (np.int64, np.int64, np.float64)
+    assert after.weights.mean() == pytest.approx(1, abs=1e-12)
+    assert after.weights.min() > 0
+    new = after.numbers[after.numbers >= SOURCE] - SOURCE
+    assert new.tolist() == list(range(0 if after.synthetic is None else len(after.synthetic)))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_of_the_source_keeps_its_label(name):
     given = training()
     label_of = dict(zip(given.numbers.tolist(), given.labels.tolist(), strict=True))
-    made = balanced(balance(name), given)
-    of_source = made.numbers < SOURCE
-    assert [label_of[number] for number in made.numbers[of_source].tolist()] == made.labels[of_source].tolist()
+    after = balanced(balance(name), given)
+    of_source = after.numbers < SOURCE
+    assert [label_of[number] for number in after.numbers[of_source].tolist()] == after.labels[of_source].tolist()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -112,9 +113,9 @@ def test_the_smallest_class_is_brought_to_a_share_of_the_largest(name):
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"none"}))
 def test_a_class_without_images_stays_without(name):
     given = training((40, 0, 9))
-    made = balanced(balance(name), given)
-    assert made.counts(3)[1] == 0
-    assert np.isfinite(made.weights).all()
+    after = balanced(balance(name), given)
+    assert after.counts(3)[1] == 0
+    assert np.isfinite(after.weights).all()
 
 
 def test_none_leaves_every_bit_alone():
@@ -134,14 +135,14 @@ def test_classes_of_one_size_are_left_as_they_are(name):
 def test_inverse_frequency_is_the_balanced_weight_of_scikit_learn():
     given = training()
     weights = compute_class_weight("balanced", classes=np.arange(3), y=given.labels)
-    made = balanced(balance("class_weight"), given)
-    assert made.weights == pytest.approx(weights[given.labels], rel=1e-12)
-    assert np.array_equal(made.numbers, given.numbers)
+    after = balanced(balance("class_weight"), given)
+    assert after.weights == pytest.approx(weights[given.labels], rel=1e-12)
+    assert np.array_equal(after.numbers, given.numbers)
 
 
 def test_by_inverse_frequency_all_classes_count_for_the_same():
-    made = balanced(balance("class_weight"), training())
-    assert np.bincount(made.labels, made.weights) == pytest.approx([sum(COUNTS) / 3] * 3)
+    after = balanced(balance("class_weight"), training())
+    assert np.bincount(after.labels, after.weights) == pytest.approx([sum(COUNTS) / 3] * 3)
 
 
 @pytest.mark.parametrize("beta", [0.9, 0.999, 1 - 1e-9])
@@ -149,8 +150,8 @@ def test_the_effective_number_is_that_of_the_paper(beta):
     given = training()
     of_class = np.array([(1 - beta) / (1 - beta**n) for n in COUNTS])  # arXiv:1901.05555, equation 2
     expected = of_class[given.labels] / of_class[given.labels].mean()
-    made = balanced(balance("class_weight", method="effective_number", beta=beta), given)
-    assert made.weights == pytest.approx(expected, rel=1e-6)
+    after = balanced(balance("class_weight", method="effective_number", beta=beta), given)
+    assert after.weights == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_effective_number_lies_between_no_weights_and_the_inverse_frequency():
@@ -187,32 +188,32 @@ def test_the_beta_that_is_used_is_written_down():
 
 def test_oversampling_shows_each_image_of_a_class_equally_often_up_to_one():
     given = training()
-    made = balanced(balance("oversample"), given)
-    times = Counter(made.numbers.tolist())
+    after = balanced(balance("oversample"), given)
+    times = Counter(after.numbers.tolist())
     for label, often in ((0, {1}), (1, {1, 2}), (2, {4, 5})):  # 40 of 40, of 25, of 9
         assert {times[number] for number in given.numbers[given.labels == label].tolist()} == often
 
 
 def test_oversampling_keeps_every_image_in_its_place():
     given = training()
-    made = balanced(balance("oversample"), given)
-    assert np.array_equal(made.numbers[: len(given)], given.numbers)
+    after = balanced(balance("oversample"), given)
+    assert np.array_equal(after.numbers[: len(given)], given.numbers)
 
 
 def test_undersampling_leaves_the_smallest_class_whole_and_the_others_in_their_order():
     given = training()
-    made = balanced(balance("undersample"), given)
-    assert set(given.numbers[given.labels == 2]) <= set(made.numbers)
-    assert set(made.numbers) <= set(given.numbers)
-    assert (np.diff(made.numbers) > 0).all()
+    after = balanced(balance("undersample"), given)
+    assert set(given.numbers[given.labels == 2]) <= set(after.numbers)
+    assert set(after.numbers) <= set(given.numbers)
+    assert (np.diff(after.numbers) > 0).all()
 
 
 def test_over_many_seeds_undersampling_keeps_each_image_of_a_class_about_equally_often():
     given = training()
-    kept = Counter(
+    times = Counter(
         number for seed in range(400) for number in balanced(balance("undersample"), given, seed).numbers.tolist()
     )
-    of_largest = [kept[number] / 400 for number in given.numbers[given.labels == 0].tolist()]
+    of_largest = [times[number] / 400 for number in given.numbers[given.labels == 0].tolist()]
     # 9 of 40: a share of 0.225 with a standard deviation of 0.021; of 40 draws none is beyond 4.5 of these.
     assert min(of_largest) > 0.13
     assert max(of_largest) < 0.32
@@ -223,9 +224,9 @@ def test_what_an_image_counts_for_stays_with_it(name):
     own = np.random.default_rng(5).uniform(0.1, 3, sum(COUNTS))
     given = training(weights=own)
     weight_of = dict(zip(given.numbers.tolist(), given.weights, strict=True))
-    made = balanced(balance(name), given)
-    kept = np.array([weight_of[number] for number in made.numbers.tolist()])
-    assert made.weights == pytest.approx(kept / kept.mean())
+    after = balanced(balance(name), given)
+    weights = np.array([weight_of[number] for number in after.numbers.tolist()])
+    assert after.weights == pytest.approx(weights / weights.mean())
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"none", "class_weight"}))

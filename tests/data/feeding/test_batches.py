@@ -15,7 +15,7 @@ from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
 from cnnkit.data.augmentations.flip import Flip
 from cnnkit.data.augmentations.shift import Shift
-from cnnkit.data.balancing import training_of
+from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
@@ -152,8 +152,8 @@ from cnnkit.data.augmentations.flip import Flip
 from cnnkit.data.augmentations.mix_up import MixUp
 from cnnkit.data.augmentations.rotate import Rotate
 from cnnkit.data.augmentations.shift import Shift
-from cnnkit.data.balancing import Training
 from cnnkit.data.section import Cache
+from cnnkit.data.balancing.base import Training
 from cnnkit.data.feeding.loading import load
 from cnnkit.core.progress import Progress
 from cnnkit.data.sources.folder import Folder

@@ -20,7 +20,7 @@ from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, TrainingError
 from cnnkit.core.progress import Progress
 from cnnkit.data.augmentations.flip import Flip
-from cnnkit.data.balancing import training_of
+from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding import loading
 from cnnkit.data.feeding.images import Features, Images, allocated, as_tensor, with_synthetic

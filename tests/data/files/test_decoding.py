@@ -22,9 +22,9 @@ def quadrants(*values, dtype=np.uint8):
     return corners.repeat(SIDE, 0).repeat(SIDE, 1)
 
 
-def picture(mode, *values, palette=None):
+def image_of(mode, *values, palette=None):
     if mode == "1":
-        return picture("L", *values).convert("1", dither=Image.Dither.NONE)
+        return image_of("L", *values).convert("1", dither=Image.Dither.NONE)
     pixels = quadrants(*values, dtype="<u2" if mode == "I;16" else np.uint8)
     image = Image.frombytes(mode, pixels.shape[1::-1], pixels.tobytes())
     if palette:
@@ -67,11 +67,11 @@ HALF = (*COLOURS[0], 128), (*COLOURS[1], 255), (*COLOURS[2], 0), (*COLOURS[3], 2
 HALF_RGB = BLEND, COLOURS[1], PAPER, COLOURS[3]
 INKS = ((0, 255, 255, 0), (255, 0, 255, 0), (255, 255, 0, 0), (0, 0, 0, 255))
 INKS_RGB = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0))
-RGB = picture("RGB", *COLOURS)
-GREY = picture("L", *GREYS)
-BLACK_WHITE = picture("1", 0, 255, 255, 0)
+RGB = image_of("RGB", *COLOURS)
+GREY = image_of("L", *GREYS)
+BLACK_WHITE = image_of("1", 0, 255, 255, 0)
 BW_RGB = ((0, 0, 0), PAPER, PAPER, (0, 0, 0))
-INDEXED = picture("P", 0, 1, 2, 3, palette=COLOURS)
+INDEXED = image_of("P", 0, 1, 2, 3, palette=COLOURS)
 LOSSLESS = {"lossless": True, "exact": True}
 FULL = {"quality": 95, "subsampling": 0}
 
@@ -82,13 +82,13 @@ FULL = {"quality": 95, "subsampling": 0}
         pytest.param(RGB, "JPEG", FULL, COLOURS, 4, id="JPEG RGB"),
         pytest.param(RGB, "JPEG", FULL | {"progressive": True}, COLOURS, 4, id="JPEG progressive"),
         pytest.param(GREY, "JPEG", FULL, GREY_RGB, 4, id="JPEG L"),
-        pytest.param(picture("CMYK", *INKS), "JPEG", FULL, INKS_RGB, 6, id="JPEG CMYK"),
+        pytest.param(image_of("CMYK", *INKS), "JPEG", FULL, INKS_RGB, 6, id="JPEG CMYK"),
         pytest.param(BLACK_WHITE, "PNG", {}, BW_RGB, 0, id="PNG 1"),
         pytest.param(BLACK_WHITE, "PNG", {"transparency": 1}, BW_RGB, 0, id="PNG 1 transparent"),
         pytest.param(GREY, "PNG", {}, GREY_RGB, 0, id="PNG L"),
         pytest.param(GREY, "PNG", {"transparency": 85}, (GREY_RGB[0], PAPER, *GREY_RGB[2:]), 0, id="PNG L transparent"),
         pytest.param(
-            picture("LA", (0, 128), (85, 255), (170, 0), (255, 255)),
+            image_of("LA", (0, 128), (85, 255), (170, 0), (255, 255)),
             "PNG",
             {},
             ((127,) * 3, GREY_RGB[1], PAPER, PAPER),
@@ -102,8 +102,8 @@ FULL = {"quality": 95, "subsampling": 0}
         pytest.param(
             RGB, "PNG", {"transparency": COLOURS[1]}, (COLOURS[0], PAPER, *COLOURS[2:]), 0, id="PNG RGB clear"
         ),
-        pytest.param(picture("RGBA", *HALF), "PNG", {}, HALF_RGB, 1, id="PNG RGBA"),
-        pytest.param(picture("I;16", *(257 * g for g in GREYS)), "PNG", {}, GREY_RGB, 0, id="PNG 16-bit grey"),
+        pytest.param(image_of("RGBA", *HALF), "PNG", {}, HALF_RGB, 1, id="PNG RGBA"),
+        pytest.param(image_of("I;16", *(257 * g for g in GREYS)), "PNG", {}, GREY_RGB, 0, id="PNG 16-bit grey"),
         pytest.param(BLACK_WHITE, "BMP", {}, BW_RGB, 0, id="BMP 1"),
         pytest.param(GREY, "BMP", {}, GREY_RGB, 0, id="BMP L"),
         pytest.param(INDEXED, "BMP", {}, COLOURS, 0, id="BMP P"),
@@ -113,7 +113,7 @@ FULL = {"quality": 95, "subsampling": 0}
         pytest.param(INDEXED, "GIF", {"transparency": 2}, (*COLOURS[:2], PAPER, COLOURS[3]), 0, id="GIF P one clear"),
         pytest.param(RGB, "WEBP", LOSSLESS, COLOURS, 0, id="WebP RGB"),
         pytest.param(RGB, "WEBP", {"quality": 100}, COLOURS, 12, id="WebP lossy"),
-        pytest.param(picture("RGBA", *HALF), "WEBP", LOSSLESS, HALF_RGB, 1, id="WebP RGBA"),
+        pytest.param(image_of("RGBA", *HALF), "WEBP", LOSSLESS, HALF_RGB, 1, id="WebP RGBA"),
     ],
 )
 def test_every_format_and_mode_is_seen_as_on_white_paper(image, format, options, colours, tolerance):
@@ -121,16 +121,16 @@ def test_every_format_and_mode_is_seen_as_on_white_paper(image, format, options,
     expected = quadrants(*colours).astype(int)
     inner = np.arange(2 * SIDE) % SIDE  # lossy formats blur across the borders of the quadrants
     inner = (inner > 1) & (inner < SIDE - 2)
-    shown = np.ix_(inner, inner)
+    inside = np.ix_(inner, inner)
 
     seen = decoded(content)
     assert seen.dtype == np.uint8
-    assert np.abs(seen - expected)[shown].max() <= tolerance
+    assert np.abs(seen - expected)[inside].max() <= tolerance
 
     luma = expected @ (0.299, 0.587, 0.114)  # ITU-R BT.601
     grey = decoded(content, channels=1)
     assert grey.shape == (2 * SIDE, 2 * SIDE, 1)
-    assert np.abs(grey[..., 0] - luma)[shown].max() <= tolerance + 1
+    assert np.abs(grey[..., 0] - luma)[inside].max() <= tolerance + 1
 
 
 def test_sixteen_bits_a_colour_are_scaled_not_clipped():
@@ -141,7 +141,7 @@ def test_sixteen_bits_a_colour_are_scaled_not_clipped():
 
 
 def test_sixteen_bit_grey_keeps_its_middle_levels():
-    assert decoded(encoded(picture("I;16", 300, 30000, 40000, 65000), "PNG"), channels=1)[
+    assert decoded(encoded(image_of("I;16", 300, 30000, 40000, 65000), "PNG"), channels=1)[
         ::SIDE, ::SIDE, 0
     ].tolist() == [
         [round(300 / 257), round(30000 / 257)],
@@ -355,7 +355,7 @@ def test_that_memory_or_the_file_is_lacking_is_no_fault_of_the_content(tmp_path,
     with pytest.raises(BadImage) as damaged:
         open_bytes(b"words")
     assert not isinstance(damaged.value, Unreadable)
-    content = encoded(picture("RGB", *[(1, 2, 3)] * 4), "PNG")
+    content = encoded(image_of("RGB", *[(1, 2, 3)] * 4), "PNG")
 
     def lacking(*words):
         raise MemoryError
@@ -366,7 +366,7 @@ def test_that_memory_or_the_file_is_lacking_is_no_fault_of_the_content(tmp_path,
 
 
 def test_what_is_decoded_in_turn_is_the_same(monkeypatch):
-    content = encoded(picture("RGB", (1, 2, 3), (4, 5, 6), (7, 8, 9), (10, 11, 12)), "PNG")
+    content = encoded(image_of("RGB", (1, 2, 3), (4, 5, 6), (7, 8, 9), (10, 11, 12)), "PNG")
     before = decoded(content)
     monkeypatch.setattr(decoding, "LARGE", 1)
     for _ in range(2):  # the turn is given back
@@ -417,12 +417,12 @@ COLOURS_AS_THEY_ARE = encoded(smooth(40, 56), "JPEG", keep_rgb=True)
 @pytest.mark.parametrize("name", [*JPEGS, "keep_rgb"])
 def test_the_fast_way_gives_every_bit_that_pillow_gives(name):
     content = JPEGS.get(name, COLOURS_AS_THEY_ARE)
-    known = decoding.header(content)
+    header = decoding.header(content)
     for channels in (1, 3):
         for side in (8, 16, 40, 2**30):  # decoded at 1/8, 1/4, 1/2 or in full
             expected = by_pillow(content, channels, side)
             assert expected is not None
-            assert by_us(content, channels, side) == by_us(content, channels, side, known) == expected
+            assert by_us(content, channels, side) == by_us(content, channels, side, header) == expected
 
 
 def test_the_fast_way_is_taken_for_plain_jpegs_and_for_no_others(monkeypatch):
@@ -481,7 +481,7 @@ CUT = {
 @pytest.mark.parametrize("name", CUT)
 def test_a_cut_jpeg_is_bad_exactly_when_pillow_says_so(name):
     content = CUT[name]
-    known = decoding.header(content)
+    header = decoding.header(content)
     lengths = sorted({*range(2, len(content), 41), *range(len(content) - 40, len(content) + 1)})
     thumbnails_end = content.find(b"\xff\xd9") + 2
     verdicts = set()
@@ -491,7 +491,7 @@ def test_a_cut_jpeg_is_bad_exactly_when_pillow_says_so(name):
             expected = by_pillow(cut, 3, 2**30)
             verdicts.add(expected is None)
             assert by_us(cut, 3, 2**30) == expected, f"{length} of {len(content)} bytes, then {tail!r}"
-            assert by_us(cut, 3, 2**30, known) == expected, f"{length} of {len(content)} bytes, then {tail!r}, known"
+            assert by_us(cut, 3, 2**30, header) == expected, f"{length} of {len(content)} bytes, then {tail!r}, known"
     assert verdicts == {True, False}
 
 

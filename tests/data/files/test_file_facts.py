@@ -29,11 +29,11 @@ def reads(monkeypatch):
     seen = []
     read = decoding.read_bytes
 
-    def told(path):
+    def counted(path):
         seen.append(path.name if path.parent.name != "a" else f"a/{path.name}")
         return read(path)
 
-    monkeypatch.setattr(decoding, "read_bytes", told)
+    monkeypatch.setattr(decoding, "read_bytes", counted)
     return seen
 
 
@@ -153,11 +153,11 @@ def raising(error):
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_large_picture_has_the_same_digest_though_it_is_hashed_in_parts(tmp_path, monkeypatch, mode):
-    picture = random_picture(1, (50, 7)).convert(mode)
-    picture.save(tmp_path / "a.png")
+    image = random_picture(1, (50, 7)).convert(mode)
+    image.save(tmp_path / "a.png")
     monkeypatch.setattr(file_facts, "_PART", 100)
     (fact,) = file_facts.look(tmp_path, ["a.png"], Progress())
-    pixels = np.asarray(picture)
+    pixels = np.asarray(image)
     shape = "x".join(map(str, pixels.shape))
     assert fact.digest == hashlib.blake2b(f"{shape}:".encode() + pixels.tobytes(), digest_size=16).hexdigest()
     assert fact.digest == file_facts.digest_of_pixels(pixels)
@@ -169,7 +169,7 @@ def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch):
         random_picture(i, (20, 20)).save(tmp_path / f"{i}.png")
     monkeypatch.setattr(decoding, "LARGE", 100)
     inside, most = [], []
-    plain = decoding.plain_picture
+    plain = decoding.plain_image
 
     def slowly(*words):
         inside.append(1)
@@ -178,7 +178,7 @@ def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch):
         inside.pop()
         return plain(*words)
 
-    monkeypatch.setattr(decoding, "plain_picture", slowly)
+    monkeypatch.setattr(decoding, "plain_image", slowly)
     file_facts.look(tmp_path, [f"{i}.png" for i in range(6)], Progress())
     assert most == [1] * 6
 
@@ -198,13 +198,13 @@ def test_what_an_image_says_of_itself_is_known(files):
 
 
 def test_a_plain_picture_is_the_same_in_every_file_without_loss(tmp_path):
-    picture = random_picture(1)
+    image = random_picture(1)
     files = {"a.png": {}, "b.png": {"compress_level": 1}, "c.bmp": {}, "d.jpg": {"quality": 95}, "e.webp": {}}
     for name, options in files.items():
-        picture.save(tmp_path / name, **options)
-    picture.convert("L").save(tmp_path / "f.png")
+        image.save(tmp_path / name, **options)
+    image.convert("L").save(tmp_path / "f.png")
     digests = [fact.digest for fact in file_facts.look(tmp_path, [*files, "f.png"], Progress())]
-    assert digests[0] == digests[1] == digests[2] == file_facts.digest_of_pixels(np.asarray(picture))
+    assert digests[0] == digests[1] == digests[2] == file_facts.digest_of_pixels(np.asarray(image))
     assert len(set(digests)) == 4
 
 

@@ -28,10 +28,10 @@ def test_a_row_is_told_with_the_line_that_it_begins_in(table):
 def test_ten_thousand_columns_are_read(table, separator):
     names = [f"class number {i}" for i in range(10_000)]
     before = csv.field_size_limit()
-    made = table(f"{separator.join(names)}\n")
-    assert list(made) == [(1, names)]
+    opened = table(f"{separator.join(names)}\n")
+    assert list(opened) == [(1, names)]
     assert len(separator.join(names)) > before, "as a single cell it would be too long"
-    assert made.separator == separator
+    assert opened.separator == separator
     assert csv.field_size_limit() == before
 
 
@@ -44,9 +44,9 @@ def test_a_cell_that_is_too_long_is_told(table, cell):
 @pytest.mark.parametrize("line", ["sep=;", "SEP=;", '"sep=;"', "\ufeffsep=;"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_the_line_that_excel_writes_tells_the_separator(table, line, end):
-    made = table(f"{line}{end}a,b;c{end}1;2{end}")
-    assert list(made) == [(2, ["a,b", "c"]), (3, ["1", "2"])]
-    assert made.separator == ";"
+    opened = table(f"{line}{end}a,b;c{end}1;2{end}")
+    assert list(opened) == [(2, ["a,b", "c"]), (3, ["1", "2"])]
+    assert opened.separator == ";"
 
 
 def test_a_column_called_sep_is_a_column(table):

@@ -28,17 +28,17 @@ TREE = {"cat": 5, "dog": 4}
 def packed(folder, kind="zip", inside=".", to=None):
     """An archive beside a folder, of what is in it, or of the folder itself."""
     path = to or folder.parent / f"packed.{kind}"
-    made = shutil.make_archive(
+    archive = shutil.make_archive(
         str(folder.parent / "made"), KINDS[kind], folder.parent if inside != "." else folder, inside
     )
-    return Path(made).rename(path)
+    return Path(archive).rename(path)
 
 
 def index_of(path, **options):
     return Archive(path=str(path), **options).open(Progress()).index(Progress())
 
 
-def told(path, **options):
+def problem_of(path, **options):
     """The problem that is told, of the archive and not of the cache."""
     with pytest.raises(DataError) as caught:
         index_of(path, **options)
@@ -222,7 +222,7 @@ def test_an_evil_archive_is_told_and_leaves_nothing(tmp_path):
     path = tmp_path / "packed.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("../evil.png", b"x")
-    problem = told(path)
+    problem = problem_of(path)
     assert str(path) in problem.message and "../evil.png" in problem.message
     assert list(tmp_path.iterdir()) == [path]
 
@@ -235,7 +235,7 @@ def test_an_archive_that_holds_no_classes_is_told_with_what_helps(tmp_path, file
     with zipfile.ZipFile(path, "w") as archive:
         for name in files:
             archive.writestr(name, b"x")
-    problem = told(path)
+    problem = problem_of(path)
     assert problem.key == "path"
     assert str(path) in problem.message and "two classes" in problem.message and "`holds`" in problem.message
 
@@ -249,12 +249,12 @@ def test_a_damaged_idx_file_inside_is_told_of_the_archive(tmp_path, write_idx):
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    problem = told(path)
+    problem = problem_of(path)
     assert f"{path}/train-images-idx3-ubyte holds 15 values" in problem.message
 
 
 def test_compressed_pictures_that_are_no_tar_are_no_archive(tmp_path):
-    picture = io.BytesIO()
-    Image.new("L", (8, 8)).save(picture, "PNG")
-    (tmp_path / "0.png.gz").write_bytes(gzip.compress(picture.getvalue()))
+    image = io.BytesIO()
+    Image.new("L", (8, 8)).save(image, "PNG")
+    (tmp_path / "0.png.gz").write_bytes(gzip.compress(image.getvalue()))
     assert Archive.recognise(tmp_path / "0.png.gz") is None

@@ -24,7 +24,7 @@ COLOUR = RANDOM.integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
 LABELS = np.array([0, 2, 1, 0, 2, 1])
 
 
-class Told(Progress):
+class Lines(Progress):
     def __init__(self):
         self.lines = []
 
@@ -147,7 +147,7 @@ RAMP = np.linspace(0, 1, GREY.size).reshape(GREY.shape)
 
 
 @pytest.mark.parametrize(
-    ("images", "expected", "told"),
+    ("images", "expected", "message"),
     [
         (GREY > 99, np.where(GREY > 99, 255, 0), None),
         (GREY.astype(np.int64), GREY, "0..255"),
@@ -173,13 +173,13 @@ RAMP = np.linspace(0, 1, GREY.size).reshape(GREY.shape)
         "01",
     ],
 )
-def test_numbers_become_grey_levels_and_their_range_is_told(npz, images, expected, told):
-    progress = Told()
+def test_numbers_become_grey_levels_and_their_range_is_told(npz, images, expected, message):
+    progress = Lines()
     index = index_of(npz(images=images, labels=LABELS), progress)
     assert np.array_equal(pixels(index), expected)
     assert pixels(index).dtype == np.uint8
-    assert len(progress.lines) == (told is not None)
-    assert all(told in line for line in progress.lines)
+    assert len(progress.lines) == (message is not None)
+    assert all(message in line for line in progress.lines)
 
 
 def spoilt(images, value, at=3):
@@ -189,7 +189,7 @@ def spoilt(images, value, at=3):
 
 
 @pytest.mark.parametrize(
-    ("images", "told"),
+    ("images", "message"),
     [
         (spoilt(RAMP, np.nan), "arrays/00003 holds a value that is no number"),
         (spoilt(RAMP, np.inf), "arrays/00003 holds a value that is no number"),
@@ -203,9 +203,9 @@ def spoilt(images, value, at=3):
     ids=["NaN", "infinity", "negative", "1.5", "300.0", "300", "-1", "complex"],
 )
 @pytest.mark.parametrize("block", [1, 30, 2**24])
-def test_the_first_image_beyond_any_range_is_named(npz, images, told, block, monkeypatch):
+def test_the_first_image_beyond_any_range_is_named(npz, images, message, block, monkeypatch):
     monkeypatch.setattr("cnnkit.data.files.pixel_range.BLOCK", block)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         index_of(npz(images=images, labels=LABELS))
 
 
@@ -253,7 +253,7 @@ def test_classes_may_be_named(npz):
 
 
 @pytest.mark.parametrize(
-    ("labels", "told"),
+    ("labels", "message"),
     [
         (LABELS[:5], "6 images, .*labels 5 labels"),
         (LABELS - 1, "label number 0 .* is negative"),
@@ -271,20 +271,20 @@ def test_classes_may_be_named(npz):
         (np.zeros(6, "M8[s]"), "whole numbers or text"),
     ],
 )
-def test_wrong_labels_are_told(npz, labels, told):
-    with pytest.raises(DataError, match=told):
+def test_wrong_labels_are_told(npz, labels, message):
+    with pytest.raises(DataError, match=message):
         index_of(npz(images=GREY, labels=labels))
 
 
 @pytest.mark.parametrize(
-    ("classes", "told"),
+    ("classes", "message"),
     [
         (("a", "b"), "2 names, but the labels go from 0 to 2"),
         (("a", "b", "b"), "two classes are called `b`"),
     ],
 )
-def test_names_that_do_not_suit_are_told(npz, classes, told):
-    with pytest.raises(DataError, match=told) as error:
+def test_names_that_do_not_suit_are_told(npz, classes, message):
+    with pytest.raises(DataError, match=message) as error:
         index_of(npz(images=GREY, labels=LABELS), classes=classes)
     assert error.value.problems[0].key == "classes"
 
@@ -293,7 +293,7 @@ def test_names_that_do_not_suit_are_told(npz, classes, told):
 
 
 @pytest.mark.parametrize(
-    ("images", "told"),
+    ("images", "message"),
     [
         (np.moveaxis(COLOUR, -1, 1), r"np\.moveaxis\(images, 1, -1\)"),
         (GREY[:, None], r"np\.moveaxis\(images, 1, -1\)"),
@@ -303,8 +303,8 @@ def test_names_that_do_not_suit_are_told(npz, classes, told):
     ],
     ids=["channels first", "a channel first", "flat", "two channels", "nothing"],
 )
-def test_images_of_another_shape_are_told_what_to_do(npz, images, told):
-    with pytest.raises(DataError, match=told):
+def test_images_of_another_shape_are_told_what_to_do(npz, images, message):
+    with pytest.raises(DataError, match=message):
         index_of(npz(images=images, labels=LABELS))
 
 

@@ -312,8 +312,8 @@ def test_bad_files_are_left_out_counted_and_listed(damaged, memory_gib):
     )
     assert why_unused(images.index).keys() == BAD.keys()
     assert set(images.index.names) == {"cat/0.png", "cat/1.png", "cat/2.png", "dog/0.png", "dog/1.png"}
-    for shown, i in zip(images.batch(np.arange(5)).numpy(), range(5), strict=True):
-        assert np.array_equal(shown, np.asarray(images.index.open(i)))
+    for pixels, i in zip(images.batch(np.arange(5)).numpy(), range(5), strict=True):
+        assert np.array_equal(pixels, np.asarray(images.index.open(i)))
 
 
 class Backwards:
@@ -383,15 +383,15 @@ def test_equal_contents_have_equal_digests_and_others_do_not(image_folder):
 def test_a_limit_keeps_so_many_of_each_class_and_split(image_folder):
     root = image_folder({"train/cat": 9, "train/dog": 2, "test/cat": 5, "test/dog": 5})
     index = index_of(root)
-    kept = index.limited(3, seed=0)
-    groups = [f"{split}/{name}" for split, name in zip(kept.splits, labelled(kept).values(), strict=True)]
+    limited = index.limited(3, seed=0)
+    groups = [f"{split}/{name}" for split, name in zip(limited.splits, labelled(limited).values(), strict=True)]
     assert {group: groups.count(group) for group in groups} == {
         "train/cat": 3,
         "train/dog": 2,
         "test/cat": 3,
         "test/dog": 3,
     }
-    assert kept.names == index.limited(3, seed=0).names
-    assert kept.names != index.limited(3, seed=1).names
-    for i, name in enumerate(kept.names):
-        assert np.array_equal(np.asarray(kept.open(i)), np.asarray(index.open(list(index.names).index(name))))
+    assert limited.names == index.limited(3, seed=0).names
+    assert limited.names != index.limited(3, seed=1).names
+    for i, name in enumerate(limited.names):
+        assert np.array_equal(np.asarray(limited.open(i)), np.asarray(index.open(list(index.names).index(name))))

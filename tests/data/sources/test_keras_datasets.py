@@ -75,13 +75,13 @@ def fashion_mnist(server, write_idx):
         write_idx(server.folder / f"{prefix}-labels-idx1-ubyte.gz", LABELS[part])
 
 
-def records(pictures, *labels):
+def records(images, *labels):
     """As the page of CIFAR has it: the labels, 1,024 red values row by row, 1,024 green, 1,024 blue."""
-    made = b""
-    for i, picture in enumerate(pictures):
-        made += bytes(int(label[i]) for label in labels)
-        made += b"".join(bytes(int(picture[y, x, c]) for y in range(32) for x in range(32)) for c in range(3))
-    return made
+    content = b""
+    for i, image in enumerate(images):
+        content += bytes(int(label[i]) for label in labels)
+        content += b"".join(bytes(int(image[y, x, c]) for y in range(32) for x in range(32)) for c in range(3))
+    return content
 
 
 @pytest.fixture
@@ -95,13 +95,13 @@ def cifar(server, monkeypatch):
         groups = np.zeros(10)
         hundred = {f"{part}.bin": records(COLOUR[part], groups, FINE[part]) for part in COLOUR}
         for name, files in (("cifar10", ten), ("cifar100", hundred)):
-            known = keras_datasets.CIFARS[name]
-            with tarfile.open(server.folder / known.archive, "w:gz") as archive:
+            published = keras_datasets.CIFARS[name]
+            with tarfile.open(server.folder / published.archive, "w:gz") as archive:
                 for file, content in (files | changed).items():
-                    info = tarfile.TarInfo(f"{known.folder}/{file}")
+                    info = tarfile.TarInfo(f"{published.folder}/{file}")
                     info.size = len(content)
                     archive.addfile(info, io.BytesIO(content))
-            updated = replace(known, md5=md5(server.folder / known.archive))
+            updated = replace(published, md5=md5(server.folder / published.archive))
             monkeypatch.setitem(keras_datasets.CIFARS, name, updated)
 
     make()
@@ -113,25 +113,25 @@ def index_of(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "pictures", "labels"),
+    ("name", "images", "labels"),
     [("mnist", GREY, LABELS), ("fashion_mnist", GREY, LABELS), ("cifar10", COLOUR, LABELS), ("cifar100", COLOUR, FINE)],
 )
-def test_every_picture_comes_with_its_label_and_the_test_split_is_kept(request, server, name, pictures, labels):
+def test_every_picture_comes_with_its_label_and_the_test_split_is_kept(request, server, name, images, labels):
     request.getfixturevalue(name.rstrip("0123456789"))
     collection = KerasDataset(dataset=name).open(Progress())
     assert collection.splits == {"test"}
     assert collection.shape == (
-        *pictures["train"].shape[1:3],
-        pictures["train"].shape[3] if name in ("cifar10", "cifar100") else 1,
+        *images["train"].shape[1:3],
+        images["train"].shape[3] if name in ("cifar10", "cifar100") else 1,
     )
     assert server.asked == []
     index = collection.index(Progress())
-    train, test = len(pictures["train"]), len(pictures["test"])
+    train, test = len(images["train"]), len(images["test"])
     assert index.splits == [None] * train + ["test"] * test
     assert index.labels.dtype == np.int64
     assert index.labels.tolist() == [*labels["train"][:train], *labels["test"][:test]]
     assert len(set(index.names)) == len(set(index.digests)) == train + test
-    for i, expected in enumerate([*pictures["train"], *pictures["test"]]):
+    for i, expected in enumerate([*images["train"], *images["test"]]):
         assert np.array_equal(np.asarray(index.open(i)), expected)
 
 
@@ -178,7 +178,7 @@ def test_a_look_needs_neither_the_net_nor_numpy_nor_tensorflow():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def told(name):
+def message_of(name):
     with pytest.raises(DataError) as caught:
         index_of(name)
     [problem] = caught.value.problems
@@ -188,7 +188,7 @@ def told(name):
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])
 def test_without_the_net_it_is_told_what_to_do(server, name):
-    message = told(name)
+    message = message_of(name)
     assert "404" in message and "by hand" in message and "source folder" in message
 
 
@@ -197,25 +197,25 @@ def test_without_the_net_it_is_told_what_to_do(server, name):
 def test_another_file_than_the_published_one_is_not_taken(server, name):
     for path in server.folder.iterdir():
         path.write_bytes(path.read_bytes() + b"x")
-    assert "which is not the published one" in told(name)
+    assert "which is not the published one" in message_of(name)
 
 
 @pytest.mark.usefixtures("fashion_mnist")
 def test_a_damaged_file_without_a_checksum_is_told_with_what_to_do(server):
     path = server.folder / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-20])
-    message = told("fashion_mnist")
+    message = message_of("fashion_mnist")
     assert "t10k-images-idx3-ubyte.gz" in message and "remove the file" in message
 
 
 def test_records_that_are_cut_are_told(cifar):
     cifar(**{"test_batch.bin": bytes(3072)})
-    assert "3,072 bytes are no number of records of 3,073" in told("cifar10")
+    assert "3,072 bytes are no number of records of 3,073" in message_of("cifar10")
 
 
 def test_a_file_that_the_archive_lacks_is_told(cifar, server, monkeypatch):
     monkeypatch.setitem(keras_datasets.CIFARS, "cifar10", replace(keras_datasets.CIFARS["cifar10"], test="gone.bin"))
-    assert "gone.bin can't be read" in told("cifar10")
+    assert "gone.bin can't be read" in message_of("cifar10")
 
 
 def test_pickled_objects_are_never_loaded(server, monkeypatch):

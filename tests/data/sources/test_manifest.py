@@ -13,7 +13,7 @@ from cnnkit.config.file import read
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
-from cnnkit.data.balancing import training_of
+from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
@@ -160,16 +160,14 @@ def test_weights_reach_the_batches(table):
     index = index_of(table(content))
     assert index.weights.dtype == np.float32
     images = load(index, Preprocessing((8, 8, 3), "crop"), Cache(), Progress())
-    shown = {}
-    for pictures, labels, weights in batches.train_batches(
-        images, training_of(index, range(4)), [], 3, seed=0, epochs=1
-    ):
-        for picture, label, weight in zip(pictures.numpy(), labels.numpy(), weights.numpy(), strict=True):
-            (number,) = (i for i in range(4) if np.array_equal(picture, np.asarray(random_picture(i))))
-            shown[number] = (label.argmax(), float(weight))
-    assert {number: label for number, (label, _) in shown.items()} == {0: 0, 1: 0, 2: 1, 3: 1}
+    fed = {}
+    for batch, labels, weights in batches.train_batches(images, training_of(index, range(4)), [], 3, seed=0, epochs=1):
+        for image, label, weight in zip(batch.numpy(), labels.numpy(), weights.numpy(), strict=True):
+            (number,) = (i for i in range(4) if np.array_equal(image, np.asarray(random_picture(i))))
+            fed[number] = (label.argmax(), float(weight))
+    assert {number: label for number, (label, _) in fed.items()} == {0: 0, 1: 0, 2: 1, 3: 1}
     # 1 in the mean, so that ten times the weights are the same training.
-    assert [shown[number][1] for number in range(4)] == pytest.approx(np.array([0.5, 2, 0.1, 3]) / 1.4)
+    assert [fed[number][1] for number in range(4)] == pytest.approx(np.array([0.5, 2, 0.1, 3]) / 1.4)
 
 
 def test_a_table_of_german_excel_is_read(table):
@@ -181,14 +179,14 @@ def test_a_table_of_german_excel_is_read(table):
 
 
 @pytest.mark.parametrize(
-    ("path", "told"), [("cat/9.png", "there is no such file"), ("/dev/zero", "is a pipe or a device, not a file")]
+    ("path", "reason"), [("cat/9.png", "there is no such file"), ("/dev/zero", "is a pipe or a device, not a file")]
 )
-def test_a_missing_file_is_told_when_a_config_is_checked(table, tmp_path, command, path, told):
+def test_a_missing_file_is_told_when_a_config_is_checked(table, tmp_path, command, path, reason):
     file = table(f"{ROWS}{path},cat\n")
     code, out, err = command("check", config(tmp_path, file))
     assert (code, out) == (3, "")
     assert f"{file}:6: " in err
-    assert f"{path}: {told}" in " ".join(err.split())
+    assert f"{path}: {reason}" in " ".join(err.split())
     assert command("check", config(tmp_path, file, ", on_bad: skip"))[0] == 0
 
 
@@ -254,10 +252,10 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_told_with_its_line(table, mistake):
-    content, line, told = MISTAKES[mistake]
-    ((told_line, message),) = problems(table(content))
-    assert told_line == line
-    assert told in message
+    content, line, reason = MISTAKES[mistake]
+    ((found_line, message),) = problems(table(content))
+    assert found_line == line
+    assert reason in message
 
 
 def test_lines_are_counted_where_rows_have_several(table):
@@ -310,7 +308,7 @@ def field_problem(file, **options):
 
 
 @pytest.mark.parametrize(
-    ("header", "options", "key", "told"),
+    ("header", "options", "key", "reason"),
     [
         ("Path,label", {}, "path_column", "names `Path`, `label`; did you mean `Path`?"),
         ("path,class", {}, "label_column", "has no column `label`; its first line names `path`, `class`"),
@@ -319,11 +317,11 @@ def field_problem(file, **options):
         ("path,label", {"label_column": "path"}, "label_column", "columns of their own"),
     ],
 )
-def test_a_wrong_column_is_a_problem_of_its_setting(table, header, options, key, told):
+def test_a_wrong_column_is_a_problem_of_its_setting(table, header, options, key, reason):
     row = ",".join(["cat/0.png", "a", "1"][: header.count(",") + 1])
     found, message = field_problem(table(f"{header}\n{row}\n"), **options)
     assert found == key
-    assert told in message
+    assert reason in message
 
 
 def test_a_missing_table_and_a_missing_folder_are_told_apart(images, table):

@@ -16,16 +16,17 @@ from pydantic import TypeAdapter
 
 from cnnkit.config.catalogue import KINDS, title
 from cnnkit.core.progress import Progress
-from cnnkit.data.balancing import training_of
+from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.section import Cache, Data
-from cnnkit.data.sources import AnySource, Source
+from cnnkit.data.sources import AnySource
+from cnnkit.data.sources.base import Source
 
 CLASSES = ("apple", "pear", "plum")
 LABELS = [0] * 17 + [1] * 12 + [2] * 11  # in the order in which a folder is read
-PICTURES = np.random.default_rng(5).integers(0, 256, (len(LABELS), 9, 14), dtype=np.uint8)
+IMAGES = np.random.default_rng(5).integers(0, 256, (len(LABELS), 9, 14), dtype=np.uint8)
 
 Maker = Callable[[Path], dict[str, Any]]
 """Writes the pictures below a folder; returns the `data.source` that reads them."""
@@ -34,9 +35,9 @@ Maker = Callable[[Path], dict[str, Any]]
 def files_of(root: Path) -> list[str]:
     """Writes a folder of PNGs; the path of each picture below it."""
     names = [f"{CLASSES[label]}/{i:03d}.png" for i, label in enumerate(LABELS)]
-    for name, picture in zip(names, PICTURES, strict=True):
+    for name, image in zip(names, IMAGES, strict=True):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(root / name)
+        Image.fromarray(image).save(root / name)
     return names
 
 
@@ -69,12 +70,12 @@ def kaggle(where: Path) -> dict[str, Any]:
 
 
 def arrays(where: Path) -> dict[str, Any]:
-    np.savez(where / "x.npz", images=PICTURES, labels=np.array(CLASSES)[LABELS])
+    np.savez(where / "x.npz", images=IMAGES, labels=np.array(CLASSES)[LABELS])
     return {"name": "arrays", "path": str(where / "x.npz")}
 
 
 def numbered_arrays(where: Path) -> dict[str, Any]:
-    np.savez_compressed(where / "x.npz", images=PICTURES[..., None], labels=np.array(LABELS))
+    np.savez_compressed(where / "x.npz", images=IMAGES[..., None], labels=np.array(LABELS))
     return {"name": "arrays", "path": str(where / "x.npz"), "classes": CLASSES}
 
 
@@ -95,7 +96,7 @@ def tar(where: Path) -> dict[str, Any]:
 @pytest.fixture
 def makers(write_idx: Callable[..., bytes]) -> dict[str, Maker]:
     def idx(where: Path) -> dict[str, Any]:
-        write_idx(where / "train-images-idx3-ubyte.gz", PICTURES)
+        write_idx(where / "train-images-idx3-ubyte.gz", IMAGES)
         write_idx(where / "train-labels-idx1-ubyte.gz", np.array(LABELS))
         return {"name": "idx", "path": str(where), "classes": CLASSES}
 
@@ -114,14 +115,14 @@ def makers(write_idx: Callable[..., bytes]) -> dict[str, Maker]:
 FORMS = ("folder", "idx", "manifest", "manifest.kaggle", "arrays", "arrays.numbers", "archive", "archive.tar")
 """The keys of `makers`: the name of a source, and behind a dot what else it may look like."""
 
-WITH_THEIR_OWN_PICTURES = {"digits", "keras", "tfds"}
+WITH_THEIR_OWN_IMAGES = {"digits", "keras", "tfds"}
 """Sources that can't hold these pictures."""
 
 
 def folder_of_numbers(where: Path, labels: list[str]) -> dict[str, Any]:
     for i, label in enumerate(labels):
         (where / label).mkdir(exist_ok=True)
-        Image.fromarray(PICTURES[i]).save(where / label / f"{i}.png")
+        Image.fromarray(IMAGES[i]).save(where / label / f"{i}.png")
     return {"name": "folder", "path": str(where)}
 
 
@@ -133,12 +134,12 @@ def manifest_of_numbers(where: Path, labels: list[str]) -> dict[str, Any]:
 
 
 def arrays_of_numbers(where: Path, labels: list[str]) -> dict[str, Any]:
-    np.savez(where / "x.npz", images=PICTURES[: len(labels)], labels=np.array(labels, int))
+    np.savez(where / "x.npz", images=IMAGES[: len(labels)], labels=np.array(labels, int))
     return {"name": "arrays", "path": str(where / "x.npz")}
 
 
 def arrays_of_texts(where: Path, labels: list[str]) -> dict[str, Any]:
-    np.savez(where / "x.npz", images=PICTURES[: len(labels)], labels=np.array(labels))
+    np.savez(where / "x.npz", images=IMAGES[: len(labels)], labels=np.array(labels))
     return {"name": "arrays", "path": str(where / "x.npz")}
 
 
@@ -151,8 +152,8 @@ def test_classes_that_are_numbers_are_in_the_order_of_numbers(
     index = source.open(Progress()).index(Progress())
     assert index.classes == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10")
     for i in range(22):
-        (picture,) = (n for n in range(22) if np.array_equal(np.asarray(index.open(i)), PICTURES[n]))
-        assert index.labels[i] == picture % 11
+        (number,) = (n for n in range(22) if np.array_equal(np.asarray(index.open(i)), IMAGES[n]))
+        assert index.labels[i] == number % 11
 
 
 def source_of(form: str, makers: dict[str, Maker], where: Path) -> Source:
@@ -166,13 +167,13 @@ def test_every_source_is_here_or_brings_its_own_pictures(makers: dict[str, Maker
     assert set(FORMS) == makers.keys()
     assert {title(section) for section in kind.sections} == {
         *(form.split(".")[0] for form in FORMS),
-        *WITH_THEIR_OWN_PICTURES,
+        *WITH_THEIR_OWN_IMAGES,
     }
 
 
 def test_sources_that_bring_their_own_pictures_have_no_files() -> None:
     (kind,) = (kind for kind in KINDS if kind.name == "sources")
-    assert not any(section.of_files for section in kind.sections if title(section) in WITH_THEIR_OWN_PICTURES)
+    assert not any(section.of_files for section in kind.sections if title(section) in WITH_THEIR_OWN_IMAGES)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -188,15 +189,15 @@ def test_the_pictures_are_read_as_they_were_written(form: str, makers: dict[str,
     assert index.splits == [None] * len(LABELS)
     assert index.unused == ()
     assert source.of_files == (index.path is not None)
-    for i, picture in enumerate(PICTURES):
-        assert np.array_equal(np.asarray(index.open(i)), picture)
+    for i, image in enumerate(IMAGES):
+        assert np.array_equal(np.asarray(index.open(i)), image)
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "folder"])
 def test_digests_splits_and_the_first_batch_are_those_of_a_folder(
     form: str, makers: dict[str, Maker], tmp_path: Path
 ) -> None:
-    told = []
+    results = []
     for name in ("folder", form):
         data = Data(source=source_of(name, makers, tmp_path / name), batch_size=8)
         index = data.index(data.source.open(Progress()), 3, Progress())
@@ -204,8 +205,8 @@ def test_digests_splits_and_the_first_batch_are_those_of_a_folder(
         images = load(index, Preprocessing((12, 10, 3), data.fit), Cache(), Progress())
         training = [i for i, split in enumerate(splits) if split == "train"]
         batches = feeding.train_batches(images, training_of(index, training), (), data.batch_size, 3, epochs=1)
-        told.append((index.digests, splits, [part.numpy() for part in next(iter(batches))]))
-    (digests, splits, batch), (other_digests, other_splits, other_batch) = told
+        results.append((index.digests, splits, [part.numpy() for part in next(iter(batches))]))
+    (digests, splits, batch), (other_digests, other_splits, other_batch) = results
     assert other_digests == digests
     assert len(set(digests)) == len(LABELS)
     assert other_splits == splits
@@ -219,9 +220,9 @@ def test_digests_splits_and_the_first_batch_are_those_of_a_folder(
 def jpegs_of(where: Path) -> list[str]:
     """Writes a folder of JPEGs; the path of each picture below it."""
     names = [f"{CLASSES[label]}/{i:03d}.jpg" for i, label in enumerate(LABELS)]
-    for name, picture in zip(names, PICTURES, strict=True):
+    for name, image in zip(names, IMAGES, strict=True):
         (where / "fruit" / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(where / "fruit" / name, quality=80)
+        Image.fromarray(image).save(where / "fruit" / name, quality=80)
     return names
 
 
@@ -245,24 +246,24 @@ def jpegs_in_an_archive(where: Path) -> dict[str, Any]:
 def decoded_jpegs(where: Path) -> dict[str, Any]:
     pixels = []
     for name in jpegs_of(where):
-        with Image.open(where / "fruit" / name) as picture:
-            pixels.append(np.asarray(picture))
+        with Image.open(where / "fruit" / name) as image:
+            pixels.append(np.asarray(image))
     np.savez(where / "x.npz", images=np.stack(pixels), labels=np.array(CLASSES)[LABELS])
     return {"name": "arrays", "path": str(where / "x.npz")}
 
 
 def test_jpegs_are_the_same_by_their_bytes_and_other_ones_once_they_are_decoded(tmp_path: Path) -> None:
-    told = {}
+    results = {}
     for maker in (jpegs_in_a_folder, jpegs_in_a_manifest, jpegs_in_an_archive, decoded_jpegs):
         (where := tmp_path / maker.__name__).mkdir()
         data = Data(source=TypeAdapter(AnySource).validate_python(maker(where)))
         index = data.index(data.source.open(Progress()), 3, Progress())
-        told[maker] = index.digests, data.splits(index, 3)
-    digests, splits = told[jpegs_in_a_folder]
-    assert told[jpegs_in_a_manifest] == (digests, splits)
-    assert told[jpegs_in_an_archive] == (digests, splits)
+        results[maker] = index.digests, data.splits(index, 3)
+    digests, splits = results[jpegs_in_a_folder]
+    assert results[jpegs_in_a_manifest] == (digests, splits)
+    assert results[jpegs_in_an_archive] == (digests, splits)
     # How a JPEG is decoded differs between libraries and their versions, so its bytes are its content; arrays have
     # nothing but pixels. The content decides on the split, which so is another one.
-    other_digests, other_splits = told[decoded_jpegs]
+    other_digests, other_splits = results[decoded_jpegs]
     assert not set(other_digests) & set(digests)
     assert other_splits != splits

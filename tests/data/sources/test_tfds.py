@@ -102,7 +102,7 @@ def prepared(tmp_path, name, form="array_record"):
     return Tfds(dataset=name, data_dir=str(tmp_path / "sets"))
 
 
-def told(source):
+def problem_of(source):
     with pytest.raises(DataError) as caught:
         source.open(Progress()).index(Progress())
     [problem] = caught.value.problems
@@ -149,14 +149,14 @@ def test_neither_a_look_nor_the_preparing_brings_tensorflow_here(library):
 
 def test_without_the_library_the_command_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    problem = told(Tfds(dataset="cifar10"))
+    problem = problem_of(Tfds(dataset="cifar10"))
     assert problem.key == "name"
     assert "pip install '.[tfds]'" in problem.message
 
 
 def test_a_library_that_lacks_another_tells_which(library):
     (library / "tensorflow_datasets" / "__init__.py").write_text("import nothing_of_this_name")
-    problem = told(Tfds(dataset="cifar10"))
+    problem = problem_of(Tfds(dataset="cifar10"))
     assert "nothing_of_this_name" in problem.message and "pip install '.[tfds]'" in problem.message
 
 
@@ -171,14 +171,14 @@ def test_a_library_that_lacks_another_tells_which(library):
     ],
 )
 def test_a_set_that_can_not_be_read_is_told_in_a_line(name, words):
-    problem = told(Tfds(dataset=name))
+    problem = problem_of(Tfds(dataset=name))
     assert problem.key == "dataset"
     assert words in problem.message
 
 
 @pytest.mark.usefixtures("library")
 def test_a_set_in_another_form_is_told_with_what_to_do(tmp_path):
-    problem = told(prepared(tmp_path, "tiny", "tfrecord"))
+    problem = problem_of(prepared(tmp_path, "tiny", "tfrecord"))
     assert problem.key == "data_dir"
     assert str(tmp_path / "sets") in problem.message and "array_record" in problem.message
 

@@ -64,22 +64,22 @@ def test_a_control_character_in_a_name_is_refused_and_shown_harmlessly(tmp_path,
 
 
 def test_a_zip_name_that_ends_early_is_refused(tmp_path, packed, refused):
-    made = packed(tmp_path / "a.zip", {"good.pngX/../../evil": b"1"}).read_bytes()
-    (tmp_path / "a.zip").write_bytes(made.replace(b"good.pngX", b"good.png\0"))
+    archive_bytes = packed(tmp_path / "a.zip", {"good.pngX/../../evil": b"1"}).read_bytes()
+    (tmp_path / "a.zip").write_bytes(archive_bytes.replace(b"good.pngX", b"good.png\0"))
     refused(tmp_path / "a.zip", "control character")
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 @pytest.mark.parametrize("name", ["x" * 300, "/".join(["d" * 200] * 30), "a/" * 30_000 + "b"])
 def test_a_name_that_is_too_long_is_told_short(tmp_path, packed, refused, kind, name):
-    told = "100 folders" if name.startswith("a/") else "too long"
-    message = refused(packed(tmp_path / f"a.{kind}", {name: b"1"}), told, "...")
+    reason = "100 folders" if name.startswith("a/") else "too long"
+    message = refused(packed(tmp_path / f"a.{kind}", {name: b"1"}), reason, "...")
     assert len(message) < len(str(tmp_path)) + 300
 
 
 def test_a_name_that_is_no_utf8_though_a_zip_says_so(tmp_path, packed, refused):
-    made = packed(tmp_path / "a.zip", {"dög.png": b"1"}).read_bytes()
-    (tmp_path / "a.zip").write_bytes(made.replace("ö".encode(), b"\xf6\xf6"))
+    archive_bytes = packed(tmp_path / "a.zip", {"dög.png": b"1"}).read_bytes()
+    (tmp_path / "a.zip").write_bytes(archive_bytes.replace("ö".encode(), b"\xf6\xf6"))
     refused(tmp_path / "a.zip", "damaged")
 
 
@@ -100,12 +100,12 @@ def test_names_that_differ_by_case_are_kept_or_refused_where_the_disk_mixes_them
     if not mixes:
         assert content(unpacked(path, Progress())) == {"a/0.png": b"1", "A/0.png": b"2"}
         shutil.rmtree(cache_folder() / "archives")
-        mkdir, made = Path.mkdir, set()
+        mkdir, taken = Path.mkdir, set()
 
         def mixing(self, *options, **more):
-            if self.name.lower() in made:
+            if self.name.lower() in taken:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self))
-            made.add(self.name.lower())
+            taken.add(self.name.lower())
             mkdir(self, *options, **more)
 
         monkeypatch.setattr(Path, "mkdir", mixing)
@@ -188,19 +188,22 @@ def test_a_bomb_of_many_files_is_stopped(tmp_path, packed, refused):
 
 @pytest.mark.usefixtures("small_bounds")
 def test_a_zip_that_lies_about_its_sizes_is_stopped_or_damaged(tmp_path, packed, refused):
-    made = bytearray(packed(tmp_path / "a.zip", {"zeros.bmp": bytes(20 * 2**20)}).read_bytes())
+    archive_bytes = bytearray(packed(tmp_path / "a.zip", {"zeros.bmp": bytes(20 * 2**20)}).read_bytes())
     for signature, size in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
-        at = made.index(signature) + size
-        made[at : at + 4] = struct.pack("<I", 10)
-    (tmp_path / "a.zip").write_bytes(made)
+        at = archive_bytes.index(signature) + size
+        archive_bytes[at : at + 4] = struct.pack("<I", 10)
+    (tmp_path / "a.zip").write_bytes(archive_bytes)
     refused(tmp_path / "a.zip", "zeros.bmp", "damaged")
 
 
 @pytest.mark.usefixtures("small_bounds")
 def test_a_zip_of_overlapping_members_is_stopped(tmp_path, packed, refused):
     # One compressed megabyte, and a directory that leads to it two hundred times.
-    made = packed(tmp_path / "one.zip", {"aaa": bytes(2**20)}).read_bytes()
-    local, entry = made[: made.index(b"PK\1\2")], made[made.index(b"PK\1\2") : made.index(b"PK\5\6")]
+    archive_bytes = packed(tmp_path / "one.zip", {"aaa": bytes(2**20)}).read_bytes()
+    local, entry = (
+        archive_bytes[: archive_bytes.index(b"PK\1\2")],
+        archive_bytes[archive_bytes.index(b"PK\1\2") : archive_bytes.index(b"PK\5\6")],
+    )
     directory = entry * 200
     end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 200, 200, len(directory), len(local), 0)
     (tmp_path / "a.zip").write_bytes(local + directory + end)

@@ -27,17 +27,17 @@ def content(folder):
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
 def test_a_cut_archive_is_told(tmp_path, packed, refused, kind, share):
     path = packed(tmp_path / f"a.{kind}")
-    made = path.read_bytes()
-    path.write_bytes(made[: int(share * len(made)) if kind != "tar" else int(share * 300_000)])
+    archive_bytes = path.read_bytes()
+    path.write_bytes(archive_bytes[: int(share * len(archive_bytes)) if kind != "tar" else int(share * 300_000)])
     refused(path)
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz", "tar.bz2", "tar.xz"])
 def test_a_damaged_content_is_told(tmp_path, packed, refused, kind):
     path = packed(tmp_path / f"a.{kind}")
-    made = bytearray(path.read_bytes())
-    made[len(made) // 2] ^= 0x10
-    path.write_bytes(made)
+    archive_bytes = bytearray(path.read_bytes())
+    archive_bytes[len(archive_bytes) // 2] ^= 0x10
+    path.write_bytes(archive_bytes)
     refused(path, "damaged")
 
 
@@ -53,9 +53,9 @@ def test_a_damaged_header_amid_a_tar_is_not_its_end(tmp_path, packed, refused):
     path = packed(tmp_path / "a.tar")
     with tarfile.open(path) as archive:
         second = archive.getmembers()[1]
-    made = bytearray(path.read_bytes())
-    made[second.offset + 150] ^= 1
-    path.write_bytes(made)
+    archive_bytes = bytearray(path.read_bytes())
+    archive_bytes[second.offset + 150] ^= 1
+    path.write_bytes(archive_bytes)
     refused(path, "damaged", "behind `README`")
 
 
@@ -76,18 +76,18 @@ def test_a_sparse_file_is_not_read(tmp_path, a_tar, refused):
 
 @pytest.mark.parametrize("bit", [0x1, 0x41])
 def test_an_encrypted_zip_is_told_as_such(tmp_path, packed, refused, bit):
-    made = bytearray(packed(tmp_path / "a.zip", {"0.png": b"1"}).read_bytes())
+    archive_bytes = bytearray(packed(tmp_path / "a.zip", {"0.png": b"1"}).read_bytes())
     for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
-        made[made.index(signature) + flags] |= bit
-    (tmp_path / "a.zip").write_bytes(made)
+        archive_bytes[archive_bytes.index(signature) + flags] |= bit
+    (tmp_path / "a.zip").write_bytes(archive_bytes)
     refused(tmp_path / "a.zip", "`0.png`", "encrypted", "password")
 
 
 def test_a_compression_that_is_not_known(tmp_path, packed, refused):
-    made = bytearray(packed(tmp_path / "a.zip", {"0.png": b"1"}).read_bytes())
+    archive_bytes = bytearray(packed(tmp_path / "a.zip", {"0.png": b"1"}).read_bytes())
     for signature, method in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
-        made[made.index(signature) + method] = 97
-    (tmp_path / "a.zip").write_bytes(made)
+        archive_bytes[archive_bytes.index(signature) + method] = 97
+    (tmp_path / "a.zip").write_bytes(archive_bytes)
     refused(tmp_path / "a.zip", "`0.png`", "compression")
 
 
@@ -117,10 +117,10 @@ def test_a_cache_that_can_not_be_written(tmp_path, packed, refused, monkeypatch)
 def test_no_damage_is_more_than_one_line(tmp_path, packed, kind):
     """A few hundred random changes: each is read all the same, or told; nothing else may come of it."""
     path = packed(tmp_path / f"a.{kind}", {"a/0.png": b"1234" * 30, "b/1.png": b"5678" * 30})
-    made = path.read_bytes()
+    archive_bytes = path.read_bytes()
     chance = random.Random(kind)
     for _ in range(150):
-        changed = bytearray(made)
+        changed = bytearray(archive_bytes)
         for _ in range(chance.choice([1, 1, 3, 20])):
             changed[chance.randrange(min(len(changed), 3000))] = chance.randrange(256)
         path.write_bytes(changed)

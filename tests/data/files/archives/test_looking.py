@@ -22,18 +22,18 @@ FILES = {"README": b"", "some/train/0.png": b"1" * 70_000, "some/train/1.png": b
 @pytest.mark.parametrize(("names", "ending"), [(["0.png", "1.png"], None), (["0", "1"], ".png")])
 def test_images_are_found_in_every_kind_of_archive(tmp_path, a_zip, a_tar, kind, names, ending):
     written = "tar" + {"z2": ".bz2", "xz": ".xz", "gz": ".gz"}.get(kind[-2:], "")
-    made = (a_zip if kind == "zip" else a_tar)(tmp_path / f"made.{written}", FILES.items())
-    path = made.rename(tmp_path / f"data.{kind}")
+    archive = (a_zip if kind == "zip" else a_tar)(tmp_path / f"archive.{written}", FILES.items())
+    path = archive.rename(tmp_path / f"data.{kind}")
     assert locating.in_archives(tmp_path, names) == (path / "some" / "train", ending)
     assert not cache_folder().exists() or list(cache_folder().iterdir()) == []
 
 
 def changed_in(path, offset, new, signatures=((b"PK\3\4", 0), (b"PK\1\2", 2))):
-    made = bytearray(path.read_bytes())
+    archive_bytes = bytearray(path.read_bytes())
     for signature, further in signatures:
-        at = made.index(signature) + offset + further
-        made[at : at + len(new)] = new
-    path.write_bytes(made)
+        at = archive_bytes.index(signature) + offset + further
+        archive_bytes[at : at + len(new)] = new
+    path.write_bytes(archive_bytes)
 
 
 DAMAGES = {
@@ -57,13 +57,13 @@ def test_a_damaged_zip_beside_the_right_one_does_not_count(tmp_path, a_zip, pack
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
 def test_no_damage_stops_the_look(tmp_path, packed, kind):
     path = packed(tmp_path / f"a.{kind}", FILES)
-    made = path.read_bytes()
+    archive_bytes = path.read_bytes()
     chance = random.Random(kind)
     for _ in range(150):
-        changed = bytearray(made)
+        changed = bytearray(archive_bytes)
         for _ in range(chance.choice([1, 3, 20])):
             changed[chance.randrange(len(changed))] = chance.randrange(256)
-        path.write_bytes(changed[: chance.choice([None, chance.randrange(len(made))])])
+        path.write_bytes(changed[: chance.choice([None, chance.randrange(len(archive_bytes))])])
         locating.in_archives(tmp_path, ["0.png"])
 
 
@@ -90,10 +90,10 @@ def test_notes_of_a_size_without_measure_are_not_read(tmp_path, kind):
 def test_of_a_tar_no_more_is_read_than_has_room(tmp_path, a_tar, monkeypatch):
     monkeypatch.setattr(locating, "BYTES", 300_000)
     large = [("large.bin", random.Random(0).randbytes(400_000))]
-    picture = [("0.png", b"1")]
-    a_tar(tmp_path / "a.tar.gz", large + picture)
+    small = [("0.png", b"1")]
+    a_tar(tmp_path / "a.tar.gz", large + small)
     looked(tmp_path)
-    a_tar(tmp_path / "a.tar.gz", picture + large)
+    a_tar(tmp_path / "a.tar.gz", small + large)
     assert locating.in_archives(tmp_path, ["0.png"])
 
 

@@ -70,8 +70,8 @@ def test_archives_of_the_tools_themselves_are_read(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
     for kind in ("tar", "gztar", "zip"):
-        made = Path(shutil.make_archive(str(tmp_path / "made"), kind, tmp_path / "in"))
-        assert content(unpacked(made, Progress())) == FILES
+        archive = Path(shutil.make_archive(str(tmp_path / "made"), kind, tmp_path / "in"))
+        assert content(unpacked(archive, Progress())) == FILES
 
 
 def test_a_folder_is_taken_as_it_is(tmp_path):
@@ -90,9 +90,9 @@ def test_what_is_unpacked_has_no_rights_of_its_own(tmp_path, a_zip, a_tar):
         a_tar(tmp_path / "a.tar", [(odd, b"x"), (folder, b""), ("locked/in", b"y")]),
         a_zip(tmp_path / "a.zip", [(also, b"x")]),
     ):
-        made = unpacked(path, Progress())
-        assert stat.S_IMODE((made / "run.sh").stat().st_mode) & 0o7133 == 0
-        for below in made.rglob("*"):
+        home = unpacked(path, Progress())
+        assert stat.S_IMODE((home / "run.sh").stat().st_mode) & 0o7133 == 0
+        for below in home.rglob("*"):
             assert below.stat().st_uid == os.getuid()
             assert not below.is_dir() or stat.S_IMODE(below.stat().st_mode) & 0o7722 == 0o700
 
@@ -105,10 +105,10 @@ def test_any_name_that_can_be_shown_stays(tmp_path, packed, kind, name):
 
 def test_a_zip_name_in_utf8_that_is_not_marked_so_is_read_as_such(tmp_path, packed):
     # What macOS writes. In the file the mark is the bit 0x800 of two flags, behind the signatures.
-    made = bytearray(packed(tmp_path / "a.zip", {"dög.png": b"1"}).read_bytes())
+    archive_bytes = bytearray(packed(tmp_path / "a.zip", {"dög.png": b"1"}).read_bytes())
     for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
-        made[made.index(signature) + flags + 1] &= ~0x08
-    (tmp_path / "b.zip").write_bytes(made)
+        archive_bytes[archive_bytes.index(signature) + flags + 1] &= ~0x08
+    (tmp_path / "b.zip").write_bytes(archive_bytes)
     assert content(unpacked(tmp_path / "b.zip", Progress())) == {"dög.png": b"1"}
 
 
@@ -237,20 +237,20 @@ def _all_gone(folder):
 @pytest.mark.parametrize("remembered", [True, False])
 def test_a_folder_that_was_cleaned_in_part_is_unpacked_again_and_that_is_told(tmp_path, packed, change, remembered):
     class Listening(Progress):
-        told = ""
+        heard = ""
 
         def say(self, text):
-            self.told += text
+            self.heard += text
 
     path, listening = packed(tmp_path / "a.zip"), Listening()
     time.sleep(0.02)
     folder = unpacked(path, listening)
-    assert listening.told == ""
+    assert listening.heard == ""
     change(folder)
     path = path if remembered else Path(shutil.copy(path, tmp_path / "b.zip"))
     assert unpacked(path, listening) == folder
     assert content(folder) == FILES
-    assert f"{path.name}: what was unpacked before is not complete any more" in listening.told
+    assert f"{path.name}: what was unpacked before is not complete any more" in listening.heard
     assert [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] == [folder.name]
 
 
@@ -306,9 +306,9 @@ def test_two_processes_at_once_both_have_it(tmp_path, packed):
         f"print(unpacked(Path({str(path)!r}), Progress()))"
     )
     running = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) for _ in range(3)]
-    told = {process.communicate()[0] for process in running}
+    answers = {process.communicate()[0] for process in running}
     assert [process.returncode for process in running] == [0, 0, 0]
-    [folder] = {Path(line.decode().strip()) for line in told}
+    [folder] = {Path(line.decode().strip()) for line in answers}
     assert len(content(folder)) == 300
     assert [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] == [folder.name]
 
