@@ -79,8 +79,8 @@ class Preprocessing:
     def steps(self, pixels: Any, path: Path | None) -> Iterator[tuple[str, Any]]:
         """What becomes of a decoded image, step by step: the name of each step and its result, the last one in size."""
         for step in self.prepare:
-            pixels = step(pixels, path)
-            yield step.name, pixels  # type: ignore[attr-defined]  # every class of the union has a name
+            pixels = step.of_file(pixels, path) if path else step(pixels)
+            yield step.name, pixels
         yield "fit", self._fitted(pixels)
 
     def first(self, index: Index, number: int) -> tuple[Any, Path | None]:

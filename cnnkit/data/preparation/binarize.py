@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -47,7 +46,7 @@ class Binarize(Preparation):
             raise ValueError("needs a block_size with method adaptive, for example 35")
         return self
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """255 where it is lighter than the threshold, or is not with `invert`, else 0: (H, W, 1)."""
         white = self._light(image) != self.invert
         return (255 * white[:, :, None]).astype(np.uint8)

@@ -531,7 +531,10 @@ class Masked(Preparation):
     def beside(self, path: Path) -> Path:
         return path.with_suffix(".mask")
 
-    def __call__(self, image, path):
+    def __call__(self, image):
+        raise Unprepared("it has no file, so no mask")
+
+    def of_file(self, image, path):
         try:
             return image * (np.asarray(Image.open(self.beside(path)))[:, :, None] > 0)
         except OSError as error:

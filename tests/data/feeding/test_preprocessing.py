@@ -33,9 +33,10 @@ class Masked(Preparation):
     def beside(self, path: Path) -> Path:
         return path.with_suffix(".mask")
 
-    def __call__(self, image, path):
-        if path is None:
-            raise Unprepared("it has no file, so no mask")
+    def __call__(self, image):
+        raise Unprepared("it has no file, so no mask")
+
+    def of_file(self, image, path):
         return image * (np.asarray(Image.open(self.beside(path)))[:, :, None] > 0)
 
 
@@ -97,7 +98,7 @@ def test_steps_see_a_large_jpeg_in_full(tmp_path):
     class Watching(Preparation):
         name: Literal["watching"] = "watching"
 
-        def __call__(self, image, path):
+        def __call__(self, image):
             seen.append(image.shape)
             return image
 
@@ -112,7 +113,7 @@ class Alone(Preparation):
 
     name: Literal["alone"] = "alone"
 
-    def __call__(self, image, path):
+    def __call__(self, image):
         WORKING.append(1)
         time.sleep(0.01)
         MOST.append(len(WORKING))
