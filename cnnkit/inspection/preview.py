@@ -266,7 +266,7 @@ class _Shower:
         rows = dict(self.rows)  # the partners of this epoch are kept for as long
         for place in places:
             key = int(self._keys[place])
-            told = tuple(chain.told(rows[place], epoch, key))
+            told = tuple(chain.descriptions(rows[place], epoch, key))
             if order is None:
                 yield _Shown(np.uint8(chain.images([rows[place]], epoch, [key])[0]), told)
                 continue

@@ -18,7 +18,6 @@ class RandomBlur(Pixelwise):
     """Blurs the image as if it were out of focus, with a Gaussian."""
 
     says = "blur {0:.1%}"
-    strengths = ("fraction",)
 
     name: Literal["blur"] = "blur"
     fraction: Annotated[float, Field(ge=0, le=0.1)] = 0.02

@@ -13,7 +13,6 @@ class Contrast(Pixelwise):
     """Moves every pixel away from the mean grey of the image, or towards it."""
 
     says = "contrast {0:+.0%}"
-    strengths = ("strength",)
 
     name: Literal["contrast"] = "contrast"
     strength: Strength = 0.2

@@ -24,7 +24,7 @@ class RandomGrayscale(Pixelwise):
         """None."""
         return chance
 
-    def told(self, amount: Any, image: Any) -> str:
+    def description(self, amount: Any, image: Any) -> str:
         """Its name: there is nothing more or less about it."""
         return "grayscale"
 

@@ -15,7 +15,6 @@ class RandomSharpen(Pixelwise):
     """Adds to the image what a blur would take away (unsharp masking); the blur is that of 1-2-1 in each direction."""
 
     says = "sharpen {0:.0%}"
-    strengths = ("strength",)
 
     name: Literal["sharpen"] = "sharpen"
     strength: Annotated[float, Field(ge=0, le=10)] = 1.0
