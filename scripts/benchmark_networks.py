@@ -236,12 +236,13 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
     import numpy as np
     from pydantic import TypeAdapter
 
-    from cnnkit.core.lazy import keras
+    from cnnkit.data.augmentations.chain import Chain
     from cnnkit.data.balancing import training_of
-    from cnnkit.data.feeding import batches as feeding
+    from cnnkit.data.feeding.batches import TrainBatches
     from cnnkit.data.feeding.images import Images, allocated
     from cnnkit.data.index import Index
     from cnnkit.models import AnyArchitecture
+    from cnnkit.optimization import training_metrics
     from cnnkit.optimization.losses import CrossEntropy
     from cnnkit.optimization.optimizers import Sgd
 
@@ -268,11 +269,12 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
     learner = Learner(network.model, (), loss)
     learner.compile(
         optimizer=Sgd(momentum=MOMENTUM).build(RATE),
-        metrics=[keras.metrics.MeanMetricWrapper(loss.accuracy, name="accuracy")],
+        metrics=training_metrics.build(loss),
         jit_compile=False,
     )
+    training = training_of(index, range(len(pixels)))
     epochs = -(-2 * (steps + 1) * batch // len(pixels))
-    batches = feeding.train_batches(images, training_of(index, range(len(pixels))), (), batch, 0, epochs)
+    batches = TrainBatches(images, training, Chain((), 0), batch).dataset(epochs)
     return steps * batch / train_keras(learner, batches, steps)
 
 

@@ -21,7 +21,7 @@ from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.sheet import Box, Cell
-from cnnkit.data.augmentations import Batch, Chain
+from cnnkit.data.augmentations.chain import Batch, Chain
 from cnnkit.data.balancing import Training, training_of
 from cnnkit.data.feeding import batches
 from cnnkit.data.feeding.loading import load

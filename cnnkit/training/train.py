@@ -48,7 +48,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
 
         run = Run.create(data.experiment, folder)
         with ending.recorded(run):
-            run.write_split(data.images.index, data.splits, data.view.digests_beside(data.images.index))
+            run.write_split(data.images.index, data.splits, data.preprocessing.digests_beside(data.images.index))
             run.write_provenance(**facts, state="training", files=run.hashes())
             for line in (*opening(run, facts, data), *([report.line()] if report else [])):
                 say(run, progress, line)

@@ -72,7 +72,7 @@ class Augmentation(Spec):
     def description(self, amount: Any, image: Any) -> str:
         """What is done to one image, in words; nothing in no words. Takes what `effect` takes."""
         effect = self.effect(amount, image)
-        return "" if (effect == self.neutral).all() else in_digits(self.says, effect)
+        return in_digits(self.says, effect) if len(effect) == 0 or (effect != self.neutral).any() else ""
 
     def idle(self, height: int, width: int) -> str | None:
         """Why it can never change an image of this size, and what to write instead; None if it can.
@@ -165,7 +165,7 @@ class Pixelwise(Augmentation):
             amount: float64 (k,), a row of `amounts`.
 
         Returns:
-            uint8 (H, W, C), the image itself where nothing is to be done.
+            uint8 (H, W, C), perhaps the image itself where nothing is to be done.
         """
 
 

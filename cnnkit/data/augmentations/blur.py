@@ -30,8 +30,6 @@ class RandomBlur(Pixelwise):
     def __call__(self, image: Any, amount: Any) -> Any:
         """Convolves; the image goes on as its mirror image outside."""
         sigma = amount[0] * min(image.shape[:2])
-        if not sigma:
-            return image
         if sigma < _SMALL:
             kernel = np.array([sigma**2 / 2, 1 - sigma**2, sigma**2 / 2])
             return cv2.sepFilter2D(image, -1, kernel, kernel).reshape(image.shape)

@@ -36,8 +36,6 @@ class Noise(Pixelwise):
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Adds, and cuts off at black and white."""
-        if not amount[0]:
-            return image
         table = np.rint(255 * amount[0] * _gaussian()).astype(np.int16)
         drawn = chances.random_bytes(amount[1], image.size).reshape(image.shape)
         return cv2.add(image, cv2.LUT(drawn, table).reshape(image.shape), dtype=cv2.CV_8U).reshape(image.shape)

@@ -26,7 +26,5 @@ class RandomSharpen(Pixelwise):
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """The image plus its difference to the blurred one; below 0 it becomes softer."""
-        if not amount[0]:
-            return image
         soft = cv2.GaussianBlur(image, (3, 3), 0).reshape(image.shape)
         return blended(image, soft, 1 + amount[0], -amount[0])

@@ -16,7 +16,7 @@ from cnnkit.core.errors import DataError, Problem, TrainingError
 from cnnkit.core.lazy import np, tf
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
-from cnnkit.data.augmentations import Chain
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.feeding import workers
 from cnnkit.data.feeding.pixel_store import PixelStore
 from cnnkit.data.feeding.preprocessing import Changed, Preprocessing
@@ -162,16 +162,23 @@ class Images:
             raise
 
     @contextmanager
-    def with_workers(self, chain: Chain, most: int, progress: Progress) -> Iterator[Images]:
-        """The same with processes that make batches; the same without, where there can be none.
+    def with_workers(self, chain: Chain, batch_size: int, images: int, progress: Progress) -> Iterator[Images]:
+        """The same with processes that make the batches of a training, where these have enough to do and can be had.
+
+        They have where images are not kept in memory. What is made is the same bits, with them or without.
 
         Args:
             chain: What they augment by.
-            most: Images that are made in one call.
+            batch_size: Images a batch.
+            images: How many an epoch goes through.
             progress: Is told where processes can't be had.
         """
+        if self.memory is not None:
+            yield self
+            return
         if workers.possible():
             decoding.ONE_LARGE.share()
+        most = min(at_once(self.shape, batch_size) * batch_size, max(images, len(self.index)))
         with workers.working(partial(self._work, chain), most * int(np.prod(self.shape)), progress) as processes:
             yield replace(self, workers=processes, chain=chain)
 
@@ -233,6 +240,17 @@ def with_synthetic(inputs: AnyInputs, synthetic: Any) -> AnyInputs:
     np.concatenate([inputs.memory, synthetic], out=memory)
     return replace(inputs, memory=memory)
 
+
+def at_once(shape: tuple[int, ...], batch_size: int) -> int:
+    """Batches whose pixels are made in one call, so that its price does not count where images are small."""
+    return min(max(1, _CALL // (batch_size * int(np.prod(shape)))), _MOST)
+
+
+_CALL = 2**21
+"""Bytes of pixels that are made in one call."""
+
+_MOST = 16
+"""Batches that are made in one call."""
 
 _SMALL = 160 * 160
 """Pixels of a picture up to which one thread is faster than several."""

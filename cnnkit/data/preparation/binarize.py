@@ -57,6 +57,5 @@ class Binarize(Preparation):
         light = grey(image)
         if self.threshold is not None:
             return light > 255 * self.threshold
-        around = (self.block_size, self.block_size)
-        mean = cv2.blur(light.astype(np.float32), around, borderType=cv2.BORDER_REPLICATE)
+        mean = cv2.blur(light.astype(np.float32), (self.block_size,) * 2, borderType=cv2.BORDER_REPLICATE)
         return light > mean - 255 * (self.offset or 0.0)

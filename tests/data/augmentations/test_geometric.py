@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from skimage import transform
 
-from cnnkit.data.augmentations import Chain
 from cnnkit.data.augmentations.affine import Affine
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.augmentations.crop import Crop
 from cnnkit.data.augmentations.flip import Flip
 from cnnkit.data.augmentations.perspective import Perspective

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from cnnkit.data.augmentations import Chain
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.augmentations.policies import OPERATIONS, RandAugment, TrivialAugment
 
 channels = pytest.mark.parametrize("channels", [1, 3])

@@ -8,9 +8,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from cnnkit.data.augmentations import AnyAugmentation, Batch, Chain, Geometric, Mixing, Pixelwise
+from cnnkit.data.augmentations import AnyAugmentation
+from cnnkit.data.augmentations.base import Geometric, Mixing, Pixelwise
 from cnnkit.data.augmentations.blur import RandomBlur
 from cnnkit.data.augmentations.brightness import Brightness
+from cnnkit.data.augmentations.chain import Batch, Chain
 from cnnkit.data.augmentations.crop import Crop
 from cnnkit.data.augmentations.erasing import Erasing
 from cnnkit.data.augmentations.flip import Flip
@@ -249,8 +251,9 @@ def test_batches_of_the_pipeline_are_the_chain_at_work_outside_of_it(augmentatio
     index = index_of(pixels, labels, classes=5)
     images = Images(index, pixels.shape[1:], memory=pixels)
     training = Training(numbers, labels[numbers], np.linspace(0.5, 1.5, len(numbers)))
-    batches = feeding.train_batches(images, training, [Flip(), augmentation], size, seed, 2)
-    chain, keys = Chain([Flip(), augmentation], seed), feeding.keys_of(numbers)
+    chain = Chain([Flip(), augmentation], seed)
+    batches = feeding.TrainBatches(images, training, chain, size).dataset(2)
+    keys = feeding.keys_of(numbers)
     for step, batch in enumerate(batches.as_numpy_iterator()):
         epoch, at = divmod(step, 4)
         places = feeding.order_of(len(numbers), seed, epoch).numpy()[at * size : (at + 1) * size]

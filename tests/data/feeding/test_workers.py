@@ -224,7 +224,7 @@ def test_there_are_none_where_they_do_not_pay_or_a_fork_is_not_safe(monkeypatch,
 
 PARENT = """
 import os, sys, time
-from cnnkit import workers
+from cnnkit.data.feeding import workers
 from cnnkit.core.progress import Progress
 workers.cores = lambda: 3
 with workers.working(lambda job: job, 10, Progress()) as made:

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 
 from cnnkit.config import yaml12
 from cnnkit.config.catalogue import doc, setting_docs
-from cnnkit.data.preparation import AnyPreparation, Preparation, Unprepared
+from cnnkit.data.preparation import AnyPreparation
+from cnnkit.data.preparation.base import Preparation, Unprepared
 from cnnkit.data.preparation.binarize import Binarize
 from cnnkit.data.preparation.blur import Blur
 from cnnkit.data.preparation.channel import Channel

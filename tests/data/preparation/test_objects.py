@@ -12,7 +12,7 @@ from PIL import Image
 from skimage import filters
 
 from cnnkit.data.files.decoding import BadImage, Unreadable
-from cnnkit.data.preparation import Unprepared
+from cnnkit.data.preparation.base import Unprepared
 from cnnkit.data.preparation.mask import Mask
 from cnnkit.data.preparation.segment import Segment
 
@@ -191,7 +191,8 @@ def test_a_mask_that_keeps_nothing_is_refused(tmp_path):
 
 
 def test_an_image_that_is_no_file_has_no_mask_beside_it():
-    assert "this image is no file; use method otsu" in str(refused(None).value)
+    with pytest.raises(Unprepared, match="this image is no file; use method otsu"):
+        BESIDE(IMAGE)
 
 
 # Segment

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnkit.data.preparation import Unprepared
+from cnnkit.data.preparation.base import Unprepared
 from cnnkit.data.preparation.crop_to_content import CropToContent
 from cnnkit.data.preparation.resize import Resize
 
