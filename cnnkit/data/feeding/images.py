@@ -211,8 +211,7 @@ class Images:
         try:
             return self.reader.read(number)
         except BadImage as error:
-            changed = isinstance(error, Changed)
-            why = "a run needs images that stay" if changed else "nothing was wrong with it before"
+            why = "a run needs images that stay" if isinstance(error, Changed) else "nothing was wrong with it before"
             raise DataError(Problem(f"{error}; {why}", file=self.index.names[number])) from None
 
 

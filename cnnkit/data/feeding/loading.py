@@ -70,8 +70,7 @@ class _Loading:
 
     def __init__(self, index: Index, preprocessing: Preprocessing, cache: Cache):
         numbers, shape = range(len(index)), preprocessing.shape
-        beside = preprocessing.reads_beside(index)
-        stamps = [preprocessing.stamps_beside(index, i) for i in numbers] if beside else None
+        stamps = [preprocessing.stamps_beside(index, i) for i in numbers] if preprocessing.reads_beside(index) else None
         size = bytes_of(len(index), shape)
         in_memory = size <= cache.memory_gib * 2**30
         self.room = int(cache.disk_gib * 2**30)
@@ -103,12 +102,11 @@ class _Loading:
 
     def keep(self, images: Iterator[tuple[int, Any]], progress: Progress) -> None:
         """Goes through what `decode_all` gives, and keeps it on the disk."""
-        if self.reader.store is None:
-            deque(images, 0)
-            return
-        slower = "they are decoded again for every batch, which is slower"
-        otherwise = slower if self.memory is None else "the next run makes them again"
-        self.reader = replace(self.reader, store=self.reader.store.keep(images, self.room, progress, otherwise))
+        if self.reader.store is not None:
+            slower = "they are decoded again for every batch, which is slower"
+            otherwise = slower if self.memory is None else "the next run makes them again"
+            self.reader = replace(self.reader, store=self.reader.store.keep(images, self.room, progress, otherwise))
+        deque(images, 0)
 
     def images(self) -> Images:
         """The good ones, from where they are now."""
