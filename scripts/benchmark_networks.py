@@ -254,13 +254,9 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
     from cnnkit.training.model import Learner
 
     pixels, labels = random_data(size, batch, classes)
+    names = [str(i) for i in range(len(pixels))]
     index = Index(
-        classes=tuple(map(str, range(classes))),
-        names=[str(i) for i in range(len(pixels))],
-        labels=labels,
-        digests=[str(i) for i in range(len(pixels))],
-        splits=[None] * len(pixels),
-        open=lambda i: pixels[i],
+        tuple(map(str, range(classes))), names, labels, names, splits=[None] * len(pixels), open=lambda i: pixels[i]
     )
     memory = allocated(pixels.shape, pixels.dtype)
     memory[:] = pixels

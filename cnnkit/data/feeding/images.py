@@ -109,7 +109,7 @@ class Images:
     memory: Any = None
     reader: ImageReader | None = None
     workers: Workers | None = field(default=None, compare=False)
-    chain: Chain | None = None
+    chain: Chain | None = field(default=None, compare=False)
     failures: list[DataError | TrainingError] = field(default_factory=list, compare=False)
 
     @property
@@ -162,7 +162,7 @@ class Images:
             raise
 
     @contextmanager
-    def with_workers(self, chain: Chain, batch_size: int, images: int, progress: Progress) -> Iterator[Images]:
+    def with_workers(self, chain: Chain, batch_size: int, count: int, progress: Progress) -> Iterator[Images]:
         """The same with processes that make the batches of a training, where these have enough to do and can be had.
 
         They have where images are not kept in memory. What is made is the same bits, with them or without.
@@ -170,7 +170,7 @@ class Images:
         Args:
             chain: What they augment by.
             batch_size: Images a batch.
-            images: How many an epoch goes through.
+            count: Images an epoch, each as often as it comes.
             progress: Is told where processes can't be had.
         """
         if self.memory is not None:
@@ -178,7 +178,7 @@ class Images:
             return
         if workers.possible():
             decoding.ONE_LARGE.share()
-        most = min(at_once(self.shape, batch_size) * batch_size, max(images, len(self.index)))
+        most = min(at_once(self.shape, batch_size) * batch_size, max(count, len(self.index)))
         with workers.working(partial(self._work, chain), most * int(np.prod(self.shape)), progress) as processes:
             yield replace(self, workers=processes, chain=chain)
 
@@ -193,7 +193,7 @@ class Images:
         try:
             size = len(numbers) * int(np.prod(self.shape))
             if self.workers and size <= self.workers.size and chain in (None, self.chain):
-                job = np.concatenate([[chain is not None, epoch], numbers, keys if chain else ()])
+                job = np.concatenate([[chain is not None, int(epoch)], numbers, keys if chain else ()])
                 return self.workers(job).reshape(-1, *self.shape)
             return self._make(chain, numbers, int(epoch), keys)
         except (DataError, TrainingError) as failure:
