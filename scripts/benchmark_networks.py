@@ -236,12 +236,13 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
     import numpy as np
     from pydantic import TypeAdapter
 
-    from cnnkit.core.lazy import keras
+    from cnnkit.data.augmentations.chain import Chain
     from cnnkit.data.balancing.base import training_of
-    from cnnkit.data.feeding import batches as feeding
+    from cnnkit.data.feeding.batches import TrainBatches
     from cnnkit.data.feeding.images import Images, allocated
     from cnnkit.data.index import Index
     from cnnkit.models import AnyArchitecture
+    from cnnkit.optimization import training_metrics
     from cnnkit.optimization.losses import CrossEntropy
     from cnnkit.optimization.optimizers import Sgd
 
@@ -253,13 +254,9 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
     from cnnkit.training.model import Learner
 
     pixels, labels = random_data(size, batch, classes)
+    names = [str(i) for i in range(len(pixels))]
     index = Index(
-        classes=tuple(map(str, range(classes))),
-        names=[str(i) for i in range(len(pixels))],
-        labels=labels,
-        digests=[str(i) for i in range(len(pixels))],
-        splits=[None] * len(pixels),
-        open=lambda i: pixels[i],
+        tuple(map(str, range(classes))), names, labels, names, splits=[None] * len(pixels), open=lambda i: pixels[i]
     )
     memory = allocated(pixels.shape, pixels.dtype)
     memory[:] = pixels
@@ -268,11 +265,12 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
     learner = Learner(network.model, (), loss)
     learner.compile(
         optimizer=Sgd(momentum=MOMENTUM).build(RATE),
-        metrics=[keras.metrics.MeanMetricWrapper(loss.accuracy, name="accuracy")],
+        metrics=training_metrics.build(loss),
         jit_compile=False,
     )
+    training = training_of(index, range(len(pixels)))
     epochs = -(-2 * (steps + 1) * batch // len(pixels))
-    batches = feeding.train_batches(images, training_of(index, range(len(pixels))), (), batch, 0, epochs)
+    batches = TrainBatches(images, training, Chain((), 0), batch).dataset(epochs)
     return steps * batch / train_keras(learner, batches, steps)
 
 

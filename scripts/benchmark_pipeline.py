@@ -46,8 +46,9 @@ def measure_cnnkit(work: str, folder: str) -> float:
 
     from cnnkit.core.progress import Progress
     from cnnkit.data.augmentations import AnyAugmentation
+    from cnnkit.data.augmentations.chain import Chain
     from cnnkit.data.balancing.base import training_of
-    from cnnkit.data.feeding.batches import steps, train_batches, with_workers
+    from cnnkit.data.feeding.batches import TrainBatches, steps
     from cnnkit.data.feeding.loading import load
     from cnnkit.data.feeding.preprocessing import Preprocessing
     from cnnkit.data.section import Cache
@@ -65,7 +66,7 @@ def measure_cnnkit(work: str, folder: str) -> float:
         "cached": [{"name": "flip"}],
     }
     adapter: TypeAdapter[Any] = TypeAdapter(tuple[AnyAugmentation, ...])
-    augment = adapter.validate_python(tuple(named[work]))
+    chain = Chain(adapter.validate_python(tuple(named[work])), seed=0)
     index = Folder(path=folder).open(Progress()).index(Progress())
     cache = Cache() if work == "cached" else Cache(memory_gib=0.0, disk_gib=0.0)
     start = time.perf_counter()
@@ -73,8 +74,8 @@ def measure_cnnkit(work: str, folder: str) -> float:
     print(f"looked at {len(index)} images in {time.perf_counter() - start:.1f} s")
     training = training_of(index, range(len(index)))
     # One after the other, as a training has them.
-    with with_workers(images, training, augment, BATCH, 0, Progress()) as images:
-        batches = iter(train_batches(images, training, augment, BATCH, seed=0, epochs=2))
+    with images.with_workers(chain, BATCH, len(training), Progress()) as images:
+        batches = iter(TrainBatches(images, training, chain, BATCH).dataset(2))
         count = steps(len(training), BATCH)
         return [an_epoch(islice(batches, count), lambda batch: int(batch[0].shape[0])) for _ in range(2)][-1]
 

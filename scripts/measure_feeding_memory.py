@@ -45,10 +45,11 @@ def feed(folder: str) -> dict[str, int]:
     from cnnkit.core.lazy import tf
     from cnnkit.core.progress import Progress
     from cnnkit.data.augmentations.brightness import Brightness
+    from cnnkit.data.augmentations.chain import Chain
     from cnnkit.data.augmentations.flip import Flip
     from cnnkit.data.augmentations.rotate import Rotate
     from cnnkit.data.balancing.base import training_of
-    from cnnkit.data.feeding import batches as feeding
+    from cnnkit.data.feeding.batches import TrainBatches
     from cnnkit.data.feeding.loading import load
     from cnnkit.data.feeding.preprocessing import Preprocessing
     from cnnkit.data.section import Cache
@@ -59,11 +60,11 @@ def feed(folder: str) -> dict[str, int]:
     images = load(index, Preprocessing((SIDE, SIDE, 3), "crop"), Cache(memory_gib=0, disk_gib=0), Progress())
     measured["decoded"] = _peak()
     training = training_of(index, range(len(index)))
-    augment = (Flip(), Rotate(), Brightness())
-    with feeding.with_workers(images, training, augment, 32, 0, Progress()) as images:
+    chain = Chain((Flip(), Rotate(), Brightness()), seed=0)
+    with images.with_workers(chain, 32, len(training), Progress()) as images:
         tf.constant(0)
         measured["tensorflow"] = _peak()
-        batches = feeding.train_batches(images, training, augment, 32, seed=0, epochs=1)
+        batches = TrainBatches(images, training, chain, 32).dataset(1)
         measured["images"] = sum(len(batch) for batch, *_ in batches)
         measured["workers"] = sum(map(_own, _children()))
     return measured | {"peak": _peak() + measured["workers"]}

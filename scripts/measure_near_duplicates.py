@@ -28,37 +28,37 @@ from cnnkit.data.index import Index
 from cnnkit.data.sources import recognised
 from cnnkit.inspection.doctor import near, overlay, pixels
 
-PICTURES = 200
+IMAGES = 200
 PAIRS = 100_000
 
 Change = Callable[[Any, Any], Any]
 
 
-def resize(picture: Any, rng: Any) -> Any:
+def resize(image: Any, rng: Any) -> Any:
     scale = rng.uniform(0.5, 1.5)
     kind = rng.choice([Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
-    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), int(kind))
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), int(kind))
 
 
-def recompress(picture: Any, rng: Any) -> Any:
+def recompress(image: Any, rng: Any) -> Any:
     content = io.BytesIO()
-    picture.save(content, "JPEG", quality=60)
+    image.save(content, "JPEG", quality=60)
     return Image.open(content).convert("RGB")
 
 
-def crop_each_edge(picture: Any, rng: Any) -> Any:
-    right, down = round(0.03 * picture.width), round(0.03 * picture.height)
-    return picture.crop((right, down, picture.width - right, picture.height - down))
+def crop_each_edge(image: Any, rng: Any) -> Any:
+    right, down = round(0.03 * image.width), round(0.03 * image.height)
+    return image.crop((right, down, image.width - right, image.height - down))
 
 
-def crop_somewhere(picture: Any, rng: Any) -> Any:
-    width, height = round(0.97 * picture.width), round(0.97 * picture.height)
-    left, top = rng.integers(picture.width - width + 1), rng.integers(picture.height - height + 1)
-    return picture.crop((left, top, left + width, top + height))
+def crop_somewhere(image: Any, rng: Any) -> Any:
+    width, height = round(0.97 * image.width), round(0.97 * image.height)
+    left, top = rng.integers(image.width - width + 1), rng.integers(image.height - height + 1)
+    return image.crop((left, top, left + width, top + height))
 
 
-def brighten(picture: Any, rng: Any) -> Any:
-    return picture.point(lambda value: min(255, round(value * 1.1)))
+def brighten(image: Any, rng: Any) -> Any:
+    return image.point(lambda value: min(255, round(value * 1.1)))
 
 
 CHANGES: dict[str, Change] = {
@@ -75,10 +75,10 @@ def found(index: Index, chosen: list[int], seen: Any, steps: tuple[Change, ...])
     copies = []
     for i in chosen:
         rng = np.random.default_rng(i)
-        picture = decoding.decoded(index.open(i), 10**6, 3)
+        image = decoding.decoded(index.open(i), 10**6, 3)
         for step in steps:
-            picture = step(picture, rng)
-        copies.append(picture)
+            image = step(image, rng)
+        copies.append(image)
     both = Index(
         classes=index.classes,
         names=[*index.names, *(f"changed {i}" for i in chosen)],
@@ -87,7 +87,7 @@ def found(index: Index, chosen: list[int], seen: Any, steps: tuple[Change, ...])
         splits=[None] * (len(index) + len(chosen)),
         open=lambda i: index.open(i) if i < len(index) else copies[i - len(index)].copy(),
     )
-    grey = [np.asarray(picture.convert("L").resize((32, 32), Image.Resampling.BILINEAR)) for picture in copies]
+    grey = [np.asarray(image.convert("L").resize((32, 32), Image.Resampling.BILINEAR)) for image in copies]
     return len(set(pairs_of(both, np.concatenate([seen, grey]))) & {(i, len(index) + k) for k, i in enumerate(chosen)})
 
 
@@ -107,8 +107,8 @@ def draw(index: Index, groups: list[list[int]], path: Path) -> None:
     sheet = Image.new("RGB", (columns * (2 * side + 14), -(-len(ordered) // columns) * (side + 6)), "white")
     for k, group in enumerate(ordered):
         for place, i in enumerate((group[0], group[-1])):
-            picture = decoding.decoded(index.open(i), side, 3).resize((side, side))
-            sheet.paste(picture, (k % columns * (2 * side + 14) + place * side, k // columns * (side + 6)))
+            image = decoding.decoded(index.open(i), side, 3).resize((side, side))
+            sheet.paste(image, (k % columns * (2 * side + 14) + place * side, k // columns * (side + 6)))
     sheet.save(path)
 
 
@@ -126,7 +126,7 @@ def main(arguments: list[str]) -> int:
         good = good[first if halves == ["--first-half"] else ~first]
     index, seen = index.take(good), looked.thumbnails[good]
     rng = np.random.default_rng(0)
-    chosen = rng.permutation(len(index))[:PICTURES].tolist()
+    chosen = rng.permutation(len(index))[:IMAGES].tolist()
     ways = [(name, (change,)) for name, change in CHANGES.items()] + [
         (f"{one}, {other}", (CHANGES[one], CHANGES[other])) for one, other in itertools.permutations(CHANGES, 2)
     ]

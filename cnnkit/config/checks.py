@@ -12,9 +12,11 @@ from cnnkit.config.experiment import suggested
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import path_settings
-from cnnkit.data.augmentations import AnyAugmentation, Mixing
+from cnnkit.data.augmentations import AnyAugmentation
+from cnnkit.data.augmentations.base import Mixing
 from cnnkit.data.index import Collection
-from cnnkit.data.preparation import AnyPreparation, decoded_channels
+from cnnkit.data.preparation import AnyPreparation
+from cnnkit.data.preparation.base import decoded_channels
 from cnnkit.data.section import Data, read_names
 from cnnkit.data.sources.base import Source
 from cnnkit.models.base import Architecture

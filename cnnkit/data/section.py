@@ -16,7 +16,8 @@ from cnnkit.data.balancing import AnyBalance
 from cnnkit.data.balancing.none import NoBalance
 from cnnkit.data.files.decoding import Fit
 from cnnkit.data.index import Collection, Index, Unused, ranked
-from cnnkit.data.preparation import AnyPreparation, files_beside
+from cnnkit.data.preparation import AnyPreparation
+from cnnkit.data.preparation.base import files_beside
 from cnnkit.data.sources import AnySource
 from cnnkit.data.splitting import Split
 

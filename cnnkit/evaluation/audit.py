@@ -24,7 +24,8 @@ from cnnkit.core.errors import TrainingError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import by
-from cnnkit.data.augmentations import Augmentation, Chain, Mixing
+from cnnkit.data.augmentations.base import Augmentation, Mixing
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.index import Index, ranked
 from cnnkit.evaluation.metrics import interval

@@ -21,7 +21,7 @@ from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.sheet import Box, Cell
-from cnnkit.data.augmentations import Batch, Chain
+from cnnkit.data.augmentations.chain import Batch, Chain
 from cnnkit.data.balancing.base import Pool, Training, training_of
 from cnnkit.data.feeding import batches
 from cnnkit.data.feeding.loading import load
@@ -266,7 +266,7 @@ class _Shower:
         rows = dict(self.rows)  # the partners of this epoch are kept for as long
         for place in places:
             key = int(self._keys[place])
-            told = tuple(chain.told(rows[place], epoch, key))
+            told = tuple(chain.descriptions(rows[place], epoch, key))
             if order is None:
                 yield _Shown(np.uint8(chain.images([rows[place]], epoch, [key])[0]), told)
                 continue

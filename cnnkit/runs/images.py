@@ -11,7 +11,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.spec import path_settings
 from cnnkit.data.feeding.loading import BAD_FILES
 from cnnkit.data.index import Index
-from cnnkit.data.preparation import files_beside
+from cnnkit.data.preparation.base import files_beside
 from cnnkit.data.sources.base import Source
 from cnnkit.runs.run import Run
 

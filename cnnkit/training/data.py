@@ -14,8 +14,8 @@ from typing import Any, Self
 from cnnkit.config.experiment import Experiment
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.balancing.base import Training, training_of
-from cnnkit.data.feeding import batches
 from cnnkit.data.feeding.images import Images
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
@@ -35,7 +35,7 @@ class TrainingData:
         splits: Of each of `images.index`, the name of its split.
         chosen: The images that train, before anything is done about the balance of their classes.
         training: What an epoch goes through; where features are to be mixed, still the same.
-        view: How images are shown to the network.
+        preprocessing: What becomes of an image before the network sees it.
         findings: What the doctor says.
     """
 
@@ -44,7 +44,7 @@ class TrainingData:
     splits: list[str]
     chosen: Training
     training: Training
-    view: Preprocessing
+    preprocessing: Preprocessing
     findings: tuple[Finding, ...]
 
     @classmethod
@@ -57,22 +57,20 @@ class TrainingData:
         collection = experiment.data.source.open(progress)
         experiment = experiment.completed(collection)
         index = experiment.data.index(collection, experiment.seed, progress)
-        view = experiment.preprocessing(experiment.shape(collection) or collection.shape)
-        images = load(index, view, experiment.data.cache, progress, skip_bad=collection.skip_bad)
+        preprocessing = experiment.preprocessing(experiment.shape(collection) or collection.shape)
+        images = load(index, preprocessing, experiment.data.cache, progress, skip_bad=collection.skip_bad)
         splits = experiment.data.splits(images.index, experiment.seed)
         findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
         chosen = training_of(images.index, _numbers(splits, "train"))
         with progress.task("balancing", 1):
             images, training = balanced(experiment, images, chosen)
-        return cls(experiment, images, splits, chosen, training, view, findings)
+        return cls(experiment, images, splits, chosen, training, preprocessing, findings)
 
     @contextmanager
     def with_workers(self, progress: Progress) -> Iterator[Self]:
         """The same with the processes that make its batches, where these have enough to do."""
-        wanted = self.experiment
-        with batches.with_workers(
-            self.images, self.training, wanted.augment, wanted.data.batch_size, wanted.seed, progress
-        ) as images:
+        chain, batch_size = Chain(self.experiment.augment, self.experiment.seed), self.experiment.data.batch_size
+        with self.images.with_workers(chain, batch_size, len(self.training), progress) as images:
             yield replace(self, images=images)
 
     def numbers(self, split: str) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.balancing.base import Training
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.images import Inputs
@@ -63,9 +64,8 @@ class Engine:
             metrics=training_metrics.build(experiment.train.loss),
             jit_compile=False,  # XLA is slower for these networks on a CPU, and slower to start
         )
-        batches = feeding.train_batches(
-            images, training, experiment.augment, batch_size, experiment.seed, end, first_step=self.done * steps
-        )
+        chain = Chain(experiment.augment, experiment.seed)
+        batches = feeding.TrainBatches(images, training, chain, batch_size).dataset(end, first_step=self.done * steps)
         with images.errors_as_raised():
             learner.fit(
                 batches,

@@ -49,7 +49,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
 
         run = Run.create(data.experiment, folder)
         with ending.recorded(run):
-            run.write_split(data.images.index, data.splits, data.view.digests_beside(data.images.index))
+            run.write_split(data.images.index, data.splits, data.preprocessing.digests_beside(data.images.index))
             run.write_provenance(**facts, state="training", files=run.hashes())
             for line in (*opening(run, facts, data), *([report.line()] if report else [])):
                 say(run, progress, line)
@@ -62,7 +62,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
 
 def _network(data: TrainingData, progress: Progress) -> tuple[Network, start_weights.LoadedWeights | None]:
     """The network with the weights that it starts from, and what was loaded of these if the config names any."""
-    experiment, shape, classes = data.experiment, data.view.shape, data.images.index.classes
+    experiment, shape, classes = data.experiment, data.preprocessing.shape, data.images.index.classes
     experiment.model.fetch(progress)
     with progress.task("starting TensorFlow", 1):
         keras.utils.set_random_seed(experiment.seed)

@@ -17,7 +17,8 @@ from cnnkit.commands import preview
 from cnnkit.commands.screen import Screen
 from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.data.augmentations import AnyAugmentation, Mixing
+from cnnkit.data.augmentations import AnyAugmentation
+from cnnkit.data.augmentations.base import Mixing
 from cnnkit.evaluation import audit as auditing
 from cnnkit.evaluation.audit import Effect, audit
 from cnnkit.runs import checkpoints

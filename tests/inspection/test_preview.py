@@ -14,7 +14,9 @@ from cnnkit.config.catalogue import KINDS
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.data.augmentations import AnyAugmentation, Mixing
+from cnnkit.data.augmentations import AnyAugmentation
+from cnnkit.data.augmentations.base import Mixing
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.balancing.base import Pool, Training, training_of
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.images import with_synthetic
@@ -81,9 +83,8 @@ def trained_on(experiment, epochs):
     mixing = any(isinstance(augmentation, Mixing) for augmentation in experiment.augment)
     weights = np.ones(len(training)) if mixing else training.numbers.astype(float)
     numbered = Training(training.numbers, training.labels, weights)
-    batches = feeding.train_batches(
-        images, numbered, experiment.augment, experiment.data.batch_size, experiment.seed, epochs
-    )
+    chain = Chain(experiment.augment, experiment.seed)
+    batches = feeding.TrainBatches(images, numbered, chain, experiment.data.batch_size).dataset(epochs)
     batches = [tuple(part.numpy() for part in batch) for batch in batches]
     an_epoch = len(batches) // epochs
     each = [batches[k * an_epoch : (k + 1) * an_epoch] for k in range(epochs)]

@@ -12,7 +12,7 @@ from PIL import Image
 from cnnkit import Run, evaluate, predict, read, train
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
-from cnnkit.data.preparation import Unprepared
+from cnnkit.data.preparation.base import Unprepared
 from cnnkit.data.preparation.clahe import Clahe
 from cnnkit.inspection import doctor, preview
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import convert_weights
 import numpy as np
 import pytest
+from keras_families import FAMILIES
 
 from cnnkit.core.lazy import keras
 from cnnkit.models import DenseNet, Inception, Vgg
@@ -167,9 +168,20 @@ def test_layers_that_only_one_side_has_are_listed(capsys, legacy_file, tmp_path)
     )
 
 
+def test_a_file_that_is_there_is_replaced_only_by_force(capsys, legacy_file, tmp_path):
+    output = tmp_path / "ours.weights.h5"
+    output.write_text("mine")
+    words = ["--model", "{name: vgg, depth: 16}", "--output", f"{output}", *SMALL]
+    assert convert_weights.main(["no such file.h5", *words]) == 2  # before anything is read
+    assert capsys.readouterr().err == f"--output {output} exists already; --force replaces it\n"
+    assert output.read_text() == "mine"
+    assert convert_weights.main([f"{legacy_file}", *words, "--force"]) == 0
+    assert start_weights.load(Vgg(depth=16, dense_units=()).network((32, 32, 3), 7), output).layers == 13
+
+
 def test_a_network_of_other_outputs_is_refused(capsys, legacy_file, tmp_path, monkeypatch):
-    vgg = convert_weights.FAMILIES["vgg"]
-    monkeypatch.setitem(convert_weights.FAMILIES, "vgg", replace(vgg, scaling="symmetric"))
+    vgg = FAMILIES["vgg"]
+    monkeypatch.setitem(FAMILIES, "vgg", replace(vgg, scaling="symmetric"))
     told = refused(capsys, tmp_path, legacy_file, "--model", "{name: vgg, depth: 16}")
     assert told.startswith("the outputs of vgg 16 and VGG16 differ, by ")
 
@@ -219,9 +231,9 @@ def test_a_setting_that_the_network_of_keras_has_otherwise_is_told(capsys, legac
 
 def test_settings_that_say_what_is_so_anyway_are_no_difference():
     same = DenseNet(growth_rate=32, normalization="batch", dropout=0.2, initializer="he_uniform", l2=1e-4)
-    assert not list(convert_weights.differences(convert_weights.FAMILIES["densenet"], same))
+    assert not list(convert_weights.differences(FAMILIES["densenet"], same))
     same = Inception(normalization="batch", dropout=None, scaling="symmetric")
-    assert not list(convert_weights.differences(convert_weights.FAMILIES["inception"], same))
+    assert not list(convert_weights.differences(FAMILIES["inception"], same))
 
 
 def test_an_image_too_small_for_the_network_of_keras_is_told(capsys, legacy_file, tmp_path):
@@ -246,9 +258,9 @@ def test_a_name_that_hides_the_form_of_a_file_is_told(capsys, legacy_file, tmp_p
 
 
 def test_every_family_of_the_table_is_converted_here_and_finds_the_classifier_of_keras():
-    assert convert_weights.FAMILIES.keys() == {"vgg", *OTHERS}
+    assert FAMILIES.keys() == {"vgg", *OTHERS}
     architectures = {"vgg": Vgg(), "densenet": DenseNet(), "inception": Inception()}
-    for name, family in convert_weights.FAMILIES.items():
+    for name, family in FAMILIES.items():
         assert family.keras_name(architectures[name], "logits") == "predictions"
 
 

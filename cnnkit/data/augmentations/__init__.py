@@ -10,10 +10,8 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from cnnkit.data.augmentations.affine import Affine
-from cnnkit.data.augmentations.base import Augmentation, Geometric, Mixing, Pixelwise
 from cnnkit.data.augmentations.blur import RandomBlur
 from cnnkit.data.augmentations.brightness import Brightness
-from cnnkit.data.augmentations.chain import Batch, Chain
 from cnnkit.data.augmentations.contrast import Contrast
 from cnnkit.data.augmentations.crop import Crop
 from cnnkit.data.augmentations.cut_mix import CutMix
@@ -62,5 +60,3 @@ AnyAugmentation: TypeAlias = Annotated[
     | CutMix,
     Field(discriminator="name"),
 ]
-
-__all__ = ["AnyAugmentation", "Augmentation", "Batch", "Chain", "Geometric", "Mixing", "Pixelwise"]

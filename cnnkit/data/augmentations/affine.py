@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cnnkit.core.lazy import np
-from cnnkit.data.augmentations.base import Filling, as_factors, as_moved, either_way, moves, shears, turns, zooms
+from cnnkit.data.augmentations.base import Filling, Size, as_factors, as_moved, either_way, moves, shears, turns, zooms
 
 
 class Affine(Filling):
@@ -15,7 +15,6 @@ class Affine(Filling):
 
     chances = 5
     says = "affine {0:+.0f} deg, shift {1:+.0%}, {2:+.0%}, zoom {3:+.0%}, shear {4:+.0f} deg"
-    strengths = ("degrees", "shift", "zoom", "shear")
 
     name: Literal["affine"] = "affine"
     degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
@@ -34,12 +33,11 @@ class Affine(Filling):
         zoom = as_factors(chance[:, 3:4], self.zoom) - 1
         return np.concatenate([turn, shift, zoom, either_way(chance[:, 4:], self.shear)], axis=1)
 
-    def told(self, amount: Any, image: Any) -> str:
+    def effect(self, amount: Any, image: Any) -> Any:
         """All of it, the shift of whole pixels."""
-        shift = as_moved(amount[1:3], self.shift, image)
-        return super().told(np.concatenate([amount[:1], shift, amount[3:]]), image)
+        return np.concatenate([amount[:1], as_moved(amount[1:3], self.shift, image.shape[1::-1]), amount[3:]])
 
-    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+    def matrices(self, amounts: Any, size: Size) -> Any:
         """One after the other; what is done last comes first on the way back to the original."""
         slants = shears(amounts[:, 4], np.zeros(len(amounts)))
-        return slants @ zooms(amounts[:, 3]) @ turns(amounts[:, 0]) @ moves(amounts[:, 1:3], self.shift, height, width)
+        return slants @ zooms(amounts[:, 3]) @ turns(amounts[:, 0]) @ moves(amounts[:, 1:3], self.shift, size)

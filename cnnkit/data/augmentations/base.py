@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field
 
@@ -19,6 +19,9 @@ from cnnkit.core.spec import Probability, Spec
 
 Fill = Literal["edge", "black", "reflect"]
 """What comes in from outside of the picture: the pixels of its edge again, black, or its mirror image."""
+
+Size: TypeAlias = tuple[int, int]
+"""Width and height of images, pixels."""
 
 Strength = Annotated[float, Field(ge=0, le=1)]
 
@@ -32,8 +35,6 @@ class Augmentation(Spec):
     """What is done to an image, as a format of its amounts: `rotate {0:+.0f} deg`."""
     neutral: ClassVar[float] = 0.0
     """The amount that changes nothing."""
-    strengths: ClassVar[tuple[str, ...]] = ()
-    """Names of the settings that are 0 where nothing is changed."""
     for_colour: ClassVar[bool] = False
     """Whether it changes nothing in a grey image."""
     adds_colour: ClassVar[bool] = False
@@ -59,14 +60,19 @@ class Augmentation(Spec):
         """Which images are changed at all: bool (B,) from uniform numbers (B,)."""
         return chance < self.probability
 
-    def told(self, amount: Any, image: Any) -> str:
-        """What is done to one image, in words; nothing in no words.
+    def effect(self, amount: Any, image: Any) -> Any:
+        """What of an amount comes to pass in an image, of whole pixels and the like: what `says` is a format of.
 
         Args:
             amount: float64 (k,), a row of `amounts`.
             image: uint8 (H, W, C), what it is done to.
         """
-        return "" if (amount == self.neutral).all() else in_digits(self.says, amount)
+        return amount
+
+    def description(self, amount: Any, image: Any) -> str:
+        """What is done to one image, in words; nothing in no words. Takes what `effect` takes."""
+        effect = self.effect(amount, image)
+        return in_digits(self.says, effect) if len(effect) == 0 or (effect != self.neutral).any() else ""
 
     def idle(self, height: int, width: int) -> str | None:
         """Why it can never change an image of this size, and what to write instead; None if it can.
@@ -74,6 +80,13 @@ class Augmentation(Spec):
         A strength or a probability of 0 says by itself that nothing is asked for.
         """
         return None
+
+    @property
+    def strengths(self) -> list[str]:
+        """Names of the settings that are 0 where nothing is changed: all that may be 0, but for the probability."""
+        fields = type(self).model_fields.items()
+        least = {name: [getattr(limit, "ge", None) for limit in field.metadata] for name, field in fields}
+        return [name for name, limits in least.items() if 0 in limits and name != "probability"]
 
     def certain(self) -> Self:
         """The same, done to every image."""
@@ -95,13 +108,12 @@ class Geometric(Augmentation):
         return None
 
     @abstractmethod
-    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+    def matrices(self, amounts: Any, size: Size) -> Any:
         """Where each pixel comes from.
 
         Args:
             amounts: float64 (B, k), from `amounts`.
-            height: Of the images, pixels.
-            width: Of the images, pixels.
+            size: Of the images.
 
         Returns:
             float64 (B, 3, 3): from homogeneous (x, y, 1) of a pixel of the result to that of the original, counted from
@@ -124,8 +136,6 @@ class Filling(Geometric):
 class Moving(Filling):
     """Moves the whole image by whole pixels, up to a fraction of its size."""
 
-    strengths = ("fraction",)
-
     fraction: float
 
     def idle(self, height: int, width: int) -> str | None:
@@ -138,9 +148,9 @@ class Moving(Filling):
             f"{least:g} is a pixel"
         )
 
-    def told(self, amount: Any, image: Any) -> str:
+    def effect(self, amount: Any, image: Any) -> Any:
         """The distances, of whole pixels again."""
-        return super().told(as_moved(amount, self.fraction, image), image)
+        return as_moved(amount, self.fraction, image.shape[1::-1])
 
 
 class Pixelwise(Augmentation):
@@ -155,7 +165,7 @@ class Pixelwise(Augmentation):
             amount: float64 (k,), a row of `amounts`.
 
         Returns:
-            uint8 (H, W, C), the image itself where nothing is to be done.
+            uint8 (H, W, C), perhaps the image itself where nothing is to be done.
         """
 
 
@@ -197,42 +207,46 @@ def identities(count: int) -> Any:
     return np.broadcast_to(np.eye(3), (count, 3, 3)).copy()
 
 
-def moves(shares: Any, farthest: float, height: int, width: int) -> Any:
+def scales(shares: Any) -> Any:
+    """Matrices that show shares (B, 2) of the width and the height, mirrored below 0; float64 (B, 3, 3)."""
+    matrices = identities(len(shares))
+    matrices[:, (0, 1), (0, 1)] = shares
+    return matrices
+
+
+def moves(shares: Any, farthest: float, size: Size) -> Any:
     """Matrices that move images by whole pixels, so that nothing is blurred.
 
     Args:
         shares: float64 (B, 2), to the right and down, from -farthest to farthest, as fractions of width and height.
         farthest: The farthest move in each direction.
-        height: Of the images, pixels.
-        width: Of the images, pixels.
+        size: Of the images.
 
     Returns:
         float64 (B, 3, 3). Of uniform fractions each number of pixels is as likely, the farthest too.
     """
     matrices = identities(len(shares))
-    matrices[:, :2, 2] = -in_pixels(shares, farthest, height, width)
+    matrices[:, :2, 2] = -in_pixels(shares, farthest, size)
     return matrices
 
 
-def in_pixels(shares: Any, farthest: float, height: int, width: int) -> Any:
-    """How far `moves` moves images, whole pixels to the right and down, float64 (B, 2)."""
+def in_pixels(shares: Any, farthest: float, size: Size) -> Any:
+    """How far `moves` moves images, whole pixels to the right and down, float64 (B, 2) or (2,)."""
     if not farthest:
         return np.zeros_like(shares)
-    pixels = np.rint(farthest * np.array([width, height]))
+    pixels = np.rint(farthest * np.array(size))
     return np.clip(np.rint(shares / farthest * (pixels + 0.5)), -pixels, pixels)
 
 
-def as_moved(shares: Any, farthest: float, image: Any) -> Any:
-    """How far `moves` moves an image, whole pixels again as fractions of its width and height, float64 (2,)."""
-    height, width, _ = image.shape
-    return in_pixels(shares[None], farthest, height, width)[0] / (width, height)
+def as_moved(shares: Any, farthest: float, size: Size) -> Any:
+    """The same, again as fractions of their width and height."""
+    return in_pixels(shares, farthest, size) / size
 
 
 def turns(degrees: Any) -> Any:
     """Matrices that turn images against the clock by degrees, float64 (B, 3, 3) from (B,)."""
     angle = np.radians(degrees)
-    matrices = identities(len(angle))
-    matrices[:, 0, 0] = matrices[:, 1, 1] = np.cos(angle)
+    matrices = scales(np.cos(angle)[:, None])
     matrices[:, 0, 1] = -np.sin(angle)  # a pixel comes from where the opposite turn leads; y points down
     matrices[:, 1, 0] = np.sin(angle)
     return matrices
@@ -240,9 +254,7 @@ def turns(degrees: Any) -> Any:
 
 def zooms(larger: Any) -> Any:
     """Matrices that make images larger by fractions of their size, float64 (B, 3, 3) from (B,)."""
-    matrices = identities(len(larger))
-    matrices[:, 0, 0] = matrices[:, 1, 1] = 1 / (1 + larger)
-    return matrices
+    return scales(1 / (1 + larger[:, None]))
 
 
 def shears(right: Any, down: Any) -> Any:
@@ -251,11 +263,6 @@ def shears(right: Any, down: Any) -> Any:
     first[:, 0, 1] = np.tan(np.radians(right))
     second[:, 1, 0] = -np.tan(np.radians(down))
     return first @ second
-
-
-def between(chance: Any, low: Any, high: Any) -> Any:
-    """Uniform numbers in [low, high) from such in [0, 1)."""
-    return low + (high - low) * chance
 
 
 def as_factors(chance: Any, strength: float) -> Any:

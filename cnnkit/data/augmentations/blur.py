@@ -18,7 +18,6 @@ class RandomBlur(Pixelwise):
     """Blurs the image as if it were out of focus, with a Gaussian."""
 
     says = "blur {0:.1%}"
-    strengths = ("fraction",)
 
     name: Literal["blur"] = "blur"
     fraction: Annotated[float, Field(ge=0, le=0.1)] = 0.02
@@ -31,8 +30,6 @@ class RandomBlur(Pixelwise):
     def __call__(self, image: Any, amount: Any) -> Any:
         """Convolves; the image goes on as its mirror image outside."""
         sigma = amount[0] * min(image.shape[:2])
-        if not sigma:
-            return image
         if sigma < _SMALL:
             kernel = np.array([sigma**2 / 2, 1 - sigma**2, sigma**2 / 2])
             return cv2.sepFilter2D(image, -1, kernel, kernel).reshape(image.shape)

@@ -12,7 +12,6 @@ class Brightness(Pixelwise):
     """Adds the same to every pixel."""
 
     says = "brightness {0:+.0%}"
-    strengths = ("strength",)
 
     name: Literal["brightness"] = "brightness"
     strength: Strength = 0.2

@@ -8,8 +8,8 @@ from typing import Any
 
 from cnnkit.core import randomness
 from cnnkit.core.lazy import np
-from cnnkit.data.augmentations.base import Augmentation, Fill, Geometric, Mixing, Pixelwise
-from cnnkit.data.augmentations.warping import Warps
+from cnnkit.data.augmentations.base import Augmentation, Fill, Geometric, Mixing, Pixelwise, Size
+from cnnkit.data.augmentations.warping import Warps, warped
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Chain:
             numbers: int64 (B,), which they are.
         """
         _, height, width, channels = pixels.shape
-        steps = self._steps(epoch, np.asarray(numbers), height, width)
+        steps = self._steps(epoch, np.asarray(numbers), (width, height))
         # A few at a time, so that they stay in the cache of the processor from step to step.
         some = max(1, _CLOSE // (height * width * channels))
         for first in range(0, len(pixels), some):
@@ -72,7 +72,7 @@ class Chain:
                 batch = self._mixed(place, augmentation, batch, epoch, np.asarray(numbers))
         return batch
 
-    def told(self, image: Any, epoch: int, number: int) -> list[str]:
+    def descriptions(self, image: Any, epoch: int, number: int) -> list[str]:
         """What is done to one image in one epoch, a text for each augmentation that changes it.
 
         Args:
@@ -83,11 +83,9 @@ class Chain:
         texts = []
         for place, augmentation in enumerate(self.augmentations):
             amounts, hit = self._amounts(place, augmentation, epoch, np.asarray([number]))
-            before, text = image, augmentation.told(amounts[0], image) if hit[0] else ""
+            before, text = image, augmentation.description(amounts[0], image) if hit[0] else ""
             if text and isinstance(augmentation, Geometric):
-                height, width, _ = image.shape
-                matrices = augmentation.matrices(amounts, height, width)
-                image = Warps(matrices, augmentation.outside, height, width)(image, 0)
+                image = warped(image, augmentation.matrices(amounts, image.shape[1::-1]), augmentation.outside)
             elif text and isinstance(augmentation, Pixelwise):
                 image = augmentation(image, amounts[0])
             # An amount may be too small for this image: what can't be seen was not done.
@@ -100,9 +98,12 @@ class Chain:
         drawn = randomness.uniform((self.seed, place, epoch), numbers, 1 + augmentation.chances)
         return augmentation.amounts(drawn[:, 1:]), augmentation.hits(drawn[:, 0])
 
-    def _steps(self, epoch: int, numbers: Any, height: int, width: int) -> list[Warps | _Change]:
-        """What is done to the images, fused where it can be."""
-        steps: list[_Warp | _Change] = []
+    def _steps(self, epoch: int, numbers: Any, size: Size) -> list[Warps | _Change]:
+        """What is done to the images. Geometric ones in a row are fused, unless they fill with different things.
+
+        What one moved out of the picture another may bring back, where by itself that would have to fill.
+        """
+        steps: list[tuple[Any, Fill | None] | _Change] = []
         for place, augmentation in enumerate(self.augmentations):
             if isinstance(augmentation, Mixing):
                 continue
@@ -111,14 +112,15 @@ class Chain:
                 steps.append(_Change(augmentation, amounts, hit.tolist()))
                 continue
             assert isinstance(augmentation, Geometric)
-            matrices = augmentation.matrices(amounts, height, width)
+            matrices = augmentation.matrices(amounts, size)
             matrices[~hit] = np.eye(3)
-            before = steps[-1] if steps else None
-            if isinstance(before, _Warp) and before.takes(augmentation.outside):
-                steps[-1] = before.after(matrices, augmentation.outside)
+            before, fill = steps[-1] if steps else None, augmentation.outside
+            if isinstance(before, tuple) and (fill is None or before[1] in (None, fill)):
+                # A pixel of its result comes from where it says, and that from where those before say.
+                steps[-1] = before[0] @ matrices, before[1] or fill
             else:
-                steps.append(_Warp(matrices, augmentation.outside))
-        return [Warps(step.matrices, step.fill, height, width) if isinstance(step, _Warp) else step for step in steps]
+                steps.append((matrices, fill))
+        return [Warps(*step, size) if isinstance(step, tuple) else step for step in steps]
 
     def _mixed(self, place: int, mixing: Mixing, batch: Batch, epoch: int, numbers: Any) -> Batch:
         amounts, hit = self._amounts(place, mixing, epoch, numbers)
@@ -158,22 +160,3 @@ class _Change:
         for i, image in enumerate(images, start=first):
             if self.hit[i] and (changed := self.augmentation(image, self.amounts[i])) is not image:
                 image[:] = changed
-
-
-@dataclass(frozen=True)
-class _Warp:
-    """Geometric augmentations in a row: where each pixel comes from through all of them.
-
-    What one moved out of the picture another may bring back, where by themselves the second would have to fill.
-    """
-
-    matrices: Any
-    fill: Fill | None
-
-    def takes(self, fill: Fill | None) -> bool:
-        """Whether another one may be fused: not if it fills with something else."""
-        return fill is None or self.fill is None or fill == self.fill
-
-    def after(self, matrices: Any, fill: Fill | None) -> _Warp:
-        """With another one behind: a pixel of its result comes from where it says, and that from where these say."""
-        return _Warp(self.matrices @ matrices, self.fill or fill)

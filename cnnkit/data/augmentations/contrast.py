@@ -13,7 +13,6 @@ class Contrast(Pixelwise):
     """Moves every pixel away from the mean grey of the image, or towards it."""
 
     says = "contrast {0:+.0%}"
-    strengths = ("strength",)
 
     name: Literal["contrast"] = "contrast"
     strength: Strength = 0.2
@@ -21,8 +20,6 @@ class Contrast(Pixelwise):
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Multiplies the distance from the mean grey."""
-        if not amount[0]:
-            return image
         means = cv2.mean(image)
         grey = means[0] if image.shape[2] == 1 else sum(k * mean for k, mean in zip(GREY, means, strict=False))
         return linear(image, 1 + amount[0], -amount[0] * grey)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.data.augmentations.base import Fill, Moving, moves
+from cnnkit.data.augmentations.base import Fill, Moving, Size, moves
 
 
 class Crop(Moving):
@@ -25,6 +25,6 @@ class Crop(Moving):
     fill: Fill = "black"
     """What it is padded with: the pixels of the edge again, black, or the mirror image."""
 
-    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+    def matrices(self, amounts: Any, size: Size) -> Any:
         """The image moves against the window, by whole pixels."""
-        return moves(-amounts, self.fraction, height, width)
+        return moves(-amounts, self.fraction, size)

@@ -26,20 +26,18 @@ class CutMix(Mixing):
 
         return np.concatenate([betaincinv(self.alpha, self.alpha, chance[:, :1]), chance[:, 1:]], axis=1)
 
-    def told(self, amount: Any, image: Any) -> str:
+    def effect(self, amount: Any, image: Any) -> Any:
         """The area of the box, of which the border of the image may cut off something."""
-        height, width, _ = image.shape
-        columns, rows = np.rint(np.sqrt(amount[0]) * np.array([width, height]))
-        return super().told(np.array([columns * rows / (height * width)]), image)
+        size = image.shape[1::-1]
+        return np.rint(np.sqrt(amount[:1]) * size).prod(keepdims=True) / np.prod(size)
 
     def __call__(self, images: Any, partners: Any, amounts: Any) -> tuple[Any, Any]:
         """Boxes of whole pixels, cut off at the border; the pixels that are left are counted."""
-        height, width = images.shape[1:3]
-        sizes = np.array([width, height])
-        boxes = np.rint(np.sqrt(amounts[:, :1]) * sizes)
-        first = np.floor(amounts[:, 1:] * sizes) - boxes // 2
-        first, last = np.clip(first, 0, sizes).astype(int), np.clip(first + boxes, 0, sizes).astype(int)
+        size = images.shape[2:0:-1]
+        boxes = np.rint(np.sqrt(amounts[:, :1]) * size)
+        first = np.floor(amounts[:, 1:] * size) - boxes // 2
+        first, last = np.clip(first, 0, size).astype(int), np.clip(first + boxes, 0, size).astype(int)
         mixed = images.copy()
         for i, ((left, top), (right, bottom)) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
             mixed[i, top:bottom, left:right] = partners[i, top:bottom, left:right]
-        return mixed, 1 - (last - first).prod(axis=1) / (height * width)
+        return mixed, 1 - (last - first).prod(axis=1) / np.prod(size)

@@ -36,16 +36,14 @@ class Erasing(Pixelwise):
         both = sides(chance[:, 0], chance[:, 1], self.area, self.ratio)
         return np.concatenate([both.prod(axis=1, keepdims=True), both, chance[:, 2:]], axis=1)
 
-    def told(self, amount: Any, image: Any) -> str:
+    def effect(self, amount: Any, image: Any) -> Any:
         """The area, of whole pixels."""
-        height, width, _ = image.shape
-        columns, rows = self._size(amount, height, width)
-        return super().told(np.array([columns * rows / (height * width)]), image)
+        return self._size(amount, image).prod(keepdims=True) / np.prod(image.shape[:2])
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Fills a rectangle of whole pixels in a copy."""
         height, width, _ = image.shape
-        columns, rows = self._size(amount, height, width)
+        columns, rows = self._size(amount, image)
         if not columns or not rows:
             return image
         left, top = int(amount[3] * (width - columns + 1)), int(amount[4] * (height - rows + 1))
@@ -57,9 +55,9 @@ class Erasing(Pixelwise):
             part[:] = 128 if self.fill == "grey" else 0
         return result
 
-    def _size(self, amount: Any, height: int, width: int) -> tuple[int, int]:
-        """Columns and rows of the rectangle."""
-        return round(amount[1] * width), round(amount[2] * height)
+    def _size(self, amount: Any, image: Any) -> Any:
+        """Columns and rows of the rectangle, int (2,)."""
+        return np.rint(amount[1:3] * image.shape[1::-1]).astype(int)
 
     def weaker(self, share: float) -> Self:
         """A share of the area, and proportions nearer to 1."""

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from cnnkit.core.lazy import np
 from cnnkit.core.spec import Probability
-from cnnkit.data.augmentations.base import Geometric, identities
+from cnnkit.data.augmentations.base import Geometric, Size, scales
 
 
 class Flip(Geometric):
@@ -33,13 +33,11 @@ class Flip(Geometric):
         """Every image mirrored; of both directions each every other time, as always both would be a half turn."""
         return self.model_copy(update={"probability": 0.5 if self.direction == "both" else 1.0})
 
-    def told(self, amount: Any, image: Any) -> str:
+    def description(self, amount: Any, image: Any) -> str:
         """The directions in which it is mirrored."""
         ways = ("left-right", "top-bottom")
         return " and ".join(f"flip {way}" for way, done in zip(ways, amount, strict=True) if done)
 
-    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+    def matrices(self, amounts: Any, size: Size) -> Any:
         """Turns the sign of x, of y, or of both."""
-        matrices = identities(len(amounts))
-        matrices[:, [0, 1], [0, 1]] = 1 - 2 * amounts
-        return matrices
+        return scales(1 - 2 * amounts)

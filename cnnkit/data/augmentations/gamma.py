@@ -14,7 +14,6 @@ class Gamma(Pixelwise):
 
     says = "gamma {0:.2f}"
     neutral = 1.0
-    strengths = ("strength",)
 
     name: Literal["gamma"] = "gamma"
     strength: Strength = 0.2

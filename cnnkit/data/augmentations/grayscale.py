@@ -13,6 +13,7 @@ class RandomGrayscale(Pixelwise):
     """Takes the colours away now and then; three equal channels stay."""
 
     chances = 0
+    says = "grayscale"
     for_colour = True
     removes_colour = True
 
@@ -23,10 +24,6 @@ class RandomGrayscale(Pixelwise):
     def amounts(self, chance: Any) -> Any:
         """None."""
         return chance
-
-    def told(self, amount: Any, image: Any) -> str:
-        """Its name: there is nothing more or less about it."""
-        return "grayscale"
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601) in each channel; a grey image as it is."""

@@ -20,16 +20,15 @@ class Hue(Pixelwise):
     """
 
     says = "hue {0:+.0f} deg"  # from red to green
-    strengths = ("degrees",)
     for_colour = True
 
     name: Literal["hue"] = "hue"
     degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
     """Largest angle, in degrees."""
 
-    def told(self, amount: Any, image: Any) -> str:
+    def effect(self, amount: Any, image: Any) -> Any:
         """The angle, by whole steps."""
-        return super().told(np.array([_steps(amount[0]) * 360 / _STEPS]), image)
+        return np.array([_steps(amount[0]) * 360 / _STEPS])
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Adds to the hue, around the circle."""

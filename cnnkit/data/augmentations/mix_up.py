@@ -27,9 +27,9 @@ class MixUp(Mixing):
         share = betaincinv(self.alpha, self.alpha, chance)
         return np.maximum(share, 1 - share)
 
-    def told(self, amount: Any, image: Any) -> str:
-        """Its own share; nothing where the other image would change no pixel by half a value."""
-        return super().told(amount, image) if 255 * (1 - amount[0]) >= 0.5 else ""
+    def effect(self, amount: Any, image: Any) -> Any:
+        """Its own share; all of it where the other image would change no pixel by half a value."""
+        return np.where(255 * (1 - amount) >= 0.5, amount, 1.0)
 
     def __call__(self, images: Any, partners: Any, amounts: Any) -> tuple[Any, Any]:
         """The weighted mean of both."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from cnnkit.core import randomness as chances
 from cnnkit.core.lazy import cv2, np
-from cnnkit.data.augmentations.base import Pixelwise
+from cnnkit.data.augmentations.base import Pixelwise, Strength
 
 
 class Noise(Pixelwise):
@@ -23,24 +21,21 @@ class Noise(Pixelwise):
     chances = 2
     says = "noise {0:.1%}"
     adds_colour = True
-    strengths = ("deviation",)
 
     name: Literal["noise"] = "noise"
-    deviation: Annotated[float, Field(ge=0, le=1)] = 0.05
+    deviation: Strength = 0.05
     """Largest standard deviation, as a fraction of full white."""
 
     def amounts(self, chance: Any) -> Any:
         """The standard deviation as a fraction of full white, and a number that decides each value."""
         return chance * (self.deviation, 1)
 
-    def told(self, amount: Any, image: Any) -> str:
+    def effect(self, amount: Any, image: Any) -> Any:
         """The standard deviation; the other number tells nobody anything."""
-        return super().told(amount[:1], image)
+        return amount[:1]
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Adds, and cuts off at black and white."""
-        if not amount[0]:
-            return image
         table = np.rint(255 * amount[0] * _gaussian()).astype(np.int16)
         drawn = chances.random_bytes(amount[1], image.size).reshape(image.shape)
         return cv2.add(image, cv2.LUT(drawn, table).reshape(image.shape), dtype=cv2.CV_8U).reshape(image.shape)

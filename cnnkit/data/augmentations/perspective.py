@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cnnkit.core.lazy import np
-from cnnkit.data.augmentations.base import Filling, identities
+from cnnkit.data.augmentations.base import Filling, Size, identities
 
 
 class Perspective(Filling):
@@ -15,17 +15,16 @@ class Perspective(Filling):
 
     chances = 8
     says = "perspective, corners by up to {0:.0%}"
-    strengths = ("strength",)
 
     name: Literal["perspective"] = "perspective"
     strength: Annotated[float, Field(ge=0, le=0.2)] = 0.1
     """How far a corner moves at most in each direction, as a fraction of the width and of the height."""
 
-    def told(self, amount: Any, image: Any) -> str:
+    def effect(self, amount: Any, image: Any) -> Any:
         """The farthest move of a corner."""
-        return super().told(np.abs(amount).max(keepdims=True), image)
+        return np.abs(amount).max(keepdims=True)
 
-    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+    def matrices(self, amounts: Any, size: Size) -> Any:
         """From the unit square to a quadrilateral, in closed form (Heckbert 1989, Fundamentals of texture mapping).
 
         Amounts are how far each corner of the result comes from a corner of the original, to the right and down, as
@@ -43,7 +42,7 @@ class Perspective(Filling):
         matrices[:, 2, 0], matrices[:, 2, 1] = g, h
         # That counts from the top left corner in sizes of the image; here it is from the middle and in pixels.
         matrices = matrices @ [[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]]
-        sizes = np.array([width, height, 1])
+        sizes = np.array([*size, 1])
         return matrices * sizes[:, None] / sizes
 
 

@@ -13,22 +13,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cnnkit.core.lazy import cv2, np
-from cnnkit.data.augmentations.base import Fill, Pixelwise, Strength, in_digits, moves, shears, turns
+from cnnkit.data.augmentations.base import Fill, Pixelwise, Size, Strength, in_digits, moves, shears, turns
 from cnnkit.data.augmentations.contrast import Contrast
 from cnnkit.data.augmentations.pixel_maths import linear, through
 from cnnkit.data.augmentations.saturation import Saturation
 from cnnkit.data.augmentations.sharpen import RandomSharpen
-from cnnkit.data.augmentations.warping import Warps
+from cnnkit.data.augmentations.warping import warped
 
 
-def _moved(matrices: Callable[[float, int, int], Any]) -> Callable[[Any, float, Fill], Any]:
-    """A change of an image from a function of an amount, height and width to matrices (1, 3, 3)."""
-
-    def change(image: Any, amount: float, fill: Fill) -> Any:
-        height, width, _ = image.shape
-        return Warps(matrices(amount, height, width), fill, height, width)(image, 0)
-
-    return change
+def _moved(matrices: Callable[[float, Size], Any]) -> Callable[[Any, float, Fill], Any]:
+    """A change of an image from a function of an amount and the size to matrices (1, 3, 3)."""
+    return lambda image, amount, fill: warped(image, matrices(amount, image.shape[1::-1]), fill)
 
 
 def _pixelwise(augmentation: Pixelwise) -> Callable[[Any, float, Fill], Any]:
@@ -85,7 +80,7 @@ OPERATIONS = (
     Operation("", lambda image, amount, fill: image),
     Operation("autocontrast", _autocontrast),
     Operation("equalize", _equalized),
-    Operation("rotate {:+.0f} deg", _moved(lambda by, height, width: turns(np.array([by]))), 30, 135, True),
+    Operation("rotate {:+.0f} deg", _moved(lambda by, size: turns(np.array([by]))), 30, 135, True),
     Operation("solarize {:.0%}", _solarized, 1, 1),
     Operation("saturation {:+.0%}", _pixelwise(Saturation()), 0.9, 0.99, True),
     Operation("posterize by {:.0f} bits", _posterized, 4, 6),
@@ -93,14 +88,12 @@ OPERATIONS = (
     Operation("brightness {:+.0%}", lambda image, amount, fill: linear(image, 1 + amount, 0), 0.9, 0.99, True),
     Operation("sharpen {:+.0%}", _pixelwise(RandomSharpen()), 0.9, 0.99, True),
     # The papers slant by 0.3 and 0.99 of the height, and shift by 150 of 331 and by 32 of 224 pixels.
-    Operation("shear {:+.0f} deg across", _moved(lambda by, height, width: shears([by], [0.0])), 16.7, 44.7, True),
-    Operation("shear {:+.0f} deg down", _moved(lambda by, height, width: shears([0.0], [by])), 16.7, 44.7, True),
+    Operation("shear {:+.0f} deg across", _moved(lambda by, size: shears([by], [0.0])), 16.7, 44.7, True),
+    Operation("shear {:+.0f} deg down", _moved(lambda by, size: shears([0.0], [by])), 16.7, 44.7, True),
     Operation(
-        "shift {:+.0%} across", _moved(lambda by, *size: moves(np.array([[by, 0]]), _FAR, *size)), _FAR, 0.14, True
+        "shift {:+.0%} across", _moved(lambda by, size: moves(np.array([[by, 0]]), _FAR, size)), _FAR, 0.14, True
     ),
-    Operation(
-        "shift {:+.0%} down", _moved(lambda by, *size: moves(np.array([[0, by]]), _FAR, *size)), _FAR, 0.14, True
-    ),
+    Operation("shift {:+.0%} down", _moved(lambda by, size: moves(np.array([[0, by]]), _FAR, size)), _FAR, 0.14, True),
 )
 """Those of table 6 of RandAugment, in its order: identity, autocontrast, equalise, rotate, solarise, colour, posterise,
 contrast, brightness, sharpness, shear, translate. Colour leaves a grey image alone; amounts of contrast, brightness and
@@ -118,7 +111,7 @@ class Policy(Pixelwise):
     fill: Fill = "edge"
     """What comes in from outside where an image is moved: the pixels of its edge again, black, or the mirror image."""
 
-    def told(self, amount: Any, image: Any) -> str:
+    def description(self, amount: Any, image: Any) -> str:
         """The operations, but for those that change nothing in this image."""
         texts = []
         for operation, by in _operations(amount):
@@ -138,7 +131,6 @@ class RandAugment(Policy):
     """Does some of 14 changes to each image, all at the same magnitude."""
 
     chances = 2 * _LAYERS
-    strengths = ("magnitude",)
 
     name: Literal["rand_augment"] = "rand_augment"
     layers: Annotated[int, Field(ge=1, le=_LAYERS)] = 2
@@ -156,7 +148,6 @@ class TrivialAugment(Policy):
     """Does one of 14 changes to each image, at a random magnitude; there is nothing to tune."""
 
     chances = 3
-    strengths = ("strength",)
 
     name: Literal["trivial_augment"] = "trivial_augment"
     strength: Strength = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Self
 
 from cnnkit.core.lazy import np
-from cnnkit.data.augmentations.base import Geometric, identities
+from cnnkit.data.augmentations.base import Geometric, Size, scales
 from cnnkit.data.augmentations.windows import Areas, Ratios, sides, toned_ratios
 
 
@@ -30,25 +30,22 @@ class RandomResizedCrop(Geometric):
         """Width and height of the window as fractions of the image's, and its place: 0 left or top, 1 right, bottom."""
         return np.concatenate([sides(chance[:, 0], chance[:, 1], self.area, self.ratio), chance[:, 2:]], axis=1)
 
-    def told(self, amount: Any, image: Any) -> str:
+    def effect(self, amount: Any, image: Any) -> Any:
         """The size of the window, of whole pixels."""
-        height, width, _ = image.shape
-        size = np.array([width, height])
-        return super().told(self._windows(amount[None, :2], size)[0] / size, image)
+        size = image.shape[1::-1]
+        return self._windows(amount[:2], size) / size
 
-    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+    def matrices(self, amounts: Any, size: Size) -> Any:
         """From a window of whole pixels, inside of the image."""
-        image = np.array([width, height])
-        window = self._windows(amounts, image)
-        first = np.floor(amounts[:, 2:] * (image - window + 1))
-        matrices = identities(len(amounts))
-        matrices[:, [0, 1], [0, 1]] = window / image
-        matrices[:, :2, 2] = first + window / 2 - image / 2
+        windows = self._windows(amounts[:, :2], size)
+        first = np.floor(amounts[:, 2:] * (size - windows + 1))
+        matrices = scales(windows / size)
+        matrices[:, :2, 2] = first + windows / 2 - np.divide(size, 2)
         return matrices
 
-    def _windows(self, amounts: Any, image: Any) -> Any:
-        """Widths and heights of windows in pixels, (B, 2), in an image of such a width and height, (2,)."""
-        return np.maximum(np.rint(amounts[:, :2] * image), 1)
+    def _windows(self, shares: Any, size: Size) -> Any:
+        """Widths and heights of windows in pixels, from shares of those of the image: (B, 2) or (2,)."""
+        return np.maximum(np.rint(shares * size), 1)
 
     def weaker(self, share: float) -> Self:
         """Windows that lack only a share of the area, and have proportions nearer to 1."""

@@ -6,19 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.data.augmentations.base import Filling, turns
+from cnnkit.data.augmentations.base import Filling, Size, turns
 
 
 class Rotate(Filling):
     """Turns the image about its middle, by a random angle to either side."""
 
     says = "rotate {0:+.0f} deg"  # against the clock
-    strengths = ("degrees",)
 
     name: Literal["rotate"] = "rotate"
     degrees: Annotated[float, Field(ge=0, le=180)] = 15.0
     """Largest angle, in degrees."""
 
-    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+    def matrices(self, amounts: Any, size: Size) -> Any:
         """Turns about the middle."""
         return turns(amounts[:, 0])

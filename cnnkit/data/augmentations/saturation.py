@@ -13,7 +13,6 @@ class Saturation(Pixelwise):
     """Moves every pixel away from its own grey, or towards it; a grey image stays as it is."""
 
     says = "saturation {0:+.0%}"
-    strengths = ("strength",)
     for_colour = True
 
     name: Literal["saturation"] = "saturation"

@@ -15,7 +15,6 @@ class RandomSharpen(Pixelwise):
     """Adds to the image what a blur would take away (unsharp masking); the blur is that of 1-2-1 in each direction."""
 
     says = "sharpen {0:.0%}"
-    strengths = ("strength",)
 
     name: Literal["sharpen"] = "sharpen"
     strength: Annotated[float, Field(ge=0, le=10)] = 1.0
@@ -27,7 +26,5 @@ class RandomSharpen(Pixelwise):
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """The image plus its difference to the blurred one; below 0 it becomes softer."""
-        if not amount[0]:
-            return image
         soft = cv2.GaussianBlur(image, (3, 3), 0).reshape(image.shape)
         return blended(image, soft, 1 + amount[0], -amount[0])

@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cnnkit.core.lazy import np
-from cnnkit.data.augmentations.base import Filling, either_way, in_digits, shears
+from cnnkit.data.augmentations.base import Filling, Size, either_way, in_digits, shears
 
 
 class Shear(Filling):
     """Slants the image as writing leans, by a random angle to either side; its middle stays."""
 
     chances = 2
-    strengths = ("degrees",)
 
     name: Literal["shear"] = "shear"
     degrees: Annotated[float, Field(ge=0, le=60)] = 10.0
@@ -27,11 +26,11 @@ class Shear(Filling):
         asked = [self.direction != "vertical", self.direction != "horizontal"]
         return np.where(asked, either_way(chance, self.degrees), 0.0)
 
-    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+    def matrices(self, amounts: Any, size: Size) -> Any:
         """Moves each row aside by its distance from the middle, then each column."""
         return shears(amounts[:, 0], amounts[:, 1])
 
-    def told(self, amount: Any, image: Any) -> str:
+    def description(self, amount: Any, image: Any) -> str:
         """The angles of the directions that are asked for."""
         ways = zip(("across", "down"), amount, strict=True)
         return ", ".join(in_digits(f"shear {{0:+.0f}} deg {way}", [angle]) for way, angle in ways if angle)

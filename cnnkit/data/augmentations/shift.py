@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.data.augmentations.base import Moving, moves
+from cnnkit.data.augmentations.base import Moving, Size, moves
 
 
 class Shift(Moving):
@@ -19,6 +19,6 @@ class Shift(Moving):
     fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     """Farthest distance, as a fraction of the width and of the height."""
 
-    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+    def matrices(self, amounts: Any, size: Size) -> Any:
         """Moves by whole pixels."""
-        return moves(amounts, self.fraction, height, width)
+        return moves(amounts, self.fraction, size)

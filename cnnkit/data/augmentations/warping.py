@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnnkit.core.lazy import cv2, np
-from cnnkit.data.augmentations.base import Fill
+from cnnkit.data.augmentations.base import Fill, Size
 
 _WHOLE = 1e-6
 """Of a pixel: what is nearer to a whole number is one."""
@@ -18,22 +18,21 @@ _WHOLE = 1e-6
 class Warps:
     """The warps of some images, one for each, bilinear."""
 
-    def __init__(self, matrices: Any, fill: Fill | None, height: int, width: int):
+    def __init__(self, matrices: Any, fill: Fill | None, size: Size):
         """Finds the cheapest way for each.
 
         Args:
             matrices: float64 (B, 3, 3), from homogeneous (x, y, 1) of a pixel of the result to that of the original,
                 counted from the middle of the image.
             fill: What comes in from outside; None if nothing does.
-            height: Of the images, pixels.
-            width: Of the images, pixels.
+            size: Of the images.
         """
         borders = {"edge": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
         self._border = borders[fill or "edge"]
-        self._size = width, height
-        self._boxes, self._mirrors = _boxes(matrices, height, width), _mirrors(matrices)
+        self._size = size
+        self._boxes, self._mirrors = _boxes(matrices, size), _mirrors(matrices)
         if None in self._boxes:
-            x, y = (width - 1) / 2, (height - 1) / 2
+            x, y = (size[0] - 1) / 2, (size[1] - 1) / 2
             matrices = [[1, 0, x], [0, 1, y], [0, 0, 1]] @ matrices @ [[1, 0, -x], [0, 1, -y], [0, 0, 1]]
         self._matrices = matrices
 
@@ -69,6 +68,11 @@ class Warps:
         return cv2.warpPerspective(image, matrix, self._size, **options)
 
 
+def warped(image: Any, matrices: Any, fill: Fill | None) -> Any:
+    """One image warped: uint8 (H, W, C), not written to, by matrices (1, 3, 3), to the same shape."""
+    return Warps(matrices, fill, image.shape[1::-1])(image, 0)
+
+
 def _mirrored(images: Any, mirror: int) -> Any:
     """Whole images mirrored, in as few calls as can be: all on top of each other are as one when turned sideways."""
     if mirror == _UPSIDE_DOWN:
@@ -81,20 +85,20 @@ _UPSIDE_DOWN, _SIDEWAYS, _BOTH = 0, 1, -1
 """OpenCV's numbers: top with bottom, left with right."""
 
 
-def _boxes(matrices: Any, height: int, width: int) -> list[tuple[int, int, int, int] | None]:
+def _boxes(matrices: Any, size: Size) -> list[tuple[int, int, int, int] | None]:
     """Windows of whole pixels that the results are, mirroring aside: left, top, right and bottom.
 
     None where it is none: turned, between the pixels, or partly outside and of another size than the image.
     """
-    sizes = np.array([width, height])
+    sizes = np.array(size)
     spans = np.abs(matrices[:, (0, 1), (0, 1)]) * sizes
     first = (sizes - spans) / 2 + matrices[:, :2, 2]
     edges = np.stack([first, first + spans], axis=1)  # (B, 2, 2): left and top, right and bottom
     whole = np.rint(edges)
-    made = whole[:, 1] - whole[:, 0]
+    spans = whole[:, 1] - whole[:, 0]
     straight = (matrices[:, (0, 1, 2, 2), (1, 0, 0, 1)] == 0).all(1) & (matrices[:, 2, 2] == 1)
     inside = ((whole >= 0) & (whole <= sizes)).all((1, 2))
-    fits = straight & (made > 0).all(1) & (inside | (made == sizes).all(1))
+    fits = straight & (spans > 0).all(1) & (inside | (spans == sizes).all(1))
     fits &= (np.abs(edges - whole) < _WHOLE).all((1, 2))
     boxes = whole.reshape(-1, 4).astype(int).tolist()
     return [tuple(box) if fit else None for box, fit in zip(boxes, fits.tolist(), strict=True)]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
-
-from cnnkit.data.augmentations.base import Filling, as_factors, zooms
+from cnnkit.data.augmentations.base import Filling, Size, Strength, as_factors, zooms
 
 
 class Zoom(Filling):
@@ -17,16 +15,15 @@ class Zoom(Filling):
     """
 
     says = "zoom {0:+.0%}"
-    strengths = ("fraction",)
 
     name: Literal["zoom"] = "zoom"
-    fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
+    fraction: Strength = 0.2
     """How much larger it becomes at most, as a fraction of its size."""
 
     def amounts(self, chance: Any) -> Any:
         """How much larger, as fractions of the size; below 0 where it becomes smaller."""
         return as_factors(chance, self.fraction) - 1
 
-    def matrices(self, amounts: Any, height: int, width: int) -> Any:
+    def matrices(self, amounts: Any, size: Size) -> Any:
         """Comes from nearer to the middle where it becomes larger."""
         return zooms(amounts[:, 0])

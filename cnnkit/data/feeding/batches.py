@@ -13,14 +13,13 @@ The order, and why:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from cnnkit.core.lazy import np, tf
 from cnnkit.core.progress import Progress
-from cnnkit.data.augmentations import Augmentation, Batch, Chain
+from cnnkit.data.augmentations.chain import Batch, Chain
 from cnnkit.data.balancing.base import Training
-from cnnkit.data.feeding.images import Features, Images, Inputs, allocated
+from cnnkit.data.feeding.images import Features, Images, Inputs, allocated, at_once
 from cnnkit.data.section import Cache
 
 
@@ -75,52 +74,7 @@ def steps(images: int, batch_size: int) -> int:
     return -(-images // batch_size)
 
 
-def with_workers(
-    images: Images,
-    training: Training,
-    augmentations: Sequence[Augmentation],
-    batch_size: int,
-    seed: int,
-    progress: Progress,
-) -> AbstractContextManager[Images]:
-    """The images with processes that make the batches of `train_batches`, where these have enough to do.
-
-    They have where images are not kept in memory. What is made is the same bits, with them or without.
-    """
-    if images.memory is not None:
-        return nullcontext(images)
-    most = min(_at_once(images, batch_size) * batch_size, max(len(training), len(images.index)))
-    return images.with_workers(Chain(augmentations, seed), most, progress)
-
-
-def train_batches(
-    images: Inputs,
-    training: Training,
-    augmentations: Sequence[Augmentation],
-    batch_size: int,
-    seed: int,
-    epochs: int,
-    first_step: int = 0,
-) -> Any:
-    """The batches of all epochs, one after the other.
-
-    Args:
-        images: Where from.
-        training: Which of them train, with their labels and weights.
-        augmentations: What is done to each, in this order.
-        batch_size: Images a batch; the last batch of an epoch has what is left.
-        seed: Decides order and augmentation.
-        epochs: How many.
-        first_step: Counted from the beginning of the training; the batches from there on.
-
-    Returns:
-        `tf.data.Dataset` of (images, labels, weights): float32 (B, H, W, C) in 0..255, one-hot float32 (B, classes),
-        which mixing makes shares of classes, and what each image counts for, float32 (B,), 1 in the mean of an epoch.
-    """
-    return _TrainBatches(images, training, Chain(augmentations, seed), batch_size).dataset(epochs, first_step)
-
-
-class _TrainBatches:
+class TrainBatches:
     """The batches of a training: `dataset` is the story, each other method a step of it within tf.data.
 
     An image is known by its place in the training, for it may be there several times. Each place has a number, which
@@ -128,6 +82,14 @@ class _TrainBatches:
     """
 
     def __init__(self, images: Inputs, training: Training, chain: Chain, batch_size: int):
+        """Prepares what all batches need.
+
+        Args:
+            images: Where from.
+            training: Which of them train, with their labels and weights.
+            chain: What is done to each; its seed decides the order too.
+            batch_size: Images a batch; the last batch of an epoch has what is left.
+        """
         self.images, self.chain, self.batch_size = images, chain, batch_size
         self.count = len(training)
         self.classes = len(images.index.classes)
@@ -135,10 +97,20 @@ class _TrainBatches:
         self.keys = tf.constant(keys_of(training.numbers), tf.int64)
         self.labels = tf.constant(training.labels, tf.int64)
         self.weights = tf.constant(training.weights, tf.float32)
-        self.at_once = _at_once(images, batch_size) if chain.augmentations else 1
+        self.at_once = at_once(images.shape, batch_size) if chain.augmentations else 1
 
-    def dataset(self, epochs: int, first_step: int) -> Any:
-        """`tf.data.Dataset` of the batches of all epochs from a step on."""
+    def dataset(self, epochs: int, first_step: int = 0) -> Any:
+        """The batches of all epochs, one after the other.
+
+        Args:
+            epochs: How many.
+            first_step: Counted from the beginning of the training; the batches from there on.
+
+        Returns:
+            `tf.data.Dataset` of (images, labels, weights): float32 (B, H, W, C) in 0..255, one-hot float32
+            (B, classes), which mixing makes shares of classes, and what each image counts for, float32 (B,), 1 in the
+            mean of an epoch.
+        """
         epoch, step = divmod(first_step, steps(self.count, self.batch_size))
         parts = tf.data.Dataset.range(epoch, epochs).flat_map(self.order).skip(step // self.at_once)
         # To float in a step of its own, while the next pixels are made.
@@ -181,11 +153,6 @@ class _TrainBatches:
         return batch.images, batch.labels, batch.weights
 
 
-def _at_once(images: Inputs, batch_size: int) -> int:
-    """Batches whose pixels are made in one call, so that its price does not count where images are small."""
-    return min(max(1, _CALL // (batch_size * int(np.prod(images.shape)))), _MOST)
-
-
 def eval_batches(images: Inputs, numbers: Sequence[int], batch_size: int) -> Any:
     """The chosen images in their order, once, as (images, labels): what is reported counts every image the same."""
     chosen = tf.constant(np.asarray(numbers), tf.int64)
@@ -221,12 +188,6 @@ def _in_parallel(dataset: Any, work: Any, images: Inputs) -> Any:
     """What work makes of a dataset, some of it at a time; the order does not depend on what is done first."""
     return dataset.map(work, num_parallel_calls=images.threads, deterministic=True).prefetch(AHEAD)
 
-
-_CALL = 2**21
-"""Bytes of pixels that are made in one call."""
-
-_MOST = 16
-"""Batches that are made in one call."""
 
 AHEAD = 2
 """Batches that wait to be trained on."""

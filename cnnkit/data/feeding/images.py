@@ -16,7 +16,7 @@ from cnnkit.core.errors import DataError, Problem, TrainingError
 from cnnkit.core.lazy import np, tf
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
-from cnnkit.data.augmentations import Chain
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.feeding import workers
 from cnnkit.data.feeding.pixel_store import PixelStore
 from cnnkit.data.feeding.preprocessing import Changed, Preprocessing
@@ -64,13 +64,13 @@ class ImageReader:
 
     Attributes:
         index: Which images.
-        view: How they are decoded.
-        stamps: Of the files beside each image that `view` reads, as they were at first; None if it reads none.
+        preprocessing: What becomes of each.
+        stamps: Of the files beside each image that `preprocessing` reads, as they were at first; None if it reads none.
         store: Those that are kept on the disk, if any.
     """
 
     index: Index
-    view: Preprocessing
+    preprocessing: Preprocessing
     stamps: Sequence[tuple[Stamp | None, ...]] | None
     store: PixelStore | None
 
@@ -83,31 +83,10 @@ class ImageReader:
         """
         image = self.store.read(number) if self.store else None
         if image is None:
-            image = self.view.of_index(self.index, number)
-            if self.stamps and self.view.stamps_beside(self.index, number) != self.stamps[number]:
+            image = self.preprocessing.of_index(self.index, number)
+            if self.stamps and self.preprocessing.stamps_beside(self.index, number) != self.stamps[number]:
                 raise Changed("a file beside it, which data.prepare reads, has changed since it was looked at")
         return image
-
-
-@dataclass(frozen=True)
-class PixelWorkers:
-    """Processes that make the pixels of batches.
-
-    Attributes:
-        workers: The processes.
-        chain: What they augment by; they are forked with it, so that no job has to bring it.
-    """
-
-    workers: Workers
-    chain: Chain
-
-    def can_make(self, count: int, chain: Chain | None) -> bool:
-        """Whether they can make so many bytes of pixels, augmented by this."""
-        return count <= self.workers.size and chain in (None, self.chain)
-
-    def __call__(self, chain: Chain | None, numbers: Any, epoch: int, keys: Any) -> Any:
-        """The pixels of some images, as one row of bytes."""
-        return self.workers(np.concatenate([[chain is not None, epoch], numbers, keys if chain else ()]))
 
 
 @dataclass(frozen=True)
@@ -121,6 +100,7 @@ class Images:
             None where they are not in memory.
         reader: Reads them where they are not in memory.
         workers: Processes that make pixels; None if this one does.
+        chain: What the workers augment by; they are forked with it, so that no job has to bring it.
         failures: What went wrong with images within TensorFlow.
     """
 
@@ -128,7 +108,8 @@ class Images:
     shape: tuple[int, ...]
     memory: Any = None
     reader: ImageReader | None = None
-    workers: PixelWorkers | None = field(default=None, compare=False)
+    workers: Workers | None = field(default=None, compare=False)
+    chain: Chain | None = field(default=None, compare=False)
     failures: list[DataError | TrainingError] = field(default_factory=list, compare=False)
 
     @property
@@ -140,7 +121,7 @@ class Images:
         4,300.
         """
         if self.workers:
-            return self.workers.workers.count + 1
+            return self.workers.count + 1
         stored = [fact.header.width * fact.header.height for fact in self.index.facts or () if fact.header]
         return 1 if max([*stored[:_ASKED], self.shape[0] * self.shape[1]]) <= _SMALL else cores()
 
@@ -181,21 +162,28 @@ class Images:
             raise
 
     @contextmanager
-    def with_workers(self, chain: Chain, most: int, progress: Progress) -> Iterator[Images]:
-        """The same with processes that make batches; the same without, where there can be none.
+    def with_workers(self, chain: Chain, batch_size: int, count: int, progress: Progress) -> Iterator[Images]:
+        """The same with processes that make the batches of a training, where these have enough to do and can be had.
+
+        They have where images are not kept in memory. What is made is the same bits, with them or without.
 
         Args:
             chain: What they augment by.
-            most: Images that are made in one call.
+            batch_size: Images a batch.
+            count: Images an epoch, each as often as it comes.
             progress: Is told where processes can't be had.
         """
+        if self.memory is not None:
+            yield self
+            return
         if workers.possible():
             decoding.ONE_LARGE.share()
+        most = min(at_once(self.shape, batch_size) * batch_size, max(count, len(self.index)))
         with workers.working(partial(self._work, chain), most * int(np.prod(self.shape)), progress) as processes:
-            yield replace(self, workers=PixelWorkers(processes, chain) if processes else None)
+            yield replace(self, workers=processes, chain=chain)
 
     def _work(self, chain: Chain, job: Any) -> Any:
-        """What a worker does: a job as `PixelWorkers` send it, whether and in which epoch to augment and then what."""
+        """What a worker does: a job as `_pixels` sends it, whether and in which epoch to augment and then what."""
         augmented, epoch, *numbers = job.tolist()
         count = len(numbers) // 2 if augmented else len(numbers)
         return self._make(chain if augmented else None, numbers[:count], epoch, numbers[count:])
@@ -203,8 +191,10 @@ class Images:
     def _pixels(self, chain: Chain | None, numbers: Any, epoch: Any, keys: Any) -> Any:
         """What `augmented` gives, in NumPy; an error is noted, for TensorFlow makes another one of it."""
         try:
-            if self.workers and self.workers.can_make(len(numbers) * int(np.prod(self.shape)), chain):
-                return self.workers(chain, numbers, int(epoch), keys).reshape(-1, *self.shape)
+            size = len(numbers) * int(np.prod(self.shape))
+            if self.workers and size <= self.workers.size and chain in (None, self.chain):
+                job = np.concatenate([[chain is not None, int(epoch)], numbers, keys if chain else ()])
+                return self.workers(job).reshape(-1, *self.shape)
             return self._make(chain, numbers, int(epoch), keys)
         except (DataError, TrainingError) as failure:
             self.failures.append(failure)
@@ -221,8 +211,7 @@ class Images:
         try:
             return self.reader.read(number)
         except BadImage as error:
-            changed = isinstance(error, Changed)
-            why = "a run needs images that stay" if changed else "nothing was wrong with it before"
+            why = "a run needs images that stay" if isinstance(error, Changed) else "nothing was wrong with it before"
             raise DataError(Problem(f"{error}; {why}", file=self.index.names[number])) from None
 
 
@@ -250,6 +239,17 @@ def with_synthetic(inputs: AnyInputs, synthetic: Any) -> AnyInputs:
     np.concatenate([inputs.memory, synthetic], out=memory)
     return replace(inputs, memory=memory)
 
+
+def at_once(shape: tuple[int, ...], batch_size: int) -> int:
+    """Batches whose pixels are made in one call, so that its price does not count where images are small."""
+    return min(max(1, _CALL // (batch_size * int(np.prod(shape)))), _MOST)
+
+
+_CALL = 2**21
+"""Bytes of pixels that are made in one call."""
+
+_MOST = 16
+"""Batches that are made in one call."""
 
 _SMALL = 160 * 160
 """Pixels of a picture up to which one thread is faster than several."""

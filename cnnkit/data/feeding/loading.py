@@ -16,8 +16,8 @@ from typing import Any
 from cnnkit.core.errors import DataError, Problem, TrainingError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.data.feeding import pixel_store
 from cnnkit.data.feeding.images import ImageReader, Images, allocated
+from cnnkit.data.feeding.pixel_store import PixelStore, bytes_of
 from cnnkit.data.feeding.preprocessing import Changed, Preprocessing
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import Index, Unused
@@ -30,12 +30,14 @@ AHEAD = 64
 """Images that are decoded before they are written to the disk."""
 
 
-def load(index: Index, view: Preprocessing, cache: Cache, progress: Progress, skip_bad: bool = False) -> Images:
+def load(
+    index: Index, preprocessing: Preprocessing, cache: Cache, progress: Progress, skip_bad: bool = False
+) -> Images:
     """Decodes and prepares every image of an index.
 
     Args:
         index: The images; those that can't be decoded are not in the index of the result.
-        view: How they are shown to the network.
+        preprocessing: What becomes of each before the network sees it.
         cache: Where they may be kept.
         progress: Is told how far it is.
         skip_bad: Leave out files that can't be decoded, and list them, instead of raising.
@@ -45,7 +47,7 @@ def load(index: Index, view: Preprocessing, cache: Cache, progress: Progress, sk
             reason. Or one has changed meanwhile.
         TrainingError: There is less memory than `cache` allows.
     """
-    loading = _Loading(index, view, cache)
+    loading = _Loading(index, preprocessing, cache)
     if loading.missing or loading.memory is not None:
         with progress.task("decoding images", len(index)) as advance, closing(loading.decode_all(advance)) as images:
             loading.keep(images, progress)
@@ -59,7 +61,6 @@ class _Loading:
 
     Attributes:
         reader: Reads the images, from what other runs have kept on the disk as well.
-        keys: Of each image, what names it on the disk; None if it is not to be kept there.
         room: Bytes that there are on the disk.
         stored: Numbers of the images that other runs have kept.
         missing: Numbers of the others.
@@ -67,31 +68,30 @@ class _Loading:
         bad: Numbers of the images that can't be decoded, as far as they have been tried, and why.
     """
 
-    def __init__(self, index: Index, view: Preprocessing, cache: Cache):
-        numbers = range(len(index))
-        stamps = [view.stamps_beside(index, i) for i in numbers] if view.reads_beside(index) else None
-        size = pixel_store.bytes_of(len(index), view.shape)
+    def __init__(self, index: Index, preprocessing: Preprocessing, cache: Cache):
+        numbers, shape = range(len(index)), preprocessing.shape
+        stamps = [preprocessing.stamps_beside(index, i) for i in numbers] if preprocessing.reads_beside(index) else None
+        size = bytes_of(len(index), shape)
         in_memory = size <= cache.memory_gib * 2**30
         self.room = int(cache.disk_gib * 2**30)
         # What steps have prepared is kept for other runs too, as it may have taken long; decoding alone does not.
-        on_disk = (bool(view.prepare) or not in_memory) and size <= cache.disk_gib * 2**30
-        self.keys = view.keys(index) if on_disk else None
-        store = None if self.keys is None else pixel_store.open_store(view.digest, self.keys, view.shape)
+        on_disk = (bool(preprocessing.prepare) or not in_memory) and size <= cache.disk_gib * 2**30
+        store = PixelStore.open(preprocessing.digest, preprocessing.keys(index), shape) if on_disk else None
         self.stored = [i for i in numbers if store and i in store]
         self.missing = [i for i in numbers if not store or i not in store]
         try:
-            self.memory = allocated((len(index), *view.shape), np.uint8) if in_memory else None
+            self.memory = allocated((len(index), *shape), np.uint8) if in_memory else None
         except MemoryError:
             message = f"there is not enough memory for {size / 2**30:,.1f} GiB of images; set less than that"
             raise TrainingError(Problem(message, key="data.cache.memory_gib")) from None
-        self.reader = ImageReader(index, view, stamps, store)
+        self.reader = ImageReader(index, preprocessing, stamps, store)
         self.bad: dict[int, str] = {}
 
     def decode_all(self, advance: Callable[[int], None]) -> Generator[tuple[int, Any], None, None]:
         """Decodes; gives what a new file on the disk is to hold: if any image is new, all the good ones."""
         anew = False
         for number, image in self._decode(self.missing, advance):
-            anew = self.keys is not None
+            anew = self.reader.store is not None
             yield number, image
         if anew or self.memory is not None:
             for number, image in self._decode(self.stored, advance):
@@ -102,15 +102,11 @@ class _Loading:
 
     def keep(self, images: Iterator[tuple[int, Any]], progress: Progress) -> None:
         """Goes through what `decode_all` gives, and keeps it on the disk."""
-        view, keys = self.reader.view, self.keys
-        if keys is None:
-            deque(images, 0)
-            return
-        slower = "they are decoded again for every batch, which is slower"
-        otherwise = slower if self.memory is None else "the next run makes them again"
-        named = ((keys[i], image) for i, image in images)
-        store = pixel_store.keep(view.digest, keys, view.shape, named, self.room, progress, otherwise)
-        self.reader = replace(self.reader, store=store or self.reader.store)
+        if self.reader.store is not None:
+            slower = "they are decoded again for every batch, which is slower"
+            otherwise = slower if self.memory is None else "the next run makes them again"
+            self.reader = replace(self.reader, store=self.reader.store.keep(images, self.room, progress, otherwise))
+        deque(images, 0)
 
     def images(self) -> Images:
         """The good ones, from where they are now."""
@@ -119,12 +115,12 @@ class _Loading:
             good = [i for i in range(len(reader.index)) if i not in self.bad]
             unused = [Unused(reader.index.names[i], reason) for i, reason in sorted(self.bad.items())]
             stamps, store = reader.stamps and [reader.stamps[i] for i in good], reader.store and reader.store.take(good)
-            reader = ImageReader(reader.index.take(good, unused), reader.view, stamps, store)
+            reader = ImageReader(reader.index.take(good, unused), reader.preprocessing, stamps, store)
             if memory is not None:
                 for place, i in enumerate(good):
                     memory[place] = memory[i]
                 memory = memory[: len(good)]
-        return Images(reader.index, reader.view.shape, memory, reader if memory is None else None)
+        return Images(reader.index, reader.preprocessing.shape, memory, reader if memory is None else None)
 
     def _decode(self, numbers: Sequence[int], advance: Callable[[int], None]) -> Iterator[tuple[int, Any]]:
         """The good ones of some images, each with its number, in their order."""
@@ -152,9 +148,9 @@ class _Loading:
         The files of images have been looked at one by one, by their content where their times don't tell enough; those
         that steps read beside them have not.
         """
-        index, keys = self.reader.index, self.keys or ()
-        for i, key in zip(self.missing, self.reader.view.keys(index.take(self.missing)), strict=True):
-            if key != keys[i]:
+        index, store = self.reader.index, self.reader.store
+        for i, key in zip(self.missing, self.reader.preprocessing.keys(index.take(self.missing)), strict=True):
+            if store and key != store.keys[i]:
                 message = "a file beside it, which data.prepare reads, has changed; start again when it stays as it is"
                 raise DataError(Problem(message, file=index.names[i]))
 

@@ -19,10 +19,12 @@ import os
 import time
 import weakref
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -70,7 +72,7 @@ class PixelFile:
 
     def read(self, row: int) -> Any:
         """An image, uint8 (height, width, channels); None if it is damaged: then the next run makes it anew."""
-        size = _size(self.shape)
+        size = prod(self.shape)
         try:
             content = os.pread(self.file, size, row * size)
         except OSError:  # a disk that fails: as good as damaged
@@ -84,7 +86,7 @@ class PixelFile:
         """Takes its key from an image, unless another run has put a new file in the place of this one."""
         with suppress(OSError), self.path.open("r+b") as file:  # gone already, or not to be written to
             if os.path.samestat(os.fstat(file.fileno()), os.fstat(self.file)):
-                os.pwrite(file.fileno(), bytes(_KEY), len(self.keys) * _size(self.shape) + row * _KEY)
+                os.pwrite(file.fileno(), bytes(_KEY), len(self.keys) * prod(self.shape) + row * _KEY)
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,28 @@ class PixelStore:
     """Images by their number, each in one of some files or in none.
 
     Attributes:
+        digest: Of what makes them, `Preprocessing.digest`; the names of their files begin with it.
+        keys: The key of each, from `Preprocessing.keys`.
+        shape: Height, width and channels of each.
         files: The files.
         places: int64 (images, 2), the file of each image and its row there; `_NOWHERE` if it is in none.
     """
 
-    files: Sequence[PixelFile]
-    places: Any
+    digest: str
+    keys: Sequence[bytes]
+    shape: Shape
+    files: Sequence[PixelFile] = ()
+    places: Any = None
+
+    @classmethod
+    def open(cls, digest: str, keys: Sequence[bytes], shape: Shape) -> PixelStore:
+        """What is kept of the images with these keys."""
+        new = cls(digest, keys, shape)
+        store = new._in(new._all_files())
+        for file in store.files:
+            with suppress(OSError):  # of a cache that can't be written to
+                os.utime(file.path)  # the oldest ones go first when room is made
+        return store
 
     def __contains__(self, number: int) -> bool:
         return bool(self.places[number, 0] >= 0)
@@ -109,108 +127,110 @@ class PixelStore:
 
     def take(self, numbers: Sequence[int]) -> PixelStore:
         """The images with these numbers alone."""
-        return replace(self, places=self.places[np.asarray(numbers, np.int64)])
+        places = self.places[np.asarray(numbers, np.int64)]
+        return replace(self, keys=[self.keys[i] for i in numbers], places=places)
 
+    @property
+    def path(self) -> Path:
+        """The file that `keep` writes."""
+        name = hashlib.blake2b(b"".join(self.keys), digest_size=16).hexdigest()
+        return _folder() / f"{self.digest}-{name}{_ENDING}"
 
-def open_store(view: str, keys: Sequence[bytes], shape: Shape) -> PixelStore:
-    """What is kept of the images with these keys.
+    def keep(self, images: Iterable[tuple[int, Any]], room: int, progress: Progress, otherwise: str) -> PixelStore:
+        """Keeps images in a new file, which takes the place of those of the same digest that hold nothing else.
 
-    Args:
-        view: The name of their view, `Preprocessing.digest`.
-        keys: A key for each image, from `Preprocessing.keys`.
-        shape: Height, width and channels of each.
-    """
-    store = _placed(_files_of(view, shape), keys)
-    for file in store.files:
-        with suppress(OSError):  # of a cache that can't be written to
-            os.utime(file.path)  # the oldest ones go first when room is made
-    return store
+        All of `images` is gone through, whatever happens to the disk. Where there are none, nothing is written.
+
+        Args:
+            images: Those that there are, in any order: the number and uint8 (height, width, channels) of each.
+            room: Bytes that all such files may take together; the oldest make room.
+            progress: Is told if it can't be.
+            otherwise: What happens then.
+
+        Returns:
+            The images in the new file; these as they are if they can't be kept, which one line tells.
+        """
+        images = iter(images)
+        first = next(images, None)
+        if first is None:
+            return self
+        of_the_images: list[OSError] = []
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            every = {*self.keys, bytes(_KEY)}
+            files = [file for file in self._all_files() if every.issuperset(file.keys)]
+            replaced = [file.path for file in files if file.path != self.path]
+            _make_room(self.path, room - bytes_of(len(self.keys), self.shape), replaced)
+            file = self._written(chain([first], _noting(of_the_images, images)))
+            for other in replaced:
+                with suppress(OSError):  # then it goes when room is made
+                    other.unlink()
+        except OSError as error:
+            if error in of_the_images:
+                raise
+            why = f"{error.filename or self.path} can't be written: {error.strerror or error}"
+            progress.say(f"decoded images are not kept: {why}; {otherwise}")
+            deque(images, 0)
+            return self
+        return self._in([file] if file else [])
+
+    def _in(self, files: Iterable[PixelFile]) -> PixelStore:
+        """The same images from files, as few as may be."""
+        missing = set(self.keys)
+        used: list[PixelFile] = []
+        places: dict[bytes, tuple[int, int]] = {}
+        for file in files:
+            found = {key: (len(used), row) for row, key in enumerate(file.keys) if key in missing}
+            if found:
+                used.append(file)
+                places |= found
+                missing -= found.keys()
+            if not missing:
+                break
+        of_each = np.array([places.get(key, _NOWHERE) for key in self.keys], np.int64).reshape(-1, 2)
+        return replace(self, files=used, places=of_each)
+
+    def _all_files(self) -> Iterator[PixelFile]:
+        """The files of this digest, the largest first."""
+        found: list[tuple[int, Path]] = []
+        for path in _folder().glob(f"{self.digest}-*{_ENDING}"):
+            with suppress(OSError):  # another run has removed it
+                found.append((path.stat().st_size, path))
+        for _, path in sorted(found, reverse=True):
+            with suppress(OSError):
+                if file := _opened(path, path, self.shape):
+                    yield file
+
+    def _written(self, images: Iterable[tuple[int, Any]]) -> PixelFile | None:
+        """Writes the new file, and opens it."""
+        with atomic.replacing(self.path) as temporary:
+            with temporary.open("wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
+                _reserve(file.fileno(), bytes_of(len(self.keys), self.shape))
+                self._write(file, images)
+                file.flush()
+                os.fsync(file.fileno())  # it may take long, so it is done under the lock
+                os.utime(file.fileno())  # and then it counts as new again
+            # Opened before it has its name, as from then on another run may remove it to make room.
+            return _opened(temporary, self.path, self.shape)
+
+    def _write(self, file: BinaryIO, images: Iterable[tuple[int, Any]]) -> None:
+        """Writes all that is in the file: each image once, and nothing behind."""
+        checksums: dict[bytes, int] = {}
+        for number, image in images:
+            key = self.keys[number]
+            if key not in checksums:
+                content = np.ascontiguousarray(image).data
+                checksums[key] = _checksum(key, content)
+                file.write(content)
+        file.write(b"".join(checksums))
+        file.write(np.array(list(checksums.values()), np.uint32).tobytes())
+        file.truncate()
 
 
 def bytes_of(count: int, shape: Shape) -> int:
     """What `count` images take."""
-    return count * (_size(shape) + _KEY + _CHECKSUM)
-
-
-def keep(
-    view: str,
-    keys: Sequence[bytes],
-    shape: Shape,
-    images: Iterable[tuple[bytes, Any]],
-    room: int,
-    progress: Progress,
-    otherwise: str,
-) -> PixelStore | None:
-    """Keeps images in a new file, which takes the place of those of the same view that hold nothing else.
-
-    All of `images` is gone through, whatever happens to the disk. Where there are none, nothing is written.
-
-    Args:
-        view: The name of their view, `Preprocessing.digest`.
-        keys: A key for each image that there may be, from `Preprocessing.keys`.
-        shape: Height, width and channels of each.
-        images: Those that there are, in any order: the key and uint8 (height, width, channels) of each.
-        room: Bytes that all such files may take together; the oldest make room.
-        progress: Is told if it can't be.
-        otherwise: What happens then.
-
-    Returns:
-        The images, in the order of `keys`; None if they can't be kept, which one line tells.
-    """
-    images = iter(images)
-    first = next(images, None)
-    if first is None:
-        return None
-    path = _path_of(view, keys)
-    size = bytes_of(len(keys), shape)
-    of_the_images: list[OSError] = []
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        every = {*keys, bytes(_KEY)}
-        replaced = [file.path for file in _files_of(view, shape) if file.path != path and every.issuperset(file.keys)]
-        _make_room(path, room - size, replaced)
-        file = _written(path, shape, size, chain([first], _noting(of_the_images, images)))
-        for other in replaced:
-            with suppress(OSError):  # then it goes when room is made
-                other.unlink()
-    except OSError as error:
-        if error in of_the_images:
-            raise
-        progress.say(
-            f"decoded images are not kept: {error.filename or path} can't be written: {error.strerror or error}; "
-            f"{otherwise}"
-        )
-        for _ in images:
-            pass
-        return None
-    return _placed([file] if file else [], keys)
-
-
-def _written(path: Path, shape: Shape, size: int, images: Iterable[tuple[bytes, Any]]) -> PixelFile | None:
-    """Writes a new file of at most `size` bytes, and opens it."""
-    with atomic.replacing(path) as temporary:
-        with temporary.open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
-            _reserve(file.fileno(), size)
-            _write(file, images)
-            file.flush()
-            os.fsync(file.fileno())  # it may take long, so it is done under the lock
-            os.utime(file.fileno())  # and then it counts as new again
-        # Opened before it has its name, as from then on another run may remove it to make room.
-        return _opened(temporary, path, shape)
-
-
-def _write(file: BinaryIO, images: Iterable[tuple[bytes, Any]]) -> None:
-    """Writes the whole file: each image once, and nothing behind."""
-    checksums: dict[bytes, int] = {}
-    for key, image in images:
-        if key not in checksums:
-            content = np.ascontiguousarray(image).data
-            checksums[key] = _checksum(key, content)
-            file.write(content)
-    file.write(b"".join(checksums))
-    file.write(np.array(list(checksums.values()), np.uint32).tobytes())
-    file.truncate()
+    return count * (prod(shape) + _KEY + _CHECKSUM)
 
 
 def _noting(errors: list[OSError], images: Iterator[Any]) -> Iterator[Any]:
@@ -222,48 +242,15 @@ def _noting(errors: list[OSError], images: Iterator[Any]) -> Iterator[Any]:
         raise
 
 
-def _path_of(view: str, keys: Sequence[bytes]) -> Path:
-    name = hashlib.blake2b(b"".join(keys), digest_size=16).hexdigest()
-    return _folder() / f"{view}-{name}{_ENDING}"
-
-
 def _folder() -> Path:
     return cache_folder() / "pixels"
-
-
-def _files_of(view: str, shape: Shape) -> Iterator[PixelFile]:
-    """The files of a view, the largest first."""
-    found: list[tuple[int, Path]] = []
-    for path in _folder().glob(f"{view}-*{_ENDING}"):
-        with suppress(OSError):  # another run has removed it
-            found.append((path.stat().st_size, path))
-    for _, path in sorted(found, reverse=True):
-        with suppress(OSError):
-            if file := _opened(path, path, shape):
-                yield file
-
-
-def _placed(files: Iterable[PixelFile], keys: Sequence[bytes]) -> PixelStore:
-    """The images with these keys, from as few files as may be."""
-    missing = set(keys)
-    used: list[PixelFile] = []
-    places: dict[bytes, tuple[int, int]] = {}
-    for file in files:
-        found = {key: (len(used), row) for row, key in enumerate(file.keys) if key in missing}
-        if found:
-            used.append(file)
-            places |= found
-            missing -= found.keys()
-        if not missing:
-            break
-    return PixelStore(used, np.array([places.get(key, _NOWHERE) for key in keys], np.int64).reshape(-1, 2))
 
 
 def _opened(file: Path, path: Path, shape: Shape) -> PixelFile | None:
     """What lies in `file`, which is or will be called `path`; None if that is not whole."""
     with file.open("rb") as opened:
         count, over = divmod(os.fstat(opened.fileno()).st_size, bytes_of(1, shape))
-        opened.seek(count * _size(shape))
+        opened.seek(count * prod(shape))
         keys = opened.read(count * _KEY)
         checksums = np.frombuffer(opened.read(), np.uint8)
         if over or len(checksums) != count * _CHECKSUM:
@@ -298,18 +285,15 @@ def _make_room(path: Path, room: int, replaced: Sequence[Path]) -> None:
     total = 0
     removable: list[tuple[os.stat_result, Path]] = []
     for other in path.parent.iterdir():
-        try:
-            found = other.stat()
-        except FileNotFoundError:
-            continue  # another run was faster
-        if other.name.startswith(atomic.WRITING) and _abandoned(other):
-            other.unlink(missing_ok=True)
-        elif other.name.endswith(path.name):
-            continue  # the same file, or one that another run makes: in the end there will be one of them
-        elif other.name.endswith(_ENDING):
-            total += found.st_size
-            if not other.name.startswith(atomic.WRITING):
-                removable.append((found, other))
+        with suppress(FileNotFoundError):  # another run was faster
+            found, being_written = other.stat(), other.name.startswith(atomic.WRITING)
+            if being_written and _abandoned(other):
+                other.unlink()
+            elif other.name.endswith(_ENDING) and not other.name.endswith(path.name):
+                # Of the same file, and those that other runs make of it, there will be one in the end.
+                total += found.st_size
+                if not being_written:
+                    removable.append((found, other))
     for found, other in sorted(removable, key=lambda entry: (entry[1] not in replaced, entry[0].st_mtime_ns)):
         if total > room:
             other.unlink(missing_ok=True)
@@ -331,8 +315,3 @@ def _abandoned(path: Path) -> bool:
 
 _JUST_BEGUN = 60
 """Seconds within which a file may be new and not yet locked by the one who made it."""
-
-
-def _size(shape: Shape) -> int:
-    height, width, channels = shape
-    return height * width * channels

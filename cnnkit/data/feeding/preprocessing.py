@@ -17,9 +17,9 @@ from typing import Any
 from cnnkit.core.lazy import np
 from cnnkit.data.files import decoding, file_facts
 from cnnkit.data.files.decoding import Fit, Unreadable
-from cnnkit.data.files.file_facts import FileFacts, Stamp
+from cnnkit.data.files.file_facts import Stamp, facts_of
 from cnnkit.data.index import Index
-from cnnkit.data.preparation import Preparation, Unprepared, decoded_channels, files_beside
+from cnnkit.data.preparation.base import Preparation, Unprepared, decoded_channels, files_beside
 
 WHOLE = 2**30
 """A side that no JPEG is larger than: it is decoded in full."""
@@ -56,10 +56,10 @@ class Preprocessing:
                 return self.of_pixels(self._decoded(image), None)
         path = index.path(number)
         content = decoding.read_bytes(path)
-        known = index.facts[number] if index.facts else None
-        if index.changed(number) or (known and not known.settled and _is_another(content, known)):
+        facts = index.facts[number] if index.facts else None
+        if index.changed(number) or (facts and not facts.settled and facts_of(content).digest != facts.digest):
             raise Changed("has changed since it was looked at")
-        return self.of_content(content, Path(path) if self.prepare else None, known.header if known else None)
+        return self.of_content(content, Path(path) if self.prepare else None, facts.header if facts else None)
 
     def of_file(self, path: Path) -> Any:
         """From a file to the same."""
@@ -79,8 +79,8 @@ class Preprocessing:
     def steps(self, pixels: Any, path: Path | None) -> Iterator[tuple[str, Any]]:
         """What becomes of a decoded image, step by step: the name of each step and its result, the last one in size."""
         for step in self.prepare:
-            pixels = step(pixels, path)
-            yield step.name, pixels  # type: ignore[attr-defined]  # every class of the union has a name
+            pixels = step.of_file(pixels, path) if path else step(pixels)
+            yield step.name, pixels
         yield "fit", self._fitted(pixels)
 
     def first(self, index: Index, number: int) -> tuple[Any, Path | None]:
@@ -144,10 +144,6 @@ class Preprocessing:
         if pixels.shape[2] != self.shape[2]:
             raise Unprepared(f"the steps of data.prepare leave {pixels.shape[2]} channels, not {self.shape[2]}")
         return decoding.fit_to(pixels, self.shape[:2], self.fit)
-
-
-def _is_another(content: bytes, known: FileFacts) -> bool:
-    return file_facts.facts_of(content).digest != known.digest
 
 
 _VERSION = 2

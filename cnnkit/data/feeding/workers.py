@@ -63,21 +63,19 @@ class _Worker:
 
     def _answer(self, job: bytes) -> tuple[str, Any]:
         """The kind of its answer to a job, and what comes with it."""
+        gone, self.gone = self.gone, True  # until its answer is here: a late one is not to be taken for that to another
         try:
-            if self.gone:
+            if gone:
                 raise EOFError
             self.connection.send_bytes(job)
             kind, content = json.loads(self.connection.recv_bytes())
-            return kind, content
         except (EOFError, OSError):
-            self.gone = True
             raise TrainingError(
                 "a process that prepared images has been ended from outside, as memory that runs out may do; train "
                 "again, with a smaller data.batch_size if it happens again"
             ) from None
-        except BaseException:
-            self.gone = True  # its answer may come yet, and is not to be taken for that to another job
-            raise
+        self.gone = False
+        return kind, content
 
 
 class Workers:

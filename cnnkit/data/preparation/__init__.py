@@ -9,7 +9,6 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from cnnkit.data.preparation.base import Preparation, Unprepared, decoded_channels, files_beside
 from cnnkit.data.preparation.binarize import Binarize
 from cnnkit.data.preparation.blur import Blur
 from cnnkit.data.preparation.channel import Channel
@@ -51,5 +50,3 @@ AnyPreparation: TypeAlias = Annotated[
     | Segment,
     Field(discriminator="name"),
 ]
-
-__all__ = ["AnyPreparation", "Preparation", "Unprepared", "decoded_channels", "files_beside"]

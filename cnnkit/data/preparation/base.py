@@ -31,6 +31,8 @@ class Preparation(Spec):
     moves: ClassVar[bool] = False
     """Whether a pixel may be at another place afterwards; a mask from a file fits only before."""
 
+    name: str
+
     @property
     def takes_colours(self) -> bool:
         """Whether it takes three channels for red, green and blue, most often to know how light a picture is.
@@ -72,13 +74,16 @@ class Preparation(Spec):
         """Whether it reads a second file for each image."""
         return self.beside(AN_IMAGE) is not None
 
+    def of_file(self, image: Any, path: Path) -> Any:
+        """Does the step to an image that is the file `path`, beside which it may read a second one."""
+        return self(image)
+
     @abstractmethod
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """Does the step.
 
         Args:
             image: uint8 (H, W, C), not to be written to.
-            path: The file of the image; None where images are no files.
 
         Returns:
             uint8 (H', W', C').

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -47,7 +46,7 @@ class Binarize(Preparation):
             raise ValueError("needs a block_size with method adaptive, for example 35")
         return self
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """255 where it is lighter than the threshold, or is not with `invert`, else 0: (H, W, 1)."""
         white = self._light(image) != self.invert
         return (255 * white[:, :, None]).astype(np.uint8)
@@ -58,6 +57,5 @@ class Binarize(Preparation):
         light = grey(image)
         if self.threshold is not None:
             return light > 255 * self.threshold
-        around = (self.block_size, self.block_size)
-        mean = cv2.blur(light.astype(np.float32), around, borderType=cv2.BORDER_REPLICATE)
+        mean = cv2.blur(light.astype(np.float32), (self.block_size,) * 2, borderType=cv2.BORDER_REPLICATE)
         return light > mean - 255 * (self.offset or 0.0)

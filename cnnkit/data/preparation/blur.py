@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -31,7 +30,7 @@ class Blur(Preparation):
     sigma_color: Annotated[Annotated[float, Field(gt=0, le=1)] | None, only_for("kind", "bilateral")] = None
     """Of bilateral: standard deviation of the weights by difference, as a fraction of full white. Left out: 0.1."""
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """Blurs each channel; bilateral all at once."""
         size, border = self.kernel_size, cv2.BORDER_REPLICATE
         sigma = self.sigma or size / 6

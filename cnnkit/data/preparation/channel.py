@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
@@ -44,7 +43,7 @@ class Channel(Preparation):
         message = f"{before} has left other channels than red, green and blue; choose by number, 0 to 2"
         return Problem(message, key="channel")
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """A copy of the one channel, (H, W, 1)."""
         if image.shape[2] == 1:
             raise Unprepared("channel needs a picture in colour, this one is grey; leave out what made it grey")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -27,6 +26,6 @@ class Clahe(Preparation):
     tiles: Annotated[int, Field(ge=1, le=64)] = 8
     """Parts of the picture in each direction that are evened out by themselves."""
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """On a grid of tiles by tiles, whatever the size of the picture."""
         return on_lightness(image, cv2.createCLAHE(self.clip_limit, (self.tiles, self.tiles)).apply)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from cnnkit.core.lazy import cv2
@@ -31,7 +30,7 @@ class ColorSpace(Preparation):
         """The one that it converts to."""
         return self.space
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """All coordinates in 0..255; with hsv and hls the whole circle of hues."""
         if image.shape[2] == 1:
             raise Unprepared("color_space needs a picture in colour, this one is grey; leave out what made it grey")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
@@ -35,7 +34,7 @@ class RemoveSmall(Preparation):
             raise ValueError("needs min_area (a fraction of the picture) or min_pixels, and not both")
         return self
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """What is behind the pieces stays, however little it is."""
         labels, areas, _ = components(foreground(image, "light"), self.connectivity)
         least = self.min_pixels if self.min_area is None else self.min_area * labels.size
@@ -59,7 +58,7 @@ class KeepLargest(Preparation):
     connectivity: Literal[4, 8] = 8
     """Neighbours that a pixel hangs together with: 4, or 8 with those at its corners."""
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """The largest piece in the picture's own values, before black."""
         labels, areas, _ = components(foreground(image, self.foreground), self.connectivity)
         if len(areas) == 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -74,7 +73,7 @@ class Convolve(Preparation):
             raise ValueError("should not be 0, or all pictures would become the same")
         return scale
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """The sums as float64, rounded once, at the end."""
         result = np.empty_like(image)
         for channel in range(image.shape[2]):  # one at a time, as a large picture in float64 takes much memory

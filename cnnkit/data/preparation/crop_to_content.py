@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from cnnkit.core.lazy import np
@@ -37,7 +36,7 @@ class CropToContent(Preparation):
     """What is left around the content, as a fraction of its height and width, on each side and as far as there is
     any."""
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """A copy of the box around all pieces that are large enough, with its margin."""
         found = components(self._content(image))
         boxes = found.boxes[1:][found.areas[1:] >= self.min_area * found.labels.size]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -28,7 +27,7 @@ class Denoise(Preparation):
     search_size: Annotated[int, Field(ge=3, le=63), Odd] = 21
     """Height and width of the square around a pixel in which alike ones are looked for, in pixels; odd."""
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """As OpenCV does it: of a colour picture with the same strength for lightness and colours."""
         strength, sizes = 255 * self.strength, (self.patch_size, self.search_size)
         if image.shape[2] == 1:

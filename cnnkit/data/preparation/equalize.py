@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from cnnkit.core.lazy import cv2
@@ -20,6 +19,6 @@ class Equalize(Preparation):
 
     name: Literal["equalize"] = "equalize"
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """With the histogram of the whole picture, of its lightness if it has colours."""
         return on_lightness(image, cv2.equalizeHist)

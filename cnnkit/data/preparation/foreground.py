@@ -53,11 +53,16 @@ def components(binary: Any, connectivity: Literal[4, 8] = 8) -> Components:
     return Components(labels, stats[:, cv2.CC_STAT_AREA], stats[:, : cv2.CC_STAT_AREA])
 
 
-def on_black(image: Any, kept: Any) -> Any:
+def on_black(image: Any, part: Any) -> Any:
     """A picture of which only a part is left.
 
     Args:
         image: uint8 (H, W, C).
-        kept: bool (H, W); the rest becomes black.
+        part: bool (H, W), or 0 and 1; the rest becomes black.
     """
-    return image * kept[:, :, None].astype(np.uint8)
+    return image * part[:, :, None].astype(np.uint8)
+
+
+def cut_out(image: Any, part: Any) -> Any:
+    """The same, but that a picture stays as it is where nothing would be left."""
+    return on_black(image, part) if part.any() else image

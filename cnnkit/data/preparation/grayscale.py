@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from cnnkit.data.preparation.base import Preparation
@@ -17,6 +16,6 @@ class Grayscale(Preparation):
 
     name: Literal["grayscale"] = "grayscale"
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """The weighted sum of the colours; a grey picture as it is."""
         return grey(image)[:, :, None]

@@ -13,7 +13,7 @@ from cnnkit.core.lazy import np
 from cnnkit.core.spec import Text
 from cnnkit.data.files.decoding import BadImage, Unreadable, decoded, read_file
 from cnnkit.data.preparation.base import AN_IMAGE, Preparation, Unprepared
-from cnnkit.data.preparation.foreground import Foreground, foreground, on_black
+from cnnkit.data.preparation.foreground import Foreground, cut_out, foreground, on_black
 from cnnkit.data.preparation.settings import only_for
 
 PLACEHOLDERS = ("{stem}", "{name}", "{folder}")
@@ -71,13 +71,17 @@ class Mask(Preparation):
         """The file of its mask, where masks are files."""
         return _placed(self.file, path) if self.file else None
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
-        """Where nothing would be left, one by threshold leaves the picture alone and one from a file is refused."""
-        if self.method == "otsu":
-            kept = foreground(image, self.foreground or "light") > 0
-            return on_black(image, kept) if kept.any() else image
-        if path is None or (file := self.beside(path)) is None:
+    def __call__(self, image: Any) -> Any:
+        """By threshold; where nothing would be left, the picture stays as it is."""
+        if self.method == "file":
             raise Unprepared("mask looks for a file beside the image, and this image is no file; use method otsu")
+        return cut_out(image, foreground(image, self.foreground or "light"))
+
+    def of_file(self, image: Any, path: Path) -> Any:
+        """By threshold, or by the mask beside it, which is refused where nothing would be left."""
+        file = self.beside(path)
+        if file is None:
+            return self(image)
         if is_itself(file, path):
             raise Unprepared("would be its own mask; name another file or folder with file")
         return on_black(image, self._read(file, image.shape[:2]))
@@ -87,12 +91,10 @@ class Mask(Preparation):
         if not file.exists():
             raise Unprepared(f"its mask is missing: there is no {file}")
         try:
-            opened = read_file(file)
-            mask = _kept(opened)
-        except Unreadable as error:
-            raise Unreadable(f"its mask {file}: {error}") from None
+            mask = _uncovered(read_file(file))
         except BadImage as error:
-            raise Unprepared(f"its mask {file}: {error}") from None
+            kind = Unreadable if isinstance(error, Unreadable) else Unprepared
+            raise kind(f"its mask {file}: {error}") from None
         if mask.shape != size:
             raise Unprepared(
                 f"its mask {file} is {mask.shape[0]} x {mask.shape[1]} pixels, the picture {size[0]} x {size[1]}"
@@ -114,7 +116,7 @@ def is_itself(file: Path, image: Path) -> bool:
     return os.path.normpath(file) == os.path.normpath(image)
 
 
-def _kept(image: Any) -> Any:
+def _uncovered(image: Any) -> Any:
     """Where a mask, a `PIL.Image.Image` not yet decoded, is not black: bool (H, W), upright.
 
     Raises:

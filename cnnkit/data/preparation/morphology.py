@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,9 +17,6 @@ class Morphology(Preparation):
     In black and white, grey and colour alike, in each channel by itself. What lies beyond the picture does not count.
     """
 
-    operation: ClassVar[str]
-    """OpenCV's name of what is done."""
-
     kernel_size: KernelSize = 3
     """Height and width of the shape, in pixels; odd."""
     shape: Literal["square", "disk", "cross"] = "square"
@@ -28,9 +24,9 @@ class Morphology(Preparation):
     iterations: Annotated[int, Field(ge=1, le=100)] = 1
     """How often; `open` and `close` do the one so often, then the other so often."""
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """Each pixel from those that the shape covers there."""
-        operation = getattr(cv2, self.operation)
+        operation = getattr(cv2, f"MORPH_{self.name.upper()}")
         return cv2.morphologyEx(image, operation, self._element(), iterations=self.iterations).reshape(image.shape)
 
     def _element(self) -> Any:
@@ -46,15 +42,11 @@ class Morphology(Preparation):
 class Erode(Morphology):
     """Erosion: each pixel becomes the darkest around it, so light things become smaller."""
 
-    operation = "MORPH_ERODE"
-
     name: Literal["erode"] = "erode"
 
 
 class Dilate(Morphology):
     """Dilation: each pixel becomes the lightest around it, so light things become larger."""
-
-    operation = "MORPH_DILATE"
 
     name: Literal["dilate"] = "dilate"
 
@@ -62,14 +54,10 @@ class Dilate(Morphology):
 class Open(Morphology):
     """Opening: erosion, then dilation; light specks and bridges go that the shape does not fit into."""
 
-    operation = "MORPH_OPEN"
-
     name: Literal["open"] = "open"
 
 
 class Close(Morphology):
     """Closing: dilation, then erosion; dark holes and gaps go that the shape does not fit into."""
-
-    operation = "MORPH_CLOSE"
 
     name: Literal["close"] = "close"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -37,16 +36,13 @@ class Resize(Preparation):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        given = (self.height is not None, self.width is not None, *(side is not None for side in self._kept))
-        if given not in ((True, True, False, False), (False, False, True, False), (False, False, False, True)):
+        sides = ("height", "width", "longest_side", "shortest_side")
+        given = [side for side in sides if getattr(self, side) is not None]
+        if given not in (["height", "width"], ["longest_side"], ["shortest_side"]):
             raise ValueError("needs height and width, or longest_side, or shortest_side, and no other of them")
         return self
 
-    @property
-    def _kept(self) -> tuple[int | None, int | None]:
-        return self.longest_side, self.shortest_side
-
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """Resizes; first what becomes shorter, then what becomes longer, since a mean is of an area only there."""
         height, width = self.size(*image.shape[:2])
         if height * width > MAX_PIXELS:
@@ -65,10 +61,7 @@ class Resize(Preparation):
         if self.height and self.width:
             wanted = self.height, self.width
         else:
-            scale = (
-                self.longest_side / max(height, width)
-                if self.longest_side
-                else (self.shortest_side or 1) / min(height, width)
-            )
+            side, of = (self.longest_side, max) if self.longest_side else (self.shortest_side or 1, min)
+            scale = side / of(height, width)
             wanted = max(1, round(scale * height)), max(1, round(scale * width))
         return wanted if self.enlarge else (min(wanted[0], height), min(wanted[1], width))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from cnnkit.core.lazy import cv2, np
 from cnnkit.data.preparation.base import Preparation
-from cnnkit.data.preparation.foreground import Foreground, components, foreground, on_black
+from cnnkit.data.preparation.foreground import Foreground, components, cut_out, foreground
 from cnnkit.data.preparation.settings import only_for
 
 
@@ -34,11 +33,10 @@ class Segment(Preparation):
     foreground: Annotated[Foreground | None, only_for("method", "watershed")] = None
     """Of watershed: whether objects are light or dark. Left out: light."""
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """A grey picture is looked at as one with three equal channels."""
         colour = image if image.shape[2] == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-        kept = self._grabcut(colour) if self.method == "grabcut" else self._watershed(colour)
-        return on_black(image, kept) if kept.any() else image
+        return cut_out(image, self._grabcut(colour) if self.method == "grabcut" else self._watershed(colour))
 
     def _grabcut(self, colour: Any) -> Any:
         height, width = colour.shape[:2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -24,7 +23,7 @@ class Sharpen(Preparation):
     sigma: Annotated[float, Field(gt=0, le=50)] = 1.0
     """Standard deviation of the Gaussian that blurs, in pixels: details about so large are raised."""
 
-    def __call__(self, image: Any, path: Path | None) -> Any:
+    def __call__(self, image: Any) -> Any:
         """Sharpens; rounded and cut off at 0 and 255 at the very end."""
         exact = image.astype(np.float32)
         size = 2 * math.ceil(4 * self.sigma) + 1

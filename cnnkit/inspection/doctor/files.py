@@ -17,7 +17,7 @@ from cnnkit.core.text import by, counted, listed
 from cnnkit.data.files.decoding import Header
 from cnnkit.data.files.walking import HIDDEN
 from cnnkit.data.index import Index
-from cnnkit.data.preparation import files_beside
+from cnnkit.data.preparation.base import files_beside
 from cnnkit.data.section import Data
 from cnnkit.inspection.doctor.base import Finding, Patient, Severity, Sizes
 

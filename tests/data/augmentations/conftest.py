@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cnnkit.data.augmentations import Augmentation, Chain
+from cnnkit.data.augmentations.base import Augmentation
+from cnnkit.data.augmentations.chain import Chain
 
 
 def _smooth(height: int, width: int, channels: int, seed: int = 0) -> np.ndarray:

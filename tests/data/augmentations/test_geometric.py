@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from skimage import transform
 
-from cnnkit.data.augmentations import Chain
 from cnnkit.data.augmentations.affine import Affine
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.augmentations.crop import Crop
 from cnnkit.data.augmentations.flip import Flip
 from cnnkit.data.augmentations.perspective import Perspective
@@ -84,7 +84,7 @@ def test_each_flip_has_its_own_chance(probability):
 
 def test_a_flip_says_which_ones_happened(rough):
     chain, image = Chain([Flip(direction="both")], 0), rough(5, 5, 1)
-    told = {tuple(chain.told(image, 0, number)) for number in range(50)}
+    told = {tuple(chain.descriptions(image, 0, number)) for number in range(50)}
     assert told == {(), ("flip left-right",), ("flip top-bottom",), ("flip left-right and flip top-bottom",)}
 
 
@@ -122,7 +122,7 @@ def test_a_crop_says_where_its_window_is(rough, fixed, done):
     crop = fixed(Crop(), 2 / 32, -3 / 32)
     padded = np.pad(image, ((4, 4), (4, 4), (0, 0)))
     assert np.array_equal(done(image, crop), padded[4 - 3 : 36 - 3, 4 + 2 : 36 + 2])
-    assert Chain([crop], 0).told(image, 0, 0) == ["crop +6%, -9%"]
+    assert Chain([crop], 0).descriptions(image, 0, 0) == ["crop +6%, -9%"]
 
 
 def test_a_crop_by_default_is_that_of_cifar(rough):
@@ -188,7 +188,7 @@ def test_a_slant_to_the_right_moves_the_top_to_the_right(smooth, fixed, done, ch
 def test_a_slant_is_in_the_direction_that_is_asked_for(direction, told):
     shear = Shear(degrees=10.0, direction=direction)
     (amount,) = shear.amounts(np.array([[0.7, 0.7]]))
-    assert shear.told(amount, np.zeros((8, 8, 1), np.uint8)) == told
+    assert shear.description(amount, np.zeros((8, 8, 1), np.uint8)) == told
 
 
 @channels
@@ -216,7 +216,7 @@ def test_perspective_never_folds_a_picture_over():
     chance = np.random.default_rng(0).random((5000, 8))
     chance = np.concatenate([chance, (chance > 0.5).astype(float)])  # the extremes too
     perspective = Perspective(strength=0.2)
-    matrices = perspective.matrices(perspective.amounts(chance), 30, 50)
+    matrices = perspective.matrices(perspective.amounts(chance), (50, 30))
     corners = np.array([[-25, -15, 1], [25, -15, 1], [25, 15, 1], [-25, 15, 1]])
     assert ((matrices @ corners.T)[:, 2] > 0).all()
     assert (np.linalg.det(matrices) > 0).all()
@@ -241,7 +241,7 @@ def test_a_random_resized_crop_is_crop_and_resize_of_pillow(rough, fixed, done, 
 def test_windows_are_whole_pixels_inside_of_the_picture_anywhere_in_it(size):
     crop, count = RandomResizedCrop(), 5000
     height, width = size
-    matrices = crop.matrices(crop.amounts(np.random.default_rng(0).random((count, 4))), height, width)
+    matrices = crop.matrices(crop.amounts(np.random.default_rng(0).random((count, 4))), (width, height))
     spans = matrices[:, [0, 1], [0, 1]] * (width, height)
     first = np.array([width, height]) / 2 + matrices[:, :2, 2] - spans / 2
     assert np.allclose(spans, np.rint(spans))

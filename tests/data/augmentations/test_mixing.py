@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnkit.data.augmentations import Batch, Chain
+from cnnkit.data.augmentations.chain import Batch, Chain
 from cnnkit.data.augmentations.cut_mix import CutMix
 from cnnkit.data.augmentations.mix_up import MixUp
 

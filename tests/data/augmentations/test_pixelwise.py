@@ -11,10 +11,11 @@ import pytest
 from PIL import Image, ImageEnhance
 from scipy import ndimage
 
-from cnnkit.data.augmentations import AnyAugmentation, Chain
+from cnnkit.data.augmentations import AnyAugmentation
 from cnnkit.data.augmentations.affine import Affine
 from cnnkit.data.augmentations.blur import RandomBlur
 from cnnkit.data.augmentations.brightness import Brightness
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.augmentations.contrast import Contrast
 from cnnkit.data.augmentations.crop import Crop
 from cnnkit.data.augmentations.erasing import Erasing

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from cnnkit.data.augmentations import Chain
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.augmentations.policies import OPERATIONS, RandAugment, TrivialAugment
 
 channels = pytest.mark.parametrize("channels", [1, 3])
@@ -117,7 +117,9 @@ def test_trivial_augment_does_one_at_any_magnitude():
 def test_what_is_done_is_told(rough, channels):
     image = rough(24, 24, channels)
     chain = Chain([RandAugment(layers=2)], 0)
-    told = {text for number in range(300) for texts in chain.told(image, 0, number) for text in texts.split(", ")}
+    told = {
+        text for number in range(300) for texts in chain.descriptions(image, 0, number) for text in texts.split(", ")
+    }
     kinds = {text.split(" ")[0] for text in told}
     able = {operation.says.split(" ")[0] for operation in OPERATIONS if operation.says}
     assert kinds == able - ({"saturation"} if channels == 1 else set())  # what changes nothing is not told

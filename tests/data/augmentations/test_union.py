@@ -8,9 +8,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from cnnkit.data.augmentations import AnyAugmentation, Batch, Chain, Geometric, Mixing, Pixelwise
+from cnnkit.data.augmentations import AnyAugmentation
+from cnnkit.data.augmentations.base import Geometric, Mixing, Pixelwise
 from cnnkit.data.augmentations.blur import RandomBlur
 from cnnkit.data.augmentations.brightness import Brightness
+from cnnkit.data.augmentations.chain import Batch, Chain
 from cnnkit.data.augmentations.crop import Crop
 from cnnkit.data.augmentations.erasing import Erasing
 from cnnkit.data.augmentations.flip import Flip
@@ -145,7 +147,7 @@ def test_without_chance_nothing_changes(augmentation):
     for shape in SHAPES + TINY:
         images = pictures(16, shape)
         assert bits(shown(never, images)) == bits(batch(images))
-    assert [Chain([never], 3).told(images[0], 2, number) for number in range(16)] == [[]] * 16
+    assert [Chain([never], 3).descriptions(images[0], 2, number) for number in range(16)] == [[]] * 16
 
 
 @every
@@ -157,7 +159,7 @@ def test_without_strength_nothing_changes(augmentation):
     for shape in SHAPES + TINY:
         images = pictures(16, shape)
         assert bits(shown(weakest, images)) == bits(batch(images))
-    assert [Chain([weakest], 3).told(images[0], 2, number) for number in range(16)] == [[]] * 16
+    assert [Chain([weakest], 3).descriptions(images[0], 2, number) for number in range(16)] == [[]] * 16
 
 
 @every
@@ -187,7 +189,7 @@ def test_what_is_not_told_is_not_done(augmentation):
     images, numbers = pictures(60, (16, 16, 3)), np.arange(60)
     chain = Chain([augmentation], 3)
     for image, result, number in zip(images, chain.images(images, 2, numbers), numbers, strict=True):
-        told = chain.told(image, 2, int(number))
+        told = chain.descriptions(image, 2, int(number))
         assert len(told) <= 1
         assert all(text and text.isprintable() for text in told)
         assert told or np.array_equal(image, result)
@@ -204,7 +206,7 @@ def test_what_is_told_was_done(augmentation, size):
     chain = Chain([augmentation], 3)
     result, said = shown(augmentation, images).images, 0
     for image, after, number in zip(images, result, numbers, strict=True):
-        for text in chain.told(image, 2, int(number)):
+        for text in chain.descriptions(image, 2, int(number)):
             said += 1
             assert np.abs(after - image).max() >= 0.5, text
             # Of several amounts some may be 0, as of a shift across alone.
@@ -230,12 +232,12 @@ def test_what_is_told_was_done(augmentation, size):
 def test_the_amount_is_told_that_was_done_in_whole_pixels_and_digits_that_show_it(augmentation, chance, told):
     (image,) = pictures(1, (8, 8, 3))
     (amount,) = augmentation.amounts(np.array([chance], float))
-    assert augmentation.told(amount, image) == told
+    assert augmentation.description(amount, image) == told
 
 
 def test_an_augmentation_that_an_image_is_too_plain_for_is_not_told():
     white = np.full((8, 8, 3), 255, np.uint8)
-    assert Chain([Hue(), Flip(probability=1.0), Shift(), RandomBlur()], 0).told(white, 0, 1) == []
+    assert Chain([Hue(), Flip(probability=1.0), Shift(), RandomBlur()], 0).descriptions(white, 0, 1) == []
 
 
 @pytest.mark.parametrize(
@@ -249,8 +251,9 @@ def test_batches_of_the_pipeline_are_the_chain_at_work_outside_of_it(augmentatio
     index = index_of(pixels, labels, classes=5)
     images = Images(index, pixels.shape[1:], memory=pixels)
     training = Training(numbers, labels[numbers], np.linspace(0.5, 1.5, len(numbers)))
-    batches = feeding.train_batches(images, training, [Flip(), augmentation], size, seed, 2)
-    chain, keys = Chain([Flip(), augmentation], seed), feeding.keys_of(numbers)
+    chain = Chain([Flip(), augmentation], seed)
+    batches = feeding.TrainBatches(images, training, chain, size).dataset(2)
+    keys = feeding.keys_of(numbers)
     for step, batch in enumerate(batches.as_numpy_iterator()):
         epoch, at = divmod(step, 4)
         places = feeding.order_of(len(numbers), seed, epoch).numpy()[at * size : (at + 1) * size]

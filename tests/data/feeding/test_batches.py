@@ -13,6 +13,7 @@ from PIL import Image
 
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.augmentations.flip import Flip
 from cnnkit.data.augmentations.shift import Shift
 from cnnkit.data.balancing.base import training_of
@@ -38,9 +39,10 @@ def images_of(index_of):
     return make
 
 
-def train_batches(images, chosen, *others, **named):
+def train_batches(images, chosen, augmentations, batch_size, seed, epochs, first_step=0):
     """The batches of a training on these images, each once."""
-    return feeding.train_batches(images, training_of(images.index, chosen), *others, **named)
+    training, chain = training_of(images.index, chosen), Chain(augmentations, seed)
+    return feeding.TrainBatches(images, training, chain, batch_size).dataset(epochs, first_step)
 
 
 def epochs_of(dataset, images, batch_size):
@@ -147,7 +149,9 @@ import hashlib, json, sys
 from contextlib import ExitStack
 import numpy as np
 from cnnkit.data.feeding import batches as feeding
+from cnnkit.data.feeding.batches import TrainBatches
 from cnnkit.data.augmentations.brightness import Brightness
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.augmentations.flip import Flip
 from cnnkit.data.augmentations.mix_up import MixUp
 from cnnkit.data.augmentations.rotate import Rotate
@@ -176,7 +180,7 @@ if sys.argv[1] == "workers":
     workers = ExitStack()
     for name, cache in CACHES.items():
         images = load(index, Preprocessing((20, 24, 3), "crop"), cache, Progress())
-        everything[name] = workers.enter_context(feeding.with_workers(images, training, AUGMENT, 8, 3, Progress()))
+        everything[name] = workers.enter_context(images.with_workers(Chain(AUGMENT, 3), 8, len(training), Progress()))
         assert (everything[name].workers is None) == (name == "memory")
 
 import tensorflow as tf
@@ -185,7 +189,7 @@ tf.config.threading.set_intra_op_parallelism_threads(threads)
 tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 def shown(images, augmentations, first, count):
-    batches = feeding.train_batches(images, training, augmentations, 8, seed=3, epochs=8, first_step=first)
+    batches = TrainBatches(images, training, Chain(augmentations, 3), 8).dataset(8, first_step=first)
     seen = hashlib.sha256()
     for batch in batches.take(count):
         for part in batch:
@@ -194,7 +198,7 @@ def shown(images, augmentations, first, count):
 
 def after(images, augmentations, first):
     \"""The three batches from a step on, by a pipeline that began three steps before.\"""
-    batches = feeding.train_batches(images, training, augmentations, 8, seed=3, epochs=8, first_step=first - 3)
+    batches = TrainBatches(images, training, Chain(augmentations, 3), 8).dataset(8, first_step=first - 3)
     seen = hashlib.sha256()
     for batch in batches.skip(3).take(3):
         for part in batch:

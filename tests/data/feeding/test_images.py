@@ -19,6 +19,7 @@ from PIL import Image
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, TrainingError
 from cnnkit.core.progress import Progress
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.augmentations.flip import Flip
 from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches as feeding
@@ -27,7 +28,7 @@ from cnnkit.data.feeding.images import Features, Images, allocated, as_tensor, w
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files.decoding import fitted
-from cnnkit.data.preparation import Preparation, Unprepared
+from cnnkit.data.preparation.base import Preparation, Unprepared
 from cnnkit.data.preparation.grayscale import Grayscale
 from cnnkit.data.section import Cache
 from cnnkit.data.sources.folder import Folder
@@ -77,10 +78,10 @@ def index_of_folder(folder):
     return Folder(path=str(folder)).open(Progress()).index(Progress())
 
 
-def loaded(folder, cache, view=None, progress=None, skip_bad=False):
+def loaded(folder, cache, preprocessing=None, progress=None, skip_bad=False):
     """As a new run loads them."""
-    view = view or Preprocessing(SHAPE, "crop")
-    return load(index_of_folder(folder), view, CACHES[cache], progress or Progress(), skip_bad)
+    preprocessing = preprocessing or Preprocessing(SHAPE, "crop")
+    return load(index_of_folder(folder), preprocessing, CACHES[cache], progress or Progress(), skip_bad)
 
 
 def pixels_of(images):
@@ -98,7 +99,7 @@ def right(images, folder):
 
 def batches_of(images, augmentations=()):
     training = training_of(images.index, range(len(images.index)))
-    batches = feeding.train_batches(images, training, augmentations, 4, seed=0, epochs=2)
+    batches = feeding.TrainBatches(images, training, Chain(augmentations, 0), 4).dataset(2)
     with images.errors_as_raised():
         return [batch.numpy() for batch, *_ in batches]
 
@@ -120,9 +121,9 @@ def decodings(monkeypatch):
     counted = []
     of_index = Preprocessing.of_index
 
-    def counting(view, index, number):
+    def counting(preprocessing, index, number):
         counted.append(index.names[number])
-        return of_index(view, index, number)
+        return of_index(preprocessing, index, number)
 
     monkeypatch.setattr(Preprocessing, "of_index", counting)
     return counted
@@ -163,10 +164,10 @@ def test_images_on_the_disk_are_decoded_by_one_run_alone(folder, decodings):
 
 def test_memory_comes_first_then_the_disk(folder):
     size = COUNT * (12 * 10 * 3 + 20) / 2**30
-    index, view = index_of_folder(folder), Preprocessing(SHAPE, "crop")
+    index, preprocessing = index_of_folder(folder), Preprocessing(SHAPE, "crop")
 
     def kept(memory_gib, disk_gib):
-        images = load(index, view, Cache(memory_gib=memory_gib, disk_gib=disk_gib), Progress())
+        images = load(index, preprocessing, Cache(memory_gib=memory_gib, disk_gib=disk_gib), Progress())
         assert right(images, folder)
         return where(images)
 
@@ -176,17 +177,17 @@ def test_memory_comes_first_then_the_disk(folder):
 
 
 def test_other_steps_sizes_and_fits_are_kept_in_other_files(folder):
-    views = [
+    preprocessings = [
         Preprocessing(SHAPE, "crop"),
         Preprocessing(SHAPE, "pad"),
         Preprocessing((12, 11, 3), "crop"),
         Preprocessing((12, 10, 1), "crop"),
     ]
-    views.append(Preprocessing(SHAPE, "crop", (Grayscale(),)))
-    for count, view in enumerate(views, start=1):
-        loaded(folder, "disk", view)
+    preprocessings.append(Preprocessing(SHAPE, "crop", (Grayscale(),)))
+    for count, preprocessing in enumerate(preprocessings, start=1):
+        loaded(folder, "disk", preprocessing)
         assert len(kept_files()) == count
-    assert np.ptp(pixels_of(loaded(folder, "disk", views[-1])), axis=3).max() == 0
+    assert np.ptp(pixels_of(loaded(folder, "disk", preprocessings[-1])), axis=3).max() == 0
     assert right(loaded(folder, "disk"), folder)
 
 
@@ -383,7 +384,7 @@ def test_feeding_takes_memory_for_what_is_known_of_an_image_and_not_for_the_imag
             index = index_of_folder(tmp_path / str(count))
             images = load(index, Preprocessing((64, 64, 3), "crop"), CACHES["off"], Progress())
             training = training_of(index, range(count))
-            batches = feeding.train_batches(images, training, (Flip(),), 8, seed=0, epochs=1)
+            batches = feeding.TrainBatches(images, training, Chain((Flip(),), 0), 8).dataset(1)
             assert sum(len(batch) for batch, *_ in batches) == count
             return tracemalloc.get_traced_memory()[1]
         finally:
@@ -531,7 +532,10 @@ class Masked(Preparation):
     def beside(self, path: Path) -> Path:
         return path.with_suffix(".mask")
 
-    def __call__(self, image, path):
+    def __call__(self, image):
+        raise Unprepared("it has no file, so no mask")
+
+    def of_file(self, image, path):
         try:
             return image * (np.asarray(Image.open(self.beside(path)))[:, :, None] > 0)
         except OSError as error:
@@ -568,10 +572,10 @@ def test_a_mask_that_changes_while_images_are_decoded_is_told_and_nothing_is_kep
     index = index_of_folder(folder)
     of_index = Preprocessing.of_index
 
-    def changing(view, index, number):
+    def changing(preprocessing, index, number):
         if number == 9:
             masks(0, [folder / index.names[2]])
-        return of_index(view, index, number)
+        return of_index(preprocessing, index, number)
 
     monkeypatch.setattr(Preprocessing, "of_index", changing)
     with pytest.raises(DataError) as raised:

@@ -15,7 +15,7 @@ import pytest
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.progress import Progress
 from cnnkit.data.feeding import pixel_store
-from cnnkit.data.feeding.pixel_store import _path_of, bytes_of, keep, open_store
+from cnnkit.data.feeding.pixel_store import PixelStore, bytes_of
 
 SHAPE = (4, 5, 3)
 COUNT = 6
@@ -31,7 +31,7 @@ class Told(Progress):
         self.lines.append(line)
 
 
-VIEW = "0" * 32
+DIGEST = "0" * 32
 
 
 def keys_of(name):
@@ -47,15 +47,16 @@ def kept(name="a", room=AMPLE, progress=None):
     return kept_of(keys_of(name), pictures(name), room, progress)
 
 
-def kept_of(keys, images, room=AMPLE, progress=None, view=VIEW, shape=SHAPE):
-    """`keys` may be of more images than there are."""
-    named = zip(keys, images, strict=False)
-    return keep(view, keys, shape, named, room, progress or Progress(), "they are made again")
+def kept_of(keys, images, room=AMPLE, progress=None, digest=DIGEST, shape=SHAPE):
+    """What is there afterwards, None if nothing new is; `keys` may be of more images than there are."""
+    before = PixelStore.open(digest, keys, shape)
+    after = before.keep(enumerate(images), room, progress or Progress(), "they are made again")
+    return None if after is before else after
 
 
 def opened(keys):
     """What a new run finds of images; None if there is nothing of them."""
-    store = open_store(VIEW, keys, SHAPE)
+    store = PixelStore.open(DIGEST, keys, SHAPE)
     return store if store.files else None
 
 
@@ -70,7 +71,7 @@ def there():
 
 
 def file_of(name="a"):
-    return _path_of(VIEW, keys_of(name))
+    return PixelStore(DIGEST, keys_of(name), SHAPE).path
 
 
 def descriptors():
@@ -94,7 +95,7 @@ def test_nothing_is_there_before_it_is_kept():
 def test_other_images_or_another_order_are_another_file():
     keys = keys_of("a")
     others = (keys, keys[::-1], keys[1:], [*keys, *keys_of("b")], keys_of("b"))
-    assert len({_path_of(VIEW, chosen) for chosen in others}) == 5
+    assert len({PixelStore(DIGEST, chosen, SHAPE).path for chosen in others}) == 5
 
 
 def test_arrays_in_any_layout_are_kept_as_they_look():
@@ -220,7 +221,7 @@ def test_images_are_found_in_any_file_of_their_view():
     store = opened(keys)
     assert np.array_equal([store.read(i) for i in range(5)], [*pictures("b")[:2], *pictures("a")[3:]])
     assert 5 not in store and store.read(5) is None
-    assert not open_store("1" * 32, keys, SHAPE).files
+    assert not PixelStore.open("1" * 32, keys, SHAPE).files
     chosen = store.take([4, 0])
     assert np.array_equal([chosen.read(0), chosen.read(1)], [pictures("a")[5], pictures("b")[0]])
 
@@ -244,7 +245,7 @@ def test_equal_images_are_kept_once():
 
 def test_a_file_that_holds_all_of_another_takes_its_place():
     small, other = kept_of(keys_of("a")[:3], pictures()[:3]), kept("b")
-    kept_of(keys_of("a")[:3], pictures()[:3], view="1" * 32)
+    kept_of(keys_of("a")[:3], pictures()[:3], digest="1" * 32)
     [left] = [name for name in there() if name.startswith("1")]
     kept()
     assert there() == sorted([file_of("a").name, file_of("b").name, left])
@@ -485,6 +486,7 @@ KEEPING = """
 import sys
 import numpy as np
 from cnnkit.data.feeding import pixel_store
+from cnnkit.data.feeding.pixel_store import PixelStore
 from cnnkit.core.progress import Progress
 
 class Told(Progress):
@@ -500,10 +502,10 @@ def images(pausing=False):
         yield chance.integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 keys = [i.to_bytes(16, "big") for i in range(1, 2001)]
-store = pixel_store.keep("a", keys, (32, 32, 3), zip(keys, images(pausing=True)), 2**30, Told(), "so be it")
-again = pixel_store.open_store("a", keys, (32, 32, 3))
-for kept in (store, again if again.files else None):
-    print(kept and all(np.array_equal(kept.read(i), image) for i, image in enumerate(images())))
+before = PixelStore.open("a", keys, (32, 32, 3))
+after = before.keep(enumerate(images(pausing=True)), 2**30, Told(), "so be it")
+for store in (after, PixelStore.open("a", keys, (32, 32, 3))):
+    print(all(np.array_equal(store.read(i), image) for i, image in enumerate(images())) if store.files else None)
 """
 
 

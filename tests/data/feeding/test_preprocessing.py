@@ -19,7 +19,7 @@ from cnnkit.data.feeding import preprocessing
 from cnnkit.data.feeding.preprocessing import Changed, Preprocessing
 from cnnkit.data.files import decoding, file_facts
 from cnnkit.data.files.decoding import BadImage
-from cnnkit.data.preparation import Preparation, Unprepared
+from cnnkit.data.preparation.base import Preparation, Unprepared
 from cnnkit.data.preparation.clahe import Clahe
 from cnnkit.data.preparation.grayscale import Grayscale
 from cnnkit.data.sources.folder import Folder
@@ -33,9 +33,10 @@ class Masked(Preparation):
     def beside(self, path: Path) -> Path:
         return path.with_suffix(".mask")
 
-    def __call__(self, image, path):
-        if path is None:
-            raise Unprepared("it has no file, so no mask")
+    def __call__(self, image):
+        raise Unprepared("it has no file, so no mask")
+
+    def of_file(self, image, path):
         return image * (np.asarray(Image.open(self.beside(path)))[:, :, None] > 0)
 
 
@@ -97,7 +98,7 @@ def test_steps_see_a_large_jpeg_in_full(tmp_path):
     class Watching(Preparation):
         name: Literal["watching"] = "watching"
 
-        def __call__(self, image, path):
+        def __call__(self, image):
             seen.append(image.shape)
             return image
 
@@ -112,7 +113,7 @@ class Alone(Preparation):
 
     name: Literal["alone"] = "alone"
 
-    def __call__(self, image, path):
+    def __call__(self, image):
         WORKING.append(1)
         time.sleep(0.01)
         MOST.append(len(WORKING))
@@ -161,7 +162,7 @@ def test_the_key_of_an_image_is_its_content_wherever_it_lies(folder, tmp_path):
 
 def test_whatever_changes_what_is_shown_changes_every_key(folder, monkeypatch):
     index = index_of_folder(folder)
-    views = [
+    preprocessings = [
         Preprocessing((8, 8, 3), "crop"),
         Preprocessing((8, 9, 3), "crop"),
         Preprocessing((9, 8, 3), "crop"),
@@ -174,16 +175,16 @@ def test_whatever_changes_what_is_shown_changes_every_key(folder, monkeypatch):
         Preprocessing((8, 8, 3), "crop", (Clahe(), Grayscale())),
         Preprocessing((8, 8, 3), "crop", (Grayscale(), Clahe())),
     ]
-    keys = [key for shown in views for key in shown.keys(index)]
+    keys = [key for shown in preprocessings for key in shown.keys(index)]
     monkeypatch.setattr(preprocessing, "_VERSION", preprocessing._VERSION + 1)
-    keys += views[0].keys(index)
+    keys += preprocessings[0].keys(index)
     version = preprocessing.metadata.version
     for library in ("pillow", "opencv-python-headless", "numpy"):
         monkeypatch.setattr(
             preprocessing.metadata, "version", lambda name, other=library: "0" if name == other else version(name)
         )
-        keys += views[0].keys(index)
-    assert len(set(keys)) == len(keys) == len(index) * (len(views) + 4)
+        keys += preprocessings[0].keys(index)
+    assert len(set(keys)) == len(keys) == len(index) * (len(preprocessings) + 4)
 
 
 def test_a_mask_that_changed_changes_the_key_of_its_image_alone(folder):

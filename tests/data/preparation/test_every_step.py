@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 
 from cnnkit.config import yaml12
 from cnnkit.config.catalogue import doc, setting_docs
-from cnnkit.data.preparation import AnyPreparation, Preparation, Unprepared
+from cnnkit.data.preparation import AnyPreparation
+from cnnkit.data.preparation.base import Preparation, Unprepared
 from cnnkit.data.preparation.binarize import Binarize
 from cnnkit.data.preparation.blur import Blur
 from cnnkit.data.preparation.channel import Channel
@@ -112,9 +113,9 @@ def test_a_picture_becomes_a_picture_and_stays_as_it_was(step, channels, size, f
     before = image.copy()
     if step.needs_colour and channels == 1:
         with pytest.raises(Unprepared, match="needs a picture in colour"):
-            step(image, file(size))
+            step.of_file(image, file(size))
         return
-    result = step(image, file(size))
+    result = step.of_file(image, file(size))
     assert result.dtype == np.uint8
     assert result.ndim == 3
     assert result.shape[2] == step.channels(channels)
@@ -128,16 +129,16 @@ def test_a_picture_becomes_a_picture_and_stays_as_it_was(step, channels, size, f
 @pytest.mark.parametrize("value", [0, 100, 255])
 def test_a_picture_of_one_value_is_prepared_too(step, value, file):
     image = np.full((13, 10, 3), value, np.uint8)
-    assert step(image, file((13, 10))).dtype == np.uint8
+    assert step.of_file(image, file((13, 10))).dtype == np.uint8
 
 
 @every_step
 def test_threads_and_order_do_not_matter(step, file):
     images = [picture((24, 32), 3, seed) for seed in range(6)]
     path = file((24, 32))
-    alone = [step(image, path).tobytes() for image in images]
+    alone = [step.of_file(image, path).tobytes() for image in images]
     with ThreadPoolExecutor(4) as threads:
-        together = list(threads.map(lambda image: step(image, path).tobytes(), 2 * images[::-1]))
+        together = list(threads.map(lambda image: step.of_file(image, path).tobytes(), 2 * images[::-1]))
     assert together == 2 * alone[::-1]
 
 
@@ -176,7 +177,7 @@ def test_a_step_that_takes_channels_for_colours_is_known_as_one(step, file):
     """To a picture of which red and blue have changed places it does something else."""
     image = picture((64, 48), 3)
     path = file(image.shape[:2])
-    result, turned = step(image, path), step(np.ascontiguousarray(image[:, :, ::-1]), path)
+    result, turned = step.of_file(image, path), step.of_file(np.ascontiguousarray(image[:, :, ::-1]), path)
     same = result.shape == turned.shape and np.array_equal(result, turned[:, :, ::-1])
     assert same or step.takes_colours or step == Channel(channel=2)
 
@@ -185,6 +186,6 @@ def test_a_step_that_takes_channels_for_colours_is_known_as_one(step, file):
 def test_what_leaves_other_channels_than_red_green_and_blue_is_known_as_such(step, file):
     """Where all channels are alike they stay so, but for what CIELAB rounds, and but for those of another space."""
     image = np.repeat(picture((64, 48), 1), 3, axis=2)
-    result = step(image, file(image.shape[:2]))
+    result = step.of_file(image, file(image.shape[:2]))
     alike = bool(np.ptp(result.astype(int), axis=2).max() <= 3)
     assert alike == (step.leaves_space is None)

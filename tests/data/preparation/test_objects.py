@@ -12,7 +12,7 @@ from PIL import Image
 from skimage import filters
 
 from cnnkit.data.files.decoding import BadImage, Unreadable
-from cnnkit.data.preparation import Unprepared
+from cnnkit.data.preparation.base import Unprepared
 from cnnkit.data.preparation.mask import Mask
 from cnnkit.data.preparation.segment import Segment
 
@@ -34,19 +34,19 @@ def halved() -> np.ndarray:
 def test_the_light_or_dark_part_of_a_picture_stays():
     grey = IMAGE[:, :, :1]
     light = grey > filters.threshold_otsu(grey)
-    assert np.array_equal(Mask()(grey, None), np.where(light, grey, 0))
-    assert np.array_equal(Mask(foreground="dark")(grey, None), np.where(light, 0, grey))
+    assert np.array_equal(Mask()(grey), np.where(light, grey, 0))
+    assert np.array_equal(Mask(foreground="dark")(grey), np.where(light, 0, grey))
 
 
 def test_a_picture_of_one_value_stays_as_it_is():
     flat = np.full((4, 5, 3), 90, np.uint8)
-    assert np.array_equal(Mask()(flat, None), flat)
+    assert np.array_equal(Mask()(flat), flat)
 
 
 @pytest.mark.parametrize("value", [1, 128, 255])
 def test_a_mask_beside_the_image_keeps_where_it_is_not_black(tmp_path, value):
     Image.fromarray(np.minimum(half(), value).astype(np.uint8)).save(tmp_path / "rose_mask.png")
-    result = BESIDE(IMAGE, tmp_path / "rose.jpg")
+    result = BESIDE.of_file(IMAGE, tmp_path / "rose.jpg")
     assert np.array_equal(result, halved())
 
 
@@ -68,7 +68,7 @@ def test_a_mask_is_looked_for_from_the_folder_of_the_image(tmp_path, pattern, pl
     (tmp_path / "images" / "a").mkdir(parents=True, exist_ok=True)
     step, path = Mask(method="file", file=pattern), tmp_path / "images" / "a" / "rose.jpg"
     assert step.beside(path).resolve() == (tmp_path / place).resolve()
-    assert np.array_equal(step(IMAGE, path), halved())
+    assert np.array_equal(step.of_file(IMAGE, path), halved())
 
 
 def test_a_name_that_looks_like_a_placeholder_is_a_name(tmp_path):
@@ -80,7 +80,7 @@ def test_a_name_that_looks_like_a_placeholder_is_a_name(tmp_path):
 def test_a_mask_may_be_stored_in_any_way(tmp_path, mode):
     mask = Image.fromarray(half().astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(half()).convert(mode)
     save(tmp_path / "rose_mask.png", mask)
-    assert np.array_equal(BESIDE(IMAGE, tmp_path / "rose.jpg"), halved())
+    assert np.array_equal(BESIDE.of_file(IMAGE, tmp_path / "rose.jpg"), halved())
 
 
 def disc() -> np.ndarray:
@@ -92,7 +92,7 @@ def disc() -> np.ndarray:
 def kept_of_disc(folder: Path, mask: Image.Image, **how: Any) -> np.ndarray:
     """What is left of a white picture, bool (60, 60)."""
     save(folder / "rose_mask.png", mask, **how)
-    return BESIDE(np.full((60, 60, 1), 255, np.uint8), folder / "rose.jpg")[:, :, 0] > 0
+    return BESIDE.of_file(np.full((60, 60, 1), 255, np.uint8), folder / "rose.jpg")[:, :, 0] > 0
 
 
 @pytest.mark.parametrize("quality", [50, 75, 95])
@@ -142,12 +142,12 @@ def test_a_mask_that_lies_on_its_side_is_turned_upright_as_pictures_are(tmp_path
     on_its_side = Image.Exif()
     on_its_side[0x0112] = 6  # to be turned clockwise by 90 degrees
     save(tmp_path / "rose_mask.png", Image.fromarray(np.rot90(half()).copy()), exif=on_its_side)
-    assert np.array_equal(BESIDE(IMAGE, tmp_path / "rose.jpg"), halved())
+    assert np.array_equal(BESIDE.of_file(IMAGE, tmp_path / "rose.jpg"), halved())
 
 
 def refused(path, step=BESIDE):
     with pytest.raises(BadImage) as raised:
-        step(IMAGE, path)
+        step.of_file(IMAGE, path)
     return raised
 
 
@@ -191,7 +191,8 @@ def test_a_mask_that_keeps_nothing_is_refused(tmp_path):
 
 
 def test_an_image_that_is_no_file_has_no_mask_beside_it():
-    assert "this image is no file; use method otsu" in str(refused(None).value)
+    with pytest.raises(Unprepared, match="this image is no file; use method otsu"):
+        BESIDE(IMAGE)
 
 
 # Segment
@@ -210,7 +211,7 @@ def object_before(background: int, size: tuple[int, int] = (60, 80)) -> tuple[np
 def test_an_object_is_cut_out(step, channels):
     image, disk = object_before(40)
     image = image[:, :, :channels]
-    result = step(image, None)
+    result = step(image)
     kept = (result > 0).any(axis=2)
     assert (kept & disk).sum() / (kept | disk).sum() > 0.93  # the intersection over the union
     assert np.array_equal(result[kept], image[kept])
@@ -218,21 +219,21 @@ def test_an_object_is_cut_out(step, channels):
 
 def test_a_dark_object_is_cut_out_by_watershed_when_told():
     image, disk = object_before(40)
-    kept = (Segment(method="watershed", foreground="dark")(255 - image, None) > 0).any(axis=2)
+    kept = (Segment(method="watershed", foreground="dark")(255 - image) > 0).any(axis=2)
     assert (kept & disk).sum() / (kept | disk).sum() > 0.93
 
 
 def test_an_object_at_the_edge_reaches_to_the_edge_by_watershed():
     image = np.zeros((20, 20, 1), np.uint8)
     image[:, 12:] = 200
-    kept = Segment(method="watershed")(image, None)[:, :, 0] > 0
+    kept = Segment(method="watershed")(image)[:, :, 0] > 0
     assert kept[:, 13:].all()
     assert not kept[:, :11].any()
 
 
 def test_the_frame_of_grabcut_is_background():
     image, _ = object_before(40)
-    result = Segment(margin=0.2)(image, None)
+    result = Segment(margin=0.2)(image)
     assert not result[:12].any()
     assert not result[:, :16].any()
     assert result[20:44, 20:50].any()
@@ -242,7 +243,7 @@ def test_the_frame_of_grabcut_is_background():
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (30, 30)])
 def test_a_picture_in_which_nothing_is_found_stays_as_it_is(step, size):
     flat = np.full((*size, 3), 120, np.uint8)
-    assert np.array_equal(step(flat, None), flat)
+    assert np.array_equal(step(flat), flat)
 
 
 def test_the_chance_in_grabcut_is_the_same_whatever_was_drawn_before():
@@ -260,5 +261,5 @@ def test_the_chance_in_grabcut_is_the_same_whatever_was_drawn_before():
     results = set()
     for before in range(6):
         cv2.setRNGSeed(before)
-        results.add(Segment(iterations=2)(image, None).tobytes())
+        results.add(Segment(iterations=2)(image).tobytes())
     assert len(results) == 1

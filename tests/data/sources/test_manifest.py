@@ -13,6 +13,7 @@ from cnnkit.config.file import read
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches
 from cnnkit.data.feeding.loading import load
@@ -161,7 +162,9 @@ def test_weights_reach_the_batches(table):
     assert index.weights.dtype == np.float32
     images = load(index, Preprocessing((8, 8, 3), "crop"), Cache(), Progress())
     fed = {}
-    for batch, labels, weights in batches.train_batches(images, training_of(index, range(4)), [], 3, seed=0, epochs=1):
+    for batch, labels, weights in batches.TrainBatches(images, training_of(index, range(4)), Chain([], 0), 3).dataset(
+        1
+    ):
         for image, label, weight in zip(batch.numpy(), labels.numpy(), weights.numpy(), strict=True):
             (number,) = (i for i in range(4) if np.array_equal(image, np.asarray(random_picture(i))))
             fed[number] = (label.argmax(), float(weight))

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from cnnkit.config.catalogue import KINDS, title
 from cnnkit.core.progress import Progress
+from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.loading import load
@@ -204,7 +205,7 @@ def test_digests_splits_and_the_first_batch_are_those_of_a_folder(
         splits = data.splits(index, 3)
         images = load(index, Preprocessing((12, 10, 3), data.fit), Cache(), Progress())
         training = [i for i, split in enumerate(splits) if split == "train"]
-        batches = feeding.train_batches(images, training_of(index, training), (), data.batch_size, 3, epochs=1)
+        batches = feeding.TrainBatches(images, training_of(index, training), Chain((), 3), data.batch_size).dataset(1)
         results.append((index.digests, splits, [part.numpy() for part in next(iter(batches))]))
     (digests, splits, batch), (other_digests, other_splits, other_batch) = results
     assert other_digests == digests
