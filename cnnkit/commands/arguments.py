@@ -60,7 +60,7 @@ def network(
             except DataError as error:
                 hint = f"{target}: to count without the images, set data.image_size and data.channels"
                 raise UsageError(*error.problems, hint) from None
-            shape = experiment.shape(collection) or collection.shape
+            shape = experiment.shape_with(collection)
             count = classes or len(collection.classes)
     if problems := list(experiment.model.problems(shape)):
         raise ConfigError(*(replace(problem, file=str(target)) for problem in problems))

@@ -17,7 +17,7 @@ from cnnkit.core.errors import DataError
 from cnnkit.core.text import FIRST, by, counted, first_of, listed, typed
 
 if TYPE_CHECKING:
-    from cnnkit.inspection.doctor import Finding, Report
+    from cnnkit.inspection.doctor.base import Finding, Report
 
 
 @command("cnnkit data photos --fix-list leave_out.txt")
@@ -39,15 +39,16 @@ def data(
     """Examine the images: damaged files, copies, wrong labels, leaks between splits, classes that are too small."""
     from cnnkit.commands.arguments import images
     from cnnkit.core import atomic
-    from cnnkit.inspection import doctor
+    from cnnkit.inspection.doctor import examine
+    from cnnkit.inspection.doctor.fix_list import write as write_fix_list
 
     if sheets:
-        doctor.refuse(sheets)
+        examine.refuse(sheets)
     atomic.refuse("--fix-list", fix_list, force)
     with screen.watching() as progress:
         examined, seed = images(target, settings, progress)
-        report = doctor.examine(examined, seed, progress, sheets)
-    listed = doctor.write_fix_list(fix_list, report, examined) if fix_list else 0
+        report = examine.examine(examined, seed, progress, sheets)
+    listed = write_fix_list(fix_list, report, examined) if fix_list else 0
     if screen.json_output:
         screen.document(report.as_json())
     show(report, target, settings, (fix_list, listed) if fix_list else None, screen)

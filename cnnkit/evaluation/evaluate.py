@@ -82,7 +82,8 @@ def score(
     progress: Progress,
 ) -> dict[str, Any]:
     """Scores a network on some images, and writes the result and every prediction into the run's folder."""
-    logits = _logits(model, images, numbers, experiment.data.batch_size, progress)
+    with progress.task("evaluating", len(numbers)) as advance:
+        logits = np.concatenate(list(batches.outputs(model, images, numbers, experiment.data.batch_size, advance)))
     loss, index = experiment.train.loss, images.index
     labels = np.asarray(index.labels)[np.asarray(numbers)]
     answers = Answers(labels, loss.probabilities(logits), index.classes)
@@ -94,11 +95,6 @@ def score(
     tables.write(run.files.predictions(split), *prediction_table([index.names[i] for i in numbers], answers))
     atomic.write_json(run.files.result(split), result)
     return result
-
-
-def _logits(model: Any, images: Images, numbers: Sequence[int], batch_size: int, progress: Progress) -> Any:
-    with progress.task("evaluating", len(numbers)) as advance:
-        return np.concatenate(list(batches.outputs(model, images, numbers, batch_size, advance)))
 
 
 def prediction_table(names: Sequence[str], answers: Answers) -> tuple[tuple[str, ...], list[Any]]:

@@ -17,7 +17,7 @@ more than a few percent at an edge; a screenshot that was brightened or cropped 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -28,9 +28,9 @@ from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.files.decoding import BadImage, decoded
-from cnnkit.data.index import SPLITS, Index
+from cnnkit.data.index import Index
 from cnnkit.inspection.doctor import overlay, thumbnails
-from cnnkit.inspection.doctor.base import THUMBNAIL, Finding, Patient, Severity
+from cnnkit.inspection.doctor.base import THUMBNAIL, Finding, Patient
 
 # The figures below were chosen on one half of two collections, of flowers and of brain scans, and held against the
 # other halves; scripts/measure_near_duplicates.py measures how they do.
@@ -98,18 +98,18 @@ def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
     good = [i for i in range(len(index)) if i not in pixels.bad]
     found = near_duplicates(index.take(good), pixels.thumbnails[good], progress)
     groups = [[good[i] for i in group] for group in found.groups]
+    groups.sort(key=lambda group: (-len(group), sorted(index.names[i] for i in group)))
     different = len({index.digests[i] for i in good})
     # Where most pictures differ from others in a small place only, they are a series too.
     if _is_series(index, groups, different) or (groups and found.rejected > different):
         message = "the pictures look much alike: near-duplicates can't be told from a series"
         advice = "shots of one thing, or of one film, belong in one split together; look at these groups yourself"
-        yield _finding(index, groups, "look_alike", "note", message, advice)
+        yield from patient.about_groups("look_alike", "note", message, advice, groups)
         return
     if not found.complete:
         message = "the pictures look much alike: only the most alike were compared closely"
-        yield Finding(
-            "look_alike", "note", message, "of copies that were cropped or changed otherwise, some may not be found"
-        )
+        advice = "of copies that were cropped or changed otherwise, some may not be found"
+        yield Finding("look_alike", "note", message, advice)
     yield from _by_place(patient, groups)
 
 
@@ -122,75 +122,41 @@ def _is_series(index: Index, groups: Sequence[Sequence[int]], different: int) ->
 
 def _by_place(patient: Patient, groups: Sequence[Sequence[int]]) -> Iterator[Finding]:
     """The groups by where their pictures lie; one may lie across splits and across classes."""
-    index, given = patient.index, any(split is not None for split in patient.index.splits)
-    torn = [group for group in groups if len(_splits(patient, group)) > 1]
-    if torn:
-        message = f"{_counted(torn)} in two splits at once, so a model is judged on what it was shown"
-        advice = (
-            "leave the copies in training out, `--fix-list` names them"
-            if given
-            else "a random split keeps only exact copies together: leave all but one out, `--fix-list` names them"
-        )
-        yield _finding(index, torn, "near_leak", "warning", message, advice, _needless(patient, torn))
-    mixed = [group for group in groups if len(_labels(index, group)) > 1]
-    if mixed:
-        message = f"{_counted(mixed)} in two classes at once"
-        advice = "look at each: put the copies into the right class, or leave them out"
-        yield _finding(index, mixed, "near_contradicting", "warning", message, advice)
-    within = [group for group in groups if len(_splits(patient, group)) < 2 and len(_labels(index, group)) < 2]
-    if within:
-        message = f"{_counted(within)} within a class and split"
-        advice = (
-            "nothing needs to be done; each copy makes its picture count once more"
-            if given
-            else "another seed would draw some into two splits: leave all but one out, `--fix-list` names them"
-        )
-        yield _finding(index, within, "near_duplicates", "note", message, advice, _needless(patient, within))
-
-
-def _splits(patient: Patient, group: Sequence[int]) -> set[str]:
-    return {patient.splits[i] for i in group} if patient.splits is not None else set()
-
-
-def _labels(index: Index, group: Sequence[int]) -> set[int]:
-    return {int(index.labels[i]) for i in group}
-
-
-def _needless(patient: Patient, groups: Sequence[Sequence[int]]) -> list[int]:
-    """The pictures of groups that are better left out."""
-    index, splits = patient.index, patient.splits
-    needless: list[int] = []
-    for group in groups:
-        if splits is not None and any(split is not None for split in index.splits):
-            best = max((splits[i] for i in group), key=SPLITS.index)
-            needless += [i for i in group if splits[i] != best]
-        # Splits that are drawn are drawn anew when pictures are left out, or with another seed: only one can stay.
-        elif len(_labels(index, group)) == 1:
-            needless += group[1:]
-    return needless
+    given = any(split is not None for split in patient.index.splits)
+    torn = [group for group in groups if len(patient.splits_of(group)) > 1]
+    message = f"{_counted(torn)} in two splits at once, so a model is judged on what it was shown"
+    advice = (
+        "leave the copies in training out, `--fix-list` names them"
+        if given
+        else "a random split keeps only exact copies together: leave all but one out, `--fix-list` names them"
+    )
+    yield from patient.about_groups("near_leak", "warning", message, advice, torn, _needless(patient, torn, given))
+    mixed = [group for group in groups if len(patient.labels_of(group)) > 1]
+    message = f"{_counted(mixed)} in two classes at once"
+    advice = "look at each: put the copies into the right class, or leave them out"
+    yield from patient.about_groups("near_contradicting", "warning", message, advice, mixed)
+    within = [group for group in groups if len(patient.splits_of(group)) < 2 and len(patient.labels_of(group)) < 2]
+    message = f"{_counted(within)} within a class and split"
+    advice = (
+        "nothing needs to be done; each copy makes its picture count once more"
+        if given
+        else "another seed would draw some into two splits: leave all but one out, `--fix-list` names them"
+    )
+    yield from patient.about_groups(
+        "near_duplicates", "note", message, advice, within, _needless(patient, within, given)
+    )
 
 
 def _counted(groups: Sequence[Sequence[int]]) -> str:
     return counted(len(groups), "group of near-duplicates lies", "groups of near-duplicates lie")
 
 
-def _finding(
-    index: Index,
-    groups: Sequence[Sequence[int]],
-    kind: str,
-    severity: Severity,
-    message: str,
-    advice: str,
-    needless: Sequence[int] = (),
-) -> Finding:
-    """What is found about some groups, the largest first; `needless` is better left out."""
-
-    def names(numbers: Iterable[int]) -> tuple[str, ...]:
-        return tuple(sorted(index.names[i] for i in numbers))
-
-    named = sorted(map(names, groups), key=lambda group: (-len(group), group))
-    files = names(i for group in groups for i in group)
-    return Finding(kind, severity, message, advice, files, tuple(named), names(needless))
+def _needless(patient: Patient, groups: Sequence[Sequence[int]], given: bool) -> list[int]:
+    """The pictures of groups that are better left out."""
+    if given and patient.splits is not None:
+        return [i for group in groups for i in patient.before_the_last_split(group)]
+    # Splits that are drawn are drawn anew when pictures are left out, or with another seed: only one can stay.
+    return [i for group in groups if len(patient.labels_of(group)) == 1 for i in group[1:]]
 
 
 def near_duplicates(index: Index, pictures: Any, progress: Progress) -> Found:
