@@ -17,7 +17,7 @@ from cnnkit.core.errors import DataError
 from cnnkit.core.text import FIRST, by, counted, first_of, listed, typed
 
 if TYPE_CHECKING:
-    from cnnkit.inspection.doctor.base import Finding, Report
+    from cnnkit.inspection.doctor.base import Finding, Report, Severity
 
 
 @command("cnnkit data photos --fix-list leave_out.txt")
@@ -56,7 +56,7 @@ def data(
         raise Exit(DataError.exit_code)
 
 
-COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+COLOURS: dict[Severity, str] = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 
 def show(
@@ -75,28 +75,21 @@ def show(
     for finding in report.findings:
         screen.say("")
         head = Text.assemble((finding.severity, COLOURS[finding.severity]), f"  {finding.kind}: {finding.message}")
-        screen.console.print(head, soft_wrap=True)
-        for row in _details(finding):
-            screen.say(f"    {row}")
+        screen.say(head, *(f"    {row}" for row in _details(finding)))
     screen.say("")
     screen.table(class_table(report))
-    screen.say("")
-    for line in (*_numbers(report), *_next(report, target, settings, written)):
-        screen.say(line)
+    screen.say("", *_numbers(report), *_next(report, target, settings, written))
 
 
 def verdict(report: Report) -> str:
     """What the report comes to, in a line."""
     severities = [finding.severity for finding in report.findings]
-    told = [
-        counted(count, severity) for severity in ("error", "warning", "note") if (count := severities.count(severity))
-    ]
+    counts = [counted(count, severity) for severity in COLOURS if (count := severities.count(severity))]
     of = f"{counted(report.images, 'image')} of {counted(len(report.classes), 'class', 'classes')}"
-    if report.verdict == "error":
-        return f"{', '.join(told)} in {of}: do not train on this yet"
-    if report.verdict == "warning":
-        return f"{', '.join(told)} in {of}: look at this before you train"
-    return f"Nothing wrong was found in {of}{f' ({told[0]})' if told else ''}"
+    if report.verdict == "good":
+        return f"Nothing wrong was found in {of}{f' ({counts[0]})' if counts else ''}"
+    advice = "do not train on this yet" if report.verdict == "error" else "look at this before you train"
+    return f"{', '.join(counts)} in {of}: {advice}"
 
 
 def _details(finding: Finding) -> Iterator[str]:
@@ -134,16 +127,15 @@ def _next(report: Report, target: Path, settings: Sequence[str], written: tuple[
     from cnnkit.config import yaml12
 
     config = target.suffix.lower() in CONFIGS
-    words = " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in settings)])
+    words = _words(target, settings)
     if written:
         file, count = written
-        told = f"{file} lists {counted(count, 'image')} to leave out. Look through it, then use it with"
+        advice = f"{file} lists {counted(count, 'image')} to leave out. Look through it, then use it with"
         if config:
             others = [setting for setting in settings if not setting.startswith("data.exclude")]
-            words = " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in others)])
-            yield f"{told}: cnnkit data {words} --set {shlex.quote(f'data.exclude={file}')}"
+            yield f"{advice}: cnnkit data {_words(target, [*others, f'data.exclude={file}'])}"
         else:
-            yield f"{told} this below `data` in a config: exclude: {yaml12.line(str(file.absolute()))}"
+            yield f"{advice} this below `data` in a config: exclude: {yaml12.line(str(file.absolute()))}"
     elif any(finding.leave_out for finding in report.findings):
         yield f"Next: cnnkit data {words} --fix-list {_new_file()} writes what is better left out"
     elif report.verdict == "error":
@@ -151,6 +143,11 @@ def _next(report: Report, target: Path, settings: Sequence[str], written: tuple[
         yield f"Next: mend {listed(kinds)}, then cnnkit data {words}"
     else:
         yield f"Next: cnnkit {'train' if config else 'init'} {words}"
+
+
+def _words(target: Path, settings: Sequence[str]) -> str:
+    """A config or images with their settings, as they are typed in a shell."""
+    return " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in settings)])
 
 
 def _new_file() -> str:

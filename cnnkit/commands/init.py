@@ -28,5 +28,4 @@ def init(
     if screen.json_output:
         screen.document(started.as_json())
         return
-    for line in started.lines():
-        screen.say(line)
+    screen.say(*started.lines())

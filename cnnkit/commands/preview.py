@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,8 +93,8 @@ def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> Non
     if prepare:
         screen.say("Look whether what tells the classes apart is still there after the last step.")
         return
-    screen.say("Look whether each picture still shows its class. What a trained run thinks of that:")
-    screen.say(f"cnnkit preview {typed(config)} --audit RUN")
+    advice = "Look whether each picture still shows its class. What a trained run thinks of that:"
+    screen.say(advice, f"cnnkit preview {typed(config)} --audit RUN")
 
 
 def show_audit(audit: Audit, screen: Screen) -> None:
@@ -103,29 +104,30 @@ def show_audit(audit: Audit, screen: Screen) -> None:
         draws = f" ({counted(audit.draws, 'draw')} each, as there was no time for more; --variants asks for them)"
     screen.say(
         f"{audit.run} answers {audit.right:,} of {audit.asked:,} validation images rightly. "
-        f"Of these, each augmentation by itself{draws} turns:"
+        f"Of these, each augmentation by itself{draws} turns:",
+        "",
     )
-    screen.say("")
     screen.table(_table(audit))
-    screen.say("")
-    named = [audited for audited in audit.audited if audited.effect.destroys]
-    for audited in named:
-        screen.say(f"{audited.words()} probably destroys labels: {_advice(audited)}")
-    unclear = [audited for audited in audit.audited if audited.effect.verdict == "too_few"]
-    for audited in unclear:
-        low, high = (f"{100 * end:.0f}" for end in audited.effect.clearly_wrong_interval)
-        screen.say(f"{audited.words()}: too few images to tell; {low} to {high} % of all may turn clearly wrong.")
+    screen.say("", *_conclusions(audit), "", _reading())
+
+
+def _conclusions(audit: Audit) -> Iterator[str]:
+    for audited in audit.audited:
+        if audited.effect.destroys:
+            yield f"{audited.words()} probably destroys labels: {_advice(audited)}"
+    for audited in audit.audited:
+        if audited.effect.verdict == "too_few":
+            low, high = (f"{100 * end:.0f}" for end in audited.effect.clearly_wrong_interval)
+            yield f"{audited.words()}: too few images to tell; {low} to {high} % of all may turn clearly wrong."
     for audited in audit.audited:
         if audited.effect.unchanged:
-            screen.say(f"{audited.words()} changes nothing at this size.")
-    if not named and not unclear:
-        screen.say("None of them seems to destroy labels.")
+            yield f"{audited.words()} changes nothing at this size."
+    if all(audited.effect.verdict == "harmless" for audited in audit.audited):
+        yield "None of them seems to destroy labels."
     if audit.mixing:
-        screen.say(f"Left out: {listed(audit.mixing)}, which mixes labels along with images.")
+        yield f"Left out: {listed(audit.mixing)}, which mixes labels along with images."
     if audit.other_view:
-        screen.say("Careful: the images are prepared as the run was trained, which is another way than in the config.")
-    screen.say("")
-    screen.say(_reading())
+        yield "Careful: the images are prepared as the run was trained, which is another way than in the config."
 
 
 def _table(audit: Audit) -> Table:

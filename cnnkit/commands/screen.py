@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from cnnkit.core.errors import CnnkitError
 from cnnkit.core.progress import Progress, Step
@@ -32,9 +33,10 @@ class Screen:
         width = None if stream.isatty() else PLAIN_WIDTH
         self.console = Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
 
-    def say(self, line: str) -> None:
-        """A line, or several."""
-        self.console.print(line, soft_wrap=True)
+    def say(self, *lines: str | Text) -> None:
+        """Some lines."""
+        for line in lines:
+            self.console.print(line, soft_wrap=True)
 
     def document(self, document: Any) -> None:
         """JSON on standard output, always in UTF-8: what is not, in the name of a file, is written as an escape."""
@@ -58,7 +60,7 @@ class Screen:
         bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[text]}"),
             console=self.console,
             transient=True,
             refresh_per_second=5,
@@ -89,7 +91,7 @@ class _Live(_Lines):
 
     @contextmanager
     def task(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        task = self.bars.add_task(what, total=total, told=f"{total:,}")
+        task = self.bars.add_task(what, total=total, text=f"{total:,}")
         try:
             yield lambda done: self.bars.advance(task, done)
         finally:
@@ -99,9 +101,9 @@ class _Live(_Lines):
         from cnnkit.optimization import training_metrics
 
         if self.training is None:
-            self.training = self.bars.add_task("", total=step.steps, told="")
+            self.training = self.bars.add_task("", total=step.steps, text="")
         minutes, seconds = divmod(round(step.seconds_left), 60)
-        told = (
+        text = (
             f"{step.step}/{step.steps}  {training_metrics.text(step.metrics)}  "
             f"{step.images_per_second:,.0f} images/s  {minutes}:{seconds:02d} left"
         )
@@ -110,7 +112,7 @@ class _Live(_Lines):
             total=step.steps,
             completed=step.step,
             description=f"epoch {step.epoch}/{step.epochs}",
-            told=told if step.step else f"0/{step.steps}  preparing the first step",
+            text=text if step.step else f"0/{step.steps}  preparing the first step",
         )
 
     def epoch(self, line: str) -> None:

@@ -12,6 +12,7 @@ from cnnkit.config.experiment import suggested
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import path_settings
+from cnnkit.core.text import enumerated
 from cnnkit.data.augmentations import AnyAugmentation, Mixing
 from cnnkit.data.index import Collection
 from cnnkit.data.preparation import AnyPreparation, decoded_channels
@@ -115,8 +116,8 @@ def _split_leaves_training_images(context: Context) -> Iterator[Problem]:
     if context.data:
         shares = context.data.split.shares(context.collection.splits if context.collection else frozenset())
         if sum(shares.values()) >= 1:
-            told = " and ".join(f"{share:g} for {name}" for name, share in sorted(shares.items()))
-            yield Problem(f"{told} leaves nothing to train on", key="data.split")
+            apart = " and ".join(f"{share:g} for {name}" for name, share in sorted(shares.items()))
+            yield Problem(f"{apart} leaves nothing to train on", key="data.split")
 
 
 def _limit_leaves_an_image_for_each_split(context: Context) -> Iterator[Problem]:
@@ -255,8 +256,8 @@ def _stages_or_epochs(context: Context) -> Iterator[Problem]:
 def _stages_are_compared_by_what_they_share(context: Context) -> Iterator[Problem]:
     train = context.train
     if train and len(train.stages or ()) > 1 and train.checkpoint.monitor == "loss":
-        *others, last = (name for name in MONITORS if name != "loss")
-        message = f"in each stage the loss of training has other parts; monitor {', '.join(others)} or {last}"
+        others = enumerated((name for name in MONITORS if name != "loss"), "or")
+        message = f"in each stage the loss of training has other parts; monitor {others}"
         yield Problem(message, key="train.checkpoint.monitor")
 
 
@@ -275,9 +276,8 @@ def _stages_are_of_the_network(context: Context) -> Iterator[Problem]:
             part = getattr(stage, name)
             if model and part and part != BACKBONE and not model.may_have(part):
                 names = dict.fromkeys([*([BACKBONE] if name == "freeze" else []), *model.stages()])
-                *others, last = names
-                told = f"{', '.join(others)} or {last}" if others else last
-                message = f"{model.title} has no stage `{part}`; it may be {told}, or a layer of these"
+                may_be = enumerated(names, "or")
+                message = f"{model.title} has no stage `{part}`; it may be {may_be}, or a layer of these"
                 yield Problem(message, key=f"{key}.{name}")
 
 

@@ -199,17 +199,15 @@ class _Builder:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             position = _position(event.start_mark)
             key = self._key(event, path, position)
-            twice = key in mapping
-            if twice:
+            if key in mapping:
                 line = self.tree.keys[*path, key][0]
                 message = f"stands twice in this section, first in line {line}"
                 self.tree.problems.append(((*path, key), message, position))
             else:
                 self.tree.keys.setdefault((*path, key), position)
-            # The value of a repeated key is read, for the problems in it, but not kept.
+            # The value of a repeated key is read for the problems in it; the first one stands.
             value, size = self._node(next(self.events), (*path, key))
-            if not twice:
-                mapping[key] = value
+            mapping.setdefault(key, value)
             total += size
         return mapping, total
 

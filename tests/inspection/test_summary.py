@@ -276,14 +276,14 @@ def test_what_dense_layers_beside_a_shortcut_see_does_not_grow_beyond_the_image(
 def test_folding_loses_nothing_and_hides_nothing(depth):
     _, rows = built(ResNet(depth=depth))
     entries = folded(rows)
-    shown = [row for entry in entries for row in (entry if isinstance(entry, list) else [entry])]
+    shown = [row for entry in entries for row in entry]
     assert any(row.repeats > 1 for row in shown)
     for number in ("parameters", "trainable", "macs"):
         assert sum(getattr(row, number) * row.repeats for row in shown) == sum(getattr(row, number) for row in rows)
     # Unfolded by hand: as many rows as before, in the same order, equal but for name and receptive field.
     unfolded = []
     for entry in entries:
-        unfolded += entry * entry[0].repeats if isinstance(entry, list) else [entry]
+        unfolded += entry * entry[0].repeats
     facts = ("type", "output_shape", "parameters", "trainable", "formula", "macs")
     assert [[getattr(row, fact) for fact in facts] for row in unfolded] == [
         [getattr(row, fact) for fact in facts] for row in rows
@@ -292,16 +292,15 @@ def test_folding_loses_nothing_and_hides_nothing(depth):
 
 def test_only_neighbours_of_one_stage_are_folded():
     for entry in folded(built(ResNet(depth=50))[1]):
-        if isinstance(entry, list):
-            assert len({row.name.split("_")[0] for row in entry}) == 1
-            assert len({row.repeats for row in entry}) == 1
-    stages = [entry[0].repeats for entry in folded(built(ResNet(depth=50))[1]) if isinstance(entry, list)]
+        assert len({row.name.split("_")[0] for row in entry}) == 1
+        assert len({row.repeats for row in entry}) == 1
+    stages = [entry[0].repeats for entry in folded(built(ResNet(depth=50))[1]) if entry[0].repeats > 1]
     assert stages == [2, 3, 5, 2]  # blocks 3, 4, 6, 3, the first of each with its projection stands alone
 
 
 def test_what_is_not_in_blocks_is_not_folded():
     rows = built(SMALL[0])[1]
-    assert folded(rows) == list(rows)
+    assert folded(rows) == [[row] for row in rows]
 
 
 def test_json_has_the_counts_of_the_issue(command, tmp_path):
