@@ -73,12 +73,9 @@ def show(
     """
     screen.say(verdict(report))
     for finding in report.findings:
-        screen.say("")
         head = Text.assemble((finding.severity, COLOURS[finding.severity]), f"  {finding.kind}: {finding.message}")
-        screen.say(head, *(f"    {row}" for row in _details(finding)))
-    screen.say("")
-    screen.table(class_table(report))
-    screen.say("", *_numbers(report), *_next(report, target, settings, written))
+        screen.say("", head, *(f"    {row}" for row in _details(finding)))
+    screen.say("", class_table(report), "", *_numbers(report), *_next(report, target, settings, written))
 
 
 def verdict(report: Report) -> str:

@@ -25,7 +25,4 @@ def init(
 
     with screen.watching() as progress:
         started = start(images, output, force, progress)
-    if screen.json_output:
-        screen.document(started.as_json())
-        return
-    screen.say(*started.lines())
+    screen.result(started.as_json(), *started.lines())

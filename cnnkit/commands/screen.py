@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
@@ -24,6 +24,9 @@ PLAIN_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
 
 
+Content: TypeAlias = str | Text | Table
+
+
 class Screen:
     """Where people read: standard output, or standard error when a JSON document goes to the former."""
 
@@ -33,10 +36,17 @@ class Screen:
         width = None if stream.isatty() else PLAIN_WIDTH
         self.console = Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
 
-    def say(self, *lines: str | Text) -> None:
-        """Some lines."""
-        for line in lines:
-            self.console.print(line, soft_wrap=True)
+    def say(self, *content: Content) -> None:
+        """Lines, and tables, which have their full width where they go to a file."""
+        for part in content:
+            self.console.print(part, soft_wrap=not isinstance(part, Table))
+
+    def result(self, document: Any, *content: Content) -> None:
+        """What a command has found: with `--json` the document, else lines and tables."""
+        if self.json_output:
+            self.document(document)
+        else:
+            self.say(*content)
 
     def document(self, document: Any) -> None:
         """JSON on standard output, always in UTF-8: what is not, in the name of a file, is written as an escape."""
@@ -46,10 +56,6 @@ class Screen:
         except UnicodeEncodeError:
             text = json.dumps(document, indent=2, allow_nan=False)
         sys.stdout.write(text + "\n")
-
-    def table(self, table: Table) -> None:
-        """A table in its full width where it goes to a file."""
-        self.console.print(table)
 
     @contextmanager
     def watching(self) -> Iterator[Progress]:

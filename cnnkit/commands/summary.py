@@ -37,12 +37,9 @@ def summary(
         experiment, shape, count = network(target, classes, settings, progress)
         experiment.model.fetch(progress)
     summarized = summarize(experiment, shape, count)
-    if screen.json_output:
-        screen.document(summarized.as_json())
-        return
     blocks = [[row] for row in summarized.rows] if full else folded(summarized.rows)
-    screen.table(summary_table(summarized, blocks))
-    screen.say("", *summary_notes(summarized, blocks))
+    table, notes = summary_table(summarized, blocks), summary_notes(summarized, blocks)
+    screen.result(summarized.as_json(), table, "", *notes)
 
 
 def summary_table(summary: Summary, blocks: Sequence[Sequence[Row]]) -> Table:

@@ -148,21 +148,17 @@ def _ends_in_the_channels(context: Context) -> Iterator[Problem]:
         yield Problem(message, key=f"data.prepare.{len(context.steps) - 1}")
 
 
-def _masks_come_before_pixels_move(context: Context) -> Iterator[Problem]:
+def _masks_can_be_read(context: Context) -> Iterator[Problem]:
+    source = context.data.source if context.data else None
     moved: str | None = None
     for i, step in enumerate(context.steps):
         if moved and step.reads_a_file:
             message = f"a mask from a file is as large as the picture in its file, so it comes before {moved}"
             yield Problem(message, key=f"data.prepare.{i}")
-        moved = moved or (step.name if step.moves else None)
-
-
-def _masks_lie_beside_files(context: Context) -> Iterator[Problem]:
-    for i, step in enumerate(context.steps):
-        if step.reads_a_file and context.data and not context.data.source.of_files:
-            source = context.data.source.name
-            message = f"the images of {source} are no files, so no mask lies beside them; use method otsu"
+        if source and step.reads_a_file and not source.of_files:
+            message = f"the images of {source.name} are no files, so no mask lies beside them; use method otsu"
             yield Problem(message, key=f"data.prepare.{i}")
+        moved = moved or (step.name if step.moves else None)
 
 
 def _colours_are_there_for_each_step(context: Context) -> Iterator[Problem]:
@@ -287,8 +283,7 @@ _CHECKS: tuple[Callable[[Context], Iterator[Problem]], ...] = (
     _limit_leaves_an_image_for_each_split,
     _image_suits_the_network,
     _ends_in_the_channels,
-    _masks_come_before_pixels_move,
-    _masks_lie_beside_files,
+    _masks_can_be_read,
     _colours_are_there_for_each_step,
     _mixing_comes_last,
     _colours_change_where_there_are_some,

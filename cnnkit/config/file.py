@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,10 +13,10 @@ from pydantic_core import ErrorDetails
 from cnnkit.config import checks, yaml12
 from cnnkit.config.experiment import Experiment
 from cnnkit.config.messages import KeyPath, SettingProblem, describe, named
-from cnnkit.core.errors import ConfigError, DataError, Problem
+from cnnkit.core.errors import ConfigError, DataError, Problem, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import FileText, Spec
-from cnnkit.core.text import nearest
+from cnnkit.core.text import enumerated, nearest
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,23 @@ def configure(
         found.sort(key=lambda p: (p.column is None, p.line or 0, p.column or 0))
         raise (DataError if all(problem.in_data for problem in found) else ConfigError)(*found)
     return Configured(experiment, document.origins)
+
+
+def refuse_settings(settings: Iterable[str], but: tuple[str, ...], why: str) -> None:
+    """Refuses `KEY=VALUE` pairs over the config of a run, but for some settings.
+
+    Args:
+        settings: The pairs.
+        but: How those begin that may be set.
+        why: Why no other may.
+
+    Raises:
+        UsageError: There is another one.
+    """
+    for setting in settings:
+        if not setting.startswith(but):
+            message = f"{why}; only {enumerated(but, 'and')} may be set here"
+            raise UsageError(Problem(message, file=f"--set {setting}"))
 
 
 def write(experiment: Experiment) -> str:

@@ -92,11 +92,6 @@ class Effect:
     draws: int
     unchanged: bool
 
-    @property
-    def destroys(self) -> bool:
-        """Whether labels are probably destroyed."""
-        return self.verdict == "destroys"
-
     @classmethod
     def of(cls, probabilities: Any, labels: Any, classes: Sequence[str], unchanged: bool = False) -> Effect:
         """The effect that shows in the answers.
@@ -207,9 +202,13 @@ class Audit:
             "other_view": self.other_view,
             "augmentations": [audited.as_json() for audited in self.audited],
             "left_out": list(self.mixing),
-            "destroy_labels": [audited.words() for audited in self.audited if audited.effect.destroys],
-            "too_few_images": [audited.words() for audited in self.audited if audited.effect.verdict == "too_few"],
+            "destroy_labels": [audited.words() for audited in self.judged("destroys")],
+            "too_few_images": [audited.words() for audited in self.judged("too_few")],
         }
+
+    def judged(self, verdict: Verdict) -> list[Audited]:
+        """Those of which the run says that."""
+        return [audited for audited in self.audited if audited.effect.verdict == verdict]
 
 
 def audit(
@@ -254,13 +253,10 @@ def audit(
         raise TrainingError(
             f"{run.folder} answers none of {len(index)} validation images rightly: nothing can turn wrong"
         )
-    full = [_Trial(change, draws or DRAWS) for change in changes]
-    weaker = [_Trial(less, draws or DRAWS) if (less := change.weaker(WEAKER)) else None for change in changes]
-    trials = [trial for trial in (*full, *weaker) if trial]
+    full = [_Trial(change, draws or DRAWS, change.weaker(WEAKER)) for change in changes]
+    trials = [*full, *(trial.weaker for trial in full if trial.weaker)]
     done = _try(trials, right, experiment.seed, SECONDS if draws is None else math.inf, progress)
-    audited = tuple(
-        trial.audited(right, less.audited(right) if less else None) for trial, less in zip(full, weaker, strict=True)
-    )
+    audited = tuple(trial.audited(right) for trial in full)
     own, other = experiment.data, run.experiment.data
     other_view = (own.fit, own.prepare) != (other.fit, other.prepare)
     cut_short = any(len(trial.answers) < trial.draws for trial in trials)
@@ -321,16 +317,17 @@ class _Asked:
 class _Trial:
     """An augmentation that is tried, and the answers about what it makes of the images, an entry a draw."""
 
-    def __init__(self, change: Augmentation, draws: int):
+    def __init__(self, change: Augmentation, draws: int, weaker: Augmentation | None = None):
         self.change = change
+        self.weaker = _Trial(weaker, draws) if weaker else None
         self.draws = 1 if _always_the_same(change) else draws
         self.answers: list[Any] = []
         self.changed = False
 
-    def audited(self, asked: _Asked, weaker: Audited | None = None) -> Audited:
+    def audited(self, asked: _Asked) -> Audited:
         """What shows in the answers."""
         effect = Effect.of(np.stack(self.answers), asked.labels, asked.run.classes, unchanged=not self.changed)
-        return Audited(self.change, effect, weaker)
+        return Audited(self.change, effect, self.weaker.audited(asked) if self.weaker else None)
 
 
 def _try(trials: Sequence[_Trial], asked: _Asked, seed: int, most: float, progress: Progress) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.config.experiment import Experiment
+from cnnkit.config.file import refuse_settings
 from cnnkit.core import atomic
 from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.lazy import keras, np
@@ -45,7 +46,9 @@ def evaluate(
     """
     run = Run.open(run)
     progress = progress or Progress()
-    _refuse(split, settings)
+    if split not in SPLITS:
+        raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
+    refuse_settings(settings, MAY_BE_SET, "a run is evaluated as it was trained")
     # Nothing that may be set has a say in the network, so one config, with the settings, serves all that follows.
     run = run.with_settings(*settings)
     index = index_of(run, split, progress)
@@ -59,17 +62,6 @@ def evaluate(
     with progress.task("building the network", 1):
         model = run.network()
     return score(run, split, model, run.experiment, images, range(len(images.index)), progress)
-
-
-def _refuse(split: str, settings: Sequence[str]) -> None:
-    """Refuses a split that there is not, and settings with which it would not be this run any more."""
-    if split not in SPLITS:
-        raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
-    *most, last = MAY_BE_SET
-    for setting in settings:
-        if not setting.startswith(MAY_BE_SET):
-            message = f"a run is evaluated as it was trained; only {', '.join(most)} and {last} may be set here"
-            raise UsageError(Problem(message, file=f"--set {setting}"))
 
 
 def score(

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.sheet import Box, Cell
+from cnnkit.core.text import by
 from cnnkit.data.augmentations import Batch, Chain
 from cnnkit.data.balancing import Training, training_of
 from cnnkit.data.feeding import batches
@@ -52,24 +53,31 @@ class Part:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture on a sheet.
+    """A picture on a sheet: a form of an image.
 
     Attributes:
         title: What its column shows.
+        pixels: uint8 (H, W, C).
         description: What was done to the image, or how large it is now.
         mixed_of: The images that it is mixed of, itself first; none where it is not mixed.
-        box: Where it lies on the sheet.
+        box: Where it lies on the sheet, once that is drawn.
     """
 
     title: str
-    description: tuple[str, ...]
-    mixed_of: tuple[Part, ...]
-    box: Box
+    pixels: Any = field(repr=False, compare=False)
+    description: tuple[str, ...] = ()
+    mixed_of: tuple[Part, ...] = ()
+    box: Box = (0, 0, 0, 0)
+
+    def words(self) -> list[str]:
+        """What is said below it."""
+        seen = [f"{part.share:.0%} {part.label}" for part in self.mixed_of if part.share >= 0.005]
+        return [*self.description, *([" + ".join(seen)] if len(seen) > 1 else [])]
 
     def as_json(self) -> dict[str, Any]:
         """As the commands print it with `--json`."""
-        values = asdict(self)
-        return {"title": values.pop("title"), "told": values.pop("description")} | values
+        mixed_of = [asdict(part) for part in self.mixed_of]
+        return {"title": self.title, "told": self.description, "mixed_of": mixed_of, "box": self.box}
 
 
 @dataclass(frozen=True)
@@ -99,21 +107,8 @@ class Sheet:
         }
 
 
-@dataclass(frozen=True)
-class _Variant:
-    """A form of an image: its pixels, uint8 (H, W, C), and what is said of them."""
-
-    pixels: Any
-    description: tuple[str, ...] = ()
-    mixed_of: tuple[Part, ...] = ()
-
-    def words(self) -> list[str]:
-        seen = [f"{part.share:.0%} {part.label}" for part in self.mixed_of if part.share >= 0.005]
-        return [*self.description, *([" + ".join(seen)] if len(seen) > 1 else [])]
-
-
-def refuse(output: Path | None, force: bool) -> None:
-    """Refuses a file for the sheet that is no PNG, can't be written, or is there already.
+def refuse(output: Path | None, force: bool, images: int | None = None) -> None:
+    """Refuses a file for the sheet that is no PNG, can't be written, or is there already, and too many images for one.
 
     Raises:
         UsageError: It is one of these.
@@ -121,6 +116,8 @@ def refuse(output: Path | None, force: bool) -> None:
     if output and output.suffix.lower() != ".png":
         raise UsageError(f"--output {output}: the sheet is a PNG; give it a name that ends in .png")
     atomic.refuse("--output", output, force)
+    if images and images > MOST:
+        raise UsageError(f"--images {images}: a sheet has room for {MOST}")
 
 
 def refuse_unaugmented(experiment: Experiment, config: Path) -> None:
@@ -156,19 +153,18 @@ def augmented(
         DataError: The images are not what they should be.
         UsageError: The file can't be written.
     """
-    shown = _Shown.of(experiment, progress)
-    training = shown.balanced()
-    places = shown.chosen(training, images)
-    replay = _Replay(shown, training, {place: shown.pixels(number) for number, place in places.items()})
-    rows = [[_Variant(replay.originals[place])] for place in places.values()]
+    preview = _Preview.of(experiment, progress)
+    training = preview.balanced()
+    places = preview.chosen(training, images)
+    replay = _Replay(preview, training, {place: preview.pixels(number) for number, place in places.items()})
+    rows = [[Picture("as it is", replay.originals[place])] for place in places.values()]
     with progress.task("augmenting", variants) as advance:
         for epoch in range(variants):
-            for row, variant in zip(rows, replay.variants(epoch, places.values()), strict=True):
-                row.append(variant)
+            for row, picture in zip(rows, replay.pictures(epoch, places.values()), strict=True):
+                row.append(picture)
             advance(1)
-    titles = ["as it is", *(f"epoch {epoch + 1}" for epoch in range(variants))]
     heading = f"{experiment.name}: training images as they are, and as training shows them (seed {experiment.seed})"
-    return shown.drawn(list(places), heading, titles, rows, output)
+    return preview.drawn(list(places), heading, rows, output)
 
 
 def prepared(experiment: Experiment, progress: Progress, output: Path | None = None, images: int = IMAGES) -> Sheet:
@@ -189,21 +185,21 @@ def prepared(experiment: Experiment, progress: Progress, output: Path | None = N
             "data.prepare has no step: the network is shown the images as they are, brought to size. For a try: "
             "--set 'data.prepare=[{name: clahe}]'; `cnnkit list preparations` tells all of them"
         )
-    shown = _Shown.of(experiment, progress)
-    numbers = list(shown.chosen(shown.training, images))
+    preview = _Preview.of(experiment, progress)
+    numbers = list(preview.chosen(preview.training, images))
+    steps = [f"{k}. {in_words(step)}" for k, step in enumerate(experiment.data.prepare, start=1)]
+    titles = ["as it is", *steps, f"in size: {experiment.data.fit}"]
     rows = []
     with progress.task("preparing", len(numbers)) as advance:
         for number in numbers:
-            stages = shown.stages(number)
-            rows.append([_Variant(stage, (f"{stage.shape[1]} x {stage.shape[0]}",)) for stage in stages])
+            stages = zip(titles, preview.stages(number), strict=True)
+            rows.append([Picture(title, stage, (by(reversed(stage.shape[:2])),)) for title, stage in stages])
             advance(1)
-    steps = [f"{k}. {in_words(step)}" for k, step in enumerate(experiment.data.prepare, start=1)]
-    titles = ["as it is", *steps, f"in size: {experiment.data.fit}"]
-    return shown.drawn(numbers, f"{experiment.name}: data.prepare, step by step", titles, rows, output)
+    return preview.drawn(numbers, f"{experiment.name}: data.prepare, step by step", rows, output)
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _Preview:
     """What would be shown in a training.
 
     Attributes:
@@ -278,21 +274,17 @@ class _Shown:
             raise DataError(Problem(f"{error}; {advice}", file=self.index.names[number])) from None
 
     def drawn(
-        self,
-        numbers: Sequence[int],
-        heading: str,
-        titles: Sequence[str],
-        rows: Sequence[Sequence[_Variant]],
-        output: Path | None,
+        self, numbers: Sequence[int], heading: str, rows: Sequence[Sequence[Picture]], output: Path | None
     ) -> Sheet:
         """Draws the sheet of some images in some forms, into a file that is whole or not there."""
         labels = [self.index.classes[self.index.labels[number]] for number in numbers]
         names = [self.index.names[number] for number in numbers]
         cells = [
             [Cell(first.pixels, [label, name, *first.words()])]
-            + [Cell(variant.pixels, variant.words() or ["as it is"]) for variant in others]
+            + [Cell(picture.pixels, picture.words() or ["as it is"]) for picture in others]
             for label, name, (first, *others) in zip(labels, names, rows, strict=True)
         ]
+        titles = [picture.title for picture in rows[0]]
         file = output or self._in_cache(heading, titles, len(rows))
         try:
             if not output:
@@ -304,8 +296,8 @@ class _Shown:
             # The file that could not be made may be a temporary one, which nobody knows.
             raise UsageError(f"{file} can't be written: {error.strerror or error}; {advice}") from None
         pictures = [
-            tuple(Picture(title, v.description, v.mixed_of, box) for title, v, box in zip(titles, *each, strict=True))
-            for each in zip(rows, boxes, strict=True)
+            tuple(replace(picture, box=box) for picture, box in zip(row, places, strict=True))
+            for row, places in zip(rows, boxes, strict=True)
         ]
         return Sheet(file, tuple(map(ImageRow, names, labels, pictures)))
 
@@ -321,32 +313,34 @@ class _Replay:
     """Augments as training does.
 
     Attributes:
-        shown: What training shows.
+        preview: What training shows.
         training: What an epoch goes through.
         originals: Images by their place in it, uint8 (H, W, C); those of the sheet.
     """
 
-    shown: _Shown
+    preview: _Preview
     training: Training
     originals: dict[int, Any]
 
-    def variants(self, epoch: int, places: Iterable[int]) -> Iterator[_Variant]:
+    def pictures(self, epoch: int, places: Iterable[int]) -> Iterator[Picture]:
         """The images at places of the training, in an epoch."""
         order = batches.order_of(len(self.training), self._chain.seed, epoch).numpy() if self._chain.mixes else None
-        size = self.shown.experiment.data.batch_size
+        size = self.preview.experiment.data.batch_size
         rows = dict(self.originals)  # the partners of this epoch are there for as long
         for place in places:
             key = int(self._keys[place])
             description = tuple(self._chain.told(rows[place], epoch, key))
+            parts: tuple[Part, ...] = ()
             if order is None:
-                yield _Variant(np.uint8(self._chain.images([rows[place]], epoch, [key])[0]), description)
-                continue
-            at = int(np.flatnonzero(order == place)[0])
-            yield self._mixed(epoch, order[at // size * size :][:size], at % size, description, rows)
+                pixels = self._chain.images([rows[place]], epoch, [key])[0]
+            else:
+                at = int(np.flatnonzero(order == place)[0])
+                pixels, parts = self._mixed(epoch, order[at // size * size :][:size], at % size, rows)
+            yield Picture(f"epoch {epoch + 1}", np.uint8(pixels), description, parts)
 
-    def _mixed(self, epoch: int, batch: Any, at: int, description: tuple[str, ...], rows: dict[int, Any]) -> _Variant:
-        """An image of a batch, mixed as in training; only what is mixed with it is decoded."""
-        images = np.zeros((len(batch), *self.shown.preprocessing.shape), np.float32)
+    def _mixed(self, epoch: int, batch: Any, at: int, rows: dict[int, Any]) -> tuple[Any, tuple[Part, ...]]:
+        """An image of a batch mixed as in training, and what of; only what is mixed with it is decoded."""
+        images = np.zeros((len(batch), *self.preview.preprocessing.shape), np.float32)
         keys, weights = self._keys[batch], np.ones(len(batch), np.float32)
         # With itself as its label, and as much as any other, an image tells what pixels it is mixed of.
         selves = np.eye(len(batch), dtype=np.float32)
@@ -357,17 +351,17 @@ class _Replay:
         images[needed] = self._chain.images([rows[place] for place in batch[needed].tolist()], epoch, keys[needed])
         mixed = self._chain.mixed(Batch(images, selves, weights), epoch, keys)
         parts = tuple(self._part(batch[i], float(shares[i])) for i in needed)
-        return _Variant(np.uint8(np.rint(mixed.images[at])), description, parts if len(parts) > 1 else ())
+        return np.rint(mixed.images[at]), parts if len(parts) > 1 else ()
 
     def _part(self, place: int, share: float) -> Part:
         """The image at a place of the training, as a part of another."""
-        index, number = self.shown.index, int(self.training.numbers[place])
+        index, number = self.preview.index, int(self.training.numbers[place])
         name = index.names[number] if number < len(index) else "made by data.balance"
         return Part(name, index.classes[self.training.labels[place]], share)
 
     @functools.cached_property
     def _chain(self) -> Chain:
-        return Chain(self.shown.experiment.augment, self.shown.experiment.seed)
+        return Chain(self.preview.experiment.augment, self.preview.experiment.seed)
 
     @functools.cached_property
     def _keys(self) -> Any:
@@ -375,5 +369,5 @@ class _Replay:
 
     def _row(self, place: int) -> Any:
         """An image of the training before it is augmented: uint8 (H, W, C)."""
-        number, real = int(self.training.numbers[place]), len(self.shown.index)
-        return self.shown.pixels(number) if number < real else self.training.synthetic[number - real]
+        number, real = int(self.training.numbers[place]), len(self.preview.index)
+        return self.preview.pixels(number) if number < real else self.training.synthetic[number - real]

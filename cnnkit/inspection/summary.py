@@ -203,13 +203,9 @@ def formula(shapes: Sequence[tuple[int, ...]]) -> str:
     """
     if not shapes:
         return ""
-    if len(shapes) > MANY:
-        terms = [f"{len(shapes)} arrays"]
-    elif len(shapes) > 1 and len(set(shapes)) == 1:
-        terms = ["x".join(str(side) for side in (len(shapes), *shapes[0]))]
-    else:
-        terms = ["x".join(str(side) for side in shape) for shape in shapes]
-    return f"{' + '.join(terms)} = {sum(math.prod(shape) for shape in shapes):,}"
+    terms = [(len(shapes), *shapes[0])] if len(shapes) > 1 and len(set(shapes)) == 1 else shapes
+    text = f"{len(shapes)} arrays" if len(shapes) > MANY else " + ".join("x".join(map(str, term)) for term in terms)
+    return f"{text} = {sum(math.prod(shape) for shape in shapes):,}"
 
 
 def folded(rows: Sequence[Row]) -> list[list[Row]]:

@@ -25,6 +25,7 @@ from cnnkit.models.sequential import (
     Residual,
     SeparableConv,
 )
+from cnnkit.runs.run import Run
 
 ISSUE = """
 name: issue
@@ -370,6 +371,32 @@ def test_full_shows_what_is_folded_otherwise(command, tmp_path):
 
 def experiment_of(folder, *settings):
     return config_file.read(written(folder, TINY), *settings, files=False)
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    run = Run.create(experiment_of(tmp_path), tmp_path / "run")
+    run.write_provenance(data={"classes": ["ant", "bee", "cat"]}, files=run.hashes())
+    return run.folder
+
+
+@pytest.mark.parametrize(
+    ("setting", "side", "units"),
+    [("data.image_size=[16, 16]", 16, 3), ("model.layers.2.units=5", 8, 5), ("data.batch_size=1", 8, 3)],
+)
+def test_a_setting_over_a_run_has_its_effect(command, run_folder, setting, side, units):
+    document = json.loads(command("summary", run_folder, "--json", "--set", setting)[1])
+    assert document["input_shape"] == [side, side, 1]
+    flat = side * side * 2
+    assert document["parameters"]["total"] == (3 * 3 * 2 + 2) + (flat * units + units) + (units * 3 + 3)
+    assert document["training_memory"]["batch_size"] == (1 if setting == "data.batch_size=1" else 10)
+
+
+@pytest.mark.parametrize("setting", ["data.limit=3", "data.source.path=elsewhere", "augment=[]", "name=other"])
+def test_a_setting_that_has_no_say_in_the_network_of_a_run_is_refused(command, run_folder, setting):
+    code, out, err = command("summary", run_folder, "--set", setting)
+    assert (code, out) == (2, "")
+    assert f"--set {setting}: " in err and "data.image_size" in err
 
 
 def test_memory_by_hand(tmp_path):

@@ -19,7 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from cnnkit.core.errors import DataError, Problem
@@ -88,18 +88,16 @@ class Found(NamedTuple):
 
 
 def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
-    """Groups of near-duplicates: across splits, across classes, and within a class and split.
+    """Groups of near-duplicates of images that can all be decoded: across splits or classes, and within both.
 
     Exact copies alone are no group, but where a picture has a near-duplicate its exact copies are listed with it.
     """
     index, pixels = patient.index, patient.pixels
     if pixels is None:
         return
-    good = [i for i in range(len(index)) if i not in pixels.bad]
-    found = near_duplicates(index.take(good), pixels.thumbnails[good], progress)
-    groups = [[good[i] for i in group] for group in found.groups]
-    groups.sort(key=lambda group: (-len(group), sorted(index.names[i] for i in group)))
-    different = len({index.digests[i] for i in good})
+    found = near_duplicates(index, pixels.thumbnails, progress)
+    groups = sorted(found.groups, key=lambda group: (-len(group), sorted(index.names[i] for i in group)))
+    different = len(set(index.digests))
     # Where most pictures differ from others in a small place only, they are a series too.
     if _is_series(index, groups, different) or (groups and found.rejected > different):
         message = "the pictures look much alike: near-duplicates can't be told from a series"
@@ -258,27 +256,8 @@ def _candidates(pictures: Any, progress: Progress) -> tuple[Any, bool]:
         return np.zeros((0, 6)), True
     hashes, middles = thumbnails.hashes(pictures)
     least = _least(hashes, middles)
-    most = DIFFERENT / 4 if least > ALIKE else DIFFERENT
     start = time.monotonic()
-
-    def band(top: int) -> tuple[int, list[Any]]:
-        rows = slice(top, top + ROWS)
-        close = []
-        for left in range(top, images, COLUMNS):
-            columns = slice(left, left + COLUMNS)
-            alike = hashes[rows] @ hashes[columns].T
-            np.maximum(alike, middles[rows] @ hashes[columns].T, out=alike)
-            np.maximum(alike, hashes[rows] @ middles[columns].T, out=alike)
-            i, j = np.divmod(np.flatnonzero(alike >= least), alike.shape[1])
-            i, j = i + top, j + left
-            i, j = i[i < j], j[i < j]
-            for k in range(0, len(i), BATCH):
-                a, b = i[k : k + BATCH], j[k : k + BATCH]
-                differing, move = thumbnails.differing(pictures[a], pictures[b])
-                close.append(np.column_stack([a, b, move, differing])[differing <= most])
-        below = images - min(top + ROWS, images)
-        return comparisons - below * (below - 1) // 2, close
-
+    tops = range(0, images, ROWS)
     found = [np.zeros((0, 7))]
     before = 0
     # Threads of our own, each with a whole comparison, keep every core busy; those within a matrix product only
@@ -288,7 +267,9 @@ def _candidates(pictures: Any, progress: Progress) -> tuple[Any, bool]:
         threadpool_limits(1, "blas"),
         ThreadPoolExecutor(cores()) as pool,
     ):
-        for done, close in pool.map(band, range(0, images, ROWS)):
+        for top, close in zip(tops, pool.map(partial(_band, pictures, hashes, middles, least), tops), strict=True):
+            below = images - min(top + ROWS, images)
+            done = comparisons - below * (below - 1) // 2
             if images >= MANY and before < comparisons / 50 <= done:
                 minutes = (time.monotonic() - start) * comparisons / done / 60
                 progress.say(f"comparing {images:,} pictures with one another takes about {minutes:.1f} minutes")
@@ -299,6 +280,30 @@ def _candidates(pictures: Any, progress: Progress) -> tuple[Any, bool]:
     bound = max(DECODED, images)
     first = np.argsort(pairs[:, 6], kind="stable")[:bound]
     return pairs[np.sort(first), :6], least <= ALIKE and len(pairs) <= bound
+
+
+def _band(pictures: Any, hashes: Any, middles: Any, least: float, top: int) -> list[Any]:
+    """The pairs of thumbnails that seem to be the same, of which the first is one of ROWS from `top` on.
+
+    Returns:
+        float64 (pairs, 7) each: both numbers, how the second lies against the first, in how much they differ.
+    """
+    most = DIFFERENT / 4 if least > ALIKE else DIFFERENT
+    rows = slice(top, top + ROWS)
+    close = []
+    for left in range(top, len(pictures), COLUMNS):
+        columns = slice(left, left + COLUMNS)
+        alike = hashes[rows] @ hashes[columns].T
+        np.maximum(alike, middles[rows] @ hashes[columns].T, out=alike)
+        np.maximum(alike, hashes[rows] @ middles[columns].T, out=alike)
+        i, j = np.divmod(np.flatnonzero(alike >= least), alike.shape[1])
+        i, j = i + top, j + left
+        i, j = i[i < j], j[i < j]
+        for k in range(0, len(i), BATCH):
+            a, b = i[k : k + BATCH], j[k : k + BATCH]
+            differing, move = thumbnails.differing(pictures[a], pictures[b])
+            close.append(np.column_stack([a, b, move, differing])[differing <= most])
+    return close
 
 
 def _least(hashes: Any, middles: Any) -> float:

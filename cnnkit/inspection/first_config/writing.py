@@ -75,11 +75,7 @@ def section_of(source: Source, folder: Path) -> dict[str, Any]:
         folder: The config's; a path below it, or near, is told relative to it.
     """
     kind = type(source)
-    values: dict[str, Any] = {"name": None}
-    for name, value in source.model_dump().items():
-        field = kind.model_fields[name]
-        if name == "name" or field.is_required() or value != field.get_default(call_default_factory=True):
-            values[name] = value
+    values = {"name": kind.model_fields["name"].default} | source.model_dump(exclude_defaults=True)
     for name, value in values.items():
         near = _near(value, folder) if isinstance(value, str) and Path(value).is_absolute() else None
         # What is no path, or would be read back as another, stays as it is.
