@@ -48,10 +48,10 @@ def data(
     with screen.watching() as progress:
         examined, seed = images(target, settings, progress)
         report = examine.examine(examined, seed, progress, sheets)
-    listed = write_fix_list(fix_list, report, examined) if fix_list else 0
+    written = (fix_list, write_fix_list(fix_list, report, examined)) if fix_list else None
     if screen.json_output:
         screen.document(report.as_json())
-    show(report, target, settings, (fix_list, listed) if fix_list else None, screen)
+    show(report, target, settings, written, screen)
     if report.verdict == "error":
         raise Exit(DataError.exit_code)
 

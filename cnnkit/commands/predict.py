@@ -49,11 +49,10 @@ def predict(
     # The rows are for programs: they have standard output for themselves.
     people = Screen(json_output=True)
     with people.watching() as progress:
-        rows = (
-            _in_form(opened, images, sample, positive, output, progress)
-            if sample
-            else _of_each(opened, images, form, progress)
-        )
+        if sample:
+            rows = _in_form(opened, images, sample, positive, output, progress)
+        else:
+            rows = _of_each(opened, images, form, progress)
     if output:
         atomic.write_text(output, rows.text)
     if screen.json_output:

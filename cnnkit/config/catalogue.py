@@ -207,8 +207,6 @@ def _type(schema: dict[str, Any]) -> str:
         return " or ".join(_type(part) for part in schema["anyOf"])
     if "enum" in schema:
         return " | ".join(str(choice) for choice in schema["enum"])
-    if "$ref" in schema or "oneOf" in schema or "discriminator" in schema:
-        return "section"
     kind = schema.get("type")
     if kind == "array":
         if "prefixItems" in schema:

@@ -229,7 +229,8 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def represent_text(self, text: str) -> Any:
-        plain = re.fullmatch(r"[\w./][\w ./+-]*(?<! )", text) and isinstance(_or_none(text), str)
+        reads_as_text = not any(pattern.fullmatch(text) for pattern, _ in _RULES)
+        plain = reads_as_text and re.fullmatch(r"[\w./][\w ./+-]*(?<! )", text)
         # PyYAML takes U+0085 for the end of a line, which single quotes can't keep.
         quotes = '"' if "\x85" in text else "'"
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else quotes)
@@ -251,13 +252,6 @@ for plain in (float, int, bool, type(None)):
     _Dumper.add_representer(plain, _Dumper.represent_plain)
 for items in (list, tuple):
     _Dumper.add_representer(items, _Dumper.represent_sequence12)
-
-
-def _or_none(text: str) -> Any:
-    try:
-        return scalar(text)
-    except ValueError:
-        return None
 
 
 def _position(mark: Any) -> Position:

@@ -105,7 +105,7 @@ class Effect:
         draws, images, _ = probabilities.shape
         answers, sure = probabilities.argmax(2), probabilities.max(2)
         wrong = answers != labels
-        right = np.take_along_axis(probabilities, np.tile(labels[None, :, None], (draws, 1, 1)), axis=2)[:, :, 0]
+        right = probabilities[:, np.arange(images), labels]
         clearly = wrong & (sure > CLEARLY * right)
         # What becomes of an image in several draws is alike, so the intervals are those of as many images, not draws.
         return cls(
@@ -246,9 +246,9 @@ def audit(
     index = _asked_about(run, experiment.seed, images, progress)
     images_asked = load(index, run.preprocessing, run.experiment.data.cache, progress).rows(range(len(index)))
     with progress.task("reading the network", 1):
-        asked = _Asked(run, run.network(), images_asked, np.arange(len(index)), np.asarray(index.labels))
-    untouched, _ = asked.probabilities(Chain((), experiment.seed), 0)
-    right = asked.take(np.flatnonzero(untouched.argmax(1) == asked.labels))
+        exam = _Exam(run, run.network(), images_asked, np.arange(len(index)), np.asarray(index.labels))
+    untouched, _ = exam.probabilities(Chain((), experiment.seed), 0)
+    right = exam.take(np.flatnonzero(untouched.argmax(1) == exam.labels))
     if not right.images:
         raise TrainingError(
             f"{run.folder} answers none of {len(index)} validation images rightly: nothing can turn wrong"
@@ -282,7 +282,7 @@ def _asked_about(run: Run, seed: int, images: int, progress: Progress) -> Index:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Exam:
     """A run's network and the images that it is asked about.
 
     Attributes:
@@ -324,20 +324,20 @@ class _Trial:
         self.answers: list[Any] = []
         self.changed = False
 
-    def audited(self, asked: _Asked) -> Audited:
+    def audited(self, exam: _Exam) -> Audited:
         """What shows in the answers."""
-        effect = Effect.of(np.stack(self.answers), asked.labels, asked.run.classes, unchanged=not self.changed)
-        return Audited(self.change, effect, self.weaker.audited(asked) if self.weaker else None)
+        effect = Effect.of(np.stack(self.answers), exam.labels, exam.run.classes, unchanged=not self.changed)
+        return Audited(self.change, effect, self.weaker.audited(exam) if self.weaker else None)
 
 
-def _try(trials: Sequence[_Trial], asked: _Asked, seed: int, most: float, progress: Progress) -> int:
+def _try(trials: Sequence[_Trial], exam: _Exam, seed: int, most: float, progress: Progress) -> int:
     """Asks about every augmentation, draw by draw; how many draws were done before it would take more seconds."""
     start, draws = time.monotonic(), max(trial.draws for trial in trials)
     with progress.task("asking the network", sum(trial.draws for trial in trials)) as advance:
         for done in range(1, draws + 1):
             for trial in trials:
                 if done <= trial.draws:
-                    answers, changed = asked.probabilities(Chain((trial.change.certain(),), seed), done - 1)
+                    answers, changed = exam.probabilities(Chain((trial.change.certain(),), seed), done - 1)
                     trial.answers.append(answers)
                     trial.changed |= changed
                     advance(1)

@@ -43,7 +43,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Part:
+class MixedImage:
     """An image that another one is mixed with: its name, its class, and its share."""
 
     image: str
@@ -66,7 +66,7 @@ class Picture:
     title: str
     pixels: Any = field(repr=False, compare=False)
     description: tuple[str, ...] = ()
-    mixed_of: tuple[Part, ...] = ()
+    mixed_of: tuple[MixedImage, ...] = ()
     box: Box = (0, 0, 0, 0)
 
     def words(self) -> list[str]:
@@ -330,7 +330,7 @@ class _Replay:
         for place in places:
             key = int(self._keys[place])
             description = tuple(self._chain.told(rows[place], epoch, key))
-            parts: tuple[Part, ...] = ()
+            parts: tuple[MixedImage, ...] = ()
             if order is None:
                 pixels = self._chain.images([rows[place]], epoch, [key])[0]
             else:
@@ -338,7 +338,7 @@ class _Replay:
                 pixels, parts = self._mixed(epoch, order[at // size * size :][:size], at % size, rows)
             yield Picture(f"epoch {epoch + 1}", np.uint8(pixels), description, parts)
 
-    def _mixed(self, epoch: int, batch: Any, at: int, rows: dict[int, Any]) -> tuple[Any, tuple[Part, ...]]:
+    def _mixed(self, epoch: int, batch: Any, at: int, rows: dict[int, Any]) -> tuple[Any, tuple[MixedImage, ...]]:
         """An image of a batch mixed as in training, and what of; only what is mixed with it is decoded."""
         images = np.zeros((len(batch), *self.preview.preprocessing.shape), np.float32)
         keys, weights = self._keys[batch], np.ones(len(batch), np.float32)
@@ -353,11 +353,11 @@ class _Replay:
         parts = tuple(self._part(batch[i], float(shares[i])) for i in needed)
         return np.rint(mixed.images[at]), parts if len(parts) > 1 else ()
 
-    def _part(self, place: int, share: float) -> Part:
+    def _part(self, place: int, share: float) -> MixedImage:
         """The image at a place of the training, as a part of another."""
         index, number = self.preview.index, int(self.training.numbers[place])
         name = index.names[number] if number < len(index) else "made by data.balance"
-        return Part(name, index.classes[self.training.labels[place]], share)
+        return MixedImage(name, index.classes[self.training.labels[place]], share)
 
     @functools.cached_property
     def _chain(self) -> Chain:

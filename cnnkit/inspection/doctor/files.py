@@ -181,10 +181,8 @@ def nested(patient: Patient) -> Iterator[Finding]:
     index = patient.index
     places: dict[str, set[str]] = defaultdict(set)  # from a class to the subfolders that its images lie in
     for name, label in zip(index.names, index.labels.tolist(), strict=True):
-        if name.count("/") < 1:
-            continue
         parts = name.split("/")
-        depth = next((depth for depth in (0, 1) if parts[depth] == index.classes[label]), None)
+        depth = next((depth for depth, part in enumerate(parts[:-1][:2]) if part == index.classes[label]), None)
         if depth is not None:
             places[parts[depth]].add(parts[depth + 1] if len(parts) > depth + 2 else "")
     several = [found for found in places.values() if len(found) > 1]

@@ -141,12 +141,9 @@ def _imbalance(index: Index, counts: list[int]) -> Iterator[Finding]:
     )
     if ratio < IMBALANCED:
         yield Finding("imbalance", "note", message, "judge by macro F1 rather than accuracy")
-        return
-    advice = (
-        f"judge by macro F1, not by accuracy; add images of `{index.classes[small]}`, or let them count more: "
-        "`data.balance: {name: class_weight}`"
-    )
-    yield Finding("imbalance", "warning", message, advice)
+    else:
+        advice = f"judge by macro F1, not by accuracy; add images of `{index.classes[small]}`, or let them count more: "
+        yield Finding("imbalance", "warning", message, advice + "`data.balance: {name: class_weight}`")
 
 
 def table(patient: Patient) -> tuple[ClassCount, ...]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -88,10 +89,11 @@ class Found(NamedTuple):
 
 
 def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
-    """Groups of near-duplicates of images that can all be decoded: across splits or classes, and within both.
+    """Groups of near-duplicates: across splits, across classes, and within a class and split.
 
     Exact copies alone are no group, but where a picture has a near-duplicate its exact copies are listed with it.
     """
+    patient = patient.sound()
     index, pixels = patient.index, patient.pixels
     if pixels is None:
         return
@@ -195,18 +197,19 @@ def near_duplicates(index: Index, pictures: Any, progress: Progress) -> Found:
 
 def _least_side(index: Index, i: int) -> int:
     header = index.facts[i].header if index.facts else None
-    return min((header.width, header.height) if header else _opened(index, i).size)
+    with _still_there(index, i):
+        sides = (header.width, header.height) if header else index.open(i).size
+    return min(sides)
 
 
-def _opened(index: Index, i: int) -> Any:
+@contextmanager
+def _still_there(index: Index, i: int) -> Iterator[None]:
+    """What is wrong with an image that could be decoded before is told with its name."""
     try:
-        return index.open(i)
+        yield
     except BadImage as error:
-        raise _gone(index, i, error) from None
-
-
-def _gone(index: Index, i: int, error: BadImage) -> DataError:
-    return DataError(Problem(f"{index.names[i]}: {error}; it could be decoded a moment ago, so run it again"))
+        message = f"{index.names[i]}: {error}; it could be decoded a moment ago, so run it again"
+        raise DataError(Problem(message)) from None
 
 
 def _confirmed(index: Index, candidates: Any, progress: Progress) -> list[tuple[int, int]]:
@@ -218,17 +221,15 @@ def _confirmed(index: Index, candidates: Any, progress: Progress) -> list[tuple[
         by_first.setdefault(int(i), []).append((int(j), move))
 
     @lru_cache(AT_HAND)
-    def picture(i: int) -> Any:
-        try:
+    def image_of(i: int) -> Any:
+        with _still_there(index, i):
             image = decoded(index.open(i), 2 * overlay.SIDE, 3)
-        except BadImage as error:
-            raise _gone(index, i, error) from None
         image.thumbnail((2 * overlay.SIDE, 2 * overlay.SIDE))
         return image
 
     def confirm(i: int) -> list[tuple[int, int]]:
-        one = picture(i)
-        return [(i, j) for j, move in by_first[i] if overlay.difference(one, picture(j), move) <= DIFFERENT_SOMEWHERE]
+        one = image_of(i)
+        return [(i, j) for j, move in by_first[i] if overlay.difference(one, image_of(j), move) <= DIFFERENT_SOMEWHERE]
 
     found = []
     with (
