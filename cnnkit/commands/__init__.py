@@ -5,5 +5,3 @@ import is imported inside the functions that use it, so that `--help` and a mist
 
 Begin with `train`; `main` registers the commands and turns errors into exit codes, `screen` is where all is shown.
 """
-
-from __future__ import annotations

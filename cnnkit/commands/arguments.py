@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from cnnkit.config.experiment import Experiment
-from cnnkit.config.file import read
+from cnnkit.config.file import read, refuse_settings
 from cnnkit.core.errors import ConfigError, DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.section import Data
 from cnnkit.data.sources import recognised
 from cnnkit.runs.run import Run
+
+OF_THE_NETWORK = ("model", "train", "data.image_size", "data.channels", "data.batch_size")
+"""Settings that decide what the network of a run is, and what its training needs."""
 
 CONFIGS = (".yaml", ".yml")
 """Endings of a config's name."""
@@ -35,12 +38,18 @@ def images(target: Path, settings: Sequence[str], progress: Progress) -> tuple[D
 
 
 def network(
-    target: Path, classes: int | None, settings: Iterable[str], progress: Progress
+    target: Path, classes: int | None, settings: Sequence[str], progress: Progress
 ) -> tuple[Experiment, tuple[int, int, int], int]:
-    """The experiment of a config or a run, with the shape of its images and its number of classes."""
+    """The experiment of a config or a run, with the shape of its images and its number of classes.
+
+    Raises:
+        ConfigError: The config has problems, or the network can't be built for these images.
+        UsageError: A setting says nothing of the network of a run, or the images are not there to tell their shape.
+    """
     if target.is_dir():
-        run = Run.open(target)
-        experiment, shape = run.with_settings(*settings).experiment, run.shape
+        run = Run.open(target).with_settings(*settings)
+        refuse_settings(settings, OF_THE_NETWORK, "has no say in the network of a run")
+        experiment, shape = run.experiment, run.shape
         count = classes or len(run.classes)
     else:
         try:
@@ -60,7 +69,7 @@ def network(
             except DataError as error:
                 hint = f"{target}: to count without the images, set data.image_size and data.channels"
                 raise UsageError(*error.problems, hint) from None
-            shape = experiment.shape(collection) or collection.shape
+            shape = experiment.shape_with(collection)
             count = classes or len(collection.classes)
     if problems := list(experiment.model.problems(shape)):
         raise ConfigError(*(replace(problem, file=str(target)) for problem in problems))

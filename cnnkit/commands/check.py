@@ -20,12 +20,9 @@ def check(screen: Screen, config: Config, settings: Settings = []) -> None:  # n
     with screen.watching() as progress:
         configured = configure(config, settings, progress=progress).completed(progress)
     rows = [(".".join(map(str, path)), value, origin) for path, value, origin in configured.rows()]
-    if screen.json_output:
-        listed = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
-        screen.document({"config": str(config), "valid": True, "settings": listed})
-        return
-    screen.table(config_table(rows))
-    screen.say(f"\n{config} is right. Next: cnnkit summary {config}, or cnnkit train {config}")
+    listed = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
+    following = f"\n{config} is right. Next: cnnkit summary {config}, or cnnkit train {config}"
+    screen.result({"config": str(config), "valid": True, "settings": listed}, config_table(rows), following)
 
 
 def config_table(rows: Sequence[tuple[str, Any, str]]) -> Table:

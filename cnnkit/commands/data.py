@@ -17,7 +17,7 @@ from cnnkit.core.errors import DataError
 from cnnkit.core.text import FIRST, by, counted, first_of, listed, typed
 
 if TYPE_CHECKING:
-    from cnnkit.inspection.doctor import Finding, Report
+    from cnnkit.inspection.doctor.base import Finding, Report, Severity
 
 
 @command("cnnkit data photos --fix-list leave_out.txt")
@@ -39,23 +39,24 @@ def data(
     """Examine the images: damaged files, copies, wrong labels, leaks between splits, classes that are too small."""
     from cnnkit.commands.arguments import images
     from cnnkit.core import atomic
-    from cnnkit.inspection import doctor
+    from cnnkit.inspection.doctor import examine
+    from cnnkit.inspection.doctor.fix_list import write as write_fix_list
 
     if sheets:
-        doctor.refuse(sheets)
+        examine.refuse(sheets)
     atomic.refuse("--fix-list", fix_list, force)
     with screen.watching() as progress:
         examined, seed = images(target, settings, progress)
-        report = doctor.examine(examined, seed, progress, sheets)
-    listed = doctor.write_fix_list(fix_list, report, examined) if fix_list else 0
+        report = examine.examine(examined, seed, progress, sheets)
+    written = (fix_list, write_fix_list(fix_list, report, examined)) if fix_list else None
     if screen.json_output:
         screen.document(report.as_json())
-    show(report, target, settings, (fix_list, listed) if fix_list else None, screen)
+    show(report, target, settings, written, screen)
     if report.verdict == "error":
         raise Exit(DataError.exit_code)
 
 
-COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+COLOURS: dict[Severity, str] = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 
 def show(
@@ -72,30 +73,20 @@ def show(
     """
     screen.say(verdict(report))
     for finding in report.findings:
-        screen.say("")
         head = Text.assemble((finding.severity, COLOURS[finding.severity]), f"  {finding.kind}: {finding.message}")
-        screen.console.print(head, soft_wrap=True)
-        for row in _details(finding):
-            screen.say(f"    {row}")
-    screen.say("")
-    screen.table(class_table(report))
-    screen.say("")
-    for line in (*_numbers(report), *_next(report, target, settings, written)):
-        screen.say(line)
+        screen.say("", head, *(f"    {row}" for row in _details(finding)))
+    screen.say("", class_table(report), "", *_numbers(report), *_next(report, target, settings, written))
 
 
 def verdict(report: Report) -> str:
     """What the report comes to, in a line."""
     severities = [finding.severity for finding in report.findings]
-    told = [
-        counted(count, severity) for severity in ("error", "warning", "note") if (count := severities.count(severity))
-    ]
+    counts = [counted(count, severity) for severity in COLOURS if (count := severities.count(severity))]
     of = f"{counted(report.images, 'image')} of {counted(len(report.classes), 'class', 'classes')}"
-    if report.verdict == "error":
-        return f"{', '.join(told)} in {of}: do not train on this yet"
-    if report.verdict == "warning":
-        return f"{', '.join(told)} in {of}: look at this before you train"
-    return f"Nothing wrong was found in {of}{f' ({told[0]})' if told else ''}"
+    if report.verdict == "good":
+        return f"Nothing wrong was found in {of}{f' ({counts[0]})' if counts else ''}"
+    advice = "do not train on this yet" if report.verdict == "error" else "look at this before you train"
+    return f"{', '.join(counts)} in {of}: {advice}"
 
 
 def _details(finding: Finding) -> Iterator[str]:
@@ -133,16 +124,15 @@ def _next(report: Report, target: Path, settings: Sequence[str], written: tuple[
     from cnnkit.config import yaml12
 
     config = target.suffix.lower() in CONFIGS
-    words = " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in settings)])
+    words = _words(target, settings)
     if written:
         file, count = written
-        told = f"{file} lists {counted(count, 'image')} to leave out. Look through it, then use it with"
+        advice = f"{file} lists {counted(count, 'image')} to leave out. Look through it, then use it with"
         if config:
             others = [setting for setting in settings if not setting.startswith("data.exclude")]
-            words = " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in others)])
-            yield f"{told}: cnnkit data {words} --set {shlex.quote(f'data.exclude={file}')}"
+            yield f"{advice}: cnnkit data {_words(target, [*others, f'data.exclude={file}'])}"
         else:
-            yield f"{told} this below `data` in a config: exclude: {yaml12.line(str(file.absolute()))}"
+            yield f"{advice} this below `data` in a config: exclude: {yaml12.line(str(file.absolute()))}"
     elif any(finding.leave_out for finding in report.findings):
         yield f"Next: cnnkit data {words} --fix-list {_new_file()} writes what is better left out"
     elif report.verdict == "error":
@@ -150,6 +140,11 @@ def _next(report: Report, target: Path, settings: Sequence[str], written: tuple[
         yield f"Next: mend {listed(kinds)}, then cnnkit data {words}"
     else:
         yield f"Next: cnnkit {'train' if config else 'init'} {words}"
+
+
+def _words(target: Path, settings: Sequence[str]) -> str:
+    """A config or images with their settings, as they are typed in a shell."""
+    return " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in settings)])
 
 
 def _new_file() -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from typer import Option
 
 from cnnkit.commands.app import RunFolder, Settings, command
-from cnnkit.commands.results import show_evaluation
+from cnnkit.commands.results import evaluation_tables
 from cnnkit.commands.screen import Screen
 
 
@@ -19,14 +19,9 @@ def evaluate(
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Tell what a trained network is worth: accuracy with its interval, and every class."""
+    from cnnkit.evaluation import metrics
     from cnnkit.evaluation.evaluate import evaluate as work
 
     with screen.watching() as progress:
         document = work(run, split, settings, progress)
-    if screen.json_output:
-        screen.document(document)
-        return
-    from cnnkit.evaluation import metrics
-
-    show_evaluation(document, screen)
-    screen.say(metrics.line(document))
+    screen.result(document, *evaluation_tables(document, screen.console.width), metrics.line(document))

@@ -21,12 +21,8 @@ def init(
     force: Force = False,
 ) -> None:
     """Look at images and write a config that suits them, each setting with its reason."""
-    from cnnkit.inspection.first_config import start
+    from cnnkit.inspection.first_config.start import start
 
     with screen.watching() as progress:
         started = start(images, output, force, progress)
-    if screen.json_output:
-        screen.document(started.as_json())
-        return
-    for line in started.lines():
-        screen.say(line)
+    screen.result(started.as_json(), *started.lines())

@@ -51,17 +51,13 @@ def list_(
             for each in chosen
         }
         screen.document(document | ({"variants": [asdict(network) for network in networks]} if networks else {}))
-        return
-    for each in chosen:
-        if kind:
-            screen.say(f"{each.name}: what `{each.key}` may name\n")
-            if networks:
-                screen.table(variant_table(networks, counts))
-                screen.say("\nThe settings of each family, with their defaults:\n")
-            screen.table(kind_table(each))
-        else:
-            screen.say(f"{each.name} ({each.key}): {', '.join(title(section) for section in each.sections)}")
-    if not kind:
+    elif kind:
+        screen.say(f"{chosen[0].name}: what `{chosen[0].key}` may name\n")
+        if networks:
+            screen.say(variant_table(networks, counts), "\nThe settings of each family, with their defaults:\n")
+        screen.say(kind_table(chosen[0]))
+    else:
+        screen.say(*(f"{each.name} ({each.key}): {', '.join(map(title, each.sections))}" for each in KINDS))
         screen.say(f"\nEvery option of a kind: cnnkit list {names[0]}")
 
 

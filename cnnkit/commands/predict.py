@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from typer import Argument, Option
 
@@ -13,6 +13,10 @@ from cnnkit.commands.app import Force, RunFolder, command
 from cnnkit.commands.screen import Screen
 from cnnkit.core.errors import UsageError
 from cnnkit.core.text import counted
+
+if TYPE_CHECKING:
+    from cnnkit.core.progress import Progress
+    from cnnkit.runs.run import Run
 
 
 @command("cnnkit predict runs/first photo.jpg more_photos --output predictions.csv")
@@ -37,11 +41,32 @@ def predict(
 ) -> None:
     """Tell the class of new images. A file that is no image gets a row that says so; with --sample it is an error."""
     from cnnkit.core import atomic
-    from cnnkit.evaluation import predict as evaluation_predict
-    from cnnkit.evaluation.submission import submission
     from cnnkit.runs.run import Run
 
-    json_output = screen.json_output
+    _refuse_together(screen.json_output, form, sample, positive, output)
+    atomic.refuse("--output", output, force)
+    opened = Run.open(run)
+    # The rows are for programs: they have standard output for themselves.
+    people = Screen(json_output=True)
+    with people.watching() as progress:
+        if sample:
+            rows = _in_form(opened, images, sample, positive, output, progress)
+        else:
+            rows = _of_each(opened, images, form, progress)
+    if output:
+        atomic.write_text(output, rows.text)
+    if screen.json_output:
+        screen.document({"run": str(run), **rows.document})
+    elif not output:
+        sys.stdout.write(rows.text)
+    if rows.bad or output:
+        people.say(rows.line + (f", written to {output}" if output else ""))
+
+
+def _refuse_together(
+    json_output: bool, form: str | None, sample: Path | None, positive: str | None, output: Path | None
+) -> None:
+    """Refuses options of `predict` that do nothing beside each other."""
     if json_output and form == "jsonl":
         raise UsageError("--json prints one document, --format jsonl an object a line: choose one of them")
     if positive is not None and not sample:
@@ -52,30 +77,32 @@ def predict(
         raise UsageError("--sample with --json needs a file for its rows: add --output submission.csv")
     if sample and output and output.resolve() == sample.resolve():
         raise UsageError(f"--output {output} is the sample itself; write to another file")
-    atomic.refuse("--output", output, force)
-    opened = Run.open(run)
-    # The rows are for programs: they have standard output for themselves.
-    screen = Screen(json_output=True)
-    with screen.watching() as progress:
-        if sample:
-            filled = submission(opened, images, sample, positive, progress)
-            text, line, bad = filled.text, f"{counted(filled.rows, 'row')} in the form of {sample}", 0
-            document = {"sample": str(sample), "output": str(output), "rows": filled.rows, "left_out": filled.left_out}
-        else:
-            rows = list(evaluation_predict.predict(opened, images, progress))
-            bad = sum(row.error is not None for row in rows)
-            text = (
-                evaluation_predict.as_jsonl(rows)
-                if form == "jsonl"
-                else evaluation_predict.as_csv(rows, opened.classes)
-            )
-            line = f"{counted(len(rows), 'file')}, {bad} of them not readable as images"
-            document = {"predictions": [asdict(row) for row in rows]}
-    if output:
-        atomic.write_text(output, text)
-    if json_output:
-        screen.document({"run": str(run), **document})
-    elif not output:
-        sys.stdout.write(text)
-    if bad or output:
-        screen.say(line + (f", written to {output}" if output else ""))
+
+
+class _Rows(NamedTuple):
+    """What is predicted: as a file, in a line, as a document, and how many of the files are no images."""
+
+    text: str
+    line: str
+    document: dict[str, Any]
+    bad: int = 0
+
+
+def _in_form(
+    run: Run, images: list[Path], sample: Path, positive: str | None, output: Path | None, progress: Progress
+) -> _Rows:
+    from cnnkit.evaluation.submission import submission
+
+    filled = submission(run, images, sample, positive, progress)
+    document = {"sample": str(sample), "output": str(output), "rows": filled.rows, "left_out": filled.left_out}
+    return _Rows(filled.text, f"{counted(filled.rows, 'row')} in the form of {sample}", document)
+
+
+def _of_each(run: Run, images: list[Path], form: str | None, progress: Progress) -> _Rows:
+    from cnnkit.evaluation import predict as evaluation_predict
+
+    rows = list(evaluation_predict.predict(run, images, progress))
+    bad = sum(row.error is not None for row in rows)
+    text = evaluation_predict.as_jsonl(rows) if form == "jsonl" else evaluation_predict.as_csv(rows, run.classes)
+    line = f"{counted(len(rows), 'file')}, {bad} of them not readable as images"
+    return _Rows(text, line, {"predictions": [asdict(row) for row in rows]}, bad)

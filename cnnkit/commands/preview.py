@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +11,18 @@ from rich.table import Table
 from typer import Option
 
 from cnnkit.commands.app import Config, Force, Settings, command
-from cnnkit.commands.screen import Screen, new_table
+from cnnkit.commands.screen import Content, Screen, new_table
 from cnnkit.core.errors import UsageError
 from cnnkit.core.text import counted, listed, typed
 
 if TYPE_CHECKING:
     from cnnkit.evaluation.audit import Audit, Audited, Effect
     from cnnkit.inspection.preview import Sheet
+
+
+_AUDIT = Option(
+    metavar="RUN", help="Ask a trained run instead which augmentations probably destroy labels.", show_default=False
+)
 
 
 @command("cnnkit preview configs/digits.yaml --output sheet.png")
@@ -27,14 +33,7 @@ def preview(
     prepare: Annotated[
         bool, Option("--prepare", help="Show the steps of data.prepare instead, one after the other.")
     ] = False,
-    audit: Annotated[
-        Path | None,
-        Option(
-            metavar="RUN",
-            help="Ask a trained run instead which augmentations probably destroy labels.",
-            show_default=False,
-        ),
-    ] = None,
+    audit: Annotated[Path | None, _AUDIT] = None,
     images: Annotated[
         int | None, Option(min=1, max=10_000, help="How many images.", show_default="20; with --audit at most 500")
     ] = None,
@@ -49,9 +48,7 @@ def preview(
     from cnnkit.inspection import preview as sheets
 
     _refuse_together(prepare, audit, variants, output)
-    sheets.refuse(output, force)
-    if images and images > sheets.MOST and not audit:
-        raise UsageError(f"--images {images}: a sheet has room for {sheets.MOST}")
+    sheets.refuse(output, force, None if audit else images)
     with screen.watching() as progress:
         experiment = read(config, *settings, progress=progress)
         if not prepare:
@@ -64,12 +61,8 @@ def preview(
             sheet = sheets.prepared(experiment, progress, output, images or sheets.IMAGES)
         else:
             sheet = sheets.augmented(experiment, progress, output, images or sheets.IMAGES, variants or sheets.VARIANTS)
-    if screen.json_output:
-        screen.document({"config": str(config), **(audited if audit else sheet).as_json()})
-    elif audit:
-        show_audit(audited, screen)
-    else:
-        show_sheet(sheet, config, prepare, screen)
+    content = about_audit(audited) if audit else about_sheet(sheet, config, prepare)
+    screen.result({"config": str(config), **(audited if audit else sheet).as_json()}, *content)
 
 
 def _refuse_together(prepare: bool, audit: Path | None, variants: int | None, output: Path | None) -> None:
@@ -82,50 +75,43 @@ def _refuse_together(prepare: bool, audit: Path | None, variants: int | None, ou
         raise UsageError("--output is for a sheet, and --audit draws none: leave it out")
 
 
-def show_sheet(sheet: Sheet, config: Path, prepare: bool, screen: Screen) -> None:
+def about_sheet(sheet: Sheet, config: Path, prepare: bool) -> Iterator[Content]:
     """Tells where a sheet lies and what to look for."""
     count = len(sheet.rows)
     forms = len(sheet.rows[0].pictures) - 1 if sheet.rows else 0
-    screen.say(
-        f"{sheet.file}: {counted(count, 'training image')}, each as it is and in {counted(forms, 'further picture')}"
-    )
+    yield f"{sheet.file}: {counted(count, 'training image')}, each as it is and in {counted(forms, 'further picture')}"
     if prepare:
-        screen.say("Look whether what tells the classes apart is still there after the last step.")
-        return
-    screen.say("Look whether each picture still shows its class. What a trained run thinks of that:")
-    screen.say(f"cnnkit preview {typed(config)} --audit RUN")
+        yield "Look whether what tells the classes apart is still there after the last step."
+    else:
+        yield "Look whether each picture still shows its class. What a trained run thinks of that:"
+        yield f"cnnkit preview {typed(config)} --audit RUN"
 
 
-def show_audit(audit: Audit, screen: Screen) -> None:
-    """Shows what a run says: the numbers, then what they come to, and what they can't tell."""
+def about_audit(audit: Audit) -> Iterator[Content]:
+    """What a run says: the numbers, then what they come to, and what they can't tell."""
     draws = f" ({audit.draws} draws each)" if audit.draws > 1 else ""
     if audit.cut_short:
         draws = f" ({counted(audit.draws, 'draw')} each, as there was no time for more; --variants asks for them)"
-    screen.say(
+    yield (
         f"{audit.run} answers {audit.right:,} of {audit.asked:,} validation images rightly. "
         f"Of these, each augmentation by itself{draws} turns:"
     )
-    screen.say("")
-    screen.table(_table(audit))
-    screen.say("")
-    named = [audited for audited in audit.audited if audited.effect.destroys]
-    for audited in named:
-        screen.say(f"{audited.words()} probably destroys labels: {_advice(audited)}")
-    unclear = [audited for audited in audit.audited if audited.effect.verdict == "too_few"]
-    for audited in unclear:
+    yield from ("", _table(audit), "")
+    for audited in audit.judged("destroys"):
+        yield f"{audited.words()} probably destroys labels: {_advice(audited)}"
+    for audited in audit.judged("too_few"):
         low, high = (f"{100 * end:.0f}" for end in audited.effect.clearly_wrong_interval)
-        screen.say(f"{audited.words()}: too few images to tell; {low} to {high} % of all may turn clearly wrong.")
+        yield f"{audited.words()}: too few images to tell; {low} to {high} % of all may turn clearly wrong."
     for audited in audit.audited:
         if audited.effect.unchanged:
-            screen.say(f"{audited.words()} changes nothing at this size.")
-    if not named and not unclear:
-        screen.say("None of them seems to destroy labels.")
+            yield f"{audited.words()} changes nothing at this size."
+    if len(audit.judged("harmless")) == len(audit.audited):
+        yield "None of them seems to destroy labels."
     if audit.mixing:
-        screen.say(f"Left out: {listed(audit.mixing)}, which mixes labels along with images.")
+        yield f"Left out: {listed(audit.mixing)}, which mixes labels along with images."
     if audit.other_view:
-        screen.say("Careful: the images are prepared as the run was trained, which is another way than in the config.")
-    screen.say("")
-    screen.say(_reading())
+        yield "Careful: the images are prepared as the run was trained, which is another way than in the config."
+    yield from ("", _reading())
 
 
 def _table(audit: Audit) -> Table:
@@ -160,7 +146,7 @@ def _advice(audited: Audited) -> str:
     third = audited.weaker.words()
     if audited.weaker.effect.unchanged:
         return f"leave it out, or make it a little weaker; {third} changes nothing at this size"
-    if audited.weaker.effect.destroys:
+    if audited.weaker.effect.verdict == "destroys":
         return "leave it out, or make it far weaker; a third of it is still too much"
     if audited.weaker.effect.verdict == "too_few":
         return f"leave it out, or make it weaker; of {third} the images are too few to tell"

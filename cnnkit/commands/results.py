@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.text import Text
 
-from cnnkit.commands.screen import Screen, new_table
+from cnnkit.commands.screen import Content, new_table
 
 
-def show_evaluation(result: dict[str, Any], screen: Screen) -> None:
+def evaluation_tables(result: dict[str, Any], width: int) -> Iterator[Content]:
     """The metrics of each class, and the confusion matrix where the screen is wide enough for it."""
     from cnnkit.evaluation.metrics import CLASS_METRICS
 
@@ -17,10 +18,9 @@ def show_evaluation(result: dict[str, Any], screen: Screen) -> None:
     for entry in result["classes"]:
         values = (f"{entry[metric.name]:.3f}" for metric in CLASS_METRICS)
         table.add_row(entry["name"], f"{entry['images']:,}", *values)
-    screen.table(table)
-    screen.say("")
+    yield from (table, "")
     names = [entry["name"] for entry in result["classes"]]
-    if sum(max(len(name), 3) + 3 for name in names) + max(map(len, names)) + 18 > screen.console.width:
+    if sum(max(len(name), 3) + 3 for name in names) + max(map(len, names)) + 18 > width:
         return
     matrix = new_table("is \\ predicted", *(f">{name}" for name in names))
     for name, row in zip(names, result["confusion"], strict=True):
@@ -29,5 +29,4 @@ def show_evaluation(result: dict[str, Any], screen: Screen) -> None:
             for other, count in zip(names, row, strict=True)
         )
         matrix.add_row(name, *counts)
-    screen.table(matrix)
-    screen.say("")
+    yield from (matrix, "")

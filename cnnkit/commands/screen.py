@@ -9,18 +9,22 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from cnnkit.core.errors import CnnkitError
 from cnnkit.core.progress import Progress, Step
 
 PLAIN_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
+
+
+Content: TypeAlias = str | Text | Table
 
 
 class Screen:
@@ -32,9 +36,17 @@ class Screen:
         width = None if stream.isatty() else PLAIN_WIDTH
         self.console = Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
 
-    def say(self, line: str) -> None:
-        """A line, or several."""
-        self.console.print(line, soft_wrap=True)
+    def say(self, *content: Content) -> None:
+        """Lines, and tables, which have their full width where they go to a file."""
+        for part in content:
+            self.console.print(part, soft_wrap=not isinstance(part, Table))
+
+    def result(self, document: Any, *content: Content) -> None:
+        """What a command has found: with `--json` the document, else lines and tables."""
+        if self.json_output:
+            self.document(document)
+        else:
+            self.say(*content)
 
     def document(self, document: Any) -> None:
         """JSON on standard output, always in UTF-8: what is not, in the name of a file, is written as an escape."""
@@ -45,10 +57,6 @@ class Screen:
             text = json.dumps(document, indent=2, allow_nan=False)
         sys.stdout.write(text + "\n")
 
-    def table(self, table: Table) -> None:
-        """A table in its full width where it goes to a file."""
-        self.console.print(table)
-
     @contextmanager
     def watching(self) -> Iterator[Progress]:
         """Shows the progress of long work: live in a terminal, in plain lines elsewhere."""
@@ -58,7 +66,7 @@ class Screen:
         bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[text]}"),
             console=self.console,
             transient=True,
             refresh_per_second=5,
@@ -89,7 +97,7 @@ class _Live(_Lines):
 
     @contextmanager
     def task(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        task = self.bars.add_task(what, total=total, told=f"{total:,}")
+        task = self.bars.add_task(what, total=total, text=f"{total:,}")
         try:
             yield lambda done: self.bars.advance(task, done)
         finally:
@@ -99,9 +107,9 @@ class _Live(_Lines):
         from cnnkit.optimization import training_metrics
 
         if self.training is None:
-            self.training = self.bars.add_task("", total=step.steps, told="")
+            self.training = self.bars.add_task("", total=step.steps, text="")
         minutes, seconds = divmod(round(step.seconds_left), 60)
-        told = (
+        text = (
             f"{step.step}/{step.steps}  {training_metrics.text(step.metrics)}  "
             f"{step.images_per_second:,.0f} images/s  {minutes}:{seconds:02d} left"
         )
@@ -110,7 +118,7 @@ class _Live(_Lines):
             total=step.steps,
             completed=step.step,
             description=f"epoch {step.epoch}/{step.epochs}",
-            told=told if step.step else f"0/{step.steps}  preparing the first step",
+            text=text if step.step else f"0/{step.steps}  preparing the first step",
         )
 
     def epoch(self, line: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +29,7 @@ def summary(
 ) -> None:
     """Show every layer of the network: its parameters and how they come about, its cost, what it sees."""
     from cnnkit.commands.arguments import network
-    from cnnkit.inspection.summary import summarize
+    from cnnkit.inspection.summary import folded, summarize
 
     if classes is not None and classes < 2:
         raise UsageError(f"--classes {classes}: a classifier tells at least two classes apart")
@@ -37,20 +37,15 @@ def summary(
         experiment, shape, count = network(target, classes, settings, progress)
         experiment.model.fetch(progress)
     summarized = summarize(experiment, shape, count)
-    if screen.json_output:
-        screen.document(summarized.as_json())
-        return
-    screen.table(summary_table(summarized, full))
-    screen.say("\n" + summary_notes(summarized, full))
+    blocks = [[row] for row in summarized.rows] if full else folded(summarized.rows)
+    table, notes = summary_table(summarized, blocks), summary_notes(summarized, blocks)
+    screen.result(summarized.as_json(), table, "", *notes)
 
 
-def summary_table(summary: Summary, full: bool) -> Table:
-    """The layers of a network, repeated blocks folded unless `full`."""
-    from cnnkit.inspection.summary import folded
-
+def summary_table(summary: Summary, blocks: Sequence[Sequence[Row]]) -> Table:
+    """The layers of a network; those of a block that stands for several are set apart."""
     table = new_table("layer", "type", ">output", ">parameters", ">multiply-adds", ">sees")
-    for entry in summary.rows if full else folded(summary.rows):
-        rows = entry if isinstance(entry, list) else [entry]
+    for rows in blocks:
         repeats = rows[0].repeats
         if repeats > 1:
             table.add_section()
@@ -85,28 +80,27 @@ def _field(row: Row, input_shape: tuple[int, ...]) -> str:
     return f"{height} x {width}"
 
 
-def summary_notes(summary: Summary, full: bool) -> str:
+def summary_notes(summary: Summary, blocks: Sequence[Sequence[Row]]) -> Iterator[str]:
     """Totals, and how to read the table."""
-    from cnnkit.inspection.summary import folded
-
-    parameters, memory = summary.parameters, summary.memory
+    parameters = summary.parameters
+    memory = {part: in_bytes(count) for part, count in summary.memory.items()}
     kinds = {row.type for row in summary.rows}
-    lines = [
+    yield (
         f"{summary.model}: {parameters['total']:,} parameters ({parameters['trainable']:,} trainable, "
-        f"{parameters['non_trainable']:,} not), {in_bytes(parameters['total'] * 4)} of weights, "
-        f"{summary.macs:,} multiply-adds an image",
-        f"Training with batches of {summary.batch_size} needs about {in_bytes(memory['total'])}: "
-        f"weights {in_bytes(memory['weights'])}, gradients {in_bytes(memory['gradients'])}, "
-        f"optimizer {in_bytes(memory['optimizer'])}, activations {in_bytes(memory['activations'])} (an estimate, "
-        "beside TensorFlow itself and the images)",
-        *_stage_notes(summary),
-        "",
-    ]
-    lines += [f"{kind}: {text}" for kind, text in _READING.items() if kind in kinds]
-    lines.append("sees: the square of the image that one number of the output depends on; all: every pixel.")
-    if not full and any(isinstance(entry, list) for entry in folded(summary.rows)):
-        lines.append("Blocks that are alike are shown once, in bold; --full shows each.")
-    return "\n".join(lines)
+        f"{parameters['non_trainable']:,} not), {memory['weights']} of weights, "
+        f"{summary.macs:,} multiply-adds an image"
+    )
+    yield (
+        f"Training with batches of {summary.batch_size} needs about {memory['total']}: weights {memory['weights']}, "
+        f"gradients {memory['gradients']}, optimizer {memory['optimizer']}, activations {memory['activations']} "
+        "(an estimate, beside TensorFlow itself and the images)"
+    )
+    yield from _stage_notes(summary)
+    yield ""
+    yield from (f"{kind}: {text}" for kind, text in _READING.items() if kind in kinds)
+    yield "sees: the square of the image that one number of the output depends on; all: every pixel."
+    if any(rows[0].repeats > 1 for rows in blocks):
+        yield "Blocks that are alike are shown once, in bold; --full shows each."
 
 
 def _stage_notes(summary: Summary) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from cnnkit.commands.app import Config, Settings, command
-from cnnkit.commands.results import show_evaluation
+from cnnkit.commands.results import evaluation_tables
 from cnnkit.commands.screen import Screen
 from cnnkit.core.text import counted
 
@@ -24,20 +24,18 @@ def train(
 ) -> None:
     """Train a network, keep its best epoch, and evaluate that as read back from disk."""
     from cnnkit.config.file import read
+    from cnnkit.evaluation import metrics
 
     with screen.watching() as progress:
         experiment = read(config, *settings, progress=progress)
         from cnnkit.training.train import train as work
 
         document = work(experiment, run, progress)
-    if screen.json_output:
-        screen.document(document)
-        return
-    from cnnkit.evaluation import metrics
-
-    screen.say("")
-    show_evaluation(document["test"], screen)
-    screen.say(f"Of {counted(document['epochs'], 'epoch')} the best, {document['best_epoch']}, read back from disk:")
-    for split in ("validation", "test"):
-        screen.say(metrics.line(document[split]))
-    screen.say(f"The run: {document['run']}")
+    screen.result(
+        document,
+        "",
+        *evaluation_tables(document["test"], screen.console.width),
+        f"Of {counted(document['epochs'], 'epoch')} the best, {document['best_epoch']}, read back from disk:",
+        *(metrics.line(document[split]) for split in ("validation", "test")),
+        f"The run: {document['run']}",
+    )

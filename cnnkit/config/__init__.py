@@ -5,5 +5,3 @@ May import the rooms that sections stand in, `optimization`, `models` and `data`
 Begin with `experiment`, the whole file as one object, then `file`, which reads and writes it. `checks` holds the
 sections against each other, `messages` says what is wrong with a setting, `catalogue` tells what a config may name.
 """
-
-from __future__ import annotations

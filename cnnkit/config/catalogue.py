@@ -167,7 +167,7 @@ def options(section: type[Spec]) -> list[Option]:
         if name == "name" and section not in _KEYS:
             continue
         required = field.is_required() and not (section is Experiment and name == "name")
-        default = "required" if required else _shown(field.default) if not field.is_required() else "the file's name"
+        default = "required" if required else _default(field.default) if not field.is_required() else "the file's name"
         result.append(Option(name, _type(properties[name]), default, " ".join(docs[name].split())))
     return result
 
@@ -175,23 +175,22 @@ def options(section: type[Spec]) -> list[Option]:
 def schema() -> dict[str, Any]:
     """The JSON Schema of a config file, for editors that complete and check YAML."""
     document = Experiment.model_json_schema()
-    known = {section.__name__: section for kind in KINDS for section in kind.sections}
-    for name, told in {"Experiment": document, **document["$defs"]}.items():
-        for setting, described in told["properties"].items():
-            if name in known and (text := setting_docs(known[name]).get(setting)):
+    sections = {section.__name__: section for kind in KINDS for section in kind.sections}
+    for name, definition in {"Experiment": document, **document["$defs"]}.items():
+        for setting, described in definition["properties"].items():
+            if name in sections and (text := setting_docs(sections[name]).get(setting)):
                 described.setdefault("description", text)
     # A file need not name itself: its own name serves.
     document["required"] = [name for name in document["required"] if name != "name"]
     # A member of a union is chosen by its name, though its class has it as a default.
-    for section in document["$defs"].values():
-        if "const" in section["properties"].get("name", {}):
-            section["required"] = ["name", *section.get("required", [])]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "cnnkit config"} | {
-        key: value for key, value in document.items() if key != "title"
-    }
+    for definition in document["$defs"].values():
+        if "const" in definition["properties"].get("name", {}):
+            definition["required"] = ["name", *definition.get("required", [])]
+    document.pop("title")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "cnnkit config", **document}
 
 
-def _shown(value: Any) -> str:
+def _default(value: Any) -> str:
     if isinstance(value, Spec):
         name = getattr(value, "name", None)
         return str(name) if name and not isinstance(value, Experiment) else "see there"
@@ -200,7 +199,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return "[" + ", ".join(_shown(item) for item in value) + "]"
+        return "[" + ", ".join(_default(item) for item in value) + "]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -210,8 +209,6 @@ def _type(schema: dict[str, Any]) -> str:
         return " or ".join(_type(part) for part in schema["anyOf"])
     if "enum" in schema:
         return " | ".join(str(choice) for choice in schema["enum"])
-    if "$ref" in schema or "oneOf" in schema or "discriminator" in schema:
-        return "section"
     kind = schema.get("type")
     if kind == "array":
         if "prefixItems" in schema:
@@ -226,5 +223,5 @@ def _bounds(schema: dict[str, Any]) -> str:
     if schema.get("maximum", 0) >= 10_000_000:  # a bound that nobody meets is not worth telling
         schema = {key: value for key, value in schema.items() if key != "maximum"}
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    told = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]
-    return f" {', '.join(told)}" if told else ""
+    bounds = ", ".join(f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema)
+    return f" {bounds}" if bounds else ""

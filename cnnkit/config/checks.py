@@ -12,6 +12,7 @@ from cnnkit.config.experiment import suggested
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import path_settings
+from cnnkit.core.text import enumerated
 from cnnkit.data.augmentations import AnyAugmentation
 from cnnkit.data.augmentations.base import Mixing
 from cnnkit.data.index import Collection
@@ -117,8 +118,8 @@ def _split_leaves_training_images(context: Context) -> Iterator[Problem]:
     if context.data:
         shares = context.data.split.shares(context.collection.splits if context.collection else frozenset())
         if sum(shares.values()) >= 1:
-            told = " and ".join(f"{share:g} for {name}" for name, share in sorted(shares.items()))
-            yield Problem(f"{told} leaves nothing to train on", key="data.split")
+            apart = " and ".join(f"{share:g} for {name}" for name, share in sorted(shares.items()))
+            yield Problem(f"{apart} leaves nothing to train on", key="data.split")
 
 
 def _limit_leaves_an_image_for_each_split(context: Context) -> Iterator[Problem]:
@@ -149,21 +150,17 @@ def _ends_in_the_channels(context: Context) -> Iterator[Problem]:
         yield Problem(message, key=f"data.prepare.{len(context.steps) - 1}")
 
 
-def _masks_come_before_pixels_move(context: Context) -> Iterator[Problem]:
+def _masks_can_be_read(context: Context) -> Iterator[Problem]:
+    source = context.data.source if context.data else None
     moved: str | None = None
     for i, step in enumerate(context.steps):
         if moved and step.reads_a_file:
             message = f"a mask from a file is as large as the picture in its file, so it comes before {moved}"
             yield Problem(message, key=f"data.prepare.{i}")
-        moved = moved or (step.name if step.moves else None)
-
-
-def _masks_lie_beside_files(context: Context) -> Iterator[Problem]:
-    for i, step in enumerate(context.steps):
-        if step.reads_a_file and context.data and not context.data.source.of_files:
-            source = context.data.source.name
-            message = f"the images of {source} are no files, so no mask lies beside them; use method otsu"
+        if source and step.reads_a_file and not source.of_files:
+            message = f"the images of {source.name} are no files, so no mask lies beside them; use method otsu"
             yield Problem(message, key=f"data.prepare.{i}")
+        moved = moved or (step.name if step.moves else None)
 
 
 def _colours_are_there_for_each_step(context: Context) -> Iterator[Problem]:
@@ -257,8 +254,8 @@ def _stages_or_epochs(context: Context) -> Iterator[Problem]:
 def _stages_are_compared_by_what_they_share(context: Context) -> Iterator[Problem]:
     train = context.train
     if train and len(train.stages or ()) > 1 and train.checkpoint.monitor == "loss":
-        *others, last = (name for name in MONITORS if name != "loss")
-        message = f"in each stage the loss of training has other parts; monitor {', '.join(others)} or {last}"
+        others = enumerated((name for name in MONITORS if name != "loss"), "or")
+        message = f"in each stage the loss of training has other parts; monitor {others}"
         yield Problem(message, key="train.checkpoint.monitor")
 
 
@@ -277,9 +274,8 @@ def _stages_are_of_the_network(context: Context) -> Iterator[Problem]:
             part = getattr(stage, name)
             if model and part and part != BACKBONE and not model.may_have(part):
                 names = dict.fromkeys([*([BACKBONE] if name == "freeze" else []), *model.stages()])
-                *others, last = names
-                told = f"{', '.join(others)} or {last}" if others else last
-                message = f"{model.title} has no stage `{part}`; it may be {told}, or a layer of these"
+                may_be = enumerated(names, "or")
+                message = f"{model.title} has no stage `{part}`; it may be {may_be}, or a layer of these"
                 yield Problem(message, key=f"{key}.{name}")
 
 
@@ -289,8 +285,7 @@ _CHECKS: tuple[Callable[[Context], Iterator[Problem]], ...] = (
     _limit_leaves_an_image_for_each_split,
     _image_suits_the_network,
     _ends_in_the_channels,
-    _masks_come_before_pixels_move,
-    _masks_lie_beside_files,
+    _masks_can_be_read,
     _colours_are_there_for_each_step,
     _mixing_comes_last,
     _colours_change_where_there_are_some,

@@ -36,15 +36,19 @@ class Experiment(Spec):
 
     def completed(self, collection: Collection) -> Experiment:
         """The same experiment with what depends on the source filled in; a split of the source's own stays null."""
-        height, width, channels = self.shape(collection) or collection.shape
+        height, width, channels = self.shape_with(collection)
         split = Split(**self.data.split.shares(collection.splits))
         update: dict[str, Any] = {"image_size": (height, width), "channels": channels, "split": split}
         data = self.data.model_copy(update=update)
         return self.model_copy(update={"data": data, "train": self.train.completed(self.model.pretrained)})
 
-    def shape(self, collection: Collection | None = None) -> tuple[int, int, int] | None:
-        """Height, width and channels of the network's images; None if only the missing source could tell."""
-        return self.data.shape(suggested(self.model, collection))
+    def shape(self) -> tuple[int, int, int] | None:
+        """Height, width and channels of the network's images; None if only the source can tell."""
+        return self.data.shape(suggested(self.model, None))
+
+    def shape_with(self, collection: Collection) -> tuple[int, int, int]:
+        """The same, as what the source tells makes it."""
+        return self.data.shape(suggested(self.model, collection)) or collection.shape
 
     def preprocessing(self, shape: tuple[int, int, int]) -> Preprocessing:
         """What becomes of an image before the network sees it, in training and ever after.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,10 +13,10 @@ from pydantic_core import ErrorDetails
 from cnnkit.config import checks, yaml12
 from cnnkit.config.experiment import Experiment
 from cnnkit.config.messages import KeyPath, SettingProblem, describe, named
-from cnnkit.core.errors import ConfigError, DataError, Problem
+from cnnkit.core.errors import ConfigError, DataError, Problem, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import FileText, Spec
-from cnnkit.core.text import nearest
+from cnnkit.core.text import enumerated, nearest
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,23 @@ def configure(
     return Configured(experiment, document.origins)
 
 
+def refuse_settings(settings: Iterable[str], but: tuple[str, ...], why: str) -> None:
+    """Refuses `KEY=VALUE` pairs over the config of a run, but for some settings.
+
+    Args:
+        settings: The pairs.
+        but: How those begin that may be set.
+        why: Why no other may.
+
+    Raises:
+        UsageError: There is another one.
+    """
+    for setting in settings:
+        if not setting.startswith(but):
+            message = f"{why}; only {enumerated(but, 'and')} may be set here"
+            raise UsageError(Problem(message, file=f"--set {setting}"))
+
+
 def write(experiment: Experiment) -> str:
     """The complete config as YAML: every default filled in, every path absolute."""
     return yaml12.dump(experiment.model_dump())
@@ -129,15 +146,15 @@ def _valid_sections(values: dict[str, Any], spoilt: set[Any]) -> dict[str, Any]:
     return sections
 
 
+@dataclass
 class _Document:
     """The values of a file and its settings, with the origin of each."""
 
-    def __init__(self, file: Path, values: Any, origins: dict[KeyPath, Origin], keys: dict[KeyPath, Origin]):
-        self.file = file
-        self.values = values
-        self.origins = origins
-        self.keys = keys
-        self.problems: list[Problem] = []
+    file: Path
+    values: Any
+    origins: dict[KeyPath, Origin]
+    keys: dict[KeyPath, Origin]
+    problems: list[Problem]
 
     @classmethod
     def read(cls, file: Path) -> _Document:
@@ -163,16 +180,13 @@ class _Document:
             raise ConfigError(Problem("not a text file (UTF-8)", str(file), line, column)) from None
         except yaml12.YamlError as error:
             raise ConfigError(Problem(error.message, str(file), error.line, error.column)) from None
-        made = cls(
+        return cls(
             file,
             _with_base(tree.values, file.absolute().parent),
             {path: Origin(str(file), *position) for path, position in tree.places.items()},
             {path: Origin(str(file), *position) for path, position in tree.keys.items()},
+            [Problem(message, str(file), *position, key=_dotted(path)) for path, message, position in tree.problems],
         )
-        made.problems = [
-            Problem(message, str(file), *position, key=_dotted(path)) for path, message, position in tree.problems
-        ]
-        return made
 
     def set(self, setting: str) -> None:
         """Puts a `KEY=VALUE` in place, over what the file says."""
@@ -192,12 +206,12 @@ class _Document:
         for below, message, _ in tree.problems:
             self.problems.append(Problem(message, name, key=_dotted((*path, *below))))
         # The value, what is in it, and the sections around it that the file does not have.
-        told = [path, *((*path, *below) for below in tree.places)]
-        told += [path[:length] for length in range(1, len(path)) if path[:length] not in self.origins]
+        replaced = [path, *((*path, *below) for below in tree.places)]
+        replaced += [path[:length] for length in range(1, len(path)) if path[:length] not in self.origins]
         for origins in (self.origins, self.keys):
-            for below in [known for known in origins if known[: len(path)] == path]:
+            for below in [other for other in origins if other[: len(path)] == path]:
                 del origins[below]
-            origins.update(dict.fromkeys(told, Origin(name)))
+            origins.update(dict.fromkeys(replaced, Origin(name)))
 
     def place(self, problem: Problem) -> Problem:
         """The problem with its place: that of its value, or of the nearest section around it."""
@@ -207,10 +221,10 @@ class _Document:
     def problem(self, finding: SettingProblem) -> Problem:
         """The problem with its place."""
         path, key = finding.path, _dotted(finding.path)
-        for known in (path[:length] for length in range(len(path), -1, -1)):
+        for around in (path[:length] for length in range(len(path), -1, -1)):
             # A value is found where it stands; a section, or a key that is to blame itself, by its key.
-            places = (self.keys, self.origins) if finding.at_key or known != path else (self.origins,)
-            origin = next((place[known] for place in places if known in place), None)
+            places = (self.keys, self.origins) if finding.at_key or around != path else (self.origins,)
+            origin = next((place[around] for place in places if around in place), None)
             if origin:
                 return Problem(finding.message, origin.file, origin.line, origin.column, key)
         return Problem(finding.message, str(self.file), 1, 1, key)

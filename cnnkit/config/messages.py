@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from cnnkit.config import yaml12
 from cnnkit.core.spec import Spec
-from cnnkit.core.text import suggestion
+from cnnkit.core.text import enumerated, suggestion
 
 KeyPath = tuple[str | int, ...]
 
@@ -38,9 +38,10 @@ def describe(root: type[Spec], details: ErrorDetails) -> SettingProblem:
     if kind == "extra_forbidden":
         allowed = list(owner.model_fields) if owner else []
         takers = [tag for tag, section in _union(root, path[:-1]).items() if path[-1] in section.model_fields]
-        told = " and ".join([", ".join(takers[:-1]), takers[-1]] if len(takers) > 1 else takers)
-        unlike = f"is a setting of {told}, {_tag(owner)} can't take it" if takers and owner else ""
-        return SettingProblem(path, unlike or f"unknown setting{suggestion(str(path[-1]), allowed)}", at_key=True)
+        message = f"unknown setting{suggestion(str(path[-1]), allowed)}"
+        if takers and owner:
+            message = f"is a setting of {enumerated(takers, 'and')}, {next(iter(_choices(owner)))} can't take it"
+        return SettingProblem(path, message, at_key=True)
     if kind == "missing" and isinstance(path[-1], int):
         # A list that is too short; pydantic names each entry that it lacks.
         return SettingProblem(path[:-1], f"should have {_length(owner, path[-2])} values, not {len(value)}")
@@ -64,21 +65,14 @@ def _walk(root: type[Spec], location: tuple[int | str, ...]) -> tuple[KeyPath, t
     annotation: Any = root
     owner: type[Spec] | None = None
     path: list[str | int] = []
-    parts = list(location)
-    while parts:
+    for part in location:
         choices = _choices(annotation)
-        part = parts.pop(0)
         if len(choices) > 1 and part in choices:
             annotation = choices[str(part)]
             continue
         path.append(part)
-        section = next(iter(choices.values()), None)
-        if section and part in section.model_fields:
-            owner, annotation = section, section.model_fields[str(part)].annotation
-        elif section:
-            owner, annotation = section, Any
-        elif isinstance(part, int):
-            annotation = _item(annotation)
+        section, annotation = _below(annotation, part)
+        owner = section or owner
     return tuple(path), owner
 
 
@@ -86,17 +80,18 @@ def _union(root: type[Spec], path: KeyPath) -> dict[str, type[Spec]]:
     """The sections that may stand at a path, by their names."""
     annotation: Any = root
     for part in path:
-        if isinstance(part, int):
-            annotation = _item(annotation)
-        else:
-            choices = _choices(annotation)
-            section = next((s for s in choices.values() if part in s.model_fields), None)
-            annotation = section.model_fields[part].annotation if section else Any
+        _, annotation = _below(annotation, part)
     return _choices(annotation)
 
 
-def _tag(section: type[Spec]) -> str:
-    return next(iter(_choices(section)))
+def _below(annotation: Any, part: str | int) -> tuple[type[Spec] | None, Any]:
+    """The section that a part of a path is a setting of, if it is one, and the type of what stands there."""
+    sections = list(_choices(annotation).values())
+    if not sections:
+        return None, _item(annotation) if isinstance(part, int) else Any
+    section = next((section for section in sections if part in section.model_fields), sections[0])
+    field = section.model_fields.get(str(part))
+    return section, field.annotation if field else Any
 
 
 def _choices(annotation: Any) -> dict[str, type[Spec]]:
@@ -154,8 +149,7 @@ def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
     if kind in _BOUNDS:
         words, bound = _BOUNDS[kind]
         limit = context[bound]
-        told = f"{limit:g}" if isinstance(limit, float) else f"{limit}"
-        return f"should be {words} {told}, not {named(value)}"
+        return f"should be {words} {f'{limit:g}' if isinstance(limit, float) else limit}, not {named(value)}"
     if kind == "finite_number":
         return f"should be a finite number, not {value}"
     if kind == "literal_error":
@@ -219,12 +213,12 @@ def in_words(section: Spec, always: Sequence[str] = ()) -> str:
         section: Such as an augmentation.
         always: Settings that are told even where they are at their default.
     """
-    told = [str(getattr(section, "name", ""))]
+    words = [str(getattr(section, "name", ""))]
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         if name != "name" and (name in always or value != field.default):
-            told.append(f"{name} {yaml12.line(_rounded(value))}")
-    return " ".join(told)
+            words.append(f"{name} {yaml12.line(_rounded(value))}")
+    return " ".join(words)
 
 
 def _rounded(value: Any) -> Any:

@@ -199,17 +199,15 @@ class _Builder:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             position = _position(event.start_mark)
             key = self._key(event, path, position)
-            twice = key in mapping
-            if twice:
+            if key in mapping:
                 line = self.tree.keys[*path, key][0]
                 message = f"stands twice in this section, first in line {line}"
                 self.tree.problems.append(((*path, key), message, position))
             else:
                 self.tree.keys.setdefault((*path, key), position)
-            # The value of a repeated key is read, for the problems in it, but not kept.
+            # The value of a repeated key is read for the problems in it; the first one stands.
             value, size = self._node(next(self.events), (*path, key))
-            if not twice:
-                mapping[key] = value
+            mapping.setdefault(key, value)
             total += size
         return mapping, total
 
@@ -231,7 +229,8 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def represent_text(self, text: str) -> Any:
-        plain = re.fullmatch(r"[\w./][\w ./+-]*(?<! )", text) and isinstance(_or_none(text), str)
+        reads_as_text = not any(pattern.fullmatch(text) for pattern, _ in _RULES)
+        plain = reads_as_text and re.fullmatch(r"[\w./][\w ./+-]*(?<! )", text)
         # PyYAML takes U+0085 for the end of a line, which single quotes can't keep.
         quotes = '"' if "\x85" in text else "'"
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else quotes)
@@ -253,13 +252,6 @@ for plain in (float, int, bool, type(None)):
     _Dumper.add_representer(plain, _Dumper.represent_plain)
 for items in (list, tuple):
     _Dumper.add_representer(items, _Dumper.represent_sequence12)
-
-
-def _or_none(text: str) -> Any:
-    try:
-        return scalar(text)
-    except ValueError:
-        return None
 
 
 def _position(mark: Any) -> Position:

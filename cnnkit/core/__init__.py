@@ -4,5 +4,3 @@ May import nothing of cnnkit outside of itself.
 
 Begin with `spec`, the base of every section, and `errors`; `lazy` is why TensorFlow is loaded only when it is used.
 """
-
-from __future__ import annotations

@@ -86,19 +86,17 @@ def _stderr_held_back() -> Iterator[None]:
     with tempfile.TemporaryFile() as held:
         keep = os.dup(2)
         os.dup2(held.fileno(), 2)
-        failed = False
         try:
             yield
         except Exception:
-            failed = True
+            sys.stderr.flush()
+            held.seek(0)
+            os.write(keep, held.read())
             raise
         finally:
             sys.stderr.flush()
             os.dup2(keep, 2)
             os.close(keep)
-            if failed:
-                held.seek(0)
-                os.write(2, held.read())
 
 
 keras: Any = Lazy("keras")

@@ -32,6 +32,12 @@ def listed(names: Sequence[str]) -> str:
     return some([f"`{name}`" for name in names])
 
 
+def enumerated(names: Iterable[str], word: str) -> str:
+    """Names in a row, the last one behind a word: `a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} {word} {last}" if others else last
+
+
 def counted(count: int, one: str, many: str | None = None) -> str:
     """How many of something: `1 image`, `1,200 images`; `many` is for what takes more than an s."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self
 
 from cnnkit.config.experiment import Experiment
 from cnnkit.config.messages import in_words
@@ -57,10 +57,6 @@ WITHOUT_EFFECT = ("data.limit", "data.split", "data.exclude", "data.balance", "d
 WEAKER = 1 / 3
 """The share of its strength that an augmentation is tried at as well."""
 
-Ask: TypeAlias = Callable[[Chain, Sequence[Any], int, Any], tuple[Any, bool]]
-"""From images, uint8 (H, W, C) each, and what is done to them (the chain, which draw it is, the numbers of the images)
-to the probabilities that the network gives, (images, classes), and whether any image was changed."""
-
 
 @dataclass(frozen=True)
 class Confusion:
@@ -97,11 +93,6 @@ class Effect:
     draws: int
     unchanged: bool
 
-    @property
-    def destroys(self) -> bool:
-        """Whether labels are probably destroyed."""
-        return self.verdict == "destroys"
-
     @classmethod
     def of(cls, probabilities: Any, labels: Any, classes: Sequence[str], unchanged: bool = False) -> Effect:
         """The effect that shows in the answers.
@@ -115,15 +106,14 @@ class Effect:
         draws, images, _ = probabilities.shape
         answers, sure = probabilities.argmax(2), probabilities.max(2)
         wrong = answers != labels
-        right = np.take_along_axis(probabilities, np.tile(labels[None, :, None], (draws, 1, 1)), axis=2)[:, :, 0]
+        right = probabilities[:, np.arange(images), labels]
         clearly = wrong & (sure > CLEARLY * right)
         # What becomes of an image in several draws is alike, so the intervals are those of as many images, not draws.
-        in_all = interval(float(clearly.mean()), images)
         return cls(
             float(wrong.mean()),
             interval(float(wrong.mean()), images),
             float(clearly.mean()),
-            in_all,
+            interval(float(clearly.mean()), images),
             float(sure[wrong].mean()) if wrong.any() else None,
             _most_often(np.tile(labels, (draws, 1))[wrong], answers[wrong], draws, labels, classes),
             _verdict(clearly, labels, len(classes)),
@@ -213,9 +203,13 @@ class Audit:
             "other_view": self.other_view,
             "augmentations": [audited.as_json() for audited in self.audited],
             "left_out": list(self.mixing),
-            "destroy_labels": [audited.words() for audited in self.audited if audited.effect.destroys],
-            "too_few_images": [audited.words() for audited in self.audited if audited.effect.verdict == "too_few"],
+            "destroy_labels": [audited.words() for audited in self.judged("destroys")],
+            "too_few_images": [audited.words() for audited in self.judged("too_few")],
         }
+
+    def judged(self, verdict: Verdict) -> list[Audited]:
+        """Those of which the run says that."""
+        return [audited for audited in self.audited if audited.effect.verdict == verdict]
 
 
 def audit(
@@ -251,28 +245,23 @@ def audit(
     _refuse_unfit(run, experiment, progress)
     run = run.with_settings(*(setting for setting in settings if setting.startswith(("data.source", "data.cache"))))
     index = _asked_about(run, experiment.seed, images, progress)
-    pictures = load(index, run.preprocessing, run.experiment.data.cache, progress).rows(range(len(index)))
+    images_asked = load(index, run.preprocessing, run.experiment.data.cache, progress).rows(range(len(index)))
     with progress.task("reading the network", 1):
-        ask = _asker(run)
-    untouched, _ = ask(Chain((), 0), pictures, 0, range(len(pictures)))
-    right = np.flatnonzero(untouched.argmax(1) == index.labels)
-    if not len(right):
+        exam = _Exam(run, run.network(), images_asked, np.arange(len(index)), np.asarray(index.labels))
+    untouched, _ = exam.probabilities(Chain((), experiment.seed), 0)
+    right = exam.take(np.flatnonzero(untouched.argmax(1) == exam.labels))
+    if not right.images:
         raise TrainingError(
             f"{run.folder} answers none of {len(index)} validation images rightly: nothing can turn wrong"
         )
-    labels, pictures = np.asarray(index.labels)[right], [pictures[i] for i in right]
-    full = [_Trial(change, draws or DRAWS) for change in changes]
-    weaker = [_Trial(less, draws or DRAWS) if (less := change.weaker(WEAKER)) else None for change in changes]
-    trials = [trial for trial in (*full, *weaker) if trial]
-    done = _try(trials, ask, pictures, right, experiment.seed, SECONDS if draws is None else math.inf, progress)
-    audited = tuple(
-        trial.audited(labels, run.classes, less.audited(labels, run.classes) if less else None)
-        for trial, less in zip(full, weaker, strict=True)
-    )
+    full = [_Trial(change, draws or DRAWS, change.weaker(WEAKER)) for change in changes]
+    trials = [*full, *(trial.weaker for trial in full if trial.weaker)]
+    done = _try(trials, right, experiment.seed, SECONDS if draws is None else math.inf, progress)
+    audited = tuple(trial.audited(right) for trial in full)
     own, other = experiment.data, run.experiment.data
     other_view = (own.fit, own.prepare) != (other.fit, other.prepare)
     cut_short = any(len(trial.answers) < trial.draws for trial in trials)
-    return Audit(str(run.folder), len(index), len(right), done, cut_short, audited, mixing, other_view)
+    return Audit(str(run.folder), len(index), len(right.images), done, cut_short, audited, mixing, other_view)
 
 
 def _refuse_without_effect(settings: Sequence[str]) -> None:
@@ -293,37 +282,63 @@ def _asked_about(run: Run, seed: int, images: int, progress: Progress) -> Index:
     return index.take(sorted(order[:images]))
 
 
+@dataclass(frozen=True)
+class _Exam:
+    """A run's network and the images that it is asked about.
+
+    Attributes:
+        run: The run.
+        network: Its network.
+        images: uint8 (H, W, C) each.
+        numbers: int64 (images,), which they are: what chance does to an image follows from its number.
+        labels: int64 (images,).
+    """
+
+    run: Run
+    network: Any
+    images: Sequence[Any]
+    numbers: Any
+    labels: Any
+
+    def take(self, chosen: Any) -> Self:
+        """The same with the chosen images alone."""
+        images = [self.images[i] for i in chosen]
+        return replace(self, images=images, numbers=self.numbers[chosen], labels=self.labels[chosen])
+
+    def probabilities(self, chain: Chain, draw: int) -> tuple[Any, bool]:
+        """What the network says of the images once they are changed, (images, classes), and whether any one is."""
+        size, logits, changed = self.run.experiment.data.batch_size, [], False
+        for k in range(0, len(self.images), size):
+            batch = chain.images(self.images[k : k + size], draw, self.numbers[k : k + size])
+            changed = changed or not np.array_equal(batch, self.images[k : k + size])
+            logits.append(self.network.predict_on_batch(batch))
+        return self.run.experiment.train.loss.probabilities(np.concatenate(logits)), changed
+
+
 class _Trial:
     """An augmentation that is tried, and the answers about what it makes of the images, an entry a draw."""
 
-    def __init__(self, change: Augmentation, draws: int):
+    def __init__(self, change: Augmentation, draws: int, weaker: Augmentation | None = None):
         self.change = change
+        self.weaker = _Trial(weaker, draws) if weaker else None
         self.draws = 1 if _always_the_same(change) else draws
         self.answers: list[Any] = []
         self.changed = False
 
-    def audited(self, labels: Any, classes: Sequence[str], weaker: Audited | None = None) -> Audited:
+    def audited(self, exam: _Exam) -> Audited:
         """What shows in the answers."""
-        effect = Effect.of(np.stack(self.answers), labels, classes, unchanged=not self.changed)
-        return Audited(self.change, effect, weaker)
+        effect = Effect.of(np.stack(self.answers), exam.labels, exam.run.classes, unchanged=not self.changed)
+        return Audited(self.change, effect, self.weaker.audited(exam) if self.weaker else None)
 
 
-def _try(
-    trials: Sequence[_Trial],
-    ask: Ask,
-    pictures: Sequence[Any],
-    numbers: Any,
-    seed: int,
-    most: float,
-    progress: Progress,
-) -> int:
+def _try(trials: Sequence[_Trial], exam: _Exam, seed: int, most: float, progress: Progress) -> int:
     """Asks about every augmentation, draw by draw; how many draws were done before it would take more seconds."""
     start, draws = time.monotonic(), max(trial.draws for trial in trials)
     with progress.task("asking the network", sum(trial.draws for trial in trials)) as advance:
         for done in range(1, draws + 1):
             for trial in trials:
                 if done <= trial.draws:
-                    answers, changed = ask(Chain((trial.change.certain(),), seed), pictures, done - 1, numbers)
+                    answers, changed = exam.probabilities(Chain((trial.change.certain(),), seed), done - 1)
                     trial.answers.append(answers)
                     trial.changed |= changed
                     advance(1)
@@ -348,25 +363,10 @@ def _refuse_unfit(run: Run, experiment: Experiment, progress: Progress) -> None:
             for whose, classes in (("the run", run.classes), ("the config", collection.classes))
         )
         raise UsageError(f"--audit {run.folder}: {both}; name a run that was trained on the classes of the config")
-    shape = experiment.shape(collection) or collection.shape
+    shape = experiment.shape_with(collection)
     if shape != run.shape:
         own, other = map(by, (run.shape, shape))
         raise UsageError(
             f"--audit {run.folder}: the run is shown images of {own} (height, width, channels), and the config asks "
             f"for {other}; name a run with the same, or set data.image_size and data.channels"
         )
-
-
-def _asker(run: Run) -> Ask:
-    """The network of a run, as it is asked about images."""
-    network, loss, size = run.network(), run.experiment.train.loss, run.experiment.data.batch_size
-
-    def ask(chain: Chain, pictures: Sequence[Any], draw: int, numbers: Any) -> tuple[Any, bool]:
-        logits, changed = [], False
-        for k in range(0, len(pictures), size):
-            batch = chain.images(pictures[k : k + size], draw, numbers[k : k + size])
-            changed = changed or not np.array_equal(batch, pictures[k : k + size])
-            logits.append(network.predict_on_batch(batch))
-        return loss.probabilities(np.concatenate(logits)), changed
-
-    return ask

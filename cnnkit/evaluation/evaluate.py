@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.config.experiment import Experiment
+from cnnkit.config.file import refuse_settings
 from cnnkit.core import atomic
 from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.lazy import keras, np
@@ -45,7 +46,9 @@ def evaluate(
     """
     run = Run.open(run)
     progress = progress or Progress()
-    _refuse(split, settings)
+    if split not in SPLITS:
+        raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
+    refuse_settings(settings, MAY_BE_SET, "a run is evaluated as it was trained")
     # Nothing that may be set has a say in the network, so one config, with the settings, serves all that follows.
     run = run.with_settings(*settings)
     index = index_of(run, split, progress)
@@ -61,17 +64,6 @@ def evaluate(
     return score(run, split, model, run.experiment, images, range(len(images.index)), progress)
 
 
-def _refuse(split: str, settings: Sequence[str]) -> None:
-    """Refuses a split that there is not, and settings with which it would not be this run any more."""
-    if split not in SPLITS:
-        raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
-    *most, last = MAY_BE_SET
-    for setting in settings:
-        if not setting.startswith(MAY_BE_SET):
-            message = f"a run is evaluated as it was trained; only {', '.join(most)} and {last} may be set here"
-            raise UsageError(Problem(message, file=f"--set {setting}"))
-
-
 def score(
     run: Run,
     split: str,
@@ -82,7 +74,8 @@ def score(
     progress: Progress,
 ) -> dict[str, Any]:
     """Scores a network on some images, and writes the result and every prediction into the run's folder."""
-    logits = _logits(model, images, numbers, experiment.data.batch_size, progress)
+    with progress.task("evaluating", len(numbers)) as advance:
+        logits = np.concatenate(list(batches.outputs(model, images, numbers, experiment.data.batch_size, advance)))
     loss, index = experiment.train.loss, images.index
     labels = np.asarray(index.labels)[np.asarray(numbers)]
     answers = Answers(labels, loss.probabilities(logits), index.classes)
@@ -94,11 +87,6 @@ def score(
     tables.write(run.files.predictions(split), *prediction_table([index.names[i] for i in numbers], answers))
     atomic.write_json(run.files.result(split), result)
     return result
-
-
-def _logits(model: Any, images: Images, numbers: Sequence[int], batch_size: int, progress: Progress) -> Any:
-    with progress.task("evaluating", len(numbers)) as advance:
-        return np.concatenate(list(batches.outputs(model, images, numbers, batch_size, advance)))
 
 
 def prediction_table(names: Sequence[str], answers: Answers) -> tuple[tuple[str, ...], list[Any]]:

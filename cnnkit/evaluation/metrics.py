@@ -68,7 +68,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Metric:
+class EvaluationMetric:
     """One of them.
 
     Attributes:
@@ -84,22 +84,22 @@ class Metric:
 
 
 METRICS = (
-    Metric(
+    EvaluationMetric(
         "accuracy",
         lambda answers: answers.accuracy,
         "accuracy {accuracy:.4f} (95 % interval {accuracy_interval[0]:.4f} to {accuracy_interval[1]:.4f})",
     ),
-    Metric("accuracy_interval", lambda answers: list(interval(answers.accuracy, len(answers.labels)))),
-    Metric("macro_f1", lambda answers: float(np.mean(answers.by_class["f1"])), "macro F1 {macro_f1:.4f}"),
-    Metric("classes", Answers.table),
-    Metric("confusion", Answers.confusion),
+    EvaluationMetric("accuracy_interval", lambda answers: list(interval(answers.accuracy, len(answers.labels)))),
+    EvaluationMetric("macro_f1", lambda answers: float(np.mean(answers.by_class["f1"])), "macro F1 {macro_f1:.4f}"),
+    EvaluationMetric("classes", Answers.table),
+    EvaluationMetric("confusion", Answers.confusion),
 )
 """What `evaluate` computes of all images, in the order of its result."""
 
 CLASS_METRICS = (
-    Metric("precision", lambda answers: answers.by_class["precision"], "precision"),
-    Metric("recall", lambda answers: answers.by_class["recall"], "recall"),
-    Metric("f1", lambda answers: answers.by_class["f1"], "F1"),
+    EvaluationMetric("precision", lambda answers: answers.by_class["precision"], "precision"),
+    EvaluationMetric("recall", lambda answers: answers.by_class["recall"], "recall"),
+    EvaluationMetric("f1", lambda answers: answers.by_class["f1"], "F1"),
 )
 """What it computes of each class, beside the number of its images."""
 

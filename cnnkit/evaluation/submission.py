@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.progress import Progress
@@ -30,6 +30,14 @@ _YES_OR_NO = {("0", "1"), ("no", "yes"), ("false", "true"), ("negative", "positi
 """Pairs of classes of which the second is meant when a sample asks for one probability."""
 
 
+class SampleRow(NamedTuple):
+    """A row of a sample: its line in the file, its id, and what its second column holds as an example of the form."""
+
+    line: int
+    id: str
+    value: str
+
+
 @dataclass(frozen=True)
 class Sample:
     """A sample as it was read.
@@ -37,24 +45,16 @@ class Sample:
     Attributes:
         file: The file.
         header: Names of the columns, the id's first.
-        ids: The id of each row.
-        values: What the second column holds in each row: an example of the form.
-        lines: The line of each row in the file.
         header_line: The line of the header.
+        rows: What is below it.
         separator: What stands between two columns.
     """
 
     file: Path
     header: tuple[str, ...]
-    ids: tuple[str, ...]
-    values: tuple[str, ...]
-    lines: tuple[int, ...]
     header_line: int
+    rows: tuple[SampleRow, ...]
     separator: str
-
-    def wrong(self, message: str, line: int | None = None) -> DataError:
-        """The error of something in it."""
-        return _wrong(self.file, message, line)
 
 
 def _wrong(file: Path, message: str, line: int | None = None) -> DataError:
@@ -133,8 +133,8 @@ def read(file: Path) -> Sample:
         first = seen.setdefault(row[0].strip(), line)
         if first != line:
             raise _wrong(file, f"the id `{row[0]}` is in line {first} too; each should be there once", line)
-    ids, values = tuple(row[0] for _, row in rows), tuple(row[1].strip() for _, row in rows)
-    return Sample(file, tuple(header), ids, values, tuple(line for line, _ in rows), header_line, table.separator)
+    sample_rows = tuple(SampleRow(line, row[0], row[1].strip()) for line, row in rows)
+    return Sample(file, tuple(header), header_line, sample_rows, table.separator)
 
 
 def columns_of(sample: Sample, classes: Sequence[str], positive: str | None, progress: Progress) -> tuple[str, ...]:
@@ -152,16 +152,16 @@ def columns_of(sample: Sample, classes: Sequence[str], positive: str | None, pro
             raise UsageError(f"--positive {positive}: {sample.file} has {len(names)} columns behind the id, not one")
         return _a_column_a_class(sample, names, classes)
     [name] = names
-    strange = [i for i, value in enumerate(sample.values) if value and value not in classes]
+    strange = [row for row in sample.rows if row.value and row.value not in classes]
     if positive is None and not strange:
         other = f"; --positive {classes[1]} gives the probability of `{classes[1]}`" if len(classes) == 2 else ""
         progress.say(f"`{name}` is filled with the likeliest class{other}")
         return ()
-    no_shares = [i for i in strange if not _is_share(sample.values[i])]
+    no_shares = [row for row in strange if not _is_share(row.value)]
     if positive is None and (no_shares or len(classes) > 2):
-        i = (no_shares or strange)[0]
-        message = f"`{sample.values[i]}` under `{name}` is no class of the run{suggestion(sample.values[i], classes)}"
-        raise sample.wrong(f"{message}. For the probability of one class add --positive CLASS", sample.lines[i])
+        line, _, value = (no_shares or strange)[0]
+        message = f"`{value}` under `{name}` is no class of the run{suggestion(value, classes)}"
+        raise _wrong(sample.file, f"{message}. For the probability of one class add --positive CLASS", line)
     chosen = positive or _meant(name, classes)
     if chosen is None:
         either = " or ".join(f"--positive {label}" for label in classes)
@@ -171,18 +171,16 @@ def columns_of(sample: Sample, classes: Sequence[str], positive: str | None, pro
 
 
 def _a_column_a_class(sample: Sample, names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
-    line = sample.header_line
-    seen: set[str] = set()
-    allowed = frozenset(classes)
+    missing = dict.fromkeys(classes)
     for name in names:
-        if name not in allowed:
-            raise sample.wrong(f"the column `{name}` is no class of the run{suggestion(name, classes)}", line)
-        if name in seen:
-            raise sample.wrong(f"the column `{name}` is there twice", line)
-        seen.add(name)
-    if missing := [name for name in classes if name not in seen]:
+        if name not in missing:
+            what = "there twice" if name in classes else f"no class of the run{suggestion(name, classes)}"
+            raise _wrong(sample.file, f"the column `{name}` is {what}", sample.header_line)
+        del missing[name]
+    if missing:
         more = f" nor {len(missing) - 1} others" if len(missing) > 1 else ""
-        raise sample.wrong(f"has no column for the class `{missing[0]}` of the run{more}", line)
+        message = f"has no column for the class `{next(iter(missing))}` of the run{more}"
+        raise _wrong(sample.file, message, sample.header_line)
     return tuple(names)
 
 
@@ -211,9 +209,9 @@ def matched(sample: Sample, images: Iterable[NewImage]) -> list[NewImage]:
     as_written = _Names(different, str)
     in_one_encoding: _Names | None = None
     chosen: list[NewImage] = []
-    missing: list[int] = []
-    for i, name in enumerate(sample.ids):
-        wanted = name.strip().replace("\\", "/").removeprefix("./")
+    missing: list[SampleRow] = []
+    for row in sample.rows:
+        wanted = row.id.strip().replace("\\", "/").removeprefix("./")
         found = as_written.meant_by(wanted)
         if not found and not wanted.isascii():
             # Some systems take accents apart in the names of files; tables seldom do.
@@ -221,16 +219,16 @@ def matched(sample: Sample, images: Iterable[NewImage]) -> list[NewImage]:
             found = in_one_encoding.meant_by(_composed(wanted))
         if len(found) > 1:
             either = f"`{found[0].name}` or `{found[1].name}`"
-            raise sample.wrong(f"the id `{name}` may mean {either}; leave one of them out", sample.lines[i])
-        missing += [] if found else [i]
+            raise _wrong(sample.file, f"the id `{row.id}` may mean {either}; leave one of them out", row.line)
+        missing += [] if found else [row]
         chosen += found
     if missing:
         others = f", nor for {len(missing) - 1:,} other ids" if len(missing) > 1 else ""
         message = (
-            f"there is no image for the id `{sample.ids[missing[0]]}`{others}: none of the {len(different):,} is "
+            f"there is no image for the id `{missing[0].id}`{others}: none of the {len(different):,} is "
             "called so, with or without its ending"
         )
-        raise sample.wrong(message, sample.lines[missing[0]])
+        raise _wrong(sample.file, message, missing[0].line)
     return chosen
 
 
@@ -267,7 +265,7 @@ def _filled(
     """
     rows: list[list[Any]] = []
     bad: list[Problem] = []
-    for name, line, image, prediction in zip(sample.ids, sample.lines, images, predictions, strict=True):
+    for (line, name, _), image, prediction in zip(sample.rows, images, predictions, strict=True):
         if prediction.probabilities is None:
             message = f"the image of the id `{name}`, {image.name}, can't be decoded: {prediction.error}"
             bad.append(Problem(message, file=str(sample.file), line=line))

@@ -5,5 +5,3 @@ May import `evaluation`, `runs`, `config` and what is below.
 Begin with `doctor` (`cnnkit data`) and `first_config` (`cnnkit init`), folders of their own; `preview` draws what the
 network is shown, `summary` counts the network.
 """
-
-from __future__ import annotations

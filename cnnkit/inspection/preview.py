@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cnnkit.config.experiment import Experiment
 from cnnkit.config.messages import in_words
@@ -21,6 +22,7 @@ from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.sheet import Box, Cell
+from cnnkit.core.text import by
 from cnnkit.data.augmentations.chain import Batch, Chain
 from cnnkit.data.balancing.base import Pool, Training, training_of
 from cnnkit.data.feeding import batches
@@ -41,7 +43,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Part:
+class MixedImage:
     """An image that another one is mixed with: its name, its class, and its share."""
 
     image: str
@@ -51,19 +53,31 @@ class Part:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture on a sheet.
+    """A picture on a sheet: a form of an image.
 
     Attributes:
         title: What its column shows.
-        told: What was done to the image, or how large it is now.
+        pixels: uint8 (H, W, C).
+        description: What was done to the image, or how large it is now.
         mixed_of: The images that it is mixed of, itself first; none where it is not mixed.
-        box: Where it lies on the sheet.
+        box: Where it lies on the sheet, once that is drawn.
     """
 
     title: str
-    told: tuple[str, ...]
-    mixed_of: tuple[Part, ...]
-    box: Box
+    pixels: Any = field(repr=False, compare=False)
+    description: tuple[str, ...] = ()
+    mixed_of: tuple[MixedImage, ...] = ()
+    box: Box = (0, 0, 0, 0)
+
+    def words(self) -> list[str]:
+        """What is said below it."""
+        seen = [f"{part.share:.0%} {part.label}" for part in self.mixed_of if part.share >= 0.005]
+        return [*self.description, *([" + ".join(seen)] if len(seen) > 1 else [])]
+
+    def as_json(self) -> dict[str, Any]:
+        """As the commands print it with `--json`."""
+        mixed_of = [asdict(part) for part in self.mixed_of]
+        return {"title": self.title, "told": self.description, "mixed_of": mixed_of, "box": self.box}
 
 
 @dataclass(frozen=True)
@@ -87,27 +101,14 @@ class Sheet:
         return {
             "sheet": str(self.file),
             "images": [
-                {"image": row.image, "class": row.label, "pictures": [asdict(picture) for picture in row.pictures]}
+                {"image": row.image, "class": row.label, "pictures": [picture.as_json() for picture in row.pictures]}
                 for row in self.rows
             ],
         }
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """Pixels, uint8 (H, W, C), and what is said of them."""
-
-    pixels: Any
-    told: tuple[str, ...] = ()
-    mixed_of: tuple[Part, ...] = ()
-
-    def words(self) -> list[str]:
-        seen = [f"{part.share:.0%} {part.label}" for part in self.mixed_of if part.share >= 0.005]
-        return [*self.told, *([" + ".join(seen)] if len(seen) > 1 else [])]
-
-
-def refuse(output: Path | None, force: bool) -> None:
-    """Refuses a file for the sheet that is no PNG, can't be written, or is there already.
+def refuse(output: Path | None, force: bool, images: int | None = None) -> None:
+    """Refuses a file for the sheet that is no PNG, can't be written, or is there already, and too many images for one.
 
     Raises:
         UsageError: It is one of these.
@@ -115,6 +116,8 @@ def refuse(output: Path | None, force: bool) -> None:
     if output and output.suffix.lower() != ".png":
         raise UsageError(f"--output {output}: the sheet is a PNG; give it a name that ends in .png")
     atomic.refuse("--output", output, force)
+    if images and images > MOST:
+        raise UsageError(f"--images {images}: a sheet has room for {MOST}")
 
 
 def refuse_unaugmented(experiment: Experiment, config: Path) -> None:
@@ -150,21 +153,18 @@ def augmented(
         DataError: The images are not what they should be.
         UsageError: The file can't be written.
     """
-    experiment, index, preprocessing = _opened(experiment, progress)
-    training = _training(experiment, index, preprocessing)
-    places = _chosen(index, training, experiment.seed, images)
-    numbers = [int(training.numbers[place]) for place in places]
-    originals = {place: _pixels(preprocessing, index, number) for place, number in zip(places, numbers, strict=True)}
-    shower = _Shower(experiment, index, preprocessing, training, originals)
-    shown = [[_Shown(originals[place])] for place in places]
+    preview = _Preview.of(experiment, progress)
+    training = preview.balanced()
+    places = preview.chosen(training, images)
+    replay = _Replay(preview, training, {place: preview.pixels(number) for number, place in places.items()})
+    rows = [[Picture("as it is", replay.originals[place])] for place in places.values()]
     with progress.task("augmenting", variants) as advance:
         for epoch in range(variants):
-            for row, one in zip(shown, shower.shown(epoch, places), strict=True):
-                row.append(one)
+            for row, picture in zip(rows, replay.pictures(epoch, places.values()), strict=True):
+                row.append(picture)
             advance(1)
-    titles = ["as it is", *(f"epoch {epoch + 1}" for epoch in range(variants))]
     heading = f"{experiment.name}: training images as they are, and as training shows them (seed {experiment.seed})"
-    return _drawn(experiment, index, numbers, heading, titles, shown, output)
+    return preview.drawn(list(places), heading, rows, output)
 
 
 def prepared(experiment: Experiment, progress: Progress, output: Path | None = None, images: int = IMAGES) -> Sheet:
@@ -185,116 +185,185 @@ def prepared(experiment: Experiment, progress: Progress, output: Path | None = N
             "data.prepare has no step: the network is shown the images as they are, brought to size. For a try: "
             "--set 'data.prepare=[{name: clahe}]'; `cnnkit list preparations` tells all of them"
         )
-    experiment, index, preprocessing = _opened(experiment, progress)
-    training = training_of(index, _split(experiment, index))
-    numbers = [int(training.numbers[place]) for place in _chosen(index, training, experiment.seed, images)]
-    shown = []
+    preview = _Preview.of(experiment, progress)
+    numbers = list(preview.chosen(preview.training, images))
+    steps = [f"{k}. {in_words(step)}" for k, step in enumerate(experiment.data.prepare, start=1)]
+    titles = ["as it is", *steps, f"in size: {experiment.data.fit}"]
+    rows = []
     with progress.task("preparing", len(numbers)) as advance:
         for number in numbers:
-            with _naming(index, number):
-                first, path = preprocessing.first(index, number)
-                stages = [first, *(result for _, result in preprocessing.steps(first, path))]
-            shown.append([_Shown(stage, (f"{stage.shape[1]} x {stage.shape[0]}",)) for stage in stages])
+            stages = zip(titles, preview.stages(number), strict=True)
+            rows.append([Picture(title, stage, (by(reversed(stage.shape[:2])),)) for title, stage in stages])
             advance(1)
-    steps = [f"{k}. {in_words(step)}" for k, step in enumerate(experiment.data.prepare, start=1)]
-    titles = ["as it is", *steps, f"in size: {preprocessing.fit}"]
-    return _drawn(experiment, index, numbers, f"{experiment.name}: data.prepare, step by step", titles, shown, output)
-
-
-def _opened(experiment: Experiment, progress: Progress) -> tuple[Experiment, Index, Preprocessing]:
-    """The experiment complete, the images that it is about, and how they are shown."""
-    collection = experiment.data.source.open(progress)
-    experiment = experiment.completed(collection)
-    index = experiment.data.index(collection, experiment.seed, progress)
-    preprocessing = experiment.preprocessing(experiment.shape(collection) or collection.shape)
-    if collection.skip_bad:
-        # Which images are divided, and their numbers, depends on which can be decoded.
-        index = load(index, preprocessing, experiment.data.cache, progress, skip_bad=True).index
-    return experiment, index, preprocessing
-
-
-def _split(experiment: Experiment, index: Index) -> list[int]:
-    return [i for i, split in enumerate(experiment.data.splits(index, experiment.seed)) if split == "train"]
-
-
-def _training(experiment: Experiment, index: Index, preprocessing: Preprocessing) -> Training:
-    """What an epoch goes through, as in training."""
-    every = training_of(index, _split(experiment, index))
-
-    def images() -> Any:
-        return np.stack([_pixels(preprocessing, index, int(number)) for number in every.numbers])
-
-    return experiment.data.balance(every, Pool(index.classes, len(index), images), experiment.seed)
-
-
-def _chosen(index: Index, training: Training, seed: int, count: int) -> list[int]:
-    """The places in the training of some images: of each class the same number, chosen by content and seed."""
-    first: dict[int, int] = {}  # an image may be there several times
-    for place, number in enumerate(training.numbers.tolist()):
-        if number < len(index):
-            first.setdefault(number, place)
-    order = sorted(first, key=lambda i: (ranked(index.digests[i], seed, "preview"), index.names[i]))
-    seen: dict[int, int] = {}
-    turns = []
-    for rank, i in enumerate(order):
-        label = int(index.labels[i])
-        turns.append((seen.get(label, 0), rank, i))
-        seen[label] = seen.get(label, 0) + 1
-    taken = [i for _, _, i in sorted(turns)[:count]]
-    return [first[i] for i in sorted(taken, key=lambda i: int(index.labels[i]))]
+    return preview.drawn(numbers, f"{experiment.name}: data.prepare, step by step", rows, output)
 
 
 @dataclass(frozen=True)
-class _Shower:
-    """Shows what training shows.
+class _Preview:
+    """What would be shown in a training.
 
     Attributes:
-        rows: Images by their place in the training, uint8 (H, W, C); those of the sheet.
+        experiment: What would be trained, complete.
+        index: The images that it is about.
+        preprocessing: What becomes of each before the network sees it.
+        training: The images that train, before anything is done about the balance of their classes.
     """
 
     experiment: Experiment
     index: Index
     preprocessing: Preprocessing
     training: Training
-    rows: dict[int, Any]
 
-    def shown(self, epoch: int, places: Sequence[int]) -> Iterator[_Shown]:
+    @classmethod
+    def of(cls, experiment: Experiment, progress: Progress) -> Self:
+        """Opens the source."""
+        collection = experiment.data.source.open(progress)
+        experiment = experiment.completed(collection)
+        index = experiment.data.index(collection, experiment.seed, progress)
+        preprocessing = experiment.preprocessing(experiment.shape_with(collection))
+        if collection.skip_bad:
+            # Which images are divided, and their numbers, depends on which can be decoded.
+            index = load(index, preprocessing, experiment.data.cache, progress, skip_bad=True).index
+        splits = experiment.data.splits(index, experiment.seed)
+        training = training_of(index, [i for i, split in enumerate(splits) if split == "train"])
+        return cls(experiment, index, preprocessing, training)
+
+    def balanced(self) -> Training:
+        """What an epoch goes through, as in training."""
+
+        def images() -> Any:
+            return np.stack([self.pixels(number) for number in self.training.numbers.tolist()])
+
+        first = len(self.index)
+        return self.experiment.data.balance(
+            self.training, Pool(self.index.classes, first, images), self.experiment.seed
+        )
+
+    def chosen(self, training: Training, count: int) -> dict[int, int]:
+        """The numbers of some images and their places in the training: of each class as many, by content and seed."""
+        index, places = self.index, dict[int, int]()
+        for place, number in enumerate(training.numbers.tolist()):
+            if number < len(index):
+                places.setdefault(number, place)  # an image may be there several times
+        ranks = {i: (ranked(index.digests[i], self.experiment.seed, "preview"), index.names[i]) for i in places}
+        turns = Counter[int]()
+        order = []
+        for rank, i in enumerate(sorted(places, key=ranks.__getitem__)):
+            label = int(index.labels[i])
+            order.append((turns[label], rank, i))
+            turns[label] += 1
+        taken = [i for _, _, i in sorted(order)[:count]]
+        return {i: places[i] for i in sorted(taken, key=lambda i: int(index.labels[i]))}
+
+    def pixels(self, number: int) -> Any:
+        """What the network is shown of an image, uint8 (H, W, C)."""
+        with self._naming(number):
+            return self.preprocessing.of_index(self.index, number)
+
+    def stages(self, number: int) -> list[Any]:
+        """An image as it is decoded and after each step of its preprocessing, uint8 (H, W, C) each."""
+        with self._naming(number):
+            first, path = self.preprocessing.first(self.index, number)
+            return [first, *(result for _, result in self.preprocessing.steps(first, path))]
+
+    @contextmanager
+    def _naming(self, number: int) -> Iterator[None]:
+        """What is wrong with an image is told with its name."""
+        try:
+            yield
+        except BadImage as error:
+            advice = "repair or remove it; `cnnkit data CONFIG` finds all such files"
+            raise DataError(Problem(f"{error}; {advice}", file=self.index.names[number])) from None
+
+    def drawn(
+        self, numbers: Sequence[int], heading: str, rows: Sequence[Sequence[Picture]], output: Path | None
+    ) -> Sheet:
+        """Draws the sheet of some images in some forms, into a file that is whole or not there."""
+        labels = [self.index.classes[self.index.labels[number]] for number in numbers]
+        names = [self.index.names[number] for number in numbers]
+        cells = [
+            [Cell(first.pixels, [label, name, *first.words()])]
+            + [Cell(picture.pixels, picture.words() or ["as it is"]) for picture in others]
+            for label, name, (first, *others) in zip(labels, names, rows, strict=True)
+        ]
+        titles = [picture.title for picture in rows[0]]
+        file = output or self._in_cache(heading, titles, len(rows))
+        try:
+            if not output:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            with atomic.replacing(file) as temporary:
+                boxes = sheet.draw(temporary, heading, titles, cells)
+        except OSError as error:
+            advice = "choose a file with --output" if not output else "choose another --output"
+            # The file that could not be made may be a temporary one, which nobody knows.
+            raise UsageError(f"{file} can't be written: {error.strerror or error}; {advice}") from None
+        pictures = [
+            tuple(replace(picture, box=box) for picture, box in zip(row, places, strict=True))
+            for row, places in zip(rows, boxes, strict=True)
+        ]
+        return Sheet(file, tuple(map(ImageRow, names, labels, pictures)))
+
+    def _in_cache(self, heading: str, titles: Sequence[str], images: int) -> Path:
+        """A file in the cache, named by all that the sheet shows; so another one never takes its place."""
+        settings = self.experiment.model_dump_json(include={"seed", "data", "augment"})
+        content = json.dumps([VERSION, heading, titles, images, settings, self.index.fingerprint()])
+        return cache_folder() / "preview" / f"{self.experiment.name}-{digest_of(content.encode())}.png"
+
+
+@dataclass(frozen=True)
+class _Replay:
+    """Augments as training does.
+
+    Attributes:
+        preview: What training shows.
+        training: What an epoch goes through.
+        originals: Images by their place in it, uint8 (H, W, C); those of the sheet.
+    """
+
+    preview: _Preview
+    training: Training
+    originals: dict[int, Any]
+
+    def pictures(self, epoch: int, places: Iterable[int]) -> Iterator[Picture]:
         """The images at places of the training, in an epoch."""
-        chain = Chain(self.experiment.augment, self.experiment.seed)
-        order = batches.order_of(len(self.training), chain.seed, epoch).numpy() if chain.mixes else None
-        size = self.experiment.data.batch_size
-        rows = dict(self.rows)  # the partners of this epoch are kept for as long
+        order = batches.order_of(len(self.training), self._chain.seed, epoch).numpy() if self._chain.mixes else None
+        size = self.preview.experiment.data.batch_size
+        rows = dict(self.originals)  # the partners of this epoch are there for as long
         for place in places:
             key = int(self._keys[place])
-            told = tuple(chain.descriptions(rows[place], epoch, key))
+            description = tuple(self._chain.descriptions(rows[place], epoch, key))
+            parts: tuple[MixedImage, ...] = ()
             if order is None:
-                yield _Shown(np.uint8(chain.images([rows[place]], epoch, [key])[0]), told)
-                continue
-            at = int(np.flatnonzero(order == place)[0])
-            yield self._mixed(chain, epoch, order[at // size * size :][:size], at % size, told, rows)
+                pixels = self._chain.images([rows[place]], epoch, [key])[0]
+            else:
+                at = int(np.flatnonzero(order == place)[0])
+                pixels, parts = self._mixed(epoch, order[at // size * size :][:size], at % size, rows)
+            yield Picture(f"epoch {epoch + 1}", np.uint8(pixels), description, parts)
 
-    def _mixed(
-        self, chain: Chain, epoch: int, batch: Any, at: int, told: tuple[str, ...], rows: dict[int, Any]
-    ) -> _Shown:
-        """An image of a batch, mixed as in training; only what is mixed with it is decoded."""
-        pictures = np.zeros((len(batch), *self.preprocessing.shape), np.float32)
+    def _mixed(self, epoch: int, batch: Any, at: int, rows: dict[int, Any]) -> tuple[Any, tuple[MixedImage, ...]]:
+        """An image of a batch mixed as in training, and what of; only what is mixed with it is decoded."""
+        images = np.zeros((len(batch), *self.preview.preprocessing.shape), np.float32)
         keys, weights = self._keys[batch], np.ones(len(batch), np.float32)
         # With itself as its label, and as much as any other, an image tells what pixels it is mixed of.
         selves = np.eye(len(batch), dtype=np.float32)
-        shares = chain.mixed(Batch(pictures, selves, weights), epoch, keys).labels[at]
+        shares = self._chain.mixed(Batch(images, selves, weights), epoch, keys).labels[at]
         needed = [at, *(i for i in np.flatnonzero(shares) if i != at)]
         for place in batch[needed].tolist():
             rows[place] = rows[place] if place in rows else self._row(place)
-        pictures[needed] = chain.images([rows[place] for place in batch[needed].tolist()], epoch, keys[needed])
-        mixed = chain.mixed(Batch(pictures, selves, weights), epoch, keys)
-        parts = tuple(Part(*self._told(batch[i]), float(shares[i])) for i in needed)
-        return _Shown(np.uint8(np.rint(mixed.images[at])), told, parts if len(parts) > 1 else ())
+        images[needed] = self._chain.images([rows[place] for place in batch[needed].tolist()], epoch, keys[needed])
+        mixed = self._chain.mixed(Batch(images, selves, weights), epoch, keys)
+        parts = tuple(self._part(batch[i], float(shares[i])) for i in needed)
+        return np.rint(mixed.images[at]), parts if len(parts) > 1 else ()
 
-    def _told(self, place: int) -> tuple[str, str]:
-        """Name and class of the image at a place of the training."""
-        number = int(self.training.numbers[place])
-        name = self.index.names[number] if number < len(self.index) else "made by data.balance"
-        return name, self.index.classes[self.training.labels[place]]
+    def _part(self, place: int, share: float) -> MixedImage:
+        """The image at a place of the training, as a part of another."""
+        index, number = self.preview.index, int(self.training.numbers[place])
+        name = index.names[number] if number < len(index) else "made by data.balance"
+        return MixedImage(name, index.classes[self.training.labels[place]], share)
+
+    @functools.cached_property
+    def _chain(self) -> Chain:
+        return Chain(self.preview.experiment.augment, self.preview.experiment.seed)
 
     @functools.cached_property
     def _keys(self) -> Any:
@@ -302,65 +371,5 @@ class _Shower:
 
     def _row(self, place: int) -> Any:
         """An image of the training before it is augmented: uint8 (H, W, C)."""
-        number = int(self.training.numbers[place])
-        made = number - len(self.index)
-        return self.training.synthetic[made] if made >= 0 else _pixels(self.preprocessing, self.index, number)
-
-
-def _pixels(preprocessing: Preprocessing, index: Index, number: int) -> Any:
-    """What the network is shown of an image, uint8 (H, W, C)."""
-    with _naming(index, number):
-        return preprocessing.of_index(index, number)
-
-
-@contextmanager
-def _naming(index: Index, number: int) -> Iterator[None]:
-    """What is wrong with an image is told with its name."""
-    try:
-        yield
-    except BadImage as error:
-        advice = "repair or remove it; `cnnkit data CONFIG` finds all such files"
-        raise DataError(Problem(f"{error}; {advice}", file=index.names[number])) from None
-
-
-def _drawn(
-    experiment: Experiment,
-    index: Index,
-    numbers: Sequence[int],
-    heading: str,
-    titles: Sequence[str],
-    shown: Sequence[Sequence[_Shown]],
-    output: Path | None,
-) -> Sheet:
-    """Draws the sheet, into a file that is whole or not there."""
-    labels = [index.classes[index.labels[number]] for number in numbers]
-    names = [index.names[number] for number in numbers]
-    cells = [
-        [
-            Cell(one.pixels, [label, name, *one.words()] if k == 0 else one.words() or ["as it is"])
-            for k, one in enumerate(row)
-        ]
-        for label, name, row in zip(labels, names, shown, strict=True)
-    ]
-    file = output or _in_cache(experiment, index, heading, titles, len(shown))
-    try:
-        if not output:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic.replacing(file) as temporary:
-            boxes = sheet.draw(temporary, heading, titles, cells)
-    except OSError as error:
-        advice = "choose a file with --output" if not output else "choose another --output"
-        # The file that could not be made may be a temporary one, which nobody knows.
-        raise UsageError(f"{file} can't be written: {error.strerror or error}; {advice}") from None
-    pictures = [
-        tuple(Picture(title, one.told, one.mixed_of, box) for title, one, box in zip(titles, row, places, strict=True))
-        for row, places in zip(shown, boxes, strict=True)
-    ]
-    return Sheet(file, tuple(map(ImageRow, names, labels, pictures)))
-
-
-def _in_cache(experiment: Experiment, index: Index, heading: str, titles: Sequence[str], images: int) -> Path:
-    """A file in the cache, named by all that the sheet shows; so another one never takes its place."""
-    settings = experiment.model_dump_json(include={"seed", "data", "augment"})
-    told = json.dumps([VERSION, heading, titles, images, settings, index.fingerprint()])
-    return cache_folder() / "preview" / f"{experiment.name}-{digest_of(told.encode())}.png"
+        number, real = int(self.training.numbers[place]), len(self.preview.index)
+        return self.preview.pixels(number) if number < real else self.training.synthetic[number - real]

@@ -60,12 +60,12 @@ class Row:
     macs: int
     receptive_field: int | tuple[int, int] | None
     repeats: int = 1
-    kept: tuple[int, ...] = ()
-    """How many numbers of one image training keeps, an entry for each array."""
+    activations: tuple[int, ...] = ()
+    """How many numbers of one image training keeps for the way back, an entry for each array."""
 
     def as_json(self) -> dict[str, Any]:
         """The form of `summary --json`."""
-        return {name: value for name, value in asdict(self).items() if name not in ("repeats", "kept")}
+        return {name: value for name, value in asdict(self).items() if name not in ("repeats", "activations")}
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,9 @@ def layer_rows(model: Any) -> list[Row]:
     rows = []
     fields: dict[int, _ReceptiveField | None] = {}
     for operation in _operations(model):
-        inputs = [] if isinstance(operation, keras.layers.InputLayer) else _flat(operation.input)
+        inputs = _inputs(operation)
         output = _flat(operation.output)[0]
+        shape = tuple(output.shape[1:])
         field = _through(operation, [(fields[id(tensor)], tensor.shape[1:-1]) for tensor in inputs])
         fields[id(output)] = field
         weights = getattr(operation, "weights", [])
@@ -166,13 +167,13 @@ def layer_rows(model: Any) -> list[Row]:
             Row(
                 name=operation.name,
                 type=type(operation).__name__,
-                output_shape=tuple(output.shape[1:]),
+                output_shape=shape,
                 parameters=sum(math.prod(weight.shape) for weight in weights),
                 trainable=sum(math.prod(weight.shape) for weight in trainable),
                 formula=formula([tuple(weight.shape) for weight in weights]),
-                macs=_macs(operation, tuple(output.shape[1:])),
+                macs=_macs(operation, shape),
                 receptive_field=field.side if field else None,
-                kept=_kept(operation, tuple(output.shape[1:])),
+                activations=_activations(operation, shape),
             )
         )
     return rows
@@ -183,13 +184,12 @@ def _operations(model: Any) -> list[Any]:
 
     `model.operations` orders them by their distance to the output, which mixes the branches.
     """
-    made_by = {id(tensor): op for op in model.operations for tensor in _flat(op.output)}
+    source = {id(tensor): op for op in model.operations for tensor in _flat(op.output)}
     ordered: dict[int, Any] = {}
-    waiting = [made_by[id(tensor)] for tensor in _flat(model.output)]
+    waiting = [source[id(tensor)] for tensor in _flat(model.output)]
     while waiting:
         operation = waiting[-1]
-        inputs = [] if isinstance(operation, keras.layers.InputLayer) else _flat(operation.input)
-        first = [op for op in (made_by[id(tensor)] for tensor in inputs) if id(op) not in ordered]
+        first = [op for op in (source[id(tensor)] for tensor in _inputs(operation)) if id(op) not in ordered]
         if first:
             waiting.append(first[0])
         else:
@@ -204,28 +204,24 @@ def formula(shapes: Sequence[tuple[int, ...]]) -> str:
     """
     if not shapes:
         return ""
-    if len(shapes) > MANY:
-        terms = [f"{len(shapes)} arrays"]
-    elif len(shapes) > 1 and len(set(shapes)) == 1:
-        terms = ["x".join(str(side) for side in (len(shapes), *shapes[0]))]
-    else:
-        terms = ["x".join(str(side) for side in shape) for shape in shapes]
-    return f"{' + '.join(terms)} = {sum(math.prod(shape) for shape in shapes):,}"
+    terms = [(len(shapes), *shapes[0])] if len(shapes) > 1 and len(set(shapes)) == 1 else shapes
+    text = f"{len(shapes)} arrays" if len(shapes) > MANY else " + ".join("x".join(map(str, term)) for term in terms)
+    return f"{text} = {sum(math.prod(shape) for shape in shapes):,}"
 
 
-def folded(rows: Sequence[Row]) -> list[Row | list[Row]]:
-    """The rows with repeated blocks drawn together.
+def folded(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows with repeated blocks drawn together; every other row by itself.
 
     Layers of a block share the beginning of their names, `stage2_block3_`. Blocks of a stage that follow each other
     and are alike in everything but the receptive field become one list: the rows of the last of them,
     named for all of them (`stage2_block2-3_`), each with the number of `repeats`.
     """
-    result: list[Row | list[Row]] = []
+    result: list[list[Row]] = []
     blocks = [list(block) for _, block in groupby(rows, key=lambda row: _place(row) or row.name)]
     for (stage, _), group in groupby(blocks, key=lambda block: (_place(block[0])[:1], _kind(block))):
         first, *others = group
         if not stage or not others:
-            result += chain(first, *others)
+            result += ([row] for row in chain(first, *others))
             continue
         last = others[-1]
         name = rf"\g<1>_block{_place(first[0])[1]}-\g<2>_"
@@ -316,7 +312,7 @@ def _macs(operation: Any, output_shape: tuple[int, ...]) -> int:
     return sum(math.prod(kernel) for kernel in kernels) * math.prod(output_shape[:-1])
 
 
-def _kept(operation: Any, output_shape: tuple[int, ...]) -> tuple[int, ...]:
+def _activations(operation: Any, output_shape: tuple[int, ...]) -> tuple[int, ...]:
     """What a layer makes of one image and training keeps for the way back, in numbers; see `_memory`."""
     if _is_saved_model(operation):
         return tuple(operation.sizes)
@@ -338,15 +334,19 @@ def _memory(rows: Sequence[Row], batch_size: int, slots: int, parameters: int, f
         parameters: How many numbers are trained.
         frozen: Names of what is not.
     """
-    outputs = [numbers * batch_size * FLOAT for row in rows for numbers in row.kept]
-    kept = 0 if BACKBONE in frozen else sum(outputs)
+    outputs = [numbers * batch_size * FLOAT for row in rows for numbers in row.activations]
+    activations = 0 if BACKBONE in frozen else sum(outputs)
     parts = {
         "weights": sum(row.parameters for row in rows) * FLOAT,
         "gradients": parameters * FLOAT,
         "optimizer": slots * parameters * FLOAT,
-        "activations": kept + sum(sorted(outputs)[-2:]),
+        "activations": activations + sum(sorted(outputs)[-2:]),
     }
     return parts | {"total": sum(parts.values())}
+
+
+def _inputs(operation: Any) -> list[Any]:
+    return [] if isinstance(operation, keras.layers.InputLayer) else _flat(operation.input)
 
 
 def _flat(tensors: Any) -> list[Any]:

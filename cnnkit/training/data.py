@@ -20,8 +20,8 @@ from cnnkit.data.feeding.images import Images
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import SPLITS, Index
-from cnnkit.inspection import doctor
-from cnnkit.inspection.doctor import Finding
+from cnnkit.inspection.doctor.base import Finding
+from cnnkit.inspection.doctor.examine import before_training
 from cnnkit.training.balance import balanced
 
 
@@ -57,7 +57,7 @@ class TrainingData:
         collection = experiment.data.source.open(progress)
         experiment = experiment.completed(collection)
         index = experiment.data.index(collection, experiment.seed, progress)
-        preprocessing = experiment.preprocessing(experiment.shape(collection) or collection.shape)
+        preprocessing = experiment.preprocessing(experiment.shape_with(collection))
         images = load(index, preprocessing, experiment.data.cache, progress, skip_bad=collection.skip_bad)
         splits = experiment.data.splits(images.index, experiment.seed)
         findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
@@ -104,7 +104,7 @@ def _examined(
     experiment: Experiment, index: Index, images: Images, splits: Sequence[str], skip_bad: bool, progress: Progress
 ) -> tuple[Finding, ...]:
     """What the doctor finds in the data; an error stops here, before there is a run."""
-    found = doctor.before_training(experiment.data, experiment.seed, index, images.index, splits, skip_bad, progress)
+    found = before_training(experiment.data, experiment.seed, index, images.index, splits, skip_bad, progress)
     errors = [f"{finding.message}; {finding.advice}" for finding in found if finding.severity == "error"]
     if errors:
         raise DataError(

@@ -181,7 +181,7 @@ def test_draws_end_when_the_time_is_up(run, sides, monkeypatch):
     assert (told.draws, told.cut_short) == (1, True)
     screen = Screen()
     with screen.console.capture() as said:
-        preview.show_audit(told, screen)
+        screen.say(*preview.about_audit(told))
     assert "(1 draw each, as there was no time for more; --variants asks for them)" in " ".join(said.get().split())
     assert audit(run, sides, Progress(), draws=3).draws == 3
 
@@ -276,9 +276,10 @@ RIGHT = [(label, label, 0.9, 0.9) for label in range(10)]
 
 def test_a_network_that_wavers_does_not_make_a_label_destroyed():
     wavering = effect(*[(label, (label + 1) % 10, 0.5, 0.3) for label in range(10)] * 20)
-    assert (wavering.wrong, wavering.clearly_wrong, wavering.destroys) == (1.0, 0.0, False)
+    assert (wavering.wrong, wavering.clearly_wrong) == (1.0, 0.0)
+    assert wavering.verdict != "destroys"
     sure = effect(*[(label, (label + 1) % 10, 0.5, 0.1) for label in range(10)] * 20)
-    assert (sure.wrong, sure.clearly_wrong, sure.destroys) == (1.0, 1.0, True)
+    assert (sure.wrong, sure.clearly_wrong, sure.verdict) == (1.0, 1.0, "destroys")
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -312,15 +313,15 @@ def test_the_more_classes_there_are_the_surer_it_has_to_be_of_one():
 def test_few_images_are_no_proof():
     # Two of ten are 20 %, and may well be 6 % (Wilson); 20 of 100 are more than 10 %.
     wrong = [(label, 0, 0.9, 0.0) for label in (1, 2)]
-    assert not effect(*wrong, *RIGHT[2:]).destroys
-    assert effect(*(wrong + RIGHT[2:]) * 10).destroys
+    assert effect(*wrong, *RIGHT[2:]).verdict != "destroys"
+    assert effect(*(wrong + RIGHT[2:]) * 10).verdict == "destroys"
 
 
 def test_a_single_class_that_is_destroyed_is_found_among_many():
     rest = RIGHT[:6] + RIGHT[7:]
     six_to_nine = effect(*([(6, 9, 0.95, 0.01), *rest] * 12))
     assert six_to_nine.clearly_wrong_interval[0] < auditing.OF_ALL
-    assert six_to_nine.destroys
+    assert six_to_nine.verdict == "destroys"
     most = six_to_nine.most_often
     assert (most.label, most.taken_for, most.share) == ("6", "9", 1.0)
     assert six_to_nine.wrong_probability == pytest.approx(0.95)
@@ -334,7 +335,7 @@ def test_several_draws_of_an_image_do_not_make_more_images():
     assert often.wrong_interval == once.wrong_interval
     assert often.clearly_wrong_interval == once.clearly_wrong_interval
     assert often.most_often == once.most_often
-    assert not often.destroys
+    assert often.verdict != "destroys"
 
 
 # A run on digits

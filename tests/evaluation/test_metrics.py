@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from cnnkit.evaluation import metrics
-from cnnkit.evaluation.metrics import CLASS_METRICS, METRICS, Answers, Metric
+from cnnkit.evaluation.metrics import CLASS_METRICS, METRICS, Answers, EvaluationMetric
 
 CLASSES = ["ant", "bee", "cat", "dog"]
 
@@ -90,8 +90,10 @@ def test_a_metric_is_one_row_that_computes_and_says_it(monkeypatch):
     def not_last(answers):
         return float(np.mean(answers.probabilities.argmin(axis=1) != answers.labels))
 
-    balanced = Metric("balanced", lambda answers: float(np.mean(answers.by_class["recall"])), "balanced {balanced:.2f}")
-    monkeypatch.setattr(metrics, "METRICS", (*METRICS, balanced, Metric("not_last", not_last)))
+    balanced = EvaluationMetric(
+        "balanced", lambda answers: float(np.mean(answers.by_class["recall"])), "balanced {balanced:.2f}"
+    )
+    monkeypatch.setattr(metrics, "METRICS", (*METRICS, balanced, EvaluationMetric("not_last", not_last)))
     probabilities = np.array([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.5, 0.4, 0.1], [0.2, 0.1, 0.7]])
     found = metrics.computed(Answers(np.array([0, 1, 2, 2]), probabilities, CLASSES[:3]))
     # By hand: recalls 1, 0 and 1/2; only of the third image the right class is the least likely.

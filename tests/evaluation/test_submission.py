@@ -168,7 +168,7 @@ def test_images_in_an_archive_are_called_by_its_name(run_of, photos, sample_of, 
 def test_a_sample_is_read_as_programs_write_it(sample_of, text):
     sample = submission.read(sample_of(text))
     assert [name.strip() for name in sample.header] == ["id", "breed"]
-    assert sample.ids == ("1", "2")
+    assert [row.id for row in sample.rows] == ["1", "2"]
     assert columns(sample.file, BREEDS) == ()
 
 

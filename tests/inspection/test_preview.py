@@ -150,8 +150,8 @@ def test_it_is_told_what_was_done(experiment_of):
     flipped = 0
     for row, (original, *variants) in zip(sheet.rows, seen(sheet), strict=True):
         for told, picture in zip(row.pictures[1:], variants, strict=True):
-            mirrored = told.told == ("flip left-right",)
-            assert mirrored or told.told == ()
+            mirrored = told.description == ("flip left-right",)
+            assert mirrored or told.description == ()
             np.testing.assert_array_equal(picture, original[:, ::-1] if mirrored else original)
             flipped += mirrored
     assert 5 < flipped < 35
@@ -216,7 +216,7 @@ def test_every_augmentation_can_be_previewed(experiment_of):
         name = one.model_fields["name"].default
         probability = "" if issubclass(one, Mixing) else ", probability: 1.0"
         sheet = preview.augmented(experiment_of(f"[{{name: {name}{probability}}}]"), Progress(), images=3, variants=3)
-        assert any(picture.told for row in sheet.rows for picture in row.pictures[1:]), name
+        assert any(picture.description for row in sheet.rows for picture in row.pictures[1:]), name
 
 
 # Steps of preparation
@@ -234,7 +234,7 @@ def test_each_step_of_preparation_is_shown_and_then_what_the_network_is_shown(ex
     for row, (original, grey, *_, last) in zip(sheet.rows, seen(sheet), strict=True):
         assert [picture.title for picture in row.pictures] == titles
         if row.image == "cat/tall.png":
-            assert [picture.told[0] for picture in row.pictures] == [
+            assert [picture.description[0] for picture in row.pictures] == [
                 "20 x 30",
                 "20 x 30",
                 "16 x 16",

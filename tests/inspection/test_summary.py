@@ -25,6 +25,7 @@ from cnnkit.models.sequential import (
     Residual,
     SeparableConv,
 )
+from cnnkit.runs.run import Run
 
 ISSUE = """
 name: issue
@@ -276,14 +277,14 @@ def test_what_dense_layers_beside_a_shortcut_see_does_not_grow_beyond_the_image(
 def test_folding_loses_nothing_and_hides_nothing(depth):
     _, rows = built(ResNet(depth=depth))
     entries = folded(rows)
-    shown = [row for entry in entries for row in (entry if isinstance(entry, list) else [entry])]
+    shown = [row for entry in entries for row in entry]
     assert any(row.repeats > 1 for row in shown)
     for number in ("parameters", "trainable", "macs"):
         assert sum(getattr(row, number) * row.repeats for row in shown) == sum(getattr(row, number) for row in rows)
     # Unfolded by hand: as many rows as before, in the same order, equal but for name and receptive field.
     unfolded = []
     for entry in entries:
-        unfolded += entry * entry[0].repeats if isinstance(entry, list) else [entry]
+        unfolded += entry * entry[0].repeats
     facts = ("type", "output_shape", "parameters", "trainable", "formula", "macs")
     assert [[getattr(row, fact) for fact in facts] for row in unfolded] == [
         [getattr(row, fact) for fact in facts] for row in rows
@@ -292,16 +293,15 @@ def test_folding_loses_nothing_and_hides_nothing(depth):
 
 def test_only_neighbours_of_one_stage_are_folded():
     for entry in folded(built(ResNet(depth=50))[1]):
-        if isinstance(entry, list):
-            assert len({row.name.split("_")[0] for row in entry}) == 1
-            assert len({row.repeats for row in entry}) == 1
-    stages = [entry[0].repeats for entry in folded(built(ResNet(depth=50))[1]) if isinstance(entry, list)]
+        assert len({row.name.split("_")[0] for row in entry}) == 1
+        assert len({row.repeats for row in entry}) == 1
+    stages = [entry[0].repeats for entry in folded(built(ResNet(depth=50))[1]) if entry[0].repeats > 1]
     assert stages == [2, 3, 5, 2]  # blocks 3, 4, 6, 3, the first of each with its projection stands alone
 
 
 def test_what_is_not_in_blocks_is_not_folded():
     rows = built(SMALL[0])[1]
-    assert folded(rows) == list(rows)
+    assert folded(rows) == [[row] for row in rows]
 
 
 def test_json_has_the_counts_of_the_issue(command, tmp_path):
@@ -371,6 +371,32 @@ def test_full_shows_what_is_folded_otherwise(command, tmp_path):
 
 def experiment_of(folder, *settings):
     return config_file.read(written(folder, TINY), *settings, files=False)
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    run = Run.create(experiment_of(tmp_path), tmp_path / "run")
+    run.write_provenance(data={"classes": ["ant", "bee", "cat"]}, files=run.hashes())
+    return run.folder
+
+
+@pytest.mark.parametrize(
+    ("setting", "side", "units"),
+    [("data.image_size=[16, 16]", 16, 3), ("model.layers.2.units=5", 8, 5), ("data.batch_size=1", 8, 3)],
+)
+def test_a_setting_over_a_run_has_its_effect(command, run_folder, setting, side, units):
+    document = json.loads(command("summary", run_folder, "--json", "--set", setting)[1])
+    assert document["input_shape"] == [side, side, 1]
+    flat = side * side * 2
+    assert document["parameters"]["total"] == (3 * 3 * 2 + 2) + (flat * units + units) + (units * 3 + 3)
+    assert document["training_memory"]["batch_size"] == (1 if setting == "data.batch_size=1" else 10)
+
+
+@pytest.mark.parametrize("setting", ["data.limit=3", "data.source.path=elsewhere", "augment=[]", "name=other"])
+def test_a_setting_that_has_no_say_in_the_network_of_a_run_is_refused(command, run_folder, setting):
+    code, out, err = command("summary", run_folder, "--set", setting)
+    assert (code, out) == (2, "")
+    assert f"--set {setting}: " in err and "data.image_size" in err
 
 
 def test_memory_by_hand(tmp_path):

@@ -14,7 +14,8 @@ from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.data.preparation.base import Unprepared
 from cnnkit.data.preparation.clahe import Clahe
-from cnnkit.inspection import doctor, preview
+from cnnkit.inspection import preview
+from cnnkit.inspection.doctor import examine
 
 CONFIG = """
 name: masked
@@ -115,7 +116,7 @@ def beside(masked):
 
 def examined(config):
     experiment = read(config)
-    return doctor.examine(experiment.data, experiment.seed, Progress())
+    return examine.examine(experiment.data, experiment.seed, Progress())
 
 
 def test_masks_beside_the_images_are_no_images(beside):
@@ -149,7 +150,7 @@ def test_a_missing_mask_is_found_before_training(masked):
     assert found.message.startswith("1 picture without the mask that data.prepare reads: there is no ")
     assert found.message.endswith("cat-3.png")
     skipping = read(config, "data.source.on_bad=skip")
-    (found,) = (f for f in doctor.examine(skipping.data, 0, Progress()).findings if f.kind == "missing_mask")
+    (found,) = (f for f in examine.examine(skipping.data, 0, Progress()).findings if f.kind == "missing_mask")
     assert found.severity == "warning"
 
 

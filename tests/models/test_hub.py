@@ -315,7 +315,7 @@ def test_what_training_keeps_is_found_in_the_graph(built):
     sizes = [size for size in backbone(built).sizes if size >= image]
     assert sizes == [image] * len(sizes) and 4 <= len(sizes) <= 6
     [row] = [row for row in layer_rows(built) if row.name == "backbone"]
-    assert row.kept == backbone(built).sizes
+    assert row.activations == backbone(built).sizes
 
 
 def test_the_formula_of_many_arrays_tells_their_number():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from cnnkit.data.index import Index
+from cnnkit.core.lazy import np
+from cnnkit.core.text import counted
+from cnnkit.data.index import SPLITS, Index
 
 Severity = Literal["error", "warning", "note"]
 """An error stops `train`; a warning should be looked at; a note is good to know."""
@@ -38,6 +40,12 @@ class Finding:
     leave_out: tuple[str, ...] = ()
 
 
+def about_images(kind: str, severity: Severity, what: str, advice: str, names: Iterable[str]) -> Iterator[Finding]:
+    """The finding that some images are so, given by their names; nothing where there are none."""
+    if files := tuple(sorted(names)):
+        yield Finding(kind, severity, f"{counted(len(files), 'picture')} {what}", advice, files)
+
+
 @dataclass(frozen=True)
 class Pixels:
     """What is known of images once they are decoded; row i is image i.
@@ -60,6 +68,14 @@ class Pixels:
     def take(self, chosen: Sequence[int]) -> Pixels:
         """The same of the chosen images alone, which can all be decoded."""
         return Pixels({}, self.thumbnails[chosen], self.means[chosen], self.squares[chosen], self.lasting)
+
+    def moments(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+        """Mean and standard deviation of each channel over all pictures, each counting the same whatever its size."""
+        if not len(self.means):
+            return None, None
+        mean = self.means.mean(axis=0)
+        std = np.sqrt(np.maximum(self.squares.mean(axis=0) - mean**2, 0))
+        return tuple(mean.tolist()), tuple(std.tolist())
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,39 @@ class Patient:
             splits=None if self.splits is None else [self.splits[i] for i in good],
             pixels=self.pixels.take(good) if self.pixels else None,
         )
+
+    def labels_of(self, group: Iterable[int]) -> set[int]:
+        """The classes that some images have."""
+        return {int(self.index.labels[i]) for i in group}
+
+    def splits_of(self, group: Iterable[int]) -> set[str]:
+        """The splits that some images lie in; none where images can't be divided."""
+        return {self.splits[i] for i in group} if self.splits is not None else set()
+
+    def before_the_last_split(self, group: Iterable[int]) -> list[int]:
+        """Those of some images that may go: what judges stays as others know it, what chooses before what trains."""
+        splits = self.splits or ()
+        last = max((splits[i] for i in group), key=SPLITS.index)
+        return [i for i in group if splits[i] != last]
+
+    def about_groups(
+        self,
+        kind: str,
+        severity: Severity,
+        message: str,
+        advice: str,
+        groups: Sequence[Sequence[int]],
+        leave_out: Iterable[int] = (),
+    ) -> Iterator[Finding]:
+        """The finding about images that belong together, given by their numbers; nothing where there are none."""
+        if groups:
+            files = self._names(i for group in groups for i in group)
+            yield Finding(
+                kind, severity, message, advice, files, tuple(map(self._names, groups)), self._names(leave_out)
+            )
+
+    def _names(self, numbers: Iterable[int]) -> tuple[str, ...]:
+        return tuple(sorted(self.index.names[i] for i in numbers))
 
 
 @dataclass(frozen=True)

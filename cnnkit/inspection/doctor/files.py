@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from cnnkit.data.files.walking import HIDDEN
 from cnnkit.data.index import Index
 from cnnkit.data.preparation.base import files_beside
 from cnnkit.data.section import Data
-from cnnkit.inspection.doctor.base import Finding, Patient, Severity, Sizes
+from cnnkit.inspection.doctor.base import Finding, Patient, Severity, Sizes, about_images
 
 FORMATS = {
     ".jpg": ("JPEG", "MPO"),
@@ -52,21 +53,24 @@ def undecodable(patient: Patient) -> Iterator[Finding]:
     for i, reason in patient.bad().items():
         # The same damage at another place is the same reason: "damaged: image file is truncated (12 bytes ...)".
         by_reason[re.sub(r"\s*\(.*\)|\s*b'.*'", "", reason, flags=re.DOTALL)].append(patient.index.names[i])
-    severity: Severity = "warning" if patient.skip_bad else "error"
-    advice = "the source leaves them out (on_bad: skip)" if patient.skip_bad else "mend, delete or leave them out"
     for reason, names in sorted(by_reason.items()):
-        files = tuple(sorted(names))
-        message = f"{counted(len(files), 'file')} can't be decoded: {reason}"
-        yield Finding("undecodable", severity, message, advice, files, leave_out=files)
+        message = f"{counted(len(names), 'file')} can't be decoded: {reason}"
+        yield _unusable("undecodable", message, "mend, delete or leave them out", names, patient.skip_bad)
+
+
+def _unusable(kind: str, message: str, advice: str, names: Iterable[str], skip_bad: bool) -> Finding:
+    """Images that no network can be shown: an error, unless the source leaves them out."""
+    files = tuple(sorted(names))
+    if skip_bad:
+        return Finding(kind, "warning", message, "the source leaves them out (on_bad: skip)", files, leave_out=files)
+    return Finding(kind, "error", message, advice, files, leave_out=files)
 
 
 def forms(patient: Patient) -> Iterator[Finding]:
     """Pictures in a form that is read otherwise than one may think, here or by other programs."""
     headers = _headers(patient.index)
     for kind, severity, what, advice, is_so in _FORMS:
-        files = tuple(sorted(name for name, header in headers if is_so(name, header)))
-        if files:
-            yield Finding(kind, severity, f"{counted(len(files), 'picture')} {what}", advice, files)
+        yield from about_images(kind, severity, what, advice, (name for name, head in headers if is_so(name, head)))
     grey = [name for name, header in headers if _is_grey(header)]
     if grey and len(grey) < len(headers):
         fewer = grey if 2 * len(grey) <= len(headers) else [name for name, header in headers if not _is_grey(header)]
@@ -139,16 +143,14 @@ def outliers(patient: Patient) -> Iterator[Finding]:
     sides = np.sort(np.array([(header.width, header.height) for _, header in headers], dtype=np.float64), axis=1)
     shorter, longer = np.log(sides[:, 0]), np.log(sides[:, 1])
     usual = by(np.rint(np.median(sides, axis=0)[::-1]).astype(int).tolist())
+    names = [name for name, _ in headers]
+    what = f"far larger or smaller than the others ({usual} in the middle)"
     far = (_distance(longer, FAR_SIZE) > 0) | (_distance(shorter, FAR_SIZE) < 0)
-    if files := _chosen(headers, far):
-        message = f"{counted(len(files), 'picture')} far larger or smaller than the others ({usual} in the middle)"
-        yield Finding("odd_size", "warning", message, "look whether they belong here", files)
+    yield from about_images("odd_size", "warning", what, "look whether they belong here", compress(names, far))
+    what = f"of other proportions than the rest ({np.exp(np.median(longer - shorter)):.2g} : 1 in the middle)"
     far = _distance(longer - shorter, FAR_PROPORTIONS) != 0
-    if files := _chosen(headers, far):
-        usual = f"{np.exp(np.median(longer - shorter)):.2g} : 1"
-        message = f"{counted(len(files), 'picture')} of other proportions than the rest ({usual} in the middle)"
-        advice = "look whether they belong here; data.fit tells what is cut off or filled up"
-        yield Finding("odd_proportions", "warning", message, advice, files)
+    advice = "look whether they belong here; data.fit tells what is cut off or filled up"
+    yield from about_images("odd_proportions", "warning", what, advice, compress(names, far))
 
 
 def _distance(logarithms: Any, factor: float) -> Any:
@@ -160,27 +162,18 @@ def _distance(logarithms: Any, factor: float) -> Any:
     return np.where(away > largest, 1, np.where(away < -smallest, -1, 0))
 
 
-def _chosen(headers: list[tuple[str, Header]], mask: Any) -> tuple[str, ...]:
-    return tuple(sorted(headers[i][0] for i in np.flatnonzero(mask)))
-
-
 def enlarged(index: Index, image_size: tuple[int, int] | None) -> Iterator[Finding]:
     """Pictures that are brought to more than four times their size."""
     if image_size is None:
         return
-    files = tuple(
-        sorted(
-            name
-            for name, header in _headers(index)
-            if 4 * min(header.width, header.height) < min(image_size)
-            and 4 * max(header.width, header.height) < max(image_size)
-        )
+    short, long = sorted(image_size)
+    names = (
+        name
+        for name, header in _headers(index)
+        if 4 * min(header.width, header.height) < short and 4 * max(header.width, header.height) < long
     )
-    if files:
-        height, width = image_size
-        message = f"{counted(len(files), 'picture')} enlarged more than four times, to {height} x {width}"
-        advice = "a smaller data.image_size is faster and shows the network as much"
-        yield Finding("enlarged", "warning", message, advice, files)
+    advice = "a smaller data.image_size is faster and shows the network as much"
+    yield from about_images("enlarged", "warning", f"enlarged more than four times, to {by(image_size)}", advice, names)
 
 
 def nested(patient: Patient) -> Iterator[Finding]:
@@ -188,10 +181,8 @@ def nested(patient: Patient) -> Iterator[Finding]:
     index = patient.index
     places: dict[str, set[str]] = defaultdict(set)  # from a class to the subfolders that its images lie in
     for name, label in zip(index.names, index.labels.tolist(), strict=True):
-        if name.count("/") < 1:
-            continue
         parts = name.split("/")
-        depth = next((depth for depth in (0, 1) if parts[depth] == index.classes[label]), None)
+        depth = next((depth for depth, part in enumerate(parts[:-1][:2]) if part == index.classes[label]), None)
         if depth is not None:
             places[parts[depth]].add(parts[depth + 1] if len(parts) > depth + 2 else "")
     several = [found for found in places.values() if len(found) > 1]
@@ -212,13 +203,10 @@ def without_mask(index: Index, data: Data, skip_bad: bool) -> Iterator[Finding]:
         if absent:
             missing[name] = absent[0]
     if missing:
-        severity: Severity = "warning" if skip_bad else "error"
-        files = tuple(sorted(missing))
-        message = f"{counted(len(files), 'picture')} without the mask that data.prepare reads: "
-        message += f"there is no {missing[files[0]]}"
-        message += f", nor {len(files) - 1:,} more" if len(files) > 1 else ""
-        advice = "the source leaves them out (on_bad: skip)" if skip_bad else "add the masks, or leave the pictures out"
-        yield Finding("missing_mask", severity, message, advice, files, leave_out=files)
+        message = f"{counted(len(missing), 'picture')} without the mask that data.prepare reads: "
+        message += f"there is no {missing[min(missing)]}"
+        message += f", nor {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        yield _unusable("missing_mask", message, "add the masks, or leave the pictures out", missing, skip_bad)
 
 
 def unused(index: Index) -> Iterator[Finding]:

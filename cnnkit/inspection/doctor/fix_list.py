@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from cnnkit.core import atomic
+from cnnkit.data.section import Data, read_names
 from cnnkit.inspection.doctor.base import Report
 
 
-def write(file: Path, report: Report, before: Iterable[str] = ()) -> int:
+def write(file: Path, report: Report, data: Data) -> int:
     """Writes the list: one name a line, a comment with the reason before those that share it.
 
     Args:
         file: Is written whole or not at all.
         report: What was found.
-        before: What the data leaves out already, which stays on the list: the new list takes the place of the old one.
+        data: What it leaves out already stays on the list: the new list takes the place of the old one.
 
     Returns:
         How many names there are.
     """
-    groups = [("left out before", list(before))] if before else []
+    groups = [("left out before", list(read_names(data.exclude)))] if data.exclude else []
     groups += [(f"{finding.kind}: {finding.message}", list(finding.leave_out)) for finding in report.findings]
     lines, listed = [], set()
     for reason, names in groups:

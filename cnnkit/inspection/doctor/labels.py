@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted, listed
@@ -31,69 +32,53 @@ def copies(patient: Patient) -> Iterator[Finding]:
     """The same picture several times: in two classes, in two splits, or without need."""
     index = patient.index
     splits = patient.splits or [split or "train" for split in index.splits]
+    patient = replace(patient, splits=splits)
     by_digest: dict[str, list[int]] = defaultdict(list)
-    for i, digest in enumerate(index.digests):
-        by_digest[digest].append(i)
-    groups = [
-        sorted(group, key=lambda i: index.names[i])
-        for group in sorted(by_digest.values(), key=lambda group: min(index.names[i] for i in group))
-        if len(group) > 1
-    ]
-    classes_of = [{int(index.labels[i]) for i in group} for group in groups]
-    yield from _contradictions(index, [group for group, own in zip(groups, classes_of, strict=True) if len(own) > 1])
-    yield from _leaks(index, groups, splits)
+    for i in sorted(range(len(index)), key=index.names.__getitem__):
+        by_digest[index.digests[i]].append(i)
+    groups = [group for group in by_digest.values() if len(group) > 1]
+    yield from _contradictions(patient, [group for group in groups if len(patient.labels_of(group)) > 1])
+    yield from _leaks(patient, [group for group in groups if len(patient.splits_of(group)) > 1])
     # Copies in different splits are told as a leak, so here those of a split are a group.
-    rest = [group for group, own in zip(groups, classes_of, strict=True) if len(own) == 1]
-    within = [same for group in rest for split in SPLITS if len(same := [i for i in group if splits[i] == split]) > 1]
-    yield from _duplicates(index, sorted(within))
+    rest = [group for group in groups if len(patient.labels_of(group)) == 1]
+    parts = ([i for i in group if splits[i] == split] for group in rest for split in SPLITS)
+    yield from _duplicates(patient, sorted(part for part in parts if len(part) > 1))
 
 
-def _contradictions(index: Index, groups: list[list[int]]) -> Iterator[Finding]:
-    if not groups:
-        return
-    files, named = _named(index, groups)
-    severity: Severity = "error" if len(files) >= MANY_CONTRADICTIONS * len(index) else "warning"
-    pairs = Counter(" and ".join(sorted({index.classes[int(index.labels[i])] for i in group})) for group in groups)
-    where = ", ".join(f"{count} in {pair}" for pair, count in pairs.most_common(5))
-    lie = counted(len(groups), "picture lies", "pictures lie")
-    message = f"{lie} in more than one class ({where}), {len(files)} files"
+def _contradictions(patient: Patient, groups: list[list[int]]) -> Iterator[Finding]:
+    files = sum(map(len, groups))
+    names = patient.index.classes
+    pairs = Counter(" and ".join(sorted(names[label] for label in patient.labels_of(group))) for group in groups)
+    message = f"{_lie(groups)} in more than one class ({_where(pairs, 5)}), {files} files"
     advice = "keep the copy in the right class; where nobody can tell, leave out all of them"
-    yield Finding("contradicting_labels", severity, message, advice, files, named, leave_out=files)
+    severity: Severity = "error" if files >= MANY_CONTRADICTIONS * len(patient.index) else "warning"
+    everything = [i for group in groups for i in group]
+    yield from patient.about_groups("contradicting_labels", severity, message, advice, groups, everything)
 
 
-def _leaks(index: Index, groups: list[list[int]], splits: Sequence[str]) -> Iterator[Finding]:
-    torn = [group for group in groups if len({splits[i] for i in group}) > 1]
-    if not torn:
-        return
-    files, named = _named(index, torn)
-    pairs = Counter(" and ".join(split for split in SPLITS if split in {splits[i] for i in group}) for group in torn)
-    where = ", ".join(f"{count} in {pair}" for pair, count in pairs.most_common())
-    lie = counted(len(torn), "picture lies", "pictures lie")
-    message = f"{lie} in more than one split ({where}): what is measured on them is too good"
-    # What judges stays as others know it; what chooses goes before what is learnt from.
-    last = [max((splits[i] for i in group), key=SPLITS.index) for group in torn]
-    leave_out = [index.names[i] for group, split in zip(torn, last, strict=True) for i in group if splits[i] != split]
+def _leaks(patient: Patient, groups: list[list[int]]) -> Iterator[Finding]:
+    pairs = Counter(" and ".join(sorted(patient.splits_of(group), key=SPLITS.index)) for group in groups)
+    message = f"{_lie(groups)} in more than one split ({_where(pairs)}): what is measured on them is too good"
     advice = "leave out the copies in training, and those in validation that are in test"
-    yield Finding("leak", "error", message, advice, files, named, tuple(sorted(leave_out)))
+    needless = [i for group in groups for i in patient.before_the_last_split(group)]
+    yield from patient.about_groups("leak", "error", message, advice, groups, needless)
 
 
-def _duplicates(index: Index, groups: list[list[int]]) -> Iterator[Finding]:
-    if not groups:
-        return
-    files, named = _named(index, groups)
-    needless = len(files) - len(groups)
-    severity: Severity = "warning" if needless >= MANY_COPIES * len(index) else "note"
-    message = f"{counted(len(groups), 'picture')} more than once in a class, {len(files)} files"
+def _lie(groups: list[list[int]]) -> str:
+    return counted(len(groups), "picture lies", "pictures lie")
+
+
+def _where(pairs: Counter[str], most: int | None = None) -> str:
+    return ", ".join(f"{count} in {pair}" for pair, count in pairs.most_common(most))
+
+
+def _duplicates(patient: Patient, groups: list[list[int]]) -> Iterator[Finding]:
+    needless = [i for group in groups for i in group[1:]]
+    message = f"{counted(len(groups), 'picture')} more than once in a class, {len(needless) + len(groups)} files"
     message += "; the copies of each lie in one split"
     advice = "each copy counts again, in training and in what is measured; keep the first of them"
-    leave_out = tuple(sorted(name for group in named for name in group[1:]))
-    yield Finding("duplicates", severity, message, advice, files, named, leave_out)
-
-
-def _named(index: Index, groups: list[list[int]]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """The names of all, and of each group."""
-    named = tuple(tuple(index.names[i] for i in group) for group in groups)
-    return tuple(sorted(name for group in named for name in group)), named
+    severity: Severity = "warning" if len(needless) >= MANY_COPIES * len(patient.index) else "note"
+    yield from patient.about_groups("duplicates", severity, message, advice, groups, needless)
 
 
 def classes(patient: Patient) -> Iterator[Finding]:
@@ -156,12 +141,9 @@ def _imbalance(index: Index, counts: list[int]) -> Iterator[Finding]:
     )
     if ratio < IMBALANCED:
         yield Finding("imbalance", "note", message, "judge by macro F1 rather than accuracy")
-        return
-    advice = (
-        f"judge by macro F1, not by accuracy; add images of `{index.classes[small]}`, or let them count more: "
-        "`data.balance: {name: class_weight}`"
-    )
-    yield Finding("imbalance", "warning", message, advice)
+    else:
+        advice = f"judge by macro F1, not by accuracy; add images of `{index.classes[small]}`, or let them count more: "
+        yield Finding("imbalance", "warning", message, advice + "`data.balance: {name: class_weight}`")
 
 
 def table(patient: Patient) -> tuple[ClassCount, ...]:

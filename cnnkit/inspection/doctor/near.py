@@ -17,9 +17,10 @@ more than a few percent at an edge; a screenshot that was brightened or cropped 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from cnnkit.core.errors import DataError, Problem
@@ -28,9 +29,9 @@ from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.files.decoding import BadImage, decoded
-from cnnkit.data.index import SPLITS, Index
+from cnnkit.data.index import Index
 from cnnkit.inspection.doctor import overlay, thumbnails
-from cnnkit.inspection.doctor.base import THUMBNAIL, Finding, Patient, Severity
+from cnnkit.inspection.doctor.base import THUMBNAIL, Finding, Patient
 
 # The figures below were chosen on one half of two collections, of flowers and of brain scans, and held against the
 # other halves; scripts/measure_near_duplicates.py measures how they do.
@@ -92,24 +93,23 @@ def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
 
     Exact copies alone are no group, but where a picture has a near-duplicate its exact copies are listed with it.
     """
+    patient = patient.sound()
     index, pixels = patient.index, patient.pixels
     if pixels is None:
         return
-    good = [i for i in range(len(index)) if i not in pixels.bad]
-    found = near_duplicates(index.take(good), pixels.thumbnails[good], progress)
-    groups = [[good[i] for i in group] for group in found.groups]
-    different = len({index.digests[i] for i in good})
+    found = near_duplicates(index, pixels.thumbnails, progress)
+    groups = sorted(found.groups, key=lambda group: (-len(group), sorted(index.names[i] for i in group)))
+    different = len(set(index.digests))
     # Where most pictures differ from others in a small place only, they are a series too.
     if _is_series(index, groups, different) or (groups and found.rejected > different):
         message = "the pictures look much alike: near-duplicates can't be told from a series"
         advice = "shots of one thing, or of one film, belong in one split together; look at these groups yourself"
-        yield _finding(index, groups, "look_alike", "note", message, advice)
+        yield from patient.about_groups("look_alike", "note", message, advice, groups)
         return
     if not found.complete:
         message = "the pictures look much alike: only the most alike were compared closely"
-        yield Finding(
-            "look_alike", "note", message, "of copies that were cropped or changed otherwise, some may not be found"
-        )
+        advice = "of copies that were cropped or changed otherwise, some may not be found"
+        yield Finding("look_alike", "note", message, advice)
     yield from _by_place(patient, groups)
 
 
@@ -122,75 +122,41 @@ def _is_series(index: Index, groups: Sequence[Sequence[int]], different: int) ->
 
 def _by_place(patient: Patient, groups: Sequence[Sequence[int]]) -> Iterator[Finding]:
     """The groups by where their pictures lie; one may lie across splits and across classes."""
-    index, given = patient.index, any(split is not None for split in patient.index.splits)
-    torn = [group for group in groups if len(_splits(patient, group)) > 1]
-    if torn:
-        message = f"{_counted(torn)} in two splits at once, so a model is judged on what it was shown"
-        advice = (
-            "leave the copies in training out, `--fix-list` names them"
-            if given
-            else "a random split keeps only exact copies together: leave all but one out, `--fix-list` names them"
-        )
-        yield _finding(index, torn, "near_leak", "warning", message, advice, _needless(patient, torn))
-    mixed = [group for group in groups if len(_labels(index, group)) > 1]
-    if mixed:
-        message = f"{_counted(mixed)} in two classes at once"
-        advice = "look at each: put the copies into the right class, or leave them out"
-        yield _finding(index, mixed, "near_contradicting", "warning", message, advice)
-    within = [group for group in groups if len(_splits(patient, group)) < 2 and len(_labels(index, group)) < 2]
-    if within:
-        message = f"{_counted(within)} within a class and split"
-        advice = (
-            "nothing needs to be done; each copy makes its picture count once more"
-            if given
-            else "another seed would draw some into two splits: leave all but one out, `--fix-list` names them"
-        )
-        yield _finding(index, within, "near_duplicates", "note", message, advice, _needless(patient, within))
-
-
-def _splits(patient: Patient, group: Sequence[int]) -> set[str]:
-    return {patient.splits[i] for i in group} if patient.splits is not None else set()
-
-
-def _labels(index: Index, group: Sequence[int]) -> set[int]:
-    return {int(index.labels[i]) for i in group}
-
-
-def _needless(patient: Patient, groups: Sequence[Sequence[int]]) -> list[int]:
-    """The pictures of groups that are better left out."""
-    index, splits = patient.index, patient.splits
-    needless: list[int] = []
-    for group in groups:
-        if splits is not None and any(split is not None for split in index.splits):
-            best = max((splits[i] for i in group), key=SPLITS.index)
-            needless += [i for i in group if splits[i] != best]
-        # Splits that are drawn are drawn anew when pictures are left out, or with another seed: only one can stay.
-        elif len(_labels(index, group)) == 1:
-            needless += group[1:]
-    return needless
+    given = any(split is not None for split in patient.index.splits)
+    torn = [group for group in groups if len(patient.splits_of(group)) > 1]
+    message = f"{_counted(torn)} in two splits at once, so a model is judged on what it was shown"
+    advice = (
+        "leave the copies in training out, `--fix-list` names them"
+        if given
+        else "a random split keeps only exact copies together: leave all but one out, `--fix-list` names them"
+    )
+    yield from patient.about_groups("near_leak", "warning", message, advice, torn, _needless(patient, torn, given))
+    mixed = [group for group in groups if len(patient.labels_of(group)) > 1]
+    message = f"{_counted(mixed)} in two classes at once"
+    advice = "look at each: put the copies into the right class, or leave them out"
+    yield from patient.about_groups("near_contradicting", "warning", message, advice, mixed)
+    within = [group for group in groups if len(patient.splits_of(group)) < 2 and len(patient.labels_of(group)) < 2]
+    message = f"{_counted(within)} within a class and split"
+    advice = (
+        "nothing needs to be done; each copy makes its picture count once more"
+        if given
+        else "another seed would draw some into two splits: leave all but one out, `--fix-list` names them"
+    )
+    yield from patient.about_groups(
+        "near_duplicates", "note", message, advice, within, _needless(patient, within, given)
+    )
 
 
 def _counted(groups: Sequence[Sequence[int]]) -> str:
     return counted(len(groups), "group of near-duplicates lies", "groups of near-duplicates lie")
 
 
-def _finding(
-    index: Index,
-    groups: Sequence[Sequence[int]],
-    kind: str,
-    severity: Severity,
-    message: str,
-    advice: str,
-    needless: Sequence[int] = (),
-) -> Finding:
-    """What is found about some groups, the largest first; `needless` is better left out."""
-
-    def names(numbers: Iterable[int]) -> tuple[str, ...]:
-        return tuple(sorted(index.names[i] for i in numbers))
-
-    named = sorted(map(names, groups), key=lambda group: (-len(group), group))
-    files = names(i for group in groups for i in group)
-    return Finding(kind, severity, message, advice, files, tuple(named), names(needless))
+def _needless(patient: Patient, groups: Sequence[Sequence[int]], given: bool) -> list[int]:
+    """The pictures of groups that are better left out."""
+    if given and patient.splits is not None:
+        return [i for group in groups for i in patient.before_the_last_split(group)]
+    # Splits that are drawn are drawn anew when pictures are left out, or with another seed: only one can stay.
+    return [i for group in groups if len(patient.labels_of(group)) == 1 for i in group[1:]]
 
 
 def near_duplicates(index: Index, pictures: Any, progress: Progress) -> Found:
@@ -231,18 +197,19 @@ def near_duplicates(index: Index, pictures: Any, progress: Progress) -> Found:
 
 def _least_side(index: Index, i: int) -> int:
     header = index.facts[i].header if index.facts else None
-    return min((header.width, header.height) if header else _opened(index, i).size)
+    with _still_there(index, i):
+        sides = (header.width, header.height) if header else index.open(i).size
+    return min(sides)
 
 
-def _opened(index: Index, i: int) -> Any:
+@contextmanager
+def _still_there(index: Index, i: int) -> Iterator[None]:
+    """What is wrong with an image that could be decoded before is told with its name."""
     try:
-        return index.open(i)
+        yield
     except BadImage as error:
-        raise _gone(index, i, error) from None
-
-
-def _gone(index: Index, i: int, error: BadImage) -> DataError:
-    return DataError(Problem(f"{index.names[i]}: {error}; it could be decoded a moment ago, so run it again"))
+        message = f"{index.names[i]}: {error}; it could be decoded a moment ago, so run it again"
+        raise DataError(Problem(message)) from None
 
 
 def _confirmed(index: Index, candidates: Any, progress: Progress) -> list[tuple[int, int]]:
@@ -254,17 +221,15 @@ def _confirmed(index: Index, candidates: Any, progress: Progress) -> list[tuple[
         by_first.setdefault(int(i), []).append((int(j), move))
 
     @lru_cache(AT_HAND)
-    def picture(i: int) -> Any:
-        try:
+    def image_of(i: int) -> Any:
+        with _still_there(index, i):
             image = decoded(index.open(i), 2 * overlay.SIDE, 3)
-        except BadImage as error:
-            raise _gone(index, i, error) from None
         image.thumbnail((2 * overlay.SIDE, 2 * overlay.SIDE))
         return image
 
     def confirm(i: int) -> list[tuple[int, int]]:
-        one = picture(i)
-        return [(i, j) for j, move in by_first[i] if overlay.difference(one, picture(j), move) <= DIFFERENT_SOMEWHERE]
+        one = image_of(i)
+        return [(i, j) for j, move in by_first[i] if overlay.difference(one, image_of(j), move) <= DIFFERENT_SOMEWHERE]
 
     found = []
     with (
@@ -292,27 +257,8 @@ def _candidates(pictures: Any, progress: Progress) -> tuple[Any, bool]:
         return np.zeros((0, 6)), True
     hashes, middles = thumbnails.hashes(pictures)
     least = _least(hashes, middles)
-    most = DIFFERENT / 4 if least > ALIKE else DIFFERENT
     start = time.monotonic()
-
-    def band(top: int) -> tuple[int, list[Any]]:
-        rows = slice(top, top + ROWS)
-        close = []
-        for left in range(top, images, COLUMNS):
-            columns = slice(left, left + COLUMNS)
-            alike = hashes[rows] @ hashes[columns].T
-            np.maximum(alike, middles[rows] @ hashes[columns].T, out=alike)
-            np.maximum(alike, hashes[rows] @ middles[columns].T, out=alike)
-            i, j = np.divmod(np.flatnonzero(alike >= least), alike.shape[1])
-            i, j = i + top, j + left
-            i, j = i[i < j], j[i < j]
-            for k in range(0, len(i), BATCH):
-                a, b = i[k : k + BATCH], j[k : k + BATCH]
-                differing, move = thumbnails.differing(pictures[a], pictures[b])
-                close.append(np.column_stack([a, b, move, differing])[differing <= most])
-        below = images - min(top + ROWS, images)
-        return comparisons - below * (below - 1) // 2, close
-
+    tops = range(0, images, ROWS)
     found = [np.zeros((0, 7))]
     before = 0
     # Threads of our own, each with a whole comparison, keep every core busy; those within a matrix product only
@@ -322,7 +268,9 @@ def _candidates(pictures: Any, progress: Progress) -> tuple[Any, bool]:
         threadpool_limits(1, "blas"),
         ThreadPoolExecutor(cores()) as pool,
     ):
-        for done, close in pool.map(band, range(0, images, ROWS)):
+        for top, close in zip(tops, pool.map(partial(_band, pictures, hashes, middles, least), tops), strict=True):
+            below = images - min(top + ROWS, images)
+            done = comparisons - below * (below - 1) // 2
             if images >= MANY and before < comparisons / 50 <= done:
                 minutes = (time.monotonic() - start) * comparisons / done / 60
                 progress.say(f"comparing {images:,} pictures with one another takes about {minutes:.1f} minutes")
@@ -333,6 +281,30 @@ def _candidates(pictures: Any, progress: Progress) -> tuple[Any, bool]:
     bound = max(DECODED, images)
     first = np.argsort(pairs[:, 6], kind="stable")[:bound]
     return pairs[np.sort(first), :6], least <= ALIKE and len(pairs) <= bound
+
+
+def _band(pictures: Any, hashes: Any, middles: Any, least: float, top: int) -> list[Any]:
+    """The pairs of thumbnails that seem to be the same, of which the first is one of ROWS from `top` on.
+
+    Returns:
+        float64 (pairs, 7) each: both numbers, how the second lies against the first, in how much they differ.
+    """
+    most = DIFFERENT / 4 if least > ALIKE else DIFFERENT
+    rows = slice(top, top + ROWS)
+    close = []
+    for left in range(top, len(pictures), COLUMNS):
+        columns = slice(left, left + COLUMNS)
+        alike = hashes[rows] @ hashes[columns].T
+        np.maximum(alike, middles[rows] @ hashes[columns].T, out=alike)
+        np.maximum(alike, hashes[rows] @ middles[columns].T, out=alike)
+        i, j = np.divmod(np.flatnonzero(alike >= least), alike.shape[1])
+        i, j = i + top, j + left
+        i, j = i[i < j], j[i < j]
+        for k in range(0, len(i), BATCH):
+            a, b = i[k : k + BATCH], j[k : k + BATCH]
+            differing, move = thumbnails.differing(pictures[a], pictures[b])
+            close.append(np.column_stack([a, b, move, differing])[differing <= most])
+    return close
 
 
 def _least(hashes: Any, middles: Any) -> float:

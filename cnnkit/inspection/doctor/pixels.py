@@ -125,17 +125,17 @@ def _row() -> Any:
     )
 
 
-def _measure(row: Any, picture: Any) -> None:
+def _measure(row: Any, image: Any) -> None:
     """Fills a row from a decoded colour picture."""
     from PIL import Image
 
-    counts = np.asarray(picture.histogram(), dtype=np.float64).reshape(3, 256)
+    counts = np.asarray(image.histogram(), dtype=np.float64).reshape(3, 256)
     values = np.arange(256)
-    pixels = picture.width * picture.height
+    pixels = image.width * image.height
     row["mean"] = counts @ values / pixels
     row["square"] = counts @ values**2 / pixels
     area = Image.Resampling.BILINEAR  # a mean over the area, weighted: the plain mean lets too fine detail through
-    row["thumbnail"] = np.asarray(picture.convert("L").resize((THUMBNAIL, THUMBNAIL), area))
+    row["thumbnail"] = np.asarray(image.convert("L").resize((THUMBNAIL, THUMBNAIL), area))
 
 
 def _recall(memory: Path) -> Any:

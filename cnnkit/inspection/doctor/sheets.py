@@ -101,16 +101,13 @@ def _names(index: Index) -> dict[int, str]:
     if len(labels) > SHEETS:
         labels = labels[: SHEETS // 2] + labels[-(SHEETS // 2) :]
     digits = len(str(len(index.classes)))
-    return {label: f"{label + 1:0{digits}}-{_safe(index.classes[label])}.png" for label in sorted(labels)}
+    # What any system takes as part of a file name; the number keeps two of them apart.
+    safe = {label: re.sub(r"[^\w-]+", "_", index.classes[label]).strip("_")[:60] for label in labels}
+    return {label: f"{label + 1:0{digits}}-{safe[label]}.png" for label in sorted(labels)}
 
 
 def _whole(files: Sequence[Path]) -> bool:
     return all(file.is_file() for file in files)
-
-
-def _safe(name: str) -> str:
-    """A class name as part of a file name on any system; the number before it keeps two of them apart."""
-    return re.sub(r"[^\w-]+", "_", name).strip("_")[:60]
 
 
 def _sheet(index: Index, label: int, members: list[int], path: Path) -> None:

@@ -47,6 +47,16 @@ class Traits:
         return sum(self.classes.values())
 
     @property
+    def smallest(self) -> tuple[str, int]:
+        """The class with the fewest images, and how many these are."""
+        return min(self.classes.items(), key=lambda entry: entry[1])
+
+    @property
+    def largest(self) -> tuple[str, int]:
+        """The class with the most images, and how many these are."""
+        return max(self.classes.items(), key=lambda entry: entry[1])
+
+    @property
     def training(self) -> int:
         """How many of them train."""
         return self.splits["train"]
@@ -94,13 +104,6 @@ class Suggestion:
 
     def values(self) -> dict[str, Any]:
         """The suggested part of the config, without its name and its source."""
-        return {
-            "data": _values(self.data),
-            "augment": self.augment.value,
-            "model": _values(self.model),
-            "train": _values(self.train),
-        }
-
-
-def _values(choices: tuple[Choice, ...]) -> dict[str, Any]:
-    return {choice.key: choice.value for choice in choices if choice.key}
+        sections = {"data": self.data, "augment": (), "model": self.model, "train": self.train}
+        values = {name: {c.key: c.value for c in choices if c.key} for name, choices in sections.items()}
+        return values | {"augment": self.augment.value}

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from cnnkit.core.lazy import np
 from cnnkit.core.machine import cores
 from cnnkit.core.text import counted
+from cnnkit.inspection.first_config.base import Suggestion, Traits
 from cnnkit.models.sequential_layers import Conv, Dense, Layer, Tensor
 
 STEP = 3
@@ -70,22 +71,20 @@ def speed(seconds: float = 0.1) -> float:
     return float(side**3 * repeats / fastest) * min(cores(), USEFUL_CORES)
 
 
-def training_seconds(
-    macs: int, training: int, others: int, epochs: int, augmented: bool, decoding: float, multiply_adds_a_second: float
-) -> float:
+def training_seconds(suggestion: Suggestion, traits: Traits, multiply_adds_a_second: float) -> float:
     """Seconds that a training takes.
 
     Args:
-        macs: Multiply-adds of the network for an image.
-        training: Images that train.
-        others: Images that are looked at after each epoch.
-        epochs: How often.
-        augmented: Whether the training images are.
-        decoding: Seconds that it takes to decode all images, once.
+        suggestion: What is trained, and how long.
+        traits: The images that train, and those that are looked at after each epoch.
         multiply_adds_a_second: What `speed` has measured.
     """
-    network = macs * (STEP * training + others) * epochs / (EFFICIENCY * multiply_adds_a_second)
-    return STARTING + decoding + network + augmented * AUGMENTING * training * epochs
+    values = suggestion.values()
+    epochs: int = values["train"]["epochs"]
+    images = STEP * traits.training + traits.splits["validation"]
+    network = suggestion.macs * images * epochs / (EFFICIENCY * multiply_adds_a_second)
+    decoding = traits.decoding * traits.images / cores()
+    return STARTING + decoding + network + bool(values["augment"]) * AUGMENTING * traits.training * epochs
 
 
 def in_words(seconds: float) -> str:

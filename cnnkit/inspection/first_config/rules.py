@@ -68,17 +68,17 @@ def suggest(traits: Traits) -> Suggestion:
 
 def _image_size(traits: Traits) -> Choice:
     height, width = traits.height, traits.width
-    told = f"The pictures have {width} x {height} pixels" + ("" if traits.same_size else " in the median")
+    have = f"The pictures have {width} x {height} pixels" + ("" if traits.same_size else " in the median")
     side = min(height, width)
     if side < TINY:
         size = _with_shorter(ENLARGED, traits)
-        return Choice("image_size", size, f"{told}: enlarged, so that the network can halve them three times.")
+        return Choice("image_size", size, f"{have}: enlarged, so that the network can halve them three times.")
     if side < PHOTOGRAPH:
         keeps = traits.same_size and max(height, width) <= 4 * side
         size = [height, width] if keeps else _with_shorter(side, traits)
-        return Choice("image_size", size, f"{told}: small enough to be left as they are.")
+        return Choice("image_size", size, f"{have}: small enough to be left as they are.")
     size = _with_shorter(PHOTOGRAPH, traits)
-    reason = f"{told}. {size[1]} x {size[0]} show what most things are, and train fast."
+    reason = f"{have}. {size[1]} x {size[0]} show what most things are, and train fast."
     if side >= 2 * PHOTOGRAPH:
         reason += f" [{2 * size[0]}, {2 * size[1]}] takes four times as long and pays where small details count."
     return Choice("image_size", size, reason)
@@ -98,8 +98,8 @@ def _channels(traits: Traits) -> Choice:
     if grey == looked_at:
         return Choice("channels", 1, f"Grey: all {looked_at} pictures that were looked at are without colour.")
     if traits.grey >= GREY:
-        told = f"Grey, as {grey} of {looked_at} pictures that were looked at are; the others have a tint or a mark. "
-        return Choice("channels", 1, told + "Should their colour mean something: 3.")
+        reason = f"Grey, as {grey} of {looked_at} pictures that were looked at are; the others have a tint or a mark. "
+        return Choice("channels", 1, reason + "Should their colour mean something: 3.")
     some = f"{looked_at - grey} of {looked_at}" if grey else f"all {looked_at}"
     return Choice("channels", 3, f"Colour: {some} pictures that were looked at have it.")
 
@@ -115,8 +115,8 @@ def _fit(traits: Traits, proportion: float) -> Choice:
             "fit", "pad", f"{spread}: scans are padded, as a crop could cut what matters, up to {cut:.0%} of a picture."
         )
     if cut <= 0.4:
-        told = "what photographs show is mostly in their middle, so that is kept and up to"
-        return Choice("fit", "crop", f"{spread}: {told} {cut:.0%} cut away. To lose nothing: pad.")
+        middle = "what photographs show is mostly in their middle, so that is kept and up to"
+        return Choice("fit", "crop", f"{spread}: {middle} {cut:.0%} cut away. To lose nothing: pad.")
     return Choice("fit", "pad", f"{spread}: the whole picture is shown; a crop would cut up to {cut:.0%} of it.")
 
 
@@ -128,27 +128,26 @@ def shares(images: int, own: frozenset[str]) -> dict[str, float]:
 
 def _split(traits: Traits) -> Iterator[Choice]:
     apart = shares(traits.images, traits.own)
-    kept = " and ".join(sorted(traits.own, reverse=True))
+    own = " and ".join(sorted(traits.own, reverse=True))
     if not apart:
-        yield Choice.remark(f"split: the data's own {kept} images are kept.")
+        yield Choice.remark(f"split: the data's own {own} images are kept.")
         return
     use = {"validation": "to choose the best epoch", "test": "to judge the result, once"}
-    told = " and ".join(f"{share:.0%} of the images {use[name]}" for name, share in apart.items())
-    told = f"Set apart, class by class: {told}." + (f" The data's own {kept} images are kept." if kept else "")
+    uses = " and ".join(f"{share:.0%} of the images {use[name]}" for name, share in apart.items())
+    reason = f"Set apart, class by class: {uses}." + (f" The data's own {own} images are kept." if own else "")
     count = traits.splits["validation"]
     if count < 100 and "validation" in apart:
-        told += f" With {count} validation images accuracy moves in steps of {1 / count:.1%}: compare several seeds."
-    yield Choice("split", apart, told)
+        reason += f" With {count} validation images accuracy moves in steps of {1 / count:.1%}: compare several seeds."
+    yield Choice("split", apart, reason)
 
 
 def _balance(traits: Traits) -> Choice:
-    least, most = min(traits.classes, key=traits.classes.__getitem__), max(traits.classes.values())
-    few = traits.classes[least]
-    times = most / few
-    if times < 3:
-        return Choice.remark(f"Balance: the largest class has {times:.1f} times the images of the smallest: fine.")
+    (least, few), (_, many) = traits.smallest, traits.largest
+    times = f"Balance: the largest class has {many / few:.1f} times the images of the smallest"
+    if many / few < 3:
+        return Choice.remark(f"{times}: fine.")
     return Choice.remark(
-        f"Balance: the largest class has {times:.1f} times the images of the smallest, {told(least)} with {few:,}. "
+        f"{times}, {in_comment(least)} with {few:,}. "
         "Accuracy hides how a small class fares: look at its recall and at macro F1. What may help: more images "
         "of it, or `balance: {name: class_weight}` here, which lets those that there are count for more; `cnnkit list "
         "balances` shows what else there is.",
@@ -186,7 +185,7 @@ def _why_not_to_flip(traits: Traits) -> str | None:
     names = [name.casefold() for name in traits.classes]
     for name in traits.classes:
         if TOLD_APART_BY_SIDE & set(re.split(r"[\W_]+", name.casefold())):
-            return f"{told(name)} mirrored would be another class"
+            return f"{in_comment(name)} mirrored would be another class"
     if all(len(name) == 1 or name.isdecimal() or name in NUMBERS for name in names):
         return "classes named by numbers or letters may be digits, letters or signs, which have a left and a right"
     return None
@@ -268,6 +267,6 @@ def _training(traits: Traits) -> Iterator[Choice]:
     )
 
 
-def told(name: str) -> str:
+def in_comment(name: str) -> str:
     """A name as it may stand in a line of a comment."""
     return f"`{name}`" if name.isprintable() else ascii(name)

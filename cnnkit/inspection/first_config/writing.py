@@ -24,7 +24,7 @@ FAR = 2
 """A folder that is more than so many folders up is told by its whole path."""
 
 
-def written(
+def config_text(
     name: str, source: dict[str, Any], suggestion: Suggestion, header: Sequence[str], notes: Sequence[str]
 ) -> str:
     """The text of the config.
@@ -39,30 +39,24 @@ def written(
     lines = [f"# {line}".rstrip() for line in header]
     lines += [f"name: {yaml12.line(name)}", f"seed: {SEED}  # the same seed, the same run", ""]
     lines += ["data:", *(line for note in notes for line in _comment(note, "  "))]
-    lines += [f"  source: {yaml12.line(source)}", *_section(suggestion.data), ""]
-    lines += [*_setting(suggestion.augment, ""), ""]
-    lines += ["model:", *_section(suggestion.model), ""]
-    lines += ["train:", *_section(suggestion.train)]
+    lines += [f"  source: {yaml12.line(source)}", *_settings(suggestion.data), ""]
+    lines += [*_settings((suggestion.augment,), indent=""), ""]
+    lines += ["model:", *_settings(suggestion.model), ""]
+    lines += ["train:", *_settings(suggestion.train)]
     return "\n".join(lines) + "\n"
 
 
-def _section(choices: tuple[Choice, ...]) -> Iterator[str]:
+def _settings(choices: Sequence[Choice], indent: str = "  ") -> Iterator[str]:
     for choice in choices:
-        yield from _setting(choice, "  ")
-
-
-def _setting(choice: Choice, indent: str) -> Iterator[str]:
-    yield from _comment(choice.reason, indent)
-    if choice.key is None:
-        return
-    if not choice.entries:
-        yield f"{indent}{choice.key}: {yaml12.line(choice.value)}"
-        return
-    yield f"{indent}{choice.key}:"
-    entries = [f"{indent}  - {yaml12.line(entry)}" for entry in choice.value]
-    column = max(map(len, entries)) + 2
-    for entry, word in zip(entries, choice.entries, strict=True):
-        yield f"{entry:<{column}}# {word}" if word else entry
+        yield from _comment(choice.reason, indent)
+        if choice.entries:
+            yield f"{indent}{choice.key}:"
+            entries = [f"{indent}  - {yaml12.line(entry)}" for entry in choice.value]
+            column = max(map(len, entries)) + 2
+            for entry, word in zip(entries, choice.entries, strict=True):
+                yield f"{entry:<{column}}# {word}" if word else entry
+        elif choice.key:
+            yield f"{indent}{choice.key}: {yaml12.line(choice.value)}"
 
 
 def _comment(text: str, indent: str) -> Iterator[str]:
@@ -81,11 +75,7 @@ def section_of(source: Source, folder: Path) -> dict[str, Any]:
         folder: The config's; a path below it, or near, is told relative to it.
     """
     kind = type(source)
-    values: dict[str, Any] = {"name": None}
-    for name, value in source.model_dump().items():
-        field = kind.model_fields[name]
-        if name == "name" or field.is_required() or value != field.get_default(call_default_factory=True):
-            values[name] = value
+    values = {"name": kind.model_fields["name"].default} | source.model_dump(exclude_defaults=True)
     for name, value in values.items():
         near = _near(value, folder) if isinstance(value, str) and Path(value).is_absolute() else None
         # What is no path, or would be read back as another, stays as it is.
@@ -115,8 +105,8 @@ def _read_back(kind: type[Source], values: dict[str, Any]) -> Source | None:
 def valid_name(path: Path) -> str:
     """A name for an experiment, from that of a folder or file: what a name may not hold becomes `_`."""
     stem = path.name if path.is_dir() else re.sub(r"(\.tar)?\.[^.]*$", "", path.name)
-    kept = (c if c in "_ .-" or _is_word(c) else "_" for c in unicodedata.normalize("NFC", stem))
-    return "".join(kept).lstrip(" .-")[:80].rstrip(" .") or "images"
+    allowed = (c if c in "_ .-" or _is_word(c) else "_" for c in unicodedata.normalize("NFC", stem))
+    return "".join(allowed).lstrip(" .-")[:80].rstrip(" .") or "images"
 
 
 def _is_word(character: str) -> bool:

@@ -8,7 +8,8 @@ import pytest
 from cnnkit.data.files.decoding import Header
 from cnnkit.data.files.file_facts import FileFacts
 from cnnkit.data.index import Index, Unused
-from cnnkit.inspection.doctor import Finding, Patient, files
+from cnnkit.inspection.doctor import files
+from cnnkit.inspection.doctor.base import Finding, Patient
 
 
 def patient(*headers, names=None, labels=None, classes=("cat", "dog"), unused=(), bad=None, skip_bad=False):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cnnkit.data.index import Index
-from cnnkit.inspection.doctor import Patient, labels
+from cnnkit.inspection.doctor import labels
+from cnnkit.inspection.doctor.base import Patient
 
 
 def patient(*rows, classes=("cat", "dog")):

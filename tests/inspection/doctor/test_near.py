@@ -13,7 +13,8 @@ from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import Index
-from cnnkit.inspection.doctor import Patient, Pixels, near
+from cnnkit.inspection.doctor import near
+from cnnkit.inspection.doctor.base import Patient, Pixels
 from cnnkit.inspection.doctor.near import check, near_duplicates
 
 COUNT = 60

@@ -14,8 +14,8 @@ from PIL import Image
 from cnnkit.core.progress import Progress
 from cnnkit.data.section import Data
 from cnnkit.data.sources import Folder
-from cnnkit.inspection import doctor
-from cnnkit.inspection.doctor import Report
+from cnnkit.inspection.doctor import examine, fix_list
+from cnnkit.inspection.doctor.base import Report
 
 EACH = {"train": 14, "test": 6}
 CLASSES = ("cat", "dog", "emu")
@@ -50,7 +50,7 @@ def photos(clean: Path, tmp_path: Path) -> Path:
 
 def examined(root: Path, exclude: Path | None = None) -> Report:
     data = Data(source=Folder(path=str(root)), exclude=str(exclude) if exclude else None)
-    return doctor.examine(data, 0, Progress())
+    return examine.examine(data, 0, Progress())
 
 
 def truncated(root: Path) -> None:
@@ -183,7 +183,7 @@ def test_what_the_doctor_would_leave_out_makes_the_data_right(photos: Path, tmp_
             fault.plant(photos)
     list_file = tmp_path / "leave_out.txt"
     data = Data(source=Folder(path=str(photos)))
-    doctor.write_fix_list(list_file, examined(photos), data)
+    fix_list.write(list_file, examined(photos), data)
     after = examined(photos, list_file)
     assert [finding for finding in after.findings if finding.severity == "error"] == []
     names = {Path(name) for name in list_file.read_text().splitlines() if not name.startswith("#")}

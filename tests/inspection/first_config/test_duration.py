@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cnnkit.config.file import read
+from cnnkit.core.machine import cores
 from cnnkit.inspection.first_config import duration
+from cnnkit.inspection.first_config.base import Choice, Suggestion, Traits
 from cnnkit.inspection.summary import summarize
 from cnnkit.models.sequential import Sequential
 from cnnkit.models.sequential_layers import Conv, Dense, Dropout, Flatten, MaxPool
@@ -33,15 +35,20 @@ def test_a_machine_does_millions_of_multiply_adds_a_second():
 
 def test_time_grows_with_the_work_and_shrinks_with_the_speed():
     def seconds(**changed):
-        usual = {"macs": 10**7, "training": 10**4, "others": 10**3, "epochs": 10, "augmented": False, "decoding": 0.0}
-        return duration.training_seconds(**{**usual, "multiply_adds_a_second": 1e11, **changed}) - duration.STARTING
+        usual = {"epochs": 10, "augment": (), "decoding": 0.0, "multiply_adds_a_second": 1e11}
+        epochs, augment, decoding, speed = (usual | changed).values()
+        epochs, augment = Choice("epochs", epochs, ""), Choice("augment", augment, "")
+        suggestion = Suggestion(data=(), augment=augment, model=(), train=(epochs,), macs=10**7)
+        splits = {"train": 10**4, "validation": 10**3, "test": 10**3}
+        traits = Traits({"cat": 12_000}, splits, frozenset(), height=32, width=32, decoding=decoding)
+        return duration.training_seconds(suggestion, traits, speed) - duration.STARTING
 
     # By hand: 10 epochs of 3 * 10,000 + 1,000 answers of 10^7 multiply-adds.
     assert seconds() == pytest.approx(3.1e12 / (duration.EFFICIENCY * 1e11))
     assert seconds(epochs=20) == pytest.approx(2 * seconds())
     assert seconds(multiply_adds_a_second=2e11) == pytest.approx(seconds() / 2)
-    assert seconds(augmented=True) > seconds()
-    assert seconds(decoding=5.0) == pytest.approx(seconds() + 5)
+    assert seconds(augment=({"name": "flip"},)) > seconds()
+    assert seconds(decoding=5.0 * cores()) == pytest.approx(seconds() + 5 * 12_000)
 
 
 @pytest.mark.parametrize(

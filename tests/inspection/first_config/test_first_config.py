@@ -17,9 +17,9 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core.progress import Progress
 from cnnkit.data.balancing import AnyBalance
 from cnnkit.data.sources import Folder, Idx
-from cnnkit.inspection.first_config import start
 from cnnkit.inspection.first_config.base import Traits
 from cnnkit.inspection.first_config.rules import EPOCHS, TRANSFER, suggest
+from cnnkit.inspection.first_config.start import start
 from cnnkit.inspection.first_config.traits import look
 from cnnkit.inspection.first_config.writing import section_of, valid_name
 

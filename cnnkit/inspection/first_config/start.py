@@ -1,0 +1,144 @@
+"""From images to a config that suits them: looked at, thought about, written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cnnkit.core import atomic
+from cnnkit.core.errors import DataError
+from cnnkit.core.machine import cores
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import counted, typed
+from cnnkit.data.section import Data
+from cnnkit.data.sources import recognised
+from cnnkit.data.sources.base import Source
+from cnnkit.inspection.first_config import duration
+from cnnkit.inspection.first_config.base import SEED, Traits
+from cnnkit.inspection.first_config.rules import FEW, GREY, in_comment, shares, suggest
+from cnnkit.inspection.first_config.traits import look
+from cnnkit.inspection.first_config.writing import config_text, section_of, valid_name
+
+LONG = 1800
+"""Seconds of training from which on a quick try is suggested first."""
+
+USES = ("train", "validate", "test")
+"""What the images of each split do."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A config that was written for some images.
+
+    Attributes:
+        path: The file.
+        config: What it says.
+        images: What the images are, in a line.
+        seconds: How long it will train here.
+        notes: What should be known, in a line each.
+        next: The command to go on with.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    images: str
+    seconds: float
+    notes: tuple[str, ...]
+    next: str
+
+    def lines(self) -> Iterator[str]:
+        """What to tell a person."""
+        height, width = self.config["data"]["image_size"]
+        epochs = self.config["train"]["epochs"]
+        yield f"{self.images}."
+        yield from self.notes
+        yield (
+            f"{self.path} is written: {width} x {height} pixels, a small network, {epochs} epochs, "
+            f"{duration.in_words(self.seconds)} here."
+        )
+        yield f"Next: {self.next}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `cnnkit init --json`."""
+        return {**asdict(self), "path": str(self.path), "seconds": round(self.seconds)}
+
+
+def start(images: Path, output: Path | None = None, force: bool = False, progress: Progress | None = None) -> Start:
+    """Looks at images and writes a config for them.
+
+    Args:
+        images: A folder, or a file that a source reads.
+        output: The config's file; by default NAME.yaml in the working folder, NAME as `images` is called.
+        force: Whether a file that is there may be written over.
+        progress: Is told how far it is.
+
+    Raises:
+        UsageError: The file can't be written there.
+        DataError: The images can't be trained on.
+    """
+    progress = progress or Progress()
+    there = Path(os.path.normpath(images.absolute()))
+    name = valid_name(there)
+    path = output or Path(f"{name}.yaml")
+    atomic.refuse("--output", path, force)
+    try:
+        source = recognised(there)
+        traits = _looked_at(source, progress)
+    except DataError as error:
+        # There is no config yet in which a setting could be to blame.
+        raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
+    suggestion = suggest(traits)
+    section = section_of(source, path.absolute().parent)
+    seconds = duration.training_seconds(suggestion, traits, duration.speed())
+    train, notes = f"cnnkit train {typed(path)}", list(_notes(traits, source))
+    kinds, uses, machine = _kinds(traits), _uses(traits), counted(cores(), "core")
+    header = [
+        f"{name}: written by `cnnkit init`. Each setting stands below its reason; change what you know better.",
+        "",
+        f"Images:   {kinds}",
+        f"          {uses}",
+        f"Command:  {train}",
+        f"Time:     {duration.in_words(seconds)} here: an estimate for {machine} with nothing else to do",
+        *([f"          For a quick try: {train} --set data.limit=300"] if seconds > LONG else []),
+    ]
+    atomic.write_text(path, config_text(name, section, suggestion, header, notes))
+    values = suggestion.values()
+    config = {"name": name, "seed": SEED, **values, "data": {"source": section, **values["data"]}}
+    following = f"cnnkit data {typed(images)}" if traits.bad else train
+    return Start(path, config, f"{kinds}; {uses}", seconds, tuple(notes), following)
+
+
+def _looked_at(source: Source, progress: Progress) -> Traits:
+    collection = source.open(progress)
+    index = collection.index(progress)
+    split = shares(len(index), collection.splits)
+    splits = Data.model_validate({"source": source, "split": split}).splits(index, SEED)
+    return look(collection, index, splits, progress)
+
+
+def _kinds(traits: Traits) -> str:
+    """What the images are."""
+    (least, few), (most, many) = traits.smallest, traits.largest
+    kind = "grey" if traits.grey >= GREY else "colour"
+    each = f"{few:,} each" if few == many else f"{few:,} ({in_comment(least)}) to {many:,} ({in_comment(most)}) each"
+    return f"{traits.images:,} {kind} images of {len(traits.classes)} classes, {each}"
+
+
+def _uses(traits: Traits) -> str:
+    """What the images of each split do."""
+    return ", ".join(f"{count:,} {use}" for count, use in zip(traits.splits.values(), USES, strict=True))
+
+
+def _notes(traits: Traits, source: Source) -> Iterator[str]:
+    if traits.bad:
+        name, reason = next(iter(traits.bad.items()))
+        skip = ", or write `on_bad: skip` into the source" if "on_bad" in type(source).model_fields else ""
+        yield (
+            f"{counted(len(traits.bad), 'file')} can't be read as images, for example {in_comment(name)} ({reason}). "
+            f"Training stops at such files: repair or remove them{skip}."
+        )
+    if traits.training < FEW:
+        yield f"{traits.training} training images are few: each more of them helps more than any setting."
