@@ -3,5 +3,6 @@
 The only room that knows Typer and Rich, and the only one that exits. It may import every other room; what is dear to
 import is imported inside the functions that use it, so that `--help` and a mistyped option answer at once.
 
-Begin with `train`; `main` registers the commands and turns errors into exit codes, `screen` is where all is shown.
+Begin with `train`; `app` lists the commands, `command` is what they share, `main` turns errors into exit codes, and
+`screen` is where all is shown.
 """

@@ -1,75 +1,49 @@
-"""What all commands share: how a function becomes one, and the arguments and options that mean the same everywhere."""
+"""The app: all commands, in the order of the help. A new one is a file beside this one, and its name in the list below."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import wraps
-from inspect import Parameter, Signature, signature
-from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated
 
-from typer import Argument, Option
+import typer
+from typer import Option
 
-from cnnkit.commands.screen import Screen
+from cnnkit import __version__
+from cnnkit.commands import check, data, evaluate, init, list, predict, preview, schema, summary, train
 
-Config = Annotated[Path, Argument(metavar="CONFIG", help="The YAML file.", show_default=False)]
-RunFolder = Annotated[Path, Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-Settings = Annotated[
-    list[str], Option("--set", metavar="KEY=VALUE", help="Replace a setting, e.g. train.epochs=5. Repeatable.")
-]
-Force = Annotated[bool, Option("--force", help="Replace the file to write if it exists already.")]
+app = typer.Typer(
+    name="cnnkit",
+    help="Train convolutional image classifiers from one YAML file, and say exactly how each was made.",
+    epilog="Begin with: cnnkit init IMAGES, a folder that holds a folder of images for each class",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
-_EVERYWHERE = {
-    "json_output": Annotated[
-        bool, Option("--json", help="Print one JSON document; what is for people goes to stderr.")
-    ],
-    "debug": Annotated[bool, Option("--debug", help="Show the traceback of an error.")],
-}
-"""Options of every command. `--debug` is for `main`, to which errors come."""
+COMMANDS = (
+    init.init,
+    check.check,
+    summary.summary,
+    data.data,
+    preview.preview,
+    train.train,
+    evaluate.evaluate,
+    predict.predict,
+    list.list_,
+    schema.schema,
+)
+"""All commands, in the order of the help."""
 
-
-@dataclass(frozen=True)
-class Command:
-    """A command, as `main` gives it to Typer.
-
-    Attributes:
-        name: What it is called.
-        example: How it is called.
-        run: What it does, with its arguments and options in its signature.
-    """
-
-    name: str
-    example: str
-    run: Callable[..., None]
+for command in COMMANDS:
+    app.command(command.name, epilog=f"Example: {command.example}")(command.run)
 
 
-def command(example: str) -> Callable[[Callable[..., None]], Command]:
-    """Makes a function a command of its name, with the options of every command.
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"cnnkit {__version__}")
+        raise typer.Exit
 
-    Args:
-        example: How it is called, for its help.
 
-    Returns:
-        A decorator of functions whose first argument is the screen, and all others arguments and options of their own.
-    """
-
-    def decorate(function: Callable[..., None]) -> Command:
-        hints = get_type_hints(function, include_extras=True)
-        _, *own = signature(function).parameters.values()
-        parameters = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
-        parameters += [
-            Parameter(option, Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
-            for option, annotation in _EVERYWHERE.items()
-        ]
-
-        @wraps(function)
-        def run(json_output: bool, debug: bool, **arguments: Any) -> None:
-            function(Screen(json_output), **arguments)
-
-        # Typer reads the options of a command from these.
-        run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return Command(function.__name__.removesuffix("_"), example, run)
-
-    return decorate
+@app.callback()
+def _options(
+    version: Annotated[bool, Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass

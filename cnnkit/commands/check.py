@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from cnnkit.commands.app import Config, Settings, command
+from cnnkit.commands.command import Config, Settings, command
 from cnnkit.commands.screen import Screen, as_yaml, new_table
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from typer import Argument, Exit, Option
 
-from cnnkit.commands.app import Force, Settings, command
+from cnnkit.commands.command import Force, Settings, command
 from cnnkit.commands.screen import Screen, new_table
 from cnnkit.core.errors import DataError
 from cnnkit.core.text import FIRST, by, counted, first_of, listed, typed

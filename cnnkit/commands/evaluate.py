@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from typer import Option
 
-from cnnkit.commands.app import RunFolder, Settings, command
+from cnnkit.commands.command import RunFolder, Settings, command
 from cnnkit.commands.results import evaluation_tables
 from cnnkit.commands.screen import Screen
 

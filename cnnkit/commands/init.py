@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from cnnkit.commands.app import Force, command
+from cnnkit.commands.command import Force, command
 from cnnkit.commands.screen import Screen
 
 

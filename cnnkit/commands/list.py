@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from typer import Argument, Option
 
-from cnnkit.commands.app import command
+from cnnkit.commands.command import command
 from cnnkit.commands.screen import Screen, as_yaml, new_table
 from cnnkit.core.errors import UsageError
 from cnnkit.core.text import by

@@ -1,4 +1,4 @@
-"""The command line: every command, and what an error becomes. The only file that exits."""
+"""The command line as it is started: what an error becomes. The only file that exits."""
 
 from __future__ import annotations
 
@@ -6,41 +6,13 @@ import os
 import sys
 import traceback
 from io import TextIOWrapper
-from typing import Annotated
 
 import typer
-from typer import Option
 
-from cnnkit import __version__
-from cnnkit.commands import check, data, evaluate, init, list, predict, preview, schema, summary, train
+from cnnkit.commands.app import app
 from cnnkit.commands.screen import show_error
 from cnnkit.core.atomic import ERRORS
 from cnnkit.core.errors import CnnkitError, Interrupted, TrainingError, UsageError
-
-app = typer.Typer(
-    name="cnnkit",
-    help="Train convolutional image classifiers from one YAML file, and say exactly how each was made.",
-    epilog="Begin with: cnnkit init IMAGES, a folder that holds a folder of images for each class",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-COMMANDS = (
-    init.init,
-    check.check,
-    summary.summary,
-    data.data,
-    preview.preview,
-    train.train,
-    evaluate.evaluate,
-    predict.predict,
-    list.list_,
-    schema.schema,
-)
-"""All commands, in the order of the help."""
-
-for command in COMMANDS:
-    app.command(command.name, epilog=f"Example: {command.example}")(command.run)
 
 
 def main() -> None:
@@ -83,16 +55,3 @@ def _fail(error: CnnkitError, json_output: bool, debug: bool) -> None:
         traceback.print_exc()
     show_error(error, json_output)
     sys.exit(error.exit_code)
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"cnnkit {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[bool, Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
-) -> None:
-    pass

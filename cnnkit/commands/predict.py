@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from typer import Argument, Option
 
-from cnnkit.commands.app import Force, RunFolder, command
+from cnnkit.commands.command import Force, RunFolder, command
 from cnnkit.commands.screen import Screen
 from cnnkit.core.errors import UsageError
 from cnnkit.core.text import counted

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from rich.table import Table
 from typer import Option
 
-from cnnkit.commands.app import Config, Force, Settings, command
+from cnnkit.commands.command import Config, Force, Settings, command
 from cnnkit.commands.screen import Content, Screen, new_table
 from cnnkit.core.errors import UsageError
 from cnnkit.core.text import counted, listed, typed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnkit.commands.app import command
+from cnnkit.commands.command import command
 from cnnkit.commands.screen import Screen
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from typer import Argument, Option
 
-from cnnkit.commands.app import Settings, command
+from cnnkit.commands.command import Settings, command
 from cnnkit.commands.screen import Screen, new_table
 from cnnkit.core.errors import UsageError
 from cnnkit.core.text import by, counted, in_bytes

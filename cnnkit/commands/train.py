@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Option
 
-from cnnkit.commands.app import Config, Settings, command
+from cnnkit.commands.command import Config, Settings, command
 from cnnkit.commands.results import evaluation_tables
 from cnnkit.commands.screen import Screen
 from cnnkit.core.text import counted

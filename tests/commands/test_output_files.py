@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from cnnkit import Run, read
-from cnnkit.commands.main import app
+from cnnkit.commands.app import app
 from cnnkit.runs import checkpoints
 
 Command = Callable[..., tuple[int, str, str]]

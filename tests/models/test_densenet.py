@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from convert_weights import densenet_name
+from keras_families import densenet_name
 from pydantic import ValidationError
 
 from cnnkit.config.file import configure

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from convert_weights import inception_name, named_as_in_a_new_process
+from convert_weights import named_as_in_a_new_process
+from keras_families import inception_name
 
 from cnnkit.core.lazy import keras, tf
 from cnnkit.inspection.summary import layer_rows
