@@ -1,4 +1,4 @@
-"""The app: all commands, in the order of the help. A new one is a file beside this one and its name in the list here."""
+"""The app: all commands, in the order of the help. A new one is a file beside this, and its name in the list here."""
 
 from __future__ import annotations
 
