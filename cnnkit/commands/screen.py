@@ -9,16 +9,18 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
 from cnnkit.core.errors import CnnkitError
 from cnnkit.core.progress import Progress, Step
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
 PLAIN_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
@@ -63,6 +65,9 @@ class Screen:
         if not self.console.is_terminal:
             yield _Lines(self.console)
             return
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bars
+
         bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
