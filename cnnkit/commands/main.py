@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from io import TextIOWrapper
@@ -13,6 +14,7 @@ from cnnkit.commands.app import app
 from cnnkit.commands.screen import show_error
 from cnnkit.core.atomic import ERRORS
 from cnnkit.core.errors import CnnkitError, Interrupted, TrainingError, UsageError
+from cnnkit.core.signals import interrupts
 
 
 def main() -> None:
@@ -23,7 +25,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=ERRORS)  # a file name that is not UTF-8 is printed as it is
     try:
-        code = app(standalone_mode=False)
+        with interrupts(signal.SIGINT):
+            code = app(standalone_mode=False)
         if code == 130:  # what Typer makes of Ctrl-C
             raise KeyboardInterrupt
         sys.exit(code)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from cnnkit.core.errors import DataError, Interrupted, TrainingError
 from cnnkit.core.lazy import tf
+from cnnkit.core.signals import Terminated, handling, interrupts
 from cnnkit.report import curves
 from cnnkit.runs import checkpoints
 from cnnkit.runs.run import Run
@@ -19,10 +18,10 @@ from cnnkit.runs.run import Run
 def recorded(run: Run) -> Iterator[None]:
     """Where the work within ends early, records it in the run, draws the curves so far and says what there is."""
     try:
-        with _handling(signal.SIGTERM, _terminate):
+        with interrupts(signal.SIGINT, signal.SIGTERM):
             yield
     except KeyboardInterrupt as interrupt:
-        code = 143 if isinstance(interrupt, _Terminated) else 130
+        code = 143 if isinstance(interrupt, Terminated) else 130
         raise Interrupted(f"Interrupted. {_close(run, 'interrupted')}", exit_code=code) from None
     except (TrainingError, DataError) as error:
         raise type(error)(*error.problems, _close(run, "failed")) from None
@@ -38,7 +37,7 @@ def recorded(run: Run) -> Iterator[None]:
 
 def _close(run: Run, state: str) -> str:
     """Records how a run ended before its time; says in a line what there is of it."""
-    with _handling(signal.SIGINT, signal.SIG_IGN):  # a second Ctrl-C would leave no record
+    with handling(signal.SIGINT, signal.SIG_IGN):  # a second Ctrl-C would leave no record
         epochs = run.history()
         try:
             best = checkpoints.read(run.files.checkpoints, checkpoints.BEST)["epoch"]
@@ -57,24 +56,3 @@ def _close(run: Run, state: str) -> str:
         f"{run.folder} keeps epoch {best}, the best of {max(best, len(epochs))}; "
         f"see what it is worth with: cnnkit evaluate {run.folder}"
     )
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends training as Ctrl-C does."""
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
-
-
-@contextmanager
-def _handling(number: int, handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
-    """Gives a signal another handler for a while, in the main thread; no other thread may."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
