@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnnkit.config.experiment import Experiment
-from cnnkit.config.file import read, refuse_settings
+from cnnkit.config.file import CONFIGS, read, refuse_settings
 from cnnkit.core.errors import ConfigError, DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.section import Data
@@ -16,9 +16,6 @@ from cnnkit.runs.run import Run
 
 OF_THE_NETWORK = ("model", "train", "data.image_size", "data.channels", "data.batch_size")
 """Settings that decide what the network of a run is, and what its training needs."""
-
-CONFIGS = (".yaml", ".yml")
-"""Endings of a config's name."""
 
 
 def images(target: Path, settings: Sequence[str], progress: Progress) -> tuple[Data, int]:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cnnkit.commands.command import Config, Settings, command
 from cnnkit.commands.screen import Screen, as_yaml, new_table
+from cnnkit.core.text import typed
 
 
 @command("cnnkit check configs/digits.yaml --set train.epochs=5")
@@ -21,7 +22,8 @@ def check(screen: Screen, config: Config, settings: Settings = []) -> None:  # n
         configured = configure(config, settings, progress=progress).completed(progress)
     rows = [(".".join(map(str, path)), value, origin) for path, value, origin in configured.rows()]
     listed = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
-    following = f"\n{config} is right. Next: cnnkit summary {config}, or cnnkit train {config}"
+    words = typed(config, settings)
+    following = f"\n{config} is right. Next: cnnkit summary {words}, or cnnkit train {words}"
     screen.result({"config": str(config), "valid": True, "settings": listed}, config_table(rows), following)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,7 +43,7 @@ def data(
 
     if sheets:
         examine.refuse(sheets)
-    atomic.refuse("--fix-list", fix_list, force)
+    atomic.refuse("--fix-list", fix_list, force, reads=(target,))
     with screen.watching() as progress:
         examined, seed = images(target, settings, progress)
         report = examine.examine(examined, seed, progress, sheets)
@@ -120,17 +119,17 @@ def _numbers(report: Report) -> Iterator[str]:
 
 
 def _next(report: Report, target: Path, settings: Sequence[str], written: tuple[Path, int] | None) -> Iterator[str]:
-    from cnnkit.commands.arguments import CONFIGS
     from cnnkit.config import yaml12
+    from cnnkit.config.file import CONFIGS
 
     config = target.suffix.lower() in CONFIGS
-    words = _words(target, settings)
+    words = typed(target, settings)
     if written:
         file, count = written
         advice = f"{file} lists {counted(count, 'image')} to leave out. Look through it, then use it with"
         if config:
             others = [setting for setting in settings if not setting.startswith("data.exclude")]
-            yield f"{advice}: cnnkit data {_words(target, [*others, f'data.exclude={file}'])}"
+            yield f"{advice}: cnnkit data {typed(target, [*others, f'data.exclude={file}'])}"
         else:
             yield f"{advice} this below `data` in a config: exclude: {yaml12.line(str(file.absolute()))}"
     elif any(finding.leave_out for finding in report.findings):
@@ -140,11 +139,6 @@ def _next(report: Report, target: Path, settings: Sequence[str], written: tuple[
         yield f"Next: mend {listed(kinds)}, then cnnkit data {words}"
     else:
         yield f"Next: cnnkit {'train' if config else 'init'} {words}"
-
-
-def _words(target: Path, settings: Sequence[str]) -> str:
-    """A config or images with their settings, as they are typed in a shell."""
-    return " ".join([typed(target), *(f"--set {shlex.quote(setting)}" for setting in settings)])
 
 
 def _new_file() -> str:

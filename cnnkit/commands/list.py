@@ -14,7 +14,7 @@ from typer import Argument, Option
 from cnnkit.commands.command import command
 from cnnkit.commands.screen import Screen, as_yaml, new_table
 from cnnkit.core.errors import UsageError
-from cnnkit.core.text import by
+from cnnkit.core.text import by, suggestion
 
 if TYPE_CHECKING:
     from cnnkit.config.catalogue import Kind, Variant
@@ -33,7 +33,7 @@ def list_(
 
     names = [each.name for each in KINDS]
     if kind is not None and kind not in names:
-        raise UsageError(f"there is no kind `{kind}`; it may be {', '.join(names)}")
+        raise UsageError(f"there is no kind `{kind}`{suggestion(kind, names)}")
     if counts and kind != "architectures":
         raise UsageError("--counts is for architectures: cnnkit list architectures --counts")
     chosen = [each for each in KINDS if kind in (None, each.name)]

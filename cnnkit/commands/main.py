@@ -1,4 +1,4 @@
-"""The command line as it is started: what an error becomes. The only file that exits."""
+"""The command line as it is started, and what an error becomes: a text and an exit code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from io import TextIOWrapper
 
 import typer
 
-from cnnkit.commands.app import app
+from cnnkit.commands.app import COMMANDS, app
 from cnnkit.commands.screen import show_error
 from cnnkit.core.atomic import ERRORS
 from cnnkit.core.errors import CnnkitError, Interrupted, TrainingError, UsageError
@@ -34,7 +34,9 @@ def main() -> None:
         _fail(error, json_output, debug)
     except typer.TyperException as error:
         # Called without a command, the message is the help itself.
-        hint = "" if len(words) == 0 else "; see cnnkit --help"
+        names = [each.name for each in COMMANDS]
+        asked = next((f" {word}" for word in words[:1] if word in names), "")
+        hint = "" if len(words) == 0 else f"; see cnnkit{asked} --help"
         message = error.format_message().rstrip(". ").replace("Value error, ", "")
         _fail(UsageError(message + hint), json_output, debug)
     except (KeyboardInterrupt, typer.Abort):

@@ -44,7 +44,7 @@ def predict(
     from cnnkit.runs.run import Run
 
     _refuse_together(screen.json_output, form, sample, positive, output)
-    atomic.refuse("--output", output, force)
+    atomic.refuse("--output", output, force, reads=(sample, *images), run=run)
     opened = Run.open(run)
     # The rows are for programs: they have standard output for themselves.
     people = Screen(json_output=True)
@@ -75,8 +75,6 @@ def _refuse_together(
         raise UsageError("--sample is a CSV, and so is what has its form: leave --format jsonl out")
     if sample and json_output and not output:
         raise UsageError("--sample with --json needs a file for its rows: add --output submission.csv")
-    if sample and output and output.resolve() == sample.resolve():
-        raise UsageError(f"--output {output} is the sample itself; write to another file")
 
 
 class _Rows(NamedTuple):

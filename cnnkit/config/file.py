@@ -18,6 +18,9 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.spec import FileText, Spec
 from cnnkit.core.text import enumerated, nearest
 
+CONFIGS = (".yaml", ".yml")
+"""Endings of a config's name."""
+
 
 @dataclass(frozen=True)
 class Origin:

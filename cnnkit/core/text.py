@@ -81,10 +81,14 @@ def suggestion(word: str, allowed: Sequence[str]) -> str:
     return f"; it may be {', '.join(allowed)}" if allowed else ""
 
 
-def typed(path: Path) -> str:
-    """A path as it is typed in a shell: quoted where it has to be, and no option where it begins with a dash."""
+def typed(path: Path, settings: Sequence[str] = ()) -> str:
+    """A path as it is typed in a shell: quoted where it has to be, and no option where it begins with a dash.
+
+    Behind it stands what is set over the config that it leads to.
+    """
     word = f"./{path}" if str(path).startswith("-") else str(path)
-    return shlex.quote(word) if word.isprintable() else ascii(word)
+    quoted = shlex.quote(word) if word.isprintable() else ascii(word)
+    return " ".join([quoted, *(f"--set {shlex.quote(setting)}" for setting in settings)])
 
 
 def printable(name: str) -> bool:

@@ -69,7 +69,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class EvaluationMetric:
-    """One of them.
+    """A figure that says how good answers are.
 
     Attributes:
         name: What it is called in the result of `evaluate`.

@@ -38,13 +38,13 @@ class Prediction:
 
 
 def predict(
-    run: Run | Path | str, paths: Sequence[Path | str], progress: Progress | None = None
+    run: Run | Path | str, paths: Sequence[Path | str] | Path | str, progress: Progress | None = None
 ) -> Iterator[Prediction]:
     """Predicts the class of each image, in the order given, folders and archives in the order of their names.
 
     Args:
         run: The run, or its folder.
-        paths: Image files, and folders and archives that are searched for such.
+        paths: Image files, and folders and archives that are searched for such; one, or several.
         progress: Is told how far it is.
 
     Yields:
@@ -56,6 +56,7 @@ def predict(
     """
     progress = progress or Progress()
     run = Run.open(run)
+    paths = [paths] if isinstance(paths, Path | str) else paths
     yield from predict_images(run, find_images(paths, progress), progress)
 
 

@@ -39,7 +39,7 @@ MOST = 100
 """Rows that a sheet has room for; of large pictures, more would be too large for most viewers."""
 
 VERSION = 1
-"""Of how a sheet looks."""
+"""Counts the ways in which sheets have looked: one in the cache that was drawn in another way is drawn anew."""
 
 
 @dataclass(frozen=True)

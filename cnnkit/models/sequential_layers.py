@@ -255,7 +255,7 @@ class Dropout(Layer):
 
     name: Literal["dropout"] = "dropout"
     rate: Rate = 0.5
-    """The share."""
+    """The share of the values that is set to 0, in 0..1."""
 
 
 class GaussianNoise(Layer):

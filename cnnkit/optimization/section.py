@@ -44,7 +44,7 @@ class Train(Spec):
     """Parts of the training with other layers frozen; if left out all learns, or only the classifier of a pretrained
     network. Optimizer, schedule and early stopping begin anew in each."""
     loss: AnyLoss = CrossEntropy()
-    """What is made small."""
+    """The loss: what training makes as small as it can."""
     optimizer: AnyOptimizer = Adam()
     """How the weights follow the gradient."""
     schedule: AnySchedule = Cosine()

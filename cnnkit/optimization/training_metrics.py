@@ -1,4 +1,4 @@
-"""The metrics that training follows, epoch by epoch: METRICS below is all of them.
+"""The metrics that training follows, epoch by epoch: EPOCH_METRICS below is all of them.
 
 Each is measured on the training images and on those of validation, where its name has `val_` before it. So the config
 (`monitor`), metrics.jsonl, the lines on the screen and the curves have them all, and a new one is a new entry here.
@@ -43,7 +43,7 @@ class EpochMetric:
         return value > best + min_delta if self.more_is_better else value < best - min_delta
 
 
-METRICS = (
+EPOCH_METRICS = (
     EpochMetric("loss", more_is_better=False, build=None),
     EpochMetric(
         "accuracy",
@@ -55,7 +55,7 @@ METRICS = (
 
 def names(*sides: str) -> list[str]:
     """What the metrics are called on the training images, those of validation, or both."""
-    return [side + metric.name for side in sides for metric in METRICS]
+    return [side + metric.name for side in sides for metric in EPOCH_METRICS]
 
 
 MONITORS = tuple(names(VALIDATION, TRAINING))
@@ -69,12 +69,12 @@ else:
 
 def metric_of(name: str) -> EpochMetric:
     """The metric that is called so, with or without `val_`."""
-    return {metric.name: metric for metric in METRICS}[name.removeprefix(VALIDATION)]
+    return {metric.name: metric for metric in EPOCH_METRICS}[name.removeprefix(VALIDATION)]
 
 
 def build(loss: Loss) -> list[Any]:
     """The Keras metrics to compile a model with."""
-    return [metric.build(loss) for metric in METRICS if metric.build]
+    return [metric.build(loss) for metric in EPOCH_METRICS if metric.build]
 
 
 def read(logs: Mapping[str, Any], *sides: str) -> dict[str, float]:

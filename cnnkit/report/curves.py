@@ -17,7 +17,7 @@ def draw(epochs: list[dict[str, Any]], best_epoch: int | None, path: Path) -> No
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    metrics = training_metrics.METRICS
+    metrics = training_metrics.EPOCH_METRICS
     figure = Figure(figsize=(5 * len(metrics), 4), layout="constrained")
     numbers = [epoch["epoch"] for epoch in epochs]
     for axes, metric in zip(figure.subplots(1, len(metrics)), metrics, strict=True):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from cnnkit.core.errors import DataError, Interrupted, TrainingError
 from cnnkit.core.lazy import tf
 from cnnkit.core.signals import Terminated, handling, interrupts
+from cnnkit.core.text import typed
 from cnnkit.report import curves
 from cnnkit.runs import checkpoints
 from cnnkit.runs.run import Run
@@ -54,5 +55,5 @@ def _close(run: Run, state: str) -> str:
         return f"{run.folder} holds the config, but no weights yet."
     return (
         f"{run.folder} keeps epoch {best}, the best of {max(best, len(epochs))}; "
-        f"see what it is worth with: cnnkit evaluate {run.folder}"
+        f"see what it is worth with: cnnkit evaluate {typed(run.folder)}"
     )

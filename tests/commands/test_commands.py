@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from cnnkit import __version__
-from cnnkit.commands import main
+from cnnkit.commands import app, main
 from cnnkit.config.catalogue import KINDS, schema, title, variants
 
-COMMANDS = ["check", "data", "evaluate", "init", "list", "predict", "preview", "schema", "summary", "train"]
+COMMANDS = sorted(command.name for command in app.COMMANDS)
 
 GOOD = """\
 name: mine

@@ -54,10 +54,15 @@ def options_with_a_path() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(params=WRITTEN, ids=" ".join)
 def option(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    """A command and its option, and `there.png`, which someone wants to keep, in the working folder."""
+    """A command and its option, with a file that someone wants to keep in the working folder."""
     monkeypatch.chdir(tmp_path)
-    Path("there.png").write_text("precious")
+    there(request.param[0]).write_text("precious")
     return request.param
+
+
+def there(name: str) -> Path:
+    """The file that someone wants to keep, with an ending that the command writes."""
+    return Path("there.yaml" if name == "init" else "there.png")
 
 
 def test_every_option_with_a_path_is_written_safely_or_never_written() -> None:
@@ -67,19 +72,20 @@ def test_every_option_with_a_path_is_written_safely_or_never_written() -> None:
 def test_a_file_that_is_there_is_refused_before_all_else(option: tuple[str, str], command: Command) -> None:
     """The arguments lead nowhere: that would be told, had anything been looked at before."""
     name, output = option
-    code, out, err = command(name, *NOWHERE[name], output, "there.png")
-    assert (code, out, err) == (2, "", f"{output} there.png exists already; --force replaces it\n")
-    code, out, err = command(name, *NOWHERE[name], output, "there.png", "--json")
+    code, out, err = command(name, *NOWHERE[name], output, str(there(name)))
+    assert (code, out, err) == (2, "", f"{output} {there(name)} exists already; --force replaces it\n")
+    code, out, err = command(name, *NOWHERE[name], output, str(there(name)), "--json")
     assert (code, err, "--force replaces it" in out) == (2, "", True)
-    assert Path("there.png").read_text() == "precious"
+    assert there(name).read_text() == "precious"
 
 
-@pytest.mark.parametrize(("file", "why"), [("no/such.png", "there is no folder no"), ("folder.png", "that is no file")])
+@pytest.mark.parametrize(("file", "why"), [("no/such", "there is no folder no"), ("folder", "that is no file")])
 def test_what_can_not_be_written_is_refused_with_force_too(
     option: tuple[str, str], command: Command, file: str, why: str
 ) -> None:
-    Path("folder.png").mkdir()
     name, output = option
+    file += there(name).suffix
+    Path("folder").with_suffix(there(name).suffix).mkdir()
     code, out, err = command(name, *NOWHERE[name], output, file, "--force")
     assert (code, out) == (2, "")
     assert err.startswith(f"{output} {file}: {why}")
@@ -93,6 +99,46 @@ def test_force_without_a_file_to_write_is_a_mistake(command: Command) -> None:
             assert (code, err) == (2, f"--force is for {output}: leave it out, or name a file with {output}\n")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "mine.yaml", "--fix-list", "mine.yaml"],
+        ["predict", "run", "there.png", "--output", "there.png"],
+        ["predict", "run", "there.png", "--output", "link.png"],
+        ["predict", "run", "no.png", "--sample", "sample.csv", "--output", "sample.csv"],
+        ["predict", "run", "no.png", "--output", "run/config.yaml"],
+    ],
+    ids=" ".join,
+)
+def test_what_a_command_reads_is_not_replaced_with_force_either(
+    words: list[str], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    for name in ("mine.yaml", "there.png", "sample.csv", "run/config.yaml"):
+        Path(name).write_text("precious")
+    Path("link.png").symlink_to("there.png")
+    for force in ([], ["--force"]):
+        code, out, err = command(*words, *force)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"{words[-2]} {words[-1]}: this ")
+        assert err.endswith("; write to another file\n")
+    assert Path(words[-1]).read_text() == "precious"
+
+
+def test_a_folder_that_can_not_be_written_to_is_refused_before_all_else(
+    option: tuple[str, str], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("locked").mkdir()
+    # Permissions do not bind everyone who runs tests, so what the system says of them is replaced.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "locked")
+    name, output = option
+    file = f"locked/{there(name)}"
+    code, out, err = command(name, *NOWHERE[name], output, file)
+    assert (code, out) == (2, "")
+    assert err == f"{output} {file}: the folder locked can't be written to; choose another\n"
+
+
 def test_with_force_a_file_is_replaced_whole_or_not_at_all(
     option: tuple[str, str], command: Command, image_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +150,7 @@ def test_with_force_a_file_is_replaced_whole_or_not_at_all(
         run.write_provenance(data={"classes": ["cat", "dog"]}, files=run.hashes())
         checkpoints.save(experiment.model.build((8, 8, 3), 2), run.files.checkpoints, checkpoints.BEST, 1, {})
     before = sorted(Path().iterdir())
-    words = [option[0], *WRITTEN[option], option[1], "there.png", "--force"]
+    words = [option[0], *WRITTEN[option], option[1], str(there(option[0])), "--force"]
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -114,7 +160,7 @@ def test_with_force_a_file_is_replaced_whole_or_not_at_all(
         code, _, err = command(*words)
     assert code != 0
     assert "No space left on device" in err
-    assert (Path("there.png").read_text(), sorted(Path().iterdir())) == ("precious", before)
+    assert (there(option[0]).read_text(), sorted(Path().iterdir())) == ("precious", before)
     assert command(*words)[0] == 0
-    assert b"precious" not in Path("there.png").read_bytes()
+    assert b"precious" not in there(option[0]).read_bytes()
     assert sorted(Path().iterdir()) == before

@@ -361,7 +361,7 @@ def test_a_wrong_call_exits_2(run_of, photos, sample_of, tmp_path, command):
     for more, said in [
         ([sample, "--format", "jsonl"], "--format jsonl"),
         ([sample, "--json"], "--output"),
-        ([sample, "--output", sample], "is the sample itself"),
+        ([sample, "--output", sample], "this is what the command reads"),
         ([tmp_path / "nothing.csv"], "nothing.csv: there is no such file"),
         ([tmp_path], "there is no such file"),
         ([sample, "--positive", "cat"], "--positive cat"),

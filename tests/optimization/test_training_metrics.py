@@ -1,4 +1,4 @@
-"""The metrics that training follows: which way each is better, and that a new one is an entry of METRICS, no more."""
+"""The metrics that training follows: which way each is better, and that a new one is an entry of the list, no more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnnkit import read, train
 from cnnkit.core.lazy import keras
 from cnnkit.optimization import training_metrics
 from cnnkit.optimization.section import Checkpoint, EarlyStopping
-from cnnkit.optimization.training_metrics import METRICS, EpochMetric, metric_of
+from cnnkit.optimization.training_metrics import EPOCH_METRICS, EpochMetric, metric_of
 from cnnkit.training.callbacks import KeepBest
 
 CONFIG = """
@@ -70,7 +70,7 @@ def error(monkeypatch):
         ),
         format=".1%",
     )
-    monkeypatch.setattr(training_metrics, "METRICS", (*METRICS, metric))
+    monkeypatch.setattr(training_metrics, "EPOCH_METRICS", (*EPOCH_METRICS, metric))
 
 
 @pytest.mark.usefixtures("error")

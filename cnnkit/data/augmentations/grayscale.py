@@ -22,7 +22,7 @@ class RandomGrayscale(Pixelwise):
     """Chance that an image loses its colours."""
 
     def amounts(self, chance: Any) -> Any:
-        """None."""
+        """There is nothing to choose: an image loses all of its colours."""
         return chance
 
     def __call__(self, image: Any, amount: Any) -> Any:

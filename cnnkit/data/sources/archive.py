@@ -33,7 +33,7 @@ class Archive(Source):
 
     name: Literal["archive"] = "archive"
     path: AbsolutePath
-    """The archive."""
+    """The file of the archive."""
     holds: Inside | None = None
     """What is in it, as a source of its own whose paths count from the inside of the archive: `.` is its top. Found
     out if left out."""

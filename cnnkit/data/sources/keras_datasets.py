@@ -88,7 +88,7 @@ class KerasDataset(Source):
 
     name: Literal["keras"] = "keras"
     dataset: Literal["mnist", "fashion_mnist", "cifar10", "cifar100"]
-    """Which of them."""
+    """Which set: digits, pieces of clothing, or small photographs of 10 or 100 classes."""
 
     def open(self, progress: Progress) -> Collection:
         """What is known of it without fetching it."""

@@ -16,7 +16,7 @@ TINY = 10
 """A class of fewer different images is tiny: less than two of them judge it."""
 
 MANY_CONTRADICTIONS = 0.01
-"""From this share of the images on, contradicting labels are an error (DESIGN of the project, decision 13)."""
+"""From this share of the images on, contradicting labels are an error; fewer, as most large sets have, a warning."""
 
 MANY_COPIES = 0.05
 """From this share of the images on, needless copies are a warning."""

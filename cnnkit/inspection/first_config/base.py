@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 SEED = 0
-"""Of the suggested experiment."""
+"""The seed that the suggested config has, and by which its images are divided for the numbers that are shown."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cnnkit.config.file import CONFIGS
 from cnnkit.core import atomic
-from cnnkit.core.errors import DataError
+from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, typed
@@ -83,7 +84,9 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
     there = Path(os.path.normpath(images.absolute()))
     name = valid_name(there)
     path = output or Path(f"{name}.yaml")
-    atomic.refuse("--output", path, force)
+    atomic.refuse("--output", path, force, reads=(images,))
+    if path.suffix.lower() not in CONFIGS:
+        raise UsageError(f"--output {path}: a config is YAML; give it a name that ends in .yaml")
     try:
         source = recognised(there)
         traits = _looked_at(source, progress)
