@@ -266,7 +266,10 @@ def test_check_shows_the_complete_config_and_where_each_value_came_from(run: Run
     assert rows["train.epochs"] == ["5", "--set", "train.epochs=5"]
     assert rows["train.loss.name"] == ["cross_entropy", "default"]
     assert rows["data.image_size"] == ["[32,", "32]", "the", "source"]
-    assert "mine.yaml is right. Next: cnnkit summary mine.yaml, or cnnkit train mine.yaml" in done.out
+    assert (
+        "is right. Next: cnnkit summary mine.yaml --set train.epochs=5, or cnnkit train mine.yaml --set train.epochs=5"
+        in done.out
+    )
 
 
 def test_check_with_json_is_one_document(run: Run) -> None:
