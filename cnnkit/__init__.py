@@ -13,14 +13,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cnnkit.core.version import __version__
+
 if TYPE_CHECKING:
     from cnnkit.config.file import read
     from cnnkit.evaluation.evaluate import evaluate
     from cnnkit.evaluation.predict import predict
     from cnnkit.runs.run import Run
     from cnnkit.training.train import train
-
-__version__ = "0.1.0"
 
 __all__ = ["Run", "__version__", "evaluate", "predict", "read", "train"]
 

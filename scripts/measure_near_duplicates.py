@@ -10,10 +10,10 @@ half of the pictures (a random one, always the same), and judged on the second.
 
 from __future__ import annotations
 
+import argparse
 import io
 import itertools
 import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -112,18 +112,20 @@ def draw(index: Index, groups: list[list[int]], path: Path) -> None:
     sheet.save(path)
 
 
-def main(arguments: list[str]) -> int:
-    halves = [argument for argument in arguments if argument in ("--first-half", "--second-half")]
-    arguments = [argument for argument in arguments if argument not in halves]
-    if len(arguments) not in (1, 2) or len(halves) > 1:
-        print(__doc__)
-        return 2
-    index = recognised(Path(arguments[0])).open(Progress()).index(Progress())
-    looked = pixels.look(index, arguments[0], Progress())
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("sheet", type=Path, nargs="?", help="a PNG of the groups that are found")
+    halves = parser.add_mutually_exclusive_group()
+    halves.add_argument("--first-half", action="store_true", help="to choose thresholds on")
+    halves.add_argument("--second-half", action="store_true", help="to judge them on")
+    options = parser.parse_args()
+    index = recognised(options.folder).open(Progress()).index(Progress())
+    looked = pixels.look(index, str(options.folder), Progress())
     good = np.asarray([i for i in range(len(index)) if i not in looked.bad])
-    if halves:
+    if options.first_half or options.second_half:
         first = np.random.default_rng(7).permutation(len(good)) < len(good) // 2
-        good = good[first if halves == ["--first-half"] else ~first]
+        good = good[first if options.first_half else ~first]
     index, seen = index.take(good), looked.thumbnails[good]
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(index))[:IMAGES].tolist()
@@ -144,10 +146,9 @@ def main(arguments: list[str]) -> int:
     print(f"{len(groups)} groups of different files in all {len(index):,} pictures, {seconds:.1f} s")
     print("all that seemed to be the same was compared" if complete else "only the most alike were compared")
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
-    if len(arguments) == 2 and groups:
-        draw(index, groups, Path(arguments[1]))
-    return 0
+    if options.sheet and groups:
+        draw(index, groups, options.sheet)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

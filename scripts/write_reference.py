@@ -5,6 +5,7 @@ They are made anew whenever the documentation is built, and no copy of them is k
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -82,6 +83,9 @@ def _text(text: str) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()  # there is nothing to choose, and `--help` writes nothing
     shutil.rmtree(REFERENCE, ignore_errors=True)
     REFERENCE.mkdir(parents=True)
     pages = {"commands": commands()}

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from cnnkit import __version__
 from cnnkit.commands import check, data, evaluate, init, list, predict, preview, schema, summary, train
+from cnnkit.core.version import __version__
 
 app = typer.Typer(
     name="cnnkit",

@@ -86,7 +86,7 @@ def configure(
         document.set(setting)
     if not isinstance(document.values, dict):
         what = "is empty" if document.values is None else f"holds {named(document.values)}"
-        message = f"{what}; a config is a section with data and model, see `cnnkit list` and README"
+        message = f"{what}; a config is a section with data and model, see `cnnkit list`"
         raise ConfigError(Problem(message, str(path), 1, 1), *document.problems)
     if "name" not in document.values:
         document.values["name"] = Path(path).stem

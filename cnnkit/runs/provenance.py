@@ -12,17 +12,19 @@ from typing import Any
 
 from cnnkit.core.lazy import keras, tf
 from cnnkit.core.machine import cores
+from cnnkit.core.version import __version__
 
 
 def circumstances() -> dict[str, Any]:
     """Command, code and machine that a run is made with."""
-    packages = ("cnnkit", "tensorflow", "keras", "numpy", "pillow", "opencv-python-headless", "scikit-learn")
+    packages = ("tensorflow", "keras", "numpy", "pillow", "opencv-python-headless", "scikit-learn")
     return {
         "command": shlex.join(["cnnkit", *sys.argv[1:]]),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "git": _git(),
         "versions": {
             "python": platform.python_version(),
+            "cnnkit": __version__,
             **{name: metadata.version(name) for name in packages},
         },
         "platform": platform.platform(),

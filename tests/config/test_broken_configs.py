@@ -253,11 +253,11 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
     ),
     "an empty file": (
         "",
-        "broken.yaml:1:1: is empty; a config is a section with data and model, see `cnnkit list` and README\n",
+        "broken.yaml:1:1: is empty; a config is a section with data and model, see `cnnkit list`\n",
     ),
     "a list at the top": (
         "- data\n- model\n",
-        "broken.yaml:1:1: holds a list; a config is a section with data and model, see `cnnkit list` and README\n",
+        "broken.yaml:1:1: holds a list; a config is a section with data and model, see `cnnkit list`\n",
     ),
     "a missing file": (
         None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from cnnkit.core import cache
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.progress import Progress
+from cnnkit.core.version import __version__
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import Index
 from cnnkit.data.section import Data
@@ -36,7 +36,7 @@ def place(fingerprint: str, index: Index, data: Data, seed: int, skip_bad: bool)
     # and there may be classes without images.
     forms = [None] * len(index) if index.facts is None else [(facts.header, facts.bad) for facts in index.facts]
     rows = sorted(zip(index.names, index.splits, forms, strict=True), key=lambda row: row[0])
-    depends_on = repr((version("cnnkit"), VERSION, index.classes, circumstances, rows))
+    depends_on = repr((__version__, VERSION, index.classes, circumstances, rows))
     return cache_folder() / "doctor" / fingerprint / f"{digest_of(depends_on.encode(errors='surrogateescape'))}.json"
 
 
