@@ -28,13 +28,14 @@ from pydantic import ValidationError
 
 from cnnkit.config import yaml12
 from cnnkit.config.messages import describe
-from cnnkit.core.atomic import refuse, replacing
+from cnnkit.core.atomic import replacing
 from cnnkit.core.errors import CnnkitError, ConfigError, Problem, UsageError
 from cnnkit.core.lazy import keras, np
 from cnnkit.core.spec import Spec
 from cnnkit.core.text import first_line
 from cnnkit.models import AnyArchitecture
 from cnnkit.models.base import Architecture, Network
+from cnnkit.runs.outputs import refuse
 
 TOLERANCE = 1e-4
 """How far outputs may differ, in parts of the largest."""

@@ -31,7 +31,7 @@ _EVERYWHERE = {
 
 @dataclass(frozen=True)
 class Command:
-    """A command, as `main` gives it to Typer.
+    """A command, as `app` gives it to Typer.
 
     Attributes:
         name: What it is called.

@@ -37,15 +37,17 @@ def data(
 ) -> None:
     """Examine the images: damaged files, copies, wrong labels, leaks between splits, classes that are too small."""
     from cnnkit.commands.arguments import images
-    from cnnkit.core import atomic
     from cnnkit.inspection.doctor import examine
     from cnnkit.inspection.doctor.fix_list import write as write_fix_list
+    from cnnkit.runs import outputs
 
     if sheets:
         examine.refuse(sheets)
-    atomic.refuse("--fix-list", fix_list, force, reads=(target,))
+    outputs.refuse("--fix-list", fix_list, force, reads=(target,))
     with screen.watching() as progress:
         examined, seed = images(target, settings, progress)
+        if fix_list and fix_list.exists():
+            outputs.refuse_what_is_read("--fix-list", fix_list, examined.source.paths())
         report = examine.examine(examined, seed, progress, sheets)
     written = (fix_list, write_fix_list(fix_list, report, examined)) if fix_list else None
     if screen.json_output:

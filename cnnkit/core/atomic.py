@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, whatever happens meanwhile, and over others only if asked to."""
+"""Files that are written whole or not at all, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from cnnkit.core.errors import UsageError
 
 ERRORS = "surrogateescape"
 """How file names that are not UTF-8 are written and read: byte by byte as they are."""
@@ -22,42 +20,6 @@ WRITING = ".writing-"
 
 MANY = 1000
 """Files in a folder from which on they are brought to the disk together."""
-
-
-def refuse(
-    option: str, file: Path | None, force: bool, reads: Iterable[Path | None] = (), run: Path | None = None
-) -> None:
-    """Refuses a file that someone wants written where it can't be, or would replace another without their word.
-
-    Every command with such an option asks this before any long work.
-
-    Args:
-        option: The option that names it, for example `--output`.
-        file: The file; None if the option was left out and nothing else names one.
-        force: Whether `--force` was given: a file that is there already may be replaced.
-        reads: What the command reads, which it may not write over; None among them counts for nothing.
-        run: The folder of a run that it reads, of which no file is replaced.
-
-    Raises:
-        UsageError: There is no folder for it, or one that can't be written to; something else is there, or a file and
-            no `--force`, or one that the command reads; or there is a `--force` and nothing to write.
-    """
-    if file is None:
-        if force:
-            raise UsageError(f"--force is for {option}: leave it out, or name a file with {option}")
-        return
-    if not file.parent.is_dir():
-        raise UsageError(f"{option} {file}: there is no folder {file.parent}")
-    if not os.access(file.parent, os.W_OK):
-        raise UsageError(f"{option} {file}: the folder {file.parent} can't be written to; choose another")
-    if file.exists() and not file.is_file():
-        raise UsageError(f"{option} {file}: that is no file; choose another")
-    if file.exists() and any(path and path.exists() and path.samefile(file) for path in reads):
-        raise UsageError(f"{option} {file}: this is what the command reads; write to another file")
-    if file.exists() and run and run.resolve() in file.resolve().parents:
-        raise UsageError(f"{option} {file}: this belongs to the run {run}; write to another file")
-    if file.exists() and not force:
-        raise UsageError(f"{option} {file} exists already; --force replaces it")
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def test_a_file_that_is_there_is_only_written_over_with_force(command, image_fol
 
 @pytest.mark.parametrize(
     ("output", "told"),
-    [("no/x.yaml", "there is no folder no"), ("pets", "that is no file"), ("pets/cat/0.png", "a config is YAML")],
+    [("no/x.yaml", "there is no folder no"), ("pets", "that is no file"), ("pets.png", "a config is YAML")],
 )
 def test_an_output_that_can_not_be_is_refused_before_the_images_are_looked_at(command, image_folder, output, told):
     image_folder({"cat": 1}, name="pets")

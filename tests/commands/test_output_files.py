@@ -99,31 +99,49 @@ def test_force_without_a_file_to_write_is_a_mistake(command: Command) -> None:
             assert (code, err) == (2, f"--force is for {output}: leave it out, or name a file with {output}\n")
 
 
+READ = [
+    "data mine.yaml --fix-list mine.yaml",
+    "data photos --fix-list photos/cat/0.png",
+    "data mine.yaml --fix-list photos/cat/0.png",
+    "preview mine.yaml --output photos/cat/0.png",
+    "predict run there.png --output there.png",
+    "predict run there.png --output link.png",
+    "predict run photos --output photos/cat/0.png",
+    "predict run no.png --sample sample.csv --output sample.csv",
+]
+"""Commands that would write over what they read."""
+
+RUN = ("config.yaml", "provenance.json", "split.csv", "history.png")
+
+OF_A_RUN = [
+    "init photos --output run/config.yaml",
+    "data photos --fix-list run/split.csv",
+    "preview mine.yaml --output run/history.png",
+    "predict other there.png --output run/config.yaml",
+]
+"""Commands that would write over a file of a run."""
+
+
 @pytest.mark.parametrize(
-    "words",
-    [
-        ["data", "mine.yaml", "--fix-list", "mine.yaml"],
-        ["predict", "run", "there.png", "--output", "there.png"],
-        ["predict", "run", "there.png", "--output", "link.png"],
-        ["predict", "run", "no.png", "--sample", "sample.csv", "--output", "sample.csv"],
-        ["predict", "run", "no.png", "--output", "run/config.yaml"],
-    ],
-    ids=" ".join,
+    ("words", "why"),
+    [(words, "is what the command reads") for words in READ]
+    + [(words, "belongs to the run run") for words in OF_A_RUN],
 )
-def test_what_a_command_reads_is_not_replaced_with_force_either(
-    words: list[str], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_read_or_belongs_to_a_run_is_not_replaced_with_force_either(
+    words: str, why: str, command: Command, image_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(image_folder({"cat": 12, "dog": 12}, name="photos").parent)
     Path("run").mkdir()
-    for name in ("mine.yaml", "there.png", "sample.csv", "run/config.yaml"):
+    Path("mine.yaml").write_text(CONFIG)
+    for name in ("there.png", "sample.csv", *(f"run/{file}" for file in RUN)):
         Path(name).write_text("precious")
     Path("link.png").symlink_to("there.png")
-    for force in ([], ["--force"]):
-        code, out, err = command(*words, *force)
-        assert (code, out) == (2, "")
-        assert err.startswith(f"{words[-2]} {words[-1]}: this ")
-        assert err.endswith("; write to another file\n")
-    assert Path(words[-1]).read_text() == "precious"
+    *_, option, file = words.split()
+    before = Path(file).read_bytes()
+    assert command(*words.split())[0] == 2
+    code, out, err = command(*words.split(), "--force")
+    assert (code, out, err) == (2, "", f"{option} {file}: this {why}; write to another file\n")
+    assert Path(file).read_bytes() == before
 
 
 def test_a_folder_that_can_not_be_written_to_is_refused_before_all_else(

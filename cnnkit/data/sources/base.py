@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, Self
 
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
-from cnnkit.core.spec import Spec
+from cnnkit.core.spec import Spec, path_settings
 from cnnkit.data.index import Collection
 
 OnBad = Literal["error", "skip"]
@@ -29,6 +29,10 @@ class Source(Spec):
     def recognise(cls, path: Path) -> Self | None:
         """The source of this kind that fits what lies at `path`, judged by names alone; None if none does."""
         return None
+
+    def paths(self) -> list[str]:
+        """The files and folders that its settings name."""
+        return [path for name in path_settings(type(self)) if (path := getattr(self, name)) is not None]
 
     @abstractmethod
     def open(self, progress: Progress) -> Collection:

@@ -1,0 +1,59 @@
+"""Files that someone names for a command to write: over others only if asked to, over what is needed never."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from cnnkit.core.errors import UsageError
+from cnnkit.runs.run import Files
+
+TEXTS = (".yaml", ".yml", ".txt", ".csv", ".jsonl")
+"""Endings of what commands write, which may lie among images without being one of them."""
+
+
+def refuse(option: str, file: Path | None, force: bool, reads: Iterable[Path | str | None] = ()) -> None:
+    """Refuses a file that someone wants written where it can't be, or would replace another without their word.
+
+    Every command with such an option asks this before any long work.
+
+    Args:
+        option: The option that names it, for example `--output`.
+        file: The file; None if the option was left out and nothing else names one.
+        force: Whether `--force` was given: a file that is there already may be replaced.
+        reads: The files and folders that the command reads; None among them counts for nothing.
+
+    Raises:
+        UsageError: There is no folder for it, or one that can't be written to; something else is there, or a file and
+            no `--force`, or one that is read or belongs to a run; or there is a `--force` and nothing to write.
+    """
+    if file is None:
+        if force:
+            raise UsageError(f"--force is for {option}: leave it out, or name a file with {option}")
+        return
+    if not file.parent.is_dir():
+        raise UsageError(f"{option} {file}: there is no folder {file.parent}")
+    if not os.access(file.parent, os.W_OK):
+        raise UsageError(f"{option} {file}: the folder {file.parent} can't be written to; choose another")
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{option} {file}: that is no file; choose another")
+    if file.exists():
+        refuse_what_is_read(option, file, reads)
+    if file.exists() and not force:
+        raise UsageError(f"{option} {file} exists already; --force replaces it")
+
+
+def refuse_what_is_read(option: str, file: Path, reads: Iterable[Path | str | None]) -> None:
+    """Refuses to write over a file that is read, or lies in a folder that is read and is no text; or that is of a run.
+
+    Raises:
+        UsageError: It is such a file.
+    """
+    above = file.resolve().parents
+    for read in (Path(path).resolve() for path in reads if path):
+        if read == file.resolve() or (read in above and file.suffix.lower() not in TEXTS):
+            raise UsageError(f"{option} {file}: this is what the command reads; write to another file")
+    for folder in above:
+        if Files(folder).config.is_file() and Files(folder).provenance.is_file():
+            raise UsageError(f"{option} {file}: this belongs to the run {folder.name}; write to another file")
