@@ -77,7 +77,7 @@ def _field(row: Row, input_shape: tuple[int, ...]) -> str:
     needed = [2 * side - 1 if moves else side for side in input_shape[:2]]
     if height >= needed[0] and width >= needed[1]:
         return "all"
-    return f"{height} x {width}"
+    return by((height, width))
 
 
 def summary_notes(summary: Summary, blocks: Sequence[Sequence[Row]]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from cnnkit.core.errors import Problem, TrainingError
 from cnnkit.core.lazy import keras, tf
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Spec
+from cnnkit.core.text import by
 from cnnkit.models.layers import Style, scaled
 
 Shape = tuple[int, int, int]
@@ -112,7 +113,7 @@ class Architecture(Spec):
         height, width, channels = shape
         if min(height, width) < self.smallest_image:
             needed = f"{self.smallest_image} x {self.smallest_image}"
-            message = f"{self.title} needs images of at least {needed} pixels; these are {height} x {width}"
+            message = f"{self.title} needs images of at least {needed} pixels; these are {by((height, width))}"
             yield Problem(message)
         if channels != 3 and self._chosen("scaling", "symmetric") != "symmetric":
             message = "is a scaling of colours; with data.channels 1 it can only be symmetric"

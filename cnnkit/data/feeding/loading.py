@@ -16,6 +16,7 @@ from typing import Any
 from cnnkit.core.errors import DataError, Problem, TrainingError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
+from cnnkit.core.text import in_gib
 from cnnkit.data.feeding.images import ImageReader, Images, allocated
 from cnnkit.data.feeding.pixel_store import PixelStore, bytes_of
 from cnnkit.data.feeding.preprocessing import Changed, Preprocessing
@@ -82,7 +83,7 @@ class _Loading:
         try:
             self.memory = allocated((len(index), *shape), np.uint8) if in_memory else None
         except MemoryError:
-            message = f"there is not enough memory for {size / 2**30:,.1f} GiB of images; set less than that"
+            message = f"there is not enough memory for {in_gib(size)} of images; set less than that"
             raise TrainingError(Problem(message, key="data.cache.memory_gib")) from None
         self.reader = ImageReader(index, preprocessing, stamps, store)
         self.bad: dict[int, str] = {}
