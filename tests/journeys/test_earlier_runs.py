@@ -72,9 +72,8 @@ def test_it_opens(run):
 def test_it_is_worth_what_it_was_worth(run, split):
     before = json.loads((EARLIER_RUN / "evaluation" / f"{split}.json").read_text())
     now = evaluate(run, split)
-    assert now.keys() == before.keys()
     assert now.pop("loss") == pytest.approx(before.pop("loss"), rel=1e-5)
-    assert now == before
+    assert before.items() <= now.items()  # what later versions measure is new
 
 
 def test_it_answers_what_it_answered(run, tmp_path):

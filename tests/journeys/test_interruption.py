@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -223,7 +224,11 @@ def test_after_a_training_sigterm_means_what_it_meant_before(config, tmp_path):
 def test_a_terminal_shows_a_live_line_and_keeps_one_line_an_epoch(config, tmp_path):
     words = ["-m", "cnnkit", "train", str(config(ENDLESS)), "--run", str(tmp_path / "run"), *ONE_LONG_EPOCH]
     words += ["--set", "data.limit=50"]
-    terminal = pexpect.spawn(sys.executable, words, timeout=300, encoding="utf-8", dimensions=(40, 150))
+    # Readline, which pytest loads, sets COLUMNS to 80 behind os.environ; the width is to be that of the terminal.
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    terminal = pexpect.spawn(
+        sys.executable, words, timeout=300, encoding="utf-8", dimensions=(40, 150), env=environment
+    )
     terminal.expect(r"epoch 1/1 .*\d+/\d+  loss \d\.\d+  accuracy \d\.\d+ +[\d,]+ images/s +\d+:\d\d left")
     terminal.expect(r"epoch 1/1  loss \d\.\d+  accuracy \d\.\d+  val_loss")
     terminal.expect("test: accuracy")
