@@ -35,7 +35,7 @@ from cnnkit.core.spec import Spec
 from cnnkit.core.text import first_line
 from cnnkit.models import AnyArchitecture
 from cnnkit.models.base import Architecture, Network
-from cnnkit.runs.outputs import refuse
+from cnnkit.runs.overwriting import refuse
 
 TOLERANCE = 1e-4
 """How far outputs may differ, in parts of the largest."""

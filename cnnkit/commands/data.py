@@ -39,15 +39,15 @@ def data(
     from cnnkit.commands.arguments import images
     from cnnkit.inspection.doctor import examine
     from cnnkit.inspection.doctor.fix_list import write as write_fix_list
-    from cnnkit.runs import outputs
+    from cnnkit.runs import overwriting
 
     if sheets:
         examine.refuse(sheets)
-    outputs.refuse("--fix-list", fix_list, force, reads=(target,))
+    overwriting.refuse("--fix-list", fix_list, force, reads=(target,))
     with screen.watching() as progress:
         examined, seed = images(target, settings, progress)
         if fix_list and fix_list.exists():
-            outputs.refuse_what_is_read("--fix-list", fix_list, examined.source.paths())
+            overwriting.refuse_what_is_read("--fix-list", fix_list, examined.source.paths())
         report = examine.examine(examined, seed, progress, sheets)
     written = (fix_list, write_fix_list(fix_list, report, examined)) if fix_list else None
     if screen.json_output:

@@ -41,11 +41,11 @@ def predict(
 ) -> None:
     """Tell the class of new images. A file that is no image gets a row that says so; with --sample it is an error."""
     from cnnkit.core import atomic
-    from cnnkit.runs import outputs
+    from cnnkit.runs import overwriting
     from cnnkit.runs.run import Run
 
     _refuse_together(screen.json_output, form, sample, positive, output)
-    outputs.refuse("--output", output, force, reads=(sample, *images))
+    overwriting.refuse("--output", output, force, reads=(sample, *images))
     opened = Run.open(run)
     # The rows are for programs: they have standard output for themselves.
     people = Screen(json_output=True)

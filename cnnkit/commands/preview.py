@@ -46,14 +46,14 @@ def preview(
     """Draw a sheet of training images as training will show them, each with what was done to it."""
     from cnnkit.config.file import read
     from cnnkit.inspection import preview as sheets
-    from cnnkit.runs import outputs
+    from cnnkit.runs import overwriting
 
     _refuse_together(prepare, audit, variants, output)
     sheets.refuse(output, force, None if audit else images)
     with screen.watching() as progress:
         experiment = read(config, *settings, progress=progress)
         if output and output.exists():
-            outputs.refuse_what_is_read("--output", output, experiment.data.source.paths())
+            overwriting.refuse_what_is_read("--output", output, experiment.data.source.paths())
         if not prepare:
             sheets.refuse_unaugmented(experiment, config)
         if audit:

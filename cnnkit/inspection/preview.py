@@ -31,7 +31,7 @@ from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import Index, ranked
-from cnnkit.runs import outputs
+from cnnkit.runs import overwriting
 
 IMAGES, VARIANTS = 20, 5
 """Rows of a sheet, and what each shows beside the original, if nobody says."""
@@ -116,7 +116,7 @@ def refuse(output: Path | None, force: bool, images: int | None = None) -> None:
     """
     if output and output.suffix.lower() != ".png":
         raise UsageError(f"--output {output}: the sheet is a PNG; give it a name that ends in .png")
-    outputs.refuse("--output", output, force)
+    overwriting.refuse("--output", output, force)
     if images and images > MOST:
         raise UsageError(f"--images {images}: a sheet has room for {MOST}")
 

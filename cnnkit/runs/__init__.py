@@ -3,6 +3,6 @@
 May import `config` and what is below.
 
 Begin with `run`, whose properties list the files; `checkpoints` writes weights so that a crash can't harm them,
-`provenance` tells how a run was made, `images` finds the images of a run again, `outputs` keeps commands from
+`provenance` tells how a run was made, `images` finds the images of a run again, `overwriting` keeps commands from
 writing over runs and what they read.
 """

@@ -22,7 +22,7 @@ from cnnkit.inspection.first_config.base import SEED, Traits
 from cnnkit.inspection.first_config.rules import FEW, GREY, in_comment, shares, suggest
 from cnnkit.inspection.first_config.traits import look
 from cnnkit.inspection.first_config.writing import config_text, section_of, valid_name
-from cnnkit.runs import outputs
+from cnnkit.runs import overwriting
 
 LONG = 1800
 """Seconds of training from which on a quick try is suggested first."""
@@ -85,7 +85,7 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
     there = Path(os.path.normpath(images.absolute()))
     name = valid_name(there)
     path = output or Path(f"{name}.yaml")
-    outputs.refuse("--output", path, force, reads=(images,))
+    overwriting.refuse("--output", path, force, reads=(images,))
     if path.suffix.lower() not in CONFIGS:
         raise UsageError(f"--output {path}: a config is YAML; give it a name that ends in .yaml")
     try:
