@@ -99,6 +99,7 @@ def tested(method: str, seed: int, epochs: int, manifest: Path, runs: Path) -> d
             f"data.split={{validation: {VALIDATION}}}",
             f"train.epochs={epochs}",
             f"seed={seed}",
+            f"data.split.seed={seed}",
             METHODS[method],
         )
         cnnkit.train(experiment, run)

@@ -18,8 +18,8 @@ OF_THE_NETWORK = ("model", "train", "data.image_size", "data.channels", "data.ba
 """Settings that decide what the network of a run is, and what its training needs."""
 
 
-def images(target: Path, settings: Sequence[str], progress: Progress) -> tuple[Data, int]:
-    """The data of a config, complete, with its seed; or that of images without one.
+def images(target: Path, settings: Sequence[str], progress: Progress) -> Data:
+    """The data of a config, complete; or that of images without one.
 
     Raises:
         ConfigError: The config has problems.
@@ -28,10 +28,10 @@ def images(target: Path, settings: Sequence[str], progress: Progress) -> tuple[D
     """
     if target.suffix.lower() in CONFIGS:
         experiment = read(target, *settings, progress=progress)
-        return experiment.completed(experiment.data.source.open(progress)).data, experiment.seed
+        return experiment.completed(experiment.data.source.open(progress)).data
     if settings:
         raise UsageError(f"--set {settings[0]}: replaces a setting of a config, and {target} is none")
-    return Data.model_validate({"source": recognised(target)}), 0
+    return Data.model_validate({"source": recognised(target)})
 
 
 def network(

@@ -45,10 +45,10 @@ def data(
         examine.refuse(sheets)
     overwriting.refuse("--fix-list", fix_list, force, reads=(target,))
     with screen.watching() as progress:
-        examined, seed = images(target, settings, progress)
+        examined = images(target, settings, progress)
         if fix_list and fix_list.exists():
             overwriting.refuse_what_is_read("--fix-list", fix_list, examined.source.paths())
-        report = examine.examine(examined, seed, progress, sheets)
+        report = examine.examine(examined, progress, sheets)
     written = (fix_list, write_fix_list(fix_list, report, examined)) if fix_list else None
     if screen.json_output:
         screen.document(report.as_json())

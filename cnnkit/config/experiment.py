@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from cnnkit.core.spec import Spec
+from cnnkit.core.spec import Seed, Spec
 from cnnkit.data.augmentations import AnyAugmentation
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Collection
 from cnnkit.data.section import Data
-from cnnkit.data.splitting import Split
 from cnnkit.models import AnyArchitecture
 from cnnkit.models.base import Architecture
 from cnnkit.models.freezing import PlannedStage
@@ -23,8 +22,9 @@ class Experiment(Spec):
 
     name: Annotated[str, Field(pattern=r"^\w[\w .-]*$", max_length=80)]
     """What its runs are called; the name of the config file if left out there."""
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    """The number that all chance comes from; the same seed gives the same run."""
+    seed: Seed = 0
+    """The number that all chance of the training comes from: the same gives the same run. It moves no image to another
+    split, so runs with other seeds are judged on the same images; `data.split.seed` divides these otherwise."""
     data: Data
     """The images."""
     augment: tuple[AnyAugmentation, ...] = ()
@@ -37,7 +37,7 @@ class Experiment(Spec):
     def completed(self, collection: Collection) -> Experiment:
         """The same experiment with what depends on the source filled in; a split of the source's own stays null."""
         height, width, channels = self.shape_with(collection)
-        split = Split(**self.data.split.shares(collection.splits))
+        split = self.data.split.completed(collection.splits)
         update: dict[str, Any] = {"image_size": (height, width), "channels": channels, "split": split}
         data = self.data.model_copy(update=update)
         return self.model_copy(update={"data": data, "train": self.train.completed(self.model.pretrained)})

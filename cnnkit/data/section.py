@@ -15,7 +15,7 @@ from cnnkit.core.spec import AbsolutePath, Count, Spec
 from cnnkit.data.balancing import AnyBalance
 from cnnkit.data.balancing.none import NoBalance
 from cnnkit.data.files.decoding import Fit
-from cnnkit.data.index import Collection, Index, Unused, ranked
+from cnnkit.data.index import Collection, Index, Unused
 from cnnkit.data.preparation import AnyPreparation
 from cnnkit.data.preparation.base import files_beside
 from cnnkit.data.sources import AnySource
@@ -70,7 +70,7 @@ class Data(Spec):
         height, width, channels = suggested or (0, 0, 0)
         return (*(self.image_size or (height, width)), self.channels or channels)
 
-    def index(self, collection: Collection, seed: int, progress: Progress) -> Index:
+    def index(self, collection: Collection, progress: Progress) -> Index:
         """Every image that is asked for, not yet decoded; the masks of images are none.
 
         Raises:
@@ -83,7 +83,7 @@ class Data(Spec):
         if masks:
             unused = [Unused(name, "a mask that data.prepare reads") for name in index.names if name in masks]
             index = index.take([i for i, name in enumerate(index.names) if name not in masks], unused)
-        return index.limited(self.limit, seed) if self.limit else index
+        return index.limited(self.limit, self.split.seed) if self.limit else index
 
     def _masks(self, index: Index) -> frozenset[str]:
         """Names of the images that are the mask of another one."""
@@ -95,15 +95,13 @@ class Data(Spec):
             of_others |= {os.path.normpath(file) for file in files_beside(self.prepare, Path(path))} - {path}
         return frozenset(name for name, path in zip(index.names, paths, strict=True) if path in of_others)
 
-    def splits(self, index: Index, seed: int) -> list[str]:
+    def splits(self, index: Index) -> list[str]:
         """The split of each image.
 
         Raises:
             DataError: A class has too few different images to be in every split.
         """
-        return self.split.assign(
-            index.classes, index.labels, index.digests, index.splits, lambda digest: ranked(digest, seed, "split")
-        )
+        return self.split.assign(index.classes, index.labels, index.digests, index.splits)
 
 
 def read_names(file: str) -> dict[str, int]:

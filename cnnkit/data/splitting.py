@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
 from cnnkit.core.errors import DataError
-from cnnkit.core.spec import Spec
+from cnnkit.core.spec import Seed, Spec
 from cnnkit.core.text import counted
+from cnnkit.data.index import ranked
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -23,6 +24,13 @@ class Split(Spec):
     test: Share | None = None
     """Share of the images to judge the result on, once; 0.15 if left out and the source sets none apart."""
 
+    seed: Seed = 0
+    """Which images these are; also which those of `data.limit` are. The training's chance has a seed of its own."""
+
+    def completed(self, own: frozenset[str]) -> Self:
+        """The same with all shares filled in, but those of the splits that the source has of its own."""
+        return self.model_copy(update=self.shares(own))
+
     def shares(self, own: frozenset[str]) -> dict[str, float]:
         """What is to be set apart, given the splits that the source has of its own."""
         wanted = {"test": self.test, "validation": self.validation}
@@ -34,7 +42,6 @@ class Split(Spec):
         labels: Sequence[int],
         digests: Sequence[str],
         own: Sequence[str | None],
-        rank: Callable[[str], str],
     ) -> list[str]:
         """The split of each image.
 
@@ -47,14 +54,13 @@ class Split(Spec):
             labels: Label of each image.
             digests: Hash of each image's content.
             own: The split that the source itself gives each image, or None.
-            rank: From a digest to its sorting key.
 
         Raises:
             DataError: A class has too few different images to be in every split.
         """
         result = [name or "train" for name in own]
         shares = self.shares(frozenset(name for name in own if name and name != "train"))
-        groups = _groups([i for i, split in enumerate(result) if split == "train"], labels, digests, rank)
+        groups = _groups([i for i, split in enumerate(result) if split == "train"], labels, digests, self._rank)
         if small := [(name, len(groups[i])) for i, name in enumerate(classes) if len(groups[i]) <= len(shares)]:
             raise DataError(*(_too_few(name, found, shares) for name, found in small))
         for label in range(len(classes)):
@@ -69,6 +75,9 @@ class Split(Spec):
                     for i in group:
                         result[i] = split
         return result
+
+    def _rank(self, digest: str) -> str:
+        return ranked(digest, self.seed, "split")
 
 
 def _groups(

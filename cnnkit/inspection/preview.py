@@ -220,12 +220,12 @@ class _Preview:
         """Opens the source."""
         collection = experiment.data.source.open(progress)
         experiment = experiment.completed(collection)
-        index = experiment.data.index(collection, experiment.seed, progress)
+        index = experiment.data.index(collection, progress)
         preprocessing = experiment.preprocessing(experiment.shape_with(collection))
         if collection.skip_bad:
             # Which images are divided, and their numbers, depends on which can be decoded.
             index = load(index, preprocessing, experiment.data.cache, progress, skip_bad=True).index
-        splits = experiment.data.splits(index, experiment.seed)
+        splits = experiment.data.splits(index)
         training = training_of(index, [i for i, split in enumerate(splits) if split == "train"])
         return cls(experiment, index, preprocessing, training)
 

@@ -186,6 +186,10 @@ class Run:
     def experiment(self) -> Experiment:
         """The experiment as it was run; it is complete, so images and networks that moved do not matter here."""
         experiment = config_file.read(self.files.config, *self.settings, files=False)
+        data = experiment.data
+        if "seed" not in data.split.model_fields_set:  # until version 0.1.0 the training's seed divided the images too
+            split = data.split.model_copy(update={"seed": experiment.seed})
+            experiment = experiment.model_copy(update={"data": data.model_copy(update={"split": split})})
         if any(setting.startswith("model") for setting in self.settings):
             return experiment
         return experiment.model_copy(update={"model": experiment.model.with_files_in(self.files.backbone)})

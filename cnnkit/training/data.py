@@ -56,10 +56,10 @@ class TrainingData:
         """
         collection = experiment.data.source.open(progress)
         experiment = experiment.completed(collection)
-        index = experiment.data.index(collection, experiment.seed, progress)
+        index = experiment.data.index(collection, progress)
         preprocessing = experiment.preprocessing(experiment.shape_with(collection))
         images = load(index, preprocessing, experiment.data.cache, progress, skip_bad=collection.skip_bad)
-        splits = experiment.data.splits(images.index, experiment.seed)
+        splits = experiment.data.splits(images.index)
         findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
         chosen = training_of(images.index, _numbers(splits, "train"))
         with progress.task("balancing", 1):
@@ -104,7 +104,7 @@ def _examined(
     experiment: Experiment, index: Index, images: Images, splits: Sequence[str], skip_bad: bool, progress: Progress
 ) -> tuple[Finding, ...]:
     """What the doctor finds in the data; an error stops here, before there is a run."""
-    found = before_training(experiment.data, experiment.seed, index, images.index, splits, skip_bad, progress)
+    found = before_training(experiment.data, index, images.index, splits, skip_bad, progress)
     errors = [f"{finding.message}; {finding.advice}" for finding in found if finding.severity == "error"]
     if errors:
         raise DataError(

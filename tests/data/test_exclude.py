@@ -15,7 +15,7 @@ from cnnkit.runs.run import Run
 
 def index_without(root, listed, **options):
     data = Data(source=Folder(path=str(root)), exclude=str(listed), **options)
-    return data.index(data.source.open(Progress()), 0, Progress())
+    return data.index(data.source.open(Progress()), Progress())
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ from collections import Counter
 import pytest
 
 from cnnkit.core.errors import DataError
+from cnnkit.core.progress import Progress
 from cnnkit.data.files.file_facts import digest_of
-from cnnkit.data.index import ranked
+from cnnkit.data.section import Data
+from cnnkit.data.sources import Folder
 from cnnkit.data.splitting import Split
 
 
@@ -14,10 +16,9 @@ def contents(*names):
     return [digest_of(name.encode()) for name in names]
 
 
-def assign(labels, digests, own=None, seed=0, **shares):
+def assign(labels, digests, own=None, **options):
     classes = [f"class{i}" for i in range(max(labels) + 1)]
-    rank = lambda digest: ranked(digest, seed, "split")  # noqa: E731
-    return Split(**shares).assign(classes, labels, digests, own or [None] * len(labels), rank)
+    return Split(**options).assign(classes, labels, digests, own or [None] * len(labels))
 
 
 def different(count, start=0):
@@ -136,6 +137,19 @@ def test_an_own_split_does_not_change_how_the_rest_is_divided():
 def test_a_class_too_small_to_divide_is_named(labels, digests, message):
     with pytest.raises(DataError, match=message):
         assign(labels, digests)
+
+
+@pytest.mark.parametrize("limit", [None, 6])
+def test_which_images_are_set_apart_and_which_are_taken_follows_from_the_seed_of_the_split(image_folder, limit):
+    root = image_folder({"cat": 20, "dog": 20})
+
+    def division(seed):
+        data = Data(source=Folder(path=str(root)), split=Split(seed=seed), limit=limit)
+        index = data.index(data.source.open(Progress()), Progress())
+        return dict(zip(index.names, data.splits(index), strict=True))
+
+    assert division(1) == division(1) != division(0)
+    assert (division(1).keys() == division(0).keys()) == (limit is None)
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, float("nan"), "0.1"])

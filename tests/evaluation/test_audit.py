@@ -62,8 +62,8 @@ def run(sides):
     """A run whose network answers `left` where the left half is brighter, or darker by less than LEAN of white."""
     experiment = sides.completed(sides.data.source.open(Progress()))
     made = Run.create(experiment, Path("run"))
-    index = experiment.data.index(experiment.data.source.open(Progress()), 0, Progress())
-    made.write_split(index, experiment.data.splits(index, 0), [""] * len(index))
+    index = experiment.data.index(experiment.data.source.open(Progress()), Progress())
+    made.write_split(index, experiment.data.splits(index), [""] * len(index))
     made.write_provenance(data={"classes": ["left", "right"]}, files=made.hashes())
     model = experiment.model.build((8, 8, 1), 2)
     *_, dense = model.layers

@@ -71,9 +71,9 @@ def trained_on(experiment, epochs):
     """The images that training shows in each epoch: pixels, labels and the number of each."""
     collection = experiment.data.source.open(Progress())
     complete = experiment.completed(collection)
-    index = experiment.data.index(collection, experiment.seed, Progress())
+    index = experiment.data.index(collection, Progress())
     images = load(index, Preprocessing((8, 8, 3), experiment.data.fit), experiment.data.cache, Progress())
-    splits = experiment.data.splits(index, experiment.seed)
+    splits = experiment.data.splits(index)
     every = training_of(index, [i for i, split in enumerate(splits) if split == "train"])
     pool = Pool(index.classes, len(index), lambda: images.rows(every.numbers))
     training = complete.data.balance(every, pool, experiment.seed)
@@ -228,7 +228,7 @@ def test_each_step_of_preparation_is_shown_and_then_what_the_network_is_shown(ex
     experiment = experiment_of("[]", prepare)
     sheet = preview.prepared(experiment, Progress(), images=100)
     titles = ["as it is", "1. grayscale", "2. resize height 16 width 16", "3. clahe clip_limit 3", "in size: crop"]
-    index = experiment.data.index(experiment.data.source.open(Progress()), 3, Progress())
+    index = experiment.data.index(experiment.data.source.open(Progress()), Progress())
     view = Preprocessing((8, 8, 3), "crop", experiment.data.prepare)
     assert len(sheet.rows) > 20
     for row, (original, grey, *_, last) in zip(sheet.rows, seen(sheet), strict=True):

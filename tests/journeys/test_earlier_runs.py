@@ -21,6 +21,7 @@ Without history.png and the name of the machine, to keep it small and plain; all
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -66,6 +67,16 @@ def test_it_opens(run):
     assert [len(opened.split(split)) for split in ("train", "validation", "test")] == [140, 30, 30]
     assert opened.history()[0]["epoch"] == 1
     assert opened.network().count_params() == (9 * 4 + 4) + (4 * 4 * 4 * 10 + 10)
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_its_images_were_divided_by_the_one_seed_that_there_was(run, seed):
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("seed: 0", f"seed: {seed}"))
+    recorded = json.loads((run / "provenance.json").read_text())
+    recorded["files"]["config.yaml"] = hashlib.sha256(config.read_bytes()).hexdigest()
+    (run / "provenance.json").write_text(json.dumps(recorded))
+    assert Run.open(run).experiment.data.split.seed == seed
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])

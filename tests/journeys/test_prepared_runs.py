@@ -116,7 +116,7 @@ def beside(masked):
 
 def examined(config):
     experiment = read(config)
-    return examine.examine(experiment.data, experiment.seed, Progress())
+    return examine.examine(experiment.data, Progress())
 
 
 def test_masks_beside_the_images_are_no_images(beside):
@@ -135,7 +135,7 @@ def test_masks_beside_the_images_are_no_images(beside):
 def test_the_mask_of_an_excluded_image_is_no_image_either(beside):
     (beside / "out.txt").write_text("cat/0.png\ndog/1_mask.png\n")
     data = read(beside / "config.yaml", f"data.exclude={beside / 'out.txt'}").data
-    index = data.index(data.source.open(Progress()), 0, Progress())
+    index = data.index(data.source.open(Progress()), Progress())
     assert len(index) == 15
     assert not [name for name in index.names if "mask" in name]
 
@@ -150,7 +150,7 @@ def test_a_missing_mask_is_found_before_training(masked):
     assert found.message.startswith("1 picture without the mask that data.prepare reads: there is no ")
     assert found.message.endswith("cat-3.png")
     skipping = read(config, "data.source.on_bad=skip")
-    (found,) = (f for f in examine.examine(skipping.data, 0, Progress()).findings if f.kind == "missing_mask")
+    (found,) = (f for f in examine.examine(skipping.data, Progress()).findings if f.kind == "missing_mask")
     assert found.severity == "warning"
 
 

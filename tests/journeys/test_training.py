@@ -159,11 +159,11 @@ def test_the_same_config_and_seed_make_the_same_run_in_every_process(twice, runs
         assert weights(first) == weights(runs[0] / name)
 
 
-def test_another_seed_makes_another_run(runs, config, tmp_path):
+def test_another_seed_makes_another_network_and_judges_it_on_the_same_images(runs, config, tmp_path):
     train(read(config(PLAIN), "seed=1"), tmp_path / "other")
     first = runs[0] / "plain"
     assert weights(tmp_path / "other") != weights(first)
-    assert (tmp_path / "other" / "split.csv").read_bytes() != (first / "split.csv").read_bytes()
+    assert (tmp_path / "other" / "split.csv").read_bytes() == (first / "split.csv").read_bytes()
 
 
 def test_the_config_of_a_run_repeats_it(runs, tmp_path):

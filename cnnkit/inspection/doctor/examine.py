@@ -23,12 +23,11 @@ CHECKS: tuple[Check, ...] = (files.forms, files.outliers, files.nested, labels.c
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
-def examine(data: Data, seed: int, progress: Progress, sheets: Path | None = None) -> Report:
+def examine(data: Data, progress: Progress, sheets: Path | None = None) -> Report:
     """Looks at everything; the same data is not examined twice.
 
     Args:
         data: The images.
-        seed: What they are divided by, where the source does not do so itself.
         progress: Is told how far it is.
         sheets: A folder for the contact sheets, new or empty; in the cache by default.
 
@@ -39,13 +38,13 @@ def examine(data: Data, seed: int, progress: Progress, sheets: Path | None = Non
     if sheets:
         refuse(sheets)
     collection = data.source.open(progress)
-    index = data.index(collection, seed, progress)
+    index = data.index(collection, progress)
     fingerprint = index.fingerprint()
-    file = memory.place(fingerprint, index, data, seed, collection.skip_bad)
+    file = memory.place(fingerprint, index, data, collection.skip_bad)
     report = memory.recall(file)
     if report is None or report.mean is None:
         seen = pixels.look(index, pixels.home_of(data.source), progress)
-        report = _report(data, seed, Patient(index, None, collection.skip_bad, seen), progress)
+        report = _report(data, Patient(index, None, collection.skip_bad, seen), progress)
         if seen.lasting:
             memory.remember(file, report, progress)
     bad = {name for finding in report.findings if finding.kind == "undecodable" for name in finding.files}
@@ -73,20 +72,19 @@ def refuse(sheets: Path) -> None:
 
 
 def before_training(
-    data: Data, seed: int, there: Index, used: Index, splits: Sequence[str], skip_bad: bool, progress: Progress
+    data: Data, there: Index, used: Index, splits: Sequence[str], skip_bad: bool, progress: Progress
 ) -> tuple[Finding, ...]:
     """What is known of data that is about to be trained on: from an examination if there was one, else at a glance.
 
     Args:
         data: The images.
-        seed: What they are divided by.
         there: All images that were asked for.
         used: Those that could be decoded.
         splits: The split of each of these.
         skip_bad: Whether the others were left out.
         progress: Is told when the result can't be kept.
     """
-    file = memory.place(there.fingerprint(), there, data, seed, skip_bad)
+    file = memory.place(there.fingerprint(), there, data, skip_bad)
     report = memory.recall(file)
     if report is None:
         patient = Patient(used, splits, skip_bad)
@@ -102,12 +100,12 @@ def before_training(
     return _sorted([*found_before, *files.enlarged(used, data.image_size)])
 
 
-def _report(data: Data, seed: int, patient: Patient, progress: Progress) -> Report:
+def _report(data: Data, patient: Patient, progress: Progress) -> Report:
     """The whole examination of decoded images."""
     findings = list(files.undecodable(patient))
     # What can't be decoded is told once; all else is asked of the pictures, which are what is divided in training.
     sound = patient.sound()
-    splits, undivided = _divided(data, seed, sound.index)
+    splits, undivided = _divided(data, sound.index)
     sound = replace(sound, splits=splits)
     findings += [*undivided, *_checked(sound), *near.check(sound, progress)]
     mean, std = sound.pixels.moments() if sound.pixels else (None, None)
@@ -132,7 +130,7 @@ def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
-def _divided(data: Data, seed: int, index: Index) -> tuple[Sequence[str] | None, list[Finding]]:
+def _divided(data: Data, index: Index) -> tuple[Sequence[str] | None, list[Finding]]:
     """The split of each image, as training would divide them; or what stands in the way.
 
     A class without images stands in the way too, but is a finding by itself, so here the others are divided.
@@ -140,7 +138,7 @@ def _divided(data: Data, seed: int, index: Index) -> tuple[Sequence[str] | None,
     inhabited, labels_of_these = np.unique(index.labels, return_inverse=True)
     names = tuple(index.classes[label] for label in inhabited)
     try:
-        return data.splits(replace(index, classes=names, labels=labels_of_these), seed), []
+        return data.splits(replace(index, classes=names, labels=labels_of_these)), []
     except DataError as error:
         advice = "add images of it, remove the class, or set less apart with data.split"
         return None, [Finding("not_divisible", "error", str(error), advice)]

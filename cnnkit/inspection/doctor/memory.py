@@ -20,18 +20,17 @@ VERSION = 2
 """Of the checks; raised when one of them changes, so that what was said before does not count any more."""
 
 
-def place(fingerprint: str, index: Index, data: Data, seed: int, skip_bad: bool) -> Path:
+def place(fingerprint: str, index: Index, data: Data, skip_bad: bool) -> Path:
     """The file of the report on some data, by all that it depends on.
 
     Args:
         fingerprint: That of the index.
         index: All images that were asked for, those that can't be decoded among them.
         data: How they are divided.
-        seed: What they are divided by.
         skip_bad: Whether those that can't be decoded are left out.
     """
     own = frozenset(split for split in index.splits if split and split != "train")
-    circumstances = [seed, sorted(data.split.shares(own).items()), skip_bad]
+    circumstances = [data.split.completed(own), skip_bad]
     # The fingerprint is of names, labels and contents; a picture of the same pixels may come in another file format,
     # and there may be classes without images.
     forms = [None] * len(index) if index.facts is None else [(facts.header, facts.bad) for facts in index.facts]

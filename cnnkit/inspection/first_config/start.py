@@ -119,7 +119,7 @@ def _looked_at(source: Source, progress: Progress) -> Traits:
     collection = source.open(progress)
     index = collection.index(progress)
     split = shares(len(index), collection.splits)
-    splits = Data.model_validate({"source": source, "split": split}).splits(index, SEED)
+    splits = Data.model_validate({"source": source, "split": split}).splits(index)
     return look(collection, index, splits, progress)
 
 

@@ -201,8 +201,8 @@ def test_digests_splits_and_the_first_batch_are_those_of_a_folder(
     results = []
     for name in ("folder", form):
         data = Data(source=source_of(name, makers, tmp_path / name), batch_size=8)
-        index = data.index(data.source.open(Progress()), 3, Progress())
-        splits = data.splits(index, 3)
+        index = data.index(data.source.open(Progress()), Progress())
+        splits = data.splits(index)
         images = load(index, Preprocessing((12, 10, 3), data.fit), Cache(), Progress())
         training = [i for i, split in enumerate(splits) if split == "train"]
         batches = feeding.TrainBatches(images, training_of(index, training), Chain((), 3), data.batch_size).dataset(1)
@@ -258,8 +258,8 @@ def test_jpegs_are_the_same_by_their_bytes_and_other_ones_once_they_are_decoded(
     for maker in (jpegs_in_a_folder, jpegs_in_a_manifest, jpegs_in_an_archive, decoded_jpegs):
         (where := tmp_path / maker.__name__).mkdir()
         data = Data(source=TypeAdapter(AnySource).validate_python(maker(where)))
-        index = data.index(data.source.open(Progress()), 3, Progress())
-        results[maker] = index.digests, data.splits(index, 3)
+        index = data.index(data.source.open(Progress()), Progress())
+        results[maker] = index.digests, data.splits(index)
     digests, splits = results[jpegs_in_a_folder]
     assert results[jpegs_in_a_manifest] == (digests, splits)
     assert results[jpegs_in_an_archive] == (digests, splits)

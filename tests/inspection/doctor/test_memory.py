@@ -45,15 +45,15 @@ def test_the_same_data_is_not_examined_twice(image_folder, looked):
     root = image_folder({"cat": 12, "dog": 5})
     (root / "cat" / "torn.png").write_bytes(b"")
     (root / "cat" / "notes.txt").write_text("")
-    first = examine.examine(data(root), 0, Progress())
-    assert examine.examine(data(root), 0, Progress()) == first
+    first = examine.examine(data(root), Progress())
+    assert examine.examine(data(root), Progress()) == first
     assert len(looked) == 1
 
 
 @pytest.mark.parametrize("change", ["file", "name", "seed", "split", "format"])
 def test_other_data_is_examined_again(image_folder, looked, change):
     root = image_folder({"cat": 12, "dog": 12})
-    examine.examine(data(root), 0, Progress())
+    examine.examine(data(root), Progress())
     file = root / "cat" / "0.png"
     if change == "file":
         picture(99).save(file)
@@ -63,8 +63,8 @@ def test_other_data_is_examined_again(image_folder, looked, change):
         with Image.open(file) as same:
             same.load()
         same.save(file, format="BMP")
-    shares = Split(test=0.3) if change == "split" else Split()
-    report = examine.examine(data(root, split=shares), int(change == "seed"), Progress())
+    split = {"split": Split(test=0.3), "seed": Split(seed=1)}.get(change, Split())
+    report = examine.examine(data(root, split=split), Progress())
     assert len(looked) == 2
     assert [finding.kind for finding in report.findings] == (["wrong_extension"] if change == "format" else [])
 
@@ -73,7 +73,7 @@ def test_a_class_without_images_is_other_data(image_folder, looked):
     root = image_folder({"cat": 12, "dog": 12})
 
     def kinds():
-        return [finding.kind for finding in examine.examine(data(root), 0, Progress()).findings]
+        return [finding.kind for finding in examine.examine(data(root), Progress()).findings]
 
     assert kinds() == []
     (root / "newclass").mkdir()
@@ -85,11 +85,11 @@ def test_a_class_without_images_is_other_data(image_folder, looked):
 @pytest.mark.parametrize("content", [b"", b"words", b"0" * 32 + b"\n{}", None])
 def test_a_damaged_memory_is_made_anew(image_folder, looked, content):
     root = image_folder({"cat": 12, "dog": 12})
-    first = examine.examine(data(root), 0, Progress())
+    first = examine.examine(data(root), Progress())
     [file] = (Path(os.environ["CNNKIT_CACHE"]) / "doctor").glob("*/*.json")
     file.write_bytes(file.read_bytes()[:-20] if content is None else content)
-    assert examine.examine(data(root), 0, Progress()) == first
-    assert examine.examine(data(root), 0, Progress()) == first
+    assert examine.examine(data(root), Progress()) == first
+    assert examine.examine(data(root), Progress()) == first
     assert len(looked) == 2
 
 
@@ -104,8 +104,8 @@ def test_what_can_not_be_read_for_now_is_told_and_not_remembered(image_folder, m
 
     with monkeypatch.context() as patched:
         patched.setattr(decoding, "read_file", fails)
-        assert examine.examine(data(root), 0, Progress()).verdict == "error"
-    assert examine.examine(data(root), 0, Progress()).verdict == "good"
+        assert examine.examine(data(root), Progress()).verdict == "error"
+    assert examine.examine(data(root), Progress()).verdict == "good"
 
 
 def test_before_a_training_it_is_not_remembered_either(image_folder, monkeypatch):
@@ -126,10 +126,10 @@ def test_before_a_training_it_is_not_remembered_either(image_folder, monkeypatch
 
 def before_training(described):
     collection = described.source.open(Progress())
-    index = described.index(collection, 0, Progress())
+    index = described.index(collection, Progress())
     used = load(index, Preprocessing((8, 8, 3), "crop"), Cache(), Progress(), skip_bad=True).index
-    splits = described.splits(used, 0)
-    return examine.before_training(described, 0, index, used, splits, collection.skip_bad, Progress())
+    splits = described.splits(used)
+    return examine.before_training(described, index, used, splits, collection.skip_bad, Progress())
 
 
 def test_before_a_training_a_glance_is_enough_and_is_no_examination(image_folder, looked):
@@ -137,7 +137,7 @@ def test_before_a_training_a_glance_is_enough_and_is_no_examination(image_folder
     described = data(root)
     assert {finding.kind for finding in before_training(described)} == {"tiny_class", "imbalance"}
     assert looked == []
-    assert examine.examine(described, 0, Progress()).mean is not None
+    assert examine.examine(described, Progress()).mean is not None
     assert len(looked) == 1
 
 
@@ -145,14 +145,14 @@ def test_before_a_training_what_an_examination_found_is_known(image_folder, monk
     root = image_folder({"cat": 12, "dog": 12})
     leak = Finding("near_leak", "warning", "seen in the pixels")
     monkeypatch.setattr("cnnkit.inspection.doctor.near.check", lambda patient, progress: iter([leak]))
-    examine.examine(data(root), 0, Progress())
+    examine.examine(data(root), Progress())
     assert before_training(data(root, image_size=(8, 8))) == (leak,)
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(image_folder, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CNNKIT_CACHE", str(tmp_path / "file" / "cache"))
-    report = examine.examine(data(image_folder({"cat": 12, "dog": 12})), 0, Progress())
+    report = examine.examine(data(image_folder({"cat": 12, "dog": 12})), Progress())
     assert (report.verdict, report.sheets) == ("good", ())
 
 
@@ -164,7 +164,7 @@ def test_a_full_disk_costs_the_memory_and_the_sheets_not_the_verdict(image_folde
     progress = Progress()
     progress.say = said.append
     monkeypatch.setattr(os, "fsync", full)
-    report = examine.examine(data(image_folder({"cat": 12, "dog": 12})), 0, progress)
+    report = examine.examine(data(image_folder({"cat": 12, "dog": 12})), progress)
     assert (report.verdict, report.sheets) == ("good", ())
     assert len(said) == 4  # files, pixels, report, sheets
     assert all(f"{cache_folder()}" in line and "can't be written: No space left on device" in line for line in said)
@@ -177,5 +177,5 @@ def test_a_folder_for_sheets_that_can_not_be_written_is_a_wrong_word(image_folde
     root = image_folder({"cat": 12, "dog": 12})
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UsageError, match=r"--sheets .*wanted can't be written: No space left on device"):
-        examine.examine(data(root), 0, Progress(), tmp_path / "wanted")
+        examine.examine(data(root), Progress(), tmp_path / "wanted")
     assert not (tmp_path / "wanted").exists()

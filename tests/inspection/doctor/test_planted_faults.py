@@ -50,7 +50,7 @@ def photos(clean: Path, tmp_path: Path) -> Path:
 
 def examined(root: Path, exclude: Path | None = None) -> Report:
     data = Data(source=Folder(path=str(root)), exclude=str(exclude) if exclude else None)
-    return examine.examine(data, 0, Progress())
+    return examine.examine(data, Progress())
 
 
 def truncated(root: Path) -> None:
