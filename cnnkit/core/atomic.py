@@ -82,5 +82,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Writes a JSON file that a person can read too."""
-    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    """Writes a JSON file that a person can read too.
+
+    Raises:
+        ValueError: There is NaN or infinity in it, which JSON has not.
+    """
+    write_text(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

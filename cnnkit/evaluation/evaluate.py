@@ -42,7 +42,7 @@ def evaluate(
 
     Raises:
         DataError: Images of that split are gone, or are not the ones of the run.
-        TrainingError: The run has no usable checkpoint.
+        TrainingError: The run has no usable checkpoint, or its network answers what is no number.
     """
     run = Run.open(run)
     progress = progress or Progress()
@@ -73,18 +73,22 @@ def score(
     numbers: Sequence[int],
     progress: Progress,
 ) -> dict[str, Any]:
-    """Scores a network on some images, and writes the result and every prediction into the run's folder."""
+    """Scores a network on some images, and writes the result and every prediction into the run's folder.
+
+    Raises:
+        TrainingError: The network answers what is no number.
+    """
     with progress.task("evaluating", len(numbers)) as advance:
         logits = np.concatenate(list(batches.outputs(model, images, numbers, experiment.data.batch_size, advance)))
     loss, index = experiment.train.loss, images.index
-    labels = np.asarray(index.labels)[np.asarray(numbers)]
-    answers = Answers(labels, loss.probabilities(logits), index.classes)
+    labels, names = np.asarray(index.labels)[np.asarray(numbers)], [index.names[i] for i in numbers]
+    answers = Answers(labels, loss.probabilities(logits, names), index.classes)
     one_hot = keras.ops.one_hot(labels, len(index.classes))
     losses = keras.ops.convert_to_numpy(loss(one_hot, keras.ops.convert_to_tensor(logits)))
     result = {"split": split, "images": len(labels), "loss": float(np.mean(losses, dtype=np.float64))}
     result |= metrics.computed(answers)
     run.files.evaluation.mkdir(exist_ok=True)
-    tables.write(run.files.predictions(split), *prediction_table([index.names[i] for i in numbers], answers))
+    tables.write(run.files.predictions(split), *prediction_table(names, answers))
     atomic.write_json(run.files.result(split), result)
     return result
 

@@ -53,6 +53,7 @@ def predict(
     Raises:
         UsageError: A path does not exist, or a folder or an archive holds no image.
         DataError: A folder or an archive can't be read.
+        TrainingError: The run has no usable checkpoint, or its network answers what is no number.
     """
     progress = progress or Progress()
     run = Run.open(run)
@@ -65,9 +66,10 @@ def predict_images(run: Run, images: Sequence[NewImage], progress: Progress) -> 
     model, experiment = run.network(), run.experiment
     with progress.task("predicting", len(images)) as advance:
         for batch in _decoded(images, run.preprocessing, experiment.data.batch_size):
-            pixels = [content for _, content in batch if not isinstance(content, str)]
+            shown = [(image.name, content) for image, content in batch if not isinstance(content, str)]
+            names, pixels = zip(*shown, strict=True) if shown else ((), ())
             logits = model.predict_on_batch(np.stack(pixels).astype(np.float32)) if pixels else []
-            rows = iter(experiment.train.loss.probabilities(logits) if pixels else [])
+            rows = iter(experiment.train.loss.probabilities(logits, names) if pixels else [])
             for image, content in batch:
                 if isinstance(content, str):
                     yield Prediction(image.name, error=content)
@@ -116,4 +118,6 @@ def as_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
 
 def as_jsonl(predictions: Iterable[Prediction]) -> str:
     """A JSON object a line for each prediction."""
-    return "".join(json.dumps(asdict(prediction), ensure_ascii=False) + "\n" for prediction in predictions)
+    return "".join(
+        json.dumps(asdict(prediction), ensure_ascii=False, allow_nan=False) + "\n" for prediction in predictions
+    )

@@ -6,12 +6,15 @@ A loss also decides how many logits the network ends in and how they become prob
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
+from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import keras, np
 from cnnkit.core.spec import Spec
+from cnnkit.core.text import counted
 
 # What is left of probability 1 for a wrong class, at least.
 _LEAST = 1e-7
@@ -29,9 +32,23 @@ class Loss(Spec):
         """How many logits the network ends in."""
         return classes
 
-    def probabilities(self, logits: Any) -> Any:
-        """From logits (B, logits) to probabilities (B, classes), NumPy float64."""
-        shifted = np.exp(np.float64(logits) - np.max(logits, axis=-1, keepdims=True))
+    def probabilities(self, logits: Any, names: Sequence[str] = ()) -> Any:
+        """From logits (B, logits) to probabilities (B, classes), NumPy float64.
+
+        Args:
+            logits: What a network answers.
+            names: What its images are called, for the error.
+
+        Raises:
+            TrainingError: A logit is NaN or infinite: a class that came of it would be no answer.
+        """
+        logits = np.asarray(logits, np.float64)
+        _refuse_unless_finite(logits, names)
+        return self._probabilities(logits)
+
+    def _probabilities(self, logits: Any) -> Any:
+        """The same of finite logits, float64: the softmax."""
+        shifted = np.exp(logits - np.max(logits, axis=-1, keepdims=True))
         return shifted / np.sum(shifted, axis=-1, keepdims=True)
 
     def accuracy(self, labels: Any, logits: Any) -> Any:
@@ -92,9 +109,8 @@ class BinaryCrossEntropy(Loss):
         """One: the logit of the second class."""
         return 1
 
-    def probabilities(self, logits: Any) -> Any:
+    def _probabilities(self, logits: Any) -> Any:
         """The sigmoid, and what is left of 1 for the first class."""
-        logits = np.float64(logits)
         return np.exp(-np.logaddexp(0, np.concatenate([logits, -logits], axis=-1)))
 
     def accuracy(self, labels: Any, logits: Any) -> Any:
@@ -106,6 +122,18 @@ class BinaryCrossEntropy(Loss):
         return keras.losses.binary_crossentropy(
             labels[:, 1:], logits, from_logits=True, label_smoothing=self.label_smoothing
         )
+
+
+def _refuse_unless_finite(logits: Any, names: Sequence[str]) -> None:
+    bad = np.flatnonzero(~np.isfinite(logits).all(axis=-1))
+    if not len(bad):
+        return
+    first = f", first to {names[bad[0]]}" if len(names) else ""
+    raise TrainingError(
+        f"the network answers NaN or infinity to {len(bad):,} of {counted(len(logits), 'image')}{first}: its weights "
+        "are of no use, as after a training that diverged; train again with a learning rate ten times smaller "
+        "(train.optimizer.learning_rate), and where it starts from weights, check these"
+    )
 
 
 AnyLoss: TypeAlias = Annotated[CrossEntropy | Focal | BinaryCrossEntropy, Field(discriminator="name")]

@@ -3,14 +3,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnnkit import Run, predict, read
-from cnnkit.core.errors import UsageError
+from cnnkit.core.errors import TrainingError, UsageError
 from cnnkit.core.lazy import keras
+from cnnkit.core.progress import Progress
+from cnnkit.data.feeding.images import Images, allocated
+from cnnkit.evaluation.evaluate import score
 from cnnkit.runs import checkpoints
 
 CONFIG = """
@@ -190,3 +194,32 @@ def test_what_is_no_run_is_a_usage_error(images, command):
     code, _, err = command("predict", images, images / "pictures")
     assert code == 2
     assert "not a run" in err
+
+
+@pytest.fixture
+def broken_run(run, tmp_path):
+    """The same run with weights as a training that diverged would leave them."""
+    shutil.copytree(run.folder, tmp_path / "broken")
+    broken = Run.open(tmp_path / "broken")
+    model = broken.network()
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    checkpoints.save(model, broken.files.checkpoints, "best", 1, {})
+    return broken
+
+
+@pytest.mark.parametrize("words", [[], ["--json"], ["--format", "jsonl"]])
+def test_a_network_that_answers_no_number_is_told_and_nothing_is_predicted(broken_run, images, command, words):
+    code, out, err = command("predict", broken_run.folder, images / "pictures", *words)
+    assert code == 4
+    told = json.loads(out)["error"]["message"] if "--json" in words else err
+    assert "the network answers NaN or infinity to 2 of 2 images" in told and "a.jpg" in told
+    assert "--json" in words or out == ""
+
+
+def test_its_evaluation_and_the_end_of_its_training_say_the_same(broken_run, index_of):
+    index = index_of(np.zeros((3, 6, 5, 3), np.uint8), [0, 1, 2], 3)
+    images = Images(index, (6, 5, 3), allocated((3, 6, 5, 3), np.uint8))
+    experiment = broken_run.experiment
+    with pytest.raises(TrainingError, match=r"NaN or infinity to 3 of 3 images, first to 0\.png"):
+        score(broken_run, "test", broken_run.network(), experiment, images, range(3), Progress())
+    assert not broken_run.files.evaluation.exists()

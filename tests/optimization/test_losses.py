@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
+from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import tf
 from cnnkit.optimization.losses import AnyLoss, BinaryCrossEntropy, CrossEntropy, Focal
 
@@ -187,3 +188,12 @@ def test_the_number_of_logits_is_the_losses(loss, classes, logits):
 def test_smoothing_leaves_something_of_the_label(kind, smoothing):
     with pytest.raises(ValueError, match="label_smoothing"):
         kind(label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize("kind", [CrossEntropy, Focal, BinaryCrossEntropy])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_no_answer(kind, wrong):
+    logits = np.zeros((3, kind().logits(2)), np.float32)
+    logits[1, -1] = wrong
+    with pytest.raises(TrainingError, match=r"NaN or infinity to 1 of 3 images, first to b\.png: .*learning_rate"):
+        kind().probabilities(logits, ["a.png", "b.png", "c.png"])
