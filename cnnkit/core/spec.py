@@ -12,7 +12,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 
 class Spec(BaseModel):
@@ -74,6 +82,29 @@ UrlOrPath = Annotated[str, BeforeValidator(_url_or_absolute), Field(min_length=1
 
 Text = Annotated[str, BeforeValidator(_plain), Field(min_length=1)]
 """Text of at least one character."""
+
+
+def _with_one_group(value: str) -> str:
+    try:
+        groups = re.compile(value).groups
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    if groups != 1:
+        raise ValueError(
+            f"should have one group in round brackets, the part that counts, and has {groups or 'none'}; "
+            "brackets that only hold together are written (?:...)"
+        )
+    return value
+
+
+CapturePattern = Annotated[str, BeforeValidator(_plain), AfterValidator(_with_one_group)]
+"""A regular expression with one group, for `captured`: as `.*/(patient[0-9]+)_.*` finds `patient12`."""
+
+
+def captured(pattern: str, text: str) -> str | None:
+    """What the one group of a pattern holds, where the pattern matches the whole text; None where it does not."""
+    found = re.fullmatch(pattern, text)
+    return found[1] if found else None
 
 
 def path_settings(section: type[Spec]) -> list[str]:
