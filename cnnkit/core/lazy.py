@@ -42,6 +42,14 @@ def _load(module: str) -> ModuleType:
 
 
 def _load_tensorflow() -> ModuleType:
+    from cnnkit.core import onednn  # here, as it uses what this module offers
+    from cnnkit.core.cache import cache_folder
+
+    onednn.set_default()
+    # TensorFlow imports Keras when it needs it. Another backend in someone's environment or keras.json would change
+    # what a config means, so they are not looked at.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("KERAS_HOME", str(cache_folder() / "keras"))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _stderr_held_back():
         tensorflow = importlib.import_module("tensorflow")
@@ -58,15 +66,10 @@ def _load_opencv() -> ModuleType:
 
 
 def _load_keras() -> ModuleType:
-    from cnnkit.core.cache import cache_folder
-
-    # Another backend, image layout or float type in someone's environment or keras.json would
-    # change what a config means, so none of them is looked at.
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("KERAS_HOME", str(cache_folder() / "keras"))
     _load("tensorflow")
     with _stderr_held_back():
         keras = importlib.import_module("keras")
+    # Another image layout or float type in someone's keras.json would change what a config means too.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
@@ -105,3 +108,4 @@ np: Any = Lazy("numpy")
 cv2: Any = Lazy("cv2")
 h5py: Any = Lazy("h5py")
 convert_to_constants: Any = Lazy("tensorflow.python.framework.convert_to_constants")  # has no public name
+util_port: Any = Lazy("tensorflow.python.util._pywrap_util_port")  # nor has this

@@ -247,7 +247,7 @@ def audit(
     index = _asked_about(run, experiment.seed, images, progress)
     images_asked = load(index, run.preprocessing, run.experiment.data.cache, progress).rows(range(len(index)))
     with progress.task("reading the network", 1):
-        exam = _Exam(run, run.network(), images_asked, np.arange(len(index)), np.asarray(index.labels))
+        exam = _Exam(run, run.network(progress), images_asked, np.arange(len(index)), np.asarray(index.labels))
     untouched, _ = exam.probabilities(Chain((), experiment.seed), 0)
     right = exam.take(np.flatnonzero(untouched.argmax(1) == exam.labels))
     if not right.images:

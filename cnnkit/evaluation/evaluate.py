@@ -60,7 +60,7 @@ def evaluate(
             f"{len(bad)} of the {len(index)} {split} images can't be shown to the network any more; put them right",
         )
     with progress.task("building the network", 1):
-        model = run.network()
+        model = run.network(progress)
     return score(run, split, model, run.experiment, images, range(len(images.index)), progress)
 
 

@@ -63,7 +63,7 @@ def predict(
 
 def predict_images(run: Run, images: Sequence[NewImage], progress: Progress) -> Iterator[Prediction]:
     """Predicts the class of each image that was found, in their order."""
-    model, experiment = run.network(), run.experiment
+    model, experiment = run.network(progress), run.experiment
     with progress.task("predicting", len(images)) as advance:
         for batch in _decoded(images, run.preprocessing, experiment.data.batch_size):
             shown = [(image.name, content) for image, content in batch if not isinstance(content, str)]

@@ -10,8 +10,9 @@ from datetime import datetime
 from importlib import metadata
 from typing import Any
 
+from cnnkit.core import onednn
 from cnnkit.core.lazy import keras, tf
-from cnnkit.core.machine import cores
+from cnnkit.core.machine import cores, processor
 from cnnkit.core.version import __version__
 
 
@@ -28,7 +29,9 @@ def circumstances() -> dict[str, Any]:
             **{name: metadata.version(name) for name in packages},
         },
         "platform": platform.platform(),
+        "processor": processor(),
         "device": device(),
+        "onednn": onednn.in_force(),
     }
 
 

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from cnnkit.config import file as config_file
 from cnnkit.config.experiment import Experiment
-from cnnkit.core import atomic
+from cnnkit.core import atomic, onednn
 from cnnkit.core.errors import TrainingError, UsageError
+from cnnkit.core.progress import Progress
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files import tables
 from cnnkit.data.index import Index
@@ -198,12 +199,18 @@ class Run:
         """Loads the weights of the best epoch into a model; returns what is known of that epoch."""
         return checkpoints.load(model, self.files.checkpoints, checkpoints.BEST)
 
-    def network(self) -> Any:
-        """The run's network with the weights of its best epoch, read from disk.
+    def network(self, progress: Progress | None = None) -> Any:
+        """The run's network with the weights of its best epoch, read from disk, on the kernels of its training.
+
+        Args:
+            progress: Is told where these can't be had.
 
         Raises:
             TrainingError: The run has no usable checkpoint.
         """
+        recorded = self.provenance().get("onednn")
+        if isinstance(recorded, bool) and (line := onednn.as_recorded(recorded)) and progress:
+            progress.say(f"{self.folder} computes {line}")
         logits = self.experiment.train.loss.logits(len(self.classes))
         model = self.experiment.model.build(self.shape, logits)
         self.load_best(model)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cnnkit.core import lazy
+from cnnkit.core import lazy, onednn
 
 STRANGE = {"backend": "jax", "image_data_format": "channels_first", "floatx": "float64", "epsilon": 0.1}
 
@@ -15,13 +15,15 @@ LOOK = """
 import json, sys
 import cnnkit
 from cnnkit import read, train
+from cnnkit.core import onednn
 from cnnkit.core.lazy import keras, np, tf
 before = [name for name in ("numpy", "tensorflow", "keras") if name in sys.modules]
+kernels = [onednn.as_recorded(False), onednn.in_force()]
 model = keras.Sequential([keras.Input((8, 6, 3)), keras.layers.Conv2D(4, 3)])
 config = keras.config
 settings = [config.backend(), config.image_data_format(), config.floatx(), config.epsilon()]
 limits = [config.max_epochs(), config.max_steps_per_epoch()] if hasattr(config, "max_epochs") else [None, None]
-print(json.dumps([before, settings, limits, list(model.output_shape), model.weights[0].dtype]))
+print(json.dumps([before, kernels, settings, limits, list(model.output_shape), model.weights[0].dtype]))
 """
 
 
@@ -37,10 +39,12 @@ def test_settings_of_keras_in_the_environment_and_in_the_home_change_nothing(tmp
         "KERAS_MAX_STEPS_PER_EPOCH": "2",
         "CNNKIT_CACHE": str(tmp_path / "cache"),
     }
+    environment.pop(onednn.VARIABLE, None)
     done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, env=environment, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
-    before, settings, limits, shape, dtype = json.loads(done.stdout)
+    before, kernels, settings, limits, shape, dtype = json.loads(done.stdout)
     assert before == []  # importing cnnkit and its functions imports none of them
+    assert kernels == [None, False]  # as a run has recorded that was trained without oneDNN
     assert settings == ["tensorflow", "channels_last", "float32", 1e-7]
     assert limits == [None, None]
     assert shape[1:] == [6, 4, 4]

@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from cnnkit import Run, evaluate, read, train
+from cnnkit.core import machine, onednn
 from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.lazy import keras, tf
+from cnnkit.core.progress import Progress
 
 PLAIN = """
 name: plain
@@ -232,6 +234,22 @@ def test_provenance_tells_how_a_run_was_made(runs):
     assert facts["data"]["images"] == {"train": 60, "validation": 20, "test": 20}
     assert facts["parameters"]["total"] == (9 * 8 + 8) + (4 * 4 * 8 * 16 + 16) + (16 * 10 + 10)
     assert facts["versions"]["keras"] == keras.__version__
+    assert facts["processor"] == machine.processor()
+    assert facts["onednn"] is onednn.in_force()
+
+
+def test_a_run_that_was_trained_on_other_kernels_is_evaluated_on_those_of_this_process_and_says_so(runs, tmp_path):
+    shutil.copytree(runs[0] / "plain", tmp_path / "run")
+    other = not onednn.in_force()
+    Run.open(tmp_path / "run").write_provenance(onednn=other)
+    lines = []
+    progress = Progress()
+    progress.say = lines.append
+    evaluate(tmp_path / "run", progress=progress)
+    assert [line for line in lines if "oneDNN" in line] == [
+        f"{tmp_path / 'run'} computes {'without' if other else 'with'} oneDNN's kernels, as that was chosen before in "
+        f"this process; the run was trained {'with' if other else 'without'} them, so last digits may differ"
+    ]
 
 
 def test_split_csv_has_every_image_once(runs):
