@@ -31,12 +31,12 @@ class Lazy:
 
 
 def _load(module: str) -> ModuleType:
+    if module == "keras":  # TensorFlow may have imported it already, with the settings of whoever it found
+        return _load_keras()
     if module in sys.modules or module in ("numpy", "h5py"):
         return importlib.import_module(module)
     if module == "cv2":
         return _load_opencv()
-    if module == "keras":
-        return _load_keras()
     tensorflow = _load_tensorflow()
     return tensorflow if module == "tensorflow" else importlib.import_module(module)
 
