@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
+
+from cnnkit.models.backbones import Backbone
 
 SEED = 0
 """The seed that the suggested config has, and by which its images are divided for the numbers that are shown."""
@@ -26,6 +28,7 @@ class Traits:
         grey: Share of the pictures without colour, of those that were decoded.
         looked_at: How many were decoded.
         decoding: Seconds that it takes to decode one.
+        detail: The real detail that they have in the median, in pixels of the shorter side; None if it is not known.
         bad: Names of files that can't be read as images, with the reason.
     """
 
@@ -39,12 +42,28 @@ class Traits:
     grey: float = 0.0
     looked_at: int = 50
     decoding: float = 0.001
+    detail: int | None = None
     bad: Mapping[str, str] | None = None
 
     @property
     def images(self) -> int:
         """How many there are."""
         return sum(self.classes.values())
+
+    @property
+    def side(self) -> int:
+        """The shorter side of the median picture, in pixels."""
+        return min(self.height, self.width)
+
+    @property
+    def shown(self) -> int:
+        """How many pixels of the shorter side show something: its detail, where that is known."""
+        return self.side if self.detail is None else min(self.detail, self.side)
+
+    @property
+    def enlarged(self) -> bool:
+        """Whether half of the pixels of a side, or more, show nothing of their own."""
+        return 2 * self.shown <= self.side
 
     @property
     def smallest(self) -> tuple[str, int]:
@@ -84,26 +103,64 @@ class Choice:
         return cls(None, None, reason)
 
 
+Kind = Literal["pretrained", "from scratch"]
+
+
 @dataclass(frozen=True)
 class Suggestion:
-    """A config for some images, each setting with its reason, and how long it will take.
+    """A config for some images, each setting with its reason.
 
     Attributes:
+        kind: What its network begins with.
+        title: What to call it in a sentence: `a small network, 30 epochs`.
         data: The choices below `data`, without the source.
         augment: The one for `augment`.
-        model: Those below `model`, in the words of a `sequential` network.
+        model: Those below `model`.
         train: Those below `train`.
-        macs: Multiply-adds of the network for an image.
+        work: Multiply-adds of an image: those of the network, or for a backbone what it costs as much as.
+        backbone: What it begins with, where that is something.
     """
 
+    kind: Kind
+    title: str
     data: tuple[Choice, ...]
     augment: Choice
     model: tuple[Choice, ...]
     train: tuple[Choice, ...]
-    macs: int
+    work: float
+    backbone: Backbone | None = None
 
     def values(self) -> dict[str, Any]:
-        """The suggested part of the config, without its name and its source."""
+        """The suggested part of the config, without its name and its source; no section is empty."""
         sections = {"data": self.data, "augment": (), "model": self.model, "train": self.train}
         values = {name: {c.key: c.value for c in choices if c.key} for name, choices in sections.items()}
-        return values | {"augment": self.augment.value}
+        values |= {"augment": self.augment.value}
+        return {name: value for name, value in values.items() if value or name == "augment"}
+
+    @property
+    def epochs(self) -> int:
+        """How many it trains; 0 where it has none."""
+        return int(self.values().get("train", {}).get("epochs", 0))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which of the suggestions is taken, and why.
+
+    Attributes:
+        chosen: That one.
+        why: In a sentence or two.
+        other: The one that was not taken, if there is one.
+        why_not: What speaks against it: its figure in the trial, or the rule.
+        seconds: How long a training of the chosen one will take.
+        basis: What that is told by.
+        notes: What else should be known, in a line each.
+    """
+
+    chosen: Suggestion
+    why: str
+    other: Suggestion | None
+    why_not: str
+    seconds: float
+    basis: str
+    notes: tuple[str, ...] = ()

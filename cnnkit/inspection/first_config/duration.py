@@ -1,16 +1,21 @@
 """How long a training takes on this machine's processor, estimated without TensorFlow.
 
-The multiply-adds of the network are counted; how many of them this machine does a second is measured by products of
-matrices; to that come the decoding and the augmenting of images. The constants were found from trainings whose time was
-taken: configs/folder.yaml and configs/fashion_mnist.yaml on two cores with nothing else to do.
+What earlier trainings here have recorded counts first. Where there is nothing, the multiply-adds of the network are
+counted; how many of them this machine does a second is measured by products of matrices; to that come the decoding and
+the augmenting of images. The constants were found from trainings whose time was taken: configs/folder.yaml and
+configs/fashion_mnist.yaml on two cores with nothing else to do.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple, Self
 
+from cnnkit.core import speeds
 from cnnkit.core.lazy import np
 from cnnkit.core.machine import cores
 from cnnkit.core.text import counted
@@ -29,6 +34,9 @@ AUGMENTING = 2e-4
 
 USEFUL_CORES = 8
 """More do not make a network this small faster; a guess, only two were measured."""
+
+FITTING = 2e-4
+"""Seconds to fit a classifier to the features of an image, for each class."""
 
 STARTING = 12
 """Seconds in which TensorFlow is imported, the network built and the first step made ready."""
@@ -71,20 +79,82 @@ def speed(seconds: float = 0.1) -> float:
     return float(side**3 * repeats / fastest) * min(cores(), USEFUL_CORES)
 
 
-def training_seconds(suggestion: Suggestion, traits: Traits, multiply_adds_a_second: float) -> float:
-    """Seconds that a training takes.
+@dataclass(frozen=True)
+class Speeds:
+    """How fast this machine is.
+
+    Attributes:
+        multiply_adds: A second, when nothing else wants the processor, as `speed` measures it.
+        recorded: What earlier trainings have recorded, see `cnnkit.core.speeds`.
+        damaged: Whether that can't be read.
+    """
+
+    multiply_adds: float
+    recorded: Mapping[str, float] = field(default_factory=dict)
+    damaged: bool = False
+
+    @classmethod
+    def here(cls) -> Self:
+        """Those of this machine; measured once."""
+        recorded = speeds.recorded()
+        return cls(_speed_here(), recorded or {}, damaged=recorded is None)
+
+
+@cache
+def _speed_here() -> float:
+    return speed()
+
+
+class Estimate(NamedTuple):
+    """How long a training will take.
+
+    Attributes:
+        seconds: So long.
+        basis: What that is told by.
+    """
+
+    seconds: float
+    basis: str
+
+
+def estimate(suggestion: Suggestion, traits: Traits, speed: Speeds) -> Estimate:
+    """How long a training takes, from its start to its evaluation.
 
     Args:
         suggestion: What is trained, and how long.
-        traits: The images that train, and those that are looked at after each epoch.
-        multiply_adds_a_second: What `speed` has measured.
+        traits: The images that train, and those that are looked at after each epoch and at the end.
+        speed: How fast this machine is.
     """
-    values = suggestion.values()
-    epochs: int = values["train"]["epochs"]
-    images = STEP * traits.training + traits.splits["validation"]
-    network = suggestion.macs * images * epochs / (EFFICIENCY * multiply_adds_a_second)
-    decoding = traits.decoding * traits.images / cores()
-    return STARTING + decoding + network + bool(values["augment"]) * AUGMENTING * traits.training * epochs
+    starting = speed.recorded.get(speeds.STARTING, STARTING)
+    decoding = traits.decoding * traits.images / min(cores(), USEFUL_CORES)
+    kind, network = _network_seconds(suggestion, traits, speed)
+    if kind in speed.recorded:
+        basis = "by the speed of earlier trainings here"
+    else:
+        basis = (
+            f"an estimate for {counted(cores(), 'core')} with nothing else to do; after the first one it is told better"
+        )
+        if speed.damaged:
+            basis += f" ({speeds.place()}, where earlier ones are recorded, is damaged)"
+    return Estimate(starting + decoding + network, basis)
+
+
+def _network_seconds(suggestion: Suggestion, traits: Traits, speed: Speeds) -> tuple[str, float]:
+    """The kind of work that the network is, and how long it takes."""
+    if suggestion.backbone is not None:
+        kind = speeds.features(suggestion.backbone.title)
+        a_second = speed.recorded.get(kind, speed.multiply_adds / suggestion.work)
+        # The test images go through the whole network at the end, and those of validation again.
+        shown = traits.images + traits.splits["validation"]
+        return kind, shown / a_second + FITTING * traits.training * len(traits.classes)
+    kind = speeds.training(suggestion.values()["model"]["name"])
+    images = (STEP * traits.training + traits.splits["validation"]) * suggestion.epochs
+    evaluated = traits.splits["validation"] + traits.splits["test"]
+    if kind in speed.recorded:  # that has the augmenting in it
+        return kind, suggestion.work * (images + evaluated) / (STEP * speed.recorded[kind])
+    network = suggestion.work * (images + evaluated) / (EFFICIENCY * speed.multiply_adds)
+    augmenting = bool(suggestion.augment.value) * AUGMENTING * traits.training * suggestion.epochs
+    return kind, network + augmenting
 
 
 def in_words(seconds: float) -> str:

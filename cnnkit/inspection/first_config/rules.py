@@ -1,4 +1,6 @@
-"""From what images are like to the settings that suit them. Pure: the same traits give the same config on any machine.
+"""From what images are like to the settings that suit them, with a small network that begins from nothing.
+
+Pure: the same traits give the same config on any machine.
 
 The recipes are those of configs/folder.yaml (some thousands of photographs) and configs/fashion_mnist.yaml (many small
 pictures), which were measured; what is in between is interpolated.
@@ -10,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from cnnkit.core.text import by
+from cnnkit.core.text import by, counted
 from cnnkit.inspection.first_config.base import Choice, Suggestion, Traits
 from cnnkit.inspection.first_config.duration import multiply_adds
 from cnnkit.models.sequential_layers import BatchNorm, Conv, Dense, Dropout, Flatten, GlobalAvgPool, Layer, MaxPool
@@ -41,34 +43,39 @@ EPOCHS = (3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30)
 GREY = 0.9
 """From this share of grey pictures on the colour of the others is a tint or a mark, not what they show."""
 
-TRANSFER = "model: {name: keras_application, application: MobileNetV2}"
-
 TOLD_APART_BY_SIDE = {"left", "right", "east", "west", "clockwise", "counterclockwise", "anticlockwise"}
 
 NUMBERS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
 
 
-def suggest(traits: Traits) -> Suggestion:
-    """The config for images of such traits."""
+def suggest(traits: Traits, epochs: int | None = None) -> Suggestion:
+    """The config for images of such traits.
+
+    Args:
+        traits: What the images are like.
+        epochs: How many it trains, where the time decides that.
+    """
     size, channels = _image_size(traits), _channels(traits)
     height, width = size.value
     layers = _layers(min(height, width), traits.training)
     shape = (height, width, channels.value)
     macs = multiply_adds(layers, shape, len(traits.classes))
-    fit = _fit(traits, width / height)
-    epochs = _epochs(traits, macs)
+    fitting = fit(traits, width / height)
+    length = _epochs(traits, macs) if epochs is None else _in_time(epochs)
     return Suggestion(
-        data=(size, channels, fit, *_split(traits), _balance(traits), _batch_size(traits)),
-        augment=_augment(traits, epochs.value, fit.value),
+        kind="from scratch",
+        title=f"a small network, {counted(length.value, 'epoch')}",
+        data=(size, channels, fitting, *split(traits), balance(traits), _batch_size(traits)),
+        augment=_augment(traits, length.value, fitting.value),
         model=tuple(_model(layers, shape, traits)),
-        train=(epochs, *_training(traits)),
-        macs=macs,
+        train=(length, *_training(traits)),
+        work=macs,
     )
 
 
 def _image_size(traits: Traits) -> Choice:
     height, width = traits.height, traits.width
-    have = f"The pictures have {width} x {height} pixels" + ("" if traits.same_size else " in the median")
+    have = pixels(traits)
     side = min(height, width)
     if side < TINY:
         size = _with_shorter(ENLARGED, traits)
@@ -79,9 +86,17 @@ def _image_size(traits: Traits) -> Choice:
         return Choice("image_size", size, f"{have}: small enough to be left as they are.")
     size = _with_shorter(PHOTOGRAPH, traits)
     reason = f"{have}. {size[1]} x {size[0]} show what most things are, and train fast."
-    if side >= 2 * PHOTOGRAPH:
+    if traits.shown >= 2 * PHOTOGRAPH:
         reason += f" [{2 * size[0]}, {2 * size[1]}] takes four times as long and pays where small details count."
     return Choice("image_size", size, reason)
+
+
+def pixels(traits: Traits) -> str:
+    """How large the pictures are, and whether they only seem so."""
+    have = f"The pictures have {traits.width} x {traits.height} pixels" + ("" if traits.same_size else " in the median")
+    if traits.enlarged:
+        have += f", but no more detail than a shorter side of {traits.shown} would show: they were enlarged, or blurred"
+    return have
 
 
 def _with_shorter(side: int, traits: Traits) -> list[int]:
@@ -104,7 +119,8 @@ def _channels(traits: Traits) -> Choice:
     return Choice("channels", 3, f"Colour: {some} pictures that were looked at have it.")
 
 
-def _fit(traits: Traits, proportion: float) -> Choice:
+def fit(traits: Traits, proportion: float) -> Choice:
+    """How pictures are brought to images of that proportion, width by height."""
     narrow, _, wide = traits.proportions
     cut = max(1 - min(p / proportion, proportion / p) for p in (narrow, wide))
     if cut < 0.05:
@@ -126,7 +142,8 @@ def shares(images: int, own: frozenset[str]) -> dict[str, float]:
     return {name: share for name in ("validation", "test") if name not in own}
 
 
-def _split(traits: Traits) -> Iterator[Choice]:
+def split(traits: Traits) -> Iterator[Choice]:
+    """What is set apart."""
     apart = shares(traits.images, traits.own)
     own = " and ".join(sorted(traits.own, reverse=True))
     if not apart:
@@ -141,7 +158,8 @@ def _split(traits: Traits) -> Iterator[Choice]:
     yield Choice("split", apart, reason)
 
 
-def _balance(traits: Traits) -> Choice:
+def balance(traits: Traits) -> Choice:
+    """What is said of classes of different size."""
     (least, few), (_, many) = traits.smallest, traits.largest
     times = f"Balance: the largest class has {many / few:.1f} times the images of the smallest"
     if many / few < 3:
@@ -209,12 +227,6 @@ def _model(layers: list[Layer], shape: tuple[int, ...], traits: Traits) -> Itera
     fast = "Small, so that it learns fast" + (" and not by heart" if traits.training < MANY else "")
     yield Choice("name", "sequential", f"{fast}; {halvings} times halved, {by(shape[:2])} pixels become a few.")
     yield Choice("layers", [_written(layer) for layer in layers], "", tuple(_words(layers, shape)))
-    if traits.training < MANY and min(traits.height, traits.width) >= PHOTOGRAPH:
-        yield Choice.remark(
-            "Often better with few images: a network that has learnt from ImageNet. It is fetched once (9.4 MB), sees "
-            "224 x 224 pixels in colour, and only its classifier is trained. Take image_size, channels, augment and "
-            f"this model out and write:\n{TRANSFER}",
-        )
 
 
 def _written(layer: Layer) -> dict[str, Any]:
@@ -248,6 +260,10 @@ def _epochs(traits: Traits, macs: int) -> Choice:
     else:
         reason = "Enough for the accuracy to level off; the best epoch is kept."
     return Choice("epochs", epochs, reason)
+
+
+def _in_time(epochs: int) -> Choice:
+    return Choice("epochs", epochs, "As many as the time allows; the best epoch is kept.")
 
 
 def _training(traits: Traits) -> Iterator[Choice]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,15 @@ from typing import Any
 from cnnkit.config.file import CONFIGS
 from cnnkit.core import atomic
 from cnnkit.core.errors import DataError, UsageError
-from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, typed
 from cnnkit.data.section import Data
 from cnnkit.data.sources import recognised
 from cnnkit.data.sources.base import Source
 from cnnkit.inspection.first_config import duration
-from cnnkit.inspection.first_config.base import SEED, Traits
-from cnnkit.inspection.first_config.rules import FEW, GREY, in_comment, shares, suggest
+from cnnkit.inspection.first_config.base import SEED, Decision, Traits
+from cnnkit.inspection.first_config.decision import Wish, candidates, decided
+from cnnkit.inspection.first_config.rules import FEW, GREY, in_comment, shares
 from cnnkit.inspection.first_config.traits import look
 from cnnkit.inspection.first_config.writing import config_text, section_of, valid_name
 from cnnkit.runs import overwriting
@@ -32,6 +32,23 @@ USES = ("train", "validate", "test")
 
 
 @dataclass(frozen=True)
+class Subject:
+    """Images that a config is to be written for.
+
+    Attributes:
+        name: What the experiment will be called.
+        source: Where they come from.
+        traits: What they are like.
+        progress: Is told how far the work is.
+    """
+
+    name: str
+    source: Source
+    traits: Traits
+    progress: Progress
+
+
+@dataclass(frozen=True)
 class Start:
     """A config that was written for some images.
 
@@ -39,7 +56,10 @@ class Start:
         path: The file.
         config: What it says.
         images: What the images are, in a line.
+        title: What is trained, in a few words.
+        why: Why that.
         seconds: How long it will train here.
+        basis: What that is told by.
         notes: What should be known, in a line each.
         next: The command to go on with.
     """
@@ -47,19 +67,21 @@ class Start:
     path: Path
     config: dict[str, Any]
     images: str
+    title: str
+    why: str
     seconds: float
+    basis: str
     notes: tuple[str, ...]
     next: str
 
     def lines(self) -> Iterator[str]:
         """What to tell a person."""
         height, width = self.config["data"]["image_size"]
-        epochs = self.config["train"]["epochs"]
         yield f"{self.images}."
         yield from self.notes
+        yield self.why
         yield (
-            f"{self.path} is written: {width} x {height} pixels, a small network, {epochs} epochs, "
-            f"{duration.in_words(self.seconds)} here."
+            f"{self.path} is written: {width} x {height} pixels, {self.title}, {duration.in_words(self.seconds)} here."
         )
         yield f"Next: {self.next}"
 
@@ -68,7 +90,13 @@ class Start:
         return {**asdict(self), "path": str(self.path), "seconds": round(self.seconds)}
 
 
-def start(images: Path, output: Path | None = None, force: bool = False, progress: Progress | None = None) -> Start:
+def start(
+    images: Path,
+    output: Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    decide: Callable[[Subject], Decision] | None = None,
+) -> Start:
     """Looks at images and writes a config for them.
 
     Args:
@@ -76,6 +104,7 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
         output: The config's file; by default NAME.yaml in the working folder, NAME as `images` is called.
         force: Whether a file that is there may be written over.
         progress: Is told how far it is.
+        decide: Chooses what the config begins with; by default the rule does.
 
     Raises:
         UsageError: The file can't be written there.
@@ -94,25 +123,39 @@ def start(images: Path, output: Path | None = None, force: bool = False, progres
     except DataError as error:
         # There is no config yet in which a setting could be to blame.
         raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
-    suggestion = suggest(traits)
+    decision = (decide or by_rule())(Subject(name, source, traits, progress))
     section = section_of(source, path.absolute().parent)
-    seconds = duration.training_seconds(suggestion, traits, duration.speed())
-    train, notes = f"cnnkit train {typed(path)}", list(_notes(traits, source))
-    kinds, uses, machine = _kinds(traits), _uses(traits), counted(cores(), "core")
+    train, notes = f"cnnkit train {typed(path)}", [*decision.notes, *_notes(traits, source)]
+    kinds, uses = _kinds(traits), _uses(traits)
     header = [
         f"{name}: written by `cnnkit init`. Each setting stands below its reason; change what you know better.",
         "",
         f"Images:   {kinds}",
         f"          {uses}",
         f"Command:  {train}",
-        f"Time:     {duration.in_words(seconds)} here: an estimate for {machine} with nothing else to do",
-        *([f"          For a quick try: {train} --set data.limit=300"] if seconds > LONG else []),
+        f"Time:     {duration.in_words(decision.seconds)} here, {decision.basis}",
+        *([f"          For a quick try: {train} --set data.limit=300"] if decision.seconds > LONG else []),
     ]
-    atomic.write_text(path, config_text(name, section, suggestion, header, notes))
-    values = suggestion.values()
+    atomic.write_text(path, config_text(name, section, decision, header, notes))
+    values = decision.chosen.values()
     config = {"name": name, "seed": SEED, **values, "data": {"source": section, **values["data"]}}
     following = f"cnnkit data {typed(images)}" if traits.bad else train
-    return Start(path, config, f"{kinds}; {uses}", seconds, tuple(notes), following)
+    return Start(
+        path,
+        config,
+        f"{kinds}; {uses}",
+        decision.chosen.title,
+        decision.why,
+        decision.seconds,
+        decision.basis,
+        tuple(notes),
+        following,
+    )
+
+
+def by_rule(wish: Wish | None = None) -> Callable[[Subject], Decision]:
+    """Decides in a second, without TensorFlow, by what images are like and what is here."""
+    return lambda subject: decided(subject.traits, candidates(subject.traits, wish=wish), wish)
 
 
 def _looked_at(source: Source, progress: Progress) -> Traits:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
+from typing import Any
 
 from cnnkit.core.errors import DataError
-from cnnkit.core.lazy import np
+from cnnkit.core.lazy import cv2, np
 from cnnkit.core.progress import Progress
 from cnnkit.data.files import decoding
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import SPLITS, Collection, Index, ranked
+from cnnkit.inspection.detail import MOST, detail
 from cnnkit.inspection.first_config.base import Traits
 
 SAMPLE = 50
@@ -40,6 +42,7 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
     chosen = sorted(range(len(index)), key=lambda i: (ranked(index.digests[i], 0, "look"), index.names[i]))[:SAMPLE]
     bad = {index.names[i]: f.bad for i, f in enumerate(index.facts or ()) if f.bad}
     seconds: list[float] = []
+    details: list[int] = []
     grey = 0
     with progress.task("looking at some pictures", len(chosen)) as advance:
         for i in chosen:
@@ -47,11 +50,13 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
             try:
                 image = index.open(i)
                 sizes.setdefault(i, (image.height, image.width))
-                grey += _is_grey(image)
+                picture = np.asarray(decoding.decoded(image, MOST, 3))
             except BadImage as error:
                 bad[index.names[i]] = str(error)
             else:
                 seconds.append(time.perf_counter() - start)
+                grey += _is_grey(picture)
+                details.append(detail(picture))
             advance(1)
     if not seconds:
         name, reason = next(iter(bad.items()))
@@ -71,6 +76,7 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
         grey=grey / len(seconds),
         looked_at=len(seconds),
         decoding=statistics.median(seconds),  # not the mean: the first picture also imports the decoder
+        detail=statistics.median_low(details),
         bad=bad,
     )
 
@@ -85,7 +91,7 @@ def _sizes(index: Index) -> dict[int, tuple[int, int]]:
     return sizes
 
 
-def _is_grey(image: object) -> bool:
+def _is_grey(picture: Any) -> bool:
     side = 64  # a tint shows on a small copy too
-    pixels = decoding.fitted(image, (side, side), 3, "stretch").astype(float)
+    pixels = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA).astype(float)
     return bool((pixels.max(axis=2) - pixels.min(axis=2)).mean() <= COLOURLESS)

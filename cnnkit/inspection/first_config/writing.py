@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from cnnkit.config import yaml12
 from cnnkit.core.spec import FileText
 from cnnkit.data.sources.base import Source
-from cnnkit.inspection.first_config.base import SEED, Choice, Suggestion
+from cnnkit.inspection.first_config.base import SEED, Choice, Decision, Suggestion
 
 WIDTH = 110
 """Columns of a comment."""
@@ -25,25 +25,50 @@ FAR = 2
 
 
 def config_text(
-    name: str, source: dict[str, Any], suggestion: Suggestion, header: Sequence[str], notes: Sequence[str]
+    name: str, source: dict[str, Any], decision: Decision, header: Sequence[str], notes: Sequence[str]
 ) -> str:
     """The text of the config.
 
     Args:
         name: Of the experiment.
         source: Its section `data.source`.
-        suggestion: The rest.
+        decision: The rest, and what was not taken.
         header: Lines for the top of the file.
         notes: What should be known of the images, beside the source.
     """
+    suggestion, other = decision.chosen, decision.other
     lines = [f"# {line}".rstrip() for line in header]
     lines += [f"name: {yaml12.line(name)}", f"seed: {SEED}  # the same seed, the same run", ""]
     lines += ["data:", *(line for note in notes for line in _comment(note, "  "))]
     lines += [f"  source: {yaml12.line(source)}", *_settings(suggestion.data), ""]
     lines += [*_settings((suggestion.augment,), indent=""), ""]
-    lines += ["model:", *_settings(suggestion.model), ""]
-    lines += ["train:", *_settings(suggestion.train)]
+    lines += [*_comment(decision.why, ""), "model:", *_settings(suggestion.model), ""]
+    if any(choice.key for choice in suggestion.train):
+        lines += ["train:", *_settings(suggestion.train)]
+    else:
+        lines += [line for choice in suggestion.train for line in _comment(choice.reason, "")]
+    if other:
+        lines += ["", *_comment(f"The other candidate, {other.title}: {decision.why_not}.{TO_TAKE_IT}", "")]
+        lines += [f"# {line}".rstrip() for line in _plain(source, other)]
     return "\n".join(lines) + "\n"
+
+
+TO_TAKE_IT = " To take it, put these lines, without their first two characters, in place of all from `data:` on."
+
+
+def _plain(source: dict[str, Any], suggestion: Suggestion) -> Iterator[str]:
+    """The sections of a suggestion without their reasons."""
+    values = suggestion.values()
+    yield from ("data:", f"  source: {yaml12.line(source)}")
+    yield from (f"  {key}: {yaml12.line(value)}" for key, value in values.pop("data").items())
+    yield f"augment: {yaml12.line(values.pop('augment'))}"
+    for section, settings in values.items():
+        yield f"{section}:"
+        for key, value in settings.items():
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                yield from (f"  {key}:", *(f"    - {yaml12.line(entry)}" for entry in value))
+            else:
+                yield f"  {key}: {yaml12.line(value)}"
 
 
 def _settings(choices: Sequence[Choice], indent: str = "  ") -> Iterator[str]:

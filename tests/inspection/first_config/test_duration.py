@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cnnkit.config.file import read
 from cnnkit.core.machine import cores
 from cnnkit.inspection.first_config import duration
 from cnnkit.inspection.first_config.base import Choice, Suggestion, Traits
+from cnnkit.inspection.first_config.duration import Speeds
 from cnnkit.inspection.summary import summarize
+from cnnkit.models import backbones
 from cnnkit.models.sequential import Sequential
 from cnnkit.models.sequential_layers import Conv, Dense, Dropout, Flatten, MaxPool
 
@@ -33,22 +37,52 @@ def test_a_machine_does_millions_of_multiply_adds_a_second():
     assert 1e7 < duration.speed(0.01) < 1e15
 
 
-def test_time_grows_with_the_work_and_shrinks_with_the_speed():
-    def seconds(**changed):
-        usual = {"epochs": 10, "augment": (), "decoding": 0.0, "multiply_adds_a_second": 1e11}
-        epochs, augment, decoding, speed = (usual | changed).values()
-        epochs, augment = Choice("epochs", epochs, ""), Choice("augment", augment, "")
-        suggestion = Suggestion(data=(), augment=augment, model=(), train=(epochs,), macs=10**7)
-        splits = {"train": 10**4, "validation": 10**3, "test": 10**3}
-        traits = Traits({"cat": 12_000}, splits, frozenset(), height=32, width=32, decoding=decoding)
-        return duration.training_seconds(suggestion, traits, speed) - duration.STARTING
+TRAITS = Traits(
+    {"cat": 12_000}, {"train": 10**4, "validation": 10**3, "test": 10**3}, frozenset(), height=32, width=32, decoding=0
+)
 
-    # By hand: 10 epochs of 3 * 10,000 + 1,000 answers of 10^7 multiply-adds.
-    assert seconds() == pytest.approx(3.1e12 / (duration.EFFICIENCY * 1e11))
-    assert seconds(epochs=20) == pytest.approx(2 * seconds())
-    assert seconds(multiply_adds_a_second=2e11) == pytest.approx(seconds() / 2)
-    assert seconds(augment=({"name": "flip"},)) > seconds()
-    assert seconds(decoding=5.0 * cores()) == pytest.approx(seconds() + 5 * 12_000)
+
+def seconds(epochs=10, augment=(), multiply_adds=1e11, recorded=None, traits=TRAITS, backbone=None):
+    suggestion = Suggestion(
+        kind="from scratch",
+        title="",
+        data=(),
+        augment=Choice("augment", augment, ""),
+        model=(Choice("name", "sequential", ""),),
+        train=(Choice("epochs", epochs, ""),),
+        work=10**7,
+        backbone=backbone,
+    )
+    return duration.estimate(suggestion, traits, Speeds(multiply_adds, recorded or {}))
+
+
+def test_time_grows_with_the_work_and_shrinks_with_the_speed():
+    def without_start(**changed):
+        return seconds(**changed).seconds - duration.STARTING
+
+    # By hand: 10 epochs of 3 * 10,000 + 1,000 answers of 10^7 multiply-adds, and 2,000 answers at the end.
+    assert without_start() == pytest.approx(3.12e12 / (duration.EFFICIENCY * 1e11))
+    assert without_start(multiply_adds=2e11) == pytest.approx(without_start() / 2)
+    assert without_start(augment=({"name": "flip"},)) > without_start()
+    slow = replace(TRAITS, decoding=5.0 * min(cores(), duration.USEFUL_CORES))
+    assert without_start(traits=slow) == pytest.approx(without_start() + 5 * 12_000)
+
+
+def test_speeds_that_were_recorded_count_and_are_said_to():
+    recorded = {"training sequential": 5e10, "starting": 3.0}
+    # By hand: 10,000 images of 10^7 at 5 * 10^10 a second are 2 s an epoch, validation at a third of the price 1/15 s.
+    assert seconds(recorded=recorded).seconds == pytest.approx(3 + 10 * (2 + 0.2 / 3) + 0.4 / 3)
+    assert "earlier trainings" in seconds(recorded=recorded).basis
+    assert "nothing else to do" in seconds(recorded={"training resnet": 1e10}).basis
+
+
+def test_features_count_with_the_speed_of_their_own_backbone():
+    backbone = backbones.fetchable("MobileNetV2")
+    recorded = {"features MobileNetV2": 100.0, "features MobileNet": 1.0, "starting": 3.0}
+    fitting = duration.FITTING * 10**4
+    # 12,000 images and the 1,000 of validation once more, at 100 a second.
+    assert seconds(recorded=recorded, backbone=backbone).seconds == pytest.approx(3 + 130 + fitting)
+    assert seconds(backbone=backbone).seconds == pytest.approx(duration.STARTING + 13_000 * 10**7 / 1e11 + fitting)
 
 
 @pytest.mark.parametrize(

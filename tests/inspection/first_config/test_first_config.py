@@ -18,7 +18,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.balancing import AnyBalance
 from cnnkit.data.sources import Folder, Idx
 from cnnkit.inspection.first_config.base import Traits
-from cnnkit.inspection.first_config.rules import EPOCHS, TRANSFER, suggest
+from cnnkit.inspection.first_config.rules import EPOCHS, suggest
 from cnnkit.inspection.first_config.start import start
 from cnnkit.inspection.first_config.traits import look
 from cnnkit.inspection.first_config.writing import section_of, valid_name
@@ -78,6 +78,12 @@ def test_small_pictures_of_one_size_are_kept_unless_they_are_strips():
 def test_a_larger_size_is_told_of_only_where_the_pictures_have_it():
     assert "[128, 128] takes four times as long" in reason(PHOTOGRAPHS, "data", "image_size")
     assert "four times" not in reason(replace(PHOTOGRAPHS, height=100, width=100), "data", "image_size")
+
+
+def test_no_larger_size_is_told_of_for_pictures_that_were_enlarged():
+    assert "four times" not in reason(replace(PHOTOGRAPHS, detail=32), "data", "image_size")
+    assert "no more detail than a shorter side of 32" in reason(replace(PHOTOGRAPHS, detail=32), "data", "image_size")
+    assert "enlarged" not in reason(replace(PHOTOGRAPHS, detail=384), "data", "image_size")
 
 
 def test_pictures_of_different_proportions_become_square():
@@ -215,12 +221,6 @@ def test_the_more_images_the_fewer_epochs():
     suggested = [epochs(images) for images in (100, 10_000, 30_000, 60_000, 200_000, 10**7)]
     assert suggested == sorted(suggested, reverse=True)
     assert (suggested[0], suggested[-1]) == (EPOCHS[-1], EPOCHS[0])
-
-
-def test_the_alternative_in_the_comment_is_a_valid_config(image_folder, tmp_path):
-    file = tmp_path / "transfer.yaml"
-    file.write_text(f"data:\n  source: {{name: folder, path: {image_folder({'a': 9, 'b': 9})}}}\n{TRANSFER}\n")
-    assert config_file.read(file).shape() == (224, 224, 3)
 
 
 def test_every_setting_has_its_reason():

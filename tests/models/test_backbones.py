@@ -1,0 +1,170 @@
+"""Which pretrained backbones are found, where, and what a config has to say of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from cnnkit.core.cache import cache_folder
+from cnnkit.models import AnyArchitecture, backbones
+from cnnkit.models.backbones import FETCHED, KNOWN, Unusable
+from cnnkit.models.keras_application import NETWORKS
+
+
+@pytest.fixture(autouse=True)
+def no_keras_of_mine(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+
+
+def put(name: str, facts: object = None, saved_model: bool = False) -> Path:
+    """A backbone in the cache: a file of weights, or a folder with a SavedModel, and what is said of it."""
+    place = cache_folder() / "backbones" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.suffix:
+        place.write_bytes(b"weights")
+        if facts is not None:
+            place.with_suffix(".json").write_text(json.dumps(facts))
+        return place
+    place.mkdir()
+    (place / ("saved_model.pb" if saved_model else "weights.h5")).write_bytes(b"")
+    if facts is not None:
+        (place / "backbone.json").write_text(json.dumps(facts))
+    return place
+
+
+def test_an_empty_cache_has_none():
+    assert backbones.found() == backbones.Found((), ())
+
+
+def test_a_saved_model_is_used_as_its_json_says():
+    place = put("mine", {"pixel_range": [-1, 1], "size": 160}, saved_model=True)
+    [found] = backbones.found().backbones
+    assert found.model == {"name": "hub", "handle": str(place), "pixel_range": [-1.0, 1.0]}
+    assert (found.title, found.size) == ("mine", (160, 160))
+
+
+def test_a_file_of_weights_is_of_the_application_that_its_json_says():
+    place = put("small.h5", {"application": "mobilenet", "alpha": 0.5, "size": [192, 160]})
+    [found] = backbones.found().backbones
+    assert found.model == {
+        "name": "keras_application",
+        "application": "MobileNet",
+        "alpha": 0.5,
+        "weights": str(place),
+    }
+    assert (found.title, found.size) == ("MobileNet 0.5", (192, 160))
+
+
+@pytest.mark.parametrize(
+    ("file", "application", "alpha"),
+    [
+        ("mobilenet_v1_025_224_imagenet.h5", "MobileNet", 0.25),
+        ("mobilenet_2_5_224_tf_no_top.h5", "MobileNet", 0.25),
+        ("mobilenet_1_0_224_tf_no_top.h5", "MobileNet", None),
+        ("mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5", "MobileNetV2", 0.35),
+        ("mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.4_224_no_top.h5", "MobileNetV2", 1.4),
+        ("weights_mobilenet_v3_small_224_0.75_float_no_top_v2.h5", "MobileNetV3Small", 0.75),
+        ("efficientnetb0_notop.h5", "EfficientNetB0", None),
+        ("efficientnetv2-b0_notop.h5", "EfficientNetV2B0", None),
+        ("resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5", "ResNet50V2", None),
+        ("inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5", "InceptionResNetV2", None),
+        ("NASNet-mobile-no-top.h5", "NASNetMobile", None),
+        ("convnext_tiny_notop.h5", "ConvNeXtTiny", None),
+    ],
+)
+def test_what_is_called_as_keras_calls_its_own_needs_no_json(file, application, alpha):
+    put(file)
+    [found] = backbones.found().backbones
+    assert (found.model["application"], found.model.get("alpha")) == (application, alpha)
+    TypeAdapter(AnyArchitecture).validate_python({k: v for k, v in found.model.items() if k != "weights"})
+
+
+def test_a_folder_that_is_called_so_counts_by_its_own_name():
+    put("mobilenet_v1_025_224")
+    [found] = backbones.found().backbones
+    assert found.title == "MobileNet 0.25"
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "saved_model", "told"),
+    [
+        ("mine", None, True, "does not say which range of pixels"),
+        ("best.h5", None, False, "does not say which network"),
+        ("best.h5", {"application": "MobileNetV9"}, False, "no application `MobileNetV9`; did you mean `MobileNetV2`?"),
+        ("best.h5", {"application": "VGG16", "alpha": 0.5}, False, "one width only"),
+        ("mine", {"pixels": [0, 1]}, True, "backbone.json: pixels:"),
+        ("mine", {"pixel_range": [0, 1, 2]}, True, "backbone.json: pixel_range:"),
+    ],
+)
+def test_what_can_not_be_used_is_told_of_and_nothing_else_suffers(name, facts, saved_model, told):
+    put(name, facts, saved_model)
+    put("efficientnetb0_notop.h5")
+    found = backbones.found()
+    assert [each.title for each in found.backbones] == ["EfficientNetB0"]
+    [note] = found.notes
+    assert told in note
+
+
+def test_an_empty_folder_and_one_of_two_files_are_told_of():
+    put("two")
+    (cache_folder() / "backbones" / "two" / "other.h5").touch()
+    (cache_folder() / "backbones" / "none").mkdir()
+    assert ["2 files of weights" in note or "no SavedModel" in note for note in backbones.found().notes] == [True] * 2
+
+
+def test_what_keras_has_fetched_is_found_where_it_keeps_it(tmp_path, monkeypatch):
+    own = cache_folder() / "keras" / "models"
+    of_others = tmp_path / "home" / ".keras" / "models"
+    for folder, file in ((own, "efficientnetb0_notop.h5"), (of_others, "mobilenet_2_5_224_tf_no_top.h5")):
+        folder.mkdir(parents=True)
+        (folder / file).touch()
+    (of_others / "mobilenet_5_0_224_tf.h5").touch()  # with a classifier
+    found = {each.title: each.model for each in backbones.found().backbones}
+    assert found.keys() == {"EfficientNetB0", "MobileNet 0.25"}
+    assert "weights" not in found["EfficientNetB0"]  # a training looks there by itself
+    assert found["MobileNet 0.25"]["weights"] == str(of_others / "mobilenet_2_5_224_tf_no_top.h5")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home" / ".keras"))
+    assert "weights" not in {each.title: each.model for each in backbones.found().backbones}["MobileNet 0.25"]
+
+
+def test_the_better_one_comes_first():
+    for file in ("mobilenet_2_5_224_tf_no_top.h5", "efficientnetv2-b0_notop.h5", "efficientnetb0_notop.h5"):
+        put(file)
+    titles = [each.title for each in backbones.found().backbones]
+    assert titles == ["EfficientNetV2B0", "EfficientNetB0", "MobileNet 0.25"]
+
+
+def test_one_is_named_by_its_folder_its_name_in_the_cache_or_as_an_application(tmp_path, monkeypatch):
+    place = put("mine", {"pixel_range": [-1, 1]}, saved_model=True)
+    put("resnet50_weights_notop.h5")
+    monkeypatch.chdir(tmp_path)
+    assert backbones.named(str(place)) == backbones.named("mine")
+    assert backbones.named("resnet50_weights_notop").title == "ResNet50"
+    assert backbones.named("mobilenetv2").model == {"name": "keras_application", "application": "MobileNetV2"}
+    assert backbones.named("mobilenetv2").fetched
+
+
+def test_a_saved_model_that_is_named_by_hand_takes_the_range_of_tf_hub_and_says_so(tmp_path):
+    (tmp_path / "vector").mkdir()
+    (tmp_path / "vector" / "saved_model.pb").touch()
+    found = backbones.named(str(tmp_path / "vector"))
+    assert found.model["pixel_range"] == [0.0, 1.0]
+    assert "does not say" in found.remark
+
+
+@pytest.mark.parametrize(("name", "told"), [("MobileNetV9", "did you mean `MobileNetV2`?"), ("x", "there are `mine`")])
+def test_a_name_that_nothing_has_is_told_with_what_there_is(name, told):
+    put("mine", {"pixel_range": [0, 1]}, saved_model=True)
+    with pytest.raises(Unusable) as raised:
+        backbones.named(name)
+    assert told in str(raised.value)
+
+
+def test_what_is_known_is_of_networks_that_there_are():
+    for application, alpha in KNOWN:
+        assert alpha is None or alpha in NETWORKS[application].alphas
+    assert all((name, None) in KNOWN for name in FETCHED)
