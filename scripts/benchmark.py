@@ -2,6 +2,7 @@
 
 Usage: python scripts/benchmark.py overhead --data FOLDER [--rounds 5] [--epochs 4] [--limit 2000] [--threads 2]
        python scripts/benchmark.py train [--networks resnet20 ...] [--torch PYTHON] [--rounds 5] [--steps 20]
+                                         [--inference] [--onednn on|off|both]
        python scripts/benchmark.py pipeline --data FOLDER [--work colours ...] [--torch PYTHON] [--rounds 5]
 
 overhead   `cnnkit train` on Fashion-MNIST (the four idx files in FOLDER) without augmentation, against the same
@@ -13,13 +14,16 @@ overhead   `cnnkit train` on Fashion-MNIST (the four idx files in FOLDER) withou
 train      a training step of ResNet-20 (32 px, batch 64), DenseNet-121 and ResNet-50 (128 px, batch 16) and VGG-16
            (64 px, batch 16) against the same networks written by hand of stock Keras layers and, with --torch, in
            PyTorch with channels_last. PYTHON is a Python that has PyTorch. See scripts/benchmark_networks.py. The
-           network `tiny` is only for trying whether it works.
+           network `tiny` is only for trying whether it works. With --inference what is measured is answers, not
+           training. With --onednn both, cnnkit and Keras are measured with oneDNN's kernels and without them
+           (`cnnkit_off`, `keras_off`). At the end stands the table as docs/results.md has it.
 
 pipeline   feeding the images of a folder (a folder a class) against Keras's dataset function and layers and, with
            --torch, PyTorch's DataLoader with torchvision's transforms. See scripts/benchmark_pipeline.py.
 
 Each measurement runs in a process of its own, all sides in turn; the figures are medians. The first epoch is
-not counted. Nothing else should run meanwhile.
+not counted. Nothing else should run meanwhile. oneDNN is on for Keras too where cnnkit has it on (`--onednn` aside, the
+variable TF_ENABLE_ONEDNN_OPTS decides), so that code is compared, and not which kernels are switched on.
 """
 
 from __future__ import annotations
@@ -39,6 +43,9 @@ from pathlib import Path
 
 from benchmark_networks import NETWORKS, TINY
 from benchmark_pipeline import SIZES
+
+from cnnkit.core import onednn
+from cnnkit.core.machine import processor
 
 CONFIG = Path(__file__).parent.parent / "configs" / "fashion_mnist.yaml"
 SIDES = ("cnnkit", "keras")
@@ -126,8 +133,12 @@ def in_own_process(command: list[str], threads: int) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def in_turn(title: str, measures: dict[str, Callable[[], float]], rounds: int) -> None:
-    """Runs all sides in turn, forwards and backwards, and prints the medians and what cnnkit has of each other's."""
+def in_turn(title: str, measures: dict[str, Callable[[], float]], rounds: int) -> list[str]:
+    """Runs all sides in turn, forwards and backwards, and prints the medians and what cnnkit has of each other's.
+
+    Returns:
+        The same as cells of a table: the medians, then the ratios with the lowest and highest of a round.
+    """
     figures: dict[str, list[float]] = {side: [] for side in measures}
     for number in range(1, rounds + 1):
         for side in measures if number % 2 else reversed(measures):
@@ -135,10 +146,13 @@ def in_turn(title: str, measures: dict[str, Callable[[], float]], rounds: int) -
             print(f"{title} round {number}  {side:10} {figures[side][-1]:9,.1f} images/s", flush=True)
     medians = {side: statistics.median(of_side) for side, of_side in figures.items()}
     print(f"{title} medians  " + ", ".join(f"{side} {median:,.1f}" for side, median in medians.items()))
+    cells = [f"{median:,.1f}" for median in medians.values()]
     for side in list(measures)[1:]:
         ratios = [ours / theirs for ours, theirs in zip(figures["cnnkit"], figures[side], strict=True)]
         ratio = medians["cnnkit"] / medians[side]
         print(f"{title} against {side}: {ratio:.3f}, by round {min(ratios):.3f} to {max(ratios):.3f}", flush=True)
+        cells.append(f"{ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    return cells
 
 
 def overhead(data: str, rounds: int, epochs: int, limit: int, threads: int) -> None:
@@ -152,18 +166,35 @@ def overhead(data: str, rounds: int, epochs: int, limit: int, threads: int) -> N
     in_turn("Fashion-MNIST", {side: partial(measure, side) for side in SIDES}, rounds)
 
 
-def train(networks: list[str], torch: str | None, rounds: int, steps: int, threads: int) -> None:
-    """A training step of each network against Keras and PyTorch."""
-    pythons = {"cnnkit": sys.executable, "keras": sys.executable} | ({"torch": torch} if torch else {})
+def train(
+    networks: list[str], torch: str | None, rounds: int, steps: int, threads: int, inference: bool, kernels: str
+) -> None:
+    """A training step, or the answers, of each network against Keras and PyTorch, with oneDNN and without."""
+    script = str(Path(__file__).with_name("benchmark_networks.py"))
+    sides = {"cnnkit": [sys.executable, script, "cnnkit"], "keras": [sys.executable, script, "keras"]}
+    if kernels != "as set":
+        first, *second = ("on", "off") if kernels == "both" else (kernels,)
+        without = {f"{side}_off": [*words, "--onednn", other] for side, words in sides.items() for other in second}
+        sides = {side: [*words, "--onednn", first] for side, words in sides.items()} | without
+    if torch:
+        sides["torch"] = [torch, script, "torch"]
 
     def measure(side: str, network: str) -> float:
-        script = str(Path(__file__).with_name("benchmark_networks.py"))
         count = max(2, steps if network == "resnet20" else steps // 4)
-        command = [pythons[side], script, side, network, "--steps", str(count), "--threads", str(threads)]
-        return float(in_own_process(command, threads))
+        options = ["--steps", str(count), "--threads", str(threads), *(["--inference"] if inference else [])]
+        program, path, name, *rest = sides[side]
+        return float(in_own_process([program, path, name, network, *options, *rest], threads))
 
+    rows = []
     for network in networks:
-        in_turn(network, {side: partial(measure, side, network) for side in pythons}, rounds)
+        title = f"{network} inference" if inference else network
+        size, batch, *_ = NETWORKS[network]
+        cells = in_turn(title, {side: partial(measure, side, network) for side in sides}, rounds)
+        rows.append([f"{network}, {size} px, batch {batch}", *cells])
+    others = [side for side in sides if side != "cnnkit"]
+    print(f"\n{processor()}, {threads} threads, oneDNN {kernels}, medians of {rounds} rounds\n")
+    for row in (["network", *sides, *(f"against {side}" for side in others)], ["---"] * (2 * len(sides)), *rows):
+        print(f"| {' | '.join(row)} |")
 
 
 def pipeline(data: str, works: list[str], torch: str | None, rounds: int, threads: int) -> None:
@@ -191,10 +222,16 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=[n for n in NETWORKS if n != TINY])
     parser.add_argument("--torch", metavar="PYTHON", help="a Python that has PyTorch")
     parser.add_argument("--steps", type=int, default=20, help="of ResNet-20; a quarter of the larger networks")
+    parser.add_argument("--inference", action="store_true", help="of train: measure answers")
+    parser.add_argument("--onednn", choices=("on", "off", "both"), help="of train: TensorFlow's kernels")
     parser.add_argument("--work", nargs="+", choices=SIZES, default=list(SIZES), help="of pipeline")
     chosen = parser.parse_args()
+    onednn.set_default()
     if chosen.what == "train":
-        train(chosen.networks, chosen.torch, chosen.rounds, chosen.steps, chosen.threads)
+        kernels = chosen.onednn or "as set"
+        train(chosen.networks, chosen.torch, chosen.rounds, chosen.steps, chosen.threads, chosen.inference, kernels)
+    elif chosen.inference or chosen.onednn:
+        parser.error("--inference and --onednn are of train")
     elif not chosen.data:
         parser.error("--data is needed")
     elif chosen.what == "pipeline":

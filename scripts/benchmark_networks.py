@@ -1,12 +1,13 @@
-"""Measures the training of one network by one side: `cnnkit`, `keras` (stock layers by hand) or `torch` (by hand).
+"""Measures one network by one side: `cnnkit`, `keras` (stock layers by hand) or `torch` (by hand).
 
-Usage: python scripts/benchmark_networks.py SIDE NETWORK [--steps 20] [--threads 2]
+Usage: python scripts/benchmark_networks.py SIDE NETWORK [--inference] [--steps 20] [--threads 2] [--onednn on|off]
 
-Prints images a second: the steps of the second epoch of training, the first being warm-up. Images are random, in
-memory, float32 batches; SGD with momentum on cross-entropy. All sides compute the same network: `--count` prints its
-trainable parameters, equal on all sides. PyTorch converts a batch to float within its step, tf.data does so beside it.
-PyTorch runs with channels_last, which is its fastest layout here; it is
-no dependency of anything, so that side may run under another Python.
+Prints images a second: the steps of the second epoch of training, the first being warm-up; with --inference the batches
+of the second pass. Images are random, in memory, float32 batches; SGD with momentum on cross-entropy. cnnkit infers as
+`evaluate` does, Keras by `predict`, PyTorch in evaluation mode without gradients. All sides compute the same network:
+`--count` prints its trainable parameters, equal on all sides. PyTorch converts a batch to float within its step,
+tf.data does so beside it. PyTorch runs with channels_last, which is its fastest layout here; it is no dependency of
+anything, so that side may run under another Python. It has a oneDNN of its own, which nothing here switches.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 # Height and width, batch size, classes, and the network in cnnkit's words.
@@ -210,7 +212,27 @@ def train_keras(model: Any, batches: Any, steps: int) -> float:
     return marks[3] - marks[2]
 
 
-def measure_keras(name: str, steps: int, count: bool) -> float:
+def timed(batches: Callable[[], Iterable[Any]]) -> float:
+    """Seconds of the second pass, from the end of its first batch to that of its last."""
+    for _ in range(2):
+        marks = [time.perf_counter() for _ in batches()]
+    return marks[-1] - marks[0]
+
+
+def infer_keras(model: Any, batches: Any) -> float:
+    """The same of `predict`."""
+    import keras
+
+    marks: list[float] = []
+    clock = keras.callbacks.Callback()
+    clock.on_predict_batch_end = lambda step, logs=None: marks.append(time.perf_counter())
+    for _ in range(2):
+        marks.clear()
+        model.predict(batches, callbacks=[clock], verbose=0)
+    return marks[-1] - marks[0]
+
+
+def measure_keras(name: str, steps: int, inference: bool, count: bool) -> float:
     import keras
     import numpy as np
     import tensorflow as tf
@@ -228,17 +250,19 @@ def measure_keras(name: str, steps: int, count: bool) -> float:
     )
     data = tf.data.Dataset.from_tensor_slices((images, np.eye(classes, dtype=np.float32)[labels]))
     batches = data.repeat().batch(batch).map(lambda x, y: (tf.cast(x, tf.float32), y)).prefetch(tf.data.AUTOTUNE)
+    if inference:
+        return steps * batch / infer_keras(model, batches.map(lambda x, y: x).take(steps + 1))
     return steps * batch / train_keras(model, batches, steps)
 
 
-def measure_cnnkit(name: str, steps: int, count: bool) -> float:
-    """The network as a run trains it: our layers, our pipeline, our model for `fit`."""
+def measure_cnnkit(name: str, steps: int, inference: bool, count: bool) -> float:
+    """The network as a run trains and evaluates it: our layers, our pipeline, our model for `fit`."""
     import numpy as np
     from pydantic import TypeAdapter
 
     from cnnkit.data.augmentations.chain import Chain
     from cnnkit.data.balancing.base import training_of
-    from cnnkit.data.feeding.batches import TrainBatches
+    from cnnkit.data.feeding.batches import TrainBatches, outputs
     from cnnkit.data.feeding.images import Images, allocated
     from cnnkit.data.index import Index
     from cnnkit.models import AnyArchitecture
@@ -261,6 +285,9 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
     memory = allocated(pixels.shape, pixels.dtype)
     memory[:] = pixels
     images = Images(index, (size, size, 3), memory)
+    if inference:
+        numbers = [i % len(pixels) for i in range((steps + 1) * batch)]
+        return steps * batch / timed(lambda: outputs(network.model, images, numbers, batch, lambda done: None))
     loss = CrossEntropy()
     learner = Learner(network.model, (), loss)
     learner.compile(
@@ -274,7 +301,7 @@ def measure_cnnkit(name: str, steps: int, count: bool) -> float:
     return steps * batch / train_keras(learner, batches, steps)
 
 
-def measure_torch(name: str, steps: int, count: bool) -> float:
+def measure_torch(name: str, steps: int, inference: bool, count: bool) -> float:
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -288,21 +315,22 @@ def measure_torch(name: str, steps: int, count: bool) -> float:
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
     loss_of = torch.nn.CrossEntropyLoss()
 
-    def step(number: int) -> None:
-        begin = number * batch % len(pixels)
+    def answers(begin: int) -> Any:
         x = pixels[begin : begin + batch].to(torch.float32).contiguous(memory_format=torch.channels_last)
-        loss = loss_of(model(x / 127.5 - 1), targets[begin : begin + batch])
+        return model(x / 127.5 - 1)
+
+    def step(begin: int) -> None:
+        loss = loss_of(answers(begin), targets[begin : begin + batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
-    for number in range(steps + 2):
-        step(number)
-    began = time.perf_counter()
-    for number in range(steps):
-        step(number)
-    seconds = time.perf_counter() - began
-    return steps * batch / seconds
+    begins = [number * batch % len(pixels) for number in range(steps + 1)]
+    if not inference:
+        return steps * batch / timed(lambda: map(step, begins))
+    model.eval()
+    with torch.inference_mode():
+        return steps * batch / timed(lambda: map(answers, begins))
 
 
 def random_data(size: int, batch: int, classes: int) -> tuple[Any, Any]:
@@ -323,11 +351,15 @@ def main() -> None:
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--inference", action="store_true", help="measure answers, not training")
+    parser.add_argument("--onednn", choices=("on", "off"), help="TensorFlow's; as the variable says if left out")
     parser.add_argument("--count", action="store_true", help="print the trainable parameters instead")
     chosen = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": str(chosen.threads), "TF_NUM_INTRAOP_THREADS": str(chosen.threads)}
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    print(MEASURES[chosen.side](chosen.network, chosen.steps, chosen.count))
+    if chosen.onednn:
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = str(int(chosen.onednn == "on"))
+    print(MEASURES[chosen.side](chosen.network, chosen.steps, chosen.inference, chosen.count))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from cnnkit.core.progress import Progress
+from cnnkit.core.text import counted
 from cnnkit.data.files import decoding
 from cnnkit.data.index import Index
 from cnnkit.data.sources import recognised
@@ -143,7 +144,7 @@ def main() -> None:
     for i, j in rng.integers(len(index), size=(PAIRS, 2)).tolist():
         called += index.digests[i] != index.digests[j] and group_of.get(i, -1) == group_of.get(j, -2)
     print(f"{called} of {PAIRS:,} random pairs called near-duplicates")
-    print(f"{len(groups)} groups of different files in all {len(index):,} pictures, {seconds:.1f} s")
+    print(f"{counted(len(groups), 'group')} of different files in all {len(index):,} pictures, {seconds:.1f} s")
     print("all that seemed to be the same was compared" if complete else "only the most alike were compared")
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
     if options.sheet and groups:

@@ -1,4 +1,7 @@
-"""Every benchmark works: each in its smallest form, all its sides in this process so that TensorFlow is loaded once."""
+"""Every benchmark works: each in its smallest form, all its sides in this process so that TensorFlow is loaded once.
+
+PyTorch is no dependency, so its sides are not tried.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from contextlib import redirect_stdout
 import benchmark
 import numpy as np
 import pytest
+
+from cnnkit.core.machine import processor
 
 
 @pytest.fixture
@@ -47,7 +52,6 @@ def sides_of(lines, title):
     return set(speeds)
 
 
-@pytest.mark.slow
 def test_overhead(lines_of, tmp_path, write_idx):
     chance = np.random.default_rng(0)
     for name, count in (("train", 100), ("t10k", 20)):
@@ -57,12 +61,36 @@ def test_overhead(lines_of, tmp_path, write_idx):
     assert sides_of(lines, "Fashion-MNIST") == {"cnnkit", "keras"}
 
 
-@pytest.mark.slow
 def test_train(lines_of):
-    assert sides_of(lines_of("train", "--networks", "tiny", "--steps", 2), "tiny") == {"cnnkit", "keras"}
+    lines = lines_of("train", "--networks", "tiny", "--steps", 2)
+    assert sides_of(lines, "tiny") == {"cnnkit", "keras"}
+    header, line, row = lines[-3:]
+    assert header == "| network | cnnkit | keras | against keras |"
+    assert header.count("|") == line.count("|") == row.count("|")
+    assert row.startswith("| tiny, 8 px, batch 2 | ")
 
 
-@pytest.mark.slow
+def test_inference_with_onednn_and_without(lines_of, monkeypatch):
+    asked = []
+    measured = benchmark.in_own_process
+
+    def in_own_process(command, threads):
+        asked.append((command[2], command[command.index("--onednn") + 1]))
+        return measured(command, threads)
+
+    monkeypatch.setattr(benchmark, "in_own_process", in_own_process)
+    lines = lines_of("train", "--networks", "tiny", "--steps", 2, "--inference", "--onednn", "both")
+    assert sides_of(lines, "tiny inference") == {"cnnkit", "keras", "cnnkit_off", "keras_off"}
+    assert asked == [("cnnkit", "on"), ("keras", "on"), ("cnnkit", "off"), ("keras", "off")]
+    assert processor() in lines[-5]
+
+
+@pytest.mark.parametrize("words", [("pipeline", "--inference"), ("overhead", "--onednn", "on")])
+def test_options_of_train_are_refused_elsewhere(lines_of, tmp_path, words):
+    with pytest.raises(SystemExit):
+        lines_of(*words, "--data", tmp_path)
+
+
 def test_pipeline(lines_of, image_folder):
     lines = lines_of("pipeline", "--data", image_folder({"a": 3, "b": 3}))
     assert sides_of(lines, "colours") == {"cnnkit", "keras", "keras_crop"}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import cnnkit
 from cnnkit.core.progress import Progress
 from cnnkit.data.index import Index
 from cnnkit.data.sources import recognised
@@ -56,3 +57,30 @@ def test_each_method_sees_about_as_many_images():
     for method, an_epoch in shown.items():
         total = an_epoch * compare_balance.epochs_of(method, images=1000, epochs=8)
         assert total == pytest.approx(8 * shown["none"], rel=0.07)
+
+
+SMALL = """
+data: {source: {name: digits}, image_size: [4, 4], batch_size: 64}
+model: {name: sequential, layers: [{name: flatten}]}
+train: {epochs: 1}
+"""
+
+
+@pytest.mark.parametrize("method", compare_balance.METHODS)
+def test_every_method_is_a_setting(method):
+    cnnkit.read(compare_balance.CONFIG, "data.source={name: digits}", compare_balance.METHODS[method])
+
+
+def test_methods_train_once_and_what_has_run_is_not_run_again(index, tmp_path, monkeypatch, capsys):
+    (tmp_path / "small.yaml").write_text(SMALL)
+    monkeypatch.setattr(compare_balance, "CONFIG", tmp_path / "small.yaml")
+    words = [str(tmp_path), str(tmp_path / "made"), "--images", "100", "--epochs", "1", "--seeds", "1"]
+    words += ["--methods", *(methods := ["SMOTE", "focal loss"])]
+    assert compare_balance.main(words) == 0
+    first = capsys.readouterr()
+    header, *rows = first.out.splitlines()
+    assert header.startswith("method") and "recall of shirt" in header
+    assert [row.split("  ")[0] for row in rows] == methods
+    assert compare_balance.main(words) == 0
+    again = capsys.readouterr()
+    assert (again.out, again.err) == (first.out, "")

@@ -1,0 +1,57 @@
+"""Scripts that measure something else than speed work: each in its smallest form, in this process."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import measure_feeding_memory
+import measure_near_duplicates
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def flat_pictures(tmp_path):
+    """Six pictures that differ much, the last a copy of the first, enlarged."""
+    for i in range(6):
+        picture = Image.fromarray(np.random.default_rng(i).integers(0, 256, (6, 6, 3), np.uint8)).resize((48, 48))
+        (tmp_path / "pictures" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        picture.save(tmp_path / "pictures" / "ab"[i % 2] / f"{i}.png")
+    picture.resize((64, 64)).save(tmp_path / "pictures" / "b" / "larger.png")
+    return tmp_path / "pictures"
+
+
+@pytest.mark.parametrize("half", [None, "--first-half", "--second-half"])
+def test_near_duplicates(flat_pictures, tmp_path, monkeypatch, capsys, half):
+    monkeypatch.setattr(measure_near_duplicates, "IMAGES", 2)
+    monkeypatch.setattr(measure_near_duplicates, "PAIRS", 10)
+    words = [flat_pictures, half] if half else [flat_pictures, tmp_path / "sheet.png"]
+    monkeypatch.setattr(sys, "argv", ["measure_near_duplicates.py", *map(str, words)])
+    measure_near_duplicates.main()
+    printed = capsys.readouterr().out
+    found = [re.fullmatch(r"(.+?) +\d of (\d) found", line) for line in printed.splitlines()]
+    ways = {match[1]: match[2] for match in found if match}
+    assert "cropped by 3 % at each edge, brightened by 10 %" in ways
+    assert set(ways.values()) == {"2"}
+    if not half:
+        assert "1 group of different files in all 7 pictures" in printed
+        assert Image.open(tmp_path / "sheet.png").size[1] > 100
+
+
+def test_feeding_memory(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure_feeding_memory, "measure", measure_feeding_memory.feed)
+    monkeypatch.setattr(sys, "argv", ["x", "--make", str(tmp_path / "made"), "--images", "5", "10"])
+    measure_feeding_memory.main()
+    *rows, last = capsys.readouterr().out.splitlines()
+    assert [row.split(":")[0].split() for row in rows] == [["5", "images"], ["10", "images"]]
+    assert re.fullmatch(rf"{re.escape(str(tmp_path / 'made' / '10'))} takes [+-]\d+\.\d%", last)
+
+
+def test_feeding_memory_of_a_process(tmp_path, monkeypatch, capsys):
+    folder = measure_feeding_memory.make(tmp_path / "made", 5)
+    monkeypatch.setattr(sys, "argv", ["x", "--feed", str(folder)])
+    measure_feeding_memory.main()
+    assert json.loads(capsys.readouterr().out)["images"] == 5
