@@ -24,7 +24,9 @@ def check(screen: Screen, config: Config, settings: Settings = []) -> None:  # n
     listed = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
     words = typed(config, settings)
     following = f"\n{config} is right. Next: cnnkit summary {words}, or cnnkit train {words}"
-    screen.result({"config": str(config), "valid": True, "settings": listed}, config_table(rows), following)
+    notes = configured.notes
+    document = {"config": str(config), "valid": True, "settings": listed, "notes": notes}
+    screen.result(document, config_table(rows), *(f"\nnote: {note}" for note in notes), following)
 
 
 def config_table(rows: Sequence[tuple[str, Any, str]]) -> Table:

@@ -36,10 +36,17 @@ class Origin:
 
 @dataclass(frozen=True)
 class Configured:
-    """A config that is right, and where each of its values came from."""
+    """A config that is right, and where each of its values came from.
+
+    Attributes:
+        experiment: It.
+        origins: Where each value came from; none of what is a default.
+        notes: How the images were understood, where that should be known; empty before they were looked at.
+    """
 
     experiment: Experiment
     origins: dict[KeyPath, Origin]
+    notes: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[tuple[KeyPath, Any, str]]:
         """Every setting with its value and origin: `line 3`, the `--set`, or `default`."""
@@ -58,7 +65,7 @@ class Configured:
         filled = {
             ("data", key): origin for key in ("image_size", "channels") if getattr(self.experiment.data, key) is None
         }
-        return Configured(self.experiment.completed(collection), filled | self.origins)
+        return Configured(self.experiment.completed(collection), filled | self.origins, collection.notes)
 
 
 def read(path: Path | str, *settings: str, files: bool = True, progress: Progress | None = None) -> Experiment:

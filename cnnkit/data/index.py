@@ -87,6 +87,7 @@ class Index:
         facts: What is known of the file of each image; None where images are no files.
         weights: float32 array of shape (images,), what each counts for in training; None if all count the same.
         unused: What was found and left out, with the reason.
+        notes: What the source understood in a way that should be known, a sentence each.
         changed: Whether the file of image number i is another than when the index was made.
     """
 
@@ -99,6 +100,7 @@ class Index:
     facts: Sequence[FileFacts] | None = None
     weights: Any = None
     unused: tuple[Unused, ...] = ()
+    notes: tuple[str, ...] = ()
     changed: Callable[[int], bool] = lambda i: False
     path: Callable[[int], str] | None = None
 
@@ -110,6 +112,7 @@ class Index:
         classes: tuple[str, ...],
         progress: Progress,
         unused: Iterable[Unused] = (),
+        notes: Iterable[str] = (),
     ) -> Self:
         """The index of image files.
 
@@ -119,6 +122,7 @@ class Index:
             classes: Names of the classes.
             progress: Is told of each file that is read.
             unused: What was found and left out.
+            notes: What was understood in a way that should be known.
         """
         paths = [image.path for image in images]
         facts = file_facts.look(root, paths, progress)
@@ -134,6 +138,7 @@ class Index:
             facts=facts,
             weights=np.asarray(weights, np.float32) if weights else None,
             unused=tuple(unused),
+            notes=tuple(notes),
             changed=lambda i: file_facts.stamp_of(os.path.join(root, paths[i])) != facts[i].stamp,  # noqa: PTH118 - often
             path=lambda i: os.path.join(root, paths[i]),  # noqa: PTH118 - often
         )
@@ -248,6 +253,7 @@ class Collection:
         shape: Height, width and channels that suit its images.
         index: Reads it all; the long part.
         skip_bad: Whether files that can't be decoded are left out instead of stopping everything.
+        notes: What was understood in a way that should be known, as far as a quick look tells; a sentence each.
     """
 
     classes: tuple[str, ...]
@@ -255,6 +261,7 @@ class Collection:
     shape: tuple[int, int, int]
     index: Callable[[Progress], Index]
     skip_bad: bool = False
+    notes: tuple[str, ...] = ()
 
     @staticmethod
     def own(splits: Iterable[str | None]) -> frozenset[str]:

@@ -30,6 +30,8 @@ def opening(run: Run, facts: dict[str, Any], data: TrainingData) -> Iterator[str
         f"{facts['device']} | {sum(counts.values()):,} images in {len(index.classes)} classes "
         f"({splits}{unused}) | {facts['parameters']['total']:,} parameters | {run.folder}"
     )
+    for note in index.notes:
+        yield f"  note: {note}"
     for entry in index.unused[:FIRST]:
         yield f"  not used: {entry.name}: {entry.reason}"
     if len(index.unused) > FIRST:

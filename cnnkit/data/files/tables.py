@@ -1,23 +1,29 @@
-"""Tables as people's programs write them: CSV with `,` `;` or tabs, in UTF-8 with or without a byte order mark."""
+"""Tables as people's programs write them: CSV with `,` `;` or tabs, lists with spaces, JSON a line; in UTF-8."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from cnnkit.core import atomic
 from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.text import first_line
 
 SEPARATORS = (",", ";", "\t")
 """The one that gives the first line most columns is taken; of equal ones the first."""
 
-SEPARATED = "columns are separated by `,` `;` or tabs"
+SEPARATED = "columns are separated by `,` `;`, tabs or spaces"
 """What to say of a table that seems to have one column only."""
+
+SAMPLE = 20
+"""So many lines tell whether columns are separated by spaces: all have to have the same number of them."""
 
 # What Excel writes, and takes, as a line of its own before the names of the columns.
 _SEP = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
@@ -27,7 +33,8 @@ class Table:
     """The rows of a table, the one that names the columns first; empty lines are no rows.
 
     Going through it reads the file, and gives the line that a row begins in, from 1, and its cells as they are
-    written. A row may have any number of them. A line such as `sep=;` before the names is no row.
+    written. A row may have any number of them. A line such as `sep=;` before the names is no row. Of a file whose name
+    ends in .jsonl each line is an object; the keys of the first name the columns.
 
     Attributes:
         path: The file.
@@ -48,8 +55,14 @@ class Table:
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 lines = _text(file, self.path)
+                if self.path.suffix.lower() == ".jsonl":
+                    yield from _objects(lines, self.path)
+                    return
                 head = self._head(lines)
-                reader = csv.reader(chain(head, lines), delimiter=self.separator, strict=True)
+                lines = chain(head, lines)
+                if spaces := self.separator == " ":
+                    lines = (f"{line.strip()}\n" for line in lines)
+                reader = csv.reader(lines, delimiter=self.separator, skipinitialspace=spaces, strict=True)
                 for cells in reader:
                     line, begin = reader.line_num, line + 1
                     if cells:
@@ -57,8 +70,7 @@ class Table:
         except OSError as error:
             raise DataError(Problem(f"{self.path} can't be read: {error.strerror}", key="path")) from None
         except UnicodeDecodeError:
-            message = "is not text in UTF-8; save it as a CSV file in UTF-8"
-            raise DataError(Problem(message, file=str(self.path), line=_undecodable(self.path))) from None
+            raise DataError(_undecodable(self.path)) from None
         except csv.Error as error:
             message = f"from here on it can't be read as CSV: {error}; is a quote not closed?"
             if "field limit" in str(error):
@@ -78,6 +90,11 @@ class Table:
             head[-1] = "\n"  # blank, so that the lines after it keep their numbers
         elif head:
             self.separator = max(SEPARATORS, key=lambda sign: _columns(head[-1], sign))
+            if _columns(head[-1], self.separator) == 1 and len(head[-1].split()) > 1:
+                more = list(islice(lines, SAMPLE))
+                if len({len(line.split()) for line in (head[-1], *more) if line.strip()}) == 1:
+                    self.separator = " "
+                head += more
         return head
 
 
@@ -102,6 +119,29 @@ def _columns(line: str, separator: str) -> int:
         return 1  # as if the whole line were one cell, which is longer than a cell may be
 
 
+def _objects(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a file with a JSON object a line; what is neither text nor a number becomes its JSON."""
+    names: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            message = f"is no JSON: {first_line(error)}"
+            raise DataError(Problem(message, file=str(path), line=number)) from None
+        if not isinstance(row, dict):
+            raise DataError(Problem("should be a JSON object, as {...}", file=str(path), line=number))
+        if not names:
+            names = list(row)
+            yield number, names
+        if others := [name for name in row if name not in names]:
+            message = f"has `{others[0]}`, which the first line does not have; each should have the same keys"
+            raise DataError(Problem(message, file=str(path), line=number))
+        values = (row.get(name) for name in names)
+        yield number, ["" if each is None else each if isinstance(each, str) else json.dumps(each) for each in values]
+
+
 def _text(lines: Iterable[str], path: Path) -> Iterator[str]:
     for number, line in enumerate(lines, start=1):
         if "\0" in line:
@@ -110,12 +150,21 @@ def _text(lines: Iterable[str], path: Path) -> Iterator[str]:
         yield line
 
 
-def _undecodable(path: Path) -> int | None:
-    """The first line that is not in UTF-8."""
+def _undecodable(path: Path) -> Problem:
+    """What is to be said of a file that is not in UTF-8, with the first line that is not."""
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    return None
+        begin = file.read(2)
+        if begin in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            message = "is text in UTF-16, as some programs of Windows write it; save it as a CSV file in UTF-8"
+            return Problem(message, file=str(path), line=1)
+        file.seek(0)
+        line = next((number for number, line in enumerate(file, start=1) if not _is_utf8(line)), None)
+    return Problem("is not text in UTF-8; save it as a CSV file in UTF-8", file=str(path), line=line)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

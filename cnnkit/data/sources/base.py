@@ -7,6 +7,7 @@ import unicodedata
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -61,17 +62,35 @@ def at_path(message: str) -> DataError:
     return DataError(Problem(message, key="path"))
 
 
+# A whole number, perhaps written as a float.
+_WHOLE = re.compile(r"-?[0-9]{1,18}(?:\.0*)?")
+
+# A number without an exponent, of so many digits as anyone means.
+_NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+
+
 def label_text(written: str) -> str:
     """The name of a class from a label; blanks around it, and how its accents are encoded, make no other class."""
     return unicodedata.normalize("NFC", written.strip())
 
 
+def as_whole_numbers(labels: Iterable[str]) -> dict[str, str]:
+    """From each label to its name, where all are whole numbers and some are written as floats; empty else.
+
+    pandas writes `0.0` to `11.0` for a column of whole numbers that had an empty cell.
+    """
+    different = set(labels)
+    if all(_WHOLE.fullmatch(label) for label in different) and any("." in label for label in different):
+        return {label: label.partition(".")[0] for label in different}
+    return {}
+
+
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
-    """The names of classes in their order, each once: as numbers where all are whole numbers, else by their text.
+    """The names of classes in their order, each once: as numbers where all are numbers, else by their text.
 
     The same in every source, as the number of a class follows from it.
     """
     different = sorted(set(names))
-    if all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in different):
-        different.sort(key=int)  # of 1 and 01 the order stays, as sorting is stable
+    if all(_NUMBER.fullmatch(name) for name in different):
+        different.sort(key=Decimal)  # of 1 and 01 the order stays, as sorting is stable
     return tuple(different)

@@ -121,7 +121,8 @@ def _checked(patient: Patient) -> Iterator[Finding]:
 def _completed(report: Report, data: Data, index: Index, skip_bad: bool) -> Report:
     """The report with what is no part of the examination: what the source left out, and what the config asks for."""
     missing = files.without_mask(index, data, skip_bad)
-    findings = [*report.findings, *missing, *files.enlarged(index, data.image_size), *files.unused(index)]
+    findings = [*report.findings, *missing, *files.enlarged(index, data.image_size)]
+    findings += [*files.notes(index), *files.unused(index)]
     unused = tuple((entry.name, entry.reason) for entry in index.unused)
     return replace(report, findings=_sorted(findings), unused=unused)
 

@@ -219,6 +219,11 @@ def unused(index: Index) -> Iterator[Finding]:
         yield Finding("unused", "note", f"{counted(len(names), 'entry', 'entries')} not used: {reason}", files=files)
 
 
+def notes(index: Index) -> Iterator[Finding]:
+    """What the source understood in a way that should be known."""
+    yield from (Finding("understood", "note", note) for note in index.notes)
+
+
 def sizes(index: Index) -> Sizes | None:
     """How large the pictures are."""
     by_area = sorted((header.width * header.height, header.width, header.height) for _, header in _headers(index))

@@ -119,13 +119,13 @@ def start(
         raise UsageError(f"--output {path}: a config is YAML; give it a name that ends in .yaml")
     try:
         source = recognised(there)
-        traits = _looked_at(source, progress)
+        traits, understood = _looked_at(source, progress)
     except DataError as error:
         # There is no config yet in which a setting could be to blame.
         raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
     decision = (decide or by_rule())(Subject(name, source, traits, progress))
     section = section_of(source, path.absolute().parent)
-    train, notes = f"cnnkit train {typed(path)}", [*decision.notes, *_notes(traits, source)]
+    train, notes = f"cnnkit train {typed(path)}", [*understood, *decision.notes, *_notes(traits, source)]
     kinds, uses = _kinds(traits), _uses(traits)
     header = [
         f"{name}: written by `cnnkit init`. Each setting stands below its reason; change what you know better.",
@@ -158,12 +158,13 @@ def by_rule(wish: Wish | None = None) -> Callable[[Subject], Decision]:
     return lambda subject: decided(subject.traits, candidates(subject.traits, wish=wish), wish)
 
 
-def _looked_at(source: Source, progress: Progress) -> Traits:
+def _looked_at(source: Source, progress: Progress) -> tuple[Traits, tuple[str, ...]]:
+    """What the images are like, and how they were understood where that should be known."""
     collection = source.open(progress)
     index = collection.index(progress)
     split = shares(len(index), collection.splits)
     splits = Data.model_validate({"source": source, "split": split}).splits(index)
-    return look(collection, index, splits, progress)
+    return look(collection, index, splits, progress), index.notes
 
 
 def _kinds(traits: Traits) -> str:

@@ -23,7 +23,7 @@ from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.section import Cache, Data
 from cnnkit.data.sources import AnySource
-from cnnkit.data.sources.base import Source
+from cnnkit.data.sources.base import Source, in_order
 
 CLASSES = ("apple", "pear", "plum")
 LABELS = [0] * 17 + [1] * 12 + [2] * 11  # in the order in which a folder is read
@@ -155,6 +155,19 @@ def test_classes_that_are_numbers_are_in_the_order_of_numbers(
     for i in range(22):
         (number,) = (n for n in range(22) if np.array_equal(np.asarray(index.open(i)), IMAGES[n]))
         assert index.labels[i] == number % 11
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([f"{i}.0" for i in range(12)], [f"{i}.0" for i in range(12)]),
+        (["10", "9.5", "-1"], ["-1", "9.5", "10"]),
+        (["1e1", "9", "10"], ["10", "1e1", "9"]),
+        (["10.0", "9.0", "v1.0"], ["10.0", "9.0", "v1.0"]),
+    ],
+)
+def test_classes_are_in_the_order_of_numbers_where_all_are_numbers(labels: list[str], expected: list[str]) -> None:
+    assert list(in_order(labels)) == expected
 
 
 def source_of(form: str, makers: dict[str, Maker], where: Path) -> Source:
