@@ -12,7 +12,6 @@ from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
-from cnnkit.data.index import ranked
 from cnnkit.data.section import Cache
 from cnnkit.data.sources import Folder
 from cnnkit.data.splitting import Split
@@ -340,9 +339,7 @@ class Backwards:
 
 def facts(root):
     index = index_of(root)
-    splits = Split().assign(
-        index.classes, index.labels, index.digests, index.splits, lambda digest: ranked(digest, 0, "split")
-    )
+    splits = Split().assign(index.classes, index.labels, index.digests, index.splits)
     return index.classes, labelled(index), dict(zip(index.names, splits, strict=True)), index.fingerprint()
 
 
