@@ -1,0 +1,192 @@
+"""The fitted head: a classifier on features that never change, as the optimum of its loss, not as the end of many steps.
+
+The loss is that of multinomial logistic regression with a penalty on the kernel,
+
+    C * sum of weight_i * cross-entropy_i  +  |kernel|^2 / 2,
+
+on features that are brought to mean 0 and deviation 1, and it has one optimum, which L-BFGS finds (scikit-learn's
+LogisticRegression). How much the penalty counts is chosen by cross-validation within the training images alone, so that
+the validation split stays what it is for stages behind this one: images that nothing was chosen by.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnkit.core.lazy import np
+from cnnkit.data.index import ranked
+
+STRENGTHS = tuple(10.0 ** (power / 2) for power in range(-8, 2))
+"""Values of C that are tried, from the strongest penalty to the weakest: 1e-4, 3.2e-4 ... 1, 3.2."""
+
+FOLDS = 5
+"""Parts that the training images are dealt into."""
+
+_PATIENCE = 2
+"""So many worse values of C in a row, and weaker penalties are not tried; the loss over C has one valley."""
+
+_MOST_STEPS = 2000
+"""Steps of L-BFGS at most; a few hundred are usual where the penalty is weak."""
+
+_ABSENT = 20.0
+"""How far below all others the logit of a class without training images is."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A fitted classifier.
+
+    Attributes:
+        kernel: float32 (c, K), for features as they come, not standardised.
+        bias: float32 (K,).
+        strength: The C that was chosen: the smaller, the more the penalty counts.
+        losses: Of each C that was tried, the mean cross-entropy of the images of a fold by what the others taught.
+        folds: Number of folds; 0 where there are too few images to choose by.
+        converged: Whether the optimum was reached.
+    """
+
+    kernel: Any
+    bias: Any
+    strength: float
+    losses: dict[float, float]
+    folds: int
+    converged: bool
+
+    def weights(self, logits: int) -> tuple[Any, Any]:
+        """Kernel and bias for one logit a class, or for the one logit of the second of two classes."""
+        if logits == self.kernel.shape[1]:
+            return self.kernel, self.bias
+        return self.kernel[:, 1:] - self.kernel[:, :1], self.bias[1:] - self.bias[:1]
+
+    def line(self) -> str:
+        """It in one sentence."""
+        chosen = f"C {self.strength:.2g}"
+        how = f"{chosen} by {self.folds} folds, loss {self.losses[self.strength]:.4f}" if self.folds else chosen
+        end = "" if self.converged else f"; stopped after {_MOST_STEPS:,} steps, short of the optimum"
+        return f"fitted: {' x '.join(map(str, self.kernel.shape))} weights of the classifier ({how}){end}"
+
+    def facts(self) -> dict[str, Any]:
+        """What the record of a run says of it."""
+        losses = {f"{strength:.2g}": loss for strength, loss in self.losses.items()}
+        return {"C": self.strength, "folds": self.folds, "losses": losses, "converged": self.converged}
+
+
+def fit(
+    features: Any,
+    labels: Any,
+    weights: Any,
+    groups: Sequence[str],
+    classes: int,
+    seed: int,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Head:
+    """Fits a classifier; equal arguments give equal bits, whatever the number of threads.
+
+    Args:
+        features: float32 (n, c) of the training images.
+        labels: int64 (n,).
+        weights: float64 (n,), what each image counts for, 1 in the mean.
+        groups: Of each image; those of one group are in one fold.
+        classes: How many there are; one that has no training images is never predicted.
+        seed: Deals the groups into folds.
+        advance: Is told after each of the `len(STRENGTHS)` values of C, and those that need not be tried.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # sums over threads come in another order each time
+        mean, deviation = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+        deviation[deviation < 1e-7 * np.maximum(1.0, np.abs(mean))] = 1.0  # the same of all images, but for rounding
+        scaled = (features - mean) / deviation
+        folds = _folds(labels, groups, seed)
+        losses = _losses(scaled, labels, weights, folds, classes, advance)
+        strength = min(losses, key=losses.__getitem__, default=STRENGTHS[len(STRENGTHS) // 2])
+        model = _Logistic(classes)
+        model.fit(scaled, labels, weights, strength)
+        kernel = model.kernel / deviation[:, None]
+        bias = model.bias - mean @ kernel
+    used = len(np.unique(folds)) if losses else 0
+    return Head(np.float32(kernel), np.float32(bias), strength, losses, used, model.converged)
+
+
+def _losses(
+    features: Any, labels: Any, weights: Any, folds: Any, classes: int, advance: Callable[[int], None]
+) -> dict[float, float]:
+    """Of each C that is worth trying, the loss of cross-validation; none where the images are too few for it."""
+    numbers = [fold for fold in np.unique(folds) if len(np.unique(labels[folds != fold])) > 1]
+    losses: dict[float, float] = {}
+    if not numbers or len(np.unique(folds)) < 2:
+        return losses
+    models = [_Logistic(classes) for _ in numbers]
+    worse = 0
+    for tried, strength in enumerate(STRENGTHS, start=1):
+        total = 0.0
+        for fold, model in zip(numbers, models, strict=True):
+            inside, outside = folds != fold, folds == fold
+            model.fit(features[inside], labels[inside], weights[inside], strength)
+            total += float(weights[outside] @ model.losses(features[outside], labels[outside]))
+        loss = total / float(sum(weights[folds == fold].sum() for fold in numbers))
+        worse = worse + 1 if loss >= min(losses.values(), default=math.inf) else 0
+        losses[strength] = loss
+        advance(1)
+        if worse == _PATIENCE:
+            advance(len(STRENGTHS) - tried)
+            break
+    return losses
+
+
+class _Logistic:
+    """Logistic regression of some classes, of which not all need have images; each fit begins where the last ended."""
+
+    def __init__(self, classes: int):
+        from sklearn.linear_model import LogisticRegression
+
+        self.classes, self.converged = classes, True
+        self.model = LogisticRegression(max_iter=_MOST_STEPS, tol=1e-5, warm_start=True)
+        self.kernel: Any = None
+        self.bias: Any = None
+
+    def fit(self, features: Any, labels: Any, weights: Any, strength: float) -> None:
+        """Finds kernel (c, K) and bias (K,), float64."""
+        present = np.unique(labels)
+        self.kernel = np.zeros((features.shape[1], self.classes))
+        self.bias = np.full(self.classes, -_ABSENT)
+        if len(present) == 1:
+            self.bias[present] = 0.0
+            return
+        from sklearn.exceptions import ConvergenceWarning
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            self.model.set_params(C=strength).fit(features, labels, weights)
+        self.converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+        kernel, bias = self.model.coef_.T, self.model.intercept_
+        if len(present) == 2:  # one logit, of the second class; half of it for this class, half against the other
+            kernel, bias = np.hstack([-kernel, kernel]) / 2, np.concatenate([-bias, bias]) / 2
+        self.kernel[:, present] = kernel
+        self.bias += bias.min()
+        self.bias[present] = bias
+
+    def losses(self, features: Any, labels: Any) -> Any:
+        """The cross-entropy of each image, float64 (n,)."""
+        logits = features @ self.kernel + self.bias
+        highest = logits.max(axis=1, keepdims=True)
+        logits -= highest + np.log(np.exp(logits - highest).sum(axis=1, keepdims=True))
+        return -logits[np.arange(len(labels)), labels]
+
+
+def _folds(labels: Any, groups: Sequence[str], seed: int) -> Any:
+    """The fold of each image, int64 (n,): groups in the order of their hash, class by class, dealt like cards.
+
+    A group of several classes goes with the first of them. So what a fold holds depends on what the images are, not on
+    how they are called.
+    """
+    label_of: dict[str, int] = {}
+    for label, group in zip(labels.tolist(), groups, strict=True):
+        label_of[group] = min(label, label_of.get(group, label))
+    order = sorted(label_of, key=lambda group: (label_of[group], ranked(group, seed, "fold")))
+    fold_of = {group: number % FOLDS for number, group in enumerate(order)}
+    return np.asarray([fold_of[group] for group in groups], np.int64)
