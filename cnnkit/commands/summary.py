@@ -108,11 +108,13 @@ def _stage_notes(summary: Summary) -> Iterator[str]:
     if len(summary.stages) == 1 and not summary.stages[0]["frozen"]:
         return
     for number, stage in enumerate(summary.stages, start=1):
-        epochs = counted(stage["epochs"], "epoch")
+        steps = (
+            f"{counted(stage['epochs'], 'epoch')}, learning rate {stage['learning_rate']:g}" if stage["epochs"] else ""
+        )
         frozen = f"; frozen: {', '.join(stage['frozen'])}" if stage["frozen"] else ""
         yield (
-            f"Stage {number} of the training ({epochs}, learning rate {stage['learning_rate']:g}) trains "
-            f"{stage['parameters']:,} parameters: {', '.join(stage['trained'])}{frozen}"
+            f"Stage {number} of the training ({steps or 'fitted'}) trains {stage['parameters']:,} parameters: "
+            f"{', '.join(stage['trained'])}{frozen}"
         )
 
 

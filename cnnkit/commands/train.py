@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Option
 
@@ -35,7 +35,14 @@ def train(
         document,
         "",
         *evaluation_tables(document["test"], screen.console.width),
-        f"Of {counted(document['epochs'], 'epoch')} the best, {document['best_epoch']}, read back from disk:",
+        _of_which(document),
         *(metrics.line(document[split]) for split in ("validation", "test")),
         f"The run: {document['run']}",
     )
+
+
+def _of_which(document: dict[str, Any]) -> str:
+    """Which weights it is that were evaluated."""
+    if document["epochs"] == 1:
+        return "Read back from disk:"
+    return f"Of {counted(document['epochs'], 'epoch')} the best, {document['best_epoch']}, read back from disk:"

@@ -167,7 +167,8 @@ def options(section: type[Spec]) -> list[Option]:
         if name == "name" and section not in _KEYS:
             continue
         required = field.is_required() and not (section is Experiment and name == "name")
-        default = "required" if required else _default(field.default) if not field.is_required() else "the file's name"
+        filled = section.filled_in.get(name, field.default)
+        default = "required" if required else _default(filled) if not field.is_required() else "the file's name"
         result.append(Option(name, _type(properties[name]), default, " ".join(docs[name].split())))
     return result
 

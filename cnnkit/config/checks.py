@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Self
 
-from cnnkit.config.experiment import suggested
+from cnnkit.config.experiment import suggested, unchanging
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import path_settings
@@ -21,8 +21,9 @@ from cnnkit.data.preparation.base import decoded_channels
 from cnnkit.data.section import Data, read_names
 from cnnkit.data.sources.base import Source
 from cnnkit.models.base import Architecture
-from cnnkit.models.freezing import BACKBONE
-from cnnkit.optimization.section import Train
+from cnnkit.models.freezing import BACKBONE, PlannedStage
+from cnnkit.optimization.losses import FITTING
+from cnnkit.optimization.section import Checkpoint, Train
 from cnnkit.optimization.training_metrics import MONITORS
 
 
@@ -52,6 +53,18 @@ class Context:
         data, augment, model, train = (sections.get(name) for name in ("data", "augment", "model", "train"))
         shape = data.shape(suggested(model, collection)) if data else None
         return cls(data, augment or (), model, train, collection, shape)
+
+    @property
+    def unchanging(self) -> bool:
+        """Whether a frozen network makes the same of an image in every epoch."""
+        return unchanging(self.data, self.augment)
+
+    @property
+    def plan(self) -> tuple[PlannedStage, ...]:
+        """The stages of the training; none where the section of it is missing or wrong by itself."""
+        if not self.train:
+            return ()
+        return self.train.plan(bool(self.model and self.model.pretrained), self.unchanging)
 
     @property
     def steps(self) -> tuple[AnyPreparation, ...]:
@@ -238,10 +251,10 @@ def _binary_loss_has_two_classes(context: Context) -> Iterator[Problem]:
 
 
 def _warmup_ends(context: Context) -> Iterator[Problem]:
-    if context.train:
+    if context.train and context.train.schedule:
         warmup = context.train.schedule.warmup_epochs
-        shortest = min(stage.epochs for stage in context.train.plan(False))
-        if warmup >= shortest:
+        shortest = min((stage.epochs for stage in context.plan if stage.epochs), default=None)
+        if shortest and warmup >= shortest:
             message = f"a warm-up of {warmup:g} epochs never ends in {shortest} epochs"
             yield Problem(message, key="train.schedule.warmup_epochs")
 
@@ -249,6 +262,61 @@ def _warmup_ends(context: Context) -> Iterator[Problem]:
 def _stages_or_epochs(context: Context) -> Iterator[Problem]:
     if context.train and context.train.stages and context.train.epochs is not None:
         yield Problem("the stages have epochs of their own; leave this out", key="train.epochs")
+
+
+_BY_STEPS = "to train it by steps name an optimizer, such as train.optimizer: {name: adam, learning_rate: 3e-3}"
+
+
+def _stages_have_epochs_or_are_fitted(context: Context) -> Iterator[Problem]:
+    train = context.train
+    for i, stage in enumerate(train.stages or () if train else ()):
+        key = f"train.stages.{i}"
+        if stage.epochs is None and not stage.freezes_backbone:
+            yield Problem("needs epochs; only a classifier is fitted without them, with freeze: backbone", key=key)
+        elif stage.epochs is None and not context.unchanging:
+            why = "augmented" if context.augment else f"made by {context.data.balance.name}" if context.data else ""
+            message = f"needs epochs: a classifier is fitted on features that never change, and images are {why}"
+            yield Problem(message, key=key)
+        elif train and stage.freezes_backbone and stage.epochs and context.unchanging and train.optimizer is None:
+            yield Problem(
+                f"a classifier is fitted, without epochs; leave this out, or {_BY_STEPS}", key=f"{key}.epochs"
+            )
+        for name, value in (("learning_rate", stage.learning_rate), ("batch_norm", stage.batch_norm)):
+            if value is not None and stage.fitted:
+                message = "a fitted classifier takes no steps; leave this out, or give the stage epochs"
+                yield Problem(message, key=f"{key}.{name}")
+            elif name == "batch_norm" and value is not None and stage.freezes_backbone:
+                yield Problem("is for what learns of the backbone, which is nothing here", key=f"{key}.{name}")
+
+
+def _fitting_takes_no_settings_of_steps(context: Context) -> Iterator[Problem]:
+    train, model = context.train, context.model
+    if not train or not model:
+        return
+    if train.epochs and not train.stages and model.pretrained and context.unchanging and train.optimizer is None:
+        yield Problem(f"a classifier is fitted, without epochs; leave this out, or {_BY_STEPS}", key="train.epochs")
+    fitted = [stage.fitted for stage in context.plan]
+    if not any(fitted):
+        return
+    unfit = {}
+    if train.loss.label_smoothing:
+        unfit["train.loss.label_smoothing"] = "a fitted classifier is the optimum of the loss without smoothing"
+    if train.loss.name not in FITTING:
+        unfit["train.loss.name"] = f"a classifier is fitted by {enumerated(FITTING, 'or')}"
+    if model.l2:
+        unfit["model.l2"] = "the penalty on the kernel of a fitted classifier is chosen by folds"
+    if all(fitted):
+        none = "a classifier is fitted, without steps and epochs"
+        unfit |= {"train.schedule": none} if train.schedule else {}
+        unfit |= {"train.early_stopping": none} if train.early_stopping else {}
+        unfit |= {"train.optimizer": none} if train.optimizer else {}
+        if train.checkpoint.monitor != Checkpoint().monitor:
+            unfit["train.checkpoint.monitor"] = none
+        if (dropout := getattr(model, "dropout", None)) and dropout == model.classifier_dropout:
+            unfit["model.dropout"] = "nothing is dropped where a classifier is fitted"
+    for key, why in unfit.items():
+        advice = "give the stage epochs" if key == "train.optimizer" else _BY_STEPS
+        yield Problem(f"{why}; leave this out, or {advice}", key=key)
 
 
 def _stages_are_compared_by_what_they_share(context: Context) -> Iterator[Problem]:
@@ -295,5 +363,7 @@ _CHECKS: tuple[Callable[[Context], Iterator[Problem]], ...] = (
     _warmup_ends,
     _stages_or_epochs,
     _stages_are_of_the_network,
+    _stages_have_epochs_or_are_fitted,
+    _fitting_takes_no_settings_of_steps,
     _stages_are_compared_by_what_they_share,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -40,7 +41,9 @@ class Experiment(Spec):
         split = self.data.split.completed(collection.splits)
         update: dict[str, Any] = {"image_size": (height, width), "channels": channels, "split": split}
         data = self.data.model_copy(update=update)
-        return self.model_copy(update={"data": data, "train": self.train.completed(self.model.pretrained)})
+        return self.model_copy(
+            update={"data": data, "train": self.train.completed(self.model.pretrained, self._unchanging)}
+        )
 
     def shape(self) -> tuple[int, int, int] | None:
         """Height, width and channels of the network's images; None if only the source can tell."""
@@ -60,7 +63,16 @@ class Experiment(Spec):
 
     def plan(self) -> tuple[PlannedStage, ...]:
         """The stages of the training, each with what it inherits filled in."""
-        return self.train.plan(self.model.pretrained)
+        return self.train.plan(self.model.pretrained, self._unchanging)
+
+    @property
+    def _unchanging(self) -> bool:
+        return unchanging(self.data, self.augment)
+
+
+def unchanging(data: Data | None, augment: Sequence[AnyAugmentation]) -> bool:
+    """Whether a frozen network makes the same of an image in every epoch, of images of the source alone."""
+    return not augment and not (data and data.balance.makes_images)
 
 
 def suggested(model: Architecture | None, collection: Collection | None) -> tuple[int, int, int] | None:

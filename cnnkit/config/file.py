@@ -265,6 +265,7 @@ def _with_default_names(values: Any, path: KeyPath) -> Any:
     for length, step in enumerate(path[:-1], start=1):
         field = section.model_fields.get(step) if section else None
         default = field.default if field and isinstance(field.default, Spec) else None
+        default = default or (section.filled_in.get(step) if field else None)
         here = here.get(step) if isinstance(here, dict) else None
         name = getattr(default, "name", None)
         if here is None and name:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +26,9 @@ from pydantic import (
 
 class Spec(BaseModel):
     """A section of a config: no unknown key, no value of another type, no change once made."""
+
+    filled_in: ClassVar[Mapping[str, Spec]] = {}
+    """What a setting that is left out becomes, where that hangs on other settings and so is no default of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 

@@ -120,7 +120,8 @@ def summarize(experiment: Experiment, shape: tuple[int, int, int], classes: int)
     rows = tuple(layer_rows(network.model))
     batch_size = experiment.data.batch_size
     stages = tuple(_stages(experiment, network))
-    slots = experiment.train.optimizer.slots
+    optimizer = experiment.train.optimizer_of(experiment.plan())
+    slots = optimizer.slots if optimizer else 0
     # Of all stages the one that needs most.
     estimates = (_memory(rows, batch_size, slots, stage["parameters"], stage["frozen"]) for stage in stages)
     memory = max(estimates, key=lambda estimate: estimate["total"])

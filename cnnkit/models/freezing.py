@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -25,8 +25,9 @@ BACKBONE = "backbone"
 class Stage(Spec):
     """A part of a training: which layers learn, for how long, how fast."""
 
-    epochs: Count
-    """How often every training image is shown in it."""
+    epochs: Count | None = None
+    """How often every training image is shown in it; left out where the classifier is fitted, which is for a frozen
+    `backbone` without augmentation."""
     freeze: Text | None = None
     """`backbone` (all but the classifier), or a stage or layer of the network: it and all before it do not learn."""
     unfreeze_from: Text | None = None
@@ -35,18 +36,34 @@ class Stage(Spec):
     """The rate of this stage; that of the optimizer if left out."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The rate of each stage of the network is this times that of the one behind it; 1 for the same everywhere."""
+    batch_norm: Literal["inference", "batch"] | None = None
+    """What batch normalisation that learns works with: its moving statistics, which stay as they are (`inference`; only
+    scale and shift learn, and a SavedModel works wholly as in inference), or those of each `batch`. If left out,
+    inference in a pretrained network, else batch."""
 
     @property
     def freezes_backbone(self) -> bool:
         """Whether nothing but the classifier learns in it."""
         return self.freeze == BACKBONE
 
+    @property
+    def fitted(self) -> bool:
+        """Whether its classifier is fitted: the optimum of the loss, in place of epochs of steps towards it."""
+        return self.epochs is None and self.freezes_backbone
+
 
 class PlannedStage(Stage):
     """A stage as it is trained, with what it inherits filled in."""
 
-    learning_rate: Positive
-    """Its own rate, or that of the optimizer."""
+    learning_rate: Positive | None
+    """Its own rate, or that of the optimizer; None where it takes no steps."""
+    batch_norm: Literal["inference", "batch"]
+    """Its own, or what suits the network."""
+
+    @property
+    def lines(self) -> int:
+        """Lines of metrics that it leaves: its epochs, or the one of a fitted classifier."""
+        return self.epochs or 1
 
 
 @dataclass(frozen=True)
@@ -102,7 +119,7 @@ def apply(architecture: Architecture, network: Network, stage: Stage) -> Staged:
     """Freezes and unfreezes the layers of a network for a stage.
 
     A layer that is frozen keeps its weights to the bit, and a batch normalisation among them its moving statistics: it
-    works as it will after the training.
+    works as it will after the training. So does one that learns where the stage keeps it in inference.
 
     Raises:
         UsageError: The network has no layer of the name that the stage gives.
@@ -111,6 +128,8 @@ def apply(architecture: Architecture, network: Network, stage: Stage) -> Staged:
     layers = [layer for group in row for layer in group.layers]
     for layer in layers:
         layer.trainable = True
+        if hasattr(layer, "in_inference"):
+            layer.in_inference = stage.batch_norm == "inference"
     row_that_can = [group for group in row if group.learns]
     for layer in layers[: _first_that_learns(row, stage)]:
         layer.trainable = False

@@ -15,10 +15,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
     is several times slower in training on a CPU. What the kernel can't do (a mask, renorm, other ranks, axes and
     types) is left to Keras's own code, and so is inference: there TensorFlow would fuse kernel and activation, which
     fails for tanh.
+
+    Attributes:
+        in_inference: Whether it works with its moving statistics, and leaves them, where it is trained too; its scale
+            and shift then learn. A network that was pretrained would else be another one from its first batch on.
     """
+
+    in_inference = False
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalises each channel of (B, H, W, C): by the batch in training, else by the moving statistics."""
+        training = training and not self.in_inference
         if not (training and self.trainable and self._fits_the_kernel(inputs, mask)):
             return super().call(inputs, training=training, mask=mask)
         channels = inputs.shape[-1]

@@ -27,6 +27,10 @@ class SavedModelLayer(keras.layers.Layer):
 
     Its numbers are float32 whatever the precision around it: that is what its functions were saved for.
 
+    Attributes:
+        in_inference: Whether the network runs as in inference where it is trained too: a SavedModel has one word for
+            its normalisation and its dropout, so these go together.
+
     Args:
         folder: Where the SavedModel lies.
         shape: Height, width and channels of the images.
@@ -36,6 +40,8 @@ class SavedModelLayer(keras.layers.Layer):
     Raises:
         DataError: It is damaged, or no network that makes vectors of such images and can be trained.
     """
+
+    in_inference = False
 
     def __init__(self, folder: Path, shape: tuple[int, int, int], called: str, if_damaged: str = "", **settings: Any):
         super().__init__(**settings | {"dtype": "float32"})
@@ -58,7 +64,7 @@ class SavedModelLayer(keras.layers.Layer):
         if self.trainable:
             for loss in self._losses_of_weights:
                 self.add_loss(loss())
-        return self._run(images, bool(training and self.trainable))
+        return self._run(images, bool(training and self.trainable and not self.in_inference))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """A vector for each image."""

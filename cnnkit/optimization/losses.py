@@ -136,4 +136,7 @@ def _refuse_unless_finite(logits: Any, names: Sequence[str]) -> None:
     )
 
 
+FITTING = ("cross_entropy", "binary_cross_entropy")
+"""Names of those by which a classifier can be fitted."""
+
 AnyLoss: TypeAlias = Annotated[CrossEntropy | Focal | BinaryCrossEntropy, Field(discriminator="name")]

@@ -15,6 +15,7 @@ from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress, Step
 from cnnkit.core.text import counted
+from cnnkit.optimization import training_metrics
 from cnnkit.optimization.training_metrics import TRAINING, VALIDATION, metric_of, read
 
 REFRESH = 0.2
@@ -101,19 +102,32 @@ class Watch(keras.callbacks.Callback):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Saves the weights of each epoch that is the best so far."""
+    """Saves the weights of each epoch that is the best so far.
+
+    Attributes:
+        best: Value of the monitor in the best epoch.
+        last: Its value in the last one.
+    """
 
     def __init__(self, monitor: str, save: Callable[[int, dict[str, float]], None]):
         super().__init__()
         self.monitor, self.save = monitor, save
         self.best: float | None = None
+        self.last: float | None = None
+        self.best_epoch = 0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Saves if this epoch is better than all before, and sound."""
-        value = logs[self.monitor]
+        self.last = value = float(logs[self.monitor])
         if all(map(math.isfinite, logs.values())) and metric_of(self.monitor).better(value, self.best):
-            self.best = value
+            self.best, self.best_epoch = value, epoch + 1
             self.save(epoch + 1, {name: float(value) for name, value in logs.items()})
+
+    def worse_than(self, before: float | None) -> str:
+        """That the last epoch was worse than an earlier one, and which is kept; empty if it was not."""
+        if before is None or self.last is None or not metric_of(self.monitor).better(before, self.last):
+            return ""
+        return f"{training_metrics.text({self.monitor: self.last})} after {before:.4f}; epoch {self.best_epoch} is kept"
 
 
 class StopEarly(keras.callbacks.Callback):

@@ -5,6 +5,8 @@ Importing this module imports Keras, so it is imported where training begins.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -13,15 +15,16 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.balancing.base import Training
 from cnnkit.data.feeding import batches as feeding
-from cnnkit.data.feeding.images import Inputs
+from cnnkit.data.feeding.images import Features, Inputs
 from cnnkit.models import freezing
 from cnnkit.models.base import Network
 from cnnkit.models.freezing import PlannedStage, Staged
 from cnnkit.optimization import training_metrics
+from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
 from cnnkit.runs import checkpoints
 from cnnkit.runs.provenance import parameters
 from cnnkit.runs.run import Run
-from cnnkit.training import balance
+from cnnkit.training import balance, head
 from cnnkit.training.callbacks import KeepBest, StopEarly, Watch
 from cnnkit.training.data import TrainingData
 from cnnkit.training.lines import epoch_line, say, stage_line
@@ -41,19 +44,71 @@ class Engine:
         self.experiment, self.say = data.experiment, partial(say, run, progress)
         self.validation = data.numbers("validation")
         self.plan = self.experiment.plan()
-        self.epochs, self.done = sum(stage.epochs for stage in self.plan), 0
+        self.epochs, self.done = sum(stage.lines for stage in self.plan), 0
         self.keep_best = KeepBest(self.experiment.train.checkpoint.monitor, self._save)
 
     def fit(self) -> None:
-        """Fits the stages one after the other."""
+        """Fits the stages one after the other; one that ends worse than it began is taken back."""
         for number, stage in enumerate(self.plan, start=1):
-            self._fit_stage(number, stage)
+            staged = freezing.apply(self.experiment.model, self.network, stage)
+            if len(self.plan) > 1 or staged.frozen:
+                self.say(stage_line(number, len(self.plan), stage, staged, parameters(self.network.model)))
+            before = self.keep_best.last
+            (self._fit_classifier if stage.fitted else self._fit_stage)(number, stage, staged)
+            if line := self.keep_best.worse_than(before):
+                self.say(f"stage {number} ended worse than it began: {line}")
+                if number < len(self.plan):
+                    self.run.load_best(self.network.model)
+                    self.keep_best.last = self.keep_best.best
 
-    def _fit_stage(self, number: int, stage: PlannedStage) -> None:
+    def _fit_classifier(self, number: int, stage: PlannedStage, staged: Staged) -> None:
+        """Puts the classifier at the optimum of its loss; it is an epoch of its own in all that is recorded."""
+        began, experiment = time.perf_counter(), self.experiment
+        images, training = self._features(), self.data.training
+        if number == 1:
+            self._record_balance(training)
+        digests = images.index.digests
+        with self.progress.task("fitting the classifier", len(head.STRENGTHS)) as advance:
+            fitted = head.fit(
+                images.rows(training.numbers),
+                training.labels,
+                training.weights,
+                [digests[number] for number in training.numbers],
+                len(images.index.classes),
+                experiment.seed,
+                advance,
+            )
+        logits = self.network.classifier.get_layer("logits")
+        logits.set_weights(fitted.weights(logits.units))
+        self.run.write_provenance(classifier=fitted.facts())
+        self.say(fitted.line())
+        metrics = self._measured(images, training.numbers, training.weights, TRAINING)
+        metrics |= self._measured(images, self.validation, None, VALIDATION)
+        self.keep_best.on_epoch_end(self.done, metrics)
+        seconds = time.perf_counter() - began
+        speed = {"seconds": round(seconds, 3), "images_per_second": round(len(training) / seconds, 1)}
+        facts = {"epoch": self.done + 1, "step": 0, **metrics, "learning_rate": None, "C": fitted.strength}
+        self._record(number, facts | speed)
+
+    def _measured(self, images: Inputs, numbers: Sequence[int], weights: Any, side: str) -> dict[str, float]:
+        """Loss and accuracy of the classifier on some features, as training measures them; the loss weighted."""
+        loss, logits = self.experiment.train.loss, self.network.classifier(images.rows(numbers))
+        labels = np.eye(len(images.index.classes), dtype=np.float32)[images.index.labels[np.asarray(numbers)]]
+        values = {
+            "loss": np.average(loss(labels, logits), weights=weights),
+            "accuracy": np.mean(loss.accuracy(labels, logits)),
+        }
+        return {side + name: float(value) for name, value in values.items()}
+
+    def _features(self) -> Features:
+        """What the backbone makes of the images that train and choose, computed once."""
+        numbers = [*np.unique(self.data.training.numbers).tolist(), *self.validation]
+        batch_size = self.experiment.data.batch_size
+        return feeding.features(self.data.images, numbers, self.network.backbone, batch_size, self.progress)
+
+    def _fit_stage(self, number: int, stage: PlannedStage, staged: Staged) -> None:
+        assert stage.epochs
         experiment, batch_size = self.experiment, self.experiment.data.batch_size
-        staged = freezing.apply(experiment.model, self.network, stage)
-        if len(self.plan) > 1 or staged.frozen:
-            self.say(stage_line(number, len(self.plan), stage, staged, parameters(self.network.model)))
         learner, images = self._learner(staged)
         images, training = self._balanced(images)
         if number == 1:
@@ -93,10 +148,7 @@ class Engine:
             and training.synthetic is None
             and feeding.features_fit(images, network.backbone, experiment.data.cache)
         ):
-            numbers = [*np.unique(training.numbers).tolist(), *self.validation]
-            batch_size = experiment.data.batch_size
-            features = feeding.features(images, numbers, network.backbone, batch_size, self.progress)
-            return Learner(network.classifier, (), loss), features
+            return Learner(network.classifier, (), loss), self._features()
         # A classifier within counts where a layer before it learns.
         learning = {id(variable) for variable in network.backbone.trainable_variables}
         auxiliary = [
@@ -129,6 +181,7 @@ class Engine:
     def _optimizer(self, stage: PlannedStage, staged: Staged, steps: int) -> Any:
         """A new one for each stage, as its schedule is."""
         train = self.experiment.train
+        assert train.optimizer and train.schedule and stage.learning_rate and stage.epochs  # it is complete
         return train.optimizer.build(train.schedule(stage.learning_rate, steps, stage.epochs), staged.rates)
 
     def _callbacks(self, number: int, steps: int, images: int) -> list[Any]:

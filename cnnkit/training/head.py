@@ -1,4 +1,4 @@
-"""The fitted head: a classifier on features that never change, as the optimum of its loss, not as the end of many steps.
+"""The fitted head: a classifier on features that never change, put at the optimum of its loss without many steps.
 
 The loss is that of multinomial logistic regression with a penalty on the kernel,
 
