@@ -4,9 +4,10 @@ The loss is that of multinomial logistic regression with a penalty on the kernel
 
     C * sum of weight_i * cross-entropy_i  +  |kernel|^2 / 2,
 
-on features that are brought to mean 0 and deviation 1, and it has one optimum, which L-BFGS finds (scikit-learn's
-LogisticRegression). How much the penalty counts is chosen by cross-validation within the training images alone, so that
-the validation split stays what it is for stages behind this one: images that nothing was chosen by.
+on features that are brought to (weighted) mean 0 and deviation 1, and it has one optimum, which L-BFGS finds
+(scikit-learn's LogisticRegression). How much the penalty counts is chosen by cross-validation within the training
+images alone, so that the validation split stays what it is for stages behind this one: images that nothing was chosen
+by.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def fit(
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):  # sums over threads come in another order each time
-        mean, deviation = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+        mean = np.average(features, axis=0, weights=weights)
+        deviation = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
         deviation[deviation < 1e-7 * np.maximum(1.0, np.abs(mean))] = 1.0  # the same of all images, but for rounding
         scaled = (features - mean) / deviation
         folds = _folds(labels, groups, seed)

@@ -97,7 +97,7 @@ def test_every_option_is_told_in_words(section: type[Spec], option: Any) -> None
         ("sections", "data", "source", "section", "required"),
         ("sections", "data", "channels", "1 | 3 or null", "null"),
         ("sections", "train", "epochs", "whole number >= 1 or null", "null"),
-        ("sections", "train", "optimizer", "section", "adam"),
+        ("sections", "train", "optimizer", "section or null", "adam"),
         ("sections", "(top)", "name", "text", "the file's name"),
         ("sections", "(top)", "augment", "list of section", "[]"),
     ],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from cnnkit.config import checks
 from cnnkit.config.catalogue import KINDS
-from cnnkit.config.file import read
+from cnnkit.config.file import read, write
 from cnnkit.core.errors import ConfigError, DataError
 from cnnkit.core.progress import Progress
 
@@ -17,11 +18,11 @@ RESNET = "{name: resnet, depth: 20}"
 
 
 def problems(
-    folder: Path, data: str = "", model: str = RESNET, train: str = "", source: str = DIGITS
+    folder: Path, data: str = "", model: str = RESNET, train: str = "", source: str = DIGITS, augment: str = "[]"
 ) -> dict[str, str]:
     """Message of each problem by its key."""
     file = folder / "mine.yaml"
-    file.write_text(f"data: {{source: {source}, {data}}}\nmodel: {model}\ntrain: {{{train}}}\n")
+    file.write_text(f"data: {{source: {source}, {data}}}\nmodel: {model}\ntrain: {{{train}}}\naugment: {augment}\n")
     try:
         read(file)
     except ConfigError as error:
@@ -261,7 +262,7 @@ def stages(*entries: str) -> str:
 
 
 def test_stages_of_the_network_may_be_named_and_layers_of_them(tmp_path: Path) -> None:
-    plan = stages("freeze: backbone, epochs: 1", "unfreeze_from: stage2_block1_conv1, epochs: 1", "epochs: 1")
+    plan = stages("freeze: backbone", "unfreeze_from: stage2_block1_conv1, epochs: 1", "epochs: 1")
     assert problems(tmp_path, train=plan) == {}
 
 
@@ -288,7 +289,7 @@ def test_a_stage_freezes_from_one_side_only(tmp_path: Path) -> None:
 
 
 def test_stages_are_not_compared_by_the_loss_of_training(tmp_path: Path) -> None:
-    plan = stages("freeze: backbone, epochs: 1", "epochs: 1") + ", checkpoint: {monitor: loss}"
+    plan = stages("freeze: backbone", "epochs: 1") + ", checkpoint: {monitor: loss}"
     assert "other parts" in problems(tmp_path, train=plan)["train.checkpoint.monitor"]
     assert problems(tmp_path, train=stages("epochs: 1") + ", checkpoint: {monitor: loss}") == {}
 
@@ -320,15 +321,113 @@ def test_a_pretrained_network_is_frozen_unless_stages_say_otherwise(tmp_path: Pa
     file = tmp_path / "mine.yaml"
     file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {{name: resnet, depth: 20, weights: some.weights.h5}}\n")
     for settings, expected in (
-        ((), [("backbone", 30)]),
-        (("train.epochs=4",), [("backbone", 4)]),
+        ((), [("backbone", None)]),
+        (("train.optimizer={name: adam}",), [("backbone", 30)]),
+        (("train.optimizer={name: sgd}", "train.epochs=4"), [("backbone", 4)]),
+        (("augment=[{name: flip}]",), [("backbone", 30)]),
+        (("augment=[{name: flip}]", "train.epochs=4"), [("backbone", 4)]),
+        (("data.balance={name: smote}",), [("backbone", 30)]),
         (("train.stages=[{epochs: 7}]",), [(None, 7)]),
+        (("train.stages=[{freeze: backbone}, {epochs: 7}]",), [("backbone", None), (None, 7)]),
     ):
         experiment = read(file, *settings)
         completed = experiment.completed(experiment.data.source.open(Progress()))
         assert [(stage.freeze, stage.epochs) for stage in completed.train.stages or ()] == expected
         assert completed.train.epochs is None
         assert completed.plan() == experiment.plan()
+        # Its config, written and read again, is the same training, to the last default.
+        again = tmp_path / "again.yaml"
+        again.write_text(write(completed))
+        assert read(again) == completed == completed.completed(completed.data.source.open(Progress()))
+
+
+def test_behind_a_fitted_classifier_adam_is_slow_unless_told_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "some.weights.h5").touch()
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {{name: resnet, depth: 20, weights: some.weights.h5}}\n")
+    fitted, by_steps = "train.stages=[{freeze: backbone}, {epochs: 7}]", "train.stages=[{epochs: 7}]"
+    rates = [
+        [stage.learning_rate for stage in read(file, *settings).plan()]
+        for settings in ((fitted,), (fitted, "train.optimizer.learning_rate=0.5"), (by_steps,))
+    ]
+    assert rates == [[None, 1e-4], [None, 0.5], [1e-3]]
+
+
+def test_normalisation_stays_in_inference_where_it_was_pretrained_unless_told_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "some.weights.h5").touch()
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {{name: resnet, depth: 20, weights: some.weights.h5}}\n")
+    plan = "train.stages=[{epochs: 7}, {epochs: 1, batch_norm: batch}, {epochs: 1, batch_norm: inference}]"
+    assert [stage.batch_norm for stage in read(file, plan).plan()] == ["inference", "batch", "inference"]
+    assert [stage.batch_norm for stage in read(file, plan, "model.weights=null").plan()] == [
+        "batch",
+        "batch",
+        "inference",
+    ]
+
+
+PRETRAINED = "{name: resnet, depth: 20, weights: some.weights.h5}"
+NAMES_ONE = "train.optimizer: {name: adam, learning_rate: 3e-3}"
+
+
+@pytest.mark.parametrize(
+    ("train", "key", "message"),
+    [
+        ("epochs: 5", "train.epochs", f"without epochs; leave this out, or .*{NAMES_ONE}"),
+        ("schedule: {name: cosine}", "train.schedule", f"without steps and epochs; .*{NAMES_ONE}"),
+        ("schedule: {name: constant}", "train.schedule", NAMES_ONE),
+        ("early_stopping: {}", "train.early_stopping", NAMES_ONE),
+        ("checkpoint: {monitor: val_loss}", "train.checkpoint.monitor", NAMES_ONE),
+        ("loss: {name: cross_entropy, label_smoothing: 0.1}", "train.loss.label_smoothing", f"smoothing.*{NAMES_ONE}"),
+        ("loss: {name: focal}", "train.loss.name", f"fitted by cross_entropy or binary_cross_entropy.*{NAMES_ONE}"),
+        (stages("freeze: backbone, epochs: 3"), "train.stages.0.epochs", NAMES_ONE),
+        (stages("freeze: backbone, epochs: 3", "epochs: 1"), "train.stages.0.epochs", NAMES_ONE),
+        (stages("freeze: backbone, learning_rate: 0.1"), "train.stages.0.learning_rate", "give the stage epochs"),
+        (stages("freeze: backbone, batch_norm: batch"), "train.stages.0.batch_norm", "give the stage epochs"),
+        (stages("freeze: backbone") + ", optimizer: {name: sgd}", "train.optimizer", "give the stage epochs"),
+        (stages("epochs: 1", "freeze: stem"), "train.stages.1", "needs epochs; only a classifier is fitted without"),
+        (
+            stages("freeze: backbone, epochs: 1, batch_norm: batch") + ", optimizer: {name: sgd}",
+            "train.stages.0.batch_norm",
+            "nothing here",
+        ),
+    ],
+)
+def test_what_a_fitted_classifier_has_no_use_for_is_a_problem_that_names_the_way_to_steps(
+    tmp_path: Path, train: str, key: str, message: str
+) -> None:
+    (tmp_path / "some.weights.h5").touch()
+    found = problems(tmp_path, model=PRETRAINED, train=train)
+    assert list(found) == [key]
+    assert re.search(message, found[key]), found
+
+
+def test_a_penalty_and_dropout_of_the_network_are_no_settings_of_a_fitted_classifier(tmp_path: Path) -> None:
+    (tmp_path / "some.weights.h5").touch()
+    found = problems(tmp_path, model=PRETRAINED.replace("20", "20, l2: 0.1"))
+    assert "chosen by folds" in found["model.l2"] and NAMES_ONE in found["model.l2"]
+    keras = "{name: keras_application, application: MobileNet, dropout: 0.2}"
+    assert list(problems(tmp_path, model=keras)) == ["model.dropout"]
+    assert problems(tmp_path, model=keras, train=stages("freeze: backbone", "epochs: 2")) == {}  # it is for the second
+    assert problems(tmp_path, model=keras, train="optimizer: {name: adam}") == {}
+
+
+def test_what_steps_need_stays_allowed_where_steps_follow_or_an_optimizer_is_named(tmp_path: Path) -> None:
+    (tmp_path / "some.weights.h5").touch()
+    more = "schedule: {name: constant}, early_stopping: {}, checkpoint: {monitor: val_loss}"
+    fine_tuning = f"{stages('freeze: backbone', 'epochs: 3')}, {more}"
+    by_steps = f"epochs: 4, optimizer: {{name: sgd}}, loss: {{name: focal}}, {more}"
+    both = f"{stages('freeze: backbone', 'epochs: 3')}, optimizer: {{name: sgd}}"
+    for train in (fine_tuning, by_steps, both):
+        assert problems(tmp_path, model=PRETRAINED, train=train) == {}, train
+
+
+def test_a_classifier_on_augmented_images_needs_epochs(tmp_path: Path) -> None:
+    (tmp_path / "some.weights.h5").touch()
+    found = problems(tmp_path, model=PRETRAINED, train=stages("freeze: backbone"), augment="[{name: flip}]")
+    assert found == {
+        "train.stages.0": "needs epochs: a classifier is fitted on features that never change, and images are augmented"
+    }
 
 
 def test_a_stage_of_the_plan_has_the_rate_of_the_optimizer_unless_it_has_its_own(tmp_path: Path) -> None:

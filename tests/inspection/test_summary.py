@@ -25,6 +25,7 @@ from cnnkit.models.sequential import (
     Residual,
     SeparableConv,
 )
+from cnnkit.optimization.schedules import Cosine
 from cnnkit.runs.run import Run
 
 ISSUE = """
@@ -430,7 +431,7 @@ def test_activations_grow_with_the_batch_and_nothing_else_does(tmp_path):
 def test_the_optimizers_memory_is_what_keras_allocates(tmp_path, settings):
     experiment = experiment_of(tmp_path, *settings)
     model = experiment.model.build((8, 8, 1), 2)
-    optimizer = experiment.train.optimizer.build(experiment.train.schedule(0.1, 1, 1))
+    optimizer = experiment.train.optimizer.build(Cosine()(0.1, 1, 1))
     optimizer.build(model.trainable_variables)
     state = [v for v in optimizer.variables if v.path.split("/")[-1] not in ("iteration", "learning_rate")]
     expected = 4 * sum(int(np.prod(v.shape)) for v in state)

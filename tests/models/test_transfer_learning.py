@@ -22,7 +22,8 @@ train:
   checkpoint: {monitor: val_loss}
   stages:
     - {freeze: backbone, epochs: 1, learning_rate: 100}  # so that the other stage is better
-    - {epochs: 2, learning_rate: 1e-2}
+    - {epochs: 2, learning_rate: 1e-2, batch_norm: batch}
+  optimizer: {name: adam}
 """
 
 DIGITS = """
@@ -34,7 +35,7 @@ train: {epochs: 1}
 OTHERS = """
 data: {source: {name: folder, path: images}, image_size: [8, 8], channels: 1, batch_size: 4}
 model: {name: sequential, layers: [{name: conv, filters: 3}, {name: batch_norm}, {name: flatten}], weights: runs/digits}
-train: {stages: [{freeze: backbone, epochs: 1}]}
+train: {optimizer: {name: adam}, stages: [{freeze: backbone, epochs: 1}]}
 """
 
 
@@ -100,7 +101,7 @@ def test_features_of_one_run_serve_another_with_other_classes(tmp_path, images):
 def test_a_run_goes_on_from_another_with_its_classifier(tmp_path):
     train(read(write(tmp_path, DIGITS)), tmp_path / "first")
     settings = (f"model.weights={tmp_path / 'first'}", "train.epochs=null")
-    settings = (*settings, "train.stages=[{epochs: 1, learning_rate: 1e-30}]")
+    settings = (*settings, "train.stages=[{epochs: 1, learning_rate: 1e-30, batch_norm: batch}]")
     document = train(read(write(tmp_path, DIGITS), *settings), tmp_path / "second")
     line = json.loads((tmp_path / "second/metrics.jsonl").read_text())
     before = json.loads((tmp_path / "first/metrics.jsonl").read_text())
