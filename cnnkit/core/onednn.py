@@ -20,10 +20,16 @@ VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 """TensorFlow's, read once when it is imported."""
 
 
+def chosen() -> str | None:
+    """What the variable says, or will say once TensorFlow is imported; None where it is left to TensorFlow."""
+    usual = "1" if platform.machine().lower() in ("x86_64", "amd64") else None
+    return os.environ.get(VARIABLE, usual)
+
+
 def set_default() -> None:
     """Switches it on where nobody has decided; to be called before TensorFlow is imported."""
-    if platform.machine().lower() in ("x86_64", "amd64"):
-        os.environ.setdefault(VARIABLE, "1")
+    if (value := chosen()) is not None:
+        os.environ[VARIABLE] = value
 
 
 def in_force() -> bool:

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnkit.core import atomic
+from cnnkit.core import atomic, onednn
 from cnnkit.core.cache import cache_folder
-from cnnkit.core.machine import cores
+from cnnkit.core.machine import cores, processor
 from cnnkit.core.progress import Progress
+from cnnkit.core.text import by
 
 LAST = 5
 """Speeds that are kept of a kind of work; the one in the middle counts."""
@@ -36,13 +35,9 @@ def training(network: str) -> str:
     return f"training {network}"
 
 
-def features(network: str) -> str:
-    """The kind of work that computing features is, in images a second."""
-    return f"features {network}"
-
-
-DECODING = "decoding"
-"""Decoding and bringing to size, in pixels of the files a second."""
+def features(network: str, shape: Sequence[int]) -> str:
+    """The kind of work that computing features of images of (height, width, ...) is, in images a second."""
+    return f"features {network} at {by(shape[:2])}"
 
 
 def place() -> Path:
@@ -101,5 +96,4 @@ def _sound(found: Any) -> bool:
 
 def _machine() -> str:
     """What this machine is known by."""
-    kernels = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default")
-    return f"{platform.machine()} {platform.processor()}, {cores()} cores, oneDNN {kernels}"
+    return f"{processor()}, {cores()} cores, oneDNN {onednn.chosen() or 'as TensorFlow chooses'}"

@@ -25,7 +25,9 @@ from pydantic import Field, ValidationError
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.spec import Spec
 from cnnkit.core.text import listed, nearest
-from cnnkit.models.keras_application import IMAGENET, NETWORKS
+from cnnkit.models.base import Architecture
+from cnnkit.models.hub import Hub
+from cnnkit.models.keras_application import IMAGENET, NETWORKS, KerasApplication
 
 FOLDER = "backbones"
 """The folder of the cache that they lie in."""
@@ -167,6 +169,23 @@ def named(name: str) -> Backbone:
     return fetched or fetchable(application)
 
 
+def title_of(model: Architecture) -> str:
+    """What a pretrained network of a config is called, as `Backbone.title` does; any other by its own title."""
+    if isinstance(model, Hub):
+        return _saved_model_title(Path(model.handle))
+    if isinstance(model, KerasApplication):
+        return _application_title(model.application, model.alpha)
+    return model.title
+
+
+def _saved_model_title(folder: Path) -> str:
+    return folder.name if folder.name != "backbone" else folder.parent.name
+
+
+def _application_title(application: str, alpha: float | None) -> str:
+    return application if alpha in (None, 1.0) else f"{application} {alpha:g}"
+
+
 def fetchable(application: str) -> Backbone:
     """A network of keras.applications whose weights are fetched when it is trained."""
     return _of_application(application, None, IMAGENET, fetched=True)
@@ -213,10 +232,9 @@ def at(place: Path, default_range: tuple[float, float] | None = None) -> Backbon
                 f"{place} does not say which range of pixels it takes: put a {FACTS} into it, "
                 '{"pixel_range": [0, 1], "size": 224} (TF Hub agreed on 0 and 1; Keras\'s MobileNets take -1 to 1)'
             )
-        name = place.name if place.name != "backbone" else place.parent.name
         assumed = "" if facts.pixel_range else f"It does not say which pixels it takes: {list(pixels)} as on TF Hub."
         model = {"name": "hub", "handle": str(saved_model), "pixel_range": list(pixels)}
-        return Backbone(name, model, _size(facts), _known_by(place.name), remark=assumed)
+        return Backbone(_saved_model_title(saved_model), model, _size(facts), _known_by(place.name), remark=assumed)
     file = _weights(place)
     guess = _by_name(file.name) or _by_name(f"{place.name}.h5")
     if facts.application:
@@ -246,7 +264,7 @@ def _of_application(
     facts = NETWORKS[application]
     if alpha == 1.0:
         alpha = None
-    title = application if alpha is None else f"{application} {alpha:g}"
+    title = _application_title(application, alpha)
     model: dict[str, Any] = {"name": "keras_application", "application": application}
     model |= {} if alpha is None else {"alpha": alpha}
     model |= {} if weights == IMAGENET else {"weights": weights}

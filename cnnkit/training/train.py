@@ -15,7 +15,7 @@ from cnnkit.models.base import Network
 from cnnkit.report import curves
 from cnnkit.runs.provenance import circumstances, parameters
 from cnnkit.runs.run import Run
-from cnnkit.training import ending, start_weights
+from cnnkit.training import ending, pace, start_weights
 from cnnkit.training.balance import refuse_large_features
 from cnnkit.training.data import TrainingData
 from cnnkit.training.lines import opening, say
@@ -38,7 +38,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         TrainingError: Training diverged or ran out of memory; the run's folder tells how far it came.
         Interrupted: It was stopped; the best epoch so far is kept.
     """
-    progress = progress or Progress()
+    progress = watch = pace.Stopwatch(progress or Progress())
     folder = Path(folder) if folder else None
     Run.refuse(folder)
     data = TrainingData.of(experiment, progress)
@@ -57,7 +57,9 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
             from cnnkit.training.engine import Engine
 
             Engine(data, network, run, progress).fit()
-            return _result(data, network.model, run, progress)
+            document = _result(data, network.model, run, progress)
+        pace.record(watch, data, network, run, progress)
+        return document
 
 
 def _network(data: TrainingData, progress: Progress) -> tuple[Network, start_weights.LoadedWeights | None]:

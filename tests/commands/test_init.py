@@ -126,12 +126,15 @@ def test_the_files_of_mnist_are_recognised(command, write_idx, tmp_path):
     assert [augmentation.name for augmentation in experiment.augment] == ["shift"]
 
 
-def test_what_it_writes_trains_at_once(command, image_folder):
+def test_what_it_writes_trains_at_once_and_the_next_estimate_is_by_its_speed(command, image_folder):
     image_folder({"cat": 6, "dog": 6}, name="pets")
     assert command("init", "pets")[0] == 0
-    code, out, _ = command("train", "pets.yaml", "--set", "train.epochs=1", "--run", "run", "--json")
+    assert "after the first one it is told better" in Path("pets.yaml").read_text()
+    code, out, _ = command("train", "pets.yaml", "--set", "train.epochs=2", "--run", "run", "--json")
     assert code == 0
-    assert json.loads(out)["epochs"] == 1
+    assert json.loads(out)["epochs"] == 2
+    assert command("init", "pets", "--force")[0] == 0
+    assert "by the speed of earlier trainings here" in Path("pets.yaml").read_text()
 
 
 def test_the_working_folder_itself_can_be_looked_at(command, image_folder, monkeypatch):

@@ -126,7 +126,7 @@ def estimate(suggestion: Suggestion, traits: Traits, speed: Speeds) -> Estimate:
         speed: How fast this machine is.
     """
     starting = speed.recorded.get(speeds.STARTING, STARTING)
-    decoding = traits.decoding * traits.images / min(cores(), USEFUL_CORES)
+    decoding = traits.decoding * traits.images / min(cores(), USEFUL_CORES)  # measured on the very pictures
     kind, network = _network_seconds(suggestion, traits, speed)
     if kind in speed.recorded:
         basis = "by the speed of earlier trainings here"
@@ -142,7 +142,7 @@ def estimate(suggestion: Suggestion, traits: Traits, speed: Speeds) -> Estimate:
 def _network_seconds(suggestion: Suggestion, traits: Traits, speed: Speeds) -> tuple[str, float]:
     """The kind of work that the network is, and how long it takes."""
     if suggestion.backbone is not None:
-        kind = speeds.features(suggestion.backbone.title)
+        kind = speeds.features(suggestion.backbone.title, suggestion.backbone.size)
         a_second = speed.recorded.get(kind, speed.multiply_adds / suggestion.work)
         # The test images go through the whole network at the end, and those of validation again.
         shown = traits.images + traits.splits["validation"]

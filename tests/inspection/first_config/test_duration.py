@@ -78,7 +78,7 @@ def test_speeds_that_were_recorded_count_and_are_said_to():
 
 def test_features_count_with_the_speed_of_their_own_backbone():
     backbone = backbones.fetchable("MobileNetV2")
-    recorded = {"features MobileNetV2": 100.0, "features MobileNet": 1.0, "starting": 3.0}
+    recorded = {"features MobileNetV2 at 224 x 224": 100.0, "features MobileNet at 224 x 224": 1.0, "starting": 3.0}
     fitting = duration.FITTING * 10**4
     # 12,000 images and the 1,000 of validation once more, at 100 a second.
     assert seconds(recorded=recorded, backbone=backbone).seconds == pytest.approx(3 + 130 + fitting)
