@@ -40,6 +40,7 @@ class ImageFile(NamedTuple):
         split: The split it belongs to by the source's own word, else None.
         name: What it is called; None if that is its path.
         weight: What it counts for in training; None if all count the same.
+        group: Images of the same one never part: those of a patient, a plant, a film; None if it belongs to none.
     """
 
     path: str
@@ -47,6 +48,7 @@ class ImageFile(NamedTuple):
     split: str | None
     name: str | None = None
     weight: float | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Index:
         path: The path of the file of image number i; None where images are no files.
         facts: What is known of the file of each image; None where images are no files.
         weights: float32 array of shape (images,), what each counts for in training; None if all count the same.
+        groups: The group of each image, None for one without; None if the source knows of no groups.
         unused: What was found and left out, with the reason.
         notes: What the source understood in a way that should be known, a sentence each.
         changed: Whether the file of image number i is another than when the index was made.
@@ -99,6 +102,7 @@ class Index:
     open: Callable[[int], Any]
     facts: Sequence[FileFacts] | None = None
     weights: Any = None
+    groups: Sequence[str | None] | None = None
     unused: tuple[Unused, ...] = ()
     notes: tuple[str, ...] = ()
     changed: Callable[[int], bool] = lambda i: False
@@ -137,6 +141,7 @@ class Index:
             open=lambda i: decoding.read_file(root / paths[i]),
             facts=facts,
             weights=np.asarray(weights, np.float32) if weights else None,
+            groups=[image.group for image in images] if any(image.group is not None for image in images) else None,
             unused=tuple(unused),
             notes=tuple(notes),
             changed=lambda i: file_facts.stamp_of(os.path.join(root, paths[i])) != facts[i].stamp,  # noqa: PTH118 - often
@@ -200,6 +205,7 @@ class Index:
             open=lambda i: self.open(places[i]),
             facts=None if self.facts is None else [self.facts[i] for i in places],
             weights=None if self.weights is None else self.weights[numbers],
+            groups=None if self.groups is None else [self.groups[i] for i in places],
             unused=(*self.unused, *unused),
             changed=lambda i: self.changed(places[i]),
             path=_through(self.path, places),

@@ -19,7 +19,7 @@ from cnnkit.data.index import Collection, Index, Unused
 from cnnkit.data.preparation import AnyPreparation
 from cnnkit.data.preparation.base import files_beside
 from cnnkit.data.sources import AnySource
-from cnnkit.data.splitting import Split
+from cnnkit.data.splitting import Split, together
 
 Size = Annotated[int, Field(ge=1, le=8192)]
 
@@ -101,7 +101,8 @@ class Data(Spec):
         Raises:
             DataError: A class has too few different images to be in every split.
         """
-        return self.split.assign(index.classes, index.labels, index.digests, index.splits)
+        parts = together(index.digests, index.groups) if index.groups else None
+        return self.split.assign(index.classes, index.labels, index.digests, index.splits, parts)
 
 
 def read_names(file: str) -> dict[str, int]:

@@ -67,12 +67,14 @@ class SplitRow(NamedTuple):
         label: Its class.
         digest: Hash of its content.
         beside: Hashes of the files beside it that `data.prepare` reads; empty if it reads none.
+        group: The group that it never parts from; empty if it has none.
     """
 
     image: str
     label: str
     digest: str
     beside: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -295,9 +297,11 @@ class Run:
             splits: The split of each.
             beside: Digests of the files beside each that `data.prepare` reads, from `Preprocessing.digests_beside`.
         """
-        rows = sorted(zip(splits, index.names, index.labels, index.digests, beside, strict=True))
-        table = [(name, split, index.classes[label], *digests) for split, name, label, *digests in rows]
-        tables.write(self.files.split, ("image", "split", "label", "digest", "beside"), table)
+        columns = ["image", "split", "label", "digest", "beside"] + (["group"] if index.groups else [])
+        groups = [group or "" for group in index.groups or [None] * len(index)]
+        rows = sorted(zip(splits, index.names, index.labels, index.digests, beside, groups, strict=True))
+        table = [(name, split, index.classes[label], *more) for split, name, label, *more in rows]
+        tables.write(self.files.split, columns, [row[: len(columns)] for row in table])
         if index.unused:
             unused = [(entry.name, entry.reason) for entry in index.unused]
             tables.write(self.files.unused, ("file", "reason"), unused)
@@ -315,7 +319,7 @@ class Run:
                 if missing := {"image", "split", "label", "digest"} - set(table.fieldnames or ()):
                     raise TrainingError(f"{path} is damaged: it has no column {', '.join(sorted(missing))}")
                 return [
-                    SplitRow(row["image"], row["label"], row["digest"], row.get("beside") or "")
+                    SplitRow(row["image"], row["label"], row["digest"], row.get("beside") or "", row.get("group") or "")
                     for row in table
                     if row["split"] == name
                 ]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from cnnkit.core.errors import DataError
@@ -9,16 +10,16 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.section import Data
 from cnnkit.data.sources import Folder
-from cnnkit.data.splitting import Split
+from cnnkit.data.splitting import Split, together
 
 
 def contents(*names):
     return [digest_of(name.encode()) for name in names]
 
 
-def assign(labels, digests, own=None, **options):
+def assign(labels, digests, own=None, parts=None, **options):
     classes = [f"class{i}" for i in range(max(labels) + 1)]
-    return Split(**options).assign(classes, labels, digests, own or [None] * len(labels))
+    return Split(**options).assign(classes, labels, digests, own or [None] * len(labels), parts)
 
 
 def different(count, start=0):
@@ -137,6 +138,73 @@ def test_an_own_split_does_not_change_how_the_rest_is_divided():
 def test_a_class_too_small_to_divide_is_named(labels, digests, message):
     with pytest.raises(DataError, match=message):
         assign(labels, digests)
+
+
+def families(patients, each, classes=1, seed=0):
+    """Labels and groups of so many images of each patient; of several classes by chance."""
+    random = np.random.default_rng(seed)
+    groups = [f"patient {i}" for i in range(patients) for _ in range(each)]
+    return random.integers(0, classes, len(groups)).tolist(), groups
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_never_parts_and_every_class_has_about_its_share_in_each_split(classes, seed):
+    labels, groups = families(60, 7, classes, seed)
+    digests = different(len(groups))
+    splits = assign(labels, digests, parts=together(digests, groups), seed=seed)
+    assert all(len({split for split, of in zip(splits, groups, strict=True) if of == group}) == 1 for group in groups)
+    for label in range(classes):
+        held = Counter(split for split, other in zip(splits, labels, strict=True) if other == label)
+        assert 0.09 * held.total() <= held["test"] <= 0.26 * held.total()
+        assert 0.09 * held.total() <= held["validation"] <= 0.26 * held.total()
+
+
+def test_a_patient_with_half_of_the_images_is_not_what_judges():
+    groups = ["large"] * 50 + [f"small {i // 2}" for i in range(50)]
+    digests = different(100)
+    for seed in range(10):
+        splits = assign([0] * 100, digests, parts=together(digests, groups), seed=seed)
+        assert Counter(splits) == {"train": 68, "validation": 16, "test": 16}
+        assert set(splits[:50]) == {"train"}
+
+
+def test_a_rare_class_that_always_comes_with_another_is_in_every_split():
+    groups = [f"patient {i // 10}" for i in range(300)]
+    labels = [1 if i % 10 == 0 and i < 60 else 0 for i in range(300)]  # one image of each of six patients
+    digests = different(300)
+    splits = assign(labels, digests, parts=together(digests, groups))
+    held = Counter(split for split, label in zip(splits, labels, strict=True) if label)
+    assert held.keys() == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_of_one_image_divide_as_images_do(seed):
+    labels, digests = [i % 3 for i in range(90)], different(90)
+    parts = together(digests, [None if i % 2 else f"alone {i}" for i in range(90)])
+    assert assign(labels, digests, parts=parts, seed=seed) == assign(labels, digests, seed=seed)
+
+
+def test_a_class_with_too_few_groups_is_named_with_their_number():
+    digests = different(40)
+    parts = together(digests, [f"patient {i // 10}" for i in range(20)] + [None] * 20)
+    message = "class `class0` has 2 groups of images to divide; at least 3 are needed"
+    with pytest.raises(DataError, match=message):
+        assign([0] * 20 + [1] * 20, digests, parts=parts)
+
+
+@pytest.mark.parametrize(
+    ("digests", "groups", "near", "expected"),
+    [
+        ("abcd", None, [], [0, 1, 2, 3]),
+        ("abab", None, [], [0, 1, 0, 1]),
+        ("abcd", ["x", None, None, "x"], [], [0, 1, 2, 0]),
+        ("abcd", None, [(1, 3), (3, 2)], [0, 1, 1, 1]),
+        ("abcb", ["x", None, "y", "y"], [(0, 2)], [0, 0, 0, 0]),  # from one to another
+    ],
+)
+def test_what_belongs_together_is_what_is_equal_near_or_of_one_group(digests, groups, near, expected):
+    assert together(list(digests), groups, near) == expected
 
 
 @pytest.mark.parametrize("limit", [None, 6])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import ClassVar, Literal, Self
 
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
-from cnnkit.core.spec import Spec, path_settings
-from cnnkit.data.index import Collection
+from cnnkit.core.spec import Spec, captured, path_settings
+from cnnkit.core.text import counted
+from cnnkit.data.index import Collection, ImageFile
 
 OnBad = Literal["error", "skip"]
 """What a file that can't be decoded does."""
@@ -67,6 +68,25 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}(?:\.0*)?")
 
 # A number without an exponent, of so many digits as anyone means.
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+
+
+def grouped(images: Sequence[ImageFile], pattern: str | None) -> list[ImageFile]:
+    """The images with the group that a pattern finds in the path of each, which it has to match whole.
+
+    Raises:
+        DataError: It does not match the path of an image, which would be without a group unseen.
+    """
+    if pattern is None:
+        return list(images)
+    strangers = [image.path for image in images if not re.fullmatch(pattern, image.path)]
+    if strangers:
+        count = f"{len(strangers):,} of {counted(len(images), 'image')}"
+        message = (
+            f"{pattern} does not match {count}, first {strangers[0]}; it has to match the whole path below the folder, "
+            f"so write .* for what may stand around the group, and |.* at the end to leave the others without one"
+        )
+        raise DataError(Problem(message, key="group_pattern"))
+    return [image._replace(group=captured(pattern, image.path)) for image in images]
 
 
 def label_text(written: str) -> str:

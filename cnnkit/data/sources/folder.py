@@ -8,11 +8,11 @@ from typing import ClassVar, Literal, Self
 
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
-from cnnkit.core.spec import AbsolutePath, Text
+from cnnkit.core.spec import AbsolutePath, CapturePattern, Text
 from cnnkit.core.text import listed, printable
 from cnnkit.data.files.walking import files_below, files_in, matcher, subfolders, why_not
 from cnnkit.data.index import LIKE_SPLITS, SPLIT_NAMES, Collection, ImageFile, Index, Unused
-from cnnkit.data.sources.base import OnBad, Source, at_path, in_order
+from cnnkit.data.sources.base import OnBad, Source, at_path, grouped, in_order
 
 ClassFolder = tuple[str | None, Path]
 """A class folder, and the split that it is in by the folders' own names, if any."""
@@ -29,6 +29,9 @@ class Folder(Source):
     glob: Text | None = None
     """Which files count, by their path below the folder: `*/images/*`, `**/*_photo.jpg`; `*` stays within a name,
     `**/` is any folders. All images if left out."""
+    group_pattern: CapturePattern | None = None
+    """Which images belong together and never part, as those of one patient: a regular expression that matches the whole
+    path below the folder, whose one group (in round brackets) names it; for example `.*/(patient[0-9]+)_.*`."""
     on_bad: OnBad = "error"
     """What a file that can't be decoded does: stop everything and be named, or be left out, counted and listed."""
 
@@ -95,7 +98,7 @@ class Folder(Source):
                     unused.append(Unused(name, reason))
                 else:
                     images.append(ImageFile(name, folder.name, split))
-        return Index.of_files(root, images, classes, progress, unused)
+        return Index.of_files(root, grouped(images, self.group_pattern), classes, progress, unused)
 
 
 def _class_folders(root: Path) -> list[ClassFolder]:

@@ -11,14 +11,16 @@ from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
+from pydantic import model_validator
+
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
-from cnnkit.core.spec import AbsolutePath, Text
+from cnnkit.core.spec import AbsolutePath, CapturePattern, Text
 from cnnkit.core.text import listed
 from cnnkit.data.files import archives, locating, tables
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
 from cnnkit.data.index import LIKE_SPLITS, SPLITS, Collection, ImageFile, Index, Unused
-from cnnkit.data.sources.base import OnBad, Source, at_path, in_order, reworded
+from cnnkit.data.sources.base import OnBad, Source, at_path, grouped, in_order, reworded
 from cnnkit.data.sources.manifest_rows import Faults, ManifestReader, ManifestRow, with_slashes
 
 # What people call these columns; in the order in which they are looked for.
@@ -63,9 +65,21 @@ class Manifest(Source):
     weight_column: Text | None = None
     """The column that says what an image counts for in training, above 0; the one called `weight` if left out and
     there is one."""
+    group_column: Text | None = None
+    """The column of what an image belongs to, as a patient or a film, and never parts from; where it is empty, an image
+    is on its own."""
+    group_pattern: CapturePattern | None = None
+    """Which images belong together and never part, as those of one patient: a regular expression that matches the whole
+    path below the folder, whose one group (in round brackets) names it; for example `.*/(patient[0-9]+)_.*`."""
     on_bad: OnBad = "error"
     """What a file that is missing or can't be decoded does: stop everything and be named, or be left out, counted and
     listed."""
+
+    @model_validator(mode="after")
+    def _groups_by_one_word(self) -> Self:
+        if self.group_column and self.group_pattern:
+            raise ValueError("group_column and group_pattern both tell what belongs together; leave one of them out")
+        return self
 
     @classmethod
     def recognise(cls, path: Path) -> Self | None:
@@ -126,6 +140,8 @@ class Manifest(Source):
         ending = self.extension or ""
         ending = ending if ending[:1] in ("", ".") else f".{ending}"
         columns = {what: getattr(self, f"{what}_column") for what in ("path", "label", "split", "weight")}
+        if self.group_column:
+            columns["group"] = self.group_column
         reader = ManifestReader(self.path, str(root), ending, columns)
         rows = reader.read()
         self._some_are_there(root, rows)
@@ -179,9 +195,9 @@ class Manifest(Source):
     ) -> Index:
         found, skipped = self._there(root, rows)
         # Named as the table spells them: so they are the same wherever the images lie.
-        images = [ImageFile(path, row.label, row.split, row.file, row.weight) for path, row in found.items()]
+        images = [ImageFile(path, row.label, row.split, row.file, row.weight, row.group) for path, row in found.items()]
         unused = [*repeated, *skipped, *self._not_listed(root, found)]
-        return Index.of_files(root, images, classes, progress, unused)
+        return Index.of_files(root, grouped(images, self.group_pattern), classes, progress, unused)
 
     def _there(self, root: Path, rows: list[ManifestRow]) -> tuple[dict[str, ManifestRow], list[Unused]]:
         """The rows whose files are there, by the path of each as the disk spells it; and files that are skipped.

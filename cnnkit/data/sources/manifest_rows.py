@@ -36,6 +36,7 @@ class ManifestRow(NamedTuple):
         split: Its split; None if the table has none.
         weight: What it counts for in training; None if the table does not say.
         line: Where the row stands.
+        group: What it belongs to; None if the table does not say.
     """
 
     file: str
@@ -44,11 +45,13 @@ class ManifestRow(NamedTuple):
     split: str | None
     weight: float | None
     line: int
+    group: str | None = None
 
     def difference(self, other: ManifestRow) -> str | None:
         """The first thing that another row of the same image says otherwise; None if it says the same."""
         return next(
-            (what for what in ("label", "split", "weight") if getattr(self, what) != getattr(other, what)), None
+            (what for what in ("label", "split", "weight", "group") if getattr(self, what) != getattr(other, what)),
+            None,
         )
 
     def again_after(self, first: ManifestRow) -> Unused:
@@ -90,7 +93,7 @@ class ManifestReader:
         root: The folder that its paths are below.
         ending: What the paths lack at their end; empty if nothing.
         columns: From `path`, `label`, `split` and `weight` to what these columns are called; None for one that may be
-            missing, and is called just so if it is there.
+            missing, and is called just so if it is there; with `group` only where the table tells of groups.
         rows: From the file of each image to what was read of it.
         repeated: Rows that say once more what another one says.
     """
@@ -138,7 +141,7 @@ class ManifestReader:
         if not header:
             raise DataError(Problem("is empty; its first line should name the columns", file=self.path))
         columns = [cell.strip() for cell in header]
-        at_path, at_label, at_split, at_weight = self._places(columns, line)
+        at_path, at_label, at_split, at_weight, at_group = self._places(columns, line)
         names = self.names
         for line, cells in lines:
             if len(cells) != len(columns) or not (written := cells[at_path].strip()):
@@ -155,11 +158,12 @@ class ManifestReader:
                 expected = f"`{columns[at_split]}` should be train, validation (val) or test"
                 self.faults.add("split", line, f"{expected}; {_not(cells[at_split])}")
             weight = None if at_weight is None else self._weight(cells[at_weight], line)
+            group = None if at_group is None else label_text(cells[at_group]) or None
             if file is not None and label is not None:
-                yield ManifestRow(file, written, label, split, weight, line)
+                yield ManifestRow(file, written, label, split, weight, line, group)
 
-    def _places(self, columns: list[str], line: int) -> tuple[int, int, int | None, int | None]:
-        """Where path, label, split and weight stand."""
+    def _places(self, columns: list[str], line: int) -> tuple[int, int, int | None, int | None, int | None]:
+        """Where path, label, split, weight and group stand."""
         if len(columns) == 1:
             message = f"has one column only, `{columns[0]}`; path and label are two, and {tables.SEPARATED}"
             raise DataError(Problem(message, file=self.path, line=line))
@@ -177,11 +181,11 @@ class ManifestReader:
             places[what] = columns.index(name) if name in columns else None
         chosen = [place for place in places.values() if place is not None]
         if len(set(chosen)) < len(chosen):
-            message = f"path, label, split and weight should be columns of their own in {self.path}"
+            message = f"path, label, split, weight and group should be columns of their own in {self.path}"
             problems.append(Problem(message, key="label_column"))
         if problems:
             raise DataError(*problems)
-        return places["path"] or 0, places["label"] or 0, places["split"], places["weight"]
+        return places["path"] or 0, places["label"] or 0, places["split"], places["weight"], places.get("group")
 
     def _file(self, written: str, line: int) -> str | None:
         """The path below the root; absolute or with `..` where it leads out of it."""

@@ -11,13 +11,16 @@ from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.data.index import Index
 from cnnkit.data.section import Data
-from cnnkit.inspection.doctor import files, labels, memory, near, pixels
+from cnnkit.inspection.doctor import files, groups, labels, memory, near, pixels
 from cnnkit.inspection.doctor import sheets as contact_sheets
 from cnnkit.inspection.doctor.base import Finding, Patient, Report, Severity
 
 Check = Callable[[Patient], Iterator[Finding]]
 
-CHECKS: tuple[Check, ...] = (files.forms, files.outliers, files.nested, labels.copies, labels.classes)
+CHECKS: tuple[Check, ...] = (
+    *(files.forms, files.outliers, files.nested, labels.copies, labels.classes),
+    *(groups.torn, groups.unnamed),
+)
 """What is asked of the images that can be decoded; all of it is known without decoding them."""
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")

@@ -16,7 +16,7 @@ from cnnkit.data.index import Index
 from cnnkit.data.section import Data
 from cnnkit.inspection.doctor.base import ClassCount, Finding, Report, Sizes
 
-VERSION = 2
+VERSION = 3
 """Of the checks; raised when one of them changes, so that what was said before does not count any more."""
 
 
@@ -34,7 +34,8 @@ def place(fingerprint: str, index: Index, data: Data, skip_bad: bool) -> Path:
     # The fingerprint is of names, labels and contents; a picture of the same pixels may come in another file format,
     # and there may be classes without images.
     forms = [None] * len(index) if index.facts is None else [(facts.header, facts.bad) for facts in index.facts]
-    rows = sorted(zip(index.names, index.splits, forms, strict=True), key=lambda row: row[0])
+    groups = index.groups or [None] * len(index)
+    rows = sorted(zip(index.names, index.splits, groups, forms, strict=True), key=lambda row: row[0])
     depends_on = repr((__version__, VERSION, index.classes, circumstances, rows))
     return cache_folder() / "doctor" / fingerprint / f"{digest_of(depends_on.encode(errors='surrogateescape'))}.json"
 
