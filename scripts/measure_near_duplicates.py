@@ -26,8 +26,8 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.files import decoding
 from cnnkit.data.index import Index
+from cnnkit.data.likeness import near_duplicates, overlay, pixels
 from cnnkit.data.sources import recognised
-from cnnkit.inspection.doctor import near, overlay, pixels
 
 IMAGES = 200
 PAIRS = 100_000
@@ -94,7 +94,7 @@ def found(index: Index, chosen: list[int], seen: Any, steps: tuple[Change, ...])
 
 def pairs_of(index: Index, seen: Any) -> Iterator[tuple[int, int]]:
     """The pictures that are called near-duplicates of one another, the lower number first."""
-    for group in near.near_duplicates(index, seen, Progress()).groups:
+    for group in near_duplicates.near_duplicates(index, seen, Progress()).groups:
         yield from itertools.combinations(sorted(group), 2)
 
 
@@ -137,7 +137,7 @@ def main() -> None:
         print(f"{name:<58} {found(index, chosen, seen, steps):>4} of {len(chosen)} found", flush=True)
 
     start = time.perf_counter()
-    groups, complete, _ = near.near_duplicates(index, seen, Progress())
+    groups, complete, _ = near_duplicates.near_duplicates(index, seen, Progress())
     seconds = time.perf_counter() - start
     group_of = {i: number for number, group in enumerate(groups) for i in group}
     called = 0

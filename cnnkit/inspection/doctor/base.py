@@ -6,15 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
 from cnnkit.data.index import SPLITS, Index
+from cnnkit.data.likeness.pixels import Pixels
 
 Severity = Literal["error", "warning", "note"]
 """An error stops `train`; a warning should be looked at; a note is good to know."""
-
-THUMBNAIL = 32
-"""Height and width of the grey pictures that near-duplicates are found by."""
 
 
 @dataclass(frozen=True)
@@ -44,38 +41,6 @@ def about_images(kind: str, severity: Severity, what: str, advice: str, names: I
     """The finding that some images are so, given by their names; nothing where there are none."""
     if files := tuple(sorted(names)):
         yield Finding(kind, severity, f"{counted(len(files), 'picture')} {what}", advice, files)
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """What is known of images once they are decoded; row i is image i.
-
-    Attributes:
-        bad: From the number of an image that can't be decoded to the reason.
-        thumbnails: uint8 (images, THUMBNAIL, THUMBNAIL): the whole picture in grey, stretched.
-        means: float64 (images, 3): mean of each channel (red, green, blue), 0..255; NaN where it can't be decoded.
-        squares: float64 (images, 3): mean of the squares of each channel.
-        lasting: Whether all this follows from the contents that the index tells of; not if a file could not be read, or
-            is another by now.
-    """
-
-    bad: dict[int, str]
-    thumbnails: Any
-    means: Any
-    squares: Any
-    lasting: bool = True
-
-    def take(self, chosen: Sequence[int]) -> Pixels:
-        """The same of the chosen images alone, which can all be decoded."""
-        return Pixels({}, self.thumbnails[chosen], self.means[chosen], self.squares[chosen], self.lasting)
-
-    def moments(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-        """Mean and standard deviation of each channel over all pictures, each counting the same whatever its size."""
-        if not len(self.means):
-            return None, None
-        mean = self.means.mean(axis=0)
-        std = np.sqrt(np.maximum(self.squares.mean(axis=0) - mean**2, 0))
-        return tuple(mean.tolist()), tuple(std.tolist())
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.data.index import Index
+from cnnkit.data.likeness import pixels
 from cnnkit.data.section import Data
-from cnnkit.inspection.doctor import files, groups, labels, memory, near, pixels
+from cnnkit.inspection.doctor import files, groups, labels, memory, near
 from cnnkit.inspection.doctor import sheets as contact_sheets
 from cnnkit.inspection.doctor.base import Finding, Patient, Report, Severity
 

@@ -16,10 +16,11 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files import decoding
+from cnnkit.data.likeness import pixels
 from cnnkit.data.section import Cache, Data
 from cnnkit.data.sources import Folder
 from cnnkit.data.splitting import Split
-from cnnkit.inspection.doctor import examine, pixels
+from cnnkit.inspection.doctor import examine
 from cnnkit.inspection.doctor.base import Finding
 
 

@@ -13,9 +13,11 @@ from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import Index
-from cnnkit.inspection.doctor import near
-from cnnkit.inspection.doctor.base import Patient, Pixels
-from cnnkit.inspection.doctor.near import check, near_duplicates
+from cnnkit.data.likeness import near_duplicates as search
+from cnnkit.data.likeness.near_duplicates import near_duplicates
+from cnnkit.data.likeness.pixels import Pixels
+from cnnkit.inspection.doctor.base import Patient
+from cnnkit.inspection.doctor.near import check
 
 COUNT = 60
 
@@ -383,8 +385,8 @@ def test_undecodable_images_and_unknown_splits_and_pixels_are_no_matter(photos):
 
 
 def test_where_all_pictures_look_alike_only_the_most_alike_are_compared_and_it_is_a_note(photos, monkeypatch):
-    monkeypatch.setattr(near, "FEW", 150)
-    monkeypatch.setattr(near, "CLOSER_LOOKS", 1)
+    monkeypatch.setattr(search, "FEW", 150)
+    monkeypatch.setattr(search, "CLOSER_LOOKS", 1)
     common = np.asarray(photo(5000), np.uint16)
     alike = [Image.fromarray(((common * 3 + np.asarray(picture)) // 4).astype(np.uint8)) for picture in photos[:100]]
     pictures = [*alike, *map(resized(0.7), alike)]
@@ -395,7 +397,7 @@ def test_where_all_pictures_look_alike_only_the_most_alike_are_compared_and_it_i
 
 
 def test_more_pairs_than_can_be_decoded_again_are_a_note(photos, monkeypatch):
-    monkeypatch.setattr(near, "DECODED", 0)
+    monkeypatch.setattr(search, "DECODED", 0)
     common = [photos[0].point(lambda value, k=k: min(255, value + k)) for k in range(5)]  # ten pairs of five pictures
     assert [finding.kind for finding in findings_of(common)][:1] == ["look_alike"]
 
@@ -412,7 +414,7 @@ def test_a_file_that_is_gone_meanwhile_is_named(photos):
 
 
 def test_how_long_very_many_pictures_take_is_said(photos, monkeypatch):
-    monkeypatch.setattr(near, "MANY", 20)
+    monkeypatch.setattr(search, "MANY", 20)
     said = []
     progress = Progress()
     progress.say = said.append

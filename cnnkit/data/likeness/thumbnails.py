@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnnkit.core.lazy import np
-from cnnkit.inspection.doctor.base import THUMBNAIL
+from cnnkit.data.likeness.pixels import THUMBNAIL
 
 NOISE = 8.0
 """Grey levels. What varies much less than that within a window is no structure: it may be noise of compression."""

@@ -10,8 +10,8 @@ from PIL import Image
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.progress import Progress
 from cnnkit.data.files import decoding
+from cnnkit.data.likeness import pixels
 from cnnkit.data.sources import Digits, Folder
-from cnnkit.inspection.doctor import pixels
 from tests.conftest import random_picture
 
 

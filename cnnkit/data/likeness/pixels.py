@@ -8,7 +8,9 @@ than when the index was made, as nobody knows which of its contents was seen.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,9 @@ from cnnkit.data.files import decoding
 from cnnkit.data.files.decoding import BadImage, Unreadable
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import Index
-from cnnkit.data.sources.base import Source
-from cnnkit.inspection.doctor.base import THUMBNAIL, Pixels
+
+THUMBNAIL = 32
+"""Height and width of the grey pictures that near-duplicates are found by."""
 
 VERSION = 2
 """Of what is remembered and how it is computed; another is made anew."""
@@ -37,7 +40,39 @@ _AT_ONCE = 16
 """Images that a thread does at a time: small ones are done faster than threads hand over."""
 
 
-def home_of(source: Source) -> str:
+@dataclass(frozen=True)
+class Pixels:
+    """What is known of images once they are decoded; row i is image i.
+
+    Attributes:
+        bad: From the number of an image that can't be decoded to the reason.
+        thumbnails: uint8 (images, THUMBNAIL, THUMBNAIL): the whole picture in grey, stretched.
+        means: float64 (images, 3): mean of each channel (red, green, blue), 0..255; NaN where it can't be decoded.
+        squares: float64 (images, 3): mean of the squares of each channel.
+        lasting: Whether all this follows from the contents that the index tells of; not if a file could not be read, or
+            is another by now.
+    """
+
+    bad: dict[int, str]
+    thumbnails: Any
+    means: Any
+    squares: Any
+    lasting: bool = True
+
+    def take(self, chosen: Sequence[int]) -> Pixels:
+        """The same of the chosen images alone, which can all be decoded."""
+        return Pixels({}, self.thumbnails[chosen], self.means[chosen], self.squares[chosen], self.lasting)
+
+    def moments(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+        """Mean and standard deviation of each channel over all pictures, each counting the same whatever its size."""
+        if not len(self.means):
+            return None, None
+        mean = self.means.mean(axis=0)
+        std = np.sqrt(np.maximum(self.squares.mean(axis=0) - mean**2, 0))
+        return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def home_of(source: Any) -> str:
     """What the memory of a source is called: by its path, else its kind, whichever of its images are asked for."""
     return f"{VERSION} {getattr(source, 'path', type(source).__name__)}"
 
