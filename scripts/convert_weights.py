@@ -28,13 +28,14 @@ from pydantic import ValidationError
 
 from cnnkit.config import yaml12
 from cnnkit.config.messages import describe
-from cnnkit.core.atomic import replacing
+from cnnkit.core.atomic import write_bytes
 from cnnkit.core.errors import CnnkitError, ConfigError, Problem, UsageError
 from cnnkit.core.lazy import keras, np
 from cnnkit.core.spec import Spec
 from cnnkit.core.text import first_line
 from cnnkit.models import AnyArchitecture
 from cnnkit.models.base import Architecture, Network
+from cnnkit.runs.checkpoints import serialised
 from cnnkit.runs.overwriting import refuse
 
 TOLERANCE = 1e-4
@@ -129,8 +130,7 @@ def convert(file: Path, architecture: Architecture, output: Path, size: int, cla
     difference = largest_difference(ours, theirs, size)
     if not difference <= TOLERANCE:
         raise UsageError(f"the outputs of {architecture.title} and {theirs.title} differ, by {difference:.1e}")
-    with replacing(output) as temporary:
-        (ours.model if theirs.top else ours.backbone).save_weights(temporary)
+    write_bytes(output, serialised(ours.model if theirs.top else ours.backbone))
     used = architecture.model_copy(update={"weights": str(output)}).model_dump(exclude_unset=True)
     print(f"{matched} layers match, all of {theirs.title}{'' if theirs.top else ' without its top'}")
     print(f"outputs on random images differ by {difference:.1e}")

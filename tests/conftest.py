@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,3 +90,70 @@ def command(capsys, monkeypatch):
         return ended.value.code or 0, captured.out, captured.err
 
     return run
+
+
+class Disk:
+    """A disk that fails from some moment on, for whatever is written with `Path.open` and `Path.mkdir`."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.left = 0
+        self.new_files = False
+
+    def fail(self, number: int, taken: int = 0, new_files: bool = False) -> None:
+        """From now on it takes so many bytes more; with `new_files` it fails for files that are new, or grow."""
+        self.number, self.left, self.new_files = number, taken, new_files
+
+    def take(self, count: int, there: bool) -> int:
+        """How much of a write it takes; an error once that is nothing."""
+        if self.number is None or (self.new_files and there):
+            return count
+        if count and not self.left:
+            raise OSError(self.number, os.strerror(self.number))
+        taken = min(count, self.left)
+        self.left -= taken
+        return taken
+
+
+class FileOnDisk:
+    """A file open for writing on such a disk."""
+
+    def __init__(self, file: Any, disk: Disk, there: bool):
+        self._file, self._disk, self._there = file, disk, there
+
+    def write(self, content: Any) -> int:
+        taken = 0
+        while taken < len(content):
+            some = self._disk.take(len(content) - taken, self._there)
+            self._file.write(content[taken : taken + some])
+            taken += some
+        return taken
+
+    def __enter__(self) -> FileOnDisk:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """A disk that can be told to fail."""
+    disk, opened, mkdir = Disk(), Path.open, Path.mkdir
+
+    def open_on_disk(path: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        there = "+" in mode
+        file = opened(path, mode, *rest, **more)
+        return file if mode in ("r", "rb") else FileOnDisk(file, disk, there)
+
+    def mkdir_on_disk(path: Path, *rest: Any, **more: Any) -> None:
+        if not path.exists():
+            disk.take(1, there=False)
+        mkdir(path, *rest, **more)
+
+    monkeypatch.setattr(Path, "open", open_on_disk)
+    monkeypatch.setattr(Path, "mkdir", mkdir_on_disk)
+    return disk

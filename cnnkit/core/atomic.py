@@ -1,16 +1,24 @@
-"""Files that are written whole or not at all, whatever happens meanwhile."""
+"""Files that are written whole or not at all, whatever happens meanwhile. Every write of the package is one of these.
+
+What the disk has against it (it is full, a quota is used up, it is read-only, it fails) is a DiskError, which names the
+disk, what was to be written and what that needs. A test holds that nothing else in the package writes.
+"""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from cnnkit.core.errors import DiskError
+from cnnkit.core.text import in_bytes
 
 ERRORS = "surrogateescape"
 """How file names that are not UTF-8 are written and read: byte by byte as they are."""
@@ -21,25 +29,124 @@ WRITING = ".writing-"
 MANY = 1000
 """Files in a folder from which on they are brought to the disk together."""
 
+_ROOM = f"{WRITING}room-"
+"""How the names begin of files that keep room for another."""
+
+_OWN = re.compile(rf"^{re.escape(WRITING)}[0-9a-f]{{12}}-")
+"""What `beside` puts in front of a name."""
+
+_SPARE = 4096
+"""Bytes that are kept for a file beside twice what it has now."""
+
+
+class File:
+    """A new file, open for writing; whoever has it open makes it whole, or removes it.
+
+    Attributes:
+        path: Where it lies.
+    """
+
+    def __init__(self, path: Path, called: Path, needed: int | None = None):
+        """Makes it.
+
+        Args:
+            path: Where; nothing is there yet.
+            called: What it is called in an error.
+            needed: Bytes that it is going to have, if that is known.
+
+        Raises:
+            DiskError: There is no room for it.
+        """
+        self.path, self._called, self._needed = path, called, needed
+        with self._told():
+            self._file = path.open("xb")
+
+    def write(self, content: bytes | memoryview) -> None:
+        """Adds to it.
+
+        Raises:
+            DiskError: There is no room for it.
+        """
+        try:
+            self._file.write(content)
+        except OSError as error:
+            raise self._worded(error) from error
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        return self._file.fileno()
+
+    def reserve(self, size: int) -> None:
+        """Takes room for so many bytes, so that a disk too small is known before the work and not after half of it.
+
+        Raises:
+            DiskError: There is too little.
+        """
+        if hasattr(os, "posix_fallocate"):
+            self._needed = size
+            try:
+                os.posix_fallocate(self.fileno(), 0, size)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # some file systems can't tell before
+                    raise self._worded(error) from error
+
+    def sync(self) -> None:
+        """Cuts off what was reserved for more, and brings all to the disk.
+
+        Raises:
+            DiskError: There is no room for it, which some disks say only now.
+        """
+        with self._told():
+            self._file.truncate()
+            self._file.flush()
+            os.fsync(self.fileno())
+
+    def close(self) -> None:
+        """Ends the writing; what is not brought to the disk yet may be lost."""
+        with suppress(OSError):  # what matters has been brought there by `sync`, which has told
+            self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._worded(error) from error
+
+    def _worded(self, error: OSError) -> OSError | DiskError:
+        taken = 0
+        with suppress(OSError):  # it is not there
+            taken = self.path.stat().st_size
+        return worded(error, self._called, self._needed, taken)
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields the path of a new file beside `path`; at the end it takes the place of `path` in one step.
+def replacing(path: Path, needed: int | None = None) -> Iterator[File]:
+    """Yields a new file beside `path`; at the end it takes the place of `path` in one step.
 
     Where `path` is a link, what it leads to is replaced.
 
+    Args:
+        path: The file.
+        needed: Bytes that it is going to have, if that is known.
+
     Raises:
         FileExistsError: `path` is there and not a file, for example a device.
+        DiskError: The disk has no room for it, or fails.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "exists and is not a file", str(path))
     temporary = beside(path)
     try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        file = File(temporary, path, needed)
+        try:
+            yield file
+            file.sync()
+        finally:
+            file.close()
+        with disk_errors(path, needed):
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -48,11 +155,13 @@ def replacing(path: Path) -> Iterator[Path]:
 def making(folder: Path) -> Iterator[Path]:
     """Yields a new folder beside `folder`, which is not there yet; at the end it becomes `folder` in one step."""
     temporary = beside(folder)
-    temporary.mkdir()
     try:
+        with disk_errors(folder):
+            temporary.mkdir()
         yield temporary
-        _sync([path for path in temporary.rglob("*") if path.is_file()])
-        temporary.rename(folder)
+        with disk_errors(folder):
+            _sync([path for path in temporary.rglob("*") if path.is_file()])
+            temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -75,10 +184,19 @@ def _sync(files: list[Path]) -> None:
             os.fsync(file.fileno())
 
 
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file.
+
+    Raises:
+        DiskError: The disk has no room for it, or fails.
+    """
+    with replacing(path, len(content)) as file:
+        file.write(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in UTF-8."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors=ERRORS, newline="\n")
+    write_bytes(path, text.encode("utf-8", ERRORS))
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -87,4 +205,162 @@ def write_json(path: Path, document: Any) -> None:
     Raises:
         ValueError: There is NaN or infinity in it, which JSON has not.
     """
-    write_text(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, _as_json(document))
+
+
+def write_last_json(path: Path, document: Any) -> None:
+    """The same; where the disk is full, into the room that `reserve` has kept, which is given back in any case."""
+    try:
+        write_json(path, document)
+    except DiskError:
+        if not _written_into_room(path, _as_json(document).encode("utf-8", ERRORS)):
+            raise
+    finally:
+        release(path)
+
+
+def _as_json(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_within(path: Path, content: Iterable[bytes | memoryview]) -> None:
+    """Writes a new file in a folder that `making` makes, which need not be whole before the folder is.
+
+    Raises:
+        FileExistsError: It is there already.
+        DiskError: The disk has no room for it, or fails.
+    """
+    file = File(path, path)
+    try:
+        for block in content:
+            file.write(block)
+        with disk_errors(path):
+            file._file.flush()
+    finally:
+        file.close()
+
+
+def append(path: Path, line: str) -> None:
+    """Adds a line to a file, whole or not at all.
+
+    Raises:
+        DiskError: The disk has no room for it, or fails.
+    """
+    content = f"{line}\n".encode("utf-8", ERRORS)
+    with disk_errors(path, len(content)), path.open("ab", buffering=0) as file:
+        before = os.fstat(file.fileno()).st_size
+        try:
+            written = 0
+            while written < len(content):  # a disk that is nearly full takes a part
+                written += file.write(content[written:])
+        except OSError:
+            file.truncate(before)
+            raise
+
+
+def make_folder(folder: Path, parents: bool = False, exist_ok: bool = False) -> None:
+    """Makes a folder, as `Path.mkdir` does.
+
+    Raises:
+        DiskError: The disk has no room for it, or fails.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=parents, exist_ok=exist_ok)
+
+
+def reserve(path: Path) -> None:
+    """Keeps room beside a file, so that it can be written anew, somewhat longer, when the disk is full.
+
+    Raises:
+        DiskError: The disk has no room for it, or fails; what was kept before still is.
+    """
+    room, size = _room_of(path), 2 * path.stat().st_size + _SPARE
+    before = room.stat().st_size if room.exists() else 0
+    try:
+        with disk_errors(path, size), room.open("ab", buffering=0) as file:
+            while before < size:
+                before += file.write(b" " * (size - before))
+    except DiskError:
+        if not before:
+            release(path)
+        raise
+
+
+def release(path: Path) -> None:
+    """Gives the room that `reserve` has kept back; where there is none, nothing is done."""
+    _room_of(path).unlink(missing_ok=True)
+
+
+def _written_into_room(path: Path, content: bytes | memoryview) -> bool:
+    """Writes a file into the room that is kept for it; whether there was as much."""
+    room = _room_of(path)
+    if not room.is_file() or room.stat().st_size < len(content):
+        return False
+    with disk_errors(path, len(content)):
+        with room.open("r+b") as file:
+            file.write(content)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+        room.replace(path)
+    return True
+
+
+def _room_of(path: Path) -> Path:
+    return path.with_name(f"{_ROOM}{path.name}")
+
+
+@contextmanager
+def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
+    """What the disk has against a write within, of ours or of a library, is a DiskError.
+
+    Args:
+        path: What is written.
+        needed: Bytes that it needs, if that is known.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise worded(error, path, needed) from error
+
+
+def worded(error: OSError, path: Path, needed: int | None = None, taken: int = 0) -> OSError | DiskError:
+    """An error as it is to be raised: a DiskError where it is one of the disk, else as it is.
+
+    Args:
+        error: What the system says.
+        path: What was to be written.
+        needed: Bytes that it needs, if that is known.
+        taken: Bytes of it that have been written, and are about to be removed.
+    """
+    disk = _mount_of(path)
+    path = Path(*(_OWN.sub("", part) for part in path.parts))  # what is being made is called what it will be
+    needs = f"{path} needs {in_bytes(needed)}" if needed is not None else f"{path} can't be written"
+    if error.errno == errno.ENOSPC:
+        free = shutil.disk_usage(disk).free + taken
+        if needed is not None and free >= needed and not _takes_files(disk):
+            return DiskError(f"the disk at {disk} takes no more files: {path} can't be made; remove some there")
+        return DiskError(f"the disk at {disk} is full: {needs}, {in_bytes(free)} are free; make room there")
+    if error.errno == errno.EDQUOT:
+        return DiskError(f"your quota on the disk at {disk} is used up: {needs}; make room there")
+    if error.errno == errno.EFBIG:
+        return DiskError(f"no file may be so large on the disk at {disk}, or by `ulimit -f`: {needs}")
+    if error.errno == errno.EROFS:
+        return DiskError(f"the disk at {disk} is read-only: {needs}")
+    if error.errno == errno.EIO:
+        return DiskError(f"the disk at {disk} fails ({error.strerror}): {needs}")
+    return error
+
+
+def _mount_of(path: Path) -> Path:
+    """Where the disk is mounted that a path is on, which need not be there."""
+    place = path.absolute()
+    while not place.exists() or not place.is_mount():
+        if place == place.parent:
+            break
+        place = place.parent
+    return place
+
+
+def _takes_files(disk: Path) -> bool:
+    return not hasattr(os, "statvfs") or os.statvfs(disk).f_favail > 0

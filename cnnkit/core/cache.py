@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from cnnkit.core import atomic
+from cnnkit.core.errors import DiskError
 from cnnkit.core.progress import Progress
 
 _HASH = 16
@@ -45,12 +46,19 @@ def write(file: Path, content: bytes | memoryview, otherwise: str, progress: Pro
         progress: Is told of it.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic.replacing(file) as temporary, temporary.open("wb") as stream:
+        atomic.make_folder(file.parent, parents=True, exist_ok=True)
+        with atomic.replacing(file, _HASH + len(content)) as stream:
             stream.write(_hash_of(content))
             stream.write(content)
-    except OSError as error:  # of a disk that is full, the error names no file
-        progress.say(f"{otherwise}: {error.filename or file} can't be written: {error.strerror or error}")
+    except (OSError, DiskError) as error:
+        progress.say(f"{otherwise}: {why_not_written(error, file)}")
+
+
+def why_not_written(error: OSError | DiskError, file: Path) -> str:
+    """Why a file of the cache can't be written."""
+    if isinstance(error, DiskError):
+        return str(error)
+    return f"{error.filename or file} can't be written: {error.strerror or error}"
 
 
 def _hash_of(content: bytes | memoryview) -> bytes:

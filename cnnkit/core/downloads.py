@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from cnnkit.core.atomic import replacing
+from cnnkit.core.atomic import make_folder, replacing
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 
@@ -39,13 +39,13 @@ def fetch(url: str, path: Path, digest: str | None, progress: Progress, hint: st
 
     Raises:
         DataError: It can't be had; the text says why and where to put it by hand.
+        DiskError: There is no room for it.
     """
     try:
         if path.is_file() and (digest is None or _digest_of(path, digest) == digest.lower()):
             return path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            _download(url, temporary, digest, progress, path.name)
+        make_folder(path.parent, parents=True, exist_ok=True)
+        _download(url, path, digest, progress)
     except (_Unusable, OSError, http.client.HTTPException, ValueError) as error:
         wrong = "; the file that is there has another checksum" if path.is_file() and digest else ""
         put = f"put the file at {path} by hand" + (f" ({_algorithm(digest)} {digest})" if digest else "")
@@ -53,24 +53,24 @@ def fetch(url: str, path: Path, digest: str | None, progress: Progress, hint: st
     return path
 
 
-def _download(url: str, path: Path, digest: str | None, progress: Progress, name: str) -> None:
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, path.open("wb") as file:
+def _download(url: str, path: Path, digest: str | None, progress: Progress) -> None:
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
         total = int(response.headers.get("Content-Length") or 0)
         checksum = _checksum(digest) if digest else None
         size = 0
-        with progress.task(f"downloading {name}", total) as done:
+        with replacing(path, total or None) as file, progress.task(f"downloading {path.name}", total) as done:
             while block := response.read(BLOCK):
                 file.write(block)
                 if checksum:
                     checksum.update(block)
                 size += len(block)
                 done(len(block))
-    if total and size != total:
-        raise _Unusable(f"the connection broke after {size:,} of {total:,} bytes")
-    if checksum and digest and checksum.hexdigest() != digest.lower():
-        raise _Unusable(
-            f"what came has the {_algorithm(digest)} {checksum.hexdigest()}, which is not the published one"
-        )
+            if total and size != total:
+                raise _Unusable(f"the connection broke after {size:,} of {total:,} bytes")
+            if checksum and digest and checksum.hexdigest() != digest.lower():
+                raise _Unusable(
+                    f"what came has the {_algorithm(digest)} {checksum.hexdigest()}, which is not the published one"
+                )
 
 
 def _algorithm(digest: str) -> str:

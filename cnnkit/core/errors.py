@@ -5,7 +5,9 @@
     |-- ConfigError               2   the config is wrong; every problem at once, each with its place
     |-- DataError                 3   the data is wrong
     |-- TrainingError             4   training or evaluation failed: diverged, out of memory, damaged checkpoint
-    `-- Interrupted         130/143   stopped by Ctrl-C or by the system; what was saved is kept
+    |-- DiskError                 4   a disk is full or fails
+    |-- Interrupted         130/143   stopped by Ctrl-C or by the system; what was saved is kept
+    `-- NobodyReads             141   whoever read the output has seen enough
 
 The number is the exit code of the command.
 """
@@ -89,6 +91,13 @@ class TrainingError(CnnkitError):
     exit_code = 4
 
 
+class DiskError(CnnkitError):
+    """A disk has no room for what is to be written, or fails; `core.atomic`, which writes, raises it."""
+
+    kind = "disk"
+    exit_code = 4
+
+
 class Interrupted(CnnkitError):
     """Someone stopped the work; 130 after Ctrl-C, 143 after SIGTERM."""
 
@@ -97,3 +106,13 @@ class Interrupted(CnnkitError):
     def __init__(self, *problems: Problem | str, exit_code: int = 130):
         super().__init__(*problems)
         self.exit_code = exit_code
+
+
+class NobodyReads(CnnkitError):
+    """Whoever read the output has gone, as `head` does; there is nobody to tell it, so it has no text.
+
+    Not a BrokenPipeError, of which Typer and Rich make exit codes of their own.
+    """
+
+    kind = "unread"
+    exit_code = 141

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 
 class Lazy:
@@ -86,7 +86,7 @@ def _stderr_held_back() -> Iterator[None]:
     TensorFlow's log level does not silence the oneDNN lines (they come before it is read).
     """
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    with _unnamed_file() as held:
         keep = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
@@ -102,10 +102,16 @@ def _stderr_held_back() -> Iterator[None]:
             os.close(keep)
 
 
+def _unnamed_file() -> IO[bytes]:
+    """A file in memory where there is such a thing: a folder for temporary files may be full, or not there."""
+    return os.fdopen(os.memfd_create("stderr"), "w+b") if sys.platform == "linux" else tempfile.TemporaryFile()
+
+
 keras: Any = Lazy("keras")
 tf: Any = Lazy("tensorflow")
 np: Any = Lazy("numpy")
 cv2: Any = Lazy("cv2")
 h5py: Any = Lazy("h5py")
+saving_lib: Any = Lazy("keras.src.saving.saving_lib")  # has no public name
 convert_to_constants: Any = Lazy("tensorflow.python.framework.convert_to_constants")  # has no public name
 util_port: Any = Lazy("tensorflow.python.util._pywrap_util_port")  # nor has this

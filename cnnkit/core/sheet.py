@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnkit.core import atomic
 from cnnkit.core.lazy import np
 from cnnkit.core.text import without_controls
 
@@ -82,8 +84,15 @@ def draw(path: Path, heading: str, titles: Sequence[str], rows: Sequence[Sequenc
             for k, line in enumerate(below):
                 pen.text((box[0], box[3] + 2 + k * _LINE), line, fill="black", font=small)
         top += height
-    paper.save(path, "PNG")
+    atomic.write_bytes(path, as_png(paper))
     return boxes
+
+
+def as_png(picture: Any) -> memoryview:
+    """What a `PIL.Image.Image` is as a PNG."""
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return content.getbuffer()
 
 
 def _sized(pixels: Any) -> Any:

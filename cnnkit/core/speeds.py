@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.core import atomic, onednn
-from cnnkit.core.cache import cache_folder
+from cnnkit.core.cache import cache_folder, why_not_written
+from cnnkit.core.errors import DiskError
 from cnnkit.core.machine import cores, processor
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import by
@@ -65,10 +66,10 @@ def record(speeds: Mapping[str, float], progress: Progress) -> None:
             here[kind] = [*here.pop(kind, []), float(f"{speed:.4g}")][-LAST:]
     known[_machine()] = dict(list(here.items())[-KINDS:])
     try:
-        place().parent.mkdir(parents=True, exist_ok=True)
+        atomic.make_folder(place().parent, parents=True, exist_ok=True)
         atomic.write_json(place(), dict(list(known.items())[-MACHINES:]))
-    except OSError as error:
-        progress.say(f"speeds are not remembered: {place()} can't be written: {error.strerror or error}")
+    except (OSError, DiskError) as error:
+        progress.say(f"speeds are not remembered: {why_not_written(error, place())}")
 
 
 def _read() -> dict[str, dict[str, list[float]]] | None:

@@ -87,7 +87,7 @@ def score(
     losses = keras.ops.convert_to_numpy(loss(one_hot, keras.ops.convert_to_tensor(logits)))
     result = {"split": split, "images": len(labels), "loss": float(np.mean(losses, dtype=np.float64))}
     result |= metrics.computed(answers)
-    run.files.evaluation.mkdir(exist_ok=True)
+    atomic.make_folder(run.files.evaluation, exist_ok=True)
     tables.write(run.files.predictions(split), *prediction_table(names, answers))
     atomic.write_json(run.files.result(split), result)
     return result

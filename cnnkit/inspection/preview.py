@@ -291,9 +291,8 @@ class _Preview:
         file = output or self._in_cache(heading, titles, len(rows))
         try:
             if not output:
-                file.parent.mkdir(parents=True, exist_ok=True)
-            with atomic.replacing(file) as temporary:
-                boxes = sheet.draw(temporary, heading, titles, cells)
+                atomic.make_folder(file.parent, parents=True, exist_ok=True)
+            boxes = sheet.draw(file, heading, titles, cells)
         except OSError as error:
             advice = "choose a file with --output" if not output else "choose another --output"
             # The file that could not be made may be a temporary one, which nobody knows.

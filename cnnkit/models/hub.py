@@ -9,8 +9,8 @@ A SavedModel is a program that runs with the rights of whoever loads it, so it s
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -23,6 +23,9 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.spec import UrlOrPath
 from cnnkit.models.base import Architecture, Shape
 from cnnkit.models.layers import ClassifierDropout
+
+_BLOCK = 1 << 20
+"""Bytes that are copied at once."""
 
 # What a SavedModel consists of; whatever else lies in its folder is not part of the network.
 FILES, FOLDERS = ("saved_model.pb", "fingerprint.pb"), ("variables", "assets")
@@ -104,8 +107,9 @@ class Hub(Architecture):
             source = self._folder()
             with atomic.making(folder) as temporary:
                 for file in _files(source):
-                    (temporary / file).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(source / file, temporary / file)
+                    atomic.make_folder((temporary / file).parent, parents=True, exist_ok=True)
+                    with (source / file).open("rb") as original:
+                        atomic.write_within(temporary / file, iter(partial(original.read, _BLOCK), b""))
         return self.model_copy(update={"handle": str(folder.absolute())}) if folder.is_dir() else self
 
     @property

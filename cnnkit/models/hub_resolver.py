@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
+from cnnkit.core.atomic import disk_errors
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import keras, tf
@@ -31,10 +32,11 @@ def fetched(url: str) -> Path:
 
     Raises:
         DataError: It can't be had.
+        DiskError: There is no room for it in the cache.
     """
     cache = cache_folder() / "hub"
     try:
-        with _cached_in(cache):
+        with _cached_in(cache), disk_errors(cache):
             return Path(_Resolver()(url))
     except (OSError, ValueError, HTTPException, tf.errors.OpError) as error:
         # What urllib wraps tells more than its wrapping; an answer of the server is no such wrapping.

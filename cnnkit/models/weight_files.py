@@ -7,10 +7,9 @@ nothing in a file may lead to another one.
 
 from __future__ import annotations
 
+import io
 import math
 import re
-import shutil
-import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -73,19 +72,17 @@ def opened(path: Path) -> Iterator[Any]:
                 raise DataError(f"{path} is damaged: it is empty")
             if not archive and not h5py.is_hdf5(path):
                 raise UsageError(f"{path} is of another kind; weights come from {forms}")
-            with tempfile.TemporaryFile() as unpacked:
-                if archive:
-                    _unpack(path, file, unpacked)
-                with damage_as_error(path):
-                    hdf5 = h5py.File(unpacked if archive else path, "r")
-                with hdf5:
-                    yield hdf5
+            unpacked = _unpacked(path, file) if archive else path
+            with damage_as_error(path):
+                hdf5 = h5py.File(unpacked, "r")
+            with hdf5:
+                yield hdf5
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror or error}") from None
 
 
-def _unpack(path: Path, file: IO[bytes], target: IO[bytes]) -> None:
-    """Copies the weights out of a .keras archive; the names in the archive are not used as paths."""
+def _unpacked(path: Path, file: IO[bytes]) -> io.BytesIO:
+    """The weights out of a .keras archive, in memory; the names in the archive are not used as paths."""
     try:
         with zipfile.ZipFile(file) as archive:
             if "model.weights.h5" not in archive.namelist():
@@ -95,11 +92,9 @@ def _unpack(path: Path, file: IO[bytes], target: IO[bytes]) -> None:
                 raise DataError(f"{path} is refused: {member.file_size:,} bytes unpack from {member.compress_size:,}")
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataError(f"{path} is refused: it is packed in a way that Keras does not use")
-            with archive.open(member) as packed:
-                shutil.copyfileobj(packed, target)
+            return io.BytesIO(archive.read(member))
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise DataError(f"{path} is damaged: {first_line(error)}") from None
-    target.seek(0)
 
 
 @contextmanager

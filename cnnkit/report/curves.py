@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def draw(epochs: list[dict[str, Any]], best_epoch: int | None, path: Path) -> No
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    with atomic.replacing(path) as temporary:
-        FigureCanvasAgg(figure)
-        figure.savefig(temporary, format="png")
+    FigureCanvasAgg(figure)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    atomic.write_bytes(path, picture.getbuffer())

@@ -7,12 +7,14 @@ hash. The JSON file is replaced in one step after the weights are safely on disk
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 from cnnkit.core import atomic
-from cnnkit.core.errors import TrainingError
+from cnnkit.core.errors import DiskError, TrainingError
+from cnnkit.core.lazy import saving_lib
 
 BEST = "best"
 """The checkpoint of the epoch that a run is evaluated by."""
@@ -28,15 +30,30 @@ def save(model: Any, folder: Path, name: str, epoch: int, facts: dict[str, Any])
         epoch: The epoch they come from, counted from 1.
         facts: What else is worth knowing of them, for example the metrics.
     """
-    folder.mkdir(exist_ok=True)
+    atomic.make_folder(folder, exist_ok=True)
     weights = folder / f"{name}-{epoch:04d}.weights.h5"
-    with atomic.replacing(weights) as temporary:
-        model.save_weights(temporary)
-    pointer = {"epoch": epoch, **facts, "file": weights.name, "sha256": sha256(weights)}
-    atomic.write_json(folder / f"{name}.json", pointer)
+    content = serialised(model)
+    pointer = {"epoch": epoch, **facts, "file": weights.name, "sha256": hashlib.sha256(content).hexdigest()}
+    there = weights.exists()
+    atomic.write_bytes(weights, content)
+    try:
+        atomic.write_json(folder / f"{name}.json", pointer)
+    except DiskError:
+        if not there:
+            weights.unlink()
+        raise
     for old in folder.glob(f"{name}-*.weights.h5"):
         if old != weights:
             old.unlink()
+
+
+def serialised(model: Any) -> memoryview:
+    """What Keras's `save_weights` writes, in memory: HDF5 ends the whole process when a disk refuses what it writes."""
+    content = io.BytesIO()
+    store = saving_lib.H5IOStore(content, mode="w")
+    saving_lib._save_state(model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set())
+    store.close()
+    return content.getbuffer()
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:

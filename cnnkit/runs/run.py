@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from cnnkit.config import file as config_file
 from cnnkit.config.experiment import Experiment
 from cnnkit.core import atomic, onednn
-from cnnkit.core.errors import TrainingError, UsageError
+from cnnkit.core.errors import DiskError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files import tables
@@ -102,9 +103,18 @@ class Run:
 
         Raises:
             UsageError: The folder exists already, or can't be made.
+            DiskError: There is no room for what is in it; nothing is left.
         """
         run = cls(cls._new_folder(experiment, folder))
-        files = run.files
+        try:
+            run._write_config(experiment)
+        except BaseException:
+            run.remove()
+            raise
+        return run
+
+    def _write_config(self, experiment: Experiment) -> None:
+        files = self.files
         # What the network can't be built without comes along, so that the run's config repeats it when it is gone.
         update: dict[str, Any] = {"model": experiment.model.with_files_in(files.backbone, copy=True)}
         if experiment.data.exclude:
@@ -112,7 +122,10 @@ class Run:
             atomic.write_text(files.exclude, text)
             update["data"] = experiment.data.model_copy(update={"exclude": str(files.exclude.absolute())})
         atomic.write_text(files.config, config_file.write(experiment.model_copy(update=update)))
-        return run
+
+    def remove(self) -> None:
+        """Removes the folder of a run that has not begun."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     @classmethod
     def _new_folder(cls, experiment: Experiment, folder: Path | None) -> Path:
@@ -121,11 +134,11 @@ class Run:
         base = folder or Path("runs") / f"{experiment.name}-{stamp}"
         chosen, number = base, 1
         try:
-            chosen.parent.mkdir(parents=True, exist_ok=True)
+            atomic.make_folder(chosen.parent, parents=True, exist_ok=True)
             while True:
                 try:
                     # Whoever makes the folder owns the run: two processes can't get the same one.
-                    chosen.mkdir()
+                    atomic.make_folder(chosen)
                     return chosen
                 except FileExistsError:
                     cls.refuse(folder)
@@ -251,10 +264,23 @@ class Run:
         return classes
 
     def write_provenance(self, **facts: Any) -> None:
-        """Writes, or adds to, the record of how the run came about."""
+        """Writes, or adds to, the record of how the run came about.
+
+        While its state is `training`, room is kept on the disk for how it ends.
+        """
         path = self.files.provenance
-        before = self.provenance() if path.exists() else {}
-        atomic.write_json(path, before | facts)
+        begun = path.exists()
+        record = (self.provenance() if begun else {}) | facts
+        if record.get("state") != "training":
+            atomic.write_last_json(path, record)
+            return
+        atomic.write_json(path, record)
+        try:
+            atomic.reserve(path)
+        except DiskError:
+            if not begun:
+                path.unlink()
+            raise
 
     def provenance(self) -> dict[str, Any]:
         """The record of how the run came about.
@@ -273,10 +299,9 @@ class Run:
 
     def record(self, metrics: dict[str, Any]) -> None:
         """Adds an epoch to the metrics."""
-        with self.files.metrics.open("a", encoding="utf-8") as file:
-            # JSON has no NaN and no infinity; a loss that is one of these is recorded as null.
-            finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
-            file.write(json.dumps(finite) + "\n")
+        # JSON has no NaN and no infinity; a loss that is one of these is recorded as null.
+        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
+        atomic.append(self.files.metrics, json.dumps(finite))
 
     def history(self) -> list[dict[str, Any]]:
         """The epochs recorded so far; a last line that a crash cut short does not count."""
@@ -286,8 +311,7 @@ class Run:
 
     def log(self, line: str) -> None:
         """Adds a line, with the time, to the log."""
-        with self.files.log.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now().isoformat(timespec='seconds')}  {line}\n")
+        atomic.append(self.files.log, f"{datetime.now().isoformat(timespec='seconds')}  {line}")
 
     def write_split(self, index: Index, splits: list[str], beside: list[str]) -> None:
         """Writes which image was in which split, with the hash of its content, and which files were left out.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from cnnkit.core.errors import DataError, Interrupted, TrainingError
+from cnnkit.core.errors import DataError, DiskError, Interrupted, NobodyReads, TrainingError
 from cnnkit.core.lazy import tf
 from cnnkit.core.signals import Terminated, handling, interrupts
 from cnnkit.core.text import typed
@@ -24,6 +25,11 @@ def recorded(run: Run) -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         code = 143 if isinstance(interrupt, Terminated) else 130
         raise Interrupted(f"Interrupted. {_close(run, 'interrupted')}", exit_code=code) from None
+    except NobodyReads:
+        _close(run, "interrupted")
+        raise
+    except DiskError as error:
+        raise DiskError(f"{error}. {_close(run, 'failed')}") from error
     except (TrainingError, DataError) as error:
         raise type(error)(*error.problems, _close(run, "failed")) from None
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
@@ -39,21 +45,32 @@ def recorded(run: Run) -> Iterator[None]:
 def _close(run: Run, state: str) -> str:
     """Records how a run ended before its time; says in a line what there is of it."""
     with handling(signal.SIGINT, signal.SIG_IGN):  # a second Ctrl-C would leave no record
+        if not run.files.provenance.exists():
+            run.remove()
+            return "Nothing was trained, and nothing is left."
         epochs = run.history()
         try:
             best = checkpoints.read(run.files.checkpoints, checkpoints.BEST)["epoch"]
         except TrainingError:
             best = None
-        try:
-            run.write_provenance(state=state, epochs=len(epochs), best_epoch=best)
-            if epochs:
-                curves.draw(epochs, best, run.files.curves)
-        except OSError as error:
-            # The disk is full, or gone: what has been written before still counts.
-            return f"{run.folder}: its end could not be recorded: {error}"
+        unrecorded = _record(run, state, epochs, best)
     if best is None:
-        return f"{run.folder} holds the config, but no weights yet."
+        return f"{run.folder} holds the config, but no weights yet{unrecorded}."
     return (
-        f"{run.folder} keeps epoch {best}, the best of {max(best, len(epochs))}; "
+        f"{run.folder} keeps epoch {best}, the best of {max(best, len(epochs))}{unrecorded}; "
         f"see what it is worth with: cnnkit evaluate {typed(run.folder)}"
     )
+
+
+def _record(run: Run, state: str, epochs: list[dict[str, Any]], best: int | None) -> str:
+    """Writes the end of a run and its curves; says what could not be written, for what was before still counts."""
+    try:
+        run.write_provenance(state=state, epochs=len(epochs), best_epoch=best)
+    except (OSError, DiskError) as error:
+        return f" (its end could not be recorded: {error})"
+    if epochs:
+        try:
+            curves.draw(epochs, best, run.files.curves)
+        except (OSError, DiskError):
+            return f", without {run.files.curves.name}"
+    return ""

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import ast
+import errno
 import json
 import os
 import stat
 import sys
+from pathlib import Path
 
 import pytest
 
+import cnnkit
 from cnnkit.core import atomic
+from cnnkit.core.errors import DiskError
 
 
 def test_a_file_is_written_whole(tmp_path):
@@ -21,10 +26,10 @@ def test_a_file_is_written_whole(tmp_path):
 def test_while_a_file_is_written_the_old_one_stands(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with atomic.replacing(path) as temporary:
-        temporary.write_text("new")
+    with atomic.replacing(path) as file:
+        file.write(b"new")
         assert path.read_text() == "old"
-        assert temporary.parent == path.parent
+        assert file.path.parent == path.parent
     assert path.read_text() == "new"
 
 
@@ -32,8 +37,8 @@ def test_while_a_file_is_written_the_old_one_stands(tmp_path):
 def test_when_writing_fails_the_old_file_stands_and_nothing_else_is_left(tmp_path, end):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(end), atomic.replacing(path) as temporary:
-        temporary.write_text("ne")
+    with pytest.raises(end), atomic.replacing(path) as file:
+        file.write(b"ne")
         raise end
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -59,12 +64,6 @@ def test_what_is_no_json_is_not_written(tmp_path):
     with pytest.raises(TypeError):
         atomic.write_json(tmp_path / "a.json", {"a": object()})
     assert (tmp_path / "a.json").read_text() == "1\n"
-
-
-def test_the_ending_of_the_name_is_kept_for_those_who_choose_a_format_by_it(tmp_path):
-    with atomic.replacing(tmp_path / "best.weights.h5") as temporary:
-        assert temporary.name.endswith(".weights.h5")
-        temporary.touch()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
@@ -100,9 +99,159 @@ def test_two_containers_that_share_a_disk_do_not_write_over_each_other(tmp_path,
             raise KeyboardInterrupt
     assert (tmp_path / "a" / "whole").read_text() == "1"
     with atomic.replacing(tmp_path / "b") as first:
-        first.write_text("1")
+        first.write(b"1")
         with pytest.raises(KeyboardInterrupt), atomic.replacing(tmp_path / "b") as second:
-            second.write_text("2")
+            second.write(b"2")
             raise KeyboardInterrupt
     assert (tmp_path / "b").read_text() == "1"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+# A disk that is full, or fails
+
+WRITES = {
+    "bytes": lambda path: atomic.write_bytes(path, b"x" * 5000),
+    "text": lambda path: atomic.write_text(path, "ü" * 2500),
+    "json": lambda path: atomic.write_json(path, ["x" * 4993]),
+    "line": lambda path: atomic.append(path, "x" * 4999),
+}
+
+REASONS = {
+    errno.ENOSPC: r"the disk at /.* is full: .*a\.txt needs 5 KB, .* are free; make room there",
+    errno.EDQUOT: r"your quota on the disk at /.* is used up: .*a\.txt needs 5 KB; make room there",
+    errno.EFBIG: r"no file may be so large on the disk at /.*, or by `ulimit -f`: .*a\.txt needs 5 KB",
+    errno.EROFS: r"the disk at /.* is read-only: .*a\.txt needs 5 KB",
+    errno.EIO: r"the disk at /.* fails \(Input/output error\): .*a\.txt needs 5 KB",
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("number", REASONS, ids=map(errno.errorcode.get, REASONS))
+@pytest.mark.parametrize("taken", [0, 4000])
+def test_what_a_disk_has_against_a_write_is_told_with_the_disk_and_what_is_needed(tmp_path, disk, write, number, taken):
+    path = tmp_path / "a.txt"
+    path.write_text("old\n")
+    disk.fail(number, taken=taken)
+    with pytest.raises(DiskError, match=REASONS[number]) as raised:
+        write(path)
+    assert raised.value.exit_code == 4 and "\n" not in str(raised.value)
+    assert path.read_text() == "old\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+def test_a_limit_of_the_system_is_met_likewise(tmp_path):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
+        for write in WRITES.values():
+            with pytest.raises(DiskError, match="no file may be so large"):
+                write(tmp_path / "a.txt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / "a.txt").read_bytes() == b""  # a line is added to a file that is there
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        atomic.write_text(tmp_path / "no folder" / "a.txt", "text")
+    with pytest.raises(IsADirectoryError):
+        atomic.append(tmp_path, "line")
+    with pytest.raises(FileExistsError):
+        atomic.write_text(tmp_path, "text")
+
+
+def test_a_folder_for_which_there_is_no_room_is_not_made(tmp_path, disk):
+    with pytest.raises(DiskError, match="is full"), atomic.making(tmp_path / "a") as folder:
+        atomic.write_within(folder / "first", [b"1"])
+        disk.fail(errno.ENOSPC)
+        atomic.write_within(folder / "second", [b"2"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_has_room_kept_for_it_is_written_though_the_disk_is_full(tmp_path, disk):
+    path = tmp_path / "a.json"
+    atomic.write_json(path, {"state": "training"})
+    atomic.reserve(path)
+    disk.fail(errno.ENOSPC, new_files=True)
+    with pytest.raises(DiskError):
+        atomic.reserve(path)
+        atomic.write_json(path, {"state": "training"})
+    atomic.write_last_json(path, {"state": "failed", "more": "x" * 4000})
+    assert json.loads(path.read_text())["state"] == "failed"
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(DiskError):
+        atomic.write_json(path, {"state": "finished"})
+    assert json.loads(path.read_text())["state"] == "failed"
+
+
+def test_more_than_there_is_room_for_leaves_the_old(tmp_path, disk):
+    path = tmp_path / "a.json"
+    atomic.write_json(path, {"state": "training"})
+    atomic.reserve(path)
+    disk.fail(errno.ENOSPC, new_files=True)
+    with pytest.raises(DiskError):
+        atomic.write_last_json(path, ["x" * 10_000])
+    assert json.loads(path.read_text()) == {"state": "training"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# What writes, by the name of a function or a method; reading has other names, or another mode.
+WRITING = {
+    "write_text",
+    "write_bytes",
+    "touch",
+    "mkdir",
+    "makedirs",
+    "save",
+    "savefig",
+    "save_weights",
+    "savez",
+    "tofile",
+}
+WRITING |= {"copy", "copy2", "copyfile", "copyfileobj", "copytree", "move", "symlink_to", "hardlink_to", "rename"}
+WRITING |= {"NamedTemporaryFile", "TemporaryFile", "TemporaryDirectory", "SpooledTemporaryFile", "mkstemp", "mkdtemp"}
+WRITING |= {"pwrite", "imwrite", "export", "to_csv", "posix_fallocate"}
+
+# Where something of such a name is no write of a file, or is none that could be half done; each with the reason.
+ELSEWHERE = {
+    ("core/lazy.py", "TemporaryFile"): "only where a file in memory can't be had",
+    ("core/sheet.py", "save"): "into memory",
+    ("report/curves.py", "savefig"): "into memory",
+    ("training/callbacks.py", "save"): "hands weights to `checkpoints`",
+    ("data/feeding/pixel_store.py", "pwrite"): "takes its key from a damaged image, in place",
+    ("data/feeding/pixel_store.py", "open"): "takes its key from a damaged image, in place",
+    ("data/files/archives.py", "rename"): "out of the way, before it is removed",
+}
+
+
+def writes_in(source):
+    """The calls in a file that write: names, and `open` with a mode that is not for reading."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        module = getattr(getattr(node.func, "value", None), "id", "")
+        texts = [argument.value for argument in node.args[:2] if isinstance(argument, ast.Constant)]
+        texts += [
+            word.value.value for word in node.keywords if word.arg == "mode" and isinstance(word.value, ast.Constant)
+        ]
+        mode = any(isinstance(text, str) and set(text) <= set("rwxabt+") and set(text) & set("wxa+") for text in texts)
+        copies = name == "copy" and module != "shutil"  # of an array
+        if module not in ("atomic", "checkpoints") and not copies and (name in WRITING or (name == "open" and mode)):
+            yield name
+
+
+def test_nothing_else_in_the_package_writes():
+    home = Path(cnnkit.__file__).parent
+    found = {
+        (file.relative_to(home).as_posix(), name)
+        for file in home.rglob("*.py")
+        if file != home / "core" / "atomic.py"
+        for name in writes_in(file.read_text(encoding="utf-8"))
+    }
+    assert sorted(found - ELSEWHERE.keys()) == [], "write through cnnkit.core.atomic"
+    assert sorted(ELSEWHERE.keys() - found) == [], "of these there is none any more"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -10,13 +11,12 @@ import sys
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from cnnkit.core.errors import CnnkitError, DataError
+from cnnkit.core.errors import CnnkitError, DataError, DiskError
 from cnnkit.core.lazy import keras, tf
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import FileText
@@ -282,13 +282,10 @@ def test_a_run_keeps_a_copy_and_needs_no_original(hub_folder, tmp_path):
     assert np.array_equal(again(images()), model(images()))
 
 
-def test_a_copy_that_fails_leaves_nothing(hub_folder, tmp_path, monkeypatch):
-    def full(source, target):
-        Path(target).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(shutil, "copyfile", full)
-    with pytest.raises(OSError, match="No space"):
+@pytest.mark.parametrize("taken", [0, 100, 5000])
+def test_a_copy_that_fails_leaves_nothing(hub_folder, tmp_path, disk, taken):
+    disk.fail(errno.ENOSPC, taken=taken)
+    with pytest.raises(DiskError, match=f"is full: {tmp_path / 'copy'}"):
         Hub(handle=str(hub_folder)).with_files_in(tmp_path / "copy", copy=True)
     assert list(tmp_path.iterdir()) == []
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 
 import pytest
 
-from cnnkit.core.errors import TrainingError
-from cnnkit.core.lazy import keras, np
+from cnnkit.core.errors import DiskError, TrainingError
+from cnnkit.core.lazy import h5py, keras, np
 from cnnkit.runs import checkpoints
 
 
@@ -116,3 +118,40 @@ def test_a_crash_between_weights_and_pointer_leaves_the_old_pair(saved, monkeypa
     other = network()
     assert checkpoints.load(other, folder, "best")["epoch"] == 7
     assert np.array_equal(other.get_weights()[0], before[0])
+
+
+def held(file):
+    """All that an HDF5 file holds: the attributes of each group and array, and the bytes of each array."""
+    found = {}
+
+    def note(name, part):
+        array = (part.shape, str(part.dtype), part[()].tobytes()) if isinstance(part, h5py.Dataset) else None
+        found[name] = {key: str(value) for key, value in part.attrs.items()}, array
+
+    with h5py.File(file) as opened:
+        opened.visititems(note)
+    return found
+
+
+def test_what_is_serialised_in_memory_is_what_keras_writes(tmp_path):
+    """The state of a dropout layer, a network within another and one without weights are saved too."""
+    inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dropout(0.5)])
+    outer = keras.Sequential([keras.Input((3,)), inner, keras.layers.BatchNormalization()])
+    for model in (network(), outer, keras.Sequential([keras.Input((3,)), keras.layers.Flatten()])):
+        model.save_weights(tmp_path / "theirs.weights.h5")
+        content = checkpoints.serialised(model)
+        assert held(io.BytesIO(content)) == held(tmp_path / "theirs.weights.h5")
+        assert checkpoints.serialised(model) == content
+
+
+@pytest.mark.parametrize("taken", [0, 2000, 20_000])
+def test_on_a_full_disk_the_old_pair_stands_and_nothing_else(saved, disk, taken):
+    """Full before the weights, within them, and between them and the file that names them."""
+    folder, model = saved
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    size = len(checkpoints.serialised(model))
+    disk.fail(errno.ENOSPC, taken=size if taken > size else taken)
+    with pytest.raises(DiskError, match="is full"):
+        checkpoints.save(model, folder, "best", 8, {})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert checkpoints.load(network(), folder, "best")["epoch"] == 7

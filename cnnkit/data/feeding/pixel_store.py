@@ -26,10 +26,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from cnnkit.core import atomic
-from cnnkit.core.cache import cache_folder
+from cnnkit.core.cache import cache_folder, why_not_written
+from cnnkit.core.errors import DiskError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 
@@ -156,7 +157,7 @@ class PixelStore:
             return self
         of_the_images: list[OSError] = []
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            atomic.make_folder(self.path.parent, parents=True, exist_ok=True)
             every = {*self.keys, bytes(_KEY)}
             files = [file for file in self._all_files() if every.issuperset(file.keys)]
             replaced = [file.path for file in files if file.path != self.path]
@@ -165,11 +166,10 @@ class PixelStore:
             for other in replaced:
                 with suppress(OSError):  # then it goes when room is made
                     other.unlink()
-        except OSError as error:
+        except (OSError, DiskError) as error:
             if error in of_the_images:
                 raise
-            why = f"{error.filename or self.path} can't be written: {error.strerror or error}"
-            progress.say(f"decoded images are not kept: {why}; {otherwise}")
+            progress.say(f"decoded images are not kept: {why_not_written(error, self.path)}; {otherwise}")
             deque(images, 0)
             return self
         return self._in([file] if file else [])
@@ -203,18 +203,16 @@ class PixelStore:
 
     def _written(self, images: Iterable[tuple[int, Any]]) -> PixelFile | None:
         """Writes the new file, and opens it."""
-        with atomic.replacing(self.path) as temporary:
-            with temporary.open("wb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
-                _reserve(file.fileno(), bytes_of(len(self.keys), self.shape))
-                self._write(file, images)
-                file.flush()
-                os.fsync(file.fileno())  # it may take long, so it is done under the lock
-                os.utime(file.fileno())  # and then it counts as new again
+        with atomic.replacing(self.path) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # whoever clears up knows by it that somebody still writes
+            file.reserve(bytes_of(len(self.keys), self.shape))
+            self._write(file, images)
+            file.sync()  # it may take long, so it is done under the lock
+            os.utime(file.fileno())  # and then it counts as new again
             # Opened before it has its name, as from then on another run may remove it to make room.
-            return _opened(temporary, self.path, self.shape)
+            return _opened(file.path, self.path, self.shape)
 
-    def _write(self, file: BinaryIO, images: Iterable[tuple[int, Any]]) -> None:
+    def _write(self, file: atomic.File, images: Iterable[tuple[int, Any]]) -> None:
         """Writes all that is in the file: each image once, and nothing behind."""
         checksums: dict[bytes, int] = {}
         for number, image in images:
@@ -225,7 +223,6 @@ class PixelStore:
                 file.write(content)
         file.write(b"".join(checksums))
         file.write(np.array(list(checksums.values()), np.uint32).tobytes())
-        file.truncate()
 
 
 def bytes_of(count: int, shape: Shape) -> int:
@@ -261,16 +258,6 @@ def _opened(file: Path, path: Path, shape: Shape) -> PixelFile | None:
 
 def _checksum(key: bytes, content: Any) -> int:
     return zlib.crc32(content, zlib.crc32(key))
-
-
-def _reserve(file: int, size: int) -> None:
-    """Takes the room on the disk, so that a disk too small is known before the work and not after half of it."""
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(file, 0, size)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # some file systems can't tell before
-                raise
 
 
 def _make_room(path: Path, room: int, replaced: Sequence[Path]) -> None:

@@ -90,7 +90,7 @@ def _unpacked(path: Path, progress: Progress) -> Path:
     start = time.time_ns()
     digest = _digest_of(path, progress)
     folder = home / digest
-    home.mkdir(parents=True, exist_ok=True)
+    atomic.make_folder(home, parents=True, exist_ok=True)
     _clear(home)
     if not _whole(folder):
         if folder.is_dir():
@@ -143,13 +143,11 @@ def _write(
     for part in parts if content is None else parts[:-1]:
         folder = folder / part
         if folder not in folders:
-            folder.mkdir()
+            atomic.make_folder(folder)
             folders.add(folder)
             budget.spend(COST)
     if content is not None:
-        with (folder / parts[-1]).open("xb") as file:
-            for block in content:
-                file.write(block)
+        atomic.write_within(folder / parts[-1], content)
 
 
 def _listing(folder: Path) -> Path:

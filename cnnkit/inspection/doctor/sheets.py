@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cnnkit.core import atomic
-from cnnkit.core.cache import cache_folder
+from cnnkit.core.cache import cache_folder, why_not_written
+from cnnkit.core.errors import DiskError
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
-from cnnkit.core.sheet import font, shortened
+from cnnkit.core.sheet import as_png, font, shortened
 from cnnkit.core.text import counted
 from cnnkit.data.files import decoding
 from cnnkit.data.files.decoding import BadImage
@@ -51,12 +52,11 @@ def in_cache(index: Index, fingerprint: str, progress: Progress) -> list[Path]:
     try:
         if not _whole(files):
             shutil.rmtree(folder, ignore_errors=True)  # what someone has left of it
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            atomic.make_folder(folder.parent, parents=True, exist_ok=True)
             draw(index, folder, progress)
-    except OSError as error:
+    except (OSError, DiskError) as error:
         if not _whole(files):  # else another process was quicker, with the same images
-            place, reason = error.filename or folder, error.strerror or error
-            progress.say(f"no contact sheets: {place} can't be written: {reason}; choose a folder with --sheets")
+            progress.say(f"no contact sheets: {why_not_written(error, folder)}; choose a folder with --sheets")
             return []
     return files
 
@@ -76,6 +76,7 @@ def draw(index: Index, folder: Path, progress: Progress) -> list[Path]:
 
     Raises:
         OSError: The folder can't be written.
+        DiskError: There is no room for them.
     """
     names = _names(index)
     members: dict[int, list[int]] = {label: [] for label in names}
@@ -134,4 +135,4 @@ def _sheet(index: Index, label: int, members: list[int], path: Path) -> None:
             pen.line((left, top, right, bottom), fill="red", width=3)
             pen.line((left, bottom, right, top), fill="red", width=3)
         pen.text((left, top + _SIDE + 2), shortened(index.names[i], _SIDE, small.getlength), fill="black", font=small)
-    paper.save(path, "PNG")
+    atomic.write_within(path, [as_png(paper)])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cnnkit.core.cache import cache_folder
+from cnnkit.core.errors import DiskError
 from cnnkit.core.progress import Progress
 from cnnkit.data.files import archive_members, archives
 from cnnkit.data.files.archives import unpacked
@@ -251,17 +252,14 @@ def test_a_disk_without_room_is_told_before_it_is_full(tmp_path, packed, refused
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
-def test_a_disk_that_fills_up_meanwhile(tmp_path, packed, refused, kind, monkeypatch):
+@pytest.mark.parametrize("taken", [0, 3, 20])
+def test_a_disk_that_fills_up_meanwhile(tmp_path, packed, kind, taken, disk):
     path = packed(tmp_path / f"a.{kind}")
-    opened = Path.open
-
-    def full(self, mode="r", *options):
-        if mode == "xb":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
-        return opened(self, mode, *options)
-
-    monkeypatch.setattr(Path, "open", full)
-    refused(path, "`README`", os.strerror(errno.ENOSPC))
+    disk.fail(errno.ENOSPC, taken=taken)
+    with pytest.raises(DiskError, match=rf"the disk at /.* is full: {cache_folder()}/archives"):
+        unpacked(path, Progress())
+    left = cache_folder() / "archives"
+    assert not left.exists() or list(left.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
