@@ -38,7 +38,7 @@ def run(experiment, tmp_path):
 def test_a_run_holds_its_complete_config(run, experiment):
     assert Run.open(run.folder).experiment == experiment
     text = (run.folder / "config.yaml").read_text()
-    assert "learning_rate: 0.001" in text  # defaults are written out
+    assert "monitor: val_accuracy" in text  # defaults are written out
 
 
 def test_parents_of_the_folder_are_made(experiment, tmp_path):
@@ -96,7 +96,7 @@ def test_without_an_epoch_the_history_is_empty(run):
 def test_a_split_is_read_back(run):
     rows = [("a.png", "test", "one", "d1"), ("b, c.png", "train", "two", "d2")]
     tables.write(run.files.split, ("image", "split", "label", "digest"), rows)
-    assert run.split("train") == [("b, c.png", "two", "d2", "")]
+    assert run.split("train") == [("b, c.png", "two", "d2", "", "")]
     assert run.split("validation") == []
 
 
