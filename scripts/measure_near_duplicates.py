@@ -24,7 +24,6 @@ from PIL import Image
 
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
-from cnnkit.data.files import decoding
 from cnnkit.data.index import Index
 from cnnkit.data.likeness import near_duplicates, overlay, pixels
 from cnnkit.data.sources import recognised
@@ -76,7 +75,7 @@ def found(index: Index, chosen: list[int], seen: Any, steps: tuple[Change, ...])
     copies = []
     for i in chosen:
         rng = np.random.default_rng(i)
-        image = decoding.decoded(index.open(i), 10**6, 3)
+        image = Image.fromarray(index.decode(i, 3).pixels)
         for step in steps:
             image = step(image, rng)
         copies.append(image)
@@ -100,7 +99,7 @@ def pairs_of(index: Index, seen: Any) -> Iterator[tuple[int, int]]:
 
 def draw(index: Index, groups: list[list[int]], path: Path) -> None:
     def difference(group: list[int]) -> float:
-        one, other = (decoding.decoded(index.open(i), 2 * overlay.SIDE, 3) for i in (group[0], group[-1]))
+        one, other = (Image.fromarray(index.decode(i, 3, 2 * overlay.SIDE).pixels) for i in (group[0], group[-1]))
         return overlay.difference(one, other, [0.0] * 4)
 
     side, columns = 110, 5
@@ -108,7 +107,7 @@ def draw(index: Index, groups: list[list[int]], path: Path) -> None:
     sheet = Image.new("RGB", (columns * (2 * side + 14), -(-len(ordered) // columns) * (side + 6)), "white")
     for k, group in enumerate(ordered):
         for place, i in enumerate((group[0], group[-1])):
-            image = decoding.decoded(index.open(i), side, 3).resize((side, side))
+            image = Image.fromarray(index.decode(i, 3, side).pixels).resize((side, side))
             sheet.paste(image, (k % columns * (2 * side + 14) + place * side, k // columns * (side + 6)))
     sheet.save(path)
 

@@ -33,7 +33,7 @@ class Lazy:
 def _load(module: str) -> ModuleType:
     if module == "keras":  # TensorFlow may have imported it already, with the settings of whoever it found
         return _load_keras()
-    if module in sys.modules or module in ("numpy", "h5py"):
+    if module in sys.modules or module in ("numpy", "h5py", "simplejpeg"):
         return importlib.import_module(module)
     if module == "cv2":
         return _load_opencv()
@@ -113,5 +113,6 @@ np: Any = Lazy("numpy")
 cv2: Any = Lazy("cv2")
 h5py: Any = Lazy("h5py")
 saving_lib: Any = Lazy("keras.src.saving.saving_lib")  # has no public name
+simplejpeg: Any = Lazy("simplejpeg")
 convert_to_constants: Any = Lazy("tensorflow.python.framework.convert_to_constants")  # has no public name
 util_port: Any = Lazy("tensorflow.python.util._pywrap_util_port")  # nor has this

@@ -12,6 +12,7 @@ from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.data.files import decoding, file_facts
+from cnnkit.data.files.decoding import Decoded
 from cnnkit.data.files.file_facts import FileFacts, digest_of, digest_of_pixels
 
 SPLITS = ("train", "validation", "test")
@@ -84,7 +85,7 @@ class Index:
         labels: int64 array of shape (images,).
         digests: Hash of each image's content; equal content, equal digest.
         splits: The split each image belongs to by the source's own word, else None.
-        open: Opens image number i as a `PIL.Image.Image`; raises `decoding.BadImage`.
+        open: Decodes image number i, whole and upright, as a `PIL.Image.Image`; raises `decoding.BadImage`.
         path: The path of the file of image number i; None where images are no files.
         facts: What is known of the file of each image; None where images are no files.
         weights: float32 array of shape (images,), what each counts for in training; None if all count the same.
@@ -138,7 +139,7 @@ class Index:
             labels=np.asarray([label[image.label] for image in images], dtype=np.int64),
             digests=[each.digest for each in facts],
             splits=[image.split for image in images],
-            open=lambda i: decoding.read_file(root / paths[i]),
+            open=lambda i: decoding.image_of(decoding.read_bytes(root / paths[i])),
             facts=facts,
             weights=np.asarray(weights, np.float32) if weights else None,
             groups=[image.group for image in images] if any(image.group is not None for image in images) else None,
@@ -191,6 +192,18 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def decode(self, i: int, channels: int, side: int = decoding.WHOLE) -> Decoded:
+        """Image number i as `decoding.decode` gives it, whatever it is stored in.
+
+        Raises:
+            BadImage: It can't be decoded.
+        """
+        if self.path is None:
+            return Decoded(decoding.as_pixels(self.open(i), channels), None)
+        facts = self.facts[i] if self.facts else None
+        known = facts.header if facts and facts.settled and not self.changed(i) else None
+        return decoding.decode(decoding.read_bytes(self.path(i)), channels, side, known)
 
     def take(self, chosen: Iterable[int], unused: Iterable[Unused] = ()) -> Index:
         """The index of the chosen entries alone; `unused` tells why others are left out."""

@@ -14,7 +14,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Count, Spec
 from cnnkit.data.balancing import AnyBalance
 from cnnkit.data.balancing.none import NoBalance
-from cnnkit.data.files.decoding import Fit
+from cnnkit.data.files.fitting import Fit
 from cnnkit.data.index import Collection, Index, Unused
 from cnnkit.data.preparation import AnyPreparation
 from cnnkit.data.preparation.base import files_beside

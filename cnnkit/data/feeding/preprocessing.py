@@ -16,13 +16,11 @@ from typing import Any
 
 from cnnkit.core.lazy import np
 from cnnkit.data.files import decoding, file_facts
-from cnnkit.data.files.decoding import Fit, Unreadable
+from cnnkit.data.files.decoding import WHOLE, Unreadable
 from cnnkit.data.files.file_facts import Stamp, facts_of
+from cnnkit.data.files.fitting import Fit, fit_to
 from cnnkit.data.index import Index
 from cnnkit.data.preparation.base import Preparation, Unprepared, decoded_channels, files_beside
-
-WHOLE = 2**30
-"""A side that no JPEG is larger than: it is decoded in full."""
 
 
 class Changed(Unreadable):
@@ -53,7 +51,7 @@ class Preprocessing:
         if index.path is None:
             image = index.open(number)
             with decoding.in_turn(*image.size):
-                return self.of_pixels(self._decoded(image), None)
+                return self.of_pixels(decoding.as_pixels(image, self._channels), None)
         path = index.path(number)
         content = decoding.read_bytes(path)
         facts = index.facts[number] if index.facts else None
@@ -67,8 +65,8 @@ class Preprocessing:
 
     def of_content(self, content: bytes, path: Path | None, header: decoding.Header | None = None) -> Any:
         """From an encoded image to the same; its file, if it has one, is for the steps that read others beside it."""
-        width, height = (header.width, header.height) if header else decoding.open_bytes(content).size
-        with decoding.in_turn(width, height):
+        header = header or decoding.header(content)
+        with decoding.in_turn(header.width, header.height):
             return self.of_pixels(decoding.pixels(content, self._channels, self._side, header), path)
 
     def of_pixels(self, pixels: Any, path: Path | None) -> Any:
@@ -85,16 +83,16 @@ class Preprocessing:
 
     def first(self, index: Index, number: int) -> tuple[Any, Path | None]:
         """An image of a source as it is decoded, before any step, and its file."""
-        if index.path is None:
-            return self._decoded(index.open(number)), None
-        path = index.path(number)
-        return decoding.pixels(decoding.read_bytes(path), self._channels, self._side), Path(path)
+        pixels = index.decode(number, self._channels, self._side).pixels
+        return pixels, Path(index.path(number)) if index.path else None
 
     @property
     def digest(self) -> str:
         """The hash of all that decides what becomes of every image: the steps, the size, the libraries."""
         settings = [self.shape, self.fit, [step.model_dump(mode="json") for step in self.prepare]]
-        libraries = {name: metadata.version(name) for name in ("pillow", "opencv-python-headless", "numpy")}
+        libraries = {
+            name: metadata.version(name) for name in ("pillow", "simplejpeg", "opencv-python-headless", "numpy")
+        }
         return file_facts.digest_of(json.dumps([_VERSION, *settings, libraries]).encode())
 
     def keys(self, index: Index) -> list[bytes]:
@@ -134,17 +132,13 @@ class Preprocessing:
         """Below which no JPEG is made smaller while it is decoded; steps see it in full."""
         return WHOLE if self.prepare else 2 * max(self.shape[:2])
 
-    def _decoded(self, image: Any) -> Any:
-        pixels = np.asarray(decoding.decoded(image, self._side, self._channels), dtype=np.uint8)
-        return pixels.reshape(*pixels.shape[:2], self._channels)
-
     def _fitted(self, pixels: Any) -> Any:
         if pixels.shape[2] == 1 and self.shape[2] == 3:
             pixels = np.repeat(pixels, 3, axis=2)
         if pixels.shape[2] != self.shape[2]:
             raise Unprepared(f"the steps of data.prepare leave {pixels.shape[2]} channels, not {self.shape[2]}")
-        return decoding.fit_to(pixels, self.shape[:2], self.fit)
+        return fit_to(pixels, self.shape[:2], self.fit)
 
 
-_VERSION = 2
+_VERSION = 3
 """Of what this code makes of an image; raised when that changes, so that nothing older is taken from the cache."""

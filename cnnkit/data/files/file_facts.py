@@ -29,7 +29,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.files import decoding
 from cnnkit.data.files.decoding import BadImage, Header, Unreadable
 
-VERSION = 4
+VERSION = 5
 """Of the form of the memory; one in another form is made anew."""
 
 OTHERS = 200_000
@@ -168,11 +168,8 @@ def read(path: Path) -> FileFacts:
 def facts_of(content: bytes) -> FileFacts:
     """The same of what a file holds."""
     try:
-        header = decoding.header(content)
-        with decoding.in_turn(header.width, header.height):
-            image = decoding.plain_image(content, header)
+        with decoding.looking_at(content) as (header, image):
             digest = digest_of(content) if image is None else _digest_of_image(image)
-            del image  # before the next one's turn
     except BadImage as error:
         return FileFacts(digest_of(content), len(content), None, str(error), not isinstance(error, Unreadable))
     return FileFacts(digest, len(content), header, None)

@@ -27,7 +27,7 @@ from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
-from cnnkit.data.files.decoding import BadImage, decoded
+from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import Index
 from cnnkit.data.likeness import overlay, thumbnails
 from cnnkit.data.likeness.pixels import THUMBNAIL
@@ -138,6 +138,7 @@ def _still_there(index: Index, i: int) -> Iterator[None]:
 
 def _confirmed(index: Index, candidates: Any, progress: Progress) -> list[tuple[int, int]]:
     """Those of the pairs that are the same in colour and larger, too."""
+    from PIL import Image
     from threadpoolctl import threadpool_limits
 
     by_first: dict[int, list[tuple[int, Any]]] = {}
@@ -147,7 +148,7 @@ def _confirmed(index: Index, candidates: Any, progress: Progress) -> list[tuple[
     @lru_cache(AT_HAND)
     def image_of(i: int) -> Any:
         with _still_there(index, i):
-            image = decoded(index.open(i), 2 * overlay.SIDE, 3)
+            image = Image.fromarray(index.decode(i, 3, 2 * overlay.SIDE).pixels)
         image.thumbnail((2 * overlay.SIDE, 2 * overlay.SIDE))
         return image
 

@@ -19,7 +19,6 @@ from cnnkit.core.cache import cache_folder
 from cnnkit.core.lazy import np
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
-from cnnkit.data.files import decoding
 from cnnkit.data.files.decoding import BadImage, Unreadable
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import Index
@@ -27,7 +26,7 @@ from cnnkit.data.index import Index
 THUMBNAIL = 32
 """Height and width of the grey pictures that near-duplicates are found by."""
 
-VERSION = 2
+VERSION = 3
 """Of what is remembered and how it is computed; another is made anew."""
 
 OTHERS = 50_000
@@ -131,7 +130,7 @@ def _decode(index: Index, chosen: list[int], rows: Any, progress: Progress) -> t
     def measure(batch: list[int]) -> int:
         for i in batch:
             try:
-                _measure(rows[i], decoding.decoded(index.open(i), SIDE, 3))
+                _measure(rows[i], index.decode(i, 3, SIDE).pixels)
             except BadImage as error:
                 reasons[i] = str(error)
                 if isinstance(error, Unreadable):
@@ -160,10 +159,11 @@ def _row() -> Any:
     )
 
 
-def _measure(row: Any, image: Any) -> None:
-    """Fills a row from a decoded colour picture."""
+def _measure(row: Any, decoded: Any) -> None:
+    """Fills a row from a decoded colour picture, uint8 (H, W, 3)."""
     from PIL import Image
 
+    image = Image.fromarray(decoded)
     counts = np.asarray(image.histogram(), dtype=np.float64).reshape(3, 256)
     values = np.arange(256)
     pixels = image.width * image.height

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, model_validator
 
 from cnnkit.core.lazy import np
 from cnnkit.core.spec import Text
-from cnnkit.data.files.decoding import BadImage, Unreadable, decoded, read_file
+from cnnkit.data.files.decoding import BadImage, Unreadable, as_pixels, as_stored, read_bytes, upright
 from cnnkit.data.preparation.base import AN_IMAGE, Preparation, Unprepared
 from cnnkit.data.preparation.foreground import Foreground, cut_out, foreground, on_black
 from cnnkit.data.preparation.settings import only_for
@@ -91,7 +91,7 @@ class Mask(Preparation):
         if not file.exists():
             raise Unprepared(f"its mask is missing: there is no {file}")
         try:
-            mask = _uncovered(read_file(file))
+            mask = _uncovered(read_bytes(file))
         except BadImage as error:
             kind = Unreadable if isinstance(error, Unreadable) else Unprepared
             raise kind(f"its mask {file}: {error}") from None
@@ -116,18 +116,18 @@ def is_itself(file: Path, image: Path) -> bool:
     return os.path.normpath(file) == os.path.normpath(image)
 
 
-def _uncovered(image: Any) -> Any:
-    """Where a mask, a `PIL.Image.Image` not yet decoded, is not black: bool (H, W), upright.
+def _uncovered(content: bytes) -> Any:
+    """Where a mask, an encoded image, is not black: bool (H, W), upright.
 
     Raises:
         BadImage: The pixels are damaged or cut short.
     """
-    # This loads it and turns it upright in place, at its full size; but what it makes of 16 bits and of what is
-    # transparent is for eyes.
-    decoded(image, max(image.size), 1)
-    if image.mode.startswith("I"):
+    image, header = as_stored(content)
+    if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
-    else:
+    elif image.has_transparency_data:
         layers = np.asarray(image.convert("RGBA")).astype(np.uint16)
         values = layers[:, :, :3].max(axis=2) * layers[:, :, 3]
-    return values > (values.max() / 2 if image.format in LOSSY else 0)
+    else:
+        values = as_pixels(image, 3).max(axis=2)
+    return upright(values > (values.max() / 2 if header.format in LOSSY else 0), header.orientation)

@@ -126,7 +126,7 @@ class Tfds(Source):
             labels=np.asarray(labels, dtype=np.int64),
             digests=digests,
             splits=[None if split == "train" else split for split, _ in places],
-            open=lambda i: decoding.open_bytes(parts[places[i][0]][places[i][1]][image]),
+            open=lambda i: decoding.image_of(parts[places[i][0]][places[i][1]][image]),
             unused=tuple(unused),
         )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from cnnkit.core.lazy import np
 from cnnkit.core.text import by, counted, listed
-from cnnkit.data.files.decoding import Header
+from cnnkit.data.files.decoding import Header, is_grey
 from cnnkit.data.files.walking import HIDDEN
 from cnnkit.data.index import Index
 from cnnkit.data.preparation.base import files_beside
@@ -44,8 +44,6 @@ DEVIATIONS = 5.0
 """And it must be this many standard deviations away, as data of many sizes has no outliers. The deviation is 1.4826
 times the median absolute deviation of the logarithms, as in a normal distribution; outliers do not move it."""
 
-GREY = ("1", "L", "LA", "La", "I", "F")
-
 
 def undecodable(patient: Patient) -> Iterator[Finding]:
     """Files that no picture comes out of, a finding for each reason."""
@@ -71,9 +69,9 @@ def forms(patient: Patient) -> Iterator[Finding]:
     headers = _headers(patient.index)
     for kind, severity, what, advice, is_so in _FORMS:
         yield from about_images(kind, severity, what, advice, (name for name, head in headers if is_so(name, head)))
-    grey = [name for name, header in headers if _is_grey(header)]
+    grey = [name for name, header in headers if is_grey(header)]
     if grey and len(grey) < len(headers):
-        fewer = grey if 2 * len(grey) <= len(headers) else [name for name, header in headers if not _is_grey(header)]
+        fewer = grey if 2 * len(grey) <= len(headers) else [name for name, header in headers if not is_grey(header)]
         message = f"{counted(len(grey), 'picture is', 'pictures are')} grey, {len(headers) - len(grey):,} in colour"
         advice = "all are brought to data.channels; if one class has more of a kind, the network may go by that"
         yield Finding("mixed_channels", "note", message, advice, tuple(sorted(fewer)))
@@ -82,10 +80,6 @@ def forms(patient: Patient) -> Iterator[Finding]:
 def _has_another_format(name: str, header: Header) -> bool:
     promised = FORMATS.get(os.path.splitext(name)[1].lower())  # noqa: PTH122 - for each of a million names
     return promised is not None and header.format not in promised
-
-
-def _is_grey(header: Header) -> bool:
-    return header.mode in GREY or header.mode.startswith("I;16")
 
 
 _FORMS: tuple[tuple[str, Severity, str, str, Callable[[str, Header], bool]], ...] = (

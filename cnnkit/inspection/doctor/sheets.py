@@ -16,9 +16,9 @@ from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
 from cnnkit.core.sheet import as_png, font, shortened
 from cnnkit.core.text import counted
-from cnnkit.data.files import decoding
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.files.file_facts import digest_of
+from cnnkit.data.files.fitting import fit_to
 from cnnkit.data.index import Index
 
 PICTURES = 24
@@ -127,7 +127,7 @@ def _sheet(index: Index, label: int, members: list[int], path: Path) -> None:
     for k, i in enumerate(chosen):
         left, top = _GAP + k % _COLUMNS * (_SIDE + _GAP), _HEADING + k // _COLUMNS * (_SIDE + _NAME + _GAP)
         try:
-            pixels = decoding.fitted(index.open(i), (_SIDE, _SIDE), 3, "pad")
+            pixels = fit_to(index.decode(i, 3, 2 * _SIDE).pixels, (_SIDE, _SIDE), "pad")
             paper.paste(Image.fromarray(pixels), (left, top))
         except BadImage:
             right, bottom = left + _SIDE - 1, top + _SIDE - 1

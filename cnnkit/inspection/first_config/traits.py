@@ -9,7 +9,6 @@ from typing import Any
 from cnnkit.core.errors import DataError
 from cnnkit.core.lazy import cv2, np
 from cnnkit.core.progress import Progress
-from cnnkit.data.files import decoding
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import SPLITS, Collection, Index, ranked
 from cnnkit.inspection.detail import MOST, detail
@@ -48,9 +47,8 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
         for i in chosen:
             start = time.perf_counter()
             try:
-                image = index.open(i)
-                sizes.setdefault(i, (image.height, image.width))
-                picture = np.asarray(decoding.decoded(image, MOST, 3))
+                picture = index.decode(i, 3, MOST).pixels
+                sizes.setdefault(i, picture.shape[:2])  # of a file it is known already
             except BadImage as error:
                 bad[index.names[i]] = str(error)
             else:

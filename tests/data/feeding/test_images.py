@@ -27,7 +27,8 @@ from cnnkit.data.feeding import loading
 from cnnkit.data.feeding.images import Features, Images, allocated, as_tensor, with_synthetic
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
-from cnnkit.data.files.decoding import fitted
+from cnnkit.data.files.decoding import as_pixels
+from cnnkit.data.files.fitting import fit_to
 from cnnkit.data.preparation.base import Preparation, Unprepared
 from cnnkit.data.preparation.grayscale import Grayscale
 from cnnkit.data.section import Cache
@@ -90,7 +91,13 @@ def pixels_of(images):
 
 def decoded(folder, names):
     """What Pillow makes of the files now."""
-    return np.stack([fitted(Image.open(folder / name), SHAPE[:2], SHAPE[2], "crop") for name in names])
+
+    def seen(name):
+        picture = Image.open(folder / name)
+        picture.draft(None, (2 * max(SHAPE[:2]),) * 2)
+        return fit_to(as_pixels(picture, SHAPE[2]), SHAPE[:2], "crop")
+
+    return np.stack([seen(name) for name in names])
 
 
 def right(images, folder):
@@ -415,7 +422,7 @@ def test_a_bad_image_is_told_by_every_run_and_only_good_ones_are_kept(folder, ca
             loaded(folder, cache)
         *bad, advice = raised.value.problems
         assert sorted(problem.file for problem in bad) == names
-        assert all("truncated" in problem.message for problem in bad)
+        assert all("damaged" in problem.message for problem in bad)
         assert "these 2 files" in advice.message and "on_bad: skip" in advice.message
         assert len(kept_files()) == (cache == "disk")
         assert len(decodings) == (2 if cache == "disk" and repeated else COUNT)

@@ -19,6 +19,7 @@ from cnnkit.data.feeding import preprocessing
 from cnnkit.data.feeding.preprocessing import Changed, Preprocessing
 from cnnkit.data.files import decoding, file_facts
 from cnnkit.data.files.decoding import BadImage
+from cnnkit.data.files.fitting import fit_to
 from cnnkit.data.preparation.base import Preparation, Unprepared
 from cnnkit.data.preparation.clahe import Clahe
 from cnnkit.data.preparation.grayscale import Grayscale
@@ -63,7 +64,9 @@ def test_an_image_is_shown_as_pillow_decodes_and_resizes_it(folder, fit, channel
     index = index_of_folder(folder)
     shown = Preprocessing((10, 14, channels), fit)
     for i, name in enumerate(index.names):
-        expected = decoding.fitted(Image.open(folder / name), (10, 14), channels, fit)
+        picture = Image.open(folder / name)
+        picture.draft(None, (28, 28))
+        expected = fit_to(decoding.as_pixels(picture, channels), (10, 14), fit)
         assert np.array_equal(shown.of_index(index, i), expected)
         assert np.array_equal(shown.of_file(folder / name), expected)
         assert np.array_equal(shown.of_content((folder / name).read_bytes(), None), expected)
@@ -84,7 +87,7 @@ def test_steps_come_in_their_order_before_the_size(folder):
     pixels = np.asarray(Image.open(file))
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     even = cv2.createCLAHE(3.0, (4, 4)).apply(grey)
-    small = decoding.fitted(Image.fromarray(even), (10, 10), 3, "crop")
+    small = fit_to(np.repeat(even[:, :, None], 3, axis=2), (10, 10), "crop")
     prepared = Preprocessing((10, 10, 3), "crop", (Grayscale(), Clahe(clip_limit=3.0, tiles=4)))
     assert np.array_equal(prepared.of_file(file), small)
     names, results = zip(*prepared.steps(pixels, file), strict=True)

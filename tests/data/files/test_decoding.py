@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnkit.data.files import decoding
-from cnnkit.data.files.decoding import BadImage, Unreadable, fitted, open_bytes, read_file
+from cnnkit.data.files import decoding, file_facts
+from cnnkit.data.files.decoding import BadImage, Unreadable
+from cnnkit.data.files.fitting import fit_to
 
 SIDE = 8  # of a quadrant: a block of JPEG, so that flat quadrants stay flat
 
@@ -39,7 +41,7 @@ def encoded(image, format, **options):
 
 
 def decoded(content, size=(2 * SIDE, 2 * SIDE), channels=3, fit="stretch"):
-    return fitted(open_bytes(content), size, channels, fit)
+    return fit_to(decoding.pixels(content, channels, 2 * max(size)), size, fit)
 
 
 def png(width, height, depth, colour_type, rows, chunks=()):
@@ -158,7 +160,7 @@ def test_of_an_animation_the_first_frame_is_seen(format, options):
 def test_of_a_phones_mpo_the_first_picture_is_seen(tmp_path):
     file = tmp_path / "phone.jpg"
     file.write_bytes(encoded(RGB, "MPO", save_all=True, append_images=[GREY.convert("RGB")], **FULL))
-    seen = fitted(read_file(file), (2 * SIDE, 2 * SIDE), 3, "crop")
+    seen = decoding.pixels(decoding.read_bytes(file), 3)
     assert np.abs(seen - quadrants(*COLOURS).astype(int))[4::SIDE, 4::SIDE].max() <= 4
 
 
@@ -317,14 +319,14 @@ def test_what_is_no_picture_is_bad_and_says_why(content, reason, tmp_path):
     file = tmp_path / "picture.png"
     file.write_bytes(content)
     with pytest.raises(BadImage, match=reason):
-        fitted(read_file(file), (8, 8), 3, "crop")
+        decoding.pixels(decoding.read_bytes(file), 3)
 
 
 @pytest.mark.parametrize(("name", "format"), [("a.jpg", "PNG"), ("a.png", "JPEG"), ("a.gif", "BMP"), ("a", "WEBP")])
 def test_the_content_decides_not_the_name(name, format, tmp_path):
     file = tmp_path / name
     file.write_bytes(encoded(RGB, format))
-    assert np.array_equal(fitted(read_file(file), (16, 16), 3, "crop"), decoded(encoded(RGB, format)))
+    assert np.array_equal(decoding.pixels(decoding.read_bytes(file), 3), decoded(encoded(RGB, format)))
 
 
 def test_what_cannot_be_read_is_bad_and_says_why(tmp_path):
@@ -332,7 +334,7 @@ def test_what_cannot_be_read_is_bad_and_says_why(tmp_path):
     (tmp_path / "loop.png").symlink_to("loop.png")
     for name, reason in [("folder.png", "directory"), ("missing.png", "No such file"), ("loop.png", "symbolic links")]:
         with pytest.raises(BadImage, match=f"can't be read: .*{reason}"):
-            read_file(tmp_path / name)
+            decoding.read_bytes(tmp_path / name)
 
 
 def test_a_file_without_permission_is_bad(tmp_path: Path, monkeypatch):
@@ -346,14 +348,14 @@ def test_a_file_without_permission_is_bad(tmp_path: Path, monkeypatch):
 
         monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(BadImage, match="can't be read: Permission denied"):
-        read_file(file)
+        decoding.read_bytes(file)
 
 
 def test_that_memory_or_the_file_is_lacking_is_no_fault_of_the_content(tmp_path, monkeypatch):
     with pytest.raises(Unreadable, match="can't be read: No such file"):
-        read_file(tmp_path / "none.png")
+        decoding.read_bytes(tmp_path / "none.png")
     with pytest.raises(BadImage) as damaged:
-        open_bytes(b"words")
+        decoding.header(b"words")
     assert not isinstance(damaged.value, Unreadable)
     content = encoded(image_of("RGB", *[(1, 2, 3)] * 4), "PNG")
 
@@ -373,156 +375,80 @@ def test_what_is_decoded_in_turn_is_the_same(monkeypatch):
         np.testing.assert_array_equal(decoded(content), before)
 
 
-def by_pillow(content, channels, side):
-    """What Pillow alone makes of it, or None if it says that it is bad."""
-    try:
-        return np.asarray(decoding.decoded(open_bytes(content), side, channels)).tolist()
-    except BadImage:
-        return None
+def chunks_of(content):
+    """Where each chunk of a PNG begins, its length, and its kind."""
+    place = 8
+    while place < len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        yield place, length, kind
+        place += 12 + length
 
 
-def by_us(content, channels, side, header=None):
-    try:
-        seen = decoding.pixels(content, channels, side, header)
-    except BadImage:
-        return None
-    assert (seen.dtype, seen.ndim, seen.shape[2]) == (np.uint8, 3, channels)
-    return (seen[:, :, 0] if channels == 1 else seen).tolist()
+def with_notes(image, **options):
+    """A PNG with chunks before and behind its pixels, as an editor writes them, in many parts."""
+    content = encoded(image, "PNG", dpi=(72, 72), **options)
+    note = b"tEXtSoftware\0an editor"
+    note = struct.pack(">I", len(note) - 4) + note + struct.pack(">I", zlib.crc32(note))
+    end = content.rindex(b"IEND") - 4
+    return content[:33] + note + content[33:end] + note + content[end:]
 
 
-def smooth(height, width, mode="RGB"):
-    """A picture with the small and large structures that JPEG is made for."""
-    coarse = np.random.default_rng(height * width).integers(0, 256, (height // 5 + 2, width // 5 + 2, 3), np.uint8)
-    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
-
-
-JPEGS = {
-    f"{mode} {height}x{width} {options}": encoded(smooth(height, width, mode), "JPEG", **options)
-    for mode in ("L", "RGB")
-    for height, width in [(1, 1), (16, 16), (33, 47), (131, 97)]
-    for options in (
-        {"quality": 1},
-        {"quality": 75},
-        {"quality": 90, "subsampling": "4:2:2"},
-        {"quality": 100, "subsampling": "4:4:4"},
-        {"progressive": True},
-        {"progressive": True, "subsampling": "4:4:4", "optimize": True},
-        {"restart_marker_rows": 1},
-        {"comment": b"an end \xff\xd9 and a scan \xff\xda in a comment"},
-    )
+PNGS = {
+    "colour": with_notes(ROUGH),
+    "grey": with_notes(ROUGH.convert("L")),
+    "palette": with_notes(ROUGH.convert("P")),
+    "transparent": with_notes(ROUGH.convert("RGBA")),
+    "two colours": with_notes(ROUGH.convert("1")),
 }
-COLOURS_AS_THEY_ARE = encoded(smooth(40, 56), "JPEG", keep_rgb=True)
 
 
-@pytest.mark.parametrize("name", [*JPEGS, "keep_rgb"])
-def test_the_fast_way_gives_every_bit_that_pillow_gives(name):
-    content = JPEGS.get(name, COLOURS_AS_THEY_ARE)
-    header = decoding.header(content)
-    for channels in (1, 3):
-        for side in (8, 16, 40, 2**30):  # decoded at 1/8, 1/4, 1/2 or in full
-            expected = by_pillow(content, channels, side)
-            assert expected is not None
-            assert by_us(content, channels, side) == by_us(content, channels, side, header) == expected
+@pytest.mark.parametrize("name", PNGS)
+def test_any_wrong_byte_of_a_png_shows_whoever_asks(name):
+    content = PNGS[name]
+    assert not file_facts.facts_of(content).bad
+    chance = np.random.default_rng(3)
+    places = {place + offset for place, *_ in chunks_of(content) for offset in (0, 4, 8)}
+    for place in {*places, *chance.integers(8, len(content), 60).tolist()} - {len(content)}:
+        wrong = bytearray(content)
+        wrong[place] ^= 1 << int(chance.integers(8))
+        reason = file_facts.facts_of(bytes(wrong)).bad
+        assert reason
+        assert reason.startswith("damaged: ")
+        for asked in (decoding.header, lambda c: decoding.pixels(c, 3), decoding.as_stored, decoding.image_of):
+            with pytest.raises(BadImage, match=re.escape(reason)):
+                asked(bytes(wrong))
 
 
-def test_the_fast_way_is_taken_for_plain_jpegs_and_for_no_others(monkeypatch):
-    taken = []
-    found = decoding._found_by_opencv
-    monkeypatch.setattr(decoding, "_found_by_opencv", lambda *words: taken.append(1) or found(*words))
-
-    def is_fast(content):
-        taken.clear()
-        assert by_us(content, 3, 2**30) is not None
-        return bool(taken)
-
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    plain = smooth(24, 32)
-    assert all(is_fast(content) for content in JPEGS.values())
-    assert is_fast(encoded(plain, "JPEG") + b"\0" * 30)
-    assert not is_fast(encoded(plain, "JPEG") + b"\0" * 100)
-    assert not is_fast(encoded(plain, "JPEG", exif=turned))
-    assert not is_fast(encoded(plain.convert("CMYK"), "JPEG"))
-    assert not is_fast(encoded(plain, "MPO", save_all=True, append_images=[plain]))
-    assert not any(is_fast(encoded(plain, format)) for format in ("PNG", "WEBP", "BMP"))
+@pytest.mark.parametrize("name", PNGS)
+def test_a_png_that_is_cut_anywhere_is_bad(name):
+    for length in range(1, len(PNGS[name]), 13):
+        assert file_facts.facts_of(PNGS[name][:length]).bad
+        with pytest.raises(BadImage):
+            decoding.pixels(PNGS[name][:length], 3)
 
 
-@pytest.mark.parametrize("orientation", UPRIGHT)
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_turned_jpegs_are_the_same_in_either_way(orientation, mode):
+@pytest.mark.parametrize("colour_type", [0, 2, 4, 6])
+def test_a_png_whose_pixels_end_early_is_bad_though_its_checksums_hold(colour_type):
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
+    noise = np.random.default_rng(4).bytes(20 * channels)
+    rows = b"".join(b"\0" + noise for _ in range(20))
+    whole = png(20, 20, 8, colour_type, zlib.compress(rows))
+    assert not file_facts.facts_of(whole).bad
+    for cut in (zlib.compress(rows, 0)[:-30], zlib.compress(rows[: len(rows) // 2]), b""):
+        content = png(20, 20, 8, colour_type, cut)
+        assert file_facts.facts_of(content).bad
+        for asked in (decoding.header, lambda c: decoding.pixels(c, 3), decoding.as_stored):
+            with pytest.raises(BadImage):
+                asked(content)
+
+
+def test_what_stands_behind_the_pixels_of_a_png_is_read_too():
     exif = Image.Exif()
-    exif[0x0112] = orientation
-    content = encoded(smooth(50, 70, mode), "JPEG", exif=exif)
-    for side in (16, 2**30):
-        expected = by_pillow(content, 3, side)
-        assert by_us(content, 3, side) == by_us(content, 3, side, decoding.header(content)) == expected
-
-
-def test_jpegs_in_cmyk_are_the_same_in_either_way():
-    content = encoded(smooth(50, 70).convert("CMYK"), "JPEG")
-    for channels in (1, 3):
-        assert by_us(content, channels, 16) == by_pillow(content, channels, 16) is not None
-
-
-TAILS = (b"", b"\0" * 20, b"\xff\xd9", b"\xff\xd9" + b"\0" * 40, b"\0\xff\xd9")
-CUT = {
-    "baseline": encoded(smooth(48, 48), "JPEG", quality=90),
-    "grey": encoded(smooth(48, 48, "L"), "JPEG", quality=90),
-    "progressive": encoded(smooth(48, 48), "JPEG", quality=90, progressive=True),
-    "restarts": encoded(smooth(48, 48), "JPEG", restart_marker_blocks=2),
-    # The thumbnail within has an end marker of its own.
-    "thumbnail": encoded(
-        smooth(48, 48), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + encoded(smooth(16, 16), "JPEG")
-    ),
-}
-
-
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-@pytest.mark.parametrize("name", CUT)
-def test_a_cut_jpeg_is_bad_exactly_when_pillow_says_so(name):
-    content = CUT[name]
-    header = decoding.header(content)
-    lengths = sorted({*range(2, len(content), 41), *range(len(content) - 40, len(content) + 1)})
-    thumbnails_end = content.find(b"\xff\xd9") + 2
-    verdicts = set()
-    for length in [*lengths, thumbnails_end, thumbnails_end + 30]:
-        for tail in TAILS:
-            cut = content[:length] + tail
-            expected = by_pillow(cut, 3, 2**30)
-            verdicts.add(expected is None)
-            assert by_us(cut, 3, 2**30) == expected, f"{length} of {len(content)} bytes, then {tail!r}"
-            assert by_us(cut, 3, 2**30, header) == expected, f"{length} of {len(content)} bytes, then {tail!r}, known"
-    assert verdicts == {True, False}
-
-
-@pytest.mark.parametrize("name", CUT)
-def test_a_damaged_jpeg_is_bad_exactly_when_pillow_says_so(name):
-    """Wrong bytes, and markers in the midst of the data, which libjpeg meets only behind the last row."""
-    content = CUT[name]
-    chance = np.random.default_rng(0)
-    scan = content.rfind(b"\xff\xda") + 20
-    verdicts = set()
-    for attempt in range(150):
-        damaged = bytearray(content)
-        for _ in range(chance.integers(1, 4)):
-            damaged[chance.integers(scan, len(content) - 2)] = chance.integers(256)
-        if attempt % 2:
-            place = chance.integers(scan, len(content) - 3)
-            marker = bytes([255, chance.choice([0xC0, 0xC4, 0xD0, 0xD9, 0xDA, 0xDD, 0xE1, 0xFE, 0xFF, 1])])
-            damaged[place : place + 2] = marker
-        expected = by_pillow(bytes(damaged), 3, 2**30)
-        verdicts.add(expected is None)
-        assert by_us(bytes(damaged), 3, 2**30) == expected, f"attempt {attempt}"
-    assert False in verdicts
-
-
-def test_where_opencv_gives_up_pillow_decides(monkeypatch):
-    content = CUT["baseline"]
-    expected = by_pillow(content, 3, 2**30)
-
-    def gives_up(*words):
-        raise decoding.cv2.error("no memory")
-
-    for failing in (gives_up, lambda *words: None):
-        monkeypatch.setattr("cv2.imdecode", failing)
-        assert by_us(content, 3, 2**30) == expected
+    exif[0x0112] = 6
+    content = encoded(Image.fromarray(quadrants(*COLOURS)[:SIDE]), "PNG", exif=exif)
+    chunks = [content[place : place + 12 + length] for place, length, _ in chunks_of(content)]
+    behind = sorted(chunks, key=lambda chunk: (b"IHDR", b"IDAT", b"eXIf", b"IEND").index(chunk[4:8]))
+    moved = content[:8] + b"".join(behind)
+    assert moved != content
+    assert decoding.header(moved) == decoding.header(content)
+    assert np.array_equal(decoding.pixels(moved, 3), decoding.pixels(content, 3))

@@ -27,7 +27,7 @@ def look(root, progress=None):
 def decodes(monkeypatch):
     """How many images are decoded."""
     seen = []
-    decoded = decoding.decoded
+    decoded = decoding.decode
     lock = threading.Lock()
 
     def told(*args):
@@ -35,7 +35,7 @@ def decodes(monkeypatch):
             seen.append(1)
         return decoded(*args)
 
-    monkeypatch.setattr(decoding, "decoded", told)
+    monkeypatch.setattr(decoding, "decode", told)
     return seen
 
 
@@ -97,7 +97,7 @@ def test_a_truncated_file_is_bad_for_the_reason_that_training_gives(image_folder
     (root / "a/0.png").unlink()
     (root / "a/1.jpg").write_bytes(cut)
     with pytest.raises(decoding.BadImage) as error:
-        decoding.fitted(decoding.open_bytes(cut), (32, 32), 3, "crop")
+        decoding.pixels(cut, 3)
     found = look(root)
     assert found.bad == {0: str(error.value)}
     assert np.isnan(found.means[0]).all()

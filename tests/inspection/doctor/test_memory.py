@@ -97,15 +97,15 @@ def test_a_damaged_memory_is_made_anew(image_folder, looked, content):
 
 def test_what_can_not_be_read_for_now_is_told_and_not_remembered(image_folder, monkeypatch):
     root = image_folder({"cat": 12, "dog": 12})
-    read = decoding.read_file
+    read = decoding.read_bytes
 
     def fails(path):
-        if path.name == "0.png":
+        if Path(path).name == "0.png":
             raise decoding.Unreadable("can't be read: Input/output error")
         return read(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(decoding, "read_file", fails)
+        patched.setattr(decoding, "read_bytes", fails)
         assert examine.examine(data(root), Progress()).verdict == "error"
     assert examine.examine(data(root), Progress()).verdict == "good"
 

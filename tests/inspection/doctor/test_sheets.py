@@ -91,7 +91,7 @@ def test_sheets_in_the_cache_are_kept_and_drawn_anew_where_one_is_gone_or_shows_
     index = made_index({"a": 2, "b": 2})
     first = kept(index)
     with monkeypatch.context() as patched:
-        patched.setattr(decoding, "fitted", None)  # not needed
+        patched.setattr(decoding, "decode", None)  # not needed
         assert kept(index) == first
     first[0].unlink()
     assert kept(index) == first
