@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +22,14 @@ def init(
     ],
     output: Annotated[Path | None, Option(help="The config's file.", show_default="NAME.yaml")] = None,
     force: Force = False,
+    minutes: Annotated[
+        float | None,
+        Option(
+            min=0.5,
+            help="Decide by a trial; so long may the trial and the training that it proposes take together.",
+            show_default="no trial",
+        ),
+    ] = None,
     from_scratch: Annotated[
         bool, Option("--from-scratch", help="A network from nothing, whatever pretrained ones there are.")
     ] = False,
@@ -39,6 +49,13 @@ def init(
     if from_scratch and backbone is not None:
         raise UsageError("--from-scratch and --backbone can't both be: one of them, or neither")
     wish = Wish(from_scratch, backbone)
+    decide = by_rule(wish)
+    if minutes is not None:
+        from cnnkit.studies import trial
+        from cnnkit.studies.budget import Budget
+
+        budget = Budget(60 * minutes, time.perf_counter())
+        decide = partial(trial.decide, budget=budget, wish=wish)
     with screen.watching() as progress:
-        started = start(images, output, force, progress, by_rule(wish))
+        started = start(images, output, force, progress, decide)
     screen.result(started.as_json(), *started.lines())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,28 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
 
 
 def _network(data: TrainingData, progress: Progress) -> tuple[Network, start_weights.LoadedWeights | None]:
-    """The network with the weights that it starts from, and what was loaded of these if the config names any."""
-    experiment, shape, classes = data.experiment, data.preprocessing.shape, data.images.index.classes
+    """The network of a training, once it is known that what is to be mixed fits into memory."""
+    network, report = network_of(data.experiment, data.preprocessing.shape, data.images.index.classes, progress)
+    refuse_large_features(data.experiment, data.images, data.training, network.backbone)
+    return network, report
+
+
+def network_of(
+    experiment: Experiment, shape: tuple[int, int, int], classes: Sequence[str], progress: Progress
+) -> tuple[Network, start_weights.LoadedWeights | None]:
+    """The network with the weights that it starts from, and what was loaded of these if the config names any.
+
+    Args:
+        experiment: Names the network, its loss and its stages.
+        shape: Height, width and channels of the images.
+        classes: Names of the classes.
+        progress: Is told how far it is.
+
+    Raises:
+        DataError: Weights can't be had, or are damaged.
+        UsageError: They are of another network, or a stage names a layer that it lacks.
+        TrainingError: The network does not fit in memory.
+    """
     experiment.model.fetch(progress)
     with progress.task("starting TensorFlow", 1):
         keras.utils.set_random_seed(experiment.seed)
@@ -73,7 +94,6 @@ def _network(data: TrainingData, progress: Progress) -> tuple[Network, start_wei
         for stage in experiment.plan():
             freezing.apply(experiment.model, network, stage)  # an error before the first epoch if it lacks a layer
         network.model.trainable = True
-    refuse_large_features(experiment, data.images, data.training, network.backbone)
     source = experiment.model.pretrained_weights(progress, shape)
     return network, start_weights.load(network, source, classes, experiment.model) if source else None
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnnkit.config import file as config_file
+from cnnkit.core.cache import cache_folder
 
 
 @pytest.fixture(autouse=True)
@@ -144,8 +146,15 @@ def test_the_working_folder_itself_can_be_looked_at(command, image_folder, monke
     assert "path: ." in Path("pets.yaml").read_text()
 
 
-def test_tensorflow_is_never_imported(image_folder):
-    image_folder({"cat": 9, "dog": 9}, name="pets")
+def test_tensorflow_is_never_imported_not_for_a_pretrained_network_either(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(9):
+            random = np.random.default_rng([i, len(name), ord(name[0])])
+            pixels = random.integers(0, 256, (90, 90, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{i}.png")
+    (cache_folder() / "backbones").mkdir()
+    (cache_folder() / "backbones" / "mobilenet_2_5_224_tf_no_top.h5").touch()
     code = (
         "import sys; sys.argv = ['cnnkit', 'init', 'pets']\n"
         "from cnnkit.commands.main import main\n"
@@ -156,5 +165,6 @@ def test_tensorflow_is_never_imported(image_folder):
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300, env=os.environ
     )
+    assert "MobileNet 0.25 as it is" in done.stdout
     assert "Next: cnnkit train pets.yaml" in done.stdout
     assert set(done.stdout.splitlines()[-1].split()) & {"tensorflow", "keras", "sklearn", "matplotlib"} == set()

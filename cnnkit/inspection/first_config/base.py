@@ -139,8 +139,9 @@ class Suggestion:
 
     @property
     def epochs(self) -> int:
-        """How many it trains; 0 where it has none."""
-        return int(self.values().get("train", {}).get("epochs", 0))
+        """How many train the network; 0 where only a classifier is fitted."""
+        train = self.values().get("train", {})
+        return int(train.get("epochs", 0) + sum(stage.get("epochs", 0) for stage in train.get("stages", ())))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cnnkit.core.text import counted
 from cnnkit.inspection.first_config.base import Choice, Suggestion, Traits
 from cnnkit.inspection.first_config.rules import balance, fit, pixels, split
 from cnnkit.models.backbones import Backbone
@@ -21,8 +22,14 @@ REASONS = {
 """What each setting of a pretrained network is."""
 
 
-def suggest(traits: Traits, backbone: Backbone) -> Suggestion:
-    """The config for images of such traits, which begins with that backbone."""
+def suggest(traits: Traits, backbone: Backbone, epochs: int = 0) -> Suggestion:
+    """The config for images of such traits, which begins with that backbone.
+
+    Args:
+        traits: What the images are like.
+        backbone: The network that was trained before.
+        epochs: So many train it too, behind the classifier; 0 for none.
+    """
     height, width = backbone.size
     size = Choice("image_size", [height, width], f"{pixels(traits)}; {backbone.title} has learnt with this size.")
     colour = "It has learnt from colour" + (": grey pictures become grey colours." if traits.grey == 1 else ".")
@@ -32,11 +39,15 @@ def suggest(traits: Traits, backbone: Backbone) -> Suggestion:
     )
     return Suggestion(
         kind="pretrained",
-        title=f"{backbone.title} as it is, a classifier fitted to it",
+        title=f"{backbone.title} as it is, a classifier fitted to it"
+        if not epochs
+        else f"{backbone.title}, a classifier fitted to it, then {counted(epochs, 'epoch')} of all of it",
         data=(size, Choice("channels", 3, colour), fit(traits, width / height), *split(traits), balance(traits)),
         augment=Choice("augment", [], nothing),
         model=tuple(_model(backbone)),
-        train=(Choice.remark(TRAINING),),
+        train=(Choice("stages", [{"freeze": "backbone"}, {"epochs": epochs}], STAGES),)
+        if epochs
+        else (Choice.remark(TRAINING),),
         work=backbone.known.work * 1e6,
         backbone=backbone,
     )
@@ -45,6 +56,12 @@ def suggest(traits: Traits, backbone: Backbone) -> Suggestion:
 TRAINING = (
     "train: nothing to set. Only the classifier learns: it is the optimum of the regularised logistic loss on the "
     "features, which is computed and not stepped towards. To train the network too, see docs/how_to/pretrained.md."
+)
+
+
+STAGES = (
+    "First the classifier is fitted, then all of the network learns a little further, with Adam at a tenth of its "
+    "usual rate; a stage that ends worse than it began is taken back."
 )
 
 

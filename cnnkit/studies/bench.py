@@ -1,0 +1,259 @@
+"""Where candidates are tried: on the images that train and choose, never on those that judge.
+
+Each attempt is a training as any other, into a folder that is thrown away, or for a fitted classifier the fit alone, on
+as many features as the time allows.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from cnnkit.config import yaml12
+from cnnkit.config.experiment import Experiment
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress, Step
+from cnnkit.data.balancing.base import training_of
+from cnnkit.data.feeding import batches as feeding
+from cnnkit.data.feeding.images import Images
+from cnnkit.data.feeding.loading import load
+from cnnkit.data.index import Collection, Index, ranked
+from cnnkit.data.section import Cache
+from cnnkit.inspection.first_config.base import SEED, Suggestion
+from cnnkit.inspection.first_config.start import Subject
+from cnnkit.runs.run import Run
+from cnnkit.studies.budget import Pace
+from cnnkit.training import head
+from cnnkit.training.data import TrainingData
+from cnnkit.training.train import network_of
+
+CHUNK = 256
+"""Images of which features are computed at a time, before the clock is asked."""
+
+PILOT = 24
+"""Steps of an epoch by which the speed of a training is measured."""
+
+FOLLOWING = 1 / 3
+"""What looking at an image costs against a step of training with it."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of trying a candidate.
+
+    Attributes:
+        names: The validation images that it was judged on.
+        right: Of each, whether its class was told right; bool (n,).
+        epochs: How many it trained; 0 for a fitted classifier.
+        training: How many images it learnt from.
+    """
+
+    names: tuple[str, ...]
+    right: Any
+    epochs: int
+    training: int
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the validation images that were told right."""
+        return float(np.mean(self.right))
+
+
+class Bench:
+    """Tries suggestions for the images of a subject.
+
+    Args:
+        subject: The images.
+        folder: Where attempts may write; it is thrown away by whoever made it.
+    """
+
+    def __init__(self, subject: Subject, folder: Path):
+        self.subject, self.folder, self.progress = subject, folder, Live(subject.progress)
+        self.collection: Collection = subject.source.open(self.progress)
+        self.index: Index = self.collection.index(self.progress)
+        self.splits: list[str] = []
+        self.attempts = 0
+
+    def experiment(self, suggestion: Suggestion) -> Experiment:
+        """The experiment that a suggestion is."""
+        document = yaml12.parse(yaml12.dump({"name": "trial", "seed": SEED, **suggestion.values()})).values
+        document["data"]["source"] = self.subject.source
+        experiment = Experiment.model_validate(document).completed(self.collection)
+        self.splits = self.splits or experiment.data.splits(self.index)
+        return experiment
+
+    def numbers(self, *splits: str) -> list[int]:
+        """The images of some splits in an order that mixes all classes, the same each time."""
+        chosen = [i for i, split in enumerate(self.splits) if split in splits]
+        return sorted(chosen, key=lambda i: (ranked(self.index.digests[i], SEED, "trial"), self.index.names[i]))
+
+    # A classifier on features.
+
+    def fitted(self, suggestion: Suggestion, seconds: float) -> tuple[Tried, Pace]:
+        """Fits a classifier to the features of as many images as can be computed in that time, two chunks at least.
+
+        Raises:
+            CnnkitError: The backbone can't be used.
+        """
+        began = time.perf_counter()
+        experiment = self.experiment(suggestion)
+        preprocessing = experiment.preprocessing(experiment.shape_with(self.collection))
+        network, _ = network_of(experiment, preprocessing.shape, self.index.classes, self.progress)
+        order = self.numbers("train", "validation")
+        kept: list[int] = []
+        rows: list[Any] = []
+        times = [time.perf_counter()]
+        with self.progress.task(f"trying {suggestion.backbone and suggestion.backbone.title}", len(order)) as advance:
+            for start in range(0, len(order), CHUNK):
+                chunk = order[start : start + CHUNK]
+                images = load(self.index.take(chunk), preprocessing, Cache(), Progress(), skip_bad=True)
+                good = _numbers_of(images, self.index, chunk)
+                everything = list(range(len(good)))
+                made = feeding.features(images, everything, network.backbone, experiment.data.batch_size, Progress())
+                kept += good
+                rows.append(made.memory)
+                times.append(time.perf_counter())
+                advance(len(chunk))
+                if times[-1] - began > seconds and len(rows) > 1:
+                    break
+        tried, fitting = self._fit(kept, np.concatenate(rows))
+        done = times[1:]
+        first = min(CHUNK, len(order))
+        later = [b - a for a, b in pairwise(done)][: max(1, len(done) - 2)]  # whole chunks, without the first
+        an_image = statistics.median(later) / CHUNK if later else (done[0] - times[0]) / first
+        everything_once = len(self.index) + len(self.numbers("validation"))
+        return tried, Pace(
+            starting=times[0] - began + (0.0 if not later else max(0.0, done[0] - times[0] - CHUNK * an_image)),
+            preparing=an_image * everything_once + fitting * len(order) / len(kept),
+            epoch=0.0,
+            evaluating=0.0,
+        )
+
+    def _fit(self, numbers: Sequence[int], features: Any) -> tuple[Tried, float]:
+        """The classifier on features of the images of these numbers, judged; and how long the fit took."""
+        began = time.perf_counter()
+        numbers = np.asarray(numbers)
+        train = np.asarray([self.splits[i] == "train" for i in numbers])
+        labels = self.index.labels[numbers]
+        with self.progress.task("fitting the classifier", len(head.STRENGTHS)) as advance:
+            found = head.fit(
+                features[train],
+                labels[train],
+                np.ones(int(train.sum())),
+                [self.index.digests[i] for i in numbers[train]],
+                len(self.index.classes),
+                SEED,
+                advance,
+            )
+        right = (features[~train] @ found.kernel + found.bias).argmax(axis=1) == labels[~train]
+        names = tuple(self.index.names[i] for i in numbers[~train])
+        return Tried(names, right, 0, int(train.sum())), time.perf_counter() - began
+
+    # A training by steps.
+
+    def loaded(self, suggestion: Suggestion, most: int) -> tuple[TrainingData, float]:
+        """The images that train and choose, at most so many, and what decoding one of them took in seconds."""
+        experiment = self.experiment(suggestion)
+        preprocessing = experiment.preprocessing(experiment.shape_with(self.collection))
+        chosen = sorted(self.numbers("train", "validation")[:most])
+        began = time.perf_counter()
+        images = load(self.index.take(chosen), preprocessing, experiment.data.cache, self.progress, skip_bad=True)
+        an_image = (time.perf_counter() - began) / len(chosen)
+        splits = [self.splits[i] for i in _numbers_of(images, self.index, chosen)]
+        train = training_of(images.index, [i for i, split in enumerate(splits) if split == "train"])
+        return TrainingData(experiment, images, splits, train, train, preprocessing, ()), an_image
+
+    def paced(self, data: TrainingData, decoding: float) -> Pace:
+        """How fast the training of that data is, by two short epochs on a part of it.
+
+        Args:
+            data: What `loaded` gave.
+            decoding: The seconds of an image that it told.
+        """
+        batch_size = data.experiment.data.batch_size
+        part = data.training.chosen(np.arange(min(len(data.training), PILOT * batch_size)))
+        few = [*data.splits]
+        for i in [i for i, split in enumerate(few) if split == "validation"][batch_size:]:
+            few[i] = "later"
+        began = time.perf_counter()
+        pilot = TrainingData(_with_epochs(data.experiment, 2), data.images, few, part, part, data.preprocessing, ())
+        epochs = self._run(pilot)[1]
+        taken, last = time.perf_counter() - began, epochs[-1]
+        train = len(data.training) / last["images_per_second"]
+        follow = FOLLOWING / last["images_per_second"]
+        validation, test = (self.splits.count(split) for split in ("validation", "test"))
+        scale = self.splits.count("train") / len(data.training)
+        return Pace(
+            starting=max(0.0, taken - 2 * last["seconds"]),
+            preparing=decoding * len(self.index),
+            epoch=train * scale + follow * validation,
+            evaluating=follow * (validation + test),
+        )
+
+    def trained(self, data: TrainingData, epochs: int) -> Tried:
+        """The training of that data, judged on its validation images.
+
+        Args:
+            data: What `loaded` gave.
+            epochs: How many.
+        """
+        network, _ = self._run(
+            TrainingData(
+                _with_epochs(data.experiment, epochs),
+                data.images,
+                data.splits,
+                data.chosen,
+                data.training,
+                data.preprocessing,
+                (),
+            )
+        )
+        numbers = data.numbers("validation")
+        model, batch_size = network.model, data.experiment.data.batch_size
+        outputs = [*feeding.outputs(model, data.images, numbers, batch_size, lambda done: None)]
+        right = np.concatenate(outputs).argmax(axis=1) == data.images.index.labels[numbers]
+        names = tuple(data.images.index.names[i] for i in numbers)
+        return Tried(names, right, epochs, len(data.training))
+
+    def _run(self, data: TrainingData) -> tuple[Any, list[dict[str, Any]]]:
+        """Trains; gives the network with its best weights, and the epochs."""
+        from cnnkit.training.engine import Engine
+
+        network, _ = network_of(data.experiment, data.preprocessing.shape, data.images.index.classes, self.progress)
+        self.attempts += 1
+        run = Run.create(data.experiment, self.folder / str(self.attempts))
+        Engine(data, network, run, self.progress).fit()
+        run.load_best(network.model)
+        return network, run.history()
+
+
+def _with_epochs(experiment: Experiment, epochs: int) -> Experiment:
+    """The same training with another number of epochs; of one in stages, in the last."""
+    train = experiment.train
+    if not train.stages:
+        return experiment.model_copy(update={"train": train.model_copy(update={"epochs": epochs})})
+    stages = (*train.stages[:-1], train.stages[-1].model_copy(update={"epochs": epochs}))
+    return experiment.model_copy(update={"train": train.model_copy(update={"stages": stages})})
+
+
+def _numbers_of(images: Images, index: Index, chosen: Sequence[int]) -> list[int]:
+    """The numbers in an index of the images that could be decoded of the chosen ones."""
+    by_name = {index.names[i]: i for i in chosen}
+    return [by_name[name] for name in images.index.names]
+
+
+class Live(Progress):
+    """Shows an attempt while it goes on, and leaves no line behind."""
+
+    def __init__(self, watcher: Progress):
+        self.task = watcher.task  # type: ignore[method-assign]
+        self._watcher = watcher
+
+    def step(self, step: Step) -> None:
+        """As told."""
+        self._watcher.step(step)
