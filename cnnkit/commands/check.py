@@ -25,8 +25,13 @@ def check(screen: Screen, config: Config, settings: Settings = []) -> None:  # n
     words = typed(config, settings)
     following = f"\n{config} is right. Next: cnnkit summary {words}, or cnnkit train {words}"
     notes = configured.notes
-    document = {"config": str(config), "valid": True, "settings": listed, "notes": notes}
-    screen.result(document, config_table(rows), *(f"\nnote: {note}" for note in notes), following)
+    careful = [{"message": problem.message, "places": [problem.place()]} for problem in configured.careful]
+    document = {"config": str(config), "valid": True, "settings": listed, "notes": notes, "careful": careful}
+    said: list[str | Text] = [f"\nnote: {note}" for note in notes]
+    if careful:
+        said.append("")
+        said += [Text.assemble(("careful", "bold yellow"), f": {problem}") for problem in configured.careful]
+    screen.result(document, config_table(rows), *said, following)
 
 
 def config_table(rows: Sequence[tuple[str, Any, str]]) -> Table:

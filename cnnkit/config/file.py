@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from cnnkit.config import checks, yaml12
+from cnnkit.config import careful, checks, yaml12
 from cnnkit.config.experiment import Experiment
 from cnnkit.config.messages import KeyPath, SettingProblem, describe, named
 from cnnkit.core.errors import ConfigError, DataError, Problem, UsageError
@@ -41,12 +41,16 @@ class Configured:
     Attributes:
         experiment: It.
         origins: Where each value came from; none of what is a default.
+        place: Gives a problem with a setting the place of that setting.
         notes: How the images were understood, where that should be known; empty before they were looked at.
+        careful: What is right and yet hardly meant so, each with its place; likewise.
     """
 
     experiment: Experiment
     origins: dict[KeyPath, Origin]
+    place: Callable[[Problem], Problem]
     notes: tuple[str, ...] = ()
+    careful: tuple[Problem, ...] = ()
 
     def rows(self) -> Iterator[tuple[KeyPath, Any, str]]:
         """Every setting with its value and origin: `line 3`, the `--set`, or `default`."""
@@ -65,7 +69,11 @@ class Configured:
         filled = {
             ("data", key): origin for key in ("image_size", "channels") if getattr(self.experiment.data, key) is None
         }
-        return Configured(self.experiment.completed(collection), filled | self.origins, collection.notes)
+        experiment = self.experiment.completed(collection)
+        found = sorted(map(self.place, careful.expected(experiment, collection)), key=_by_place)
+        return replace(
+            self, experiment=experiment, origins=filled | self.origins, notes=collection.notes, careful=tuple(found)
+        )
 
 
 def read(path: Path | str, *settings: str, files: bool = True, progress: Progress | None = None) -> Experiment:
@@ -112,9 +120,13 @@ def configure(
     found += [problem if problem.file else document.place(problem) for problem in spanning]
     if found := [*dict.fromkeys(document.problems + found)]:
         # By their places in the config; what is in a row of a data file comes behind.
-        found.sort(key=lambda p: (p.column is None, p.line or 0, p.column or 0))
+        found.sort(key=_by_place)
         raise (DataError if all(problem.in_data for problem in found) else ConfigError)(*found)
-    return Configured(experiment, document.origins)
+    return Configured(experiment, document.origins, document.place)
+
+
+def _by_place(problem: Problem) -> tuple[bool, int, int]:
+    return problem.column is None, problem.line or 0, problem.column or 0
 
 
 def refuse_settings(settings: Iterable[str], but: tuple[str, ...], why: str) -> None:

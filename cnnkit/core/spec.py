@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,10 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     model_serializer,
 )
+
+if TYPE_CHECKING:
+    from cnnkit.core.careful import Given
+    from cnnkit.core.errors import Problem
 
 
 class Spec(BaseModel):
@@ -36,6 +40,10 @@ class Spec(BaseModel):
     def settings(cls) -> list[str]:
         """Names of its settings: what it is, then its own, then those that all of its kind have."""
         return sorted(cls.model_fields, key=lambda name: (name != "name", name not in cls.__annotations__))
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """What is right in it, and yet hardly meant so; keys count from this section."""
+        return iter(())
 
     @model_serializer(mode="wrap")
     def _in_order(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -273,6 +274,9 @@ class Collection:
         index: Reads it all; the long part.
         skip_bad: Whether files that can't be decoded are left out instead of stopping everything.
         notes: What was understood in a way that should be known, as far as a quick look tells; a sentence each.
+        counts: From each split of the source's own, and None for what it leaves open, to the images of each class;
+            None where that takes longer than a quick look.
+        pictures: Height and width of the pictures, where they all have the same and it is known.
     """
 
     classes: tuple[str, ...]
@@ -281,6 +285,14 @@ class Collection:
     index: Callable[[Progress], Index]
     skip_bad: bool = False
     notes: tuple[str, ...] = ()
+    counts: Callable[[], Mapping[str | None, Sequence[int]]] | None = None
+    pictures: tuple[int, int] | None = None
+
+    @staticmethod
+    def counted(classes: Sequence[str], images: Iterable[tuple[str | None, str]]) -> dict[str | None, list[int]]:
+        """What `counts` tells, from the split and the class of each image."""
+        found = Counter(images)
+        return {split: [found[split, name] for name in classes] for split in {split: None for split, _ in found}}
 
     @staticmethod
     def own(splits: Iterable[str | None]) -> frozenset[str]:

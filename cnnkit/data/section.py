@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from cnnkit.core import atomic
+from cnnkit.core.careful import Given
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Count, Spec
+from cnnkit.core.text import by, counted
 from cnnkit.data.balancing import AnyBalance
 from cnnkit.data.balancing.none import NoBalance
 from cnnkit.data.files.fitting import Fit
@@ -22,6 +25,11 @@ from cnnkit.data.sources import AnySource
 from cnnkit.data.splitting import Split, together
 
 Size = Annotated[int, Field(ge=1, le=8192)]
+
+
+ENLARGED, SHRUNK = 20, 64
+"""So many times the pixels that pictures have, or have more, that hardly anyone means it. (The digits of 8 x 8 are
+shown as 32 x 32.)"""
 
 
 class Cache(Spec):
@@ -62,6 +70,37 @@ class Data(Spec):
     """Images a training step; more are faster, fewer need less memory."""
     cache: Cache = Cache()
     """Where decoded images are kept."""
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """Batches that hold all images, sizes that pictures do not have, and a limit that none reaches."""
+        training = given.images("train")
+        if training and self.batch_size > training:
+            few = f" of data.limit {self.limit}" if self.limit else ""
+            message = f"is more than the {counted(training, 'training image')}{few}, so an epoch is a single step"
+            yield Problem(f"{message}; {max(1, min(32, training // 8))} would be better", key="batch_size")
+        if self.limit and given.counts and self.limit > max(map(sum, zip(*given.counts.values(), strict=True))):
+            yield Problem("no class has so many images, so none is left out; leave this out", key="limit")
+        if given.pictures and not given.pretrained:
+            yield from self._size_beside(given.pictures, given.shape)
+
+    @staticmethod
+    def _size_beside(pictures: tuple[int, int], shape: tuple[int, int, int]) -> Iterator[Problem]:
+        """What a size of images says beside that of the pictures as they are."""
+        size, have = by(shape[:2]), by(pictures)
+        times = shape[0] * shape[1] / (pictures[0] * pictures[1])
+        if times > ENLARGED:
+            message = f"{size} is {times:.0f} times the pixels that the pictures have, {have}: it takes as much longer"
+            yield Problem(f"{message} and shows no more", key="image_size")
+        if 1 / times > SHRUNK and max(shape[:2]) < 24:
+            message = f"{size} leaves one pixel of {1 / times:,.0f} that the pictures have, {have}; 64 x 64 shows more"
+            yield Problem(message, key="image_size")
+
+    def expected(self, counts: Mapping[str | None, Sequence[int]]) -> dict[str, list[int]]:
+        """About how many images of each class each split will have; see `Split.expected`."""
+        limit = self.limit
+        if limit:
+            counts = {name: [min(limit, count) for count in images] for name, images in counts.items()}
+        return self.split.expected(counts)
 
     def shape(self, suggested: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
         """Height, width and channels of the network's images; what is not set is as suggested; None if it can't be."""

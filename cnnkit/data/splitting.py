@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from cnnkit.core.errors import DataError
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.spec import Seed, Spec
 from cnnkit.core.text import counted
 from cnnkit.data.index import ranked
 
 WINDOW = 32
 """So many groups with images of several classes are tried for the one that suits all shares best."""
+
+TINY, SMALL, LARGE = 0.005, 0.05, 0.7
+"""Shares that are tiny in any set, small if few images come of them, and so large, together, that little trains."""
+
+FEW = 30
+"""So many images tell an accuracy to within 0.18 at best."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -34,6 +41,38 @@ class Split(Spec):
     keep_together: Literal["near"] | None = None
     """What lies in one split together besides equal files and groups: `near` for near-duplicates, as `cnnkit data`
     finds them, so that no shot of a series is judged on by a network that was shown the next one."""
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """Shares that set apart nearly nothing, or nearly all; a source's own split stays null here."""
+        shares = {name: share for name in ("validation", "test") if (share := getattr(self, name)) is not None}
+        for name, share in shares.items():
+            images = given.images(name)
+            few = share < TINY if images is None else share < SMALL and images < FEW
+            if few:
+                judged = "choose the best epoch on" if name == "validation" else "judge the result on"
+                some = f"{share:.1%} of the images" if images is None else counted(images, "image")
+                yield Problem(f"{some} to {judged} tell little; 0.1 to 0.2 is usual", key=name)
+        if sum(shares.values()) > LARGE:
+            largest = max(shares, key=lambda name: shares[name])
+            message = f"leaves {1 - sum(shares.values()):.0%} of the images to train on; 0.15 is usual"
+            yield Problem(message, key=largest)
+
+    def expected(self, counts: Mapping[str | None, Sequence[int]]) -> dict[str, list[int]]:
+        """About how many images of each class each split will have.
+
+        Args:
+            counts: From each split that a source has of its own, and None for what it leaves open, to the images of
+                each class.
+        """
+        own = {name: list(images) for name, images in counts.items() if name and name != "train"}
+        pools = [images for name, images in counts.items() if not name or name == "train"]
+        pool = [sum(of_class) for of_class in zip(*pools, strict=True)]
+        shares = self.shares(frozenset(own))
+        apart = {
+            name: [max(1, round(share * count)) if count else 0 for count in pool] for name, share in shares.items()
+        }
+        left = [count - sum(taken) for count, *taken in zip(pool, *apart.values(), strict=True)]
+        return own | apart | {"train": [max(0, count) for count in left]}
 
     def completed(self, own: frozenset[str]) -> Self:
         """The same with all shares filled in, but those of the splits that the source has of its own."""

@@ -10,14 +10,22 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem, TrainingError
 from cnnkit.core.lazy import keras, tf
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Spec
 from cnnkit.core.text import by
-from cnnkit.models.layers import Style, scaled
+from cnnkit.models.layers import Style, odd_dropout, scaled
 
 Shape = tuple[int, int, int]
+
+HEAVY = 0.05
+"""An `l2` from which on kernels are pressed to 0."""
+
+FAMILY_FOR_SMALL, FAMILY_FOR_LARGE = 96, 64
+"""Height or width, in pixels, from which on a network for small images is slow, and below which one for images of 224
+pixels is left with less than 2 x 2 of them."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,21 @@ class Architecture(Spec):
     def may_have(self, part: str) -> bool:
         """Whether a stage or a layer may be called so, as far as can be told before the network is built."""
         return not self.stages() or any(belongs(part, stage) for stage in self.stages())
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """A penalty or a dropout that leaves nothing to learn, and images of another size than it is for."""
+        if self.l2 >= HEAVY:
+            yield Problem("presses all kernels to 0; 1e-5 to 1e-3 is usual", key="l2")
+        yield from odd_dropout(self._chosen("dropout", None) or 0, "dropout")
+        has_both = type(self).small is not Architecture.small
+        shorter, size = min(given.shape[:2]), by(given.shape[:2])
+        if has_both and self.small and shorter > FAMILY_FOR_SMALL:
+            times = given.shape[0] * given.shape[1] // (32 * 32)
+            message = f"is for images of about 32 x 32, and takes {times} times the time for {size}"
+            yield Problem(f"{message}; `cnnkit list architectures` has those for large images")
+        if has_both and not self.small and not given.pretrained and shorter < FAMILY_FOR_LARGE:
+            message = f"is for images of about 224 x 224, and halves {size} until 1 x 1 is left"
+            yield Problem(f"{message}; `cnnkit list architectures` has those for small images")
 
     def problems(self, shape: Shape) -> Iterator[Problem]:
         """What makes it impossible for images of (height, width, channels); found without TensorFlow."""

@@ -7,19 +7,24 @@ so that the gradient has to go no further back than to the first layer that lear
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnnkit.core.errors import UsageError
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem, UsageError
 from cnnkit.core.spec import Count, Positive, Spec, Text
 from cnnkit.core.text import by, nearest
 from cnnkit.models.base import Architecture, Network, belongs
 
 BACKBONE = "backbone"
 """What `freeze` calls everything but the classifier."""
+
+
+STEEP = 0.4
+"""Decays of the rate from stage to stage below which early stages are as good as frozen."""
 
 
 class Stage(Spec):
@@ -40,6 +45,12 @@ class Stage(Spec):
     """What batch normalisation that learns works with: its moving statistics, which stay as they are (`inference`; only
     scale and shift learn, and a SavedModel works wholly as in inference), or those of each `batch`. If left out,
     inference in a pretrained network, else batch."""
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """A decay that freezes all but the last stages."""
+        if self.layer_decay < STEEP:
+            message = f"leaves {self.layer_decay**3:.1%} of the rate three stages further back, so that hardly learns"
+            yield Problem(f"{message}; 0.65 to 0.9 is usual", key="layer_decay")
 
     @property
     def freezes_backbone(self) -> bool:

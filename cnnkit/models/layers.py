@@ -7,12 +7,13 @@ does not declare it can't take, and a config that asks for it is told so.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import Lazy, keras
 
 keras_layers: Any = Lazy("cnnkit.models.keras_layers")
@@ -207,3 +208,12 @@ def scaled(image: Any, scaling: str) -> Any:
         offset = [-m / d for m, d in zip(MEAN, DEVIATION, strict=True)]
         return keras.layers.Rescaling(scale, offset=offset, name="scaling")(image)
     return keras_layers.BgrRescaling(1.0, offset=[-m for m in CAFFE_MEAN], name="scaling")(image)
+
+
+def odd_dropout(rate: float, setting: str) -> Iterator[Problem]:
+    """That dropout leaves nothing to learn from, or all, where that is so."""
+    if rate > 0.8:
+        yield Problem(f"leaves {1 - rate:.0%} of the values to learn from; 0.2 to 0.5 is usual", key=setting)
+    if 0 < rate < 0.01:
+        message = f"drops one value in {1 / rate:,.0f}, which changes nothing; 0.2 to 0.5 is usual"
+        yield Problem(message, key=setting)

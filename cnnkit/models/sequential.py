@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import keras
 from cnnkit.core.text import by
@@ -31,6 +32,9 @@ from cnnkit.models.sequential_layers import (
     Tensor,
     window,
 )
+
+MANY_WEIGHTS = 20_000_000
+"""Weights of a dense layer that few pictures can teach; the largest of VGG-16 has 103 million, for a million."""
 
 
 class Residual(Layer):
@@ -117,6 +121,19 @@ class Sequential(Architecture):
         if len(after) != 1:
             message = f"ends in an image of {by(after)}; the classifier takes a vector: end in `{{name: flatten}}`"
             yield Problem(message, key=f"layers.{len(self.layers) - 1}")
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """A dense layer on a large image."""
+        yield from super().careful(given)
+        shape: Tensor = given.shape
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, Dense) and len(shape) == 1 and shape[0] * layer.units > MANY_WEIGHTS:
+                weights = shape[0] * layer.units
+                message = (
+                    f"makes {weights:,} weights behind {shape[0]:,} values; pool before it, or use `global_avg_pool`"
+                )
+                yield Problem(message, key=f"layers.{i}.units")
+            shape = layer.output(shape)
 
     def stages(self) -> tuple[str, ...]:
         """Each layer by its name; a residual group is one."""

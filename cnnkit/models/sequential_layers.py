@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import keras
 from cnnkit.core.spec import Count, Fraction, Rate, Spec
 from cnnkit.core.text import by
-from cnnkit.models.layers import Activation, Style, Window, activated, keras_layers
+from cnnkit.models.layers import Activation, Style, Window, activated, keras_layers, odd_dropout
 
 Tensor = tuple[int, ...]
 """Shape of one image's tensor: (height, width, channels), or (features,) once it is flat."""
@@ -257,6 +260,10 @@ class Dropout(Layer):
     rate: Rate = 0.5
     """The share of the values that is set to 0, in 0..1."""
 
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """A share that leaves nothing, or all."""
+        yield from odd_dropout(self.rate, "rate")
+
 
 class GaussianNoise(Layer):
     """In training, adds random numbers to the values, so that no exact value is relied on."""
@@ -266,6 +273,11 @@ class GaussianNoise(Layer):
     name: Literal["gaussian_noise"] = "gaussian_noise"
     stddev: Fraction = 0.1
     """Standard deviation of the numbers; pixels go from -1 to 1."""
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """Noise that is as large as what it is added to."""
+        if self.stddev > 0.5:
+            yield Problem("is as much as what it is added to; 0.05 to 0.2 is usual", key="stddev")
 
 
 def image_sides(shape: Tensor, name: str) -> tuple[int, int, int]:

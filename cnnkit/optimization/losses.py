@@ -6,18 +6,25 @@ A loss also decides how many logits the network ends in and how they become prob
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
-from cnnkit.core.errors import TrainingError
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem, TrainingError
 from cnnkit.core.lazy import keras, np
 from cnnkit.core.spec import Spec
 from cnnkit.core.text import counted
 
 # What is left of probability 1 for a wrong class, at least.
 _LEAST = 1e-7
+
+MUCH_SMOOTHING = 0.3
+"""Label smoothing from which on labels say too little; papers have 0.1, seldom 0.2."""
+
+STRONG_FOCUS = 5
+"""The largest gamma that the paper of the focal loss tried."""
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
@@ -27,6 +34,14 @@ class Loss(Spec):
 
     two_classes: ClassVar[bool] = False
     """Whether it is for two classes and no more."""
+
+    label_smoothing: Smoothing
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """Smoothing that leaves little of the labels."""
+        if self.label_smoothing > MUCH_SMOOTHING:
+            message = f"leaves {1 - self.label_smoothing:.0%} of each label and spreads the rest; 0.1 is usual"
+            yield Problem(message, key="label_smoothing")
 
     def logits(self, classes: int) -> int:
         """How many logits the network ends in."""
@@ -84,6 +99,13 @@ class Focal(Loss):
     The paper tried 0 to 5."""
     label_smoothing: Smoothing = 0.0
     """Share of each label that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567, section 7)."""
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """A gamma with which nearly no image counts."""
+        yield from super().careful(given)
+        if self.gamma > STRONG_FOCUS:
+            message = f"leaves only the worst images to learn from; the paper tried 0 to {STRONG_FOCUS}"
+            yield Problem(message, key="gamma")
 
     def __call__(self, labels: Any, logits: Any) -> Any:
         """The sum of -(1 - p)^gamma log p over the classes, each times its share of the smoothed label."""

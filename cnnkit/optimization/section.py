@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.spec import Count, NotNegative, Spec
 from cnnkit.models.freezing import BACKBONE, PlannedStage, Stage
 from cnnkit.optimization.losses import AnyLoss, CrossEntropy
 from cnnkit.optimization.optimizers import Adam, AnyOptimizer
 from cnnkit.optimization.schedules import AnySchedule, Cosine
-from cnnkit.optimization.training_metrics import Monitor
+from cnnkit.optimization.training_metrics import VALIDATION, Monitor
 
 EPOCHS = 30
 """How long a training is if nobody says."""
 
 FINE_TUNING = 1e-4
 """Adam's rate behind a fitted classifier, if nobody says: what was learnt before is to be bent, not broken."""
+
+
+LONG = 1000
+"""Epochs that hardly anyone means, where nothing may end them before."""
+
+BIG = 0.1
+"""A gain of accuracy, or of the loss, that few epochs bring."""
 
 
 class EarlyStopping(Spec):
@@ -31,12 +40,29 @@ class EarlyStopping(Spec):
     min_delta: NotNegative = 0.0
     """By how much it must get better to count."""
 
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """What gets better while the network learns by heart, and a gain that hardly an epoch brings."""
+        yield from _on_training_images(self.monitor, "training goes on while the network learns them by heart")
+        if self.min_delta >= BIG:
+            message = f"an epoch that is better by less than {self.min_delta:g} counts as none; 0 to 0.01 are usual"
+            yield Problem(message, key="min_delta")
+
 
 class Checkpoint(Spec):
     """Which epoch's weights are kept."""
 
     monitor: Monitor = "val_accuracy"
     """The weights of the epoch in which this is best are kept; of equal ones the first."""
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """What is best when the network has learnt by heart."""
+        yield from _on_training_images(self.monitor, "the epoch that has learnt most by heart is kept")
+
+
+def _on_training_images(monitor: str, so: str) -> Iterator[Problem]:
+    if not monitor.startswith(VALIDATION):
+        message = f"is measured on the training images, so {so}; {VALIDATION}{monitor} is measured on others"
+        yield Problem(message, key="monitor")
 
 
 class Train(Spec):
@@ -98,6 +124,42 @@ class Train(Spec):
             )
             for stage in stages
         )
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """What its parts say together, of the section as it is completed."""
+        stages = self.stages or (Stage(epochs=self.epochs or EPOCHS),)
+        lengths = [stage.epochs for stage in stages if stage.epochs]
+        if self.early_stopping and lengths and self.early_stopping.patience >= max(lengths):
+            message = f"{self.early_stopping.patience} epochs without a new best never come in {max(lengths)} epochs"
+            yield Problem(f"{message}, so nothing is stopped early", key="early_stopping.patience")
+        warmup = self.schedule.warmup_epochs if self.schedule else 0
+        if lengths and warmup > min(lengths) / 2:
+            message = f"the rate rises for {warmup:g} of {min(lengths)} epochs; 0.5 to 5 are usual"
+            yield Problem(message, key="schedule.warmup_epochs")
+        if not given.pretrained and all(stage.freeze or stage.unfreeze_from for stage in stages):
+            never = "all but the classifier" if all(stage.freezes_backbone for stage in stages) else "its beginning"
+            message = f"the network has learnt nothing yet, and {never} stays as chance made it in every stage"
+            yield Problem(f"{message}; set model.weights, or add a stage that freezes nothing", key="stages")
+        for number, stage in enumerate(stages):
+            key = f"stages.{number}" if self.stages else ""
+            yield from self._careful_of(stage, key, given.pretrained)
+
+    def _careful_of(self, stage: Stage, key: str, pretrained: bool) -> Iterator[Problem]:
+        """The same of one stage."""
+        if stage.epochs and stage.epochs >= LONG and not stage.freezes_backbone and not self.early_stopping:
+            message = f"{stage.epochs:,} epochs without early_stopping, which would end them when nothing gets better"
+            yield Problem(message, key=f"{key}.epochs".lstrip("."))
+        if not self.optimizer or stage.fitted:
+            return
+        rate = stage.learning_rate or self.optimizer.learning_rate
+        odd = self.optimizer.odd_rate(stage.learning_rate) if stage.learning_rate else None
+        usual = type(self.optimizer).model_fields["learning_rate"].default
+        if pretrained and not odd and not stage.freezes_backbone and rate >= usual:
+            odd = f"{rate:g} is a rate to begin with, and what the network has learnt is soon lost at it"
+            odd += f"; {usual / 10:g} is usual for fine-tuning"
+        if odd:
+            of_stage = bool(key and stage.learning_rate)
+            yield Problem(odd, key=f"{key}.learning_rate" if of_stage else "optimizer.learning_rate")
 
     def freezes_backbone(self, pretrained: bool) -> bool:
         """Whether nothing but the classifier learns, from the beginning to the end."""

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from cnnkit.config import careful
 from cnnkit.config.experiment import Experiment
-from cnnkit.core.errors import DataError
+from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.balancing.base import Training, training_of
@@ -37,6 +38,7 @@ class TrainingData:
         training: What an epoch goes through; where features are to be mixed, still the same.
         preprocessing: What becomes of an image before the network sees it.
         findings: What the doctor says.
+        careful: What of the config is right and yet hardly meant so, now that the images are known.
     """
 
     experiment: Experiment
@@ -46,6 +48,7 @@ class TrainingData:
     training: Training
     preprocessing: Preprocessing
     findings: tuple[Finding, ...]
+    careful: tuple[Problem, ...] = ()
 
     @classmethod
     def of(cls, experiment: Experiment, progress: Progress) -> Self:
@@ -64,7 +67,10 @@ class TrainingData:
         chosen = training_of(images.index, _numbers(splits, "train"))
         with progress.task("balancing", 1):
             images, training = balanced(experiment, images, chosen)
-        return cls(experiment, images, splits, chosen, training, preprocessing, findings)
+        counts = _counts(images.index, splits)
+        pictures = collection.pictures or _pictures(images.index)
+        cautions = tuple(careful.of(experiment, images.index.classes, counts, pictures))
+        return cls(experiment, images, splits, chosen, training, preprocessing, findings, cautions)
 
     @contextmanager
     def with_workers(self, progress: Progress) -> Iterator[Self]:
@@ -80,20 +86,33 @@ class TrainingData:
     def facts(self) -> dict[str, Any]:
         """What the record of a run says of its data."""
         index = self.images.index
-        counts = Counter(zip(self.splits, index.labels.tolist(), strict=True))
+        counts = _counts(index, self.splits)
         return {
             "fingerprint": index.fingerprint(),
             "classes": list(index.classes),
             "images": {split: self.splits.count(split) for split in SPLITS},
-            "images_per_class": {
-                split: {name: counts[split, label] for label, name in enumerate(index.classes)} for split in SPLITS
-            },
+            "images_per_class": {split: dict(zip(index.classes, counts[split], strict=True)) for split in SPLITS},
             "findings": [
                 {"kind": f.kind, "severity": f.severity, "message": f.message, "images": len(f.files)}
                 for f in self.findings
             ],
             "unused": len(index.unused),
         }
+
+
+def _counts(index: Index, splits: Sequence[str]) -> dict[str, list[int]]:
+    """Images of each class by split."""
+    found = Counter(zip(splits, index.labels.tolist(), strict=True))
+    return {split: [found[split, label] for label in range(len(index.classes))] for split in SPLITS}
+
+
+def _pictures(index: Index) -> tuple[int, int] | None:
+    """Height and width of the picture that is in the middle by its size; None where the files do not tell."""
+    headers = [facts.header for facts in index.facts or () if facts.header]
+    if not headers:
+        return None
+    middle = sorted(headers, key=lambda header: header.height * header.width)[len(headers) // 2]
+    return middle.height, middle.width
 
 
 def _numbers(splits: Sequence[str], split: str) -> list[int]:

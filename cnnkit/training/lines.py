@@ -36,6 +36,8 @@ def opening(run: Run, facts: dict[str, Any], data: TrainingData) -> Iterator[str
         yield f"  not used: {entry.name}: {entry.reason}"
     if len(index.unused) > FIRST:
         yield f"  not used: {len(index.unused) - FIRST} more, all in {run.files.unused}"
+    for problem in data.careful:
+        yield f"  careful: {problem}"
     for finding in data.findings:
         if finding.severity == "warning":
             yield f"  careful: {finding.message}"

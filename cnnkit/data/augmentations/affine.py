@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
-from cnnkit.data.augmentations.base import Filling, Size, as_factors, as_moved, either_way, moves, shears, turns, zooms
+from cnnkit.data.augmentations.base import (
+    Filling,
+    Size,
+    as_factors,
+    as_moved,
+    either_way,
+    moved_far,
+    moves,
+    shears,
+    turns,
+    zooms,
+)
 
 
 class Affine(Filling):
@@ -25,6 +40,15 @@ class Affine(Filling):
     """How much larger it becomes at most, as a fraction of its size, and by the same factor smaller."""
     shear: Annotated[float, Field(ge=0, le=60)] = 5.0
     """Largest slant of upright lines, in degrees."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """Each of its parts as if it were alone."""
+        edge = given.side / 2
+        yield from self.unseen(math.radians(self.degrees) * edge, "degrees", "5 to 15", given)
+        yield from self.unseen(self.shift * given.side, "shift", "0.05 to 0.1", given)
+        yield from self.unseen(self.zoom * edge, "zoom", "0.1 to 0.3", given)
+        yield from self.unseen(math.tan(math.radians(self.shear)) * edge, "shear", "5 to 15", given)
+        yield from moved_far(self.shift, "shift")
 
     def amounts(self, chance: Any) -> Any:
         """The turn in degrees, the shift as two fractions, the zoom as a fraction, the slant in degrees."""

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.spec import Probability, Spec
+from cnnkit.core.text import by
 
 Fill = Literal["edge", "black", "reflect"]
 """What comes in from outside of the picture: the pixels of its edge again, black, or its mirror image."""
@@ -24,6 +28,15 @@ Size: TypeAlias = tuple[int, int]
 """Width and height of images, pixels."""
 
 Strength = Annotated[float, Field(ge=0, le=1)]
+
+RARE = 0.01
+"""A probability below which an augmentation is hardly ever done."""
+
+SEEN = 0.5
+"""A move by less, in pixels, is not seen."""
+
+FAR = 0.4
+"""From this fraction of an image on that it is moved, what it shows may be gone."""
 
 
 class Augmentation(Spec):
@@ -44,6 +57,18 @@ class Augmentation(Spec):
 
     probability: Probability = 1.0
     """Chance that an image is changed at all."""
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """A change that is hardly ever done, and amounts that change nothing or leave nothing."""
+        if 0 < self.probability < RARE:
+            message = f"changes one image in {1 / self.probability:,.0f}; 0.1 to 1 are usual, 0 leaves it out"
+            yield Problem(message, key="probability")
+        if self.probability:
+            yield from self.odd_amounts(given)
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """Amounts so small that nothing is seen of them, or so large that nothing is left to see; 0 is meant so."""
+        return iter(())
 
     def amounts(self, chance: Any) -> Any:
         """What is done to each image; if a class says nothing else, the first of `strengths` at most, either way.
@@ -132,11 +157,29 @@ class Filling(Geometric):
         """What `fill` says."""
         return self.fill
 
+    def unseen(self, pixels: float, setting: str, usual: str, given: Given) -> Iterator[Problem]:
+        """That a setting moves nothing by as much as could be seen, where that is so.
+
+        Args:
+            pixels: How far its largest amount moves a pixel at the edge of the image.
+            setting: Its name.
+            usual: What others set.
+            given: What is known of the images.
+        """
+        if 0 < pixels < SEEN:
+            size = by(given.shape[:2])
+            message = f"{getattr(self, setting):g} moves no pixel of {size} by more than {pixels:.2g}; {usual} is usual"
+            yield Problem(message, key=setting)
+
 
 class Moving(Filling):
     """Moves the whole image by whole pixels, up to a fraction of its size."""
 
     fraction: float
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """A move that leaves little of the picture; one of less than a pixel is an error, told by `idle`."""
+        yield from moved_far(self.fraction, "fraction")
 
     def idle(self, height: int, width: int) -> str | None:
         """Where the farthest move is less than half a pixel."""
@@ -187,6 +230,13 @@ class Mixing(Augmentation):
         Returns:
             The mixed images, float32 (B, H, W, C), and the share of its own pixels that each has, float64 (B,).
         """
+
+
+def moved_far(fraction: float, setting: str) -> Iterator[Problem]:
+    """That a move leaves little of a picture in sight, where that is so."""
+    if fraction >= FAR:
+        message = f"leaves as little as {(1 - fraction) ** 2:.0%} of the picture in sight; 0.05 to 0.15 is usual"
+        yield Problem(message, key=setting)
 
 
 class _Amount(float):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import cv2, np
+from cnnkit.core.text import by
 from cnnkit.data.augmentations.base import Pixelwise
 
 _SMALL = 0.5
@@ -22,6 +26,17 @@ class RandomBlur(Pixelwise):
     name: Literal["blur"] = "blur"
     fraction: Annotated[float, Field(ge=0, le=0.1)] = 0.02
     """Largest standard deviation of the Gaussian, as a fraction of the shorter side; 0.02 of 128 pixels is 2.56."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """A Gaussian that stays within a pixel, and one that leaves patches."""
+        sigma = self.fraction * min(given.shape[:2])
+        if 0 < sigma < 0.2:
+            size = by(given.shape[:2])
+            message = f"is {sigma:.2g} pixels of {size}, too narrow to reach the next one; 0.01 to 0.03 is usual"
+            yield Problem(message, key="fraction")
+        if self.fraction > 0.06:
+            message = "leaves patches of light and dark of some images; 0.01 to 0.03 is usual"
+            yield Problem(message, key="fraction")
 
     def amounts(self, chance: Any) -> Any:
         """The standard deviation, as a fraction of the shorter side."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import cv2
 from cnnkit.data.augmentations.base import Pixelwise, Strength
 from cnnkit.data.augmentations.pixel_maths import GREY, linear
@@ -17,6 +20,14 @@ class Contrast(Pixelwise):
     name: Literal["contrast"] = "contrast"
     strength: Strength = 0.2
     """Most contrast that is added or taken away, as a fraction of what there is."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """An amount that nobody sees, and one that leaves nothing."""
+        if 0 < self.strength < 0.01:
+            message = f"changes contrast by at most {self.strength:.1%}, which nobody sees; 0.1 to 0.3 is usual"
+            yield Problem(message, key="strength")
+        if self.strength > 0.9:
+            yield Problem("leaves some images one grey; 0.1 to 0.3 is usual", key="strength")
 
     def __call__(self, image: Any, amount: Any) -> Any:
         """Multiplies the distance from the mean grey."""

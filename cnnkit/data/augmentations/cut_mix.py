@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.spec import Positive
 from cnnkit.data.augmentations.base import Mixing
@@ -19,6 +22,13 @@ class CutMix(Mixing):
     alpha: Positive = 1.0
     """Both parameters of the Beta distribution of the box's area: 1 makes every area as likely, small ones nearly none
     and nearly all of the image."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """Boxes that are nothing or all of the image, and such that are always half of it."""
+        if self.alpha < 0.02:
+            yield Problem("leaves nearly every image alone, or takes another instead; 1 is usual", key="alpha")
+        if self.alpha > 10:
+            yield Problem("makes nearly all boxes half of the image; 1 is usual", key="alpha")
 
     def amounts(self, chance: Any) -> Any:
         """The area of the box as a fraction of the image's, and its middle: 0 left or top, 1 right or bottom."""

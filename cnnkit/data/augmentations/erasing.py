@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 
 from cnnkit.core import randomness as chances
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
 from cnnkit.data.augmentations.base import Pixelwise
 from cnnkit.data.augmentations.windows import Areas, Ratios, sides, toned_ratios
@@ -27,6 +30,15 @@ class Erasing(Pixelwise):
     """Narrowest and widest proportions, width by height, where 1 are those of the image."""
     fill: Literal["grey", "black", "noise"] = "grey"
     """What is in the rectangle."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """A rectangle without a pixel, and one that covers what the label is about."""
+        pixels = self.area[1] * given.shape[0] * given.shape[1]
+        if 0 < pixels < 1:
+            yield Problem(f"is at most {pixels:.2g} pixels, so nothing is erased; 0.02 to 0.33 is usual", key="area.1")
+        if self.area[1] > 0.7:
+            message = f"covers up to {self.area[1]:.0%} of the image, and what the label is about; 0.33 is usual"
+            yield Problem(message, key="area.1")
 
     def amounts(self, chance: Any) -> Any:
         """Area, width and height as fractions of the image's, the place, and a number that decides the noise.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.spec import Probability
 from cnnkit.data.augmentations.base import Geometric, Size, scales
@@ -19,6 +22,12 @@ class Flip(Geometric):
     """Left with right, top with bottom, or each of them by its own chance."""
     probability: Probability = 0.5
     """Chance of each mirroring."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """Characters, which have a left and a right, and a top and a bottom."""
+        if given.of_characters:
+            some = " and ".join(given.classes[-2:])
+            yield Problem(f"mirrors characters, such as {some}, which makes them others; leave it out", key="name")
 
     def amounts(self, chance: Any) -> Any:
         """Whether it is mirrored left with right, and top with bottom: 0 or 1."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import cv2, np
 from cnnkit.data.augmentations.base import Pixelwise
 
@@ -25,6 +28,15 @@ class Hue(Pixelwise):
     name: Literal["hue"] = "hue"
     degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
     """Largest angle, in degrees."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """A turn of less than half a step, and one that makes any colour of any other."""
+        if self.degrees and not _steps(self.degrees):
+            message = f"is less than half a step of {360 / _STEPS:.2g} degrees, so no colour changes; 5 to 20 is usual"
+            yield Problem(message, key="degrees")
+        if self.degrees > 90:
+            message = "makes green and violet of red, so colours say nothing any more; 5 to 20 is usual"
+            yield Problem(message, key="degrees")
 
     def effect(self, amount: Any, image: Any) -> Any:
         """The angle, by whole steps."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import cv2, np
 from cnnkit.data.augmentations.base import Pixelwise
 
@@ -20,6 +23,13 @@ class Jpeg(Pixelwise):
     name: Literal["jpeg"] = "jpeg"
     quality: Annotated[int, Field(ge=1, le=100)] = 50
     """Lowest quality, 1 to 100; 100 stands for no compression at all and leaves an image as it is."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """A quality that nobody tells from the original, and one that leaves blocks."""
+        if 97 < self.quality < 100:
+            yield Problem("changes next to nothing; 30 to 70 is usual", key="quality")
+        if self.quality < 10:
+            yield Problem("leaves blocks of 8 x 8 pixels of some images; 30 to 70 is usual", key="quality")
 
     def amounts(self, chance: Any) -> Any:
         """The quality, each whole number from the lowest to 100 as likely."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.spec import Positive
 from cnnkit.data.augmentations.base import Mixing
@@ -19,6 +22,13 @@ class MixUp(Mixing):
     alpha: Positive = 0.2
     """Both parameters of the Beta distribution of the shares: small ones leave most images nearly alone, 1 makes every
     share as likely."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """Shares that leave images alone, and such that are always a half."""
+        if self.alpha < 0.02:
+            yield Problem("leaves nearly every image alone; 0.1 to 0.4 is usual", key="alpha")
+        if self.alpha > 4:
+            yield Problem("mixes nearly all images half and half; 0.1 to 0.4 is usual", key="alpha")
 
     def amounts(self, chance: Any) -> Any:
         """The share of an image itself; the larger of the two, so that an image stays what it mostly shows."""

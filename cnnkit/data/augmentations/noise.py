@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, Literal
 
 from cnnkit.core import randomness as chances
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import cv2, np
 from cnnkit.data.augmentations.base import Pixelwise, Strength
 
@@ -25,6 +28,14 @@ class Noise(Pixelwise):
     name: Literal["noise"] = "noise"
     deviation: Strength = 0.05
     """Largest standard deviation, as a fraction of full white."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """An amount that nobody sees, and one that leaves nothing."""
+        if 0 < self.deviation < 0.002:
+            message = f"is {255 * self.deviation:.2g} of 255, and pixels are whole numbers; 0.02 to 0.1 is usual"
+            yield Problem(message, key="deviation")
+        if self.deviation > 0.5:
+            yield Problem("leaves noise of some images; 0.02 to 0.1 is usual", key="deviation")
 
     def amounts(self, chance: Any) -> Any:
         """The standard deviation as a fraction of full white, and a number that decides each value."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
 from cnnkit.data.augmentations.base import Filling, Size, identities
 
@@ -19,6 +22,10 @@ class Perspective(Filling):
     name: Literal["perspective"] = "perspective"
     strength: Annotated[float, Field(ge=0, le=0.2)] = 0.1
     """How far a corner moves at most in each direction, as a fraction of the width and of the height."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """Corners that nobody sees move."""
+        yield from self.unseen(self.strength * given.side, "strength", "0.05 to 0.1", given)
 
     def effect(self, amount: Any, image: Any) -> Any:
         """The farthest move of a corner."""

@@ -6,12 +6,14 @@ and Hutter 2021, arXiv:2103.10158) does one of them at a random magnitude, up to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import cv2, np
 from cnnkit.data.augmentations.base import Fill, Pixelwise, Size, Strength, in_digits, moves, shears, turns
 from cnnkit.data.augmentations.contrast import Contrast
@@ -138,6 +140,14 @@ class RandAugment(Policy):
     magnitude: Annotated[float, Field(ge=0, le=10)] = 9.0
     """How strong they are, 0 to 10; the paper's M. At 0 nothing is done, not even what has no strength of its own."""
 
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """Changes that nobody sees, and all at once."""
+        if 0 < self.magnitude < 0.5:
+            yield Problem("leaves most changes too weak to be seen; 5 to 9 is usual", key="magnitude")
+        if self.layers > 3 and self.magnitude >= 9:
+            message = f"{self.layers} changes at magnitude {self.magnitude:g} leave little of an image; 2 is usual"
+            yield Problem(message, key="layers")
+
     def amounts(self, chance: Any) -> Any:
         """Operation and amount of each layer, (B, 2 * layers)."""
         chance = chance[:, : 2 * self.layers].reshape(-1, 2)
@@ -152,6 +162,11 @@ class TrivialAugment(Policy):
     name: Literal["trivial_augment"] = "trivial_augment"
     strength: Strength = 1.0
     """Share of the paper's widest range; at 0 nothing is done, not even what has no strength of its own."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """Changes that nobody sees."""
+        if 0 < self.strength < 0.05:
+            yield Problem("leaves most changes too weak to be seen; 1 is the paper's", key="strength")
 
     def amounts(self, chance: Any) -> Any:
         """Operation and amount, (B, 2)."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
 from cnnkit.data.augmentations.base import Geometric, Size, scales
 from cnnkit.data.augmentations.windows import Areas, Ratios, sides, toned_ratios
@@ -25,6 +28,18 @@ class RandomResizedCrop(Geometric):
     """Smallest and largest area of the window, as fractions of that of the image."""
     ratio: Ratios = (0.75, 1.333)
     """Narrowest and widest proportions, width by height, where 1 are those of the image."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """Windows that are all of the image, and such that never show much of it."""
+        if self.area[0] > 0.98 and self.ratio[1] / self.ratio[0] < 1.02:
+            yield Problem("always shows the whole image; 0.08 to 0.6 is usual", key="area.0")
+        if self.area[1] < 0.25:
+            message = f"never shows more than {self.area[1]:.0%} of an image, and evaluation all of it; 1 is usual"
+            yield Problem(message, key="area.1")
+        smallest = self.area[0] * given.shape[0] * given.shape[1]
+        if smallest < 16 and self.area[1] >= 0.25:
+            message = f"is a window of {smallest:.2g} pixels, which show nothing; 0.08 to 0.6 is usual"
+            yield Problem(message, key="area.0")
 
     def amounts(self, chance: Any) -> Any:
         """Width and height of the window as fractions of the image's, and its place: 0 left or top, 1 right, bottom."""

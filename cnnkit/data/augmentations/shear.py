@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
 from cnnkit.data.augmentations.base import Filling, Size, either_way, in_digits, shears
+
+STEEP = 45
+"""Degrees from which on the top leaves the picture."""
 
 
 class Shear(Filling):
@@ -20,6 +27,13 @@ class Shear(Filling):
     """Largest angle, in degrees."""
     direction: Literal["horizontal", "vertical", "both"] = "horizontal"
     """What leans: upright lines, level lines, or each by an angle of its own."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """A slant that nobody sees, and one that leaves little."""
+        yield from self.unseen(math.tan(math.radians(self.degrees)) * given.side / 2, "degrees", "5 to 15", given)
+        if self.degrees > STEEP:
+            message = f"slants by up to {self.degrees:g} degrees, which pushes most of the picture out; 10 is usual"
+            yield Problem(message, key="degrees")
 
     def amounts(self, chance: Any) -> Any:
         """Angles in degrees: how far upright lines lean to the right, and how far level ones go down to the right."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.data.augmentations.base import Filling, Size, Strength, as_factors, zooms
 
 
@@ -19,6 +22,10 @@ class Zoom(Filling):
     name: Literal["zoom"] = "zoom"
     fraction: Strength = 0.2
     """How much larger it becomes at most, as a fraction of its size."""
+
+    def odd_amounts(self, given: Given) -> Iterator[Problem]:
+        """A zoom that nobody sees."""
+        yield from self.unseen(self.fraction * given.side / 2, "fraction", "0.1 to 0.3", given)
 
     def amounts(self, chance: Any) -> Any:
         """How much larger, as fractions of the size; below 0 where it becomes smaller."""

@@ -13,10 +13,14 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field
 
 from cnnkit.core import randomness
+from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.spec import Spec
 from cnnkit.data.index import Index
+
+EVEN = 1.1
+"""Classes are even where the largest has less than so many times the images of the smallest."""
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
 
@@ -80,8 +84,17 @@ class Balance(Spec):
 
     name: str
 
+    changes_nothing: ClassVar[bool] = False
+    """Whether nothing is done."""
     makes_images: ClassVar[bool] = False
     """Whether it makes images that the source does not have."""
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """What is done about classes that are even."""
+        if not self.changes_nothing and given.imbalance and given.imbalance < EVEN:
+            least, most = min(given.training), max(given.training)
+            images = f"{least:,} to {most:,}" if least < most else f"{least:,}"
+            yield Problem(f"each class has {images} training images, which are even: leave this out", key="name")
 
     @abstractmethod
     def __call__(self, training: Training, pool: Pool, seed: int) -> Training:

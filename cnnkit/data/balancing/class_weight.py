@@ -6,15 +6,21 @@ arXiv:1901.05555) allows for what images of a class have in common: the more the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from cnnkit.core.careful import Given
+from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
-from cnnkit.data.balancing.base import Balance, Pool, Training, one_in_the_mean
+from cnnkit.data.balancing.base import EVEN, Balance, Pool, Training, one_in_the_mean
 
 BETA = 0.999
+
+HEAVY = 50
+"""So many times what another image counts for, a single one decides a step."""
 
 
 class ClassWeight(Balance):
@@ -42,6 +48,22 @@ class ClassWeight(Balance):
                 "beta is a setting of `method: effective_number`; inverse_frequency has none, leave it out"
             )
         return self
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """Weights that are all the same, or that leave a step to one image."""
+        yield from super().careful(given)
+        if not given.imbalance or given.imbalance < EVEN:
+            return
+        counts = np.asarray(given.training)
+        weights = self.weights(counts)
+        times = weights.max() / weights.min()
+        if times < EVEN:
+            message = f"an image of the smallest class counts for {times:.2f} times one of the largest"
+            yield Problem(f"{message}, which changes nothing; nearer to 1 it would, {BETA} is usual", key="beta")
+        if times > HEAVY:
+            milder = "; method effective_number is milder" if self.beta is None else ""
+            message = f"an image of the smallest class, of {counts.min():,}, counts for {times:,.0f} of the largest"
+            yield Problem(f"{message}, so single images decide a step{milder}", key="method")
 
     def __call__(self, training: Training, pool: Pool, seed: int) -> Training:
         """The same images; their weights times that of their class, 1 in the mean."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cnnkit.data.balancing.base import Balance, Pool, Training
 
 
 class NoBalance(Balance):
     """Leaves the classes as they are."""
+
+    changes_nothing: ClassVar[bool] = True
 
     name: Literal["none"] = "none"
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from cnnkit.core.careful import Given
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
@@ -19,6 +20,9 @@ from cnnkit.data.balancing.base import Balance, Pool, Ratio, Training, one_in_th
 
 LARGEST = 32
 """Images of more pixels than this in height or width are not mixed themselves, only their features."""
+
+MANY = 20
+"""So many new images of each that is there vary what these show, and add nothing."""
 
 Neighbors = Annotated[int, Field(ge=1, le=1000)]
 
@@ -56,6 +60,14 @@ class Synthesis(Balance):
             needed = f"for {counted(self.neighbors, 'neighbour')} it needs at least {self.neighbors + 1}"
             smaller = f"set neighbors to at most {count - 1}, or " if count > 1 else ""
             yield Problem(f"{there}; {needed}: {smaller}use oversample", key="data.balance.neighbors")
+
+    def careful(self, given: Given) -> Iterator[Problem]:
+        """Many images out of few."""
+        yield from super().careful(given)
+        times = self.ratio * (given.imbalance or 0)
+        if times > MANY:
+            message = f"makes {times - 1:,.0f} new images of each of {min(given.training):,} of the smallest class"
+            yield Problem(f"{message}, which are hardly new; a ratio below 1 makes fewer", key="ratio")
 
     def __call__(self, training: Training, pool: Pool, seed: int) -> Training:
         """All images in their order, and behind them the new ones, class by class."""

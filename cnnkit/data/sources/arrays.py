@@ -87,7 +87,17 @@ class Arrays(Source):
             raise at_path(f"{self.path} has one label only, `{classes[0]}`; at least two classes are needed")
         splits = Collection.own(pair.split for pair in pairs)
         unused = tuple(Unused(str(other), "neither images nor labels by its name") for other in others)
-        return Collection(classes, splits, shapes[0], lambda progress: _index(pairs, classes, labels, unused, progress))
+        return Collection(
+            classes,
+            splits,
+            shapes[0],
+            lambda progress: _index(pairs, classes, labels, unused, progress),
+            counts=lambda: {
+                pair.split: np.bincount(own, minlength=len(classes)).tolist()
+                for pair, own in zip(pairs, labels, strict=True)
+            },
+            pictures=shapes[0][:2],
+        )
 
     def _pairs(self) -> tuple[list[ArrayPair], list[ArrayFile]]:
         """What is to be read, and what else the file holds."""

@@ -13,6 +13,9 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.index import Collection, ImageStack, Index
 from cnnkit.data.sources.base import Source
 
+IMAGES = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
+"""How many there are of each digit."""
+
 
 class Digits(Source):
     """The 1,797 handwritten digits of scikit-learn, 8 x 8 pixels, embedded: nothing to download."""
@@ -22,7 +25,14 @@ class Digits(Source):
     def open(self, progress: Progress) -> Collection:
         """Ten classes, no split of its own; enlarged to 32 x 32, where small-image networks begin."""
         classes = tuple(str(digit) for digit in range(10))
-        return Collection(classes, frozenset(), (32, 32, 1), lambda progress: _index(classes))
+        return Collection(
+            classes,
+            frozenset(),
+            (32, 32, 1),
+            lambda progress: _index(classes),
+            counts=lambda: {None: IMAGES},
+            pictures=(8, 8),
+        )
 
 
 def _index(classes: tuple[str, ...]) -> Index:

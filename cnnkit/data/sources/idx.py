@@ -10,6 +10,7 @@ import gzip
 import math
 import struct
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Literal, Self
 
@@ -58,7 +59,20 @@ class Idx(Source):
         if len(classes) < 2:
             raise at_path(f"{folder} holds one label only; at least two classes are needed")
         height, width = _read(files[None][0], 3, header_only=True)[0][1:]
-        return Collection(classes, Collection.own(files), (height, width, 1), lambda progress: _index(classes, files))
+        return Collection(
+            classes,
+            Collection.own(files),
+            (height, width, 1),
+            lambda progress: _index(classes, files),
+            counts=lambda: _counts(len(classes), files),
+            pictures=(height, width),
+        )
+
+
+def _counts(classes: int, files: dict[str | None, tuple[Path, Path]]) -> dict[str | None, list[int]]:
+    """Images of each class, by their own split."""
+    found = {split: Counter(_read(labels, 1)[1]) for split, (_, labels) in files.items()}
+    return {split: [labels[label] for label in range(classes)] for split, labels in found.items()}
 
 
 def _index(classes: tuple[str, ...], files: dict[str | None, tuple[Path, Path]]) -> Index:

@@ -65,6 +65,9 @@ CIFARS = {
     ),
 }
 
+# Images of each class to train and to test with, where all classes have as many.
+EACH = {"fashion_mnist": (6000, 1000), "cifar10": (5000, 1000), "cifar100": (500, 100)}
+
 # Names of the classes, in the order of their labels.
 CLASSES = {
     "mnist": "0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
@@ -94,7 +97,16 @@ class KerasDataset(Source):
         """What is known of it without fetching it."""
         classes = tuple(CLASSES[self.dataset].split(", "))
         shape = (32, 32, 3) if self.dataset in CIFARS else (28, 28, 1)
-        return Collection(classes, frozenset({"test"}), shape, lambda progress: self._index(classes, progress))
+        each = EACH.get(self.dataset)
+        counts = {split: [images] * len(classes) for split, images in zip((None, "test"), each or (), strict=False)}
+        return Collection(
+            classes,
+            frozenset({"test"}),
+            shape,
+            lambda progress: self._index(classes, progress),
+            counts=(lambda: counts) if each else None,
+            pictures=shape[:2],
+        )
 
     def _index(self, classes: tuple[str, ...], progress: Progress) -> Index:
         home = cache_folder() / "keras" / "datasets"

@@ -153,7 +153,14 @@ class Manifest(Source):
             self._there(root, rows[:_LOOKED_FOR])
         index = partial(self._index, root, rows, reader.repeated, classes)
         splits = Collection.own(row.split for row in rows)
-        return Collection(classes, splits, (64, 64, 3), index, self.on_bad == "skip")
+        return Collection(
+            classes,
+            splits,
+            (64, 64, 3),
+            index,
+            self.on_bad == "skip",
+            counts=lambda: Collection.counted(classes, ((row.split, row.label) for row in rows)),
+        )
 
     def _root(self, progress: Progress) -> Path:
         """The folder that the paths are below; unpacked if it is an archive, or in one."""

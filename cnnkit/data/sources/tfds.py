@@ -55,7 +55,8 @@ class Tfds(Source):
         height, width, channels = builder.info.features[image].shape
         shape = (height or 64, width or 64, 1 if channels == 1 else 3)
         index = partial(self._index, builder, image, label, classes)
-        return Collection(classes, frozenset(SPLITS[1:]) & splits.keys(), shape, index)
+        pictures = (height, width) if height and width else None
+        return Collection(classes, frozenset(SPLITS[1:]) & splits.keys(), shape, index, pictures=pictures)
 
     def _prepared(self, progress: Progress) -> Any:
         """The builder of the set, which reads what it has prepared."""
