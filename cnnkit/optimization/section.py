@@ -19,8 +19,9 @@ from cnnkit.optimization.training_metrics import VALIDATION, Monitor
 EPOCHS = 30
 """How long a training is if nobody says."""
 
-FINE_TUNING = 1e-4
-"""Adam's rate behind a fitted classifier, if nobody says: what was learnt before is to be bent, not broken."""
+FINE_TUNING = Adam(learning_rate=3e-5), Cosine(warmup_epochs=0.5)
+"""Optimizer and schedule behind a fitted classifier, if nobody says: what was learnt is to be bent, not broken. Adam's
+first steps are as large as its rate whatever the gradient, and at a classifier's optimum they lead away from it."""
 
 
 LONG = 1000
@@ -99,13 +100,10 @@ class Train(Spec):
         stages = self._stages(pretrained, unchanging)
         update: dict[str, Any] = {}
         if optimizer := self.optimizer_of(stages):
-            update = {"optimizer": optimizer, "schedule": self.schedule or Cosine()}
+            usual = FINE_TUNING[1] if any(stage.fitted for stage in stages) else Cosine()
+            update = {"optimizer": optimizer, "schedule": self.schedule or usual}
         if self.stages or pretrained:
-            usual = _batch_norm(pretrained)
-            update["stages"] = tuple(
-                stage if stage.freezes_backbone else stage.model_copy(update={"batch_norm": stage.batch_norm or usual})
-                for stage in stages
-            )
+            update["stages"] = tuple(_with_batch_norm(stage, pretrained) for stage in stages)
         if not self.stages:
             update["epochs"] = None if pretrained else stages[0].epochs
         return self.model_copy(update=update)
@@ -181,11 +179,18 @@ class Train(Spec):
         fitted = [stage.fitted for stage in stages]
         if all(fitted):
             return None
-        return self.optimizer or (Adam(learning_rate=FINE_TUNING) if any(fitted) else Adam())
+        return self.optimizer or (FINE_TUNING[0] if any(fitted) else Adam())
 
     @staticmethod
     def _rate(stage: Stage, optimizer: AnyOptimizer | None) -> float | None:
         return None if stage.fitted or optimizer is None else stage.learning_rate or optimizer.learning_rate
+
+
+def _with_batch_norm(stage: Stage, pretrained: bool) -> Stage:
+    """The stage with its batch normalisation filled in, where any may learn."""
+    if stage.freezes_backbone:
+        return stage
+    return stage.model_copy(update={"batch_norm": stage.batch_norm or _batch_norm(pretrained)})
 
 
 def _batch_norm(pretrained: bool) -> str:

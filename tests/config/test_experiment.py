@@ -350,7 +350,7 @@ def test_behind_a_fitted_classifier_adam_is_slow_unless_told_otherwise(tmp_path:
         [stage.learning_rate for stage in read(file, *settings).plan()]
         for settings in ((fitted,), (fitted, "train.optimizer.learning_rate=0.5"), (by_steps,))
     ]
-    assert rates == [[None, 1e-4], [None, 0.5], [1e-3]]
+    assert rates == [[None, 3e-5], [None, 0.5], [1e-3]]
 
 
 def test_normalisation_stays_in_inference_where_it_was_pretrained_unless_told_otherwise(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from cnnkit.core.errors import UsageError
-from cnnkit.core.lazy import keras
-from cnnkit.models import KerasApplication, ResNet, Snn, Vgg, freezing
+from cnnkit.core.lazy import keras, tf
+from cnnkit.models import KerasApplication, ResNet, Sequential, Snn, Vgg, freezing
 from cnnkit.models.freezing import Stage
+from cnnkit.models.sequential_layers import BatchNorm, Conv, Flatten
 
 SHAPE = (8, 8, 3)
 
@@ -129,4 +130,37 @@ def test_a_frozen_normalisation_works_as_after_the_training(resnet):
     training = network.backbone(images, training=True).numpy()
     assert np.array_equal(training, network.backbone(images, training=False).numpy())
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, network.backbone.weights, strict=True))
+    keras.backend.clear_session()
+
+
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [
+        (ResNet(depth=20), 8),
+        (KerasApplication(application="MobileNet", alpha=0.25, weights=None), 32),
+        (Sequential(layers=(Conv(filters=3), BatchNorm(), Flatten())), 8),
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_normalisation_in_inference_is_as_after_the_training_while_scale_and_shift_learn(model, size):
+    network = model.network((size, size, 3), 2)
+    images = tf.constant(np.random.default_rng(0).integers(0, 256, (4, size, size, 3)).astype(np.float32))
+    statistics = [weight for weight in network.backbone.weights if "moving" in weight.path]
+    before = [weight.numpy() for weight in statistics]
+    assert statistics
+    dropping = [layer for layer in network.backbone.layers if isinstance(layer, keras.layers.Dropout)]
+    for layer in dropping:
+        layer.rate = 0.0
+    freezing.apply(model, network, Stage(epochs=1, batch_norm="inference"))
+    with tf.GradientTape() as tape:
+        features = network.backbone(images, training=True)
+        total = tf.reduce_sum(features**2)
+    assert np.array_equal(features, network.backbone(images, training=False))
+    assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, statistics, strict=True))
+    learning = [weight for weight in network.backbone.trainable_weights if "gamma" in weight.path]
+    assert len(learning) == len(statistics) // 2
+    assert all(slope is not None for slope in tape.gradient(total, [weight.value for weight in learning]))
+    freezing.apply(model, network, Stage(epochs=1, batch_norm="batch"))  # a later stage may have it otherwise
+    assert not np.array_equal(network.backbone(images, training=True), network.backbone(images, training=False))
+    assert not any(np.array_equal(a, b.numpy()) for a, b in zip(before, statistics, strict=True))
     keras.backend.clear_session()

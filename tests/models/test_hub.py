@@ -190,6 +190,16 @@ def test_a_frozen_backbone_in_training_gives_what_it_gives_in_inference(built):
     assert np.array_equal(built(images(), training=True), built(images(), training=False))
 
 
+def test_in_inference_it_learns_all_but_its_statistics(built):
+    layer = backbone(built)
+    layer.in_inference = True
+    assert np.array_equal(built(images(), training=True), built(images(), training=False))
+    before = values(layer.weights)
+    trained(built)
+    moved = [weight.name for weight in layer.weights if not np.array_equal(weight.numpy(), before[weight.name])]
+    assert moved == NAMES
+
+
 def test_regularisation_losses_count_only_where_it_is_trained(built):
     layer = backbone(built)
     built(images())
