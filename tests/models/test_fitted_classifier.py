@@ -162,13 +162,3 @@ def test_the_first_steps_of_the_default_stay_near_the_fitted_classifier(learnt, 
     assert [line["stage"] for line in tuned] == [2, 2]
     assert tuned[0]["loss"] < 1.1 * fitted["loss"]
     assert tuned[1]["loss"] < tuned[0]["loss"] + 0.01
-
-
-def test_what_is_better_on_validation_is_the_result(learnt, tmp_path):
-    stages = "train.stages=[{freeze: backbone}, {epochs: 6, learning_rate: 3e-3}]"
-    document = train(learnt(stages, "train.checkpoint.monitor=val_loss"), tmp_path / "run")
-    fitted, *tuned = lines(tmp_path / "run")
-    best = min(line["val_loss"] for line in tuned)
-    assert best < fitted["val_loss"]
-    assert document["best_epoch"] > 1
-    assert document["validation"]["loss"] == pytest.approx(best, rel=1e-4)
