@@ -134,13 +134,17 @@ class Data(Spec):
             of_others |= {os.path.normpath(file) for file in files_beside(self.prepare, Path(path))} - {path}
         return frozenset(name for name, path in zip(index.names, paths, strict=True) if path in of_others)
 
+    def parts(self, index: Index) -> list[int]:
+        """Which images never part, in splits and folds alike: a number for each, the same for those of one part."""
+        return together(index.digests, index.groups)
+
     def splits(self, index: Index) -> list[str]:
         """The split of each image.
 
         Raises:
             DataError: A class has too few different images to be in every split.
         """
-        parts = together(index.digests, index.groups) if index.groups else None
+        parts = self.parts(index) if index.groups else None
         return self.split.assign(index.classes, index.labels, index.digests, index.splits, parts)
 
 

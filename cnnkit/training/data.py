@@ -83,6 +83,15 @@ class TrainingData:
         """The numbers of the images of a split."""
         return _numbers(self.splits, split)
 
+    def groups(self) -> list[str]:
+        """For each image what those that never part have in common: the least of the hashes of their contents."""
+        index = self.images.index
+        parts = self.experiment.data.parts(index)
+        least: dict[int, str] = {}
+        for part, digest in zip(parts, index.digests, strict=True):
+            least[part] = min(digest, least.get(part, digest))
+        return [least[part] for part in parts]
+
     def facts(self) -> dict[str, Any]:
         """What the record of a run says of its data."""
         index = self.images.index

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from cnnkit import Run, evaluate, read, train
+from cnnkit.core.errors import TrainingError
+from cnnkit.data.feeding import batches
 from cnnkit.training import head
 
 TEXT = """
@@ -92,6 +94,18 @@ def test_one_sigmoid_logit_answers_as_two_logits(fitted, config, tmp_path):
         assert one[split]["accuracy"] == fitted[1][split]["accuracy"]
 
 
+def test_images_of_a_group_are_in_one_fold(config, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(head, "fit", lambda *arguments: given.extend(arguments[3]) or 1 / 0)
+    pattern = r"data.source.group_pattern='.*/(\d)\d\.png|.*'"
+    with pytest.raises(ZeroDivisionError):
+        train(read(config, pattern), tmp_path / "run")
+    rows = Run.open(tmp_path / "run").split("train")
+    tens = {row.image.split("/")[1][:-5] for row in rows if len(row.image.split("/")[1]) == 6}
+    alone = [row for row in rows if len(row.image.split("/")[1]) == 5]
+    assert len(set(given)) == len(tens) + len(alone)
+
+
 def test_class_weights_enter_the_loss(config, tmp_path, monkeypatch):
     fit, given = head.fit, {}
 
@@ -106,6 +120,19 @@ def test_class_weights_enter_the_loss(config, tmp_path, monkeypatch):
     for label, name in enumerate("ab"):
         count = sum(row.label == name for row in rows)
         assert given["weights"][given["labels"] == label] == pytest.approx(len(rows) / 2 / count)
+
+
+def test_a_backbone_that_answers_what_is_no_number_is_an_error_that_names_an_image(config, tmp_path, monkeypatch):
+    features = batches.features
+
+    def damaged(images, numbers, *others):
+        computed = features(images, numbers, *others)
+        computed.memory[numbers[3], 2] = np.nan
+        return computed
+
+    monkeypatch.setattr(batches, "features", damaged)
+    with pytest.raises(TrainingError, match=r"NaN or infinity for 1 of \d+ training images, first [ab]/\d+.png"):
+        train(read(config), tmp_path / "run")
 
 
 # Fine-tuning behind it. A network of Keras layers, for the loss of the tiny SavedModel has a penalty in it.
