@@ -24,10 +24,11 @@ def check(screen: Screen, config: Config, settings: Settings = []) -> None:  # n
     listed = [{"key": key, "value": value, "from": origin} for key, value, origin in rows]
     words = typed(config, settings)
     following = f"\n{config} is right. Next: cnnkit summary {words}, or cnnkit train {words}"
-    notes = configured.notes
+    notes, unused = configured.notes, configured.unused
     careful = [{"message": problem.message, "places": [problem.place()]} for problem in configured.careful]
-    document = {"config": str(config), "valid": True, "settings": listed, "notes": notes, "careful": careful}
-    said: list[str | Text] = [f"\nnote: {note}" for note in notes]
+    document = {"config": str(config), "valid": True, "settings": listed, "notes": notes}
+    document |= {"unused": unused, "careful": careful}
+    said: list[str | Text] = [f"\nnote: {note}" for note in (*notes, *unused)]
     if careful:
         said.append("")
         said += [Text.assemble(("careful", "bold yellow"), f": {problem}") for problem in configured.careful]

@@ -18,6 +18,7 @@ from cnnkit.data.balancing import AnyBalance
 from cnnkit.data.preparation import AnyPreparation
 from cnnkit.data.section import Cache, Data
 from cnnkit.data.sources import AnySource
+from cnnkit.data.sources.folder import Splits
 from cnnkit.data.splitting import Split
 from cnnkit.models import AnyArchitecture
 from cnnkit.models.base import Architecture
@@ -86,6 +87,7 @@ _KEYS: dict[type[Spec], str] = {
     Data: "data",
     Split: "data.split",
     Cache: "data.cache",
+    Splits: "data.source.splits",
     Train: "train",
     Stage: "train.stages",
     EarlyStopping: "train.early_stopping",

@@ -17,6 +17,7 @@ from cnnkit.core.errors import ConfigError, DataError, Problem, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import FileText, Spec
 from cnnkit.core.text import enumerated, nearest
+from cnnkit.data.index import left_out_lines
 
 CONFIGS = (".yaml", ".yml")
 """Endings of a config's name."""
@@ -44,6 +45,7 @@ class Configured:
         place: Gives a problem with a setting the place of that setting.
         notes: How the images were understood, where that should be known; empty before they were looked at.
         careful: What is right and yet hardly meant so, each with its place; likewise.
+        unused: What lies beside the images and is left out, a line a reason; empty likewise.
     """
 
     experiment: Experiment
@@ -51,6 +53,7 @@ class Configured:
     place: Callable[[Problem], Problem]
     notes: tuple[str, ...] = ()
     careful: tuple[Problem, ...] = ()
+    unused: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[tuple[KeyPath, Any, str]]:
         """Every setting with its value and origin: `line 3`, the `--set`, or `default`."""
@@ -72,7 +75,12 @@ class Configured:
         experiment = self.experiment.completed(collection)
         found = sorted(map(self.place, careful.expected(experiment, collection)), key=_by_place)
         return replace(
-            self, experiment=experiment, origins=filled | self.origins, notes=collection.notes, careful=tuple(found)
+            self,
+            experiment=experiment,
+            origins=filled | self.origins,
+            notes=collection.notes,
+            careful=tuple(found),
+            unused=tuple(left_out_lines(collection.unused())),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -12,9 +12,11 @@ from typing import Any, NamedTuple, Self
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
+from cnnkit.core.text import counted, some, typed, without_controls
 from cnnkit.data.files import decoding, file_facts
 from cnnkit.data.files.decoding import Decoded
 from cnnkit.data.files.file_facts import FileFacts, digest_of, digest_of_pixels
+from cnnkit.data.files.walking import HIDDEN
 
 SPLITS = ("train", "validation", "test")
 
@@ -27,10 +29,57 @@ LIKE_SPLITS = SPLIT_NAMES.keys() | {"training", "valid", "testing"}
 
 @dataclass(frozen=True)
 class Unused:
-    """Something that was found beside the images and not used."""
+    """Something that was found beside the images and not used: a file, or a folder with all that is below it.
+
+    Attributes:
+        name: Its path below the source's folder.
+        reason: Why it is not used.
+        files: How many files it is.
+        images: How many of the files of a folder are images.
+        to_predict: The path of a folder of images without labels, of which `predict` can tell the classes.
+    """
 
     name: str
     reason: str
+    files: int = 1
+    images: int | None = None
+    to_predict: str | None = None
+
+    def __str__(self) -> str:
+        """The name, of a folder with how much it holds: `Examples/ (3 files, 2 images)`."""
+        if self.images is None:
+            return self.name
+        images = f", {counted(self.images, 'image')}" if 0 < self.images < self.files else ""
+        what = "image" if self.images == self.files > 0 else "file"
+        return f"{self.name}/ ({counted(self.files, what)}{images})"
+
+
+def left_out(unused: Iterable[Unused]) -> dict[str, list[Unused]]:
+    """What is not used, by the reasons; both in the order of their texts."""
+    by_reason: dict[str, list[Unused]] = {}
+    for entry in sorted(unused, key=lambda entry: (entry.reason, entry.name)):
+        by_reason.setdefault(entry.reason, []).append(entry)
+    return by_reason
+
+
+def left_out_lines(unused: Iterable[Unused]) -> Iterator[str]:
+    """The same in words, a line a reason: how many files, why, the first of them, and what can be done with them."""
+    for reason, entries in left_out(unused).items():
+        names = "" if reason == HIDDEN else f": {without_controls(some([str(entry) for entry in entries], 3))}"
+        yield f"{counted(sum(entry.files for entry in entries), 'file')} not used: {reason}{names}"
+    yield from (f"after training: {command}" for command in predictions(unused))
+
+
+def predictions(unused: Iterable[Unused], run: str = "RUN") -> Iterator[str]:
+    """The commands by which a run tells the classes of what was left out for want of a label."""
+    for entry in unused:
+        if entry.to_predict:
+            yield f"cnnkit predict {run} {typed(Path(entry.to_predict))}"
+
+
+def empty_class(name: str) -> tuple[str, str]:
+    """What to say of a class without any image, and what to do."""
+    return f"class `{name}` has no image", "add images of it, or remove the class"
 
 
 class ImageFile(NamedTuple):
@@ -277,6 +326,8 @@ class Collection:
         counts: From each split of the source's own, and None for what it leaves open, to the images of each class;
             None where that takes longer than a quick look.
         pictures: Height and width of the pictures, where they all have the same and it is known.
+        empty: Classes that have no image; in the order of `classes`.
+        unused: Lists what the source leaves out, without reading an image.
     """
 
     classes: tuple[str, ...]
@@ -287,6 +338,8 @@ class Collection:
     notes: tuple[str, ...] = ()
     counts: Callable[[], Mapping[str | None, Sequence[int]]] | None = None
     pictures: tuple[int, int] | None = None
+    empty: tuple[str, ...] = ()
+    unused: Callable[[], Sequence[Unused]] = tuple
 
     @staticmethod
     def counted(classes: Sequence[str], images: Iterable[tuple[str | None, str]]) -> dict[str | None, list[int]]:

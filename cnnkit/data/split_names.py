@@ -36,3 +36,9 @@ def split_of(name: str) -> str | None:
     if found == {"train", "validation"}:
         return "train"
     return found.pop() if len(found) == 1 else None
+
+
+def is_split_name(name: str) -> bool:
+    """Whether a name is nothing but that of a split: `Training_Set`, `val2`; not `train_station`."""
+    letters = re.sub("[^a-z]", "", name.lower())
+    return split_of(name) is not None and (letters == "trainval" or _WORD.fullmatch(letters) is not None)

@@ -12,7 +12,7 @@ from cnnkit.core.careful import Given
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.spec import Seed, Spec
 from cnnkit.core.text import counted
-from cnnkit.data.index import ranked
+from cnnkit.data.index import empty_class, ranked
 
 WINDOW = 32
 """So many groups with images of several classes are tried for the one that suits all shares best."""
@@ -122,7 +122,8 @@ class Split(Spec):
         division = _Division(units, len(classes), shares)
         grouped = any(unit.contents > 1 for unit in units)
         if small := [(name, len(division.of_class[c])) for c, name in enumerate(classes) if division.too_few(c)]:
-            raise DataError(*(_too_few(name, found, shares, grouped) for name, found in small))
+            inhabited = {classes[label] for label in labels}
+            raise DataError(*(_too_few(name, found, shares, grouped, name not in inhabited) for name, found in small))
         division.divide()
         for unit, split in division.splits.items():
             for i in units[unit].images:
@@ -278,7 +279,9 @@ class _Division:
             self.left[c] -= 1
 
 
-def _too_few(name: str, found: int, shares: Iterable[str], grouped: bool) -> str:
+def _too_few(name: str, found: int, shares: Iterable[str], grouped: bool, empty: bool) -> str:
+    if empty:
+        return "; ".join(empty_class(name))
     what = ("group of images", "groups of images") if grouped else ("different image", None)
     images = "no image" if found == 0 else counted(found, *what)
     shared = " that no other class has" if found == 0 else ""

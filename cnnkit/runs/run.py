@@ -327,8 +327,8 @@ class Run:
         table = [(name, split, index.classes[label], *more) for split, name, label, *more in rows]
         tables.write(self.files.split, columns, [row[: len(columns)] for row in table])
         if index.unused:
-            unused = [(entry.name, entry.reason) for entry in index.unused]
-            tables.write(self.files.unused, ("file", "reason"), unused)
+            unused = [(entry.name, entry.reason, entry.files) for entry in index.unused]
+            tables.write(self.files.unused, ("file", "reason", "files"), unused)
 
     def split(self, name: str) -> list[SplitRow]:
         """The images that were in a split.

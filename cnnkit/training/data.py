@@ -105,7 +105,7 @@ class TrainingData:
                 {"kind": f.kind, "severity": f.severity, "message": f.message, "images": len(f.files)}
                 for f in self.findings
             ],
-            "unused": len(index.unused),
+            "unused": sum(entry.files for entry in index.unused),
         }
 
 

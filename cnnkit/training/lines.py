@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import FIRST, counted
-from cnnkit.data.index import SPLITS
+from cnnkit.core.text import FIRST, counted, typed
+from cnnkit.data.index import SPLITS, predictions
 from cnnkit.models.freezing import PlannedStage, Staged
 from cnnkit.optimization import training_metrics
 from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
@@ -25,7 +25,7 @@ def opening(run: Run, facts: dict[str, Any], data: TrainingData) -> Iterator[str
     """What the run is made of, and what is odd about it."""
     index, counts = data.images.index, facts["data"]["images"]
     splits = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
-    unused = f", {len(index.unused)} not used" if index.unused else ""
+    unused = f", {facts['data']['unused']:,} not used" if index.unused else ""
     yield (
         f"{facts['device']} | {sum(counts.values()):,} images in {len(index.classes)} classes "
         f"({splits}{unused}) | {facts['parameters']['total']:,} parameters | {run.folder}"
@@ -33,7 +33,7 @@ def opening(run: Run, facts: dict[str, Any], data: TrainingData) -> Iterator[str
     for note in index.notes:
         yield f"  note: {note}"
     for entry in index.unused[:FIRST]:
-        yield f"  not used: {entry.name}: {entry.reason}"
+        yield f"  not used: {entry}: {entry.reason}"
     if len(index.unused) > FIRST:
         yield f"  not used: {len(index.unused) - FIRST} more, all in {run.files.unused}"
     for problem in data.careful:
@@ -41,6 +41,12 @@ def opening(run: Run, facts: dict[str, Any], data: TrainingData) -> Iterator[str
     for finding in data.findings:
         if finding.severity == "warning":
             yield f"  careful: {finding.message}"
+
+
+def closing(run: Run, data: TrainingData) -> Iterator[str]:
+    """What can be done with the run now, beside what its evaluation tells."""
+    for command in predictions(data.images.index.unused, typed(run.folder)):
+        yield f"images without labels were left out; their classes: {command}"
 
 
 def stage_line(number: int, stages: int, stage: PlannedStage, staged: Staged, parameters: dict[str, int]) -> str:

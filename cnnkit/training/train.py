@@ -19,7 +19,7 @@ from cnnkit.runs.run import Run
 from cnnkit.training import ending, pace, start_weights
 from cnnkit.training.balance import refuse_large_features
 from cnnkit.training.data import TrainingData
-from cnnkit.training.lines import opening, say
+from cnnkit.training.lines import closing, opening, say
 
 
 def train(experiment: Experiment, folder: Path | str | None = None, progress: Progress | None = None) -> dict[str, Any]:
@@ -59,6 +59,8 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
 
             Engine(data, network, run, progress).fit()
             document = _result(data, network.model, run, progress)
+            for line in closing(run, data):
+                say(run, progress, line)
         pace.record(watch, data, network, run, progress)
         return document
 

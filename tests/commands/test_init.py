@@ -74,7 +74,7 @@ def test_an_output_that_can_not_be_is_refused_before_the_images_are_looked_at(co
         ({}, "it holds none"),
         ({"cat": 9}, "only one, `cat`"),
         ({"cat": 9, "dog": 2}, "class `dog` has 2 different images to divide"),
-        ({"cat": 9, "dog": 0}, "class `dog` has no image that no other class has to divide"),
+        ({"cat": 9, "dog": 0}, "class `dog` has no image; add images of it, or remove the class"),
     ],
 )
 def test_images_that_can_not_be_trained_on_end_with_3_and_a_line(command, image_folder, tmp_path, tree, told):

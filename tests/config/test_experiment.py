@@ -31,9 +31,10 @@ def problems(
 
 
 def folder_source(root: Path, *classes: str) -> str:
-    """A folder source with these (empty) class folders."""
+    """A folder source with these class folders, each with a file that is an image by its ending."""
     for name in classes:
         (root / name).mkdir(parents=True)
+        (root / name / "0.png").touch()
     return f"{{name: folder, path: {root}}}"
 
 

@@ -32,6 +32,7 @@ SECTIONS = list(dict.fromkeys(section for kind in KINDS for section in kind.sect
 REQUIRED: dict[str, Any] = {
     "name": "example",
     "path": "/images",
+    "train": "Training",
     "dataset": "mnist",
     "handle": "/networks/mobilenet",
     "filters": 8,
@@ -232,6 +233,7 @@ FOLDER = "data: {source: {name: folder, path: images}}\nmodel: {name: resnet}\n"
 def images(folder: Path) -> Path:
     for name in ("no", "yes"):
         (folder / "images" / name).mkdir(parents=True)
+        (folder / "images" / name / "0.png").touch()
     return folder / "images"
 
 

@@ -123,7 +123,7 @@ def test_masks_beside_the_images_are_no_images(beside):
     config, run = beside / "config.yaml", beside / "run"
     report = examined(config)
     assert report.images == 16
-    assert dict(report.unused) == {
+    assert {entry.name: entry.reason for entry in report.unused} == {
         f"{folder}/{i}_mask.png": "a mask that data.prepare reads" for folder in ("cat", "dog") for i in range(8)
     }
     assert preview.prepared(read(config), Progress(), beside / "sheet.png", 100).as_json()["images"]

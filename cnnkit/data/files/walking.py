@@ -24,29 +24,70 @@ def files_below(folder: Path) -> Iterator[str]:
     Raises:
         DataError: A folder can't be read.
     """
-    home, above = folder.resolve(), folder.parent.resolve()
-    visited: set[Path] = set()
+    visits = _Visits(folder)
     for where, subfolders, files in os.walk(folder, onerror=_unreadable, followlinks=True):
-        real = Path(where).resolve()
-        if real in visited or real in home.parents or real in (above, *above.parents):
+        if not visits.begin(where):
             subfolders.clear()
             continue
-        visited.add(real)
-        yield from (f"{where}/{name}" for name in sorted(subfolders) if name.startswith("."))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield from (f"{where}/{name}" for name in sorted(subfolders) if hidden(name))
+        subfolders[:] = sorted(name for name in subfolders if not hidden(name))
         yield from (f"{where}/{name}" for name in sorted(files))
+
+
+def any_file(folder: Path, wanted: Callable[[str], bool]) -> bool:
+    """Whether `files_below` gives a file that is wanted; looks no further than to the first.
+
+    Raises:
+        OSError: A folder can't be read.
+    """
+    visits, ahead = _Visits(folder), [str(folder)]
+    for where in ahead:
+        if visits.begin(where):
+            with os.scandir(where) as entries:
+                for entry in entries:
+                    if hidden(entry.name):
+                        continue
+                    if entry.is_dir():
+                        ahead.append(entry.path)
+                    elif wanted(entry.path):
+                        return True
+    return False
+
+
+def counts_below(folder: Path | str) -> tuple[int, int]:
+    """How many files lie below a folder, hidden ones too, and how many of them are images by their ending."""
+    files = images = 0
+    for _, _, names in os.walk(folder):
+        files += len(names)
+        images += sum(_has_ending(name) and not hidden(name) for name in names)
+    return files, images
 
 
 def files_in(folder: Path) -> list[str]:
     """The files right in a folder, and its hidden folders, in the order of their names."""
     with os.scandir(folder) as entries:
-        return sorted(entry.path for entry in entries if entry.name.startswith(".") or not entry.is_dir())
+        return sorted(entry.path for entry in entries if hidden(entry.name) or not entry.is_dir())
 
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders right in a folder that are not hidden, nor what macOS puts beside what it packs."""
-    entries = (entry for entry in folder.iterdir() if entry.is_dir())
-    return sorted(entry for entry in entries if not entry.name.startswith(".") and entry.name != "__MACOSX")
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not hidden(entry.name))
+
+
+class _Visits:
+    """Which folders below one were visited, by whatever links."""
+
+    def __init__(self, folder: Path):
+        self.outside = {*folder.resolve().parents, folder.parent.resolve(), *folder.parent.resolve().parents}
+        self.visited: set[Path] = set()
+
+    def begin(self, where: str) -> bool:
+        """Whether a folder is to be visited: for the first time, and not one above, to which a link leads."""
+        real = Path(where).resolve()
+        if real in self.visited or real in self.outside:
+            return False
+        self.visited.add(real)
+        return True
 
 
 def why_not(path: str, below: str | None = None) -> str | None:
@@ -63,14 +104,18 @@ def why_not(path: str, below: str | None = None) -> str | None:
         return "a pipe or a device, not a file"
     if not printable(below or name):
         return "a control character in its name"
-    if os.path.splitext(name)[1].lower() not in decoding.EXTENSIONS:  # noqa: PTH122
+    if not _has_ending(name):
         return f"not an image by its ending ({', '.join(sorted(decoding.EXTENSIONS))})"
     return None
 
 
 def hidden(name: str) -> bool:
-    """Whether a name is that of a hidden file, or of one that a system puts beside others."""
-    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
+    """Whether a name is that of a hidden file or folder, or of one that a system puts beside others."""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
+
+
+def _has_ending(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in decoding.EXTENSIONS  # noqa: PTH122
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:

@@ -1,31 +1,78 @@
-"""A folder of images, one subfolder a class; or `train`, `validation` and `test` folders that hold those."""
+"""A folder of images, one subfolder a class; or folders of splits that hold those; or classes in the files' names."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
-from cnnkit.core.spec import AbsolutePath, CapturePattern, Text
-from cnnkit.core.text import listed, printable
-from cnnkit.data.files.walking import files_below, files_in, matcher, subfolders, why_not
-from cnnkit.data.index import LIKE_SPLITS, SPLIT_NAMES, Collection, ImageFile, Index, Unused
+from cnnkit.core.spec import AbsolutePath, CapturePattern, Spec, Text
+from cnnkit.core.text import printable
+from cnnkit.data.files.walking import files_below, files_in
+from cnnkit.data.index import Collection, ImageFile, Index, Unused
+from cnnkit.data.sources import layout, named_files, unlabelled
 from cnnkit.data.sources.base import OnBad, Source, at_path, grouped, in_order
+from cnnkit.data.sources.layout import Layout
+from cnnkit.data.sources.tree import Tree
 
-ClassFolder = tuple[str | None, Path]
-"""A class folder, and the split that it is in by the folders' own names, if any."""
+Files = tuple[Sequence[ImageFile], Sequence[Unused]]
+"""The images that are used, and what is not."""
+
+
+def _several(value: object) -> object:
+    if not isinstance(value, str | list | tuple):
+        raise ValueError("should be a folder by its path below the source's, or a list of some")
+    return (value,) if isinstance(value, str) else value
+
+
+def _one_or_several(names: tuple[str, ...]) -> str | tuple[str, ...]:
+    return names[0] if len(names) == 1 else names
+
+
+FolderNames = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    PlainSerializer(_one_or_several),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""A folder, or several, by the paths below the source's."""
+
+
+class Splits(Spec):
+    """Which folders hold the images of which split, each by its path below the source's folder."""
+
+    train: FolderNames
+    """The folder of the training images, or a list of several."""
+    validation: FolderNames | None = None
+    """Likewise those to choose the best epoch on; if left out they are set apart from the training images."""
+    test: FolderNames | None = None
+    """Likewise those to judge the result on."""
+
+    def folders(self) -> dict[str, tuple[str, ...]]:
+        """The folders of each split that has some."""
+        of_each = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: names for split, names in of_each.items() if names}
 
 
 class Folder(Source):
-    """A folder with a subfolder of images for each class, or with train, validation (val) and test folders of such."""
+    """A folder with a subfolder of images for each class, or with train, validation and test folders of such."""
 
     of_files: ClassVar[bool] = True
 
     name: Literal["folder"] = "folder"
     path: AbsolutePath
     """The folder that holds the class folders, or the split folders that hold those."""
+    splits: Splits | None = None
+    """Which folders below it are splits. By their names if left out: `train`, `Training`, `valid`, `test_set`."""
+    label_pattern: CapturePattern | None = None
+    """A regular expression with one group, which finds the class in a file's whole path below the folder, where no
+    folders tell it: `(?:.*/)?(cat|dog).*` for `train/cat.0.jpg`."""
     glob: Text | None = None
     """Which files count, by their path below the folder: `*/images/*`, `**/*_photo.jpg`; `*` stays within a name,
     `**/` is any folders. All images if left out."""
@@ -37,92 +84,102 @@ class Folder(Source):
 
     @classmethod
     def recognise(cls, path: Path) -> Self | None:
-        """Any folder; whether it holds class folders is seen when it is opened."""
-        return cls(path=str(path)) if path.is_dir() else None
+        """Any folder, with the settings that say how it is understood where its names are not the usual ones.
+
+        Whether it holds class folders is told when it is opened.
+        """
+        if not path.is_dir():
+            return None
+        tree = Tree(path)
+        try:
+            found = layout.find(tree)
+        except DataError:
+            return cls(path=str(path))  # opening it says what is wrong
+        if not found.classes:
+            return cls(path=str(path), label_pattern=unlabelled.pattern(tree, found))
+        usual = all(folder.name in (split, "val") for folder, split in found.splits.items())
+        return cls(path=str(path), splits=None if usual else Splits(**layout.setting_for(tree, found.splits)))
 
     def open(self, progress: Progress) -> Collection:
-        """Lists the class folders; with a glob those that hold a file that counts."""
+        """Finds out which folders are classes and which splits, or what class each name tells."""
         root = Path(self.path)
+        tree = Tree(root, self.glob)
         try:
-            counts = matcher(self.glob or "**")
+            tree.is_meant("")
         except ValueError as error:
             raise DataError(Problem(f"can't be read as a glob: {error}", key="glob")) from None
         try:
             if not root.is_dir():
                 what = "is a file, not a folder" if root.exists() else "there is no such folder"
                 raise at_path(f"{root}: {what}")
-            folders = _class_folders(root)
+            return self._by_name(tree, self.label_pattern) if self.label_pattern else self._by_folder(tree)
         except OSError as error:
             raise at_path(f"{error.filename} can't be read: {error.strerror}") from None
-        others: list[ClassFolder] = []
-        if self.glob:
-            meant = [any(counts(_below(root, file)) for file in files_below(folder)) for _, folder in folders]
-            others = [folder for folder, used in zip(folders, meant, strict=True) if not used]
-            folders = [folder for folder, used in zip(folders, meant, strict=True) if used]
-            if not folders:
-                raise DataError(Problem(f"no file below a class folder of {root} is meant by {self.glob}", key="glob"))
-        classes = in_order(folder.name for _, folder in folders)
-        if odd := next((name for name in classes if not printable(name)), None):
-            raise at_path(f"{root}: the class {odd!r} has a control character in its name")
+
+    def _by_folder(self, tree: Tree) -> Collection:
+        found = layout.mapped(tree, self.splits.folders()) if self.splits else layout.find(tree)
+        classes = _checked(tree.root, (folder.path.name for folder in found.classes))
         if len(classes) < 2:
-            found = f"only one, `{classes[0]}`" if classes else "none"
-            raise at_path(
-                f"{root} should hold a subfolder of images for each of at least two classes; it holds {found}"
-            )
-        index = partial(self._index, root, folders, others, classes)
-        splits = Collection.own(split for split, _ in folders)
-        return Collection(classes, splits, (64, 64, 3), index, self.on_bad == "skip")
+            if self.glob and not tree.holds(tree.root):
+                raise DataError(Problem(f"no image below {tree.root} is meant by {self.glob}", key="glob"))
+            raise at_path(unlabelled.what_is_there(tree, found))
+        files = cache(partial(_listed, tree, found))
+        inhabited = {folder.path.name for folder in found.classes if tree.holds(folder.path)}
+        empty = tuple(name for name in classes if name not in inhabited)
+        splits = Collection.own(folder.split for folder in found.classes if tree.holds(folder.path))
+        return self._collection(tree.root, classes, files, splits=splits, notes=found.notes, empty=empty)
 
-    def _index(
-        self,
-        root: Path,
-        folders: list[ClassFolder],
-        others: list[ClassFolder],
-        classes: tuple[str, ...],
-        progress: Progress,
-    ) -> Index:
-        counts = matcher(self.glob or "**")
-        images: list[ImageFile] = []
-        unused: list[Unused] = []
-        for top in sorted({root, *(folder.parent for _, folder in folders)}):
-            unused += [
-                Unused(_below(root, file), why_not(file) or "beside the class folders") for file in files_in(top)
-            ]
-        for _, folder in others:
-            unused.append(Unused(_below(root, str(folder)), f"a folder without a file that {self.glob} means"))
-        for split, folder in folders:
-            for file in files_below(folder):
-                name = _below(root, file)
-                reason = why_not(file, name) or (None if counts(name) else f"not meant by {self.glob}")
-                if reason:
-                    unused.append(Unused(name, reason))
-                else:
-                    images.append(ImageFile(name, folder.name, split))
-        return Index.of_files(root, grouped(images, self.group_pattern), classes, progress, unused)
+    def _by_name(self, tree: Tree, pattern: str) -> Collection:
+        told = layout.folders_of(tree, self.splits.folders()) if self.splits else None
+        found = named_files.find(tree, pattern, told)
+        classes = _checked(tree.root, (image.label for image in found.images))
+        if len(classes) < 2:
+            message = unlabelled.why_no_classes(tree, found, classes)
+            raise DataError(Problem(message, key="label_pattern"))
+        first = min(found.images)
+        note = f"label_pattern finds the class in the names: `{first.label}` in `{first.path}`"
+        splits = Collection.own(image.split for image in found.images)
+        notes = (note, *layout.which_is_which(tree, found.splits))
+        return self._collection(tree.root, classes, lambda: (found.images, found.unused), splits=splits, notes=notes)
 
+    def _collection(
+        self, root: Path, classes: tuple[str, ...], files: Callable[[], Files], notes: tuple[str, ...], **more: Any
+    ) -> Collection:
+        def index(progress: Progress) -> Index:
+            images, unused = files()
+            return Index.of_files(root, grouped(images, self.group_pattern), classes, progress, unused, notes)
 
-def _class_folders(root: Path) -> list[ClassFolder]:
-    tops = subfolders(root)
-    names = {folder.name for folder in tops}
-    if "train" not in names or not subfolders(root / "train"):
-        if likely := sorted(name for name in names if name.lower() in LIKE_SPLITS and subfolders(root / name)):
-            raise at_path(f"{root} holds {listed(likely)} of folders; call splits train, validation and test")
-        return [(None, folder) for folder in tops]
-    if strangers := sorted(names - SPLIT_NAMES.keys()):
-        raise at_path(
-            f"{root} holds train/ beside {listed(strangers)}; move what is neither train, validation nor test"
+        return Collection(
+            classes=classes,
+            shape=(64, 64, 3),
+            index=index,
+            skip_bad=self.on_bad == "skip",
+            notes=notes,
+            counts=lambda: Collection.counted(classes, ((image.split, image.label) for image in files()[0])),
+            unused=lambda: files()[1],
+            **more,
         )
-    if {"val", "validation"} <= names:
-        raise at_path(f"{root} holds both val/ and validation/; keep one of them")
-    found: list[tuple[str | None, Path]] = [
-        (SPLIT_NAMES[top.name], folder) for top in tops for folder in subfolders(top)
-    ]
-    trained = {folder.name for split, folder in found if split == "train"}
-    if unknown := sorted({folder.name for _, folder in found} - trained):
-        raise at_path(f"{root}: no training images for {listed(unknown)}, which other splits have")
-    return found
 
 
-def _below(root: Path, file: str) -> str:
-    """A file's path below `root`, which it begins with."""
-    return file[len(str(root)) :].lstrip("/")
+def _checked(root: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """The classes in their order."""
+    classes = in_order(names)
+    if odd := next((name for name in classes if not printable(name)), None):
+        raise at_path(f"{root}: the class {odd!r} has a control character in its name")
+    return classes
+
+
+def _listed(tree: Tree, found: Layout) -> Files:
+    """The images in class folders, and all that is not used."""
+    images: list[ImageFile] = []
+    unused = list(found.beside)
+    for folder in found.way:
+        for file in files_in(folder):
+            unused.append(tree.entry(file, tree.why_not(file) or "beside the class folders"))
+    for split, folder in found.classes:
+        for file in files_below(folder):
+            if reason := tree.why_not(file):
+                unused.append(tree.entry(file, reason))
+            else:
+                images.append(ImageFile(tree.below(file), folder.name, split))
+    return images, unused

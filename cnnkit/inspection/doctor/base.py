@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from cnnkit.core.text import counted
-from cnnkit.data.index import SPLITS, Index
+from cnnkit.data.index import SPLITS, Index, Unused
 from cnnkit.data.likeness.pixels import Pixels
 
 Severity = Literal["error", "warning", "note"]
@@ -143,7 +143,7 @@ class Report:
             images were not decoded.
         std: The standard deviation of the same.
         sheets: The contact sheets, one a class; empty where none were drawn.
-        unused: What the source found and did not use: name and reason.
+        unused: What the source found and did not use.
     """
 
     images: int
@@ -153,7 +153,7 @@ class Report:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     sheets: tuple[str, ...] = ()
-    unused: tuple[tuple[str, str], ...] = ()
+    unused: tuple[Unused, ...] = ()
 
     @property
     def verdict(self) -> Severity | Literal["good"]:
@@ -163,5 +163,5 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """The document that `cnnkit data --json` prints."""
-        unused = [{"name": name, "reason": reason} for name, reason in self.unused]
+        unused = [{"name": each.name, "reason": each.reason, "files": each.files} for each in self.unused]
         return {"verdict": self.verdict} | asdict(self) | {"unused": unused}

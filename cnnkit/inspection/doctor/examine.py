@@ -127,8 +127,7 @@ def _completed(report: Report, data: Data, index: Index, skip_bad: bool) -> Repo
     missing = files.without_mask(index, data, skip_bad)
     findings = [*report.findings, *missing, *files.enlarged(index, data.image_size)]
     findings += [*files.notes(index), *files.unused(index)]
-    unused = tuple((entry.name, entry.reason) for entry in index.unused)
-    return replace(report, findings=_sorted(findings), unused=unused)
+    return replace(report, findings=_sorted(findings), unused=index.unused)
 
 
 def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -17,7 +17,7 @@ from cnnkit.core.lazy import np
 from cnnkit.core.text import by, counted, listed
 from cnnkit.data.files.decoding import Header, is_grey
 from cnnkit.data.files.walking import HIDDEN
-from cnnkit.data.index import Index
+from cnnkit.data.index import Index, left_out, predictions
 from cnnkit.data.preparation.base import files_beside
 from cnnkit.data.section import Data
 from cnnkit.inspection.doctor.base import Finding, Patient, Severity, Sizes, about_images
@@ -205,12 +205,11 @@ def without_mask(index: Index, data: Data, skip_bad: bool) -> Iterator[Finding]:
 
 def unused(index: Index) -> Iterator[Finding]:
     """What the source found and did not use."""
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for entry in index.unused:
-        by_reason[entry.reason].append(entry.name)
-    for reason, names in sorted(by_reason.items()):
-        files = () if reason == HIDDEN else tuple(sorted(names))
-        yield Finding("unused", "note", f"{counted(len(names), 'entry', 'entries')} not used: {reason}", files=files)
+    for reason, entries in left_out(index.unused).items():
+        message = f"{counted(sum(entry.files for entry in entries), 'file')} not used: {reason}"
+        commands = "; ".join(predictions(entries))
+        advice = f"once there is a run, it tells their classes: {commands}" if commands else ""
+        yield Finding("unused", "note", message, advice, () if reason == HIDDEN else tuple(map(str, entries)))
 
 
 def notes(index: Index) -> Iterator[Finding]:

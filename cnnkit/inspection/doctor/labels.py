@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted, listed
-from cnnkit.data.index import SPLITS, Index
+from cnnkit.data.index import SPLITS, Index, empty_class
 from cnnkit.inspection.doctor.base import ClassCount, Finding, Patient, Severity
 
 TINY = 10
@@ -87,8 +87,7 @@ def classes(patient: Patient) -> Iterator[Finding]:
     counts = np.bincount(index.labels, minlength=len(index.classes)).tolist()
     for name, count in zip(index.classes, counts, strict=True):
         if count == 0:
-            message = f"class `{name}` has no image"
-            yield Finding("empty_class", "error", message, "add images of it, or remove the class")
+            yield Finding("empty_class", "error", *empty_class(name))
     different: dict[int, set[str]] = defaultdict(set)
     for label, digest in zip(index.labels.tolist(), index.digests, strict=True):
         different[label].add(digest)

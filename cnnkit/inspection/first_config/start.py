@@ -13,6 +13,7 @@ from cnnkit.core import atomic
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, typed
+from cnnkit.data.index import left_out_lines
 from cnnkit.data.section import Data
 from cnnkit.data.sources import recognised
 from cnnkit.data.sources.base import Source
@@ -164,7 +165,7 @@ def _looked_at(source: Source, progress: Progress) -> tuple[Traits, tuple[str, .
     index = collection.index(progress)
     split = shares(len(index), collection.splits)
     splits = Data.model_validate({"source": source, "split": split}).splits(index)
-    return look(collection, index, splits, progress), index.notes
+    return look(collection, index, splits, progress), (*index.notes, *left_out_lines(index.unused))
 
 
 def _kinds(traits: Traits) -> str:

@@ -109,7 +109,10 @@ def test_split_folders_in_capitals_never_become_classes(image_folder, names):
     ("tree", "named"),
     [
         ({"train/cat": 1, "train/dog": 1, "extra/cat": 1}, ["train", "extra"]),
-        ({"train/cat": 1, "train/dog": 1, "val/cat": 1, "validation/dog": 1}, ["val/", "validation/"]),
+        (
+            {"train/cat": 1, "train/dog": 1, "val/cat": 1, "validation/dog": 1},
+            ["`val`", "`validation`", "validation: [val, validation]"],
+        ),
         ({"train/cat": 1, "train/dog": 1, "test/bird": 1}, ["bird", "no training images"]),
         ({"cat": 2}, ["only one", "cat"]),
         ({"train/cat": 2, "test/cat": 2}, ["only one", "cat"]),

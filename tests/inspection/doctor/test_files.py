@@ -156,6 +156,6 @@ def test_what_was_not_used_is_told_by_reason_and_a_systems_files_only_counted():
     )
     told = {finding.message: finding.files for finding in files.unused(patient(PLAIN, unused=unused).index)}
     assert told == {
-        "1 entry not used: hidden or a system's file": (),
-        "2 entries not used: no image": ("cat/a.txt", "cat/b.txt"),
+        "1 file not used: hidden or a system's file": (),
+        "2 files not used: no image": ("cat/a.txt", "cat/b.txt"),
     }

@@ -1,0 +1,114 @@
+"""A tree of folders, of which is asked what they hold; it answers without reading more of the disk than it must."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from cnnkit.data.files.walking import any_file, counts_below, files_in, matcher, subfolders, why_not
+from cnnkit.data.index import Unused
+
+# What holds images, or folders of them, and says nothing of what they show.
+_CONTAINERS = {"data", "dataset", "datasets", "image", "images", "img", "imgs", "jpegimages", "photos", "pictures"}
+
+
+@dataclass
+class Tree:
+    """The folders below one.
+
+    Attributes:
+        root: The folder.
+        glob: Which images count, by their paths below the root; None if all do.
+    """
+
+    root: Path
+    glob: str | None = None
+    _holding: dict[Path, bool] = field(default_factory=dict)
+
+    @cached_property
+    def is_meant(self) -> Callable[[str], bool]:
+        """Whether a path below the root counts by the glob.
+
+        Raises:
+            ValueError: It can't be read.
+        """
+        return matcher(self.glob or "**")
+
+    def below(self, path: Path | str) -> str:
+        """A path below the root, which it begins with."""
+        return str(path)[len(str(self.root)) :].lstrip("/")
+
+    def is_image(self, file: str) -> bool:
+        """Whether a file is an image that counts."""
+        return self.why_not(file) is None
+
+    def why_not(self, file: str) -> str | None:
+        """Why a file is no image that counts; None if it is one."""
+        name = self.below(file)
+        return why_not(file, name) or (None if self.is_meant(name) else f"not meant by {self.glob}")
+
+    def why_not_used(self, folder: Path, otherwise: str) -> str:
+        """Why a folder beside those that are used is none of them."""
+        if self.holds(folder):
+            return otherwise
+        return f"a folder without a file that {self.glob} means" if self.glob else "a folder without an image"
+
+    def has_image_right_in(self, folder: Path) -> bool:
+        """Whether an image lies right in it."""
+        return any(map(self.is_image, files_in(folder)))
+
+    def holds(self, folder: Path) -> bool:
+        """Whether it holds an image, at any depth."""
+        if folder not in self._holding:
+            self._holding[folder] = any_file(folder, self.is_image)
+        return self._holding[folder]
+
+    def kept(self, folder: Path) -> list[Path]:
+        """The folders right in it that hold an image."""
+        return [each for each in subfolders(folder) if self.holds(each)]
+
+    def inner(self, folder: Path) -> list[Path]:
+        """The folders with images in what may be a split: right in it, or where a single folder leads to several."""
+        kept = self.kept(folder)
+        if len(kept) != 1:
+            return kept
+        further = self.inner(kept[0])
+        return further if len(further) > 1 or is_container(kept[0].name) else kept
+
+    def awaiting(self, folder: Path) -> list[Path]:
+        """The folders right in it that wait for images: empty ones, or with pictures in a format that is not read."""
+        if self.glob:
+            return []
+        return [each for each in subfolders(folder) if not self.holds(each) and not any_file(each, _is_no_picture)]
+
+    def unused(self, folder: Path | str, reason: str, to_predict: bool = False) -> Unused:
+        """The entry of a folder that is not used."""
+        return Unused(self.below(folder), reason, *counts_below(folder), str(folder) if to_predict else None)
+
+    def entry(self, path: str, reason: str) -> Unused:
+        """The entry of a file, or of a hidden folder, that is not used."""
+        return self.unused(path, reason) if os.path.isdir(path) else Unused(self.below(path), reason)  # noqa: PTH112
+
+
+def plain(name: str) -> str:
+    """A name in small letters, without what stands between its words."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def is_table(file: str) -> bool:
+    """Whether a file may hold a table, by its ending."""
+    return Path(file).suffix.lower() in (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".json", ".jsonl", ".parquet")
+
+
+def is_container(name: str) -> bool:
+    """Whether a folder of that name holds images, or folders of them, whatever these show."""
+    return plain(name) in _CONTAINERS
+
+
+def _is_no_picture(file: str) -> bool:
+    return not (mimetypes.guess_type(file)[0] or "").startswith("image/")
