@@ -9,7 +9,7 @@ from pathlib import Path
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
-from cnnkit.data.files import archives, decoding
+from cnnkit.data.files import archives, formats
 from cnnkit.data.files.walking import files_below, why_not
 
 
@@ -62,7 +62,7 @@ def _images_below(named: Path, folder: Path, progress: Progress) -> list[NewImag
         elif not file.is_dir():  # a hidden folder is not looked into
             others += 1
     if not images:
-        raise UsageError(f"{named} holds no images ({', '.join(sorted(decoding.EXTENSIONS))})")
+        raise UsageError(f"{named} holds no images ({', '.join(sorted(formats.EXTENSIONS))})")
     if others:
         one = "file is no image by its ending and is left out"
         left_out = counted(others, one, "files are not images by their ending and are left out")

@@ -30,6 +30,7 @@ from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.data.files.archive_members import BLOCK, Budget, Kind, Refused, kind_of, members_of, parts_of, quoted
 from cnnkit.data.files.file_facts import TICK, digest_of
+from cnnkit.data.files.formats import ARCHIVES
 
 ROOM = 256 * 2**20
 """Bytes that are left free on the disk."""
@@ -115,12 +116,14 @@ def _unpack(path: Path, kind: Kind, folder: Path, progress: Progress) -> None:
     """Writes every member below a folder."""
     budget = Budget(path.stat().st_size, shutil.disk_usage(folder).free - ROOM)
     files = 0
+    packed: list[str] = []
     folders = {folder}
     for number, (name, content) in enumerate(members_of(path, kind, budget, progress), start=1):
         if number > MAX_MEMBERS:
             raise Refused(f"holds more than {MAX_MEMBERS:,} files; unpack it yourself and name the folder")
         budget.spend(COST)
         files += content is not None
+        packed += [name] if content is not None and name.lower().endswith(ARCHIVES) else []
         parts = parts_of(name)
         if content is not None and not parts:
             raise Refused(f"{quoted(name)} is a file without a name")
@@ -133,6 +136,9 @@ def _unpack(path: Path, kind: Kind, folder: Path, progress: Progress) -> None:
             raise Refused(f"{quoted(name)} can't be unpacked: {getattr(error, 'strerror', None) or error}") from None
     if not files:
         raise Refused("holds no file")
+    if len(packed) == files:
+        more = f" and {files - 1} more" if files > 1 else ""
+        raise Refused(f"holds nothing but the archive {quoted(packed[0])}{more}; unpack it, and name what is in it")
 
 
 def _write(

@@ -1,8 +1,8 @@
 """The one decoder: from the bytes of a file to pixels, or to the reason why not.
 
-It reads JPEG, PNG, BMP, GIF (first frame) and WebP in every mode, whatever the file is called, and honours the EXIF
-orientation. Whoever asks, for training, prediction or a look at the data, gets the same pixels or the same reason: what
-the format's own library calls corrupt or ended early is damage, and a bad picture.
+It reads the formats of `formats` in every mode, whatever the file is called, of several pictures the first, and honours
+the EXIF orientation. Whoever asks, for training, prediction or a look at the data, gets the same pixels or the same
+reason: what the format's own library calls corrupt or ended early is damage, and a bad picture.
 
 libjpeg-turbo decodes JPEGs, strictly (see `jpeg`); all else Pillow, which unlike OpenCV and TensorFlow does not return
 half a picture for a truncated file. PNGs are held to their checksums before. What no library can see is damage to a
@@ -21,15 +21,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cnnkit.core.errors import DataError
 from cnnkit.core.lazy import np
 from cnnkit.core.locks import Turn
-from cnnkit.data.files import jpeg, png
+from cnnkit.data.files import formats, jpeg, png
 from cnnkit.data.files.on_white import on_white
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
-"""Pillow's names of what is read; its JPEG opener also reads MPO, the JPEG of many phones."""
-
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"})
+EXTENSIONS = formats.EXTENSIONS
 """File endings that are taken for images when a folder is searched; the content decides the format."""
 
 MAX_PIXELS = 178_956_970
@@ -58,7 +56,7 @@ class Header(NamedTuple):
     """What an image says of itself.
 
     Attributes:
-        format: Pillow's name of the format: JPEG, MPO, PNG, BMP, GIF or WEBP.
+        format: Pillow's name of the format, one of `formats.FORMATS`, MPO or HEIF.
         mode: Pillow's mode: L (grey), RGB, RGBA, P (palette), CMYK and others.
         width: Pixels, as stored.
         height: Pixels, as stored.
@@ -168,7 +166,8 @@ def decode(content: bytes, channels: int, side: int = WHOLE, header: Header | No
             found, remark = _of_jpeg(content, header, channels, side)
         else:
             found, remark = as_pixels(_loaded(image or _opened(content), content), channels), None
-        return Decoded(upright(found, header.orientation), remark)
+        # Pillow turns TIFFs itself.
+        return Decoded(found if header.format == "TIFF" else upright(found, header.orientation), remark)
 
 
 def pixels(content: bytes, channels: int, side: int = WHOLE, header: Header | None = None) -> Any:
@@ -259,13 +258,30 @@ def _opened(content: bytes) -> Any:
         raise BadImage(f"damaged: {damage}")
     pil = _pillow()
     try:
-        return pil.open(io.BytesIO(content), formats=FORMATS)
+        if formats.is_heic(content[: formats.BEGINNING]):
+            return _opened_heic(content)
+        return pil.open(io.BytesIO(content), formats=formats.FORMATS)
     except pil.DecompressionBombError:
         raise BadImage(f"more than {MAX_PIXELS:,} pixels") from None
     except pil.UnidentifiedImageError:
-        raise BadImage("not a JPEG, PNG, BMP, GIF or WebP image") from None
+        raise BadImage(formats.what_it_is(content)) from None
+    except BadImage:
+        raise
     except Exception as error:  # Pillow's parsers raise many kinds on damaged headers
         raise _bad(error) from error
+
+
+def _opened_heic(content: bytes) -> Any:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        # In the file nothing is wrong, so another try may go better.
+        there = "install it in cnnkit's clone: pip install '.[heic]'; or convert the pictures to JPEG"
+        raise Unreadable(f"HEIC, which the package pillow-heif reads; {there}") from None
+    image: Any = HeifImageFile(io.BytesIO(content))  # type: ignore[no-untyped-call]
+    if image.width * image.height > MAX_PIXELS:
+        raise BadImage(f"more than {MAX_PIXELS:,} pixels")
+    return image
 
 
 def _header_of(image: Any, content: bytes) -> Header:
@@ -280,8 +296,10 @@ def _header_of(image: Any, content: bytes) -> Header:
     except Exception as error:
         raise _bad(error) from error
     width, height = image.size
-    deep = image.mode.startswith("I") or (image.format == "PNG" and content[24:25] == b"\x10")
-    return Header(image.format, image.mode, width, height, orientation, frames, 16 if deep else 8)
+    if image.format == "TIFF":
+        # Pillow turns these itself, and says beforehand how large they will be.
+        width, height = (height, width) if orientation in _ON_ITS_SIDE else (width, height)
+    return Header(image.format, image.mode, width, height, orientation, frames, _bits(image, content))
 
 
 def _loaded(image: Any, content: bytes) -> Any:
@@ -342,6 +360,8 @@ def _bad(error: Exception) -> BadImage:
     """What a decoder has raised, which may be anything; that memory ran out tells nothing about the content."""
     if isinstance(error, MemoryError):
         return Unreadable("there is not enough memory to decode it")
+    if isinstance(error, DataError):  # it is whole, but nobody can tell what it shows
+        return BadImage(str(error))
     return BadImage(f"damaged: {error}")
 
 
@@ -354,6 +374,21 @@ def _orientation_of(image: Any) -> int:
 
 _ORIENTATION = 0x0112
 """EXIF's tag of the orientation."""
+
+_ON_ITS_SIDE = (5, 6, 7, 8)
+
+
+def _bits(image: Any, content: bytes) -> int:
+    """Bits a channel, 8 or more, as far as Pillow tells."""
+    if image.format == "PNG":
+        return max(8, content[24])
+    if image.format == "TIFF":
+        return int(max(8, *image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
+    return 16 if image.mode.startswith("I") else 32 if image.mode == "F" else 8
+
+
+_BITS_PER_SAMPLE = 258
+"""TIFF's tag."""
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cnnkit.data.files import decoding
+from cnnkit.data.files import formats
 from cnnkit.data.files.archive_members import Refused, paths_in
 from cnnkit.data.files.walking import subfolders
 
@@ -27,7 +27,7 @@ BYTES = 2**29
 
 _LIKELY = ("images", "train", "data")
 _COMMON = (".jpg", ".png", ".jpeg")
-_ENDINGS = (*_COMMON, *sorted(decoding.EXTENSIONS - set(_COMMON)))
+_ENDINGS = (*_COMMON, *sorted(formats.EXTENSIONS - set(_COMMON)))
 _PACKED = (".zip", ".tar", *(f".{tar}{kind}" for tar in ("tar.", "t") for kind in ("gz", "bz2", "xz")))
 
 Place = tuple[Path, str | None]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cnnkit.core.errors import DataError
 from cnnkit.core.text import printable
-from cnnkit.data.files import decoding
+from cnnkit.data.files import formats
 
 HIDDEN = "hidden or a system's file"
 """Why what nobody took for an image is not used; such files are counted, not named."""
@@ -104,9 +104,17 @@ def why_not(path: str, below: str | None = None) -> str | None:
         return "a pipe or a device, not a file"
     if not printable(below or name):
         return "a control character in its name"
-    if not _has_ending(name):
-        return f"not an image by its ending ({', '.join(sorted(decoding.EXTENSIONS))})"
-    return None
+    if _has_ending(name):
+        return None
+    return formats.why_not_by(os.path.splitext(name)[1].lower(), _beginning(path))  # noqa: PTH122
+
+
+def _beginning(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read(formats.BEGINNING)
+    except OSError:  # then its ending alone is told
+        return b""
 
 
 def hidden(name: str) -> bool:
@@ -115,7 +123,7 @@ def hidden(name: str) -> bool:
 
 
 def _has_ending(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in decoding.EXTENSIONS  # noqa: PTH122
+    return os.path.splitext(name)[1].lower() in formats.EXTENSIONS  # noqa: PTH122
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:

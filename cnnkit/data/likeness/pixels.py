@@ -26,7 +26,7 @@ from cnnkit.data.index import Index
 THUMBNAIL = 32
 """Height and width of the grey pictures that near-duplicates are found by."""
 
-VERSION = 3
+VERSION = 4
 """Of what is remembered and how it is computed; another is made anew."""
 
 OTHERS = 50_000
@@ -50,6 +50,7 @@ class Pixels:
         squares: float64 (images, 3): mean of the squares of each channel.
         lasting: Whether all this follows from the contents that the index tells of; not if a file could not be read, or
             is another by now.
+        remarks: What is odd in the file of each and does not matter, empty for most; none at all where nobody asked.
     """
 
     bad: dict[int, str]
@@ -57,10 +58,12 @@ class Pixels:
     means: Any
     squares: Any
     lasting: bool = True
+    remarks: Sequence[str] = ()
 
     def take(self, chosen: Sequence[int]) -> Pixels:
         """The same of the chosen images alone, which can all be decoded."""
-        return Pixels({}, self.thumbnails[chosen], self.means[chosen], self.squares[chosen], self.lasting)
+        remarks = [self.remarks[i] for i in chosen] if self.remarks else ()
+        return Pixels({}, self.thumbnails[chosen], self.means[chosen], self.squares[chosen], self.lasting, remarks)
 
     def moments(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
         """Mean and standard deviation of each channel over all pictures, each counting the same whatever its size."""
@@ -115,7 +118,8 @@ def look(index: Index, home: str, progress: Progress) -> Pixels:
         rows = np.concatenate([found[new], found[list(asked.values())], remembered[others[:OTHERS]]])
         cache.write(memory, rows.view(np.uint8).data, "the images are decoded again next time", progress)
     thumbnails = np.ascontiguousarray(found["thumbnail"])
-    return Pixels(dict(sorted(bad.items())), thumbnails, found["mean"], found["square"], not passing)
+    remarks = [remark.decode() for remark in found["remark"].tolist()]
+    return Pixels(dict(sorted(bad.items())), thumbnails, found["mean"], found["square"], not passing, remarks)
 
 
 def _decode(index: Index, chosen: list[int], rows: Any, progress: Progress) -> tuple[dict[int, str], set[int]]:
@@ -130,7 +134,9 @@ def _decode(index: Index, chosen: list[int], rows: Any, progress: Progress) -> t
     def measure(batch: list[int]) -> int:
         for i in batch:
             try:
-                _measure(rows[i], index.decode(i, 3, SIDE).pixels)
+                pixels, remark = index.decode(i, 3, SIDE)
+                _measure(rows[i], pixels)
+                rows[i]["remark"] = (remark or "").encode()
             except BadImage as error:
                 reasons[i] = str(error)
                 if isinstance(error, Unreadable):
@@ -155,6 +161,7 @@ def _row() -> Any:
             ("thumbnail", np.uint8, (THUMBNAIL, THUMBNAIL)),
             ("mean", np.float64, 3),
             ("square", np.float64, 3),
+            ("remark", "S60"),
         ]
     )
 

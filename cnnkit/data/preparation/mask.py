@@ -130,4 +130,5 @@ def _uncovered(content: bytes) -> Any:
         values = layers[:, :, :3].max(axis=2) * layers[:, :, 3]
     else:
         values = as_pixels(image, 3).max(axis=2)
-    return upright(values > (values.max() / 2 if header.format in LOSSY else 0), header.orientation)
+    kept = values > (values.max() / 2 if header.format in LOSSY else 0)
+    return kept if header.format == "TIFF" else upright(kept, header.orientation)  # Pillow turns TIFFs itself

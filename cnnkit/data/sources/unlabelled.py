@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from cnnkit.core.text import counted, listed, some
-from cnnkit.data.files import decoding
+from cnnkit.data.files import formats
 from cnnkit.data.files.walking import counts_below, files_below, files_in, hidden
 from cnnkit.data.sources import named_files
 from cnnkit.data.sources.layout import Layout
@@ -42,7 +42,7 @@ def what_is_there(tree: Tree, found: Layout) -> str:
         return f"{should}; it holds only one, {listed(sorted(only))}{_aside(found)}"
     images = sum(counts_below(folder)[1] for folder in found.flat)
     if not images:
-        endings = ", ".join(sorted(decoding.EXTENSIONS))
+        endings = ", ".join(sorted(formats.EXTENSIONS))
         return f"{should}; it holds none, and no image ({endings}){_lying_there(tree, found)}"
     where = "right in it" if found.flat == (root,) else f"in {listed([tree.below(folder) for folder in found.flat])}"
     splits = ", which are splits by their names" if found.splits else ""

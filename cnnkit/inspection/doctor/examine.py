@@ -19,7 +19,7 @@ from cnnkit.inspection.doctor.base import Finding, Patient, Report, Severity
 Check = Callable[[Patient], Iterator[Finding]]
 
 CHECKS: tuple[Check, ...] = (
-    *(files.forms, files.outliers, files.nested, labels.copies, labels.classes),
+    *(files.forms, files.remarked, files.outliers, files.nested, labels.copies, labels.classes),
     *(groups.torn, groups.unnamed),
 )
 """What is asked of the images that can be decoded; all of it is known without decoding them."""

@@ -7,32 +7,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import compress
 from pathlib import Path
 from typing import Any
 
 from cnnkit.core.lazy import np
-from cnnkit.core.text import by, counted, listed
+from cnnkit.core.text import by, counted, enumerated, listed
+from cnnkit.data.files import formats
 from cnnkit.data.files.decoding import Header, is_grey
 from cnnkit.data.files.walking import HIDDEN
 from cnnkit.data.index import Index, left_out, predictions
 from cnnkit.data.preparation.base import files_beside
 from cnnkit.data.section import Data
 from cnnkit.inspection.doctor.base import Finding, Patient, Severity, Sizes, about_images
-
-FORMATS = {
-    ".jpg": ("JPEG", "MPO"),
-    ".jpeg": ("JPEG", "MPO"),
-    ".jpe": ("JPEG", "MPO"),
-    ".jfif": ("JPEG", "MPO"),
-    ".png": ("PNG",),
-    ".bmp": ("BMP",),
-    ".gif": ("GIF",),
-    ".webp": ("WEBP",),
-}
-"""The formats that an ending promises; MPO is the JPEG of many phones."""
 
 FAR_SIZE = 8.0
 """A picture stands out when its longer side is so many times the usual one, or its shorter side so much less."""
@@ -67,6 +56,7 @@ def _unusable(kind: str, message: str, advice: str, names: Iterable[str], skip_b
 def forms(patient: Patient) -> Iterator[Finding]:
     """Pictures in a form that is read otherwise than one may think, here or by other programs."""
     headers = _headers(patient.index)
+    yield from _misnamed(headers)
     for kind, severity, what, advice, is_so in _FORMS:
         yield from about_images(kind, severity, what, advice, (name for name, head in headers if is_so(name, head)))
     grey = [name for name, header in headers if is_grey(header)]
@@ -77,25 +67,43 @@ def forms(patient: Patient) -> Iterator[Finding]:
         yield Finding("mixed_channels", "note", message, advice, tuple(sorted(fewer)))
 
 
-def _has_another_format(name: str, header: Header) -> bool:
-    promised = FORMATS.get(os.path.splitext(name)[1].lower())  # noqa: PTH122 - for each of a million names
-    return promised is not None and header.format not in promised
+def remarked(patient: Patient) -> Iterator[Finding]:
+    """Pictures in files that are odd in a way that does not matter, as libjpeg says."""
+    remarks = dict(zip(patient.index.names, patient.pixels.remarks if patient.pixels else (), strict=False))
+    odd = {name: remark for name, remark in remarks.items() if remark}
+    what = f"with something odd in the file that does not matter (libjpeg: {odd[min(odd)]})" if odd else ""
+    advice = "if other programs stumble over them, save them anew"
+    yield from about_images("remarked", "note", what, advice, odd)
+
+
+def _misnamed(headers: Iterable[tuple[str, Header]]) -> Iterator[Finding]:
+    """Pictures in another format than the ending of the name says, with how many are what."""
+    names: dict[str, str] = {}
+    for name, header in headers:
+        ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - for each of a million names
+        if header.format not in formats.ENDINGS.get(ending, (header.format,)):
+            names[name] = f"{formats.shown(header.format)} called {ending}"
+    kinds = Counter(names.values())
+    found = enumerated((f"{count:,} {kind}" for kind, count in kinds.most_common()), "and") if names else ""
+    what = f"in another format than the ending of the name says: {found}"
+    advice = "cnnkit goes by the content; other programs may not: give them the right ending"
+    yield from about_images("wrong_extension", "warning", what, advice, names)
 
 
 _FORMS: tuple[tuple[str, Severity, str, str, Callable[[str, Header], bool]], ...] = (
-    (
-        "wrong_extension",
-        "warning",
-        "in another format than the ending of the name says",
-        "cnnkit goes by the content; other programs may not: give them the right ending",
-        _has_another_format,
-    ),
     (
         "animated",
         "warning",
         "with several frames, of which only the first is used",
         "save the frame that shows the class as a picture of its own",
-        lambda _, header: header.frames > 1 and header.format in ("GIF", "PNG", "WEBP"),
+        lambda _, header: header.frames > 1 and header.format in ("GIF", "PNG", "WEBP", "AVIF"),
+    ),
+    (
+        "pages",
+        "note",
+        "with several pages, of which only the first is used",
+        "if the others show as much, save each as a picture of its own",
+        lambda _, header: header.frames > 1 and header.format == "TIFF",
     ),
     (
         "cmyk",
@@ -109,7 +117,15 @@ _FORMS: tuple[tuple[str, Severity, str, str, Callable[[str, Header], bool]], ...
         "warning",
         "of 16 bits a channel, of which 8 are kept; of grey the full range from 0 to 65,535 becomes 0 to 255",
         "where the values fill a small part of the range, as in scans of 12 bits, stretch them to 8 bits yourself",
-        lambda _, header: header.bits == 16,
+        lambda _, header: 8 < header.bits <= 16,
+    ),
+    (
+        "thirty_two_bit",
+        "warning",
+        "of 32 bits, which do not say what is white: one of floats up to 1 is taken for 0 to 1, one of whole numbers "
+        "beyond 255 for 0 to 65,535, all others for 0 to 255",
+        "stretch them to 8 bits yourself if they mean something else",
+        lambda _, header: header.bits > 16,
     ),
     (
         "palette",

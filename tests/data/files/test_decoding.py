@@ -307,13 +307,11 @@ def test_half_a_picture_is_bad_though_its_end_is_marked(content):
     [
         (b"", "empty"),
         (b"not a picture, whatever its name says\n", "not a JPEG"),
-        (b"\x89PNG\r\n\x1a\n", "not a JPEG|damaged"),
-        (encoded(RGB, "TIFF"), "not a JPEG"),
-        (encoded(RGB, "PPM"), "not a JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "damaged"),
         (png(20_000, 20_000, 8, 2, b""), "178,956,970 pixels"),
         (gif_bomb(), "178,956,970 pixels"),
     ],
-    ids=["empty", "text", "no header", "TIFF", "PPM", "PNG bomb", "GIF bomb"],
+    ids=["empty", "text", "no header", "PNG bomb", "GIF bomb"],
 )
 def test_what_is_no_picture_is_bad_and_says_why(content, reason, tmp_path):
     file = tmp_path / "picture.png"

@@ -193,7 +193,7 @@ def test_what_an_image_says_of_itself_is_known(files):
     assert photo.header == ("JPEG", "RGB", 6, 4, 6, 1, 8)
     assert photo.size == (root / "a/0.png").stat().st_size
     assert text.header is None
-    assert text.bad == "not a JPEG, PNG, BMP, GIF or WebP image"
+    assert text.bad.startswith("not a JPEG, PNG, BMP")
     assert plain.header == ("PNG", "RGB", 8, 8, 1, 1, 8)
 
 

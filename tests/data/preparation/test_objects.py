@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from skimage import filters
 
+from cnnkit.data.files import formats
 from cnnkit.data.files.decoding import BadImage, Unreadable
 from cnnkit.data.preparation.base import Unprepared
 from cnnkit.data.preparation.mask import Mask
@@ -175,7 +176,7 @@ def test_a_damaged_mask_is_named_with_the_reason(tmp_path):
     file.write_bytes(b"no picture")
     raised = refused(tmp_path / "rose.jpg")
     assert raised.type is Unprepared
-    assert str(raised.value) == f"its mask {file}: not a JPEG, PNG, BMP, GIF or WebP image"
+    assert str(raised.value) == f"its mask {file}: {formats.what_it_is(b'')}"
 
 
 def test_what_may_go_better_another_time_is_told_as_such(tmp_path):

@@ -86,6 +86,27 @@ def misnamed(root: Path) -> None:
     photo(1004).save(root / "test/emu/really_png.jpg", format="PNG")
 
 
+def pages(root: Path) -> None:
+    photo(1007).save(root / "train/cat/pages.tif", save_all=True, append_images=[photo(1008)])
+
+
+def extra_bytes(root: Path) -> None:
+    photo(1009).save(root / "train/dog/camera.jpg")
+    content = (root / "train/dog/camera.jpg").read_bytes()
+    (root / "train/dog/camera.jpg").write_bytes(content[:-2] + bytes(range(1, 30)) + content[-2:])
+
+
+def flipped_bit(root: Path) -> None:
+    photo(1010).save(root / "train/emu/flipped.png")
+    content = bytearray((root / "train/emu/flipped.png").read_bytes())
+    content[len(content) // 2] ^= 4
+    (root / "train/emu/flipped.png").write_bytes(content)
+
+
+def page_of_a_server(root: Path) -> None:
+    (root / "train/emu/missing.jpg").write_text("<!DOCTYPE html><html><body>404</body></html>")
+
+
 def rotated(root: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -137,6 +158,10 @@ FAULTS = (
     fault(empty_class, "empty_class", "error"),
     fault(wide, "odd_size", "warning", "train/dog/wide.jpg"),
     fault(cmyk, "cmyk", "warning", "train/emu/print.jpg"),
+    fault(pages, "pages", "note", "train/cat/pages.tif"),
+    fault(extra_bytes, "remarked", "note", "train/dog/camera.jpg"),
+    fault(flipped_bit, "undecodable", "error", "train/emu/flipped.png"),
+    fault(page_of_a_server, "undecodable", "error", "train/emu/missing.jpg"),
     fault(animated, "animated", "warning", "train/cat/moves.gif"),
     fault(misnamed, "wrong_extension", "warning", "test/emu/really_png.jpg"),
     fault(rotated, "rotated", "note", "train/cat/side.jpg"),

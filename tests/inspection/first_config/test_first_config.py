@@ -16,6 +16,7 @@ from cnnkit.config import yaml12
 from cnnkit.config.experiment import Experiment
 from cnnkit.core.progress import Progress
 from cnnkit.data.balancing import AnyBalance
+from cnnkit.data.files import formats
 from cnnkit.data.sources import Folder, Idx
 from cnnkit.inspection.first_config.base import Traits
 from cnnkit.inspection.first_config.rules import EPOCHS, suggest
@@ -270,7 +271,7 @@ def test_sizes_are_those_of_the_pictures_turned_upright(tmp_path):
 def test_files_that_are_no_images_are_named(image_folder):
     root = image_folder({"a": 3, "b": 3})
     (root / "a" / "text.png").write_text("not an image")
-    assert looked_at(root).bad == {"a/text.png": "not a JPEG, PNG, BMP, GIF or WebP image"}
+    assert looked_at(root).bad == {"a/text.png": formats.what_it_is(b"")}
 
 
 # What is written

@@ -131,3 +131,12 @@ def test_no_damage_is_more_than_one_line(tmp_path, packed, kind):
     left = list((cache_folder() / "archives").glob(".writing-*")) if (cache_folder() / "archives").is_dir() else []
     assert left == []
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_archive_of_archives_alone_is_told_with_the_way_on(tmp_path, a_zip, a_tar, refused, kind):
+    make = a_zip if kind == "zip" else a_tar
+    inner = a_zip(tmp_path / "inner.zip", [("cat/0.png", b"x")]).read_bytes()
+    path = make(tmp_path / f"a.{kind}", [("set/inner.zip", inner), ("set/other.tar.gz", b"x")])
+    message = refused(path)
+    assert "holds nothing but the archive `set/inner.zip` and 1 more; unpack it, and name what is in it" in str(message)
