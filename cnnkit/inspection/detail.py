@@ -52,6 +52,11 @@ def detail(picture: Any) -> int:
     return found
 
 
+def is_enlarged(shown: int, side: int) -> bool:
+    """Whether a picture of that shorter side, which shows that much detail, has twice the pixels that it needs."""
+    return 2 * shown <= min(side, MOST)
+
+
 def median_detail(pictures: Iterable[Any]) -> int:
     """The detail in the middle of those of some pictures, each uint8 (H, W) or (H, W, C); 0 where there are none."""
     found: Sequence[int] = [detail(picture) for picture in pictures]

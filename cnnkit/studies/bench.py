@@ -22,6 +22,7 @@ from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.images import Images
 from cnnkit.data.feeding.loading import load
+from cnnkit.data.feeding.pixel_store import bytes_of
 from cnnkit.data.index import Collection, Index, ranked
 from cnnkit.data.section import Cache
 from cnnkit.inspection.first_config.base import SEED, Suggestion
@@ -34,6 +35,9 @@ from cnnkit.training.train import network_of
 
 CHUNK = 256
 """Images of which features are computed at a time, before the clock is asked."""
+
+MOST_FITTED = 6_000
+"""Images that a classifier is tried with: with more it gets a little better, and fitting takes long."""
 
 PILOT = 24
 """Steps of an epoch by which the speed of a training is measured."""
@@ -104,7 +108,8 @@ class Bench:
         experiment = self.experiment(suggestion)
         preprocessing = experiment.preprocessing(experiment.shape_with(self.collection))
         network, _ = network_of(experiment, preprocessing.shape, self.index.classes, self.progress)
-        order = self.numbers("train", "validation")
+        all_of_them = self.numbers("train", "validation")
+        order = all_of_them[:MOST_FITTED]
         kept: list[int] = []
         rows: list[Any] = []
         times = [time.perf_counter()]
@@ -122,14 +127,15 @@ class Bench:
                 if times[-1] - began > seconds and len(rows) > 1:
                     break
         tried, fitting = self._fit(kept, np.concatenate(rows))
-        done = times[1:]
-        first = min(CHUNK, len(order))
-        later = [b - a for a, b in pairwise(done)][: max(1, len(done) - 2)]  # whole chunks, without the first
-        an_image = statistics.median(later) / CHUNK if later else (done[0] - times[0]) / first
+        each = [(b - a) / len(made) for (a, b), made in zip(pairwise(times), rows, strict=True)]
+        an_image = statistics.median(each[1:]) if len(each) > 1 else each[0]  # the first chunk makes the first step
+        first_extra = max(0.0, (each[0] - an_image) * len(rows[0]))
         everything_once = len(self.index) + len(self.numbers("validation"))
+        if bytes_of(len(self.index), preprocessing.shape) > experiment.data.cache.memory_gib * 2**30:
+            an_image *= 2  # they are written to the disk and read again, or decoded twice
         return tried, Pace(
-            starting=times[0] - began + (0.0 if not later else max(0.0, done[0] - times[0] - CHUNK * an_image)),
-            preparing=an_image * everything_once + fitting * len(order) / len(kept),
+            starting=times[0] - began + first_extra,
+            preparing=an_image * everything_once + fitting * len(all_of_them) / len(kept),
             epoch=0.0,
             evaluating=0.0,
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from cnnkit.inspection.detail import is_enlarged
 from cnnkit.models.backbones import Backbone
 
 SEED = 0
@@ -63,7 +64,7 @@ class Traits:
     @property
     def enlarged(self) -> bool:
         """Whether half of the pixels of a side, or more, show nothing of their own."""
-        return 2 * self.shown <= self.side
+        return is_enlarged(self.shown, self.side)
 
     @property
     def smallest(self) -> tuple[str, int]:

@@ -85,6 +85,8 @@ def test_no_larger_size_is_told_of_for_pictures_that_were_enlarged():
     assert "four times" not in reason(replace(PHOTOGRAPHS, detail=32), "data", "image_size")
     assert "no more detail than a shorter side of 32" in reason(replace(PHOTOGRAPHS, detail=32), "data", "image_size")
     assert "enlarged" not in reason(replace(PHOTOGRAPHS, detail=384), "data", "image_size")
+    large = replace(PHOTOGRAPHS, height=3000, width=4000, detail=384)  # more is not looked for
+    assert "enlarged" not in reason(large, "data", "image_size")
 
 
 def test_pictures_of_different_proportions_become_square():
