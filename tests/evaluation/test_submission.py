@@ -201,7 +201,7 @@ def test_what_is_no_sample_is_told_with_its_line(sample_of, text, line, said):
 
 
 def test_a_sample_in_another_encoding_is_told(sample_of):
-    with pytest.raises(DataError, match=r"sample\.csv:.*is not text in UTF-8"):
+    with pytest.raises(DataError, match=r"sample\.csv:.*UTF-16.*save it as a CSV file in UTF-8"):
         submission.read(sample_of("id,Hund\u00e9\n1,0\n", encoding="utf-16"))
 
 
@@ -386,5 +386,5 @@ def test_a_sample_of_german_excel_has_its_lines_and_its_separator(sample_of):
 
 
 def test_a_sample_with_other_separators_is_told_which_are_read(sample_of):
-    with pytest.raises(DataError, match="columns are separated by `,` `;` or tabs"):
+    with pytest.raises(DataError, match="columns are separated by `,` `;`, tabs or spaces"):
         submission.read(sample_of("id|breed\n1|beagle\n"))
