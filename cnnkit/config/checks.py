@@ -300,7 +300,9 @@ def _fitting_takes_no_settings_of_steps(context: Context) -> Iterator[Problem]:
         return
     if train.epochs and not train.stages and model.pretrained and context.unchanging and train.optimizer is None:
         yield Problem(f"a classifier is fitted, without epochs; leave this out, or {_BY_STEPS}", key="train.epochs")
-    fitted = [stage.fitted for stage in context.plan]
+    # Also those that would be, but for epochs that are told to be left out: all is told at once.
+    by_default = context.unchanging and train.optimizer is None
+    fitted = [stage.fitted or (stage.freezes_backbone and by_default) for stage in context.plan]
     if not any(fitted):
         return
     unfit = {}

@@ -72,15 +72,21 @@ class Engine:
         groups, rows = self.data.groups(), images.rows(training.numbers)
         self._refuse_unless_finite(rows)
         with self.progress.task("fitting the classifier", len(head.STRENGTHS)) as advance:
-            fitted = head.fit(
-                rows,
-                training.labels,
-                training.weights,
-                [groups[number] for number in training.numbers],
-                len(images.index.classes),
-                experiment.seed,
-                advance,
-            )
+            try:
+                fitted = head.fit(
+                    rows,
+                    training.labels,
+                    training.weights,
+                    [groups[number] for number in training.numbers],
+                    len(images.index.classes),
+                    experiment.seed,
+                    advance,
+                )
+            except MemoryError:
+                raise TrainingError(
+                    f"there is not enough memory to fit a classifier to {len(rows):,} x {rows.shape[1]:,} features; "
+                    "to train it by steps name an optimizer, such as train.optimizer: {name: adam, learning_rate: 3e-3}"
+                ) from None
         logits = self.network.classifier.get_layer("logits")
         logits.set_weights(fitted.weights(logits.units))
         self.run.write_provenance(classifier=fitted.facts())

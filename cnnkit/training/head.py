@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnkit.core.lazy import np
+from cnnkit.core.text import counted
 from cnnkit.data.index import ranked
 
 STRENGTHS = tuple(10.0 ** (power / 2) for power in range(-8, 2))
@@ -26,6 +27,13 @@ STRENGTHS = tuple(10.0 ** (power / 2) for power in range(-8, 2))
 
 FOLDS = 5
 """Parts that the training images are dealt into."""
+
+_LARGE = 10**8
+"""Images times features times classes, beyond which a sample of the images chooses C: that takes some 20 seconds. C is
+the variance that weights are expected to have, so it does not hang on how many images there are."""
+
+_LEAST = 50
+"""Images a class that such a sample has at least, in the mean."""
 
 _PATIENCE = 2
 """So many worse values of C in a row, and weaker penalties are not tried; the loss over C has one valley."""
@@ -46,7 +54,8 @@ class Head:
         bias: float32 (K,).
         strength: The C that was chosen: the smaller, the more the penalty counts.
         losses: Of each C that was tried, the mean cross-entropy of the images of a fold by what the others taught.
-        folds: Number of folds; 0 where there are too few images to choose by.
+        folds: Number of folds that were judged; 0 where there are too few images to choose by.
+        sample: How many images these were dealt from.
         converged: Whether the optimum was reached.
     """
 
@@ -55,6 +64,7 @@ class Head:
     strength: float
     losses: dict[float, float]
     folds: int
+    sample: int
     converged: bool
 
     def weights(self, logits: int) -> tuple[Any, Any]:
@@ -66,14 +76,16 @@ class Head:
     def line(self) -> str:
         """It in one sentence."""
         chosen = f"C {self.strength:.2g}"
-        how = f"{chosen} by {self.folds} folds, loss {self.losses[self.strength]:.4f}" if self.folds else chosen
+        folds = f"by {counted(self.folds, 'fold')} of {self.sample:,} images"
+        how = f"{chosen} {folds}, loss {self.losses[self.strength]:.4f}" if self.folds else chosen
         end = "" if self.converged else f"; stopped after {_MOST_STEPS:,} steps, short of the optimum"
         return f"fitted: {' x '.join(map(str, self.kernel.shape))} weights of the classifier ({how}){end}"
 
     def facts(self) -> dict[str, Any]:
         """What the record of a run says of it."""
         losses = {f"{strength:.2g}": loss for strength, loss in self.losses.items()}
-        return {"C": self.strength, "folds": self.folds, "losses": losses, "converged": self.converged}
+        chosen_by = {"folds": self.folds, "images": self.sample, "losses": losses}
+        return {"C": self.strength, **chosen_by, "converged": self.converged}
 
 
 def fit(
@@ -101,33 +113,45 @@ def fit(
     with threadpool_limits(1):  # sums over threads come in another order each time
         mean = np.average(features, axis=0, weights=weights)
         deviation = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
-        deviation[deviation < 1e-7 * np.maximum(1.0, np.abs(mean))] = 1.0  # the same of all images, but for rounding
+        deviation[deviation <= np.maximum(1e-5 * np.abs(mean), 1e-30)] = 1.0  # the same of all, but for rounding
         scaled = (features - mean) / deviation
-        folds = _folds(labels, groups, seed)
-        losses = _losses(scaled, labels, weights, folds, classes, advance)
+        folds = _folds(labels, groups, seed, _parts(len(features), features.shape[1], classes))
+        losses, judged = _losses(scaled, labels, weights, folds, classes, advance)
         strength = min(losses, key=losses.__getitem__, default=STRENGTHS[len(STRENGTHS) // 2])
-        model = _Logistic(classes)
+        model = _Logistic(classes, tolerance=1e-5)
         model.fit(scaled, labels, weights, strength)
         kernel = model.kernel / deviation[:, None]
         bias = model.bias - mean @ kernel
-    used = len(np.unique(folds)) if losses else 0
-    return Head(np.float32(kernel), np.float32(bias), strength, losses, used, model.converged)
+    sample = int(np.sum(folds < FOLDS))
+    return Head(np.float32(kernel), np.float32(bias), strength, losses, judged, sample, model.converged)
+
+
+def _parts(images: int, features: int, classes: int) -> int:
+    """In how many parts images are dealt, of which the first are the folds: more than these where there are many."""
+    needed = math.ceil(images * features * classes / _LARGE)
+    return FOLDS * max(1, min(needed, images // (_LEAST * classes)))
 
 
 def _losses(
     features: Any, labels: Any, weights: Any, folds: Any, classes: int, advance: Callable[[int], None]
-) -> dict[float, float]:
-    """Of each C that is worth trying, the loss of cross-validation; none where the images are too few for it."""
-    numbers = [fold for fold in np.unique(folds) if len(np.unique(labels[folds != fold])) > 1]
+) -> tuple[dict[float, float], int]:
+    """Of each C that is worth trying, the loss of cross-validation, and the number of folds that are judged.
+
+    None where the images are too few for it, and one where even a sample of them is large.
+    """
+    sampled = folds < FOLDS
+    numbers = [fold for fold in range(FOLDS) if _can_be_judged(labels[sampled], folds[sampled] == fold)]
+    if int(sampled.sum()) * features.shape[1] * classes > _LARGE:
+        numbers = numbers[:1]
     losses: dict[float, float] = {}
-    if not numbers or len(np.unique(folds)) < 2:
-        return losses
-    models = [_Logistic(classes) for _ in numbers]
+    if not numbers:
+        return losses, 0
+    models = [_Logistic(classes, tolerance=1e-4) for _ in numbers]
     worse = 0
     for tried, strength in enumerate(STRENGTHS, start=1):
         total = 0.0
         for fold, model in zip(numbers, models, strict=True):
-            inside, outside = folds != fold, folds == fold
+            inside, outside = sampled & (folds != fold), folds == fold
             model.fit(features[inside], labels[inside], weights[inside], strength)
             total += float(weights[outside] @ model.losses(features[outside], labels[outside]))
         loss = total / float(sum(weights[folds == fold].sum() for fold in numbers))
@@ -137,17 +161,22 @@ def _losses(
         if worse == _PATIENCE:
             advance(len(STRENGTHS) - tried)
             break
-    return losses
+    return losses, len(numbers)
+
+
+def _can_be_judged(labels: Any, outside: Any) -> bool:
+    """Whether a fold has images, and the others have several classes."""
+    return bool(outside.any()) and len(np.unique(labels[~outside])) > 1
 
 
 class _Logistic:
     """Logistic regression of some classes, of which not all need have images; each fit begins where the last ended."""
 
-    def __init__(self, classes: int):
+    def __init__(self, classes: int, tolerance: float):
         from sklearn.linear_model import LogisticRegression
 
         self.classes, self.converged = classes, True
-        self.model = LogisticRegression(max_iter=_MOST_STEPS, tol=1e-5, warm_start=True)
+        self.model = LogisticRegression(max_iter=_MOST_STEPS, tol=tolerance, warm_start=True)
         self.kernel: Any = None
         self.bias: Any = None
 
@@ -180,15 +209,15 @@ class _Logistic:
         return -logits[np.arange(len(labels)), labels]
 
 
-def _folds(labels: Any, groups: Sequence[str], seed: int) -> Any:
-    """The fold of each image, int64 (n,): groups in the order of their hash, class by class, dealt like cards.
+def _folds(labels: Any, groups: Sequence[str], seed: int, parts: int = FOLDS) -> Any:
+    """The part that each image is dealt into, int64 (n,); those below FOLDS are the folds.
 
-    A group of several classes goes with the first of them. So what a fold holds depends on what the images are, not on
-    how they are called.
+    Groups in the order of their hash, class by class, are dealt like cards; one of several classes goes with the first
+    of them. So what a fold holds depends on what the images are, not on how they are called.
     """
     label_of: dict[str, int] = {}
     for label, group in zip(labels.tolist(), groups, strict=True):
         label_of[group] = min(label, label_of.get(group, label))
     order = sorted(label_of, key=lambda group: (label_of[group], ranked(group, seed, "fold")))
-    fold_of = {group: number % FOLDS for number, group in enumerate(order)}
+    fold_of = {group: number % parts for number, group in enumerate(order)}
     return np.asarray([fold_of[group] for group in groups], np.int64)

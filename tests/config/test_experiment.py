@@ -423,6 +423,12 @@ def test_what_steps_need_stays_allowed_where_steps_follow_or_an_optimizer_is_nam
         assert problems(tmp_path, model=PRETRAINED, train=train) == {}, train
 
 
+def test_all_that_is_wrong_beside_a_fitted_classifier_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "some.weights.h5").touch()
+    found = problems(tmp_path, model=PRETRAINED, train="epochs: 5, early_stopping: {}, loss: {name: focal}")
+    assert list(found) == ["train.epochs", "train.early_stopping", "train.loss.name"]
+
+
 def test_a_classifier_on_augmented_images_needs_epochs(tmp_path: Path) -> None:
     (tmp_path / "some.weights.h5").touch()
     found = problems(tmp_path, model=PRETRAINED, train=stages("freeze: backbone"), augment="[{name: flip}]")

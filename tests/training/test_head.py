@@ -186,6 +186,20 @@ def test_features_that_say_nothing_do_no_harm():
     assert with_them.kernel[:5] == pytest.approx(without.kernel, abs=1e-3)
 
 
+def test_of_many_images_a_sample_chooses_the_penalty_and_all_are_fitted(monkeypatch):
+    features, labels, weights = images(2000)
+    whole = fitted(features, labels, weights)
+    monkeypatch.setattr(head, "_LARGE", 2000 * 5 * CLASSES // 4)
+    found = fitted(features, labels, weights)
+    assert (whole.sample, found.sample, found.folds) == (2000, 500, head.FOLDS)
+    assert found.strength == pytest.approx(whole.strength, rel=11)  # a grid step or two
+    assert found.kernel == pytest.approx(whole.kernel, abs=0.05)
+    monkeypatch.setattr(head, "_LARGE", 1)  # 50 images a class at least, and then one fold
+    found = fitted(features, labels, weights)
+    assert found.folds == 1 and 150 <= found.sample < 200
+    assert "by 1 fold of 1" in found.line()
+
+
 def test_what_is_recorded_is_plain():
     features, labels, weights = images()
     facts = fitted(features, labels, weights).facts()
