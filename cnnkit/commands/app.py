@@ -8,6 +8,7 @@ import typer
 from typer import Option
 
 from cnnkit.commands import check, data, evaluate, init, list, predict, preview, schema, summary, train
+from cnnkit.commands.screen import Screen
 from cnnkit.core.version import __version__
 
 app = typer.Typer(
@@ -38,7 +39,7 @@ for command in COMMANDS:
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"cnnkit {__version__}")
+        Screen().say(f"cnnkit {__version__}")
         raise typer.Exit
 
 

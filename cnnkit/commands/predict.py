@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from typer import Argument, Option
+from typer import Argument, Exit, Option
 
 from cnnkit.commands.command import Force, RunFolder, command
 from cnnkit.commands.screen import Screen
-from cnnkit.core.errors import UsageError
+from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.text import counted
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def predict(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Tell the class of new images. A file that is no image gets a row that says so; with --sample it is an error."""
+    """Tell the class of new images. One that can't be read has a row with the reason; with --sample it is an error."""
     from cnnkit.core import atomic
     from cnnkit.runs import overwriting
     from cnnkit.runs.run import Run
@@ -60,8 +61,12 @@ def predict(
         screen.document({"run": str(run), **rows.document})
     elif not output:
         sys.stdout.write(rows.text)
-    if rows.bad or output:
+    if rows.bad or rows.left_out or output:
         people.say(rows.line + (f", written to {output}" if output else ""))
+    if rows.left_out:
+        people.say(f"left out: {rows.left_out}")
+    if rows.bad:
+        raise Exit(DataError.exit_code)
 
 
 def _refuse_together(
@@ -79,12 +84,13 @@ def _refuse_together(
 
 
 class _Rows(NamedTuple):
-    """What is predicted: as a file, in a line, as a document, and how many of the files are no images."""
+    """What is predicted: as a file, in a line, as a document; how many files could not be, and which were left out."""
 
     text: str
     line: str
     document: dict[str, Any]
     bad: int = 0
+    left_out: str = ""
 
 
 def _in_form(
@@ -99,9 +105,17 @@ def _in_form(
 
 def _of_each(run: Run, images: list[Path], form: str | None, progress: Progress) -> _Rows:
     from cnnkit.evaluation import predict as evaluation_predict
+    from cnnkit.evaluation.new_images import by_reason, find_images
 
-    rows = list(evaluation_predict.predict(run, images, progress))
-    bad = sum(row.error is not None for row in rows)
+    found = find_images(images, progress)
+    rows = list(evaluation_predict.predict_images(run, found.images, progress))
+    failed = Counter(row.error for row in rows if row.error is not None)
     text = evaluation_predict.as_jsonl(rows) if form == "jsonl" else evaluation_predict.as_csv(rows, run.classes)
-    line = f"{counted(len(rows), 'file')}, {bad} of them not readable as images"
-    return _Rows(text, line, {"predictions": [asdict(row) for row in rows]}, bad)
+    line = f"{counted(len(rows), 'file')}, {failed.total():,} of them not readable as images"
+    line += f" ({by_reason(failed)})" if failed else ""
+    document = {
+        "predictions": [asdict(row) for row in rows],
+        "failed": dict(failed.most_common()),
+        "left_out": dict(found.left_out.most_common()),
+    }
+    return _Rows(text, line, document, failed.total(), by_reason(found.left_out))

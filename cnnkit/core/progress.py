@@ -7,6 +7,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
+class Line(str):
+    """A line that can be said more shortly, for screens that are too narrow for it.
+
+    Attributes:
+        shorter: The same with less in it, the longest first.
+    """
+
+    shorter: tuple[str, ...] = ()
+
+    def __new__(cls, line: str, *shorter: str) -> Line:
+        """With its shorter forms."""
+        made = super().__new__(cls, line)
+        made.shorter = shorter
+        return made
+
+
 @dataclass(frozen=True)
 class Step:
     """Where an epoch stands: `step` of `steps`, and how it goes so far in this epoch.
@@ -38,4 +54,4 @@ class Progress:
         """Within an epoch, a few times a second."""
 
     def epoch(self, line: str) -> None:
-        """An epoch has ended; `line` says how it went."""
+        """An epoch has ended; `line`, which may be a `Line`, says how it went."""

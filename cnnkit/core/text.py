@@ -6,6 +6,8 @@ Nothing here knows of settings, files or images; it takes texts and numbers.
 from __future__ import annotations
 
 import difflib
+import os
+import re
 import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -87,8 +89,43 @@ def typed(path: Path, settings: Sequence[str] = ()) -> str:
     Behind it stands what is set over the config that it leads to.
     """
     word = f"./{path}" if str(path).startswith("-") else str(path)
-    quoted = shlex.quote(word) if word.isprintable() else ascii(word)
-    return " ".join([quoted, *(f"--set {shlex.quote(setting)}" for setting in settings)])
+    return " ".join([_quoted(word), *(f"--set {_quoted(setting)}" for setting in settings)])
+
+
+def _quoted(word: str) -> str:
+    r"""A word of a shell; one with signs that can't be shown as bash and zsh take it: `$'a\x0ab'`."""
+    if visible(word) == word:
+        return shlex.quote(word)
+    escaped = (
+        rf"\x{byte:02x}" if byte < 32 or byte > 126 or byte in b"'\\" else chr(byte) for byte in os.fsencode(word)
+    )
+    return f"$'{''.join(escaped)}'"
+
+
+def visible(text: str) -> str:
+    r"""A text as it may go to a terminal, a log or a table: in one line, and with nothing in it that acts on them.
+
+    Control characters, which move the cursor or change colours, and those that turn the direction of writing are shown
+    as escapes (`\x1b`), and so are bytes of a file name that are not UTF-8. All other signs, of whatever script, stay.
+    """
+    return _ACTING.sub(lambda found: _escaped(found[0]), text)
+
+
+_ACTING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible_in_json(document: str) -> str:
+    """JSON in which what acts on a terminal, but line breaks between its parts, is escaped; it says the same."""
+    return _ACTING_IN_JSON.sub(lambda found: rf"\u{ord(found[0]):04x}", document)
+
+
+_ACTING_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _escaped(sign: str) -> str:
+    if "\udc80" <= sign <= "\udcff":  # a byte, as file names are decoded
+        return rf"\x{ord(sign) - 0xDC00:02x}"
+    return rf"\u{ord(sign):04x}" if "\ud800" <= sign <= "\udfff" else sign.encode("unicode_escape").decode()
 
 
 def printable(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
-from cnnkit.data.files import archives, formats
+from cnnkit.data.files import archives
 from cnnkit.data.files.walking import files_below, why_not
+
+LEADS_NOWHERE = "a link that leads nowhere"
 
 
 @dataclass(frozen=True)
@@ -21,50 +24,81 @@ class NewImage:
         name: What it is called: its path, which for one in an archive goes on behind the archive's.
         file: Where its content lies.
         below: Its path below the folder, or the archive, that was named; its file name if it was named itself.
+        error: Why it can't be read, if that is known already; it may be a folder then.
     """
 
     name: str
     file: Path
     below: str
+    error: str | None = None
 
 
-def find_images(paths: Sequence[Path | str], progress: Progress) -> list[NewImage]:
+@dataclass(frozen=True)
+class Found:
+    """What the words of a command mean.
+
+    Attributes:
+        images: The images, and what can't be read.
+        left_out: Reasons why other files below the folders are not taken for images, with how many there are of each.
+    """
+
+    images: list[NewImage]
+    left_out: Counter[str]
+
+
+def find_images(paths: Sequence[Path | str], progress: Progress) -> Found:
     """The files among the paths, and the images below the folders and in the archives among them.
 
     Raises:
-        UsageError: A path does not exist, or a folder or an archive holds no image.
-        DataError: A folder or an archive can't be read.
+        UsageError: A path does not exist.
+        DataError: A folder or an archive holds no image, or an archive can't be read.
     """
-    found: list[NewImage] = []
+    found = Found([], Counter())
     for path in map(Path, paths):
+        try:
+            path.stat()
+        except OSError as error:
+            if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_symlink():
+                raise UsageError(f"{path}: there is no such file or folder") from None
+            reason = LEADS_NOWHERE if path.is_symlink() else f"can't be read: {error.strerror}"
+            found.images.append(NewImage(str(path), path, path.name, reason))
+            continue
         if path.is_dir():
-            found += _images_below(path, path, progress)
-        elif not path.exists():
-            raise UsageError(f"{path}: there is no such file or folder")
+            below = _below(path, path)
         elif archives.is_archive(path):
             try:
                 folder = archives.unpacked(path, progress)
             except DataError as error:  # it names a setting of a source, but there is none here
                 raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
-            found += _images_below(path, folder, progress)
+            below = _below(path, folder)
         else:
-            found.append(NewImage(str(path), path, path.name))
+            below = Found([NewImage(str(path), path, path.name)], Counter())
+        found.images.extend(below.images)
+        found.left_out.update(below.left_out)
     return found
 
 
-def _images_below(named: Path, folder: Path, progress: Progress) -> list[NewImage]:
-    """The images below a folder; `named` is what it, or the archive that it was in, is called."""
-    images, others = [], 0
-    for file in map(Path, files_below(folder)):
-        if why_not(str(file)) is None:
-            below = file.relative_to(folder)
-            images.append(NewImage(str(named / below), file, below.as_posix()))
-        elif not file.is_dir():  # a hidden folder is not looked into
-            others += 1
+def _below(named: Path, folder: Path) -> Found:
+    """What is below a folder; `named` is what it, or the archive that it was in, is called."""
+    images: list[NewImage] = []
+    left_out: Counter[str] = Counter()
+
+    def add(path: str, error: str | None = None) -> None:
+        below = Path(path).relative_to(folder)
+        images.append(NewImage(str(named / below), Path(path), below.as_posix(), error))
+
+    for path in files_below(folder, lambda error: add(error.filename, f"can't be read: {error.strerror}")):
+        file = Path(path)
+        if reason := why_not(path):
+            if not file.is_dir():  # a hidden folder is not looked into
+                left_out[reason] += 1
+        else:
+            add(path, LEADS_NOWHERE if file.is_symlink() and not file.exists() else None)
     if not images:
-        raise UsageError(f"{named} holds no images ({', '.join(sorted(formats.EXTENSIONS))})")
-    if others:
-        one = "file is no image by its ending and is left out"
-        left_out = counted(others, one, "files are not images by their ending and are left out")
-        progress.say(f"{named}: {left_out}")
-    return images
+        raise DataError(f"{named} holds no images{f': {by_reason(left_out)}' if left_out else ', and no other files'}")
+    return Found(images, left_out)
+
+
+def by_reason(reasons: Counter[str]) -> str:
+    """How many files there are of each reason, the most first."""
+    return ", ".join(f"{counted(count, 'file')}: {reason}" for reason, count in reasons.most_common())

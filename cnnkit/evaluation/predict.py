@@ -11,6 +11,7 @@ from typing import Any
 
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
+from cnnkit.core.text import visible, visible_in_json
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files import tables
 from cnnkit.data.files.decoding import BadImage
@@ -51,14 +52,14 @@ def predict(
         A prediction for each file; one that is no image is told by its `error`.
 
     Raises:
-        UsageError: A path does not exist, or a folder or an archive holds no image.
-        DataError: A folder or an archive can't be read.
+        UsageError: A path does not exist.
+        DataError: A folder or an archive holds no image, or an archive can't be read.
         TrainingError: The run has no usable checkpoint, or its network answers what is no number.
     """
     progress = progress or Progress()
     run = Run.open(run)
     paths = [paths] if isinstance(paths, Path | str) else paths
-    yield from predict_images(run, find_images(paths, progress), progress)
+    yield from predict_images(run, find_images(paths, progress).images, progress)
 
 
 def predict_images(run: Run, images: Sequence[NewImage], progress: Progress) -> Iterator[Prediction]:
@@ -87,6 +88,8 @@ def _decoded(
     """
 
     def decoded(image: NewImage) -> tuple[NewImage, Any]:
+        if image.error:
+            return image, image.error
         try:
             return image, preprocessing.of_file(image.file)
         except BadImage as error:
@@ -107,17 +110,17 @@ def _prediction(image: NewImage, probabilities: Any, classes: Sequence[str]) -> 
 
 
 def as_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
-    """A row for each prediction, with a column for each class."""
+    """A row for each prediction, with a column for each class; control characters in names are written as escapes."""
     header = ["image", "label", "probability", *(f"p_{name}" for name in classes), "error"]
     rows = []
     for p in predictions:
         numbers = [p.probability, *(p.probabilities or dict.fromkeys(classes)).values()]
-        rows.append([p.image, p.label, *("" if n is None else f"{n:.6f}" for n in numbers), p.error])
+        image, error = visible(p.image), visible(p.error) if p.error else None
+        rows.append([image, p.label, *("" if n is None else f"{n:.6f}" for n in numbers), error])
     return tables.text_of(header, rows)
 
 
 def as_jsonl(predictions: Iterable[Prediction]) -> str:
     """A JSON object a line for each prediction."""
-    return "".join(
-        json.dumps(asdict(prediction), ensure_ascii=False, allow_nan=False) + "\n" for prediction in predictions
-    )
+    lines = (json.dumps(asdict(prediction), ensure_ascii=False, allow_nan=False) for prediction in predictions)
+    return "".join(f"{visible_in_json(line)}\n" for line in lines)

@@ -102,7 +102,7 @@ def submission(
     progress = progress or Progress()
     form = read(Path(sample))
     columns = columns_of(form, run.classes, positive, progress)
-    found = find_images(paths, progress)
+    found = find_images(paths, progress).images
     images = matched(form, found)
     left_out = len({image.file for image in found} - {image.file for image in images})
     if left_out:

@@ -18,6 +18,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core import atomic, onednn
 from cnnkit.core.errors import DiskError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
+from cnnkit.core.text import visible
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files import tables
 from cnnkit.data.index import Index
@@ -310,8 +311,8 @@ class Run:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def log(self, line: str) -> None:
-        """Adds a line, with the time, to the log."""
-        atomic.append(self.files.log, f"{datetime.now().isoformat(timespec='seconds')}  {line}")
+        """Adds a line, with the time, to the log; what would act on a terminal is escaped."""
+        atomic.append(self.files.log, f"{datetime.now().isoformat(timespec='seconds')}  {visible(line)}")
 
     def write_split(self, index: Index, splits: list[str], beside: list[str]) -> None:
         """Writes which image was in which split, with the hash of its content, and which files were left out.
@@ -327,7 +328,7 @@ class Run:
         table = [(name, split, index.classes[label], *more) for split, name, label, *more in rows]
         tables.write(self.files.split, columns, [row[: len(columns)] for row in table])
         if index.unused:
-            unused = [(entry.name, entry.reason, entry.files) for entry in index.unused]
+            unused = [(visible(entry.name), visible(entry.reason), entry.files) for entry in index.unused]
             tables.write(self.files.unused, ("file", "reason", "files"), unused)
 
     def split(self, name: str) -> list[SplitRow]:

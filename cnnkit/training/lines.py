@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cnnkit.core.progress import Progress
+from cnnkit.core.progress import Line, Progress
 from cnnkit.core.text import FIRST, counted, typed
 from cnnkit.data.index import SPLITS, predictions
 from cnnkit.models.freezing import PlannedStage, Staged
 from cnnkit.optimization import training_metrics
-from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
+from cnnkit.optimization.training_metrics import EPOCH_METRICS, TRAINING, VALIDATION
 from cnnkit.runs.run import Run
 from cnnkit.training.data import TrainingData
 
@@ -61,10 +61,18 @@ def stage_line(number: int, stages: int, stage: PlannedStage, staged: Staged, pa
     )
 
 
-def epoch_line(metrics: dict[str, Any], epochs: int) -> str:
-    """An epoch in one line."""
-    return (
-        f"epoch {metrics['epoch']:>{len(str(epochs))}}/{epochs}  "
-        f"{training_metrics.text(training_metrics.read(metrics, TRAINING, VALIDATION))}  "
-        f"{metrics['images_per_second']:,.0f} images/s  {metrics['seconds']:.1f} s"
+def epoch_line(metrics: dict[str, Any], epochs: int) -> Line:
+    """An epoch in one line: where that is too long without the speed, then with shorter names, then figures."""
+    count = f"{metrics['epoch']:>{len(str(epochs))}}/{epochs}"
+    names = f"epoch {count}  {training_metrics.text(training_metrics.read(metrics, TRAINING, VALIDATION))}"
+    seconds = f"{metrics['seconds']:.1f} s"
+    by_metric = [(metric.name, metrics[metric.name], metrics[f"{VALIDATION}{metric.name}"]) for metric in EPOCH_METRICS]
+    return Line(
+        f"{names}  {metrics['images_per_second']:,.0f} images/s  {seconds}",
+        f"{names}  {seconds}",
+        "  ".join(
+            [f"epoch {count}", *(f"{name} {one:.4f}  val {other:.4f}" for name, one, other in by_metric), seconds]
+        ),
+        " ".join([count, *(f"{name} {one:.3f} val {other:.3f}" for name, one, other in by_metric), seconds]),
+        " ".join([count, *(f"val_{name} {other:.3f}" for name, _, other in by_metric)]),
     )

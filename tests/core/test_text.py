@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,10 +64,39 @@ def test_the_nearest_name_is_suggested_whatever_its_capitals_else_all():
 
 @pytest.mark.parametrize(
     ("path", "word"),
-    [("a.yaml", "a.yaml"), ("my file", "'my file'"), ("-x", "./-x"), ("it's", "'it'\"'\"'s'"), ("a\nb", r"'a\nb'")],
+    [("a.yaml", "a.yaml"), ("my file", "'my file'"), ("-x", "./-x"), ("it's", "'it'\"'\"'s'"), ("a\nb", r"$'a\x0ab'")],
 )
 def test_a_path_is_quoted_as_a_shell_needs_it(path, word):
     assert text.typed(Path(path)) == word
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "it's \x07", "b\\a\tc", "caf\udce9", "\u202egpj.exe", "\x9b31m"])
+def test_a_path_that_can_not_be_shown_is_typed_all_the_same(name):
+    typed = text.typed(Path(name))
+    assert typed.isascii() and typed.isprintable()
+    done = subprocess.run(["bash", "-c", f"printf %s {typed}"], capture_output=True, check=True)
+    assert done.stdout == os.fsencode(name)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("a\nb\r\tc", r"a\nb\r\tc"),
+        ("\x1b[31mred\x1b]0;title\x07", r"\x1b[31mred\x1b]0;title\x07"),
+        ("\x9b2J\x85\x7f", r"\x9b2J\x85\x7f"),
+        ("\u202egnp.exe\u2066\u2028\u200f", r"\u202egnp.exe\u2066\u2028\u200f"),
+        ("caf\udce9", r"caf\xe9"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_what_acts_on_a_terminal_is_shown_as_an_escape(said, shown):
+    assert text.visible(said) == shown
+    assert text.visible(shown) == shown
+
+
+def test_whatever_is_written_somewhere_stays_as_it_is():
+    for name in ["größe", "日本　語", "नमस्ते", "a\u200cb", "👩\u200d🔬", "a\u00a0b", "a\\b", "[bold]", "e\u0301"]:
+        assert text.visible(name) == name
 
 
 def test_only_control_characters_are_not_printable():

@@ -3,7 +3,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,11 +97,24 @@ def test_any_format_and_mode_is_an_image(run, images):
     assert [entry.error for entry in told] == [None] * 4
 
 
-@pytest.mark.parametrize("name", ["nothing.jpg", "no_images"])
-def test_paths_without_images_are_a_usage_error(run, images, name):
-    (images / "no_images").mkdir()
-    with pytest.raises(UsageError, match=name):
-        list(predict(run, [images / name]))
+def test_a_path_that_is_not_there_is_a_usage_error(run, images):
+    with pytest.raises(UsageError, match=r"nothing\.jpg: there is no such file or folder"):
+        list(predict(run, [images / "pictures", images / "nothing.jpg"]))
+
+
+def test_a_folder_without_images_is_an_error_of_the_data_that_counts_what_is_there(run, images, command):
+    (images / "empty").mkdir()
+    assert command("predict", run.folder, images / "empty")[::2] == (
+        3,
+        f"{images / 'empty'} holds no images, and no other files\n",
+    )
+    (images / "empty" / "a.txt").touch()
+    (images / "empty" / "Thumbs.db").touch()
+    os.mkfifo(images / "empty" / "a.jpg")
+    code, _, err = command("predict", run.folder, images / "empty")
+    assert (code, err.count("\n")) == (3, 1)
+    for reason in ("1 file: not an image by its ending", "1 file: hidden or", "1 file: a pipe or a device"):
+        assert reason in err
 
 
 def test_many_batches_are_in_the_order_of_the_files(run, tmp_path):
@@ -125,14 +140,79 @@ def test_links_are_followed_once(run, images, tmp_path):
     assert files == [str(linked / "pictures" / name) for name in ("a.jpg", "c.JPG", "more/b.jpg")]
 
 
-def test_a_folder_that_can_not_be_read_is_told_in_one_line(run, images, command, monkeypatch):
-    def walk(folder, onerror, followlinks):
-        onerror(PermissionError(13, "Permission denied", str(folder)))
-        yield from ()
+def test_a_folder_that_can_not_be_read_is_a_row_and_the_rest_is_predicted(run, images, command, monkeypatch):
+    scan = os.scandir
 
-    monkeypatch.setattr("cnnkit.data.files.walking.os.walk", walk)
-    code, _, err = command("predict", run.folder, images / "pictures")
-    assert (code, err) == (3, f"{images / 'pictures'} can't be read: Permission denied\n")
+    def scandir(folder):
+        if str(folder).endswith("more"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    code, out, err = command("predict", run.folder, images / "pictures", "--json")
+    told = {Path(entry["image"]).name: entry["error"] for entry in json.loads(out)["predictions"]}
+    assert code == 3
+    assert told == {"a.jpg": None, "c.JPG": None, "more": "can't be read: Permission denied"}
+    assert "3 files, 1 of them not readable as images (1 file: can't be read: Permission denied)" in err
+
+
+def test_what_is_no_image_is_told_by_its_reason_and_the_rest_is_predicted(run, images, command):
+    folder = images / "pictures"
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "broken_link.jpg").symlink_to(images / "gone.jpg")
+    shutil.copy(folder / "a.jpg", folder / "a\x1b[31m.jpg")
+    (folder / "Thumbs.db").write_bytes(b"1")
+    code, out, err = command("predict", run.folder, folder, "--json")
+    document = json.loads(out)
+    assert code == 3
+    assert {Path(entry["image"]).name for entry in document["predictions"] if not entry["error"]} == {
+        *("a.jpg", "c.JPG", "b.jpg")
+    }
+    assert document["failed"] == {"a link that leads nowhere": 1}
+    reasons = {reason.partition(" (")[0]: count for reason, count in document["left_out"].items()}
+    assert reasons == {
+        "hidden or a system's file": 2,
+        "not an image by its ending": 1,
+        "a pipe or a device, not a file": 1,
+        "a control character in its name": 1,
+    }
+    assert "4 files, 1 of them not readable as images (1 file: a link that leads nowhere)" in err
+    assert "left out: 2 files: hidden or a system's file, 1 file: " in err
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "link", "text", "folder in the way"])
+def test_what_is_named_itself_has_a_row_whatever_it_is(run, images, command, kind):
+    path = images / f"{kind}.jpg"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/null")
+    elif kind == "link":
+        path.symlink_to(images / "gone.jpg")
+    elif kind == "text":
+        path.write_text("no image")
+    else:
+        path.symlink_to(path)  # a link to itself
+    code, out, err = command("predict", run.folder, path, images / "pictures" / "a.jpg")
+    first, second = csv.DictReader(io.StringIO(out))
+    assert code == 3 and first["error"] and first["error"] in err
+    assert second["label"] in CLASSES and second["error"] == ""
+    assert ("a pipe or a device" in first["error"]) == (kind in ("pipe", "device"))
+    assert (first["error"] == "a link that leads nowhere") == (kind in ("link", "folder in the way"))
+
+
+def test_control_characters_of_a_name_are_escaped_in_a_table_and_exact_in_json(run, images, command):
+    path = images / "a\x1b[31m\nb\u202e.jpg"
+    shutil.copy(images / "pictures" / "a.jpg", path)
+    code, out, err = command("predict", run.folder, path)
+    [row] = csv.DictReader(io.StringIO(out))
+    assert (code, err) == (0, "")
+    assert row["image"] == f"{images}/a\\x1b[31m\\nb\\u202e.jpg"
+    for words in (["--json"], ["--format", "jsonl"]):
+        _, out, _ = command("predict", run.folder, path, *words)
+        assert not set(out) & set("\x1b\u202e")
+        document = json.loads(out)
+        assert (document["predictions"][0] if "--json" in words else document)["image"] == str(path)
 
 
 def test_a_damaged_archive_is_told_in_one_line(run, images, command):
@@ -146,7 +226,7 @@ def test_a_damaged_archive_is_told_in_one_line(run, images, command):
 def test_csv_is_the_form_by_default(run, images, command):
     code, out, err = command("predict", run.folder, images / "pictures", images / "broken.jpg")
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert code == 0
+    assert code == 3
     assert list(rows[0]) == ["image", "label", "probability", "p_ant", "p_bee", "p_cat", "error"]
     assert [bool(row["error"]) for row in rows] == [False, False, False, True]
     assert rows[3]["label"] == rows[3]["p_bee"] == ""
@@ -172,7 +252,7 @@ def test_json_is_one_document(run, images, command):
     code, out, err = command("predict", run.folder, images / "pictures", "--json")
     document = json.loads(out)
     assert code == 0
-    assert "2 files are not images by their ending" in err
+    assert "left out: 1 file: hidden or a system's file, 1 file: not an image by its ending" in err
     assert document["run"] == str(run.folder)
     assert [entry["label"] in CLASSES for entry in document["predictions"]] == [True] * 3
 

@@ -112,16 +112,16 @@ class TrainBatches:
             mean of an epoch.
         """
         epoch, step = divmod(first_step, steps(self.count, self.batch_size))
-        parts = tf.data.Dataset.range(epoch, epochs).flat_map(self.order).skip(step // self.at_once)
+        parts = tf.data.Dataset.range(epoch, epochs).flat_map(_as_it_is(self.order)).skip(step // self.at_once)
         # To float in a step of its own, while the next pixels are made.
-        batches = _in_parallel(parts, self.pixels, self.images).flat_map(self.batches)
+        batches = _in_parallel(parts, self.pixels, self.images).flat_map(_as_it_is(self.batches))
         return batches.skip(step % self.at_once).prefetch(AHEAD)
 
     def order(self, epoch: Any) -> Any:
         """A dataset of the parts of an epoch: its number, and the places of the batches that are made at once."""
         shuffled, size = order_of(self.count, self.chain.seed, epoch), self.at_once * self.batch_size
         parts = tf.data.Dataset.range(steps(self.count, size))
-        return parts.map(lambda part: (epoch, shuffled[part * size : (part + 1) * size]))
+        return parts.map(_as_it_is(lambda part: (epoch, shuffled[part * size : (part + 1) * size])))
 
     def pixels(self, epoch: Any, places: Any) -> tuple[Any, Any, Any]:
         """The images of a part of an epoch, augmented, uint8; and the part."""
@@ -135,7 +135,7 @@ class TrainBatches:
         """A dataset of the batches in a part of an epoch."""
         size = self.batch_size
         starts = tf.data.Dataset.range(0, tf.size(places, tf.int64), size)
-        return starts.map(lambda at: self.batch(pixels[at : at + size], epoch, places[at : at + size]))
+        return starts.map(_as_it_is(lambda at: self.batch(pixels[at : at + size], epoch, places[at : at + size])))
 
     def batch(self, pixels: Any, epoch: Any, places: Any) -> tuple[Any, ...]:
         """Images, labels and weights, mixed."""
@@ -186,7 +186,12 @@ def keys_of(numbers: Any) -> Any:
 
 def _in_parallel(dataset: Any, work: Any, images: Inputs) -> Any:
     """What work makes of a dataset, some of it at a time; the order does not depend on what is done first."""
-    return dataset.map(work, num_parallel_calls=images.threads, deterministic=True).prefetch(AHEAD)
+    return dataset.map(_as_it_is(work), num_parallel_calls=images.threads, deterministic=True).prefetch(AHEAD)
+
+
+def _as_it_is(work: Any) -> Any:
+    """Work for tf.data without AutoGraph, which it needs not, and which writes each function to a temporary file."""
+    return tf.autograph.experimental.do_not_convert(work)
 
 
 AHEAD = 2

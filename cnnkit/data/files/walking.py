@@ -15,17 +15,21 @@ HIDDEN = "hidden or a system's file"
 """Why what nobody took for an image is not used; such files are counted, not named."""
 
 
-def files_below(folder: Path) -> Iterator[str]:
+def files_below(folder: Path, unreadable: Callable[[OSError], None] | None = None) -> Iterator[str]:
     """Every file below a folder, and its hidden folders, as paths, in the order of their names.
 
     Links are followed; a folder that links lead to twice is visited once, and one above `folder`, or beside it, not
     at all, as that would bring the images of other classes.
 
+    Args:
+        folder: The folder.
+        unreadable: Is told why a folder can't be read; the others are gone through.
+
     Raises:
-        DataError: A folder can't be read.
+        DataError: A folder can't be read, and `unreadable` was left out.
     """
     visits = _Visits(folder)
-    for where, subfolders, files in os.walk(folder, onerror=_unreadable, followlinks=True):
+    for where, subfolders, files in os.walk(folder, onerror=unreadable or _unreadable, followlinks=True):
         if not visits.begin(where):
             subfolders.clear()
             continue
