@@ -57,7 +57,8 @@ def of(
     shape = experiment.shape()
     if shape is None:
         raise ValueError("the experiment should be complete")
-    given = Given(shape, classes, counts, pictures, experiment.model.pretrained)
+    by_steps = any(not stage.fitted for stage in experiment.plan())
+    given = Given(shape, classes, counts, pictures, experiment.model.pretrained, by_steps)
     yield from _within(experiment, given, "")
     for rule in _BETWEEN:
         yield from rule(experiment, given)
@@ -126,7 +127,8 @@ def _batches_suit_the_normalisation(experiment: Experiment, given: Given) -> Ite
     normalised = model.style.normalization == "batch" and "normalization" in type(model).model_fields
     if isinstance(model, Sequential):
         normalised = any(layer.name == "batch_norm" for layer in model.layers)
-    if normalised and batch <= SMALL_BATCH and not experiment.train.freezes_backbone(model.pretrained):
+    by_batches = any(stage.batch_norm == "batch" and not stage.freezes_backbone for stage in experiment.plan())
+    if normalised and batch <= SMALL_BATCH and by_batches:
         message = f"batch normalisation takes mean and deviation from {counted(batch, 'image')}, which tell little"
         yield Problem(f"{message} of all; 16 or more is usual", key="data.batch_size")
 

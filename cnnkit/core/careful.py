@@ -19,6 +19,7 @@ class Given:
         counts: Images of each class by split (`train`, `validation`, `test`); None where that takes long to find out.
         pictures: Height and width of the pictures as they are; None where that is not known.
         pretrained: Whether the features of the network were learnt already.
+        by_steps: Whether anything is trained by steps, a batch each; a classifier that is fitted alone is not.
     """
 
     shape: tuple[int, int, int]
@@ -26,6 +27,7 @@ class Given:
     counts: Mapping[str, Sequence[int]] | None = None
     pictures: tuple[int, int] | None = None
     pretrained: bool = False
+    by_steps: bool = True
 
     @property
     def of_characters(self) -> bool:

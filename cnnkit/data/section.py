@@ -74,7 +74,7 @@ class Data(Spec):
     def careful(self, given: Given) -> Iterator[Problem]:
         """Batches that hold all images, sizes that pictures do not have, and a limit that none reaches."""
         training = given.images("train")
-        if training and self.batch_size > training:
+        if training and given.by_steps and self.batch_size > training:
             few = f" of data.limit {self.limit}" if self.limit else ""
             message = f"is more than the {counted(training, 'training image')}{few}, so an epoch is a single step"
             yield Problem(f"{message}; {max(1, min(32, training // 8))} would be better", key="batch_size")

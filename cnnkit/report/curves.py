@@ -16,7 +16,7 @@ def draw(epochs: list[dict[str, Any]], best_epoch: int | None, path: Path) -> No
     """Draws the metrics over the epochs, training and validation, into a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     metrics = training_metrics.EPOCH_METRICS
     figure = Figure(figsize=(5 * len(metrics), 4), layout="constrained")
@@ -28,7 +28,8 @@ def draw(epochs: list[dict[str, Any]], best_epoch: int | None, path: Path) -> No
         if best_epoch:
             axes.axvline(best_epoch, color="grey", linestyle=":", label=f"kept: epoch {best_epoch}")
         axes.set(xlabel="epoch", ylabel=metric.name)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        # A single epoch, as a fitted classifier has, would have fractions of it around.
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True) if len(numbers) > 1 else FixedLocator(numbers))
         axes.grid(alpha=0.3)
         axes.legend()
     FigureCanvasAgg(figure)

@@ -347,3 +347,18 @@ def test_how_many_images_each_split_will_have_is_known_before_they_are_read(tmp_
         labels = [label for label, name in zip(index.labels.tolist(), splits, strict=True) if name == split]
         assert [labels.count(label) for label in range(10)] == images, counted(len(labels), "image")
     assert expected.items() <= counts.items()
+
+
+def test_batches_say_nothing_where_a_classifier_is_fitted_and_do_where_steps_follow(said):
+    few = {"train": [10, 10], "validation": [3, 3], "test": [3, 3]}
+    assert "data.batch_size" not in said(HUB, counts=few)
+    assert "single step" in said(HUB, "train.stages=[{freeze: backbone}, {epochs: 3}]", counts=few)["data.batch_size"]
+    assert "single step" in said(HUB, "train.optimizer={name: adam}", counts=few)["data.batch_size"]
+
+
+def test_small_batches_harm_normalisation_only_where_it_works_with_them(said):
+    pretrained = "model={name: resnet, depth: 20, weights: some.weights.h5}"
+    plan = "train.stages=[{freeze: backbone}, {epochs: 3%s}]"
+    assert "data.batch_size" not in said(pretrained, "data.batch_size=4", plan % "")
+    assert "tell little" in said(pretrained, "data.batch_size=4", plan % ", batch_norm: batch")["data.batch_size"]
+    assert "tell little" in said("model={name: resnet, depth: 20}", "data.batch_size=4")["data.batch_size"]
