@@ -226,15 +226,19 @@ def at(place: Path, default_range: tuple[float, float] | None = None) -> Backbon
     facts, told = _facts(place)
     saved_model = _saved_model(place)
     if saved_model:
-        pixels = facts.pixel_range or default_range
+        pixels = facts.pixel_range or _usual_range(saved_model) or default_range
         if pixels is None:
             raise Unusable(
                 f"{place} does not say which range of pixels it takes: put a {FACTS} into it, "
                 '{"pixel_range": [0, 1], "size": 224} (TF Hub agreed on 0 and 1; Keras\'s MobileNets take -1 to 1)'
             )
-        assumed = "" if facts.pixel_range else f"It does not say which pixels it takes: {list(pixels)} as on TF Hub."
+        low, high = pixels
+        assumed = (
+            "" if facts.pixel_range else f"Nothing says which pixels it takes: {low:g} to {high:g} is the usual range."
+        )
         model = {"name": "hub", "handle": str(saved_model), "pixel_range": list(pixels)}
-        return Backbone(_saved_model_title(saved_model), model, _size(facts), _known_by(place.name), remark=assumed)
+        title = _saved_model_title(saved_model)
+        return Backbone(title, model, _size(facts), _known_by(title), remark=assumed)
     file = _weights(place)
     guess = _by_name(file.name) or _by_name(f"{place.name}.h5")
     if facts.application:
@@ -376,8 +380,25 @@ _WIDTHS = {"25": 0.25, "025": 0.25, "035": 0.35, "05": 0.5, "50": 0.5, "050": 0.
 """Widths by their digits in the names of files: Keras writes 2_5 for 0.25, others 025 or 0.25."""
 
 
+def _usual_range(folder: Path) -> tuple[float, float] | None:
+    """The range of pixels of a SavedModel that is called as a network of keras.applications.
+
+    That of the network, where Keras has saved it; that of TF Hub, where its own tools did.
+    """
+    guess = _by_name(_plain_name(_saved_model_title(folder)))
+    if guess is None:
+        return None
+    if not (folder / "keras_metadata.pb").exists():
+        return (0.0, 1.0)
+    return {"symmetric": (-1.0, 1.0), "own": (0.0, 255.0)}.get(NETWORKS[guess[0]].scaling)
+
+
+def _plain_name(name: str) -> str:
+    """The name of a folder as that of a file of weights, without the words that people put before it."""
+    return re.sub(r"^((hub|tf2?|imagenet|keras)[-_])+", "", name.lower()) + ".h5"
+
+
 def _known_by(name: str) -> Known:
     """How good and how fast a SavedModel is, by its name."""
-    plain = re.sub(r"^(hub|tf2?|imagenet|keras)[-_]", "", name.lower())
-    guess = _by_name(f"{plain}.h5")
+    guess = _by_name(_plain_name(name))
     return KNOWN.get((guess[0], None if guess[1] == 1.0 else guess[1]), UNKNOWN) if guess else UNKNOWN

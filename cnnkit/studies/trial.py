@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnnkit.core.errors import CnnkitError, Interrupted
+from cnnkit.core.errors import CnnkitError, Interrupted, TrainingError
 from cnnkit.core.lazy import np, tf
 from cnnkit.core.signals import Terminated, interrupts
 from cnnkit.core.text import counted
@@ -86,6 +86,10 @@ def decide(subject: Subject, budget: Budget, wish: Wish | None = None) -> Decisi
     except KeyboardInterrupt as interrupt:
         code = 143 if isinstance(interrupt, Terminated) else 130
         raise Interrupted("Interrupted: no config is written.", exit_code=code) from None
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise TrainingError(
+            "the trial ran out of memory, and no config is written; `init` without --minutes"
+        ) from error
 
 
 @contextmanager
@@ -119,32 +123,42 @@ class _Trial:
 
     def decision(self, wish: Wish) -> Decision:
         """What is taken, after what was wished for or can be had was tried."""
-        head = self._head(self.found.pretrained) if self.found.pretrained else None
+        head = self._head(self.found.pretrained, asked=wish.backbone is not None) if self.found.pretrained else None
         if wish.backbone is not None and head:
+            if head.seconds > self.budget.left:
+                self.notes.append(
+                    f"Its training takes {in_words(head.seconds)}, which is more than is left of the time."
+                )
             return self._decision(self._fine_tuned(head), None, f"As asked for: {head.suggestion.title}.", "")
         alone = head is None or head.tried is None or head.seconds > self.budget.left
         small = self._small(alone=alone)
         if head is None or head.tried is None:
             why = "As asked for: a network from nothing." if wish.from_scratch else ALONE
             return self._decision(small, None, why, "")
-        if head.seconds > self.budget.left:
-            slow = f"it would take {in_words(head.seconds)}, more than is left"
-            return self._decision(small, head, f"A small network from nothing: of {_title(head)}, {slow}.", slow)
-        assert small.tried is not None
+        late = head.seconds > self.budget.left
+        if small.tried is None or (late and chosen(head, small, rule=suits(self.traits))[0] is head):
+            slow = f"its training would take {in_words(head.seconds)}, which is more than is left"
+            return self._decision(
+                small, head, f"A small network from nothing: {_title(head)} was tried, but {slow}.", slow
+            )
         taken, other, why = chosen(head, small, rule=suits(self.traits))
         why_not = f"{_accuracy(other)} on validation in the trial"
         return self._decision(self._fine_tuned(taken) if taken is head else taken, other, why, why_not)
 
-    def _head(self, suggestion: Suggestion) -> Outcome | None:
-        """The fitted classifier on the backbone; None where that can't be used, which is said."""
+    def _head(self, suggestion: Suggestion, asked: bool) -> Outcome | None:
+        """The fitted classifier on the backbone; None where that can't be used, which is said, unless it was asked for.
+
+        Raises:
+            CnnkitError: It was asked for, and can't be used.
+        """
         try:
             tried, pace = self.bench.fitted(suggestion, SHARE_OF_FEATURES * self.budget.seconds)
         except CnnkitError as error:
-            if isinstance(error, Interrupted):
+            if asked or isinstance(error, Interrupted):
                 raise
             self.notes.append(f"Not used: {error.problems[0].message}.")
             return None
-        self._say(suggestion.title, tried)
+        self._say(f"{suggestion.backbone and suggestion.backbone.title} with a fitted classifier", tried)
         return Outcome(suggestion, tried, self.looking + pace.seconds(0))
 
     def _small(self, alone: bool) -> Outcome:

@@ -83,6 +83,30 @@ def test_what_is_called_as_keras_calls_its_own_needs_no_json(file, application, 
     TypeAdapter(AnyArchitecture).validate_python({k: v for k, v in found.model.items() if k != "weights"})
 
 
+@pytest.mark.parametrize(
+    ("name", "by_keras", "pixels"),
+    [
+        ("hub_mobilenet_v1_025_224", True, [-1.0, 1.0]),
+        ("imagenet_mobilenet_v2_100_224", False, [0.0, 1.0]),
+        ("efficientnetb0", True, [0.0, 255.0]),
+    ],
+)
+def test_a_saved_model_that_is_called_so_has_the_usual_range_and_says_that_it_is_assumed(name, by_keras, pixels):
+    place = put(name, saved_model=True)
+    if by_keras:
+        (place / "keras_metadata.pb").touch()
+    [found] = backbones.found().backbones
+    assert found.model["pixel_range"] == pixels
+    assert "usual range" in found.remark
+    assert found.known.accuracy > 45 and found.known != backbones.UNKNOWN
+
+
+def test_a_saved_model_of_resnet_has_no_range_that_one_could_assume():
+    place = put("resnet50", saved_model=True)
+    (place / "keras_metadata.pb").touch()
+    assert "does not say which range" in backbones.found().notes[0]
+
+
 def test_a_folder_that_is_called_so_counts_by_its_own_name():
     put("mobilenet_v1_025_224")
     [found] = backbones.found().backbones
@@ -153,7 +177,7 @@ def test_a_saved_model_that_is_named_by_hand_takes_the_range_of_tf_hub_and_says_
     (tmp_path / "vector" / "saved_model.pb").touch()
     found = backbones.named(str(tmp_path / "vector"))
     assert found.model["pixel_range"] == [0.0, 1.0]
-    assert "does not say" in found.remark
+    assert "Nothing says" in found.remark
 
 
 @pytest.mark.parametrize(("name", "told"), [("MobileNetV9", "did you mean `MobileNetV2`?"), ("x", "there are `mine`")])

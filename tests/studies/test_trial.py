@@ -134,6 +134,7 @@ def test_a_backbone_for_which_the_time_does_not_suffice_is_told_of(decided):
     decision, bench, _ = decided(minutes=3, head=95, slow=20.0)
     assert decision.chosen.kind == "from scratch"
     assert "more than is left" in decision.why_not
+    assert "was tried, but its training would take" in decision.why
     assert "from scratch" not in bench.asked  # nothing to be compared with, so only its speed is measured
 
 
@@ -141,6 +142,11 @@ def test_a_backbone_that_can_not_be_used_is_told_of_and_the_other_one_taken(deci
     decision, _, _ = decided(head=DataError("weights.h5 is damaged"))
     assert (decision.chosen.kind, decision.other) == ("from scratch", None)
     assert "Not used: weights.h5 is damaged." in decision.notes
+
+
+def test_one_that_was_asked_for_and_can_not_be_used_is_an_error(decided):
+    with pytest.raises(DataError, match="damaged"):
+        decided(head=DataError("weights.h5 is damaged"), wish=Wish(backbone="mobilenet_2_5_224_tf_no_top"))
 
 
 def test_fine_tuning_is_kept_only_where_validation_says_so(decided):
@@ -241,7 +247,7 @@ def test_a_trial_on_images_writes_a_config_that_is_right_and_nothing_else(comman
     assert code == 0, err
     document = json.loads(out)
     assert document["config"]["model"]["name"] == "hub"  # colour is all that there is, and one epoch does not find it
-    assert "tried: tiny as it is, a classifier fitted to it: validation 1.000" in err
+    assert "tried: tiny with a fitted classifier: validation 1.000" in err
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["temporary", "tints", "tints.yaml"]
     assert [*temporary.glob("cnnkit*")] == []
     assert command("check", "tints.yaml")[0] == 0
