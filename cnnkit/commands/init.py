@@ -26,6 +26,7 @@ def init(
         float | None,
         Option(
             min=0.5,
+            max=100_000,
             help="Decide by a trial; so long may the trial and the training that it proposes take together.",
             show_default="no trial",
         ),

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnnkit.core.errors import CnnkitError, Interrupted, TrainingError
+from cnnkit.core.errors import CnnkitError, Interrupted, TrainingError, UsageError
 from cnnkit.core.lazy import np, tf
 from cnnkit.core.signals import Terminated, interrupts
 from cnnkit.core.text import counted
@@ -123,7 +123,7 @@ class _Trial:
 
     def decision(self, wish: Wish) -> Decision:
         """What is taken, after what was wished for or can be had was tried."""
-        head = self._head(self.found.pretrained, asked=wish.backbone is not None) if self.found.pretrained else None
+        head = self._head(self.found.pretrained, wish) if self.found.pretrained else None
         if wish.backbone is not None and head:
             if head.seconds > self.budget.left:
                 self.notes.append(
@@ -145,17 +145,19 @@ class _Trial:
         why_not = f"{_accuracy(other)} on validation in the trial"
         return self._decision(self._fine_tuned(taken) if taken is head else taken, other, why, why_not)
 
-    def _head(self, suggestion: Suggestion, asked: bool) -> Outcome | None:
-        """The fitted classifier on the backbone; None where that can't be used, which is said, unless it was asked for.
+    def _head(self, suggestion: Suggestion, wish: Wish) -> Outcome | None:
+        """The fitted classifier on the backbone; None where that can't be used, which is said.
 
         Raises:
-            CnnkitError: It was asked for, and can't be used.
+            UsageError: It was asked for, and can't be used.
         """
         try:
             tried, pace = self.bench.fitted(suggestion, SHARE_OF_FEATURES * self.budget.seconds)
         except CnnkitError as error:
-            if asked or isinstance(error, Interrupted):
+            if isinstance(error, Interrupted):
                 raise
+            if wish.backbone is not None:
+                raise UsageError(f"--backbone {wish.backbone}: {error.problems[0].message}") from None
             self.notes.append(f"Not used: {error.problems[0].message}.")
             return None
         self._say(f"{suggestion.backbone and suggestion.backbone.title} with a fitted classifier", tried)

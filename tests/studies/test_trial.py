@@ -14,7 +14,7 @@ from PIL import Image
 
 from cnnkit.config import file as config_file
 from cnnkit.core.cache import cache_folder
-from cnnkit.core.errors import DataError, Interrupted
+from cnnkit.core.errors import DataError, Interrupted, UsageError
 from cnnkit.core.lazy import tf
 from cnnkit.core.progress import Progress
 from cnnkit.data.sources import Folder
@@ -145,7 +145,7 @@ def test_a_backbone_that_can_not_be_used_is_told_of_and_the_other_one_taken(deci
 
 
 def test_one_that_was_asked_for_and_can_not_be_used_is_an_error(decided):
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(UsageError, match="--backbone mobilenet_2_5_224_tf_no_top: weights"):
         decided(head=DataError("weights.h5 is damaged"), wish=Wish(backbone="mobilenet_2_5_224_tf_no_top"))
 
 

@@ -137,7 +137,7 @@ def _why_small(traits: Traits) -> str:
         )
     if traits.training >= rules.MANY:
         return f"A small network from nothing: {traits.training:,} training images teach it what it needs."
-    return "A small network from nothing."
+    return "A small network from nothing, as there is no pretrained one."
 
 
 def _decision(
