@@ -81,6 +81,7 @@ class Bench:
         self.collection: Collection = subject.source.open(self.progress)
         self.index: Index = self.collection.index(self.progress)
         self.splits: list[str] = []
+        self.groups: list[str] = []  # of those that never part, as they are in one fold too
         self.attempts = 0
 
     def experiment(self, suggestion: Suggestion) -> Experiment:
@@ -88,7 +89,9 @@ class Bench:
         document = yaml12.parse(yaml12.dump({"name": "trial", "seed": SEED, **suggestion.values()})).values
         document["data"]["source"] = self.subject.source
         experiment = Experiment.model_validate(document).completed(self.collection)
-        self.splits = self.splits or experiment.data.splits(self.index)
+        if not self.splits:
+            self.splits = experiment.data.splits(self.index)
+            self.groups = [str(part) for part in experiment.data.parts(self.index)]
         return experiment
 
     def numbers(self, *splits: str) -> list[int]:
@@ -151,7 +154,7 @@ class Bench:
                 features[train],
                 labels[train],
                 np.ones(int(train.sum())),
-                [self.index.digests[i] for i in numbers[train]],
+                [self.groups[i] for i in numbers[train]],
                 len(self.index.classes),
                 SEED,
                 advance,
