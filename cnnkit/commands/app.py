@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from cnnkit.commands import check, data, evaluate, init, list, predict, preview, schema, summary, train
+from cnnkit.commands import cache, check, data, evaluate, init, list, predict, preview, schema, summary, train
 from cnnkit.commands.screen import Screen
 from cnnkit.core.version import __version__
 
@@ -28,6 +28,7 @@ COMMANDS = (
     train.train,
     evaluate.evaluate,
     predict.predict,
+    cache.cache,
     list.list_,
     schema.schema,
 )

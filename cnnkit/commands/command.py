@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -12,6 +13,7 @@ from typing import Annotated, Any, get_type_hints
 from typer import Argument, Option
 
 from cnnkit.commands.screen import Screen
+from cnnkit.core import cache
 
 Config = Annotated[Path, Argument(metavar="CONFIG", help="The YAML file.", show_default=False)]
 RunFolder = Annotated[Path, Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
@@ -44,11 +46,12 @@ class Command:
     run: Callable[..., None]
 
 
-def command(example: str) -> Callable[[Callable[..., None]], Command]:
+def command(example: str, uses_cache: bool = True) -> Callable[[Callable[..., None]], Command]:
     """Makes a function a command of its name, with the options of every command.
 
     Args:
         example: How it is called, for its help.
+        uses_cache: Whether nobody may clear the cache while it runs.
 
     Returns:
         A decorator of functions whose first argument is the screen, and all others arguments and options of their own.
@@ -65,7 +68,8 @@ def command(example: str) -> Callable[[Callable[..., None]], Command]:
 
         @wraps(function)
         def run(json_output: bool, debug: bool, **arguments: Any) -> None:
-            function(Screen(json_output), **arguments)
+            with cache.in_use() if uses_cache else nullcontext():
+                function(Screen(json_output), **arguments)
 
         # Typer reads the options of a command from these.
         run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]

@@ -7,12 +7,21 @@ and is made anew; and those who read it need not fear any form but the one that 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from cnnkit.core import atomic
+from cnnkit.core import atomic, locks
 from cnnkit.core.errors import DiskError
 from cnnkit.core.progress import Progress
+
+LOCK = ".in-use"
+"""The file whose lock everyone holds who uses the cache."""
+
+USES = "uses"
+"""The folder of what is known of who has used what."""
 
 _HASH = 16
 """Bytes of the hash (BLAKE2b) that stands in front."""
@@ -27,8 +36,53 @@ def cache_folder() -> Path:
     return user_cache_path("cnnkit", appauthor=False, opinion=False)  # on Windows neither an author nor `Cache` in it
 
 
+@contextmanager
+def in_use(make: bool = False) -> Iterator[None]:
+    """While it is open nobody clears the cache, and what is used of it is noted.
+
+    Args:
+        make: Whether to make the folder where it is not there yet; else there is nothing to protect.
+    """
+    folder = cache_folder()
+    if make:
+        with suppress(OSError, DiskError):  # what can't be kept is told by `write`
+            atomic.make_folder(folder, parents=True, exist_ok=True)
+    if not _open:
+        _used.clear()
+    _open.append(folder)
+    try:
+        with locks.shared(folder / LOCK) if folder.is_dir() else nullcontext():
+            yield
+    finally:
+        _open.pop()
+
+
+_open: list[Path] = []
+"""Of each `in_use` that is open, the folder."""
+
+_used: set[str] = set()
+"""Files and folders that were used since the first of them was opened."""
+
+
+def note(path: Path | str) -> None:
+    """Notes that something was used, perhaps of the cache; it need not be there."""
+    if _open:
+        _used.add(str(Path(path).resolve()))
+
+
+def record_use(by: Path, progress: Progress) -> None:
+    """Writes down which run has used all that was noted, for `cnnkit cache`; where that can't be, one line says so."""
+    root, user = str(cache_folder().resolve()), str(by.resolve())
+    used = sorted(os.path.relpath(path, root) for path in _used if path.startswith(root + os.sep))
+    if used:
+        content = json.dumps({"run": user, "used": used}).encode()
+        name = hashlib.blake2b(os.fsencode(user), digest_size=_HASH).hexdigest()
+        write(cache_folder() / USES / f"{name}.json", content, "which run used what is not remembered", progress)
+
+
 def read(file: Path) -> memoryview | None:
     """What `write` has put into a file; None if there is nothing, or it is damaged."""
+    note(file)
     try:
         whole = memoryview(file.read_bytes())
     except OSError:
@@ -45,6 +99,7 @@ def write(file: Path, content: bytes | memoryview, otherwise: str, progress: Pro
         otherwise: What follows if it can't be written, for example `the files are read again next time`.
         progress: Is told of it.
     """
+    note(file)
     try:
         atomic.make_folder(file.parent, parents=True, exist_ok=True)
         with atomic.replacing(file, _HASH + len(content)) as stream:

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from cnnkit.core.atomic import make_folder, replacing
+from cnnkit.core.cache import note
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 
@@ -41,6 +42,7 @@ def fetch(url: str, path: Path, digest: str | None, progress: Progress, hint: st
         DataError: It can't be had; the text says why and where to put it by hand.
         DiskError: There is no room for it.
     """
+    note(path)
     try:
         if path.is_file() and (digest is None or _digest_of(path, digest) == digest.lower()):
             return path

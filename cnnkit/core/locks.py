@@ -1,9 +1,58 @@
-"""Turns: what takes so much memory that only one thread, of one process, may do it at a time."""
+"""Locks: turns, for what only one thread of one process may do at a time, and files that many use and one clears."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class Busy(Exception):
+    """Somebody else has the lock."""
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Holds a lock that many may hold, but none beside one who holds it alone; waits for that one.
+
+    It is the lock of a file, so it is free again when its process is killed. A disk that has no locks gives none.
+    """
+    import fcntl  # here, as only Unix has it, and `--help` should answer elsewhere too
+
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:  # a folder that can't be written to: nobody can clear it either
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Holds the same lock alone.
+
+    Raises:
+        Busy: Somebody holds it.
+        OSError: The disk has no locks.
+    """
+    import fcntl
+
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy from None
+        yield
+    finally:
+        os.close(file)
 
 
 class Turn:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnkit.config.experiment import Experiment
 from cnnkit.config.file import refuse_settings
-from cnnkit.core import atomic
+from cnnkit.core import atomic, cache
 from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.lazy import keras, np
 from cnnkit.core.progress import Progress
@@ -26,6 +26,7 @@ MAY_BE_SET = ("data.source", "data.batch_size", "data.cache")
 """Settings that change nothing about what a run is worth."""
 
 
+@cache.in_use()
 def evaluate(
     run: Run | Path | str, split: str = "test", settings: Sequence[str] = (), progress: Progress | None = None
 ) -> dict[str, Any]:

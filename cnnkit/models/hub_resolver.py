@@ -13,7 +13,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 from cnnkit.core.atomic import disk_errors
-from cnnkit.core.cache import cache_folder
+from cnnkit.core.cache import cache_folder, note
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import keras, tf
 
@@ -37,7 +37,9 @@ def fetched(url: str) -> Path:
     cache = cache_folder() / "hub"
     try:
         with _cached_in(cache), disk_errors(cache):
-            return Path(_Resolver()(url))
+            folder = Path(_Resolver()(url))
+            note(folder)
+            return folder
     except (OSError, ValueError, HTTPException, tf.errors.OpError) as error:
         # What urllib wraps tells more than its wrapping; an answer of the server is no such wrapping.
         inner = error.reason if isinstance(error, URLError) and not isinstance(error, HTTPError) else error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.config.experiment import Experiment
+from cnnkit.core import cache
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
 from cnnkit.evaluation import evaluate
@@ -22,6 +23,7 @@ from cnnkit.training.data import TrainingData
 from cnnkit.training.lines import closing, opening, say
 
 
+@cache.in_use(make=True)
 def train(experiment: Experiment, folder: Path | str | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Trains, keeps the best epoch, evaluates it as read back from disk.
 
@@ -52,6 +54,9 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         with ending.recorded(run):
             run.write_split(data.images.index, data.splits, data.preprocessing.digests_beside(data.images.index))
             run.write_provenance(**facts, state="training", files=run.hashes())
+            for setting in ("weights", "handle"):
+                cache.note(getattr(experiment.model, setting, None) or "")
+            cache.record_use(run.folder, progress)
             for line in (*opening(run, facts, data), *([report.line()] if report else [])):
                 say(run, progress, line)
 

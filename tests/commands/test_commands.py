@@ -139,7 +139,7 @@ WRONG_CALLS = [
     (["frobnicate"], "'frobnicate'"),
     (["--nope"], "--nope"),
     *(([command, "--nope"], "--nope") for command in COMMANDS),
-    *(([command], "Missing argument") for command in COMMANDS if command not in ("list", "schema")),
+    *(([command], "Missing argument") for command in COMMANDS if command not in ("cache", "list", "schema")),
     (["predict", "runs/first"], "IMAGES"),
     (["check", "mine.yaml", "other.yaml"], "other.yaml"),
     (["check", "mine.yaml", "--set"], "--set"),

@@ -28,7 +28,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from cnnkit.core import atomic
+from cnnkit.core import atomic, cache
 from cnnkit.core.cache import cache_folder, why_not_written
 from cnnkit.core.errors import DiskError
 from cnnkit.core.lazy import np
@@ -116,6 +116,7 @@ class PixelStore:
         for file in store.files:
             with suppress(OSError):  # of a cache that can't be written to
                 os.utime(file.path)  # the oldest ones go first when room is made
+            cache.note(file.path)
         return store
 
     def __contains__(self, number: int) -> bool:
@@ -166,6 +167,7 @@ class PixelStore:
             for other in replaced:
                 with suppress(OSError):  # then it goes when room is made
                     other.unlink()
+            cache.note(self.path)
         except (OSError, DiskError) as error:
             if error in of_the_images:
                 raise

@@ -84,6 +84,7 @@ def _unpacked(path: Path, progress: Progress) -> Path:
     stamp = _stamp(path)
     before = _recall(memory, stamp)
     if before and _whole(home / before):
+        cache.note(home / before)
         return home / before
     kind = kind_of(path)
     if kind is None:
@@ -109,6 +110,7 @@ def _unpacked(path: Path, progress: Progress) -> Path:
     if max(stamp[1:]) < start - TICK:  # else a second change could not be told from the first
         document = json.dumps({"archive": str(path.resolve()), "stamp": stamp, "digest": digest})
         cache.write(memory, document.encode(), f"{path.name} is read again next time", progress)
+    cache.note(folder)
     return folder
 
 

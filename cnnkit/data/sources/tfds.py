@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
 
-from cnnkit.core.cache import cache_folder
+from cnnkit.core.cache import cache_folder, note
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
@@ -62,6 +62,7 @@ class Tfds(Source):
         """The builder of the set, which reads what it has prepared."""
         tfds = self._library()
         folder = self.data_dir or str(cache_folder().absolute() / "tfds")
+        note(f"{folder}/{self.dataset.partition('/')[0]}")
         with self._refusing():
             builder = tfds.builder(self.dataset, data_dir=folder)
             prepared = builder.is_prepared()
