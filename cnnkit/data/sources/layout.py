@@ -6,6 +6,7 @@ if their names tell which. Where two answers would do, nothing is guessed: an er
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -138,7 +139,7 @@ def _judged(tree: Tree, folder: Path) -> Judgement:
     if _are_splits(tree, named, strangers):
         return _as_splits(tree, folder, named, strangers, reasons)
     _refuse_what_may_be_splits(tree, folder, kept, named, strangers)
-    if (not strangers and _are_only_splits(named)) or (len(kept) == 1 and is_container(kept[0].name)):
+    if (not strangers and _are_only_splits(named)) or _are_parts(kept):
         return Layout(splits=named, flat=tuple(kept)), reasons
     notes = tuple(
         f"`{tree.below(each)}` is taken for a class, not for a split: it lies beside {listed(_names(strangers))}"
@@ -149,10 +150,17 @@ def _judged(tree: Tree, folder: Path) -> Judgement:
     return Layout(classes, notes=notes), reasons
 
 
+def _are_parts(kept: Sequence[Path]) -> bool:
+    """Whether folders are parts of one heap of images, by their names: `images`, or `images_part_1` and `..._2`."""
+    if len(kept) == 1:
+        return is_container(kept[0].name)
+    words = {tuple(re.findall(r"[^\W\d_]+", each.name.lower())) for each in kept}
+    return len(words) == 1 and any(is_container(word) or word in ("part", "batch", "chunk") for word in words.pop())
+
+
 def _leads_on(tree: Tree, only: Path) -> bool:
     """Whether the only folder with images is no class, but holds the classes, or another one that does."""
-    kept = tree.kept(only)
-    return len(kept) > 1 or (len(kept) == 1 and not tree.has_image_right_in(only))
+    return len(tree.inner(only)) > 1 or (bool(tree.kept(only)) and not tree.has_image_right_in(only))
 
 
 def _gone_through(tree: Tree, only: Path, reasons: dict[Path, Unused]) -> Judgement:

@@ -301,6 +301,8 @@ def test_sets_as_they_are_published(tree, paths, used, aside):
         (["train/{3}.jpg", "test/{3}.jpg", "answers.csv"], ["6 images", "splits by their names", "`answers.csv`"]),
         (["photos/{3}.jpg"], ["3 images", "`photos`", "label_pattern"]),
         (["{3}.jpg"], ["3 images", "right in it"]),
+        (["HAM_images_part_1/{3}.jpg", "HAM_images_part_2/{3}.jpg"], ["6 images", "`HAM_images_part_2`"]),
+        (["images_001/images/{3}.png", "images_002/images/{3}.png"], ["6 images", "`images_001`"]),
         (["train.zip", "test.zip", "notes.md"], ["no image", "`train.zip`", "unpack"]),
         (["cat/{3}.jpg"], ["only one, `cat`"]),
         (["train/cat/{3}.jpg", "test/cat/{3}.jpg"], ["only one, `cat`"]),
