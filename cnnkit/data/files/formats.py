@@ -122,6 +122,11 @@ def what_it_is(content: bytes) -> str:
     return f"not a {', '.join(names)} or {last} image"
 
 
+def is_picture(ending: str, beginning: bytes) -> bool:
+    """Whether a file is a picture, of a format that is read or of another, by its ending or its first bytes."""
+    return ending in EXTENSIONS or ending in _PICTURES or format_of(beginning) is not None
+
+
 def why_not_by(ending: str, beginning: bytes) -> str:
     """Why a file is not taken for an image whose ending is none of `EXTENSIONS`, and what to do about it.
 

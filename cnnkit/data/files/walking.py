@@ -113,6 +113,11 @@ def why_not(path: str, below: str | None = None) -> str | None:
     return formats.why_not_by(os.path.splitext(name)[1].lower(), _beginning(path))  # noqa: PTH122
 
 
+def is_picture(path: str) -> bool:
+    """Whether a file is a picture by its ending or its content, one that is not read too."""
+    return formats.is_picture(os.path.splitext(path)[1].lower(), _beginning(path))  # noqa: PTH122
+
+
 def _beginning(path: str) -> bytes:
     try:
         with open(path, "rb") as file:  # noqa: PTH123

@@ -123,6 +123,11 @@ class Folder(Source):
             if self.glob and not tree.holds(tree.root):
                 raise DataError(Problem(f"no image below {tree.root} is meant by {self.glob}", key="glob"))
             raise at_path(unlabelled.what_is_there(tree, found))
+        waiting = (folder.path for folder in found.classes if not tree.holds(folder.path))
+        if unread := next(
+            (f"{folder} holds no image ({why})" for folder in waiting if (why := tree.why_none(folder))), ""
+        ):
+            raise at_path(unread)
         files = cache(partial(_listed, tree, found))
         inhabited = {folder.path.name for folder in found.classes if tree.holds(folder.path)}
         empty = tuple(name for name in classes if name not in inhabited)

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
-from cnnkit.data.files.walking import any_file, counts_below, files_in, matcher, subfolders, why_not
+from cnnkit.core.text import counted
+from cnnkit.data.files.walking import (
+    HIDDEN,
+    any_file,
+    counts_below,
+    files_below,
+    files_in,
+    is_picture,
+    matcher,
+    subfolders,
+    why_not,
+)
 from cnnkit.data.index import Unused
+
+LOOKED_AT = 20_000
+"""So many files are looked at, to tell what a folder may be."""
 
 # What holds images, or folders of them, and says nothing of what they show.
 _CONTAINERS = {"data", "dataset", "datasets", "image", "images", "img", "imgs", "jpegimages", "photos", "pictures"}
@@ -84,7 +99,19 @@ class Tree:
         """The folders right in it that wait for images: empty ones, or with pictures in a format that is not read."""
         if self.glob:
             return []
-        return [each for each in subfolders(folder) if not self.holds(each) and not any_file(each, _is_no_picture)]
+        return [
+            each
+            for each in subfolders(folder)
+            if not self.holds(each) and not any_file(each, lambda file: not is_picture(file))
+        ]
+
+    def why_none(self, folder: Path) -> str:
+        """Why none of the files below a folder is an image: how many there are, and the most frequent reason."""
+        reasons = Counter(map(self.why_not, islice(files_below(folder), LOOKED_AT)))
+        del reasons[HIDDEN]
+        for reason, count in reasons.most_common(1):
+            return f"{counted(count, 'file')}: {reason}"
+        return ""
 
     def unused(self, folder: Path | str, reason: str, to_predict: bool = False) -> Unused:
         """The entry of a folder that is not used."""
@@ -108,7 +135,3 @@ def is_table(file: str) -> bool:
 def is_container(name: str) -> bool:
     """Whether a folder of that name holds images, or folders of them, whatever these show."""
     return plain(name) in _CONTAINERS
-
-
-def _is_no_picture(file: str) -> bool:
-    return not (mimetypes.guess_type(file)[0] or "").startswith("image/")

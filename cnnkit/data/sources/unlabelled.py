@@ -7,15 +7,11 @@ from itertools import islice
 from pathlib import Path
 
 from cnnkit.core.text import counted, listed, some
-from cnnkit.data.files import formats
 from cnnkit.data.files.walking import counts_below, files_below, files_in, hidden
 from cnnkit.data.sources import named_files
 from cnnkit.data.sources.layout import Layout
 from cnnkit.data.sources.named_files import NamedFiles
-from cnnkit.data.sources.tree import Tree, is_table
-
-LOOKED_AT = 20_000
-"""So many files are looked at, to tell what a folder may be."""
+from cnnkit.data.sources.tree import LOOKED_AT, Tree, is_table
 
 _MASK = "mask"
 _PACKED = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
@@ -42,8 +38,8 @@ def what_is_there(tree: Tree, found: Layout) -> str:
         return f"{should}; it holds only one, {listed(sorted(only))}{_aside(found)}"
     images = sum(counts_below(folder)[1] for folder in found.flat)
     if not images:
-        endings = ", ".join(sorted(formats.EXTENSIONS))
-        return f"{should}; it holds none, and no image ({endings}){_lying_there(tree, found)}"
+        why = tree.why_none(root) or "no file at all"
+        return f"{should}; it holds none, and no image ({why}){_lying_there(tree, found)}"
     where = "right in it" if found.flat == (root,) else f"in {listed([tree.below(folder) for folder in found.flat])}"
     splits = ", which are splits by their names" if found.splits else ""
     message = f"{should}; it holds none, but {counted(images, 'image')} {where}{splits}{_what_else(tree, found)}"

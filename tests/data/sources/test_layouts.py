@@ -314,12 +314,18 @@ def test_a_folder_without_class_folders_is_told_for_what_it_is(tree, paths, word
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
-@pytest.mark.parametrize("kind", ["bird/", "bird/0.heic", "bird/.DS_Store"])
+@pytest.mark.parametrize("kind", ["bird/", "bird/.DS_Store"])
 def test_a_class_folder_without_an_image_is_an_empty_class_not_something_beside_the_classes(tree, kind):
     root = tree("cat/{2}.jpg", "dog/{2}.jpg", kind)
     collection = opened(root)
     assert collection.classes == ("bird", "cat", "dog")
     assert collection.empty == ("bird",)
+
+
+@pytest.mark.parametrize(("file", "why"), [("bird/{3}.psd", "Photoshop"), ("bird/{3}.dng", "raw data")])
+def test_a_class_of_pictures_that_are_not_read_is_an_error_that_names_their_format(tree, file, why):
+    with pytest.raises(DataError, match=rf"bird holds no image \(3 files: .*{why}"):
+        opened(tree("cat/{2}.jpg", "dog/{2}.jpg", file))
 
 
 def test_a_glob_is_asked_before_splits_are(tree):
