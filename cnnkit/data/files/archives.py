@@ -125,7 +125,7 @@ def _unpack(path: Path, kind: Kind, folder: Path, progress: Progress) -> None:
             raise Refused(f"holds more than {MAX_MEMBERS:,} files; unpack it yourself and name the folder")
         budget.spend(COST)
         files += content is not None
-        packed += [name] if content is not None and name.lower().endswith(ARCHIVES) else []
+        packed += [name] if content is not None and _is_packed(name.lower()) else []
         parts = parts_of(name)
         if content is not None and not parts:
             raise Refused(f"{quoted(name)} is a file without a name")
@@ -141,6 +141,11 @@ def _unpack(path: Path, kind: Kind, folder: Path, progress: Progress) -> None:
     if len(packed) == files:
         more = f" and {files - 1} more" if files > 1 else ""
         raise Refused(f"holds nothing but the archive {quoted(packed[0])}{more}; unpack it, and name what is in it")
+
+
+def _is_packed(name: str) -> bool:
+    """Whether a file is an archive by its name; a `.gz` alone is not: the files of MNIST are such."""
+    return name.endswith(ARCHIVES) and (".tar." in name or not name.endswith((".gz", ".bz2", ".xz")))
 
 
 def _write(

@@ -104,8 +104,8 @@ def folders_of(tree: Tree, splits: Mapping[str, Sequence[str]]) -> dict[Path, st
 
 def which_is_which(tree: Tree, splits: Mapping[Path, str]) -> list[str]:
     """Which folder is which split, in a sentence, where their names alone may not tell."""
-    what = [f"`{tree.below(top)}` for {split}" for top, split in splits.items() if top.name not in (split, "val")]
-    return [f"of the folders {enumerated(what, 'and')} is taken"] if what else []
+    what = [f"`{tree.below(top)}` is {split}" for top, split in splits.items() if top.name not in (split, "val")]
+    return [f"the split {enumerated(what, 'and')}"] if what else []
 
 
 def setting_for(tree: Tree, splits: Mapping[Path, str]) -> dict[str, tuple[str, ...]]:
@@ -134,6 +134,10 @@ def _judged(tree: Tree, folder: Path) -> Judgement:
         return Layout(flat=(folder,) if tree.has_image_right_in(folder) else ()), reasons
     if len(kept) == 1 and _leads_on(tree, kept[0]):
         return _gone_through(tree, kept[0], reasons)
+    if home := _home_of_all(tree, kept):
+        others = [each for each in kept if each != home]
+        reasons |= {each: tree.unused(each, f"beside `{tree.below(home)}`, which holds the classes") for each in others}
+        return _gone_through(tree, home, reasons)
     named = {each: split for each in kept if (split := split_of(each.name))}
     strangers = [each for each in kept if each not in named]
     if _are_splits(tree, named, strangers):
@@ -147,6 +151,10 @@ def _judged(tree: Tree, folder: Path) -> Judgement:
         if is_split_name(each.name)
     )
     classes = tuple(ClassFolder(None, each) for each in sorted([*kept, *tree.awaiting(folder)]))
+    if len(mixed := [each for each in kept if len(tree.inner(each)) > 1]) == 1:
+        inner = listed(_names(tree.inner(mixed[0])))
+        note = f"`{tree.below(mixed[0])}` is one class, with all that is in its folders ({inner}); "
+        notes = (*notes, f"{note}if these are the classes, name it as the path")
     return Layout(classes, notes=notes), reasons
 
 
@@ -163,13 +171,23 @@ def _leads_on(tree: Tree, only: Path) -> bool:
     return len(tree.inner(only)) > 1 or (bool(tree.kept(only)) and not tree.has_image_right_in(only))
 
 
+def _home_of_all(tree: Tree, kept: Sequence[Path]) -> Path | None:
+    """The folder that holds the classes or the splits, where images lie in others beside it that hold no folders."""
+    deep = [each for each in kept if tree.kept(each)]
+    if len(deep) != 1 or len(kept) < 2 or split_of(deep[0].name):
+        return None
+    inner = _names(tree.kept(deep[0]))
+    splits = {split_of(name) for name in inner} - {None}
+    return deep[0] if len(inner) > 1 and (is_container(deep[0].name) or len(splits) > 1) else None
+
+
 def _gone_through(tree: Tree, only: Path, reasons: dict[Path, Unused]) -> Judgement:
-    """What is found in the only folder with images."""
+    """What is found in the only folder that holds classes."""
     found, further = _judged(tree, only)
     if found.classes and not found.splits and split_of(only.name) == "train":
         note = f"`{tree.below(only)}` alone holds classes, so validation and test are set apart from it"
     else:
-        note = f"`{tree.below(only)}` is the only folder with images there, so what counts is looked for in it"
+        note = f"`{tree.below(only)}` is the only folder there that holds classes, so what counts is looked for in it"
     return replace(found, notes=(note, *found.notes)), reasons | further
 
 

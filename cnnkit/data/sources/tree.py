@@ -134,4 +134,4 @@ def is_table(file: str) -> bool:
 
 def is_container(name: str) -> bool:
     """Whether a folder of that name holds images, or folders of them, whatever these show."""
-    return plain(name) in _CONTAINERS
+    return re.sub("[0-9]", "", plain(name)) in _CONTAINERS

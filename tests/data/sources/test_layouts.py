@@ -92,8 +92,7 @@ def test_what_the_splits_are_called_is_written_where_it_is_not_usual_and_said(tr
     source = recognised(root)
     assert source.model_dump()["splits"] == {"train": "Training", "validation": None, "test": "Testing"}
     (note,) = source.open(Progress()).notes
-    assert "`Training` for train" in note
-    assert "`Testing` for test" in note
+    assert "`Training` is train and `Testing` is test" in note
     usual = tree(*(f"{top}/{animal}/0.jpg" for top in ("train", "val") for animal in ANIMALS), name="usual")
     assert recognised(usual) == Folder(path=str(usual))
     assert opened(usual).notes == ()
@@ -194,6 +193,24 @@ def test_a_single_folder_is_gone_through_however_deep_and_said(tree, top, classe
     assert left_out.pop("README.md")[0] == 1
     assert left_out == {"logs": (0, "a folder without an image")}
     assert top.split("/")[0] in opened(root).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("home", "splits"),
+    [("images", [""]), ("Dataset_2", [""]), ("data", ["Training/", "Testing/"]), ("flowers", ["train/", "val/"])],
+)
+def test_images_beside_the_folder_that_holds_the_classes_are_no_class(tree, home, splits):
+    root = tree(*(f"{home}/{split}{animal}/{{2}}.jpg" for split in splits for animal in ANIMALS), "figures/{3}.png")
+    used, left_out = read(root)
+    assert {name for _, name in used} == set(ANIMALS)
+    assert left_out["figures"][0] == 3
+    assert any(f"`{home}" in text for text in (left_out["figures"][1], *opened(root).notes))
+
+
+def test_a_class_of_several_folders_beside_others_without_is_said(tree):
+    root = tree("flowers/rose/{2}.jpg", "flowers/tulip/{2}.jpg", "figures/{3}.png")
+    assert opened(root).classes == ("figures", "flowers")
+    assert "`rose`, `tulip`" in opened(root).notes[0]
 
 
 def test_what_lies_beside_the_classes_is_counted_and_named(tree):
