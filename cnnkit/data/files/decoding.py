@@ -61,7 +61,7 @@ class Header(NamedTuple):
         width: Pixels, as stored.
         height: Pixels, as stored.
         orientation: EXIF's number: 1 is upright, 3 on its head, 6 and 8 on its side, even ones up to 4 mirrored.
-        frames: Pictures in the file.
+        frames: Pictures in the file; 2 where those behind the first are damaged.
         bits: Bits a channel.
     """
 
@@ -161,6 +161,7 @@ def decode(content: bytes, channels: int, side: int = WHOLE, header: Header | No
     if header is None:
         image = _opened(content)
         header = _header_of(image, content)
+        image = image if header.frames == 1 else None  # to count them it has gone on from the first
     with in_turn(header.width, header.height):
         if header.format in _JPEGS:
             found, remark = _of_jpeg(content, header, channels, side)
@@ -193,7 +194,7 @@ def as_stored(content: bytes) -> tuple[Any, Header]:
     image = _opened(content)
     head = _header_of(image, content)
     if head.format not in _JPEGS:
-        return _loaded(image, content), head
+        return _loaded(image if head.frames == 1 else _opened(content), content), head
     found = _of_jpeg(content, head, 1 if is_grey(head) else 3, WHOLE).pixels
     return Image.fromarray(found[:, :, 0] if is_grey(head) else found), head
 
@@ -293,8 +294,8 @@ def _header_of(image: Any, content: bytes) -> Header:
     orientation = _orientation_of(image)
     try:
         frames = int(getattr(image, "n_frames", 1))
-    except Exception as error:
-        raise _bad(error) from error
+    except Exception:  # the first is not damaged by what comes behind it, and no other is used
+        frames = 2
     width, height = image.size
     if image.format == "TIFF":
         # Pillow turns these itself, and says beforehand how large they will be.
