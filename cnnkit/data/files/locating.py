@@ -25,7 +25,9 @@ MEMBERS = 20_000
 BYTES = 2**29
 """Of a tar at most so much is read, of what comes out of it, to come from name to name."""
 
-_LIKELY = ("images", "train", "data")
+LIKELY = ("images", "train", "data")
+"""What people call the folder of the images."""
+
 _COMMON = (".jpg", ".png", ".jpeg")
 _ENDINGS = (*_COMMON, *sorted(formats.EXTENSIONS - set(_COMMON)))
 _PACKED = (".zip", ".tar", *(f".{tar}{kind}" for tar in ("tar.", "t") for kind in ("gz", "bz2", "xz")))
@@ -89,7 +91,7 @@ def _bases(folder: Path, like: str) -> Iterator[Path]:
 
 
 def _unlikely(name: str, like: str) -> bool:
-    return name.lower() not in (like.lower(), *_LIKELY)
+    return name.lower() not in (like.lower(), *LIKELY)
 
 
 def _images_in(archive: Path) -> Iterator[tuple[str, ...]]:

@@ -10,7 +10,9 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from cnnkit.core.errors import DataError
+from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import enumerated
 from cnnkit.data.sources.archive import Archive
 from cnnkit.data.sources.arrays import Arrays
 from cnnkit.data.sources.base import Source
@@ -19,7 +21,9 @@ from cnnkit.data.sources.folder import Folder
 from cnnkit.data.sources.idx import Idx
 from cnnkit.data.sources.keras_datasets import KerasDataset
 from cnnkit.data.sources.manifest import Manifest
+from cnnkit.data.sources.manifest_guess import why_none
 from cnnkit.data.sources.tfds import Tfds
+from cnnkit.data.split_names import split_of
 
 AnySource: TypeAlias = Annotated[
     Digits | Folder | Manifest | Arrays | Idx | Archive | KerasDataset | Tfds, Field(discriminator="name")
@@ -38,7 +42,28 @@ def recognised(path: Path) -> Source:
     try:
         for kind in (Idx, Arrays, Manifest, Archive, Folder):
             if found := kind.recognise(path):
-                return found
+                return _beside_tables(found, path) if isinstance(found, Folder) else found
     except OSError as error:
         raise DataError(f"{error.filename} can't be read: {error.strerror}") from None
     raise DataError(f"{path} is neither a folder of images nor a file that images are read from")
+
+
+def _beside_tables(found: Folder, path: Path) -> Folder:
+    """A folder, unless it can't be read as one and has tables, of which it is then told why they can't be read either.
+
+    Raises:
+        DataError: With both.
+    """
+    refused = why_none(path)
+    if refused:
+        problems: tuple[Problem, ...] = ()
+        try:
+            classes = found.open(Progress()).classes
+            if all(map(split_of, classes)):
+                what = enumerated((f"{name}/" for name in classes), "and")
+                problems = (Problem(f"{path}: {what} are splits and hold no class folders"),)
+        except DataError as error:
+            problems = error.problems
+        if problems:
+            raise DataError(*problems, *refused)
+    return found

@@ -11,6 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
+from pydantic import PrivateAttr
+
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import Spec, captured, path_settings
@@ -26,6 +28,9 @@ class Source(Spec):
 
     of_files: ClassVar[bool] = False
     """Whether each image is a file, beside which others may lie."""
+
+    _choices: tuple[str, ...] = PrivateAttr(())
+    """What was chosen when it was recognised and might be meant otherwise, a sentence each."""
 
     @classmethod
     def recognise(cls, path: Path) -> Self | None:

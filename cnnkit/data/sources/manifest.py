@@ -1,11 +1,11 @@
-"""A manifest: a CSV file that names images with their labels, one a row."""
+"""A manifest: a table that names images with their labels, one a row."""
 
 from __future__ import annotations
 
 import os
-import unicodedata
+from collections.abc import Collection as Names
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,53 +13,65 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, CapturePattern, Text
-from cnnkit.core.text import listed
-from cnnkit.data.files import archives, locating, tables
+from cnnkit.core.text import counted, enumerated
+from cnnkit.data.files import archives, locating
+from cnnkit.data.files.finding import Ends, Found, Spelling
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
-from cnnkit.data.index import LIKE_SPLITS, SPLITS, Collection, ImageFile, Index, Unused
-from cnnkit.data.sources.base import OnBad, Source, at_path, grouped, in_order, reworded
-from cnnkit.data.sources.manifest_rows import Faults, ManifestReader, ManifestRow, with_slashes
-
-# What people call these columns; in the order in which they are looked for.
-_PATHS = (
-    *("path", "image_path", "file_path", "filepath", "file", "filename", "file_name", "image", "image_name", "img"),
-    *("img_path", "image_id", "id", "id_code", "name"),
-)
-_LABELS = (
-    *("label", "labels", "class", "class_name", "label_name", "category", "target", "species", "breed", "diagnosis"),
-    *("dx", "y"),
-)
+from cnnkit.data.index import Collection, ImageFile, Index, Unused
+from cnnkit.data.sources import manifest_guess
+from cnnkit.data.sources import manifest_rows as rows
+from cnnkit.data.sources.base import OnBad, Source, grouped, in_order, reworded
+from cnnkit.data.sources.manifest_rows import ManifestRow
+from cnnkit.data.split_names import split_of
 
 # How the names of archives end.
 _PACKED = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
 
+# In folders that hold no image of the table so many files are counted.
+_COUNTED = 200_000
+
 # So many files are looked for before a training begins; of longer tables the rest when the index is made.
 _LOOKED_FOR = 100_000
 
-# Subfolders that hold images without being classes.
-_NO_CLASSES = LIKE_SPLITS | {"images", "image", "img", "data"}
-
 
 class Manifest(Source):
-    """A CSV file with a row an image: its path, its label, and if you like its split and its weight."""
+    """A table with a row an image: its path, its label, and if you like its split and its weight.
+
+    A path that is not there is looked for by its end below the folder: ids in subfolders or without their endings, and
+    paths of another machine. What was found so is said; where several files have that end it is an error.
+    """
 
     of_files: ClassVar[bool] = True
 
     name: Literal["manifest"] = "manifest"
     path: AbsolutePath
-    """The CSV file: in UTF-8, columns separated by `,` `;` or tabs, their names in the first line."""
+    """The table: in UTF-8, columns separated by `,` `;`, tabs or spaces, their names in the first line; or a .jsonl
+    file, an object a line."""
+    validation_path: AbsolutePath | None = None
+    """The table of the validation images, where they have one of their own, with the same columns."""
+    test_path: AbsolutePath | None = None
+    """The table of the test images, likewise."""
     folder: AbsolutePath | None = None
     """The folder that its paths are below; may be an archive (.zip, .tar, .tar.gz), or a folder within one
-    (`images.zip/train`). The folder of the CSV file if left out."""
+    (`images.zip/train`). The folder of the table if left out."""
     extension: Text | None = None
     """What the paths lack at their end, for example `.jpg` where there are only ids."""
+    header: bool = True
+    """Whether the first line has the names of the columns. If not, they are called '1', '2', '3', ..., and the path is
+    in '1' and the label in '2' unless said otherwise."""
     path_column: Text = "path"
     """The column of the paths."""
     label_column: Text = "label"
     """The column of the labels; these are names, also where they are numbers."""
+    label_columns: tuple[Text, ...] | None = None
+    """In place of `label_column` a column a class, of which one is 1 (or 1.0, true, yes) in each row, and all others
+    0."""
+    classes: tuple[Text, ...] | None = None
+    """Names of the classes 0, 1, 2, ..., where labels are numbers; the labels themselves if left out."""
     split_column: Text | None = None
     """The column that says train, validation (val) or test; the one called `split` if left out and there is one."""
     weight_column: Text | None = None
@@ -72,8 +84,8 @@ class Manifest(Source):
     """Which images belong together and never part, as those of one patient: a regular expression that matches the whole
     path below the folder, whose one group (in round brackets) names it; for example `.*/(patient[0-9]+)_.*`."""
     on_bad: OnBad = "error"
-    """What a file that is missing or can't be decoded does: stop everything and be named, or be left out, counted and
-    listed."""
+    """What a file that is missing or can't be decoded does, and a row that says no class or several: stop everything
+    and be named, or be left out, counted and listed."""
 
     @model_validator(mode="after")
     def _groups_by_one_word(self) -> Self:
@@ -83,84 +95,72 @@ class Manifest(Source):
 
     @classmethod
     def recognise(cls, path: Path) -> Self | None:
-        """A .csv or .tsv file, or a folder with one and no class folders; with the images beside it."""
-        if _is_table(path) and path.is_file():
-            return cls._fitting(path)
-        if not path.is_dir() or _has_class_folders(path):
+        """A table of images, or a folder with one and no class folders that say the same."""
+        guess = manifest_guess.of_table(path) if path.is_file() else manifest_guess.of_folder(path)
+        if guess is None:
             return None
-        tables_in = [file for file in sorted(path.iterdir()) if _is_table(file) and file.is_file()]
-        fitting = []
-        for file in tables_in:
-            try:
-                if "submission" not in file.name.lower():  # Kaggle's example of an answer, with labels of no meaning
-                    fitting.append(cls._fitting(file))
-            except DataError:
-                continue  # a table of something else
-        if len(fitting) > 1:
-            names = listed([Path(each.path).name for each in fitting])
-            raise DataError(f"{path} holds {names}, which all list images with labels; name the one that is meant")
-        return fitting[0] if fitting else None
-
-    @classmethod
-    def _fitting(cls, path: Path) -> Self:
-        """The manifest with the columns that it has and the folder where its images are.
-
-        Raises:
-            DataError: It has no such columns, or its images are nowhere to be found.
-        """
-        header = [cell.strip() for cell in next(iter(tables.Table(path)), (1, []))[1]]
-        lower = [name.lower() for name in header]
-        for name in (name for name in _PATHS if name in lower):
-            column = lower.index(name)
-            others = [i for i, name in enumerate(lower) if i != column and name not in ("split", "weight")]
-            labels = sorted((_LABELS.index(lower[i]), i) for i in others if lower[i] in _LABELS)
-            if labels or len(others) == 1:
-                # Read again for each column: few tables have two that may be it.
-                cells = (cells for _, cells in islice(tables.Table(path), 1, None) if len(cells) == len(header))
-                if place := _located(path, [with_slashes(each[column].strip()) for each in cells]):
-                    folder, ending = place
-                    return cls(
-                        path=str(path),
-                        folder=None if folder == path.parent else str(folder),
-                        extension=ending,
-                        path_column=header[column],
-                        label_column=header[labels[0][1] if labels else others[0]],
-                    )
-        there = f"its columns are {listed(header)}" if any(header) else "it is empty"
-        if len(header) == 1:
-            there += f"; {tables.SEPARATED}"
-        message = f"no column of it is known to name images that lie beside it, with labels in another; {there}"
-        raise DataError(Problem(f"{message}; set path_column, label_column, folder and extension", file=str(path)))
+        found = cls(**guess.settings)
+        found._choices = tuple(guess.choices)
+        return found
 
     def open(self, progress: Progress) -> Collection:
         """Reads the rows, and looks whether their images are there; of very many only the first ones."""
-        if not os.path.isfile(self.path):  # noqa: PTH113 - a path may be too long for pathlib
-            raise at_path(f"{self.path}: {_why_absent(self.path)}")
+        self._check_settings()
         root = self._root(progress)
-        ending = self.extension or ""
-        ending = ending if ending[:1] in ("", ".") else f".{ending}"
-        columns = {what: getattr(self, f"{what}_column") for what in ("path", "label", "split", "weight")}
-        if self.group_column:
-            columns["group"] = self.group_column
-        reader = ManifestReader(self.path, str(root), ending, columns)
-        rows = reader.read()
-        self._some_are_there(root, rows)
-        classes = in_order(row.label for row in rows)
+        read = rows.read(self._readers(root), self.classes)
+        classes = in_order(row.label for row in read.rows)
         if len(classes) < 2:
             message = f"all rows have the label `{classes[0]}`; at least two classes are needed"
             raise DataError(Problem(message, file=self.path))
-        if self.on_bad == "error":
-            self._there(root, rows[:_LOOKED_FOR])
-        index = partial(self._index, root, rows, reader.repeated, classes)
-        splits = Collection.own(row.split for row in rows)
+        there = self._there(root, read.rows[:_LOOKED_FOR])
+        notes = (*self._choices, *read.notes, *there.notes)
+        index = partial(self._index, root, read, there if len(read.rows) <= _LOOKED_FOR else None, classes)
+        splits = Collection.own(row.split for row in read.rows)
         return Collection(
             classes,
             splits,
             (64, 64, 3),
             index,
             self.on_bad == "skip",
-            counts=lambda: Collection.counted(classes, ((row.split, row.label) for row in rows)),
+            notes,
+            counts=lambda: Collection.counted(classes, ((row.split, row.label) for row in read.rows)),
         )
+
+    def _tables(self) -> dict[str | None, str]:
+        """The files, by the split that all of their rows are in; None where the rows say it."""
+        others = {"validation": self.validation_path, "test": self.test_path}
+        paths: dict[str | None, str] = {split: path for split, path in others.items() if path}
+        return {"train" if paths else None: self.path} | paths
+
+    def _check_settings(self) -> None:
+        for split, path in self._tables().items():
+            if not os.path.isfile(path):  # noqa: PTH113 - a path may be too long for pathlib
+                key = "path" if split in (None, "train") else f"{split}_path"
+                raise DataError(Problem(f"{path}: {_why_absent(path)}", key=key))
+        if self.label_columns is not None:
+            if len(self.label_columns) < 2:
+                message = "should be the columns of at least two classes; a single one is a label_column"
+                raise DataError(Problem(message, key="label_columns"))
+            for key, default in (("label_column", "label"), ("classes", None)):
+                if getattr(self, key) != default:
+                    raise DataError(Problem("label_columns say the classes; leave out one of the two", key=key))
+
+    def _readers(self, root: Path) -> list[rows.ManifestReader]:
+        ending = self.extension or ""
+        ending = ending if ending[:1] in ("", ".") else f".{ending}"
+        names: dict[str, str | None] = {"path": self.path_column, "label": self.label_column}
+        names |= {"split": self.split_column, "weight": self.weight_column}
+        if self.group_column:
+            names["group"] = self.group_column
+        if not self.header:
+            for what, number in (("path", "1"), ("label", "2")):
+                names[what] = number if names[what] == what else names[what]
+        columns = rows.Columns(names, self.label_columns or (), self.header)
+        faults, skip = rows.Faults(), self.on_bad == "skip"
+        return [
+            rows.ManifestReader(path, str(root), ending, columns, faults, split, skip)
+            for split, path in self._tables().items()
+        ]
 
     def _root(self, progress: Progress) -> Path:
         """The folder that the paths are below; unpacked if it is an archive, or in one."""
@@ -178,131 +178,171 @@ class Manifest(Source):
             raise DataError(Problem(f"{folder}: {what}", key="folder"))
         return root
 
-    def _some_are_there(self, root: Path, rows: list[ManifestRow]) -> None:
-        first = [row.file for row in rows[: locating.SAMPLE]]
-        disk = _Disk(root)
-        if any(os.path.exists(root / file) or disk.spelled(file) for file in first):  # noqa: PTH110
+    def _index(
+        self, root: Path, read: rows.Rows, there: _There | None, classes: tuple[str, ...], progress: Progress
+    ) -> Index:
+        there = there or self._there(root, read.rows)
+        moved = there.moved
+        # Named as the table spells them: so they are the same wherever the images lie.
+        images = [
+            ImageFile(path, row.label, row.split, path if row.file in moved else row.file, row.weight, row.group)
+            for path, row in there.found.items()
+        ]
+        unused = [*read.unused, *there.unused, *self._not_listed(root, there.found)]
+        notes = (*self._choices, *read.notes, *there.notes)
+        return Index.of_files(root, grouped(images, self.group_pattern), classes, progress, unused, notes)
+
+    def _there(self, root: Path, listed: Sequence[ManifestRow]) -> _There:
+        """The rows whose files are there.
+
+        Raises:
+            DataError: A file is not there, or may be one of several, or two rows that differ mean the same one.
+        """
+        files, by_ends = _files_of(root, listed)
+        foreign = _closed(root) and all(rows.is_absolute(row.file) for row in listed)
+        if not files and not by_ends.several and not foreign:
+            raise self._nothing_there(root, listed)
+        there = _There(moved=by_ends.files.keys(), notes=(by_ends.in_words(),) if by_ends.files else ())
+        faults = rows.Faults()
+        for row in listed:
+            if (path := files.get(row.file)) is None:
+                self._add_absent(root, row, by_ends, there, faults)
+                continue
+            first = there.found.setdefault(path, row)
+            if first is not row and first.difference(row):
+                message = f"`{row.file}` is the image of {first.place_for(row)}, which says something else of it"
+                faults.add("twice", row.table, row.line, f"{message}; keep one of the rows")
+            elif first is not row:
+                there.unused.append(row.again_after(first))
+        faults.raise_if_any()
+        return there
+
+    def _add_absent(self, root: Path, row: ManifestRow, by_ends: Found, there: _There, faults: rows.Faults) -> None:
+        """A row whose file is not there, or not known for sure, as a fault or as left out."""
+        if files := by_ends.several.get(row.file):
+            message = f"`{row.written}` may be {enumerated(files[:3], 'or')}" + (
+                "; or others" if len(files) > 3 else ""
+            )
+            faults.add(
+                "several files", row.table, row.line, message, "; set data.source.folder to the one that is meant"
+            )
             return
+        if rows.is_absolute(row.file) and not os.path.isabs(row.file):  # noqa: PTH117
+            why = f"{row.written}: there is no such file on this machine, nor one below {self._from_outside(root)} "
+            why += "that its path ends like"
+        elif rows.is_absolute(row.file) and _closed(root):
+            why = rows.outside(row.written)
+        else:
+            why = f"{self._from_outside(root, row.file)}: {_why_absent(os.path.join(root, row.file))}"  # noqa: PTH118
+        if self.on_bad == "skip":
+            there.unused.append(Unused(row.file, why.removeprefix(f"{self._from_outside(root, row.file)}: ")))
+        else:
+            advice = "; put the files there, remove the rows, or set data.source.on_bad: skip"
+            faults.add("absent", row.table, row.line, why, advice)
+
+    def _nothing_there(self, root: Path, listed: Sequence[ManifestRow]) -> DataError:
+        first = listed[: locating.SAMPLE]
         hint = ""
-        written = [with_slashes(row.written) for row in rows]
-        if place := locating.in_folders(root, written) or _located(Path(self.path), written):
+        written = [rows.with_slashes(row.written) for row in listed]
+        if place := locating.in_folders(root, written) or located(Path(self.path), written):
             folder, ending = place
             there = self._from_outside(root, str(folder.relative_to(root))) if folder.is_relative_to(root) else folder
             hint = f"; they are there with folder: {there}" + (f" and extension: {ending}" if ending else "")
         lost = f"of the first {len(first)} images of {self.path} none is there"
-        message = f"{lost}, first {self._from_outside(root, first[0])}{hint}"
-        raise DataError(Problem(message, key="extension" if self.extension else "folder" if self.folder else "path"))
+        where = first[0].written if rows.is_absolute(first[0].file) else self._from_outside(root, first[0].file)
+        key = "extension" if self.extension else "folder" if self.folder else "path"
+        return DataError(Problem(f"{lost}, first {where}{hint}", key=key))
 
-    def _from_outside(self, root: Path, file: str) -> Path:
+    def _from_outside(self, root: Path, file: str = "") -> Path:
         """A file by the folder or archive that it is asked for in, not by where that is unpacked."""
         return Path(self.folder or root) / file
 
-    def _index(
-        self, root: Path, rows: list[ManifestRow], repeated: list[Unused], classes: tuple[str, ...], progress: Progress
-    ) -> Index:
-        found, skipped = self._there(root, rows)
-        # Named as the table spells them: so they are the same wherever the images lie.
-        images = [ImageFile(path, row.label, row.split, row.file, row.weight, row.group) for path, row in found.items()]
-        unused = [*repeated, *skipped, *self._not_listed(root, found)]
-        return Index.of_files(root, grouped(images, self.group_pattern), classes, progress, unused)
-
-    def _there(self, root: Path, rows: list[ManifestRow]) -> tuple[dict[str, ManifestRow], list[Unused]]:
-        """The rows whose files are there, by the path of each as the disk spells it; and files that are skipped.
-
-        Raises:
-            DataError: A file is not there, or two rows that differ spell the same one in two ways.
-        """
-        found: dict[str, ManifestRow] = {}
-        unused: list[Unused] = []
-        absent, twice = Faults(self.path), Faults(self.path)
-        disk = _Disk(root)
-        for row in rows:
-            if path := disk.spelled(row.file):
-                first = found.setdefault(path, row)
-                if first is not row and first.difference(row):
-                    message = f"`{row.file}` is the image of line {first.line}, which says something else of it"
-                    twice.add("twice", row.line, f"{message}; keep one of the rows")
-                elif first is not row:
-                    unused.append(row.again_after(first))
-                continue
-            why = _why_absent(os.path.join(root, row.file))  # noqa: PTH118
-            if self.on_bad == "skip":
-                unused.append(Unused(row.file, why))
-            else:
-                absent.add("absent", row.line, f"{self._from_outside(root, row.file)}: {why}")
-        absent.raise_if_any("; put the files there, remove the rows, or set data.source.on_bad: skip")
-        twice.raise_if_any()
-        return found, unused
-
     def _not_listed(self, root: Path, files: Iterable[str]) -> Iterator[Unused]:
-        """What else lies in the folders of the images that are there."""
+        """What else lies in the folders of the images and of the table; of folders without such an image how much."""
         used = {os.path.normpath(os.path.join(root, file)) for file in files}  # noqa: PTH118 - a million times
-        folders = sorted({os.path.dirname(path) for path in used})  # noqa: PTH120
-        for folder in (Path(folder) for folder in folders if os.path.isdir(folder)):  # noqa: PTH112
+        direct = {Path(folder) for folder in {os.path.dirname(path) for path in used}}  # noqa: PTH120
+        holding = direct.union(*(folder.parents for folder in direct))
+        here = Path(self.path).parent
+        tops = [here] if root.is_relative_to(here) else [root] if here.is_relative_to(root) else [here, root]
+        todo = [*tops, *(folder for folder in direct if not any(folder.is_relative_to(top) for top in tops))]
+        read = set(self._tables().values())
+        where = enumerated(sorted(Path(table).name for table in read), "or")
+        left = _COUNTED
+        for folder in (folder for folder in todo if folder in holding and folder.is_dir()):
             for path in files_in(folder):
-                if path not in used and path != self.path:
-                    name = path.removeprefix(f"{root}/")
-                    yield Unused(name, why_not(path) or f"not listed in {Path(self.path).name}")
+                if path not in used and path not in read:
+                    yield Unused(_from(root, path), why_not(path) or f"not listed in {where}")
+            for below in subfolders(folder) if any(folder.is_relative_to(top) for top in tops) else ():
+                if below in holding:
+                    todo.append(below)
+                elif left and (count := sum(1 for _ in islice(files_below(below), left))):
+                    left -= count
+                    yield Unused(f"{_from(root, str(below))}/", _why_apart(below, count, left, where))
 
 
-class _Disk:
-    """Files below a folder, also by paths whose accents are encoded in another way than on the disk."""
-
-    def __init__(self, root: Path):
-        self.root = str(root)
-        self.names: dict[str, dict[str, str]] = {}
-
-    def spelled(self, file: str) -> str | None:
-        """The path of a file as the disk spells it; None if there is no such file."""
-        if os.path.isfile(os.path.join(self.root, file)):  # noqa: PTH113, PTH118 - a million times
-            return file
-        if file.isascii():
-            return None
-        below = "/" if file.startswith("/") else ""
-        for part in file.split("/"):
-            path = os.path.join(below, part)  # noqa: PTH118
-            if not os.path.lexists(os.path.join(self.root, path)):  # noqa: PTH118
-                name = self._names_in(below).get(unicodedata.normalize("NFC", part))
-                if name is None:
-                    return None
-                path = os.path.join(below, name)  # noqa: PTH118
-            below = path
-        return below if os.path.isfile(os.path.join(self.root, below)) else None  # noqa: PTH113, PTH118
-
-    def _names_in(self, folder: str) -> dict[str, str]:
-        """From each name in a folder in NFC to the name as it is."""
-        if folder not in self.names:
-            path = os.path.join(self.root, folder)  # noqa: PTH118
-            try:
-                there = sorted(os.listdir(path)) if os.path.isdir(path) else []  # noqa: PTH112, PTH208
-            except OSError as error:
-                raise DataError(f"{path} can't be read: {error.strerror}") from None
-            self.names[folder] = {unicodedata.normalize("NFC", name): name for name in there}
-        return self.names[folder]
+def _from(root: Path, path: str) -> str:
+    """A path as it is told from a folder."""
+    return path.removeprefix(f"{root}/") if path.startswith(f"{root}/") else os.path.relpath(path, root)
 
 
-def _is_table(path: Path) -> bool:
-    return path.suffix.lower() in (".csv", ".tsv") and not path.name.startswith(".")
+def _why_apart(folder: Path, count: int, left: int, where: str) -> str:
+    files = counted(count, "file") if left else f"at least {counted(count, 'file')} (there are too many to count)"
+    reason = f"a folder of {files}, of which {where} lists none"
+    return f"{reason}: images without labels are for `cnnkit predict`" if split_of(folder.name) == "test" else reason
 
 
-def _located(table: Path, names: Sequence[str]) -> locating.Place | None:
+@dataclass
+class _There:
+    """The images of a table that are there.
+
+    Attributes:
+        found: The row of each, by its path as the disk spells it.
+        unused: Rows that are left out.
+        moved: The paths that were found by their ends.
+        notes: What is to be said of that.
+    """
+
+    found: dict[str, ManifestRow] = field(default_factory=dict)
+    unused: list[Unused] = field(default_factory=list)
+    moved: Names[str] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _files_of(root: Path, listed: Sequence[ManifestRow]) -> tuple[dict[str, str], Found]:
+    """The file of each row below the root, by what the row asks for; and which of them are found by their ends.
+
+    What is relative is looked for so only where nothing is at its place: one file that is missing among others is
+    missing, and no other one with such a name.
+    """
+    disk, closed = Spelling(root), _closed(root)
+    files: dict[str, str] = {}
+    missing: dict[str, bool] = {}
+    placed = False
+    for row in listed:
+        absolute = rows.is_absolute(row.file)
+        # What begins with the name of a drive is no folder here, and an archive names nothing outside of it.
+        path = None if absolute and (closed or row.file[0] != "/") else disk.spelled(row.file)
+        if path is None:
+            missing[row.file] = absolute
+        else:
+            files[row.file] = path
+            placed = placed or not absolute
+    sought = {file: absolute for file, absolute in missing.items() if absolute or not placed}
+    by_ends = Ends(root).find(sought) if sought else Found()
+    return files | by_ends.files, by_ends
+
+
+def _closed(root: Path) -> bool:
+    return root.resolve().is_relative_to(cache_folder().resolve())
+
+
+def located(table: Path, names: Sequence[str]) -> locating.Place | None:
     """Where the images of a table are: in folders beside it, else in archives."""
     folder, like = table.parent, table.stem
     try:
         return locating.in_folders(folder, names, like) or locating.in_archives(folder, names, like)
     except OSError as error:
         raise DataError(f"{error.filename} can't be read: {error.strerror}") from None
-
-
-def _has_class_folders(root: Path) -> bool:
-    """Whether a folder is sorted into classes, so that a table in it is only more of the same."""
-    for folder in (root, *(root / split for split in (*SPLITS, "val"))):
-        if folder.is_dir():
-            likely = (each for each in subfolders(folder) if each.name.lower() not in _NO_CLASSES)
-            holding = (each for each in likely if any(not why_not(file) for file in files_below(each)))
-            if len(list(islice(holding, 2))) == 2:
-                return True
-    return False
 
 
 def _why_absent(path: str) -> str:

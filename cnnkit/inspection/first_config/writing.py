@@ -104,7 +104,8 @@ def section_of(source: Source, folder: Path) -> dict[str, Any]:
     for name, value in values.items():
         near = _near(value, folder) if isinstance(value, str) and Path(value).is_absolute() else None
         # What is no path, or would be read back as another, stays as it is.
-        if near and _read_back(kind, values | {name: FileText(near, folder)}) == source:
+        back = _read_back(kind, values | {name: FileText(near, folder)}) if near else None
+        if near and back and back.model_dump() == source.model_dump():
             values[name] = near
     return values
 

@@ -298,7 +298,8 @@ def test_what_lies_beside_and_is_not_listed_is_told(images, table):
     shutil.copy(images / "cat" / "0.png", images / "bird")  # no image of the manifest lies here
     index = index_of(table("path,label\ncat/0.png,cat\ndog/0.png,dog\ndog/1.png,dog\n"))
     reasons = why_unused(index)
-    assert reasons.keys() == {"cat/1.png", "cat/notes.txt"}
+    assert reasons.keys() == {"cat/1.png", "cat/notes.txt", "bird/"}
+    assert reasons["bird/"] == "a folder of 1 file, of which labels.csv lists none"
     assert reasons["cat/1.png"] == "not listed in labels.csv"
     assert "ending" in reasons["cat/notes.txt"]
 
@@ -334,10 +335,7 @@ def test_a_missing_table_and_a_missing_folder_are_told_apart(images, table):
     assert field_problem(table(), folder=str(gone)) == ("folder", f"{gone}: there is no such folder")
 
 
-def test_a_wrong_folder_or_extension_is_told_with_the_right_one(images, table):
-    key, message = field_problem(table("path,label\n0,a\n1,b\n"))
-    assert key == "path"
-    assert f"they are there with folder: {images}/cat and extension: .png" in message
+def test_a_wrong_folder_is_told_with_the_right_one(images, table):
     key, message = field_problem(table(), folder=str(images / "cat"))
     assert key == "folder"
     assert message.endswith(f"they are there with folder: {images}")
@@ -363,8 +361,10 @@ def test_images_may_lie_in_an_archive(images, table, tmp_path, inside):
     assert line == 6
     assert message.startswith(f"{archive / inside}/cat/9.png: there is no such file")
     if inside:
-        key, message = field_problem(file, folder=str(archive))
-        assert message.endswith(f"they are there with folder: {archive}/a/b")
+        file.write_text(ROWS)
+        assert collection_of(file, folder=str(archive)).notes == (
+            "4 images of the table are found by the ends of their paths: in a/b/ (4).",
+        )
     key, message = field_problem(file, folder=str(archive / "other"))
     assert key == "folder"
     assert message.endswith("images.zip holds no folder other")
