@@ -99,7 +99,7 @@ def pairs_of(index: Index, seen: Any) -> Iterator[tuple[int, int]]:
 
 def draw(index: Index, groups: list[list[int]], path: Path) -> None:
     def difference(group: list[int]) -> float:
-        one, other = (Image.fromarray(index.decode(i, 3, 2 * overlay.SIDE).pixels) for i in (group[0], group[-1]))
+        one, other = (overlay.Picture(index.decode(i, 3, 2 * overlay.SIDE).pixels) for i in (group[0], group[-1]))
         return overlay.difference(one, other, [0.0] * 4)
 
     side, columns = 110, 5
@@ -136,7 +136,7 @@ def main() -> None:
         print(f"{name:<58} {found(index, chosen, seen, steps):>4} of {len(chosen)} found", flush=True)
 
     start = time.perf_counter()
-    groups, complete, _ = near_duplicates.near_duplicates(index, seen, Progress())
+    groups, _, complete, _ = near_duplicates.near_duplicates(index, seen, Progress())
     seconds = time.perf_counter() - start
     group_of = {i: number for number, group in enumerate(groups) for i in group}
     called = 0

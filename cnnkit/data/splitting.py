@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import Field
 
 from cnnkit.core.careful import Given
+from cnnkit.core.disjoint_sets import joined
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.spec import Seed, Spec
 from cnnkit.core.text import counted
@@ -148,26 +149,11 @@ def together(
     Returns:
         A number for each image, the same for those that belong together: that of the first of them.
     """
-    first = list(range(len(digests)))
-
-    def home(i: int) -> int:
-        while first[i] != i:
-            first[i] = i = first[first[i]]
-        return i
-
-    def join(i: int, j: int) -> None:
-        i, j = sorted((home(i), home(j)))
-        first[j] = i
-
+    pairs: list[Sequence[int]] = list(near)
     for names in (digests, groups or ()):
         seen: dict[str, int] = {}
-        for i, name in enumerate(names):
-            if name is not None:
-                join(i, seen.setdefault(name, i))
-    for numbers in near:
-        for i in numbers:
-            join(i, numbers[0])
-    return [home(i) for i in range(len(first))]
+        pairs += [(seen.setdefault(name, i), i) for i, name in enumerate(names) if name is not None]
+    return joined(len(digests), pairs)
 
 
 class _Unit(NamedTuple):

@@ -17,19 +17,17 @@ more than a few percent at an edge; a screenshot that was brightened or cropped 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
-from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
-from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import Index
-from cnnkit.data.likeness import overlay, thumbnails
+from cnnkit.data.likeness import thumbnails
+from cnnkit.data.likeness.confirming import confirmed, still_there
 from cnnkit.data.likeness.pixels import THUMBNAIL
 
 # The figures below were chosen on one half of two collections, of flowers and of brain scans, and held against the
@@ -37,11 +35,6 @@ from cnnkit.data.likeness.pixels import THUMBNAIL
 DIFFERENT = 0.03
 """Share of the structure of thumbnails that may differ. Of 100 true copies 99 have up to 0.02, pictures that look alike
 0.09 and more."""
-
-DIFFERENT_SOMEWHERE = 0.9
-"""What may differ between larger pictures in the window where they differ most. It
-was chosen with made-up pictures: copies of a screenshot have up to 0.4, screenshots with another text 1.6 and more,
-forms with another number 2.2 and more."""
 
 ALIKE = 0.8
 """The least scalar product of two hashes for the thumbnails to be compared."""
@@ -51,12 +44,6 @@ CLOSER_LOOKS = 10
 centred things do, only the most alike are compared, and only a quarter of DIFFERENT may differ."""
 
 FEW = 100_000
-
-DECODED = 500
-"""How many pairs may be decoded again, or as many as there are pictures: the most alike."""
-
-AT_HAND = 30
-"""Decoded pictures that are held for further comparisons; each has up to 3 MB."""
 
 PLAIN = 0.05
 """The least share of structure for a picture to be compared at all."""
@@ -74,11 +61,13 @@ class Found(NamedTuple):
 
     Attributes:
         groups: The numbers of the pictures that belong together, exact copies with them. Each is the same as the first.
+        links: Those of pictures that are the same as one another though they lie in different groups, or in none.
         complete: Whether all was compared that seemed to be the same.
         rejected: How many pairs seemed to be the same, and differ somewhere.
     """
 
     groups: list[list[int]]
+    links: list[list[int]]
     complete: bool
     rejected: int
 
@@ -103,76 +92,29 @@ def near_duplicates(index: Index, pictures: Any, progress: Progress) -> Found:
     enough = [thumbnails.structure(pictures[firsts[k : k + COLUMNS]]) >= PLAIN for k in range(0, len(firsts), COLUMNS)]
     chosen = firsts[np.concatenate(enough)].tolist() if enough else []
     chosen = [i for i in chosen if _least_side(index, i) >= THUMBNAIL]
-    candidates, complete = _candidates(pictures[chosen], progress)
-    alike: dict[int, list[int]] = {}
-    confirmed = _confirmed(index.take(chosen), candidates, progress)
-    for i, j in confirmed:
-        alike.setdefault(i, []).append(j)
-        alike.setdefault(j, []).append(i)
-    groups, taken = [], set()
-    # Those that most are the same as come first.
-    for i in sorted(alike, key=lambda i: (-len(alike[i]), i)):
-        members = [i, *sorted(j for j in alike[i] if j not in taken)]
-        if i not in taken and len(members) > 1:
-            taken.update(members)
-            groups.append([copy for k in members for copy in copies[index.digests[chosen[k]]]])
-    return Found(sorted(groups), complete, len(candidates) - len(confirmed))
+    candidates, all_compared = _candidates(pictures[chosen], progress)
+    found = confirmed(index.take(chosen), candidates, progress)
+
+    def with_copies(numbers: Sequence[int]) -> list[int]:
+        return [copy for k in numbers for copy in copies[index.digests[chosen[k]]]]
+
+    groups, links = sorted(map(with_copies, found.groups)), sorted(map(with_copies, found.links))
+    return Found(groups, links, found.complete and all_compared, found.rejected)
 
 
 def _least_side(index: Index, i: int) -> int:
     header = index.facts[i].header if index.facts else None
-    with _still_there(index, i):
+    with still_there(index, i):
         sides = (header.width, header.height) if header else index.open(i).size
     return min(sides)
-
-
-@contextmanager
-def _still_there(index: Index, i: int) -> Iterator[None]:
-    """What is wrong with an image that could be decoded before is told with its name."""
-    try:
-        yield
-    except BadImage as error:
-        message = f"{index.names[i]}: {error}; it could be decoded a moment ago, so run it again"
-        raise DataError(Problem(message)) from None
-
-
-def _confirmed(index: Index, candidates: Any, progress: Progress) -> list[tuple[int, int]]:
-    """Those of the pairs that are the same in colour and larger, too."""
-    from PIL import Image
-    from threadpoolctl import threadpool_limits
-
-    by_first: dict[int, list[tuple[int, Any]]] = {}
-    for i, j, *move in candidates.tolist():
-        by_first.setdefault(int(i), []).append((int(j), move))
-
-    @lru_cache(AT_HAND)
-    def image_of(i: int) -> Any:
-        with _still_there(index, i):
-            image = Image.fromarray(index.decode(i, 3, 2 * overlay.SIDE).pixels)
-        image.thumbnail((2 * overlay.SIDE, 2 * overlay.SIDE))
-        return image
-
-    def confirm(i: int) -> list[tuple[int, int]]:
-        one = image_of(i)
-        return [(i, j) for j, move in by_first[i] if overlay.difference(one, image_of(j), move) <= DIFFERENT_SOMEWHERE]
-
-    found = []
-    with (
-        progress.task("comparing near-duplicates closely", len(by_first)) as advance,
-        threadpool_limits(1, "blas"),
-        ThreadPoolExecutor(cores()) as pool,
-    ):
-        for pairs in pool.map(confirm, by_first):
-            found += pairs
-            advance(1)
-    return found
 
 
 def _candidates(pictures: Any, progress: Progress) -> tuple[Any, bool]:
     """The pairs of thumbnails that seem to be the same, and whether these are all.
 
     Returns:
-        float64 (pairs, 6): the lower number, the higher one, and how the second lies against the first.
+        float64 (pairs, 6): the lower number, the higher one, and how the second lies against the first; the most alike
+        pair first.
     """
     from threadpoolctl import threadpool_limits
 
@@ -203,9 +145,8 @@ def _candidates(pictures: Any, progress: Progress) -> tuple[Any, bool]:
             before = done
             found += close
     pairs = np.concatenate(found)
-    bound = max(DECODED, images)
-    first = np.argsort(pairs[:, 6], kind="stable")[:bound]
-    return pairs[np.sort(first), :6], least <= ALIKE and len(pairs) <= bound
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0], pairs[:, 6]))]
+    return pairs[:, :6], least <= ALIKE
 
 
 def _band(pictures: Any, hashes: Any, middles: Any, least: float, top: int) -> list[Any]:

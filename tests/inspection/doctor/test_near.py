@@ -13,6 +13,7 @@ from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import Index
+from cnnkit.data.likeness import confirming
 from cnnkit.data.likeness import near_duplicates as search
 from cnnkit.data.likeness.near_duplicates import near_duplicates
 from cnnkit.data.likeness.pixels import Pixels
@@ -396,10 +397,9 @@ def test_where_all_pictures_look_alike_only_the_most_alike_are_compared_and_it_i
     assert findings["look_alike"].message.startswith("the pictures look much alike: only the most alike were compared")
 
 
-def test_more_pairs_than_can_be_decoded_again_are_a_note(photos, monkeypatch):
-    monkeypatch.setattr(search, "DECODED", 0)
-    common = [photos[0].point(lambda value, k=k: min(255, value + k)) for k in range(5)]  # ten pairs of five pictures
-    assert [finding.kind for finding in findings_of(common)][:1] == ["look_alike"]
+def test_more_pairs_in_vain_than_may_be_are_a_note(monkeypatch):
+    monkeypatch.setattr(confirming, "IN_VAIN", 0)
+    assert [finding.kind for finding in findings_of(distinct(form, 12))] == ["look_alike"]
 
 
 def test_a_file_that_is_gone_meanwhile_is_named(photos):
