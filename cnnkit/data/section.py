@@ -19,6 +19,7 @@ from cnnkit.data.balancing import AnyBalance
 from cnnkit.data.balancing.none import NoBalance
 from cnnkit.data.files.fitting import Fit
 from cnnkit.data.index import Collection, Index, Unused
+from cnnkit.data.likeness.remembered import near_parts
 from cnnkit.data.preparation import AnyPreparation
 from cnnkit.data.preparation.base import files_beside
 from cnnkit.data.sources import AnySource
@@ -134,17 +135,30 @@ class Data(Spec):
             of_others |= {os.path.normpath(file) for file in files_beside(self.prepare, Path(path))} - {path}
         return frozenset(name for name, path in zip(index.names, paths, strict=True) if path in of_others)
 
-    def parts(self, index: Index) -> list[int]:
-        """Which images never part, in splits and folds alike: a number for each, the same for those of one part."""
-        return together(index.digests, index.groups)
+    def parts(self, index: Index, progress: Progress | None = None) -> list[int]:
+        """Which images never part, in splits and folds alike: a number for each, the same for those of one part.
 
-    def splits(self, index: Index) -> list[str]:
-        """The split of each image.
+        Args:
+            index: The images.
+            progress: Is told how far it is where near-duplicates are looked for.
 
         Raises:
-            DataError: A class has too few different images to be in every split.
+            DataError: A file can't be decoded any more.
         """
-        parts = self.parts(index) if index.groups else None
+        near = near_parts(index, self.source, progress or Progress()) if self.split.keep_together == "near" else []
+        return together(index.digests, index.groups, near)
+
+    def splits(self, index: Index, progress: Progress | None = None) -> list[str]:
+        """The split of each image.
+
+        Args:
+            index: The images.
+            progress: Is told how far it is where near-duplicates are looked for.
+
+        Raises:
+            DataError: A class has too few different images, or groups of them, to be in every split.
+        """
+        parts = self.parts(index, progress) if index.groups or self.split.keep_together else None
         return self.split.assign(index.classes, index.labels, index.digests, index.splits, parts)
 
 

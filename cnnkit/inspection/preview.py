@@ -225,7 +225,7 @@ class _Preview:
         if collection.skip_bad:
             # Which images are divided, and their numbers, depends on which can be decoded.
             index = load(index, preprocessing, experiment.data.cache, progress, skip_bad=True).index
-        splits = experiment.data.splits(index)
+        splits = experiment.data.splits(index, progress)
         training = training_of(index, [i for i, split in enumerate(splits) if split == "train"])
         return cls(experiment, index, preprocessing, training)
 

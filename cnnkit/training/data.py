@@ -62,7 +62,7 @@ class TrainingData:
         index = experiment.data.index(collection, progress)
         preprocessing = experiment.preprocessing(experiment.shape_with(collection))
         images = load(index, preprocessing, experiment.data.cache, progress, skip_bad=collection.skip_bad)
-        splits = experiment.data.splits(images.index)
+        splits = experiment.data.splits(images.index, progress)
         findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
         chosen = training_of(images.index, _numbers(splits, "train"))
         with progress.task("balancing", 1):

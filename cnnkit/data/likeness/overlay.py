@@ -88,13 +88,17 @@ def difference(one: Picture, other: Picture, move: Any) -> float:
             `one`, as shares of the side; a stretch is that at the right and the lower edge.
     """
     size = min(one.image.width, other.image.width, SIDE), min(one.image.height, other.image.height, SIDE)
-    move = np.asarray(move, np.float64)
+    move, half = np.asarray(move, np.float64), size
     for step in STEPS:
         smaller = max(size[0] // step, min(size[0], COARSE)), max(size[1] // step, min(size[1], COARSE))
-        a, b = (_placed(each.grey(smaller), box) for each, box in zip((one, other), _boxes(move), strict=True))
-        if step == 1 and min(size) >= 4 * COARSE and _differing(*_halved(a, b)) > HOPELESS:
-            return _differing(*_halved(a, b))
-        move = move + _remaining(a, b)
+        if (
+            step == 1
+            and min(half) >= 2 * COARSE
+            and (coarse := _differing(*_placed(one, other, half, move))) > HOPELESS
+        ):
+            return coarse
+        move = move + _remaining(*_placed(one, other, smaller, move))
+        half = smaller
     return _differing(*(each.colours(size, box) for each, box in zip((one, other), _boxes(move), strict=True)))
 
 
@@ -113,7 +117,13 @@ def _boxes(move: Any) -> list[list[float]]:
     return [[float(side) for side in box] for box in boxes]
 
 
-def _placed(picture: Any, box: list[float]) -> Any:
+def _placed(one: Picture, other: Picture, size: tuple[int, int], move: Any) -> tuple[Any, Any]:
+    """What both show, in grey, in a size: float32 (height, width) each."""
+    a, b = (_cut(each.grey(size), box) for each, box in zip((one, other), _boxes(move), strict=True))
+    return a, b
+
+
+def _cut(picture: Any, box: list[float]) -> Any:
     """What is in a box of a grey picture, in the size that the picture has."""
     height, width = picture.shape
     left, top, right, bottom = box
@@ -122,13 +132,6 @@ def _placed(picture: Any, box: list[float]) -> Any:
     places = [[across, 0, left * width + (across - 1) / 2], [0, down, top * height + (down - 1) / 2]]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(picture, np.asarray(places), (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _halved(a: Any, b: Any) -> tuple[Any, Any]:
-    """Grey pictures of half the size."""
-    size = a.shape[1] // 2, a.shape[0] // 2
-    small, other = (cv2.resize(picture, size, interpolation=cv2.INTER_AREA)[..., None] for picture in (a, b))
-    return small, other
 
 
 def _remaining(a: Any, b: Any) -> Any:
@@ -147,10 +150,10 @@ def _remaining(a: Any, b: Any) -> Any:
 
 
 def _differing(a: Any, b: Any) -> float:
-    """In how much two pictures differ in the window where they differ most; float32 (height, width, channels) each."""
+    """How much two pictures differ in the window where they differ most; float32 (height, width), or with channels."""
     a, b = _equally_bright(a, b)
     squares = _in_windows((a - b) ** 2)
-    structure = sum(_in_windows(picture**2) - (_in_windows(picture, False) ** 2).mean(2) for picture in (a, b)) / 2
+    structure = sum(_in_windows(each**2) - (_in_windows(each, False) ** 2).mean(2) for each in (a, b)) / 2
     return float((squares / (structure + NOISE**2)).max())
 
 

@@ -109,9 +109,10 @@ def _report(data: Data, patient: Patient, progress: Progress) -> Report:
     findings = list(files.undecodable(patient))
     # What can't be decoded is told once; all else is asked of the pictures, which are what is divided in training.
     sound = patient.sound()
-    splits, undivided = _divided(data, sound.index)
+    splits, undivided = _divided(data, sound.index, progress)
     sound = replace(sound, splits=splits)
-    findings += [*undivided, *_checked(sound), *near.check(sound, progress), *little_detail.check(sound, progress)]
+    near_ones = near.check(sound, data.split.keep_together == "near", progress)
+    findings += [*undivided, *_checked(sound), *near_ones, *little_detail.check(sound, progress)]
     mean, std = sound.pixels.moments() if sound.pixels else (None, None)
     return Report(len(sound.index), labels.table(sound), _sorted(findings), files.sizes(sound.index), mean, std)
 
@@ -134,7 +135,7 @@ def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
-def _divided(data: Data, index: Index) -> tuple[Sequence[str] | None, list[Finding]]:
+def _divided(data: Data, index: Index, progress: Progress) -> tuple[Sequence[str] | None, list[Finding]]:
     """The split of each image, as training would divide them; or what stands in the way.
 
     A class without images stands in the way too, but is a finding by itself, so here the others are divided.
@@ -142,7 +143,7 @@ def _divided(data: Data, index: Index) -> tuple[Sequence[str] | None, list[Findi
     inhabited, labels_of_these = np.unique(index.labels, return_inverse=True)
     names = tuple(index.classes[label] for label in inhabited)
     try:
-        return data.splits(replace(index, classes=names, labels=labels_of_these)), []
+        return data.splits(replace(index, classes=names, labels=labels_of_these), progress), []
     except DataError as error:
         advice = "add images of it, remove the class, or set less apart with data.split"
         return None, [Finding("not_divisible", "error", str(error), advice)]

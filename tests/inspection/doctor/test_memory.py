@@ -146,7 +146,7 @@ def test_before_a_training_a_glance_is_enough_and_is_no_examination(image_folder
 def test_before_a_training_what_an_examination_found_is_known(image_folder, monkeypatch):
     root = image_folder({"cat": 12, "dog": 12})
     leak = Finding("near_leak", "warning", "seen in the pixels")
-    monkeypatch.setattr("cnnkit.inspection.doctor.near.check", lambda patient, progress: iter([leak]))
+    monkeypatch.setattr("cnnkit.inspection.doctor.near.check", lambda *_: iter([leak]))
     examine.examine(data(root), Progress())
     assert before_training(data(root, image_size=(8, 8))) == (leak,)
 
@@ -168,7 +168,7 @@ def test_a_full_disk_costs_the_memory_and_the_sheets_not_the_verdict(image_folde
     monkeypatch.setattr(os, "fsync", full)
     report = examine.examine(data(image_folder({"cat": 12, "dog": 12})), progress)
     assert (report.verdict, report.sheets) == ("good", ())
-    assert len(said) == 4  # files, pixels, report, sheets
+    assert len(said) == 5  # files, pixels, near-duplicates, report, sheets
     assert all(f"{cache_folder()}" in line and re.search(r"the disk at /.* is full", line) for line in said)
 
 

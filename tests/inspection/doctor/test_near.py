@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_digits
 
+from cnnkit.core.disjoint_sets import joined
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.data.files.decoding import BadImage
@@ -17,8 +18,8 @@ from cnnkit.data.likeness import confirming
 from cnnkit.data.likeness import near_duplicates as search
 from cnnkit.data.likeness.near_duplicates import near_duplicates
 from cnnkit.data.likeness.pixels import Pixels
+from cnnkit.inspection.doctor import near
 from cnnkit.inspection.doctor.base import Patient
-from cnnkit.inspection.doctor.near import check
 
 COUNT = 60
 
@@ -268,15 +269,16 @@ def test_pictures_smaller_than_their_thumbnails_are_not_compared():
     assert findings_of([*digits, digits[3].resize((9, 9))]) == []
 
 
-def test_a_series_before_a_camera_that_does_not_move_is_a_note_and_nothing_is_left_out():
+def test_a_series_that_the_split_tears_is_a_warning_that_offers_to_keep_it_together():
     rng = np.random.default_rng(0)
     scene = np.asarray(photo(0, 96), np.float64)
     series = [
         Image.fromarray(np.clip(scene + rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8)) for _ in range(20)
     ]
     (finding,) = findings_of(series)
-    assert (finding.kind, finding.severity, finding.leave_out) == ("look_alike", "note", ())
-    assert finding.message == "the pictures look much alike: near-duplicates can't be told from a series"
+    assert (finding.kind, finding.severity, len(finding.leave_out)) == ("near_leak", "warning", 19)
+    assert "10 of 10 test images have a sibling in training" in finding.message
+    assert "`data.split: {keep_together: near}`" in finding.advice
 
 
 def test_parts_before_a_camera_that_does_not_move_are_at_most_a_note():
@@ -295,6 +297,10 @@ def test_parts_before_a_camera_that_does_not_move_are_at_most_a_note():
     assert [finding.severity for finding in findings] in ([], ["note"])
     # Two shots of the same part are a copy; most shots must stay.
     assert sum(len(finding.leave_out) for finding in findings) < 15
+
+
+def check(patient, progress, kept=False):
+    return near.check(patient, kept, progress)
 
 
 def patient(entries, photos, given=False):
@@ -335,7 +341,8 @@ def test_within_a_split_of_the_source_nothing_needs_to_be_done(photos):
 def test_across_classes_it_is_a_warning_for_a_person_to_look_at(photos):
     entries = [("a/1", 1, None, "train"), ("b/1", 1, recompressed, "train"), ("b/3", 2, None, "train")]
     (finding,) = check(patient(entries, photos), Progress())
-    assert (finding.kind, finding.severity, finding.leave_out) == ("near_contradicting", "warning", ())
+    assert (finding.kind, finding.severity) == ("near_contradicting", "warning")
+    assert finding.leave_out == ("a/1", "b/1"), "which of the classes is right is not known"
     assert finding.groups == (("a/1", "b/1"),)
 
 
@@ -367,7 +374,46 @@ def test_across_classes_and_splits_it_is_both(photos):
     entries = [("a/1", 1, None, "train"), ("b/1", 1, cropped, "test")]
     findings = list(check(patient(entries, photos), Progress()))
     assert [finding.kind for finding in findings] == ["near_leak", "near_contradicting"]
-    assert [finding.leave_out for finding in findings] == [(), ()], "which of the classes is right is not known"
+    assert [finding.leave_out for finding in findings] == [("a/1", "b/1")] * 2
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_what_is_left_after_the_list_has_nothing_of_the_same_finding(photos, given):
+    entries = [
+        (f"{of}/{number}{k}", number, change, split)
+        for number, of, k, change, split in [
+            (1, "a", 0, None, "train"),
+            (1, "a", 1, cropped, "test"),
+            (1, "b", 2, recompressed, "test"),
+            (2, "a", 0, None, "train"),
+            (2, "b", 1, brightened, "validation"),
+            (3, "b", 0, None, "validation"),
+            (3, "b", 1, cropped, "test"),
+            (4, "a", 0, None, "train"),
+            (4, "a", 1, recompressed, "train"),
+            (5, "a", 0, None, "test"),
+        ]
+    ]
+    findings = list(check(patient(entries, photos, given), Progress()))
+    assert {"near_leak", "near_contradicting"} <= {finding.kind for finding in findings}
+    gone = {name for finding in findings for name in finding.leave_out}
+    rest = [entry for entry in entries if entry[0] not in gone]
+    left = [finding.kind for finding in check(patient(rest, photos, given), Progress())]
+    assert left == (["near_duplicates"] if given else [])
+    assert {entry[1] for entry in rest} >= {1, 3, 4, 5}
+
+
+def test_where_the_split_keeps_them_together_nothing_needs_to_be_left_out(photos):
+    entries = [("a/1", 1, None, "train"), ("a/2", 1, cropped, "train"), ("b/3", 2, None, "train")]
+    (finding,) = check(patient(entries, photos), Progress(), kept=True)
+    assert (finding.kind, finding.leave_out) == ("near_duplicates", ())
+
+
+def test_the_frames_of_a_film_belong_together_though_the_first_is_not_the_last(photos):
+    film = [photos[0].crop((k, 0, k + 110, 128)) for k in range(0, 18, 3)]
+    shown = np.stack([thumbnail(picture) for picture in film])
+    found = near_duplicates(index_of_pictures(film), shown, Progress())
+    assert len(set(joined(len(film), [*found.groups, *found.links]))) == 1
 
 
 def test_exact_copies_are_not_near_duplicates_but_go_with_one(photos):
