@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from cnnkit.core.errors import CnnkitError
@@ -109,8 +109,8 @@ class Screen:
 WIDE = 100
 """Columns from which on there is room for a long bar."""
 
-LEAST = 12
-"""Columns that a column of texts has at least, if its texts are as long."""
+LONG = 24
+"""Columns from which on a word of a table may be broken."""
 
 
 class _Console(Console):
@@ -271,8 +271,14 @@ def new_table(*columns: str) -> Table:
 def _fitting(table: Table, width: int) -> Table:
     """A table as it is, or where its figures find no room beside each other, each row as lines of its own."""
     cells = [[_text_of(column.header), *map(_text_of, column.cells)] for column in table.columns]
-    longest = [max(cell_len(cell.plain) for cell in column) for column in cells]
-    needed = [size if column.no_wrap else min(size, LEAST) for size, column in zip(longest, table.columns, strict=True)]
+    needed = [
+        max(
+            cell_len(part) if column.no_wrap else min(cell_len(part), LONG)
+            for cell in texts
+            for part in _parts(column, cell)
+        )
+        for column, texts in zip(table.columns, cells, strict=True)
+    ]
     if sum(needed) + 2 * (len(needed) - 1) <= width:
         return table
     stacked = Table(box=None, pad_edge=False, show_header=False)
@@ -286,6 +292,11 @@ def _fitting(table: Table, width: int) -> Table:
             if cell.plain:
                 stacked.add_row(header, cell)
     return stacked
+
+
+def _parts(column: Column, cell: Text) -> list[str]:
+    """What is not to be broken of a cell: a figure, or each word."""
+    return [cell.plain] if column.no_wrap else cell.plain.split() or [""]
 
 
 def _text_of(cell: RenderableType) -> Text:
