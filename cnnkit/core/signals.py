@@ -55,3 +55,20 @@ def handling(number: int, handler: Callable[[int, FrameType | None], None] | sig
         yield
     finally:
         signal.signal(number, before)
+
+
+@contextmanager
+def alarm(seconds: float, ring: Callable[[], None]) -> Iterator[None]:
+    """Calls a function every so many seconds, in the midst of what is done; nothing where the system has no such alarm.
+
+    So what would hold up everything, as a regular expression may, can be ended by an exception of the function.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with handling(signal.SIGALRM, lambda number, frame: ring()):
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)

@@ -61,7 +61,8 @@ def any_file(folder: Path, wanted: Callable[[str], bool]) -> bool:
 def counts_below(folder: Path | str) -> tuple[int, int]:
     """How many files lie below a folder, hidden ones too, and how many of them are images by their ending."""
     files = images = 0
-    for _, _, names in os.walk(folder):
+    walk = os.walk(folder) if _Visits(Path(folder)).begin(str(folder)) else ()  # none of what a link upwards leads to
+    for _, _, names in walk:
         files += len(names)
         images += sum(_has_ending(name) and not hidden(name) for name in names)
     return files, images

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.signals import alarm
 from cnnkit.core.spec import captured
 from cnnkit.core.text import listed
 from cnnkit.data.files.walking import files_below
@@ -19,6 +21,9 @@ from cnnkit.data.sources.tree import Tree, plain
 from cnnkit.data.split_names import is_split_name, split_of
 
 UNMATCHED = "its path does not match data.source.label_pattern"
+
+STUCK = 5
+"""Seconds without a new name after which a pattern is given up."""
 
 # What cameras and programs call pictures, whatever these show.
 _CAMERAS = {
@@ -68,15 +73,7 @@ def find(tree: Tree, pattern: str, splits: Mapping[Path, str] | None) -> NamedFi
     Raises:
         DataError: Some folders are splits by their names, and of others beside them nobody can tell.
     """
-    labels: dict[str, str] = {}
-    others: dict[str, str] = {}
-    for file in files_below(tree.root):
-        name = tree.below(file)
-        reason = tree.why_not(file)
-        if reason is None and (label := label_text(captured(pattern, name) or "")):
-            labels[name] = label
-        else:
-            others[name] = reason or UNMATCHED
+    labels, others = _labels(tree, pattern)
     told = splits is not None
     splits = _splits(tree, labels) if splits is None else splits
     names = {f"{tree.below(folder)}/": split for folder, split in splits.items()}
@@ -88,6 +85,33 @@ def find(tree: Tree, pattern: str, splits: Mapping[Path, str] | None) -> NamedFi
         else:
             images.append(ImageFile(name, label, split))
     return NamedFiles(tuple(images), tuple(_entries(tree, images, others)), splits)
+
+
+def _labels(tree: Tree, pattern: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The label of each image that has one, and the reasons why the other files have none."""
+    labels: dict[str, str] = {}
+    others: dict[str, str] = {}
+    last = name = ""
+
+    def ring() -> None:
+        nonlocal last
+        if name == last:
+            message = (
+                f"is not done with `{name}` after {STUCK} seconds; a repetition within a repetition tries every way"
+            )
+            raise DataError(Problem(f"{message} to divide the text: write one of them less", key="label_pattern"))
+        last = name
+
+    with alarm(STUCK, ring):
+        for file in files_below(tree.root):
+            name = tree.below(file)
+            reason = tree.why_not(file)
+            if reason is None and (label := label_text(captured(pattern, name) or "")):
+                labels[name] = label
+            else:
+                others[name] = reason or UNMATCHED
+        name = ""
+    return labels, others
 
 
 def _splits(tree: Tree, names: Mapping[str, str]) -> dict[Path, str]:

@@ -99,11 +99,9 @@ class Tree:
         """The folders right in it that wait for images: empty ones, or with pictures in a format that is not read."""
         if self.glob:
             return []
-        return [
-            each
-            for each in subfolders(folder)
-            if not self.holds(each) and not any_file(each, lambda file: not is_picture(file))
-        ]
+        above = {folder.resolve(), *folder.resolve().parents}  # no class is a link to one of these
+        empty = [each for each in subfolders(folder) if not self.holds(each) and each.resolve() not in above]
+        return [each for each in empty if not any_file(each, lambda file: not is_picture(file))]
 
     def why_none(self, folder: Path) -> str:
         """Why none of the files below a folder is an image: how many there are, and the most frequent reason."""

@@ -345,6 +345,14 @@ def test_a_class_of_pictures_that_are_not_read_is_an_error_that_names_their_form
         opened(tree("cat/{2}.jpg", "dog/{2}.jpg", file))
 
 
+@pytest.mark.parametrize("target", [".", "..", "../images"])
+def test_a_link_to_a_folder_above_is_no_empty_class(tree, target):
+    root = tree("cat/{2}.jpg", "dog/{2}.jpg")
+    (root / "self").symlink_to(target, target_is_directory=True)
+    assert opened(root).classes == ANIMALS
+    assert read(root)[1] == {"self": (0, "a folder without an image")}
+
+
 def test_a_glob_is_asked_before_splits_are(tree):
     root = tree(*(f"{top}/{animal}/{{2}}.jpg" for top in ("train", "fold2", "other") for animal in ANIMALS))
     used, left_out = read(root, glob="train/*/*")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
 
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import captured
-from cnnkit.data.sources import Folder, recognised
+from cnnkit.data.sources import Folder, named_files, recognised
 from cnnkit.data.sources.named_files import suggested
 
 
@@ -153,6 +154,16 @@ def test_a_pattern_that_finds_no_two_classes_is_an_error_that_says_what_it_finds
     (problem,) = error.value.problems
     assert problem.key == "label_pattern"
     assert all(word in problem.message for word in words)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no alarm")
+def test_a_pattern_that_never_comes_to_an_end_is_given_up(image_folder, monkeypatch):
+    monkeypatch.setattr(named_files, "STUCK", 0.1)
+    root = image_folder({"a" * 60: CATS_AND_DOGS})
+    with pytest.raises(DataError, match="is not done with `aaa") as error:
+        opened(root, r"(?:[a-z.0-9]+/?)+(!)")
+    assert error.value.problems[0].key == "label_pattern"
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_folders_that_are_splits_beside_one_that_may_be_any_are_an_error(image_folder):
