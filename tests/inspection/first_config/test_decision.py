@@ -13,10 +13,12 @@ from cnnkit.config import file as config_file
 from cnnkit.config import yaml12
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import UsageError
+from cnnkit.inspection.first_config import pretrained
 from cnnkit.inspection.first_config.base import Traits
 from cnnkit.inspection.first_config.decision import Wish, candidates, decided
 from cnnkit.inspection.first_config.duration import Speeds
 from cnnkit.inspection.first_config.writing import TO_TAKE_IT
+from cnnkit.models import backbones
 
 PHOTOGRAPHS = Traits(
     classes={"daisy": 200, "rose": 200},
@@ -159,3 +161,17 @@ def test_by_hand_from_scratch_no_other_candidate_is_told(command, tmp_path, monk
     assert "candidate" not in Path("pets.yaml").read_text()
     code, _, err = command("init", "pets", "--from-scratch", "--backbone", "MobileNet", "--force")
     assert (code, "can't both be" in err) == (2, True)
+
+
+def test_fine_tuning_is_a_right_config_too(tmp_path):
+    keep("mobilenet_2_5_224_tf_no_top.h5")
+    [backbone] = backbones.found().backbones
+    suggested = pretrained.suggest(PHOTOGRAPHS, backbone, epochs=5)
+    document = {"name": "x", **suggested.values()}
+    document["data"] = {"source": {"name": "digits"}, **suggested.values()["data"]}
+    text = "".join(f"{key}: {yaml12.line(value)}\n" for key, value in document.items())
+    (tmp_path / "x.yaml").write_text(text)
+    plan = config_file.read(tmp_path / "x.yaml").plan()
+    assert [(stage.fitted, stage.epochs) for stage in plan] == [(True, None), (False, 5)]
+    assert suggested.epochs == 5
+    assert "then 5 epochs of all of it" in suggested.title
