@@ -18,9 +18,11 @@ from cnnkit.core.errors import DataError, Interrupted, UsageError
 from cnnkit.core.lazy import tf
 from cnnkit.core.progress import Progress
 from cnnkit.data.sources import Folder
+from cnnkit.inspection.first_config import pretrained
 from cnnkit.inspection.first_config.base import Traits
 from cnnkit.inspection.first_config.decision import Wish
 from cnnkit.inspection.first_config.start import Subject
+from cnnkit.models import backbones
 from cnnkit.studies import bench, trial
 from cnnkit.studies.bench import Tried
 from cnnkit.studies.budget import Budget, Pace
@@ -227,7 +229,9 @@ def tiny_backbone(folder: Path) -> None:
     (folder / "backbone.json").write_text('{"pixel_range": [0, 1], "size": 32}')
 
 
-def test_a_trial_on_images_writes_a_config_that_is_right_and_nothing_else(command, tmp_path, monkeypatch):
+@pytest.fixture
+def tints(tmp_path) -> Path:
+    """Two classes that differ by their colour, and a backbone that sees colour."""
     random = np.random.default_rng(0)
     for name, tint in (("red", 0), ("blue", 2)):
         (tmp_path / "tints" / name).mkdir(parents=True)
@@ -236,6 +240,24 @@ def test_a_trial_on_images_writes_a_config_that_is_right_and_nothing_else(comman
             pixels[..., tint] += 55
             Image.fromarray(pixels).save(tmp_path / "tints" / name / f"{i}.png")
     tiny_backbone(cache_folder() / "backbones" / "tiny")
+    return tmp_path / "tints"
+
+
+def test_a_classifier_is_judged_on_the_validation_images_and_on_no_others(tints, tmp_path):
+    traits = Traits({"blue": 14, "red": 14}, {"train": 20, "validation": 4, "test": 4}, frozenset(), 90, 90)
+    subject = Subject("x", Folder(path=str(tints)), traits, Progress())
+    at = bench.Bench(subject, tmp_path)
+    [backbone] = backbones.found().backbones
+    tried, pace = at.fitted(pretrained.suggest(traits, backbone), 60.0)
+    validation = {at.index.names[i] for i, split in enumerate(at.splits) if split == "validation"}
+    assert (set(tried.names), tried.accuracy, tried.training) == (validation, 1.0, 20)
+    assert len(validation) == 4
+    assert pace.preparing > 0
+    assert pace.seconds(0) > pace.starting
+
+
+@pytest.mark.slow
+def test_a_trial_on_images_writes_a_config_that_is_right_and_nothing_else(command, tints, tmp_path, monkeypatch):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
