@@ -80,12 +80,6 @@ def test_its_config_trained_again_is_the_same_to_the_last_bit(fitted, tmp_path):
     assert kept == (tmp_path / "again/config.yaml").read_text()
 
 
-def test_images_that_are_kept_nowhere_make_the_same_classifier(fitted, config, tmp_path):
-    train(read(config, "data.cache={memory_gib: 0, disk_gib: 0}"), tmp_path / "nowhere")
-    pairs = zip(weights(fitted[0]), weights(tmp_path / "nowhere"), strict=True)
-    assert all(np.allclose(*pair, atol=1e-5) for pair in pairs)
-
-
 def test_one_sigmoid_logit_answers_as_two_logits(fitted, config, tmp_path):
     one = train(read(config, "train.loss={name: binary_cross_entropy}"), tmp_path / "one")
     assert Run.open(tmp_path / "one").network().output_shape == (None, 1)
@@ -94,32 +88,46 @@ def test_one_sigmoid_logit_answers_as_two_logits(fitted, config, tmp_path):
         assert one[split]["accuracy"] == fitted[1][split]["accuracy"]
 
 
-def test_images_of_a_group_are_in_one_fold(config, tmp_path, monkeypatch):
-    given = []
-    monkeypatch.setattr(head, "fit", lambda *arguments: given.extend(arguments[3]) or 1 / 0)
-    pattern = r"data.source.group_pattern='.*/(\d)\d\.png|.*'"
-    with pytest.raises(ZeroDivisionError):
-        train(read(config, pattern), tmp_path / "run")
-    rows = Run.open(tmp_path / "run").split("train")
-    tens = {row.image.split("/")[1][:-5] for row in rows if len(row.image.split("/")[1]) == 6}
-    alone = [row for row in rows if len(row.image.split("/")[1]) == 5]
-    assert len(set(given)) == len(tens) + len(alone)
+@pytest.fixture
+def given(config, tmp_path, monkeypatch):
+    """What a classifier is to be fitted to with some settings: features, labels, weights, groups; and the run."""
+
+    class Enough(Exception):
+        pass
+
+    def ask(*settings):
+        found = []
+
+        def fit(*arguments):
+            found.extend(arguments[:4])
+            raise Enough
+
+        monkeypatch.setattr(head, "fit", fit)
+        with pytest.raises(Enough):
+            train(read(config, *settings), tmp_path / "run")
+        return *found, Run.open(tmp_path / "run").split("train")
+
+    return ask
 
 
-def test_class_weights_enter_the_loss(config, tmp_path, monkeypatch):
-    fit, given = head.fit, {}
+def test_images_that_are_kept_nowhere_are_fitted_to_too(given):
+    features, labels, *_, rows = given("data.cache={memory_gib: 0, disk_gib: 0}")
+    assert features.shape == (len(rows), 6) and len(labels) == len(rows)
 
-    def listening(features, labels, weights, groups, *others):
-        given.update(labels=labels, weights=weights, groups=groups)
-        return fit(features, labels, weights, groups, *others)
 
-    monkeypatch.setattr(head, "fit", listening)
-    train(read(config, "data.balance={name: class_weight}"), tmp_path / "run")
-    rows = Run.open(tmp_path / "run").split("train")
-    assert sorted(given["groups"]) == sorted(row.digest for row in rows)
+def test_images_of_a_group_are_in_one_fold(given):
+    *_, groups, rows = given(r"data.source.group_pattern='.*/(\d)\d\.png|.*'")
+    numbers = [row.image.split("/")[1].removesuffix(".png") for row in rows]
+    tens = {number[0] for number in numbers if len(number) == 2}
+    assert len(set(groups)) == len(tens) + sum(len(number) == 1 for number in numbers)
+
+
+def test_class_weights_enter_the_loss(given):
+    _, labels, weights, groups, rows = given("data.balance={name: class_weight}")
+    assert sorted(groups) == sorted(row.digest for row in rows)
     for label, name in enumerate("ab"):
         count = sum(row.label == name for row in rows)
-        assert given["weights"][given["labels"] == label] == pytest.approx(len(rows) / 2 / count)
+        assert weights[labels == label] == pytest.approx(len(rows) / 2 / count)
 
 
 def test_a_backbone_that_answers_what_is_no_number_is_an_error_that_names_an_image(config, tmp_path, monkeypatch):
@@ -156,36 +164,25 @@ def learnt(images, tmp_path_factory):
     return lambda *settings: read(folder / "second.yaml", f"model.weights={folder / 'first'}", *settings)
 
 
-def fine_tuned(learnt, folder, *stages):
-    """The lines of metrics and the document of a training whose classifier is fitted first."""
-    plan = ", ".join(f"{{{stage}}}" for stage in ("freeze: backbone", *stages))
-    document = train(learnt(f"train.stages=[{plan}]"), folder)
-    return lines(folder), document
-
-
-def test_what_is_worse_on_validation_is_taken_back_and_said(learnt, tmp_path):
-    stages = ("epochs: 2, learning_rate: 10", "epochs: 1, learning_rate: 1e-30")
-    (fitted, *worse, again), document = fine_tuned(learnt, tmp_path / "run", *stages)
-    assert worse[-1]["val_accuracy"] < fitted["val_accuracy"]
-    assert document["best_epoch"] == 1
-    assert document["validation"]["accuracy"] == pytest.approx(fitted["val_accuracy"])
-    # The third begins where the first ended, and in inference the network is the same on the images that train, too.
-    assert again["val_loss"] == pytest.approx(fitted["val_loss"], rel=1e-4)
-    assert again["loss"] == pytest.approx(fitted["loss"], rel=1e-3)
+def test_fine_tuning_begins_at_the_fitted_classifier_and_what_is_worse_is_taken_back(learnt, tmp_path):
+    still = "epochs: 1, learning_rate: 1e-30"
+    stages = ("freeze: backbone", "epochs: 2", "epochs: 1, learning_rate: 10", still, f"{still}, batch_norm: batch")
+    document = train(learnt(f"train.stages=[{', '.join(f'{{{stage}}}' for stage in stages)}]"), tmp_path / "run")
+    fitted, first, second, worse, again, by_batches = lines(tmp_path / "run")
+    # The default begins slowly.
+    assert first["stage"] == second["stage"] == 2
+    assert first["loss"] < 1.1 * fitted["loss"] and second["loss"] < first["loss"] + 0.01
+    # A giant step harms, and is taken back: what follows begins with the best epoch, and in inference it is the same.
+    best = max((fitted, first, second), key=lambda line: line["val_accuracy"])
+    assert worse["val_accuracy"] < second["val_accuracy"]
+    assert document["best_epoch"] == best["epoch"]
+    assert document["validation"]["accuracy"] == pytest.approx(best["val_accuracy"])
+    assert again["val_loss"] == pytest.approx(best["val_loss"], rel=1e-4)
+    assert again["loss"] < fitted["loss"] + 0.01
     log = (tmp_path / "run/log.txt").read_text()
-    before, after = (f"{line['val_accuracy']:.4f}" for line in (fitted, worse[-1]))
-    assert f"stage 2 ended worse than it began: val_accuracy {after} after {before}; epoch 1 is kept" in log
-    assert "stage 3 ended worse" not in log
-
-
-def test_normalised_by_batches_it_is_another_network_at_once(learnt, tmp_path):
-    stage = "epochs: 1, learning_rate: 1e-30, batch_norm: batch"
-    (fitted, unfrozen), _ = fine_tuned(learnt, tmp_path / "run", stage)
-    assert unfrozen["loss"] > 1.05 * fitted["loss"]
-
-
-def test_the_first_steps_of_the_default_stay_near_the_fitted_classifier(learnt, tmp_path):
-    (fitted, *tuned), _ = fine_tuned(learnt, tmp_path / "run", "epochs: 2")
-    assert [line["stage"] for line in tuned] == [2, 2]
-    assert tuned[0]["loss"] < 1.1 * fitted["loss"]
-    assert tuned[1]["loss"] < tuned[0]["loss"] + 0.01
+    before, after = (f"{line['val_accuracy']:.4f}" for line in (second, worse))
+    kept = f"epoch {best['epoch']} is kept"
+    assert f"stage 3 ended worse than it began: val_accuracy {after} after {before}; {kept}" in log
+    assert "stage 4 ended worse" not in log
+    # Normalised by batches it is another network at once.
+    assert by_batches["loss"] > 1.05 * again["loss"]

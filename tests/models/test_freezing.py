@@ -89,6 +89,7 @@ def test_the_rate_decays_from_the_classifier_to_the_input(resnet):
     ids=lambda value: getattr(value, "title", str(value)),
 )
 def test_nothing_is_dropped_in_what_is_frozen(model, size):
+    keras.utils.set_random_seed(0)  # by chance all rectifiers of a narrow layer may be dead, and nothing to drop
     network = model.network((size, size, 3), 2)
     images = np.random.default_rng(0).integers(0, 256, (8, size, size, 3)).astype(np.float32)
     freezing.apply(model, network, Stage(epochs=1, freeze="backbone"))
