@@ -108,6 +108,50 @@ def a_class_called_train(folder: Folder) -> None:
         folder.pictures(f"{name}/{{}}.png", 8)
 
 
+def table(folder: Folder, name: str, header: str, line: str, count: int = 16) -> None:
+    """A table with a row a picture: `{i}` is its number, `{a}` that of its class."""
+    folder.files(
+        name, text="".join(f"{row}\n" for row in [header, *(line.format(i=i, a=i % 2) for i in range(count))] if row)
+    )
+
+
+def flat_with_a_table(folder: Folder) -> None:
+    folder.pictures("train/{}.png", 16)
+    folder.pictures("test/{}.png", 4)
+    table(folder, "train.csv", "ImageId,LabelName", "{i}.png,w_{a}")
+    table(folder, "sample_submission.csv", "ImageId,LabelName", "{i}.png,w_0", 4)
+
+
+def ham(folder: Folder) -> None:
+    folder.pictures("HAM_part_1/ISIC_0{}.png", 8)
+    folder.pictures("HAM_part_2/ISIC_1{}.png", 8)
+    rows = "".join(f"HAM_{i},ISIC_{i // 8}{i % 8},d{i % 2},4{i}.0,x\n" for i in range(16))
+    folder.files("HAM_metadata.csv", text=f"lesion_id,image_id,dx,age,site\n{rows}")
+
+
+def a_column_a_class(folder: Folder) -> None:
+    folder.pictures("images/Train_{}.png", 16)
+    folder.pictures("images/Test_{}.png", 4)
+    rows = "".join(f"Train_{i},{i % 2}.0,{1 - i % 2}.0\n" for i in range(16))
+    folder.files("train.csv", text=f"image_id,rust,scab\n{rows}")
+    folder.files("test.csv", text="image_id\nTest_0\n")
+
+
+def elpv(folder: Folder) -> None:
+    folder.pictures("images/cell{}.png", 16)
+    table(folder, "labels.csv", "", "images/cell{i}.png  {a}.0  mono")
+    folder.files("README.md", "utils/elpv_reader.py")
+
+
+def lists_of_another_machine(folder: Folder) -> None:
+    folder.pictures("all/{}.png", 20)
+    table(folder, "train.txt", "", "/content/drive/MyDrive/flowers/all/{i}.png {a}")
+    folder.files(
+        "val.txt", text="".join(f"/content/drive/MyDrive/flowers/all/{i}.png {i % 2}\n" for i in range(16, 20))
+    )
+    folder.files("classes.txt", text="rose\ntulip\n")
+
+
 LAYOUTS: tuple[Callable[[Folder], None], ...] = (
     roboflow,
     capitals,
@@ -120,6 +164,11 @@ LAYOUTS: tuple[Callable[[Folder], None], ...] = (
     pets,
     intel,
     a_class_called_train,
+    flat_with_a_table,
+    ham,
+    a_column_a_class,
+    elpv,
+    lists_of_another_machine,
 )
 
 

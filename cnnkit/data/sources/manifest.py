@@ -17,7 +17,7 @@ from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, CapturePattern, Text
-from cnnkit.core.text import counted, enumerated
+from cnnkit.core.text import enumerated
 from cnnkit.data.files import archives, locating
 from cnnkit.data.files.finding import Ends, Found, Spelling
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
@@ -124,6 +124,7 @@ class Manifest(Source):
             self.on_bad == "skip",
             notes,
             counts=lambda: Collection.counted(classes, ((row.split, row.label) for row in read.rows)),
+            unused=lambda: [*read.unused, *there.unused, *self._not_listed(root, there.found)],
         )
 
     def _tables(self) -> dict[str | None, str]:
@@ -275,20 +276,17 @@ class Manifest(Source):
             for below in subfolders(folder) if any(folder.is_relative_to(top) for top in tops) else ():
                 if below in holding:
                     todo.append(below)
-                elif left and (count := sum(1 for _ in islice(files_below(below), left))):
-                    left -= count
-                    yield Unused(f"{_from(root, str(below))}/", _why_apart(below, count, left, where))
+                elif left and (files := list(islice(files_below(below), left))):
+                    left -= len(files)
+                    images = sum(1 for file in files if not why_not(file))
+                    reason = f"{where} lists nothing of it" + ("" if left else "; there are too many files to count")
+                    to_predict = str(below) if images and split_of(below.name) == "test" else None
+                    yield Unused(f"{_from(root, str(below))}/", reason, len(files), images, to_predict)
 
 
 def _from(root: Path, path: str) -> str:
     """A path as it is told from a folder."""
     return path.removeprefix(f"{root}/") if path.startswith(f"{root}/") else os.path.relpath(path, root)
-
-
-def _why_apart(folder: Path, count: int, left: int, where: str) -> str:
-    files = counted(count, "file") if left else f"at least {counted(count, 'file')} (there are too many to count)"
-    reason = f"a folder of {files}, of which {where} lists none"
-    return f"{reason}: images without labels are for `cnnkit predict`" if split_of(folder.name) == "test" else reason
 
 
 @dataclass

@@ -113,7 +113,8 @@ def test_a_flat_train_and_test_with_a_table_are_no_classes(where):
     assert source.folder == str(root / "train")
     assert set(labels) == set(NAMES)
     (test,) = (entry for entry in index.unused if entry.name == "../test/")
-    assert test.reason.startswith("a folder of 2 files, of which train.csv lists none: images without labels are for")
+    assert (test.reason, test.files, test.images) == ("train.csv lists nothing of it", 2, 2)
+    assert test.to_predict == str(root / "test")
 
 
 def test_images_in_several_folders_are_those_of_one_table(where):
