@@ -281,7 +281,7 @@ class Manifest(Source):
                     images = sum(1 for file in files if not why_not(file))
                     reason = f"{where} lists nothing of it" + ("" if left else "; there are too many files to count")
                     to_predict = str(below) if images and split_of(below.name) == "test" else None
-                    yield Unused(f"{_from(root, str(below))}/", reason, len(files), images, to_predict)
+                    yield Unused(_from(root, str(below)), reason, len(files), images, to_predict)
 
 
 def _from(root: Path, path: str) -> str:

@@ -298,8 +298,8 @@ def test_what_lies_beside_and_is_not_listed_is_told(images, table):
     shutil.copy(images / "cat" / "0.png", images / "bird")  # no image of the manifest lies here
     index = index_of(table("path,label\ncat/0.png,cat\ndog/0.png,dog\ndog/1.png,dog\n"))
     reasons = why_unused(index)
-    assert reasons.keys() == {"cat/1.png", "cat/notes.txt", "bird/"}
-    assert reasons["bird/"] == "labels.csv lists nothing of it"
+    assert reasons.keys() == {"cat/1.png", "cat/notes.txt", "bird"}
+    assert reasons["bird"] == "labels.csv lists nothing of it"
     assert reasons["cat/1.png"] == "not listed in labels.csv"
     assert "ending" in reasons["cat/notes.txt"]
 

@@ -112,7 +112,7 @@ def test_a_flat_train_and_test_with_a_table_are_no_classes(where):
     source, index, labels = opened(root)
     assert source.folder == str(root / "train")
     assert set(labels) == set(NAMES)
-    (test,) = (entry for entry in index.unused if entry.name == "../test/")
+    (test,) = (entry for entry in index.unused if entry.name == "../test")
     assert (test.reason, test.files, test.images) == ("train.csv lists nothing of it", 2, 2)
     assert test.to_predict == str(root / "test")
 
@@ -434,4 +434,4 @@ def test_a_table_without_labels_beside_one_with_them_is_left(where):
     (root / "sample_submission.csv").write_text("id,label\n8.png,L0\n9.png,L0\n")
     _, index, labels = opened(root)
     assert len(labels) == 8
-    assert {"../test/", "../test.csv", "../sample_submission.csv"} <= {entry.name for entry in index.unused}
+    assert {"../test", "../test.csv", "../sample_submission.csv"} <= {entry.name for entry in index.unused}
