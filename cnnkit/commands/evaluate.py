@@ -19,9 +19,11 @@ def evaluate(
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Tell what a trained network is worth: accuracy with its interval, and every class."""
-    from cnnkit.evaluation import metrics
+    from cnnkit.evaluation import metrics, verdict
     from cnnkit.evaluation.evaluate import evaluate as work
+    from cnnkit.evaluation.evaluate import recorded
 
     with screen.watching() as progress:
         document = work(run, split, settings, progress)
-    screen.result(document, *evaluation_tables(document, screen.console.width), metrics.line(document))
+    told = verdict.remarks(document, recorded(run, "validation"))
+    screen.result(document, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)

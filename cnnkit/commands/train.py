@@ -37,6 +37,7 @@ def train(
         *evaluation_tables(document["test"], screen.console.width),
         _of_which(document),
         *(metrics.line(document[split]) for split in ("validation", "test")),
+        *document["remarks"],
         f"The run: {document['run']}",
     )
 

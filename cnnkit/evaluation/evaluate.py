@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,15 @@ def evaluate(
     with progress.task("building the network", 1):
         model = run.network(progress)
     return score(run, split, model, run.experiment, images, range(len(images.index)), progress)
+
+
+def recorded(run: Run | Path | str, split: str) -> dict[str, Any] | None:
+    """What was found of a split before; None if it was not evaluated, or that can't be read."""
+    try:
+        found = json.loads(Run.open(run).files.result(split).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "accuracy_interval" in found else None
 
 
 def score(

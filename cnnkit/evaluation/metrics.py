@@ -57,6 +57,17 @@ class Answers:
 
         return confusion_matrix(self.labels, self.predicted, labels=np.arange(len(self.classes))).tolist()
 
+    def majority_class(self) -> dict[str, Any]:
+        """The class that most images have, and the accuracy of always saying it."""
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        largest = int(counts.argmax())
+        return {"name": self.classes[largest], "accuracy": int(counts[largest]) / len(self.labels)}
+
+    def never_predicted(self) -> list[str]:
+        """The classes that some of the images have and none is taken for."""
+        predicted = set(self.predicted.tolist())
+        return [self.classes[label] for label in np.unique(self.labels).tolist() if label not in predicted]
+
     def table(self) -> list[dict[str, Any]]:
         """The metrics of each class."""
         columns = {metric.name: metric.of(self) for metric in CLASS_METRICS}
@@ -91,6 +102,8 @@ METRICS = (
     ),
     EvaluationMetric("accuracy_interval", lambda answers: list(interval(answers.accuracy, len(answers.labels)))),
     EvaluationMetric("macro_f1", lambda answers: float(np.mean(answers.by_class["f1"])), "macro F1 {macro_f1:.4f}"),
+    EvaluationMetric("majority_class", Answers.majority_class),
+    EvaluationMetric("never_predicted", Answers.never_predicted),
     EvaluationMetric("classes", Answers.table),
     EvaluationMetric("confusion", Answers.confusion),
 )

@@ -11,7 +11,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core import cache
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
-from cnnkit.evaluation import evaluate
+from cnnkit.evaluation import evaluate, verdict
 from cnnkit.models import freezing
 from cnnkit.models.base import Network
 from cnnkit.report import curves
@@ -114,5 +114,7 @@ def _result(data: TrainingData, model: Any, run: Run, progress: Progress) -> dic
     for split in ("validation", "test"):
         numbers = data.numbers(split)
         document[split] = evaluate.score(run, split, model, data.experiment, data.images, numbers, progress)
+    evaluated = next((epoch for epoch in epochs if epoch["epoch"] == best["epoch"]), None)
+    document["remarks"] = list(verdict.remarks(document["test"], document["validation"], evaluated))
     run.write_provenance(state="finished", epochs=len(epochs), best_epoch=best["epoch"])
     return document
