@@ -1,0 +1,105 @@
+"""Masks among the images: a second picture of the same name, black and white, that says where the thing is."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from cnnkit.core.lazy import np
+from cnnkit.core.text import counted
+from cnnkit.inspection.doctor.base import Finding, Patient
+
+WORDS = ("mask", "masks", "seg", "segmentation", "gt", "groundtruth", "ground_truth", "label", "labels", "annotation")
+"""What stands behind or before the name of a picture in that of its mask, in capitals or not."""
+
+SHARE = 0.2
+"""At least this share of the pictures of each class must be masks of others."""
+
+EXTREME = 0.7
+"""At least so many of the grey levels of a small picture of a mask are black or white; between them lie its edges."""
+
+_WORDS = "|".join(WORDS)
+_AFTER = re.compile(rf"(.+?)[_ .-]*(?:{_WORDS})(?:[_ .-]?[0-9]+)?$", re.IGNORECASE)
+_BEFORE = re.compile(rf"^(?:{_WORDS})[_ .-]+(.+)$", re.IGNORECASE)
+
+
+def check(patient: Patient) -> Iterator[Finding]:
+    """Pictures that seem to be the masks of others, where every class has them."""
+    patient = patient.sound()
+    index, pixels = patient.index, patient.pixels
+    if pixels is None or not len(index):
+        return
+    pairs = dict(_pairs(index.names, _black_and_white(pixels.thumbnails)))
+    counts = np.bincount(index.labels, minlength=len(index.classes))
+    masks = np.bincount(index.labels[list(pairs)], minlength=len(index.classes)) if pairs else 0 * counts
+    if not len(counts) or (masks < SHARE * counts).any() or not masks.sum():
+        return
+    first = min(pairs, key=index.names.__getitem__)
+    mask, picture = index.names[first], index.names[pairs[first]]
+    message = (
+        f"{counted(len(pairs), 'picture seems', 'pictures seem')} to be the mask of another one: black and white, of "
+        f"the same name, as {mask} beside {picture}; they are trained on as images of their own"
+    )
+    parted = sum(len(patient.splits_of((one, other))) > 1 for one, other in pairs.items())
+    if parted:
+        message += f", {parted:,} in another split than their picture"
+    advice = "leave them out, `--fix-list` names them"
+    if pattern := _pattern({(index.names[one], index.names[other]) for one, other in pairs.items()}):
+        advice = f'use them with `data.prepare: [{{name: mask, method: file, file: "{pattern}"}}]`, or {advice}'
+    groups = sorted([other, one] for one, other in pairs.items())
+    yield from patient.about_groups("masks", "warning", message, advice, groups, pairs)
+
+
+def _black_and_white(thumbnails: Any) -> list[bool]:
+    """Whether each small grey picture has hardly a level but the darkest and its lightest."""
+    levels = thumbnails.reshape(len(thumbnails), -1)
+    black, white = levels <= 8, levels >= 0.97 * levels.max(axis=1, keepdims=True)
+    decided: list[bool] = ((black | white).mean(axis=1) >= EXTREME).tolist()
+    return decided
+
+
+def _pairs(names: Sequence[str], is_mask: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """The numbers of the masks, each with that of its picture."""
+    paths = [PurePosixPath(name) for name in names]
+    by_stem: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for i, path in enumerate(paths):
+        if not is_mask[i]:
+            by_stem[str(path.parent), path.stem.casefold()].append(i)
+    for i, path in enumerate(paths):
+        if is_mask[i]:
+            pictures = [j for key in _stems(path) for j in by_stem.get(key, ())]
+            if pictures:
+                yield i, pictures[0]
+
+
+def _stems(path: PurePosixPath) -> Iterator[tuple[str, str]]:
+    """Where the picture of a mask may lie: folder and name without its ending."""
+    stem = path.stem.casefold()
+    stems = [stem, *(found[1] for way in (_AFTER, _BEFORE) if (found := way.match(stem)))]
+    folders = [str(path.parent)]
+    # In a folder of masks: beside the pictures' folder, or below it.
+    for depth, part in enumerate(path.parts[:-1]):
+        before, behind = path.parts[:depth], path.parts[depth + 1 : -1]
+        if re.fullmatch(_WORDS, part, re.IGNORECASE):
+            folders += ["/".join([*before, *pictures, *behind]) or "." for pictures in ([], ["images"], ["image"])]
+        elif (found := _AFTER.match(part)) and found[1] != part:
+            folders.append("/".join([*before, found[1], *behind]))
+    yield from ((folder, name) for folder in folders for name in stems)
+
+
+def _pattern(pairs: set[tuple[str, str]]) -> str | None:
+    """What leads from each picture to its mask, as `data.prepare` takes it; None where it is not the same for all."""
+    found = set()
+    for mask, picture in pairs:
+        one, other = PurePosixPath(mask), PurePosixPath(picture)
+        if other.stem not in one.name:
+            return None
+        where = posixpath.relpath(one.parent, other.parent)
+        if posixpath.basename(where) == other.parent.name:
+            where = posixpath.join(posixpath.dirname(where), "{folder}")
+        found.add(posixpath.normpath(posixpath.join(where, one.name.replace(other.stem, "{stem}", 1))))
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnkit.core.progress import Progress
+from cnnkit.data.section import Data
+from cnnkit.data.sources import Folder
+from cnnkit.inspection.doctor import examine, fix_list
+
+
+def picture(number):
+    colours = np.random.default_rng(number).integers(30, 220, (5, 5, 3)).astype(np.uint8)
+    return Image.fromarray(colours).resize((40, 40), Image.Resampling.BICUBIC)
+
+
+def mask(number):
+    left, top = np.random.default_rng(number).integers(3, 18, 2)
+    pixels = np.zeros((40, 40), np.uint8)
+    pixels[top : top + 15, left : left + 18] = 255
+    return Image.fromarray(pixels)
+
+
+def folder(root, place, second=mask, classes=("ill", "well"), masked=("ill", "well")):
+    """Twelve pictures a class, and beside each what `second` draws, where `place` says."""
+    for number in range(24):
+        of = classes[number % 2]
+        path = root / of / f"{number:02d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(number).save(path)
+        if of in masked:
+            beside = root / place.format(of=of, stem=path.stem)
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            second(number).save(beside)
+    return root
+
+
+def findings(root, **options):
+    report = examine.examine(Data(source=Folder(path=str(root)), **options), Progress())
+    return report, {finding.kind: finding for finding in report.findings}
+
+
+PLACES = {
+    "{of}/{stem}.png": "{stem}.png",
+    "{of}/{stem}_mask.png": "{stem}_mask.png",
+    "{of}/{stem}_GT.png": "{stem}_GT.png",
+    "{of}/{stem}-seg.png": "{stem}-seg.png",
+    "{of}/masks/{stem}.png": "masks/{stem}.png",
+    "{of}/mask_{stem}.png": "mask_{stem}.png",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_masks_beside_the_pictures_are_told_with_the_way_to_use_them(tmp_path, place):
+    root = folder(tmp_path / "images", place)
+    _, found = findings(root)
+    finding = found["masks"]
+    assert finding.severity == "warning"
+    assert finding.message.startswith("24 pictures seem to be the mask of another one")
+    assert len(finding.groups) == len(finding.leave_out) == 24
+    assert all(name.endswith(".png") for name in finding.leave_out)
+    pattern = re.search('file: "(.*)"}', finding.advice)[1]
+    assert pattern == PLACES[place]
+    with_masks, found = findings(root, prepare=({"name": "mask", "method": "file", "file": pattern},))
+    assert "masks" not in found
+    assert with_masks.images == 24
+
+
+def test_without_what_is_on_the_list_nothing_of_it_is_left(tmp_path):
+    root = folder(tmp_path / "images", "{of}/{stem}_mask.png")
+    data = Data(source=Folder(path=str(root)))
+    assert fix_list.write(tmp_path / "list.txt", findings(root)[0], data) == 24
+    report, found = findings(root, exclude=str(tmp_path / "list.txt"))
+    assert report.images == 24
+    assert "masks" not in found
+
+
+def test_masks_without_anything_in_them_are_masks_too(tmp_path):
+    empty = lambda number: Image.new("L", (40, 40), 255 if number % 4 == 3 else 0)  # noqa: E731
+    _, found = findings(folder(tmp_path / "images", "{of}/{stem}_mask.png", empty))
+    assert len(found["masks"].leave_out) == 24
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"masked": ("ill",)},
+        {"second": picture},
+        {"place": "{of}/other {stem} one.png"},
+    ],
+    ids=["in one class only", "no mask", "of another name"],
+)
+def test_other_second_pictures_are_no_masks(tmp_path, options):
+    _, found = findings(folder(tmp_path / "images", **{"place": "{of}/{stem}_mask.png", **options}))
+    assert "masks" not in found
