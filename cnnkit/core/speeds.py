@@ -28,7 +28,10 @@ KINDS, MACHINES = 60, 12
 """So many kinds of a machine, and machines, are kept: those that were seen last."""
 
 STARTING = "starting"
-"""Seconds from the start of a training to its first step, without what is done for each image."""
+"""Seconds that any training takes, whatever its images: importing TensorFlow, building the network, the first step."""
+
+HANDLING = "handling"
+"""Reading, dividing, examining and judging, in images a second."""
 
 
 def training(network: str) -> str:

@@ -1,7 +1,7 @@
 """How fast a training was, for `cnnkit init` to estimate the next ones by: see `cnnkit.core.speeds`.
 
-The time of a training is taken apart into what grows with the images, and with the network, and the rest, which any
-training takes: importing TensorFlow, building the network and its first step, drawing and writing.
+The time of a training is taken apart into its start (importing TensorFlow, building the network and its first step),
+the decoding, the work of the network, and the rest: reading, dividing, examining and judging the images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from cnnkit.runs.run import Run
 from cnnkit.training.data import TrainingData
 
 DECODING, FEATURES = "decoding images", "computing features"
+STARTS = ("starting TensorFlow", "building the network")
 """What the tasks are called that are timed."""
+
+ENDING = 2.0
+"""Seconds of the rest that any training takes, for drawing and writing; what is beyond them is told by image."""
 
 STEADY = 0.2
 """Seconds below which the time of a task says too little."""
@@ -92,22 +96,30 @@ class Stopwatch(Progress):
 
 def record(watch: Stopwatch, data: TrainingData, network: Network, run: Run, progress: Progress) -> None:
     """Records how fast a training was that has come to its end."""
-    found, accounted = {}, 0.0
-    experiment = data.experiment
-    if decoding := watch.tasks.get(DECODING):
-        accounted += decoding.seconds
+    found: dict[str, float] = {}
+    experiment, images = data.experiment, len(data.images.index)
+    starting = sum(timed.seconds for name, timed in watch.tasks.items() if name in STARTS)
+    working = watch.tasks[DECODING].seconds if DECODING in watch.tasks else 0.0
     if features := watch.tasks.get(FEATURES):
         found[speeds.features(title_of(experiment.model), data.preprocessing.shape)] = features.speed
-        accounted += features.steady_seconds
+        starting += features.first_seconds
+        working += features.steady_seconds
     epochs = [epoch for epoch in run.history() if epoch["step"]]
     plan = experiment.plan()
     if len(epochs) > 1:
         usual = statistics.median(epoch["seconds"] for epoch in epochs[1:])
-        accounted += usual * len(epochs)
+        starting += max(0.0, epochs[0]["seconds"] - usual)
+        working += usual * len(epochs)
         if len(plan) == 1 and not plan[0].freezes_backbone:
             macs = sum(row.macs for row in layer_rows(network.model))
             rate = statistics.median(epoch["images_per_second"] for epoch in epochs[1:])
             found[speeds.training(experiment.model.name)] = macs * rate
-    if (features or len(epochs) > 1) and watch.seconds > accounted:
-        found[speeds.STARTING] = watch.seconds - accounted
+    if features or len(epochs) > 1:
+        found[speeds.STARTING] = starting + ENDING
+        rest = watch.seconds - starting - working - ENDING
+        found[speeds.HANDLING] = images / rest if images >= MANY and rest > 0 else 0.0
     speeds.record({kind: speed for kind, speed in found.items() if speed}, progress)
+
+
+MANY = 1_000
+"""Images below which the rest tells nothing about one of them."""

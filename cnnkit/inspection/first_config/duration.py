@@ -38,6 +38,9 @@ USEFUL_CORES = 8
 FITTING = 2e-4
 """Seconds to fit a classifier to the features of an image, for each class."""
 
+HANDLED = 3000
+"""Images a second that are read, divided, examined and judged, beside decoding them."""
+
 STARTING = 12
 """Seconds in which TensorFlow is imported, the network built and the first step made ready."""
 
@@ -127,6 +130,7 @@ def estimate(suggestion: Suggestion, traits: Traits, speed: Speeds) -> Estimate:
     """
     starting = speed.recorded.get(speeds.STARTING, STARTING)
     decoding = traits.decoding * traits.images / min(cores(), USEFUL_CORES)  # measured on the very pictures
+    handling = traits.images / speed.recorded.get(speeds.HANDLING, HANDLED)
     kind, network = _network_seconds(suggestion, traits, speed)
     if kind in speed.recorded:
         basis = "by the speed of earlier trainings here"
@@ -136,7 +140,7 @@ def estimate(suggestion: Suggestion, traits: Traits, speed: Speeds) -> Estimate:
         )
         if speed.damaged:
             basis += f" ({speeds.place()}, where earlier ones are recorded, is damaged)"
-    return Estimate(starting + decoding + network, basis)
+    return Estimate(starting + handling + decoding + network, basis)
 
 
 def _network_seconds(suggestion: Suggestion, traits: Traits, speed: Speeds) -> tuple[str, float]:
