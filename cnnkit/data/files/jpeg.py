@@ -99,7 +99,10 @@ def _without(content: bytes, message: str) -> bytes | None:
     if tidy != content or not extra:
         return tidy
     end = content.find(_END, data)
-    if extra[2] != "d9" or end < data or _LOST in content[data:end].rstrip(b"\0"):
+    if extra[2] != "d9" or end < data:
+        return None
+    scan = content[data:end].rstrip(b"\0")
+    if _LOST in scan and _NEXT_SCAN not in scan:  # those that refine a progressive one may be zeros
         return None
     return content[: end - int(extra[1])] + content[end:]
 
@@ -127,7 +130,8 @@ def _tidied(content: bytes) -> tuple[bytes, int]:
 
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _END = b"\xff\xd9"
-_LOST = bytes(16)
+_LOST = bytes(64)
+_NEXT_SCAN = b"\xff\xda"
 _SCAN = 0xDA
 _APP0 = 0xE0
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
