@@ -28,6 +28,10 @@ _ASIDE = {
 }
 
 
+FEW = 20
+"""So many folders are compared with all others, where there are thousands."""
+
+
 class ClassFolder(NamedTuple):
     """A folder of the images of one class, and the split that they are in; None where the folders tell none."""
 
@@ -298,11 +302,18 @@ def _refuse_what_may_be_splits(
         how = f"or give {sure[0]} as the path; if it is a class, give it another name, or list all images in a table"
         raise _say_which(tree, message, {each: named[each] for each in sure}, f"{how} (source manifest)")
     inner = {each: set(_names(tree.inner(each))) for each in kept}
-    for first in kept:
-        alike = [each for each in kept if len(inner[each] & inner[first]) >= max(2, len(inner[first]) / 2)]
+    deep = [each for each in kept if len(inner[each]) > 1]
+    for first in deep[:FEW]:  # most folders are to be alike, so that one of the first is among them
+        alike = [each for each in deep if len(inner[each] & inner[first]) >= max(2, len(inner[first]) / 2)]
         shared = sorted(set.intersection(*(inner[each] for each in alike))) if alike else []
         if len(alike) > max(1, len(kept) / 2) and any(_may_be_class(name) for name in shared) and not tree.glob:
             message = f"{folder} holds {listed(_names(alike))} with the same folders in each ({listed(shared)})"
+            if all(map(split_of, shared)):
+                message += (
+                    ": splits within classes. To keep them, put the classes into folders of the splits, or list all "
+                )
+                message += "images in a table with a column `split` (source manifest); to divide anew: glob: '**'"
+                raise at_path(message)
             message += ": these may be parts of one set, or the same images in several forms"
             how = f"or give one of them as the path, {alike[0]}; if they are the classes: glob: '**'"
             *training, last = alike

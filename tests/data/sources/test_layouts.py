@@ -161,10 +161,14 @@ def test_a_mapping_to_what_is_no_split_is_an_error_of_that_setting(tree, splits,
             ["train/steam/0.jpg", "train/diesel/0.jpg", "car/0.jpg", "plane/0.jpg"],
             ["`train`", "`steam`", "`car`", "a split or a class", "table"],
         ),
+        (
+            ["cat/train/0.jpg", "cat/test/0.jpg", "dog/train/0.jpg", "dog/test/0.jpg"],
+            ["`cat`, `dog`", "splits within classes", "glob: '**'"],
+        ),
         (["val/cat/0.jpg", "val/dog/0.jpg", "test/cat/0.jpg", "test/dog/0.jpg"], ["no training images"]),
         (["train/cat/0.jpg", "train/dog/0.jpg", "test/Cat/0.jpg"], ["train/cat", "test/Cat", "capitals"]),
     ],
-    ids=["two for one", "folds", "variants", "stranger", "split or class", "no train", "capitals"],
+    ids=["two for one", "folds", "variants", "stranger", "split or class", "splits in classes", "no train", "capitals"],
 )
 def test_where_two_answers_would_do_the_error_names_the_folders_and_what_to_write(tree, paths, words):
     with pytest.raises(DataError) as error:
