@@ -58,8 +58,9 @@ class Engine:
             before = self.keep_best.last
             (self._fit_classifier if stage.fitted else self._fit_stage)(number, stage, staged)
             if line := self.keep_best.worse_than(before):
-                self.say(f"stage {number} ended worse than it began: {line}")
-                if number < len(self.plan):
+                goes_on = number < len(self.plan)
+                self.say(f"stage {number} ended worse than it began: {line}{', the next one begins with it' * goes_on}")
+                if goes_on:
                     self.run.load_best(self.network.model)
                     self.keep_best.last = self.keep_best.best
 

@@ -75,11 +75,10 @@ class Head:
 
     def line(self) -> str:
         """It in one sentence."""
-        chosen = f"C {self.strength:.2g}"
-        folds = f"by {counted(self.folds, 'fold')} of {self.sample:,} images"
-        how = f"{chosen} {folds}, loss {self.losses[self.strength]:.4f}" if self.folds else chosen
+        folds = f" by {counted(self.folds, 'fold')} of {self.sample:,} images" if self.folds else ""
+        loss = f", their loss {self.losses[self.strength]:.4f}" if self.folds else ""
         end = "" if self.converged else f"; stopped after {_MOST_STEPS:,} steps, short of the optimum"
-        return f"fitted: {' x '.join(map(str, self.kernel.shape))} weights of the classifier ({how}){end}"
+        return f"fitted to {counted(len(self.kernel), 'feature')}: C {self.strength:.2g}{folds}{loss}{end}"
 
     def facts(self) -> dict[str, Any]:
         """What the record of a run says of it."""

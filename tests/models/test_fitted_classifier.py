@@ -67,7 +67,7 @@ def test_nothing_set_fits_the_classifier_and_leaves_every_file_of_a_run(fitted):
     assert document["validation"]["accuracy"] == pytest.approx(line["val_accuracy"])
     names = {file.name for file in run.iterdir()}
     assert names >= {"config.yaml", "provenance.json", "history.png", "split.csv", "log.txt", "checkpoints"}
-    assert "fitted: 6 x 2 weights of the classifier (C " in (run / "log.txt").read_text()
+    assert "fitted to 6 features: C " in (run / "log.txt").read_text()
     assert evaluate(run) == document["test"]
 
 
@@ -181,7 +181,7 @@ def test_fine_tuning_begins_at_the_fitted_classifier_and_what_is_worse_is_taken_
     assert again["loss"] < fitted["loss"] + 0.01
     log = (tmp_path / "run/log.txt").read_text()
     before, after = (f"{line['val_accuracy']:.4f}" for line in (second, worse))
-    kept = f"epoch {best['epoch']} is kept"
+    kept = f"epoch {best['epoch']} is kept, the next one begins with it"
     assert f"stage 3 ended worse than it began: val_accuracy {after} after {before}; {kept}" in log
     assert "stage 4 ended worse" not in log
     # Normalised by batches it is another network at once.
