@@ -46,6 +46,7 @@ from benchmark_pipeline import SIZES
 
 from cnnkit.core import onednn
 from cnnkit.core.machine import processor
+from cnnkit.core.text import counted
 
 CONFIG = Path(__file__).parent.parent / "configs" / "fashion_mnist.yaml"
 SIDES = ("cnnkit", "keras")
@@ -192,7 +193,7 @@ def train(
         cells = in_turn(title, {side: partial(measure, side, network) for side in sides}, rounds)
         rows.append([f"{network}, {size} px, batch {batch}", *cells])
     others = [side for side in sides if side != "cnnkit"]
-    print(f"\n{processor()}, {threads} threads, oneDNN {kernels}, medians of {rounds} rounds\n")
+    print(f"\n{processor()}, {counted(threads, 'thread')}, oneDNN {kernels}, medians of {counted(rounds, 'round')}\n")
     for row in (["network", *sides, *(f"against {side}" for side in others)], ["---"] * (2 * len(sides)), *rows):
         print(f"| {' | '.join(row)} |")
 

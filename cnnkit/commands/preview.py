@@ -96,7 +96,7 @@ def about_audit(audit: Audit) -> Iterator[Content]:
     if audit.cut_short:
         draws = f" ({counted(audit.draws, 'draw')} each, as there was no time for more; --variants asks for them)"
     yield (
-        f"{audit.run} answers {audit.right:,} of {audit.asked:,} validation images rightly. "
+        f"{audit.run} answers {audit.right:,} of {counted(audit.asked, 'validation image')} rightly. "
         f"Of these, each augmentation by itself{draws} turns:"
     )
     yield from ("", _table(audit), "")

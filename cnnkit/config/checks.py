@@ -12,7 +12,7 @@ from cnnkit.config.experiment import suggested, unchanging
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import path_settings
-from cnnkit.core.text import enumerated
+from cnnkit.core.text import counted, enumerated
 from cnnkit.data.augmentations import AnyAugmentation
 from cnnkit.data.augmentations.base import Mixing
 from cnnkit.data.index import Collection, empty_class
@@ -260,7 +260,8 @@ def _warmup_ends(context: Context) -> Iterator[Problem]:
         warmup = context.train.schedule.warmup_epochs
         shortest = min((stage.epochs for stage in context.plan if stage.epochs), default=None)
         if shortest and warmup >= shortest:
-            message = f"a warm-up of {warmup:g} epochs never ends in {shortest} epochs"
+            length = f"{warmup:g} epoch" if warmup == 1 else f"{warmup:g} epochs"
+            message = f"a warm-up of {length} never ends in {counted(shortest, 'epoch')}"
             yield Problem(message, key="train.schedule.warmup_epochs")
 
 

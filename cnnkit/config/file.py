@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from cnnkit.config import careful, checks, yaml12
 from cnnkit.config.experiment import Experiment
-from cnnkit.config.messages import KeyPath, SettingProblem, describe, named
+from cnnkit.config.messages import KeyPath, SettingProblem, describe, entry_with, named
 from cnnkit.core.errors import ConfigError, DataError, Problem, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import FileText, Spec
@@ -228,9 +228,14 @@ class _Document:
         path = _path_in(self.values, key)
         try:
             tree = yaml12.parse(text)
+            if hint := _list_hint(self.values, key):
+                raise LookupError(hint)
             self.values = _with_default_names(self.values, path)
             self.values = _replaced(self.values, path, _with_base(tree.values, Path.cwd()))
-        except (yaml12.YamlError, LookupError) as error:
+        except LookupError as error:
+            self.problems.append(Problem(_list_hint(self.values, key) or str(error.args[0]), name, key=key))
+            return
+        except yaml12.YamlError as error:
             self.problems.append(Problem(str(error.args[0]), name, key=key))
             return
         for below, message, _ in tree.problems:
@@ -273,6 +278,29 @@ def _path_in(values: Any, key: str) -> KeyPath:
         else:
             values = None
     return path
+
+
+def _list_hint(values: Any, key: str) -> str | None:
+    """What to write where a key leads into a list that is not there, or by a word into one that is."""
+    parts = key.split(".")
+    for length, part in enumerate(parts):
+        empty = values is None or values == ()
+        if length and part.isdecimal() and empty:
+            parent = ".".join(parts[:length])
+            entry = entry_with(
+                Experiment, tuple(parts[:length]), parts[length + 1] if length + 1 < len(parts) else None
+            )
+            return f"{parent} has no entries, so there is none to change; set all of it: --set '{parent}=[{entry}]'"
+        if isinstance(values, tuple) and not part.isdecimal():
+            within = ".".join([*parts[:length], "0", *parts[length:]])
+            return f"{'.'.join(parts[:length])} is a list, and its entries have numbers from 0 on: {within}"
+        if isinstance(values, dict):
+            values = values.get(part)
+        elif isinstance(values, tuple) and int(part) < len(values):
+            values = values[int(part)]
+        elif values is not None:
+            return None
+    return None
 
 
 def _with_default_names(values: Any, path: KeyPath) -> Any:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from cnnkit.config import yaml12
 from cnnkit.core.spec import Spec
-from cnnkit.core.text import enumerated, suggestion
+from cnnkit.core.text import enumerated, nearest, suggestion
 
 KeyPath = tuple[str | int, ...]
 
@@ -38,7 +40,7 @@ def describe(root: type[Spec], details: ErrorDetails) -> SettingProblem:
     if kind == "extra_forbidden":
         allowed = list(owner.model_fields) if owner else []
         takers = [tag for tag, section in _union(root, path[:-1]).items() if path[-1] in section.model_fields]
-        message = f"unknown setting{suggestion(str(path[-1]), allowed)}"
+        message = f"unknown setting{_meant(root, path, allowed)}"
         if takers and owner:
             message = f"is a setting of {enumerated(takers, 'and')}, {next(iter(_choices(owner)))} can't take it"
         return SettingProblem(path, message, at_key=True)
@@ -47,14 +49,114 @@ def describe(root: type[Spec], details: ErrorDetails) -> SettingProblem:
         return SettingProblem(path[:-1], f"should have {_length(owner, path[-2])} values, not {len(value)}")
     if kind not in ("union_tag_invalid", "union_tag_not_found"):
         return SettingProblem(path, _message(details, owner), at_key=kind == "missing")
-    names = list(_union(root, path))
-    if isinstance(value, str) and value in names:
-        return SettingProblem(path, f"is a section: write {{name: {value}}}")
+    sections = _union(root, path)
+    names = list(sections)
+    if isinstance(value, str) and (written := written_as(value, sections)):
+        return SettingProblem(path, f"is a section: write {written}")
+    if isinstance(value, str):
+        message = f"is a section, written {{name: ...}}, and there is no `{value}`{suggestion(value, names)}"
+        return SettingProblem(path, message)
     if not isinstance(value, dict) or "name" not in value:
         return SettingProblem(path, f"needs a name{suggestion('', names)}", at_key=True)
     if not isinstance(value["name"], str):
         return SettingProblem((*path, "name"), f"should be a name, not {named(value['name'])}")
-    return SettingProblem((*path, "name"), f"there is no `{value['name']}`{suggestion(value['name'], names)}")
+    name = value["name"]
+    written = written_as(name, sections)
+    hint = f"; did you mean {written}?" if written and written != f"{{name: {name}}}" else suggestion(name, names)
+    return SettingProblem((*path, "name"), f"there is no `{name}`{hint}")
+
+
+SYNONYMS = {
+    "lr": "learning_rate",
+    "wd": "weight_decay",
+    "bs": "batch_size",
+    "size": "image_size",
+    "resolution": "image_size",
+    "val": "validation",
+    "val_split": "validation",
+    "validation_split": "validation",
+    "test_split": "test",
+    "augmentation": "augment",
+    "augmentations": "augment",
+    "num_epochs": "epochs",
+    "architecture": "model",
+    "backbone": "model",
+    "warmup": "warmup_epochs",
+    "smoothing": "label_smoothing",
+}
+"""What settings are called elsewhere, where the letters do not tell."""
+
+
+def _meant(root: type[Spec], path: KeyPath, allowed: Sequence[str]) -> str:
+    """What an unknown setting may have been meant to be: one of its section, or one that stands elsewhere."""
+    word = str(path[-1])
+    synonym = SYNONYMS.get(word.lower(), word)
+    if synonym in allowed:
+        return f"; did you mean `{synonym}`?"
+    if near := nearest(word, allowed):
+        return near
+    places = settings_called(root, synonym)
+    if places:
+        return f" here; that is {enumerated([f'`{place}`' for place in places], 'or')}"
+    return suggestion(word, allowed)
+
+
+def settings_called(root: type[Spec], name: str) -> list[str]:
+    """The dotted paths of the settings of that name that stand in no list, as near to the top as there are some."""
+    found: list[str] = []
+    level: list[tuple[str, Any]] = [("", root)]
+    while level and not found:
+        below: list[tuple[str, Any]] = []
+        for path, annotation in level:
+            for section in _choices(annotation).values():
+                for setting, field in section.model_fields.items():
+                    key = f"{path}.{setting}".lstrip(".")
+                    if setting == name and key not in found:
+                        found.append(key)
+                    below.append((key, field.annotation))
+        level = below
+    return found
+
+
+def written_as(word: str, sections: dict[str, type[Spec]]) -> str | None:
+    """How a section is written that someone calls by a word: `resnet50` is {name: resnet, depth: 50}; None if unknown.
+
+    Args:
+        word: What stands there.
+        sections: The sections that may stand there, by their names.
+    """
+    lower = {tag.lower(): tag for tag in sections}
+    if tag := lower.get(word.lower()):
+        return f"{{name: {tag}}}"
+    if numbered := re.fullmatch(r"([A-Za-z_]+?)[-_ ]?v?([0-9]{1,4})", word):
+        tag, number = lower.get(numbered[1].lower()), int(numbered[2])
+        for setting in ("depth", "version") if tag else ():
+            if tag and setting in sections[tag].model_fields and _takes(sections[tag], {setting: number}):
+                return f"{{name: {tag}, {setting}: {number}}}"
+    for tag, section in sections.items():
+        for setting, field in section.model_fields.items():
+            for choice in _literals(field.annotation) if setting != "name" else ():
+                if isinstance(choice, str) and choice.lower() == word.lower():
+                    return f"{{name: {tag}, {setting}: {choice}}}"
+    return None
+
+
+def _takes(section: type[Spec], settings: dict[str, Any]) -> bool:
+    """Whether a section with no other settings is right."""
+    try:
+        section.model_validate(settings)
+    except ValidationError:
+        return False
+    return True
+
+
+def entry_with(root: type[Spec], path: KeyPath, setting: str | None) -> str:
+    """An entry of the list at a path, as it is written, that has a setting: `{name: shift, fraction: ...}`."""
+    sections = _union(root, (*path, 0))
+    tag = next((tag for tag, section in sections.items() if not setting or setting in section.model_fields), None)
+    named_so = "name" in sections[tag].model_fields if tag else False
+    parts = ([f"name: {tag}"] if named_so else []) + ([f"{setting}: ..."] if setting and setting != "name" else [])
+    return f"{{{', '.join(parts)}}}" if parts else "..."
 
 
 def _walk(root: type[Spec], location: tuple[int | str, ...]) -> tuple[KeyPath, type[Spec] | None]:
@@ -143,6 +245,8 @@ def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
         return "is required"
     if kind == "tuple_type" and length:
         return f"should be a list of {length} values, not {named(value)}"
+    if kind == "tuple_type" and isinstance(value, str) and (written := _as_entry(owner, details["loc"][-1], value)):
+        return f"should be a list: write [{written}]"
     if kind in _KINDS:
         hint = " (without quotes)" if kind in ("int_type", "float_type") and _is_number(value) else ""
         return f"should be {_KINDS[kind]}, not {named(value)}{hint}"
@@ -170,6 +274,11 @@ def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
     if kind == "string_pattern_mismatch":
         return f"{named(value)} should begin with a letter or digit and hold only letters, digits, space, . - and _"
     return str(details["msg"]).removeprefix("Value error, ")
+
+
+def _as_entry(owner: type[Spec] | None, field: str | int, word: str) -> str | None:
+    """How the one entry of a list that stands there as a word is written; None if it can't be told."""
+    return written_as(word, _union(owner, (str(field), 0))) if owner else None
 
 
 def _length(owner: type[Spec] | None, name: str | int) -> int | None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import suggestion
+from cnnkit.core.text import counted, suggestion
 from cnnkit.data.files import tables
 from cnnkit.evaluation.new_images import NewImage, find_images
 from cnnkit.evaluation.predict import Prediction, predict_images
@@ -106,7 +106,9 @@ def submission(
     images = matched(form, found)
     left_out = len({image.file for image in found} - {image.file for image in images})
     if left_out:
-        progress.say(f"{left_out:,} of {len(found):,} images are not in {form.file} and are left out")
+        are = "is" if left_out == 1 else "are"
+        some = f"{left_out:,} of {counted(len(found), 'image')}"
+        progress.say(f"{some} {are} not in {form.file} and {are} left out")
     return Submission(_filled(form, columns, images, predict_images(run, images, progress)), len(images), left_out)
 
 
@@ -178,7 +180,7 @@ def _a_column_a_class(sample: Sample, names: Sequence[str], classes: Sequence[st
             raise _wrong(sample.file, f"the column `{name}` is {what}", sample.header_line)
         del missing[name]
     if missing:
-        more = f" nor {len(missing) - 1} others" if len(missing) > 1 else ""
+        more = f" nor for {counted(len(missing) - 1, 'other')}" if len(missing) > 1 else ""
         message = f"has no column for the class `{next(iter(missing))}` of the run{more}"
         raise _wrong(sample.file, message, sample.header_line)
     return tuple(names)
@@ -275,5 +277,7 @@ def _filled(
         else:
             rows.append([name, prediction.label])
     if bad:
-        raise DataError(*bad[:20], f"{len(bad):,} rows would stay empty, so nothing is written: repair these images")
+        raise DataError(
+            *bad[:20], f"{counted(len(bad), 'row')} would stay empty, so nothing is written: repair these images"
+        )
     return tables.text_of(sample.header, rows, sample.separator)

@@ -10,6 +10,7 @@ from pydantic import Field
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
 from cnnkit.core.spec import Count, NotNegative, Spec
+from cnnkit.core.text import counted
 from cnnkit.models.freezing import BACKBONE, PlannedStage, Stage
 from cnnkit.optimization.losses import AnyLoss, CrossEntropy
 from cnnkit.optimization.optimizers import Adam, AnyOptimizer
@@ -128,11 +129,12 @@ class Train(Spec):
         stages = self.stages or (Stage(epochs=self.epochs or EPOCHS),)
         lengths = [stage.epochs for stage in stages if stage.epochs]
         if self.early_stopping and lengths and self.early_stopping.patience >= max(lengths):
-            message = f"{self.early_stopping.patience} epochs without a new best never come in {max(lengths)} epochs"
+            patience = counted(self.early_stopping.patience, "epoch")
+            message = f"{patience} without a new best never come in {counted(max(lengths), 'epoch')}"
             yield Problem(f"{message}, so nothing is stopped early", key="early_stopping.patience")
         warmup = self.schedule.warmup_epochs if self.schedule else 0
         if lengths and warmup > min(lengths) / 2:
-            message = f"the rate rises for {warmup:g} of {min(lengths)} epochs; 0.5 to 5 are usual"
+            message = f"the rate rises for {warmup:g} of {counted(min(lengths), 'epoch')}; 0.5 to 5 are usual"
             yield Problem(message, key="schedule.warmup_epochs")
         if not given.pretrained and all(stage.freeze or stage.unfreeze_from for stage in stages):
             never = "all but the classifier" if all(stage.freezes_backbone for stage in stages) else "its beginning"

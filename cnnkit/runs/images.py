@@ -9,6 +9,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import path_settings
+from cnnkit.core.text import counted
 from cnnkit.data.feeding.loading import BAD_FILES
 from cnnkit.data.index import Index
 from cnnkit.data.preparation.base import files_beside
@@ -33,16 +34,21 @@ def index_of(run: Run, split: str, progress: Progress) -> Index:
     source = run.experiment.data.source
     index = _index_of(source, progress)
     where = {name: i for i, name in enumerate(index.names)}
+    every = counted(len(rows), f"{split} image")
     gone = [row.image for row in rows if row.image not in where]
     # In the order of the index, as in training: sums of floats depend on it.
     found = sorted((where[row.image], row) for row in rows if row.image in where)
     changed = [row.image for i, row in found if index.digests[i] != row.digest]
     moved = [row.image for i, row in found if index.classes[index.labels[i]] != row.label]
-    for names, what in ((gone, "are gone"), (changed, "have changed"), (moved, "are in another class now")):
+    for names, one, more in (
+        (gone, "is gone", "are gone"),
+        (changed, "has changed", "have changed"),
+        (moved, "is in another class now", "are in another class now"),
+    ):
         if names:
+            what = one if len(names) == 1 else more
             raise DataError(
-                f"{len(names)} of the {len(rows)} {split} images {what} since the run was trained, first {names[0]}"
-                + _if_moved(source)
+                f"{len(names)} of the {every} {what} since the run was trained, first {names[0]}" + _if_moved(source)
             )
     if list(index.classes) != run.classes:
         raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(run.classes)})")
@@ -51,7 +57,7 @@ def index_of(run: Run, split: str, progress: Progress) -> Index:
     beside = run.preprocessing.digests_beside(index)
     if other := [row.image for (_, row), now in zip(found, beside, strict=True) if row.beside != now]:
         raise DataError(
-            f"beside {len(other)} of the {len(rows)} {split} images lies another file, which data.prepare reads, than "
+            f"beside {len(other)} of the {every} lies another file, which data.prepare reads, than "
             f"when the run was trained, first beside {other[0]}"
         )
     return index
@@ -70,8 +76,8 @@ def _refuse_without(index: Index, split: str, experiment: Experiment) -> None:
     if missing:
         raise DataError(
             *missing[:BAD_FILES],
-            f"{len(missing)} such files of the {len(index)} {split} images are missing; put them where they were, as "
-            "seen from the images",
+            f"{counted(len(missing), 'such file')} of the {counted(len(index), f'{split} image')} "
+            f"{'is' if len(missing) == 1 else 'are'} missing; put them where they were, as seen from the images",
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from cnnkit.core import onednn
 from cnnkit.core.lazy import keras, tf
 from cnnkit.core.machine import cores, processor
+from cnnkit.core.text import counted
 from cnnkit.core.version import __version__
 
 
@@ -42,7 +43,7 @@ def device() -> str:
         names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
         return ", ".join(names)
     threads = tf.config.threading.get_intra_op_parallelism_threads() or cores()
-    return f"CPU, {threads} threads"
+    return f"CPU, {counted(threads, 'thread')}"
 
 
 def _git() -> dict[str, Any] | None:

@@ -206,7 +206,7 @@ def _matched(
     behind = _behind(surplus, used, sizes)
     if not missing and not differing and len(behind) == len(surplus):
         return pairs, stored
-    lines = [f"{label} is of another network: of the {len(ours)} layers here {len(pairs)} fit"]
+    lines = [f"{label} is of another network: of {counted(len(ours), 'layer')} here {len(pairs)} fit"]
     if missing:
         lines.append(f"  only here: {layer_names(missing)}")
     if odd := [layer.name for layer in surplus if missing or layer not in behind]:

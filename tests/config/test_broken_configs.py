@@ -32,7 +32,7 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
     ),
     "a setting at the wrong level": (
         GOOD + "epochs: 5\n",
-        "broken.yaml:4:1: epochs: unknown setting; it may be name, seed, data, augment, model, train\n",
+        "broken.yaml:4:1: epochs: unknown setting here; that is `train.epochs`\n",
     ),
     "a typo in a section": (
         "data:\n  source: {name: digits}\n  batchsize: 5\nmodel: {name: resnet, depth: 20}\n",
@@ -53,7 +53,7 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
     ),
     "an unknown architecture, near a known one": (
         "data:\n  source: {name: digits}\nmodel: {name: resnet50}\n",
-        "broken.yaml:3:15: model.name: there is no `resnet50`; did you mean `resnet`?\n",
+        "broken.yaml:3:15: model.name: there is no `resnet50`; did you mean {name: resnet, depth: 50}?\n",
     ),
     "an unknown architecture, near none": (
         "data:\n  source: {name: digits}\nmodel: {name: transformer}\n",

@@ -177,12 +177,20 @@ def test_set_makes_a_config_of_an_empty_file(tmp_path: Path) -> None:
         ("train.epoch=5", "train.epoch", "unknown setting; did you mean `epochs`?"),
         ("modle.depth=20", "modle", "unknown setting; did you mean `model`?"),
         ("3=4", "3", "unknown setting; it may be name, seed, data, augment, model, train"),
-        ("model.name=resnet50", "model.name", "there is no `resnet50`; did you mean `resnet`?"),
+        ("model.name=resnet50", "model.name", "there is no `resnet50`; did you mean {name: resnet, depth: 50}?"),
         ("data.image_size=[32]", "data.image_size", "should have 2 values, not 1"),
-        ("data.image_size.0=32", "data.image_size", "should be a list of 2 values, not a section"),
+        (
+            "data.image_size.0=32",
+            "data.image_size.0",
+            "data.image_size has no entries, so there is none to change; set all of it: --set 'data.image_size=[...]'",
+        ),
         ("augment.0.fractoin=0.1", "augment.0.fractoin", "unknown setting; did you mean `fraction`?"),
         ("augment.1.fraction=0.1", "augment.1.fraction", "there is no entry `1`; the list has 1, counted from 0"),
-        ("augment.x=0.1", "augment.x", "there is no entry `x`; the list has 1, counted from 0"),
+        (
+            "augment.x=0.1",
+            "augment.x",
+            "augment is a list, and its entries have numbers from 0 on: augment.0.x",
+        ),
         ("model.depth.x=0.1", "model.depth.x", "`x` is looked for in 20, which has no settings"),
         (
             "data={source: {name: digits}, limit: 5, limit: 6}",

@@ -88,5 +88,5 @@ def test_images_that_are_gone_are_told_with_what_to_set(run_of, image_folder):
     run = run_of(name="folder", path=str(images))
     (images / "b" / "1.png").unlink()
     told = why_not_evaluated(run)
-    assert told.startswith("1 of the 4 test images are gone since the run was trained, first b/1.png; if the images")
+    assert told.startswith("1 of the 4 test images is gone since the run was trained, first b/1.png; if the images")
     assert told.endswith("tell where they are now with --set data.source.path=...")

@@ -328,7 +328,7 @@ def test_the_command_writes_the_submission(run_of, photos, sample_of, tmp_path, 
     code, out, err = command("predict", run.folder, photos, "--sample", sample, "--output", output)
     assert (code, out) == (0, "")
     assert output.read_text() == submission.submission(run, [photos], sample).text
-    assert "1 of 4 images are not in" in err
+    assert "1 of 4 images is not in" in err
     assert f"3 rows in the form of {sample}, written to {output}" in err
     assert command("predict", run.folder, photos, "--sample", sample)[1] == output.read_text()
     _, out, _ = command("predict", run.folder, photos, "--sample", sample, "--output", output, "--force", "--json")

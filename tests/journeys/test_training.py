@@ -336,7 +336,7 @@ def in_the_other_class(file):
 
 @pytest.mark.parametrize(
     ("harm", "expected"),
-    [(Path.unlink, "1 of the 12 test images are gone"), (changed, "changed"), (in_the_other_class, "")],
+    [(Path.unlink, "1 of the 12 test images is gone"), (changed, "changed"), (in_the_other_class, "")],
 )
 def test_images_that_are_not_those_of_the_run_are_refused(pictures, tmp_path, harm, expected):
     folder, _ = pictures

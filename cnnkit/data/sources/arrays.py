@@ -12,7 +12,7 @@ from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Text
-from cnnkit.core.text import listed, printable
+from cnnkit.core.text import counted, listed, printable
 from cnnkit.data.files import arrays
 from cnnkit.data.files.arrays import ArrayFile
 from cnnkit.data.files.pixel_range import pixel_range
@@ -81,7 +81,9 @@ class Arrays(Source):
         values = [_values(file) for file in files]
         for pair, own in zip(pairs, values, strict=True):
             if len(own) != (count := pair.images.shape[0]):
-                raise at_path(f"{pair.images} has {count:,} images, {pair.labels} {len(own):,} labels")
+                raise at_path(
+                    f"{pair.images} has {counted(count, 'image')}, {pair.labels} {counted(len(own), 'label')}"
+                )
         classes, labels = _classes(files, values, self.classes)
         if len(classes) < 2:
             raise at_path(f"{self.path} has one label only, `{classes[0]}`; at least two classes are needed")
@@ -232,7 +234,7 @@ def _values(labels: ArrayFile) -> Any:
 def _all(right: Any, labels: ArrayFile, what: str) -> None:
     if not right.all():
         wrong = int((~right).argmax())
-        more = f", as are {int((~right).sum()) - 1:,} others" if (~right).sum() > 1 else ""
+        more = f", as are {counted(int((~right).sum()) - 1, 'other')}" if (~right).sum() > 1 else ""
         raise at_path(f"{labels}: label number {wrong} (the first is 0) {what}{more}")
 
 

@@ -18,6 +18,7 @@ from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Text
+from cnnkit.core.text import counted
 from cnnkit.data.files.archive_members import most_out_of, too_much
 from cnnkit.data.files.arrays import lacking_memory
 from cnnkit.data.index import Collection, ImageStack, Index
@@ -81,7 +82,7 @@ def _index(classes: tuple[str, ...], files: dict[str | None, tuple[Path, Path]])
         (count, height, width), image_bytes = _read(image_file, 3)
         (label_count,), label_bytes = _read(label_file, 1)
         if count != label_count:
-            raise DataError(f"{image_file} has {count:,} images, {label_file} {label_count:,} labels")
+            raise DataError(f"{image_file} has {counted(count, 'image')}, {label_file} {counted(label_count, 'label')}")
         pixels = np.frombuffer(image_bytes, np.uint8).reshape(count, height, width)
         stacks.append(ImageStack(_PREFIXES[split], split, pixels, np.frombuffer(label_bytes, np.uint8)))
     if len({stack.numbers.shape[1:] for stack in stacks}) > 1:

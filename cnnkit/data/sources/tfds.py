@@ -20,6 +20,7 @@ from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Text
+from cnnkit.core.text import counted
 from cnnkit.data.files import decoding
 from cnnkit.data.files.file_facts import facts_of
 from cnnkit.data.index import SPLITS, Collection, Index, Unused
@@ -107,7 +108,7 @@ class Tfds(Source):
         with self._refusing():
             parts = {split: builder.as_data_source(split, decoders=encoded) for split in SPLITS if split in sizes}
         unused = [
-            Unused(f"{split} ({count:,} images)", "a split that is neither train, validation nor test")
+            Unused(f"{split} ({counted(count, 'image')})", "a split that is neither train, validation nor test")
             for split, count in sizes.items()
             if split not in SPLITS
         ]

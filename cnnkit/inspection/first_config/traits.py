@@ -9,6 +9,7 @@ from typing import Any
 from cnnkit.core.errors import DataError
 from cnnkit.core.lazy import cv2, np
 from cnnkit.core.progress import Progress
+from cnnkit.core.text import counted
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import SPLITS, Collection, Index, ranked
 from cnnkit.inspection.detail import MOST, detail
@@ -58,7 +59,7 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
             advance(1)
     if not seconds:
         name, reason = next(iter(bad.items()))
-        raise DataError(f"none of {len(chosen)} images that were looked at can be decoded; {name}: {reason}")
+        raise DataError(f"none of {counted(len(chosen), 'image')} that were looked at can be decoded; {name}: {reason}")
     heights, widths = ([size[side] for size in sizes.values()] for side in (0, 1))
     proportions = sorted(width / height for height, width in sizes.values())
     twentieth = len(proportions) // 20
