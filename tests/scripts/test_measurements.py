@@ -6,6 +6,7 @@ import json
 import re
 import sys
 
+import measure_doctor
 import measure_feeding_memory
 import measure_near_duplicates
 import numpy as np
@@ -55,3 +56,13 @@ def test_feeding_memory_of_a_process(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["x", "--feed", str(folder)])
     measure_feeding_memory.main()
     assert json.loads(capsys.readouterr().out)["images"] == 5
+
+
+def test_what_the_doctor_is_to_see(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x", "faults", "--folder", str(tmp_path / "made"), "--images", "24"])
+    measure_doctor.main()
+    said = capfd.readouterr().out
+    assert "warning  masks: 24 pictures seem to be the mask of another one" in said
+    assert re.search(r"near_leak: \d groups of near-duplicates lie in two splits .* have a sibling in training", said)
+    assert "`data.split: {keep_together: near}`" in said
+    assert re.search(r"exit 0, \d+\.\d CPU seconds", said)

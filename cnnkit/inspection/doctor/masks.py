@@ -22,6 +22,9 @@ SHARE = 0.2
 EXTREME = 0.7
 """At least so many of the grey levels of a small picture of a mask are black or white; between them lie its edges."""
 
+KIND = 0.9
+"""Where at least this share of the second pictures of one ending are masks, all are."""
+
 _WORDS = "|".join(WORDS)
 _AFTER = re.compile(rf"(.+?)[_ .-]*(?:{_WORDS})(?:[_ .-]?[0-9]+)?$", re.IGNORECASE)
 _BEFORE = re.compile(rf"^(?:{_WORDS})[_ .-]+(.+)$", re.IGNORECASE)
@@ -62,18 +65,22 @@ def _black_and_white(thumbnails: Any) -> list[bool]:
     return decided
 
 
-def _pairs(names: Sequence[str], is_mask: Sequence[bool]) -> Iterator[tuple[int, int]]:
+def _pairs(names: Sequence[str], like_masks: Sequence[bool]) -> Iterator[tuple[int, int]]:
     """The numbers of the masks, each with that of its picture."""
     paths = [PurePosixPath(name) for name in names]
     by_stem: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, path in enumerate(paths):
-        if not is_mask[i]:
+        if not like_masks[i]:
             by_stem[str(path.parent), path.stem.casefold()].append(i)
+    by_form: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for i, path in enumerate(paths):
-        if is_mask[i]:
-            pictures = [j for key in _stems(path) for j in by_stem.get(key, ())]
-            if pictures:
-                yield i, pictures[0]
+        picture = next((j for key in _stems(path) for j in by_stem.get(key, ()) if j != i), None)
+        if picture is not None:
+            by_form[path.name.replace(paths[picture].stem, "{stem}", 1)].append((i, picture))
+    for pairs in by_form.values():
+        # One with so many edges that it has grey levels is a mask too where the others of its kind are.
+        if sum(like_masks[i] for i, _ in pairs) >= KIND * len(pairs):
+            yield from pairs
 
 
 def _stems(path: PurePosixPath) -> Iterator[tuple[str, str]]:

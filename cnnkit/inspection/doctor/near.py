@@ -100,8 +100,8 @@ def _by_place(
     within = [group for group in groups if not across & set(group) and len(patient.labels_of(group)) < 2]
     message = f"{_counted(within)} within a class and split"
     advice = (
-        f"another seed would draw some into two splits, but for {KEEP}; or leave all but one out, `--fix-list` names "
-        "them"
+        f"another data.split.seed would draw some into two splits, but for {KEEP}; or leave all but one out, "
+        "`--fix-list` names them"
         if alone
         else "nothing needs to be done; each copy makes its picture count once more"
     )

@@ -328,7 +328,7 @@ def test_within_a_class_and_split_it_is_a_note(photos):
     assert finding.groups == (("a/1", "a/2"),)
     assert finding.files == ("a/1", "a/2")
     assert finding.leave_out == ("a/2",), "another seed would tear the two apart"
-    assert "another seed" in finding.advice
+    assert "another data.split.seed" in finding.advice
     assert finding.message == "1 group of near-duplicates lies within a class and split"
 
 
