@@ -20,12 +20,6 @@ from cnnkit.data.files.walking import HIDDEN
 
 SPLITS = ("train", "validation", "test")
 
-SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-"""What a split may be called, and which it is."""
-
-LIKE_SPLITS = SPLIT_NAMES.keys() | {"training", "valid", "testing"}
-"""What people call splits too."""
-
 
 @dataclass(frozen=True)
 class Unused:

@@ -16,12 +16,12 @@ from cnnkit.core.text import counted, listed, printable
 from cnnkit.data.files import arrays
 from cnnkit.data.files.arrays import ArrayFile
 from cnnkit.data.files.pixel_range import pixel_range
-from cnnkit.data.index import SPLIT_NAMES, SPLITS, Collection, ImageStack, Index, Unused
+from cnnkit.data.index import SPLITS, Collection, ImageStack, Index, Unused
 from cnnkit.data.sources.base import Source, at_path, in_order, label_text, reworded
+from cnnkit.data.split_names import split_of
 
 _IMAGES = ("images", "image", "imgs", "x", "data", "pixels")
 _LABELS = ("labels", "label", "y", "targets", "target", "classes")
-_SPLIT_WORDS = SPLIT_NAMES | {"valid": "validation"}
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _by_split(found: list[ArrayFile], words: Sequence[str], key: str | None) -> 
     result: dict[str | None, list[ArrayFile]] = {}
     for each in found:
         names = (each.key or "").lower().split("_")
-        splits = [_SPLIT_WORDS[name] for name in names if name in _SPLIT_WORDS]
+        splits = [split for name in names if (split := split_of(name))]
         if len(names) == 1 + len(splits) <= 2 and any(name in words for name in names):
             result.setdefault(splits[0] if splits else None, []).append(each)
     return result

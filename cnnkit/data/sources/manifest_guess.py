@@ -20,7 +20,6 @@ from cnnkit.core.text import counted, enumerated, in_bytes, listed
 from cnnkit.data.files import decoding, locating, tables
 from cnnkit.data.files.finding import Ends, Found
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
-from cnnkit.data.index import LIKE_SPLITS
 from cnnkit.data.sources import manifest_columns
 from cnnkit.data.sources.base import as_whole_numbers, label_text
 from cnnkit.data.sources.manifest_columns import PATHS, Labelling, NoLabelsError, Table
@@ -59,7 +58,7 @@ SMALL = 100_000
 
 _NAMES = ("classes.txt", "class_names.txt", "labels.txt", "names.txt", "label_names.txt", "class.txt")
 
-_NO_CLASSES = LIKE_SPLITS | {"images", "image", "img", "data"}
+_NO_CLASSES = {"images", "image", "img", "data"}
 
 
 @dataclass
