@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -260,8 +261,13 @@ class Live(Progress):
     """Shows an attempt while it goes on, and leaves no line behind."""
 
     def __init__(self, watcher: Progress):
-        self.task = watcher.task  # type: ignore[method-assign]
         self._watcher = watcher
+
+    @contextmanager
+    def task(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """As told."""
+        with self._watcher.task(what, total) as advance:
+            yield advance
 
     def step(self, step: Step) -> None:
         """As told."""
