@@ -192,6 +192,7 @@ class _Live(_Lines):
 
     @contextmanager
     def task(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        self._end_of_epoch()  # what trains without telling of its epochs is over, for other work begins
         task = self.bars.add_task(self._short(what), total=total, text=f"{total:,}")
         try:
             yield lambda done: self.bars.advance(task, done)
@@ -219,6 +220,9 @@ class _Live(_Lines):
 
     def epoch(self, line: str) -> None:
         super().epoch(line)
+        self._end_of_epoch()
+
+    def _end_of_epoch(self) -> None:
         if self.training is not None:
             self.bars.remove_task(self.training)
             self.training = None
