@@ -47,10 +47,7 @@ class Screen:
     def __init__(self, json_output: bool = False):
         self.json_output = json_output
         stream = sys.stderr if json_output else sys.stdout
-        width, height = shutil.get_terminal_size() if stream.isatty() else (PLAIN_WIDTH, 25)
-        self.console = _Console(
-            file=stream, markup=False, highlight=False, emoji=False, width=width, height=height, **_plain()
-        )
+        self.console = _Console(file=stream, markup=False, highlight=False, emoji=False, **_size(stream), **_plain())
 
     def say(self, *content: Content) -> None:
         """Lines, and tables, which have their full width where they go to a file.
@@ -94,16 +91,17 @@ class Screen:
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bars
 
+        bar = 20 if self.console.width >= WIDE else 8
         bars = Bars(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20 if self.console.width >= WIDE else 8),
+            BarColumn(bar_width=bar),
             TextColumn("{task.fields[text]}", markup=False),
             console=self.console,
             transient=True,
             refresh_per_second=5,
         )
         with bars:
-            yield _Live(self, bars)
+            yield _Live(self, bars, bar)
 
 
 WIDE = 100
@@ -123,6 +121,16 @@ class _Console(Console):
             else:
                 text = "\n".join(visible(line) for line in segment.text.split("\n"))
                 yield Segment(text, segment.style)
+
+
+def _size(stream: Any) -> dict[str, Any]:
+    """Columns and rows where they are not for Rich to ask: it asks for those of a terminal, but not of a dumb one."""
+    if not stream.isatty():
+        return {"width": PLAIN_WIDTH}
+    if os.environ.get("TERM") in ("dumb", "unknown"):
+        columns, rows = shutil.get_terminal_size()
+        return {"width": columns, "height": rows}
+    return {}
 
 
 def _plain() -> dict[str, Any]:
@@ -185,9 +193,9 @@ class _Lines(Progress):
 class _Live(_Lines):
     """The same lines, and below them one that moves."""
 
-    def __init__(self, screen: Screen, bars: Bars):
+    def __init__(self, screen: Screen, bars: Bars, bar: int):
         super().__init__(screen)
-        self.bars = bars
+        self.bars, self.bar = bars, bar
         self.training: TaskID | None = None
 
     @contextmanager
@@ -208,8 +216,7 @@ class _Live(_Lines):
         if self.training is None:
             self.training = self.bars.add_task("", total=step.steps, text="")
         description = f"epoch {step.epoch}/{step.epochs}"
-        bar = 20 if self.screen.console.width >= WIDE else 8
-        room = self.screen.console.width - len(description) - bar - 3
+        room = self.screen.console.width - len(description) - self.bar - 3
         self.bars.update(
             self.training,
             total=step.steps,
