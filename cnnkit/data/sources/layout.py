@@ -86,7 +86,13 @@ def mapped(tree: Tree, splits: Mapping[str, Sequence[str]]) -> Layout:
         message = f"{flat[0]} holds no folders with images, one a class, as other splits do"
         raise _of_split(named[flat[0]], message)
     found = Layout(splits=named, flat=tuple(flat)) if flat else _with_classes(tree, tree.root, named)
-    return _with_the_rest(tree, found, {}, "not among the folders that data.source.splits names")
+    beside = {each for home in {folder.parent for folder in named} for each in subfolders(home)} - named.keys()
+    reasons = {
+        each: tree.unused(each, _without_labels(split_of(each.name) or "train", named), to_predict=True)
+        for each in beside
+        if tree.holds(each) and not tree.inner(each) and plain(each.name) not in _ASIDE
+    }
+    return _with_the_rest(tree, found, reasons, "not among the folders that data.source.splits names")
 
 
 def folders_of(tree: Tree, splits: Mapping[str, Sequence[str]]) -> dict[Path, str]:

@@ -267,6 +267,17 @@ def test_images_without_class_folders_beside_labelled_training_images_are_counte
     assert read(root)
 
 
+def test_images_without_labels_can_be_predicted_beside_splits_with_names_of_their_own_too(tree):
+    root = tree("Training/cat/{6}.jpg", "Training/dog/{6}.jpg", "Testing/{4}.jpg", "more/{2}.jpg", "masks/0.jpg")
+    settings = {"splits": {"train": "Training"}}
+    found = {entry.name: entry for entry in opened(root, **settings).unused()}
+    assert found["Testing"].to_predict == str(root / "Testing")
+    assert "a test split is set apart" in found["Testing"].reason
+    assert found["more"].to_predict
+    assert found["masks"].to_predict is None
+    assert read(root, **settings)
+
+
 def test_a_class_called_train_is_one_where_another_lies_beside_it_that_is_no_split(tree):
     root = tree("car/{2}.jpg", "test/{2}.jpg", "train/x/{2}.jpg")
     collection = opened(root)
