@@ -27,9 +27,6 @@ from cnnkit.core.locks import Turn
 from cnnkit.data.files import formats, jpeg, png
 from cnnkit.data.files.on_white import on_white
 
-EXTENSIONS = formats.EXTENSIONS
-"""File endings that are taken for images when a folder is searched; the content decides the format."""
-
 MAX_PIXELS = 178_956_970
 """Pictures beyond this many pixels are refused as decompression bombs (Pillow's own bound for an error)."""
 
@@ -123,6 +120,16 @@ def header(content: bytes) -> Header:
         BadImage: It is not an image, or damaged as far as it had to be read for this: PNGs whole, others in front.
     """
     return _header_of(_opened(content), content)
+
+
+def size_of(content: bytes) -> tuple[int, int]:
+    """Width and height of an encoded image, as stored, without decoding it.
+
+    Raises:
+        BadImage: It is not an image, or damaged as far as it had to be read for this.
+    """
+    width, height = _opened(content).size
+    return width, height
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.files import decoding
 from cnnkit.data.files.decoding import BadImage, Header, Unreadable
 
-VERSION = 5
+VERSION = 6
 """Of the form of the memory; one in another form is made anew."""
 
 OTHERS = 200_000

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from cnnkit.core.errors import DataError
 from cnnkit.core.text import counted
-from cnnkit.data.files import decoding
+from cnnkit.data.files import formats
 from cnnkit.data.files.walking import files_below
 
 MOST = 1_000_000
@@ -115,7 +115,7 @@ class Ends:
                 break
             name = os.path.basename(path)  # noqa: PTH119 - a million times
             stem, ending = os.path.splitext(name)  # noqa: PTH122
-            if ending.lower() in decoding.EXTENSIONS and not name.startswith("."):
+            if ending.lower() in formats.EXTENSIONS and not name.startswith("."):
                 self.by_name.setdefault(_same(name), []).append(path[begin:])
                 self.by_stem.setdefault(_same(stem), []).append(path[begin:])
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.text import counted, enumerated, in_bytes, listed
-from cnnkit.data.files import decoding, locating, tables
+from cnnkit.data.files import formats, locating, tables
 from cnnkit.data.files.finding import Ends, Found
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
 from cnnkit.data.sources import manifest_columns
@@ -282,7 +282,7 @@ def _table(cells: list[tuple[int, list[str]]], ends: Ends | None, place: int) ->
     """The table, with or without names of its columns, by whether the first cell of the paths is a path."""
     first = cells[0][1]
     text = with_slashes(first[place])
-    image = os.path.splitext(text)[1].lower() in decoding.EXTENSIONS  # noqa: PTH122
+    image = os.path.splitext(text)[1].lower() in formats.EXTENSIONS  # noqa: PTH122
     header = not (image or (ends is not None and ends.called(text)))
     body = cells[1:] if header else cells
     columns = first if header else [str(number) for number in range(1, len(first) + 1)]
@@ -429,7 +429,7 @@ def _in_archives(path: Path, cells: list[tuple[int, list[str]]]) -> Guess:
     likely += [
         place
         for place, text in enumerate(cells[-1][1])
-        if place not in likely and os.path.splitext(text)[1].lower() in decoding.EXTENSIONS  # noqa: PTH122
+        if place not in likely and os.path.splitext(text)[1].lower() in formats.EXTENSIONS  # noqa: PTH122
     ]
     for place in likely:
         table = _table(cells, None, place)
@@ -491,4 +491,4 @@ def _of_json(path: Path) -> str:
 
 
 def _lists_images(begin: bytes) -> bool:
-    return any(f'{ending}"'.encode() in begin.lower() for ending in decoding.EXTENSIONS)
+    return any(f'{ending}"'.encode() in begin.lower() for ending in formats.EXTENSIONS)

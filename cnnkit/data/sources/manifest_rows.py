@@ -15,7 +15,7 @@ from typing import NamedTuple
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.text import FIRST, counted, listed, nearest, printable
-from cnnkit.data.files import decoding, tables
+from cnnkit.data.files import formats, tables
 from cnnkit.data.index import Unused
 from cnnkit.data.sources.base import as_whole_numbers, label_text
 from cnnkit.data.sources.manifest_labels import Labels, OneColumn, OneOfColumns, Wrong, several_in_one
@@ -376,7 +376,7 @@ def outside(written: str) -> str:
 
 
 def _is_image(cell: str) -> bool:
-    return os.path.splitext(with_slashes(cell.strip()))[1].lower() in decoding.EXTENSIONS  # noqa: PTH122
+    return os.path.splitext(with_slashes(cell.strip()))[1].lower() in formats.EXTENSIONS  # noqa: PTH122
 
 
 def _not(cell: str) -> str:
