@@ -21,7 +21,7 @@ from cnnkit.data.sources.folder import Folder
 from cnnkit.data.sources.idx import Idx
 from cnnkit.data.sources.keras_datasets import KerasDataset
 from cnnkit.data.sources.manifest import Manifest
-from cnnkit.data.sources.manifest_guess import why_none
+from cnnkit.data.sources.manifest_guess import beside_folders
 from cnnkit.data.sources.tfds import Tfds
 from cnnkit.data.split_names import split_of
 
@@ -54,7 +54,7 @@ def _beside_tables(found: Folder, path: Path) -> Folder:
     Raises:
         DataError: With both.
     """
-    refused = why_none(path)
+    refused, told = beside_folders(path)
     if refused:
         problems: tuple[Problem, ...] = ()
         try:
@@ -66,4 +66,5 @@ def _beside_tables(found: Folder, path: Path) -> Folder:
             problems = error.problems
         if problems:
             raise DataError(*problems, *refused)
+    found._choices = (*found._choices, *told)
     return found

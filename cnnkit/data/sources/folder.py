@@ -150,6 +150,8 @@ class Folder(Source):
     def _collection(
         self, root: Path, classes: tuple[str, ...], files: Callable[[], Files], notes: tuple[str, ...], **more: Any
     ) -> Collection:
+        notes = (*self._choices, *notes)
+
         def index(progress: Progress) -> Index:
             images, unused = files()
             return Index.of_files(root, grouped(images, self.group_pattern), classes, progress, unused, notes)

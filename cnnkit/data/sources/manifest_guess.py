@@ -71,6 +71,7 @@ class Guess:
         labels: From the path of each image that is there, below `root`, to its label.
         root: The folder.
         known: Whether the columns of the labels are known as such by their name, or are one a class.
+        split: Whether a column says the split.
     """
 
     settings: dict[str, Any]
@@ -78,6 +79,7 @@ class Guess:
     labels: dict[str, str] = field(default_factory=dict)
     root: Path = Path()
     known: bool = True
+    split: bool = False
 
 
 class NotAListError(Exception):
@@ -129,9 +131,24 @@ def of_folder(root: Path) -> Guess | None:
     return guess
 
 
-def why_none(root: Path) -> list[Problem]:
-    """Why the tables in a folder can't be read as a manifest, one a table."""
-    return list(_fits(root)[1])
+def beside_folders(root: Path) -> tuple[list[Problem], list[str]]:
+    """Why the tables in a folder that is read by its subfolders are not read: problems, and what to say of the others."""
+    fits, problems = _fits(root)
+    names = sorted(str(path.relative_to(root)) for path in fits)
+    if not names:
+        return problems, []
+    splits = {split_of(path.stem) for path in fits} - {None}
+    if not all(map(_faithful, fits.values())):
+        what = "with other labels than their folders"
+    elif len(splits) > 1 or any(guess.split for guess in fits.values()):
+        what = "and their splits"
+    else:
+        what = "with the same classes"
+    one, many = "lists images of these folders", "list images of these folders"
+    then = "name it in place of the folder" if len(names) == 1 else "name one in place of the folder"
+    if len(splits) > 1:
+        then = "name the one of train in place of the folder, and set validation_path and test_path to the others"
+    return problems, [f"{listed(names)} {one if len(names) == 1 else many} {what}: to go by that, {then}."]
 
 
 def _fits(root: Path) -> tuple[dict[Path, Guess], list[Problem]]:
@@ -308,6 +325,7 @@ def _set_columns(guess: Guess, table: Table, place: int, said: Labelling, split:
     if split is not None and names[split] != "split":
         settings["split_column"] = names[split]
     guess.choices += said.choices
+    guess.split = split is not None
     guess.known = bool(said.columns) or (said.column is not None and manifest_columns.is_label(names[said.column]))
 
 

@@ -134,7 +134,12 @@ def test_images_in_several_folders_are_those_of_one_table(where):
 def test_folders_that_say_what_the_table_says_are_the_classes(where):
     root = where({"cat": ["0.png", "1.png"], "dog": ["2.png", "3.png"]})
     (root / "labels.csv").write_text("file,label\n0.png,a\n1.png,a\n2.png,b\n3.png,b\n")
-    assert isinstance(recognised(root), Folder)
+    source = recognised(root)
+    assert isinstance(source, Folder)
+    (told,) = source.open(Progress()).notes
+    assert told.startswith("`labels.csv` lists images of these folders with the same classes: to go by that, name it")
+    (root / "labels.csv").write_text("file,label,split\n0.png,a,train\n1.png,a,val\n2.png,b,train\n3.png,b,val\n")
+    assert "lists images of these folders and their splits" in recognised(root).open(Progress()).notes[0]
 
 
 @pytest.mark.parametrize("table", ["annotations__list_csv", "list_csv", "meta__deep_csv"])
