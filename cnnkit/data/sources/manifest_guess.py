@@ -132,7 +132,7 @@ def of_folder(root: Path) -> Guess | None:
 
 
 def beside_folders(root: Path) -> tuple[list[Problem], list[str]]:
-    """Why the tables in a folder that is read by its subfolders are not read: problems, and what to say of the others."""
+    """Why the tables in a folder that is read by its subfolders are not: problems, and what to say of the others."""
     fits, problems = _fits(root)
     names = sorted(str(path.relative_to(root)) for path in fits)
     if not names:
