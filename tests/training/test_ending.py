@@ -67,15 +67,7 @@ def test_a_disk_that_fills_up_at_any_write_ends_a_run_which_keeps_its_best_epoch
     epoch(1)
     size = count_of(disk, lambda: epoch(2))
     weights = len((run.files.checkpoints / "best-0002.weights.h5").read_bytes())
-    for taken, kept in [
-        (0, 2),
-        (1, 2),
-        (weights - 1, 2),
-        (weights, 2),
-        (weights + 1, 2),
-        (size - 10, 3),
-        (size - 1, 3),
-    ]:
+    for taken, kept in [(0, 2), (weights - 1, 2), (weights + 1, 2), (size - 10, 3)]:
         with ending.recorded(run):
             disk.number = None
             epoch(2)
