@@ -180,3 +180,24 @@ def test_a_name_in_another_encoding_is_told(photos: Path) -> None:
     assert told.returncode == 0
     [entry] = json.loads(told.stdout.decode("utf-8"))["unused"]
     assert entry["name"] == f"cat/{file.name}"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said_by_init", "note"),
+    [
+        ("LLLRRRRR", "grey images", None),  # R: grey, and stored as RGB
+        ("LLRRCCCC", "colour images", "4 pictures are grey, 4 in colour"),
+        ("CCCCCCCC", "colour images", None),
+    ],
+)
+def test_init_and_data_call_the_same_pictures_grey(tmp_path, command, kinds, said_by_init, note):
+    for i, kind in enumerate(kinds):
+        shown = picture(i).resize((40, 40))
+        shown = shown if kind == "C" else shown.convert("L")
+        folder = tmp_path / "images" / "ab"[i % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (shown.convert("RGB") if kind == "R" else shown).save(folder / f"{i}.jpg", quality=95)
+    _, out, _ = command("init", tmp_path / "images", "--output", tmp_path / "made.yaml")
+    assert f"8 {said_by_init} of 2 classes" in out
+    found = {f["kind"]: f["message"] for f in json.loads(command("data", tmp_path / "images", "--json")[1])["findings"]}
+    assert found.get("mixed_channels") == note

@@ -16,7 +16,7 @@ from typing import Any
 
 from cnnkit.core import cache
 from cnnkit.core.cache import cache_folder
-from cnnkit.core.lazy import np
+from cnnkit.core.lazy import cv2, np
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
 from cnnkit.data.files.decoding import BadImage, Unreadable
@@ -26,11 +26,15 @@ from cnnkit.data.index import Index
 THUMBNAIL = 32
 """Height and width of the grey pictures that near-duplicates are found by."""
 
-VERSION = 4
+VERSION = 5
 """Of what is remembered and how it is computed; another is made anew."""
 
 OTHERS = 50_000
 """Images that stay remembered beside those that were asked for, as another glob asks for others of the same source."""
+
+COLOURLESS = 2.0
+"""A picture is grey if its channels differ by no more than this on the mean, of 255: what JPEG makes of grey. So scans
+that are stored as RGB are grey, whatever their files say."""
 
 SIDE = 256
 """Pixels. A JPEG of twice that and more is decoded at a reduced size, with no side below that."""
@@ -51,6 +55,8 @@ class Pixels:
         lasting: Whether all this follows from the contents that the index tells of; not if a file could not be read, or
             is another by now.
         remarks: What is odd in the file of each and does not matter, empty for most; none at all where nobody asked.
+        colours: float32 (images,): how colourful each is, as `colour_of` tells; NaN where it can't be decoded, None
+            where nobody asked.
     """
 
     bad: dict[int, str]
@@ -59,11 +65,14 @@ class Pixels:
     squares: Any
     lasting: bool = True
     remarks: Sequence[str] = ()
+    colours: Any = None
 
     def take(self, chosen: Sequence[int]) -> Pixels:
         """The same of the chosen images alone, which can all be decoded."""
         remarks = [self.remarks[i] for i in chosen] if self.remarks else ()
-        return Pixels({}, self.thumbnails[chosen], self.means[chosen], self.squares[chosen], self.lasting, remarks)
+        colours = None if self.colours is None else self.colours[chosen]
+        rows = (self.thumbnails[chosen], self.means[chosen], self.squares[chosen])
+        return Pixels({}, *rows, self.lasting, remarks, colours)
 
     def moments(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
         """Mean and standard deviation of each channel over all pictures, each counting the same whatever its size."""
@@ -94,7 +103,9 @@ def look(index: Index, home: str, progress: Progress) -> Pixels:
     remembered = _recall(memory)
     places = {digest.decode(): row for row, digest in enumerate(remembered["digest"].tolist())}
     found = np.zeros(len(index), _row())
-    found["digest"], found["mean"], found["square"] = index.digests, np.nan, np.nan
+    found["digest"] = index.digests
+    for measured in ("mean", "square", "colour"):
+        found[measured] = np.nan
     here = [i for i, digest in enumerate(index.digests) if digest in places]
     found[here] = remembered[[places[index.digests[i]] for i in here]]
 
@@ -119,7 +130,15 @@ def look(index: Index, home: str, progress: Progress) -> Pixels:
         cache.write(memory, rows.view(np.uint8).data, "the images are decoded again next time", progress)
     thumbnails = np.ascontiguousarray(found["thumbnail"])
     remarks = [remark.decode() for remark in found["remark"].tolist()]
-    return Pixels(dict(sorted(bad.items())), thumbnails, found["mean"], found["square"], not passing, remarks)
+    rows = (thumbnails, found["mean"], found["square"])
+    return Pixels(dict(sorted(bad.items())), *rows, not passing, remarks, found["colour"])
+
+
+def colour_of(picture: Any) -> float:
+    """How far the channels of a picture, uint8 (H, W, 3), differ on the mean, of 255; it is grey up to COLOURLESS."""
+    side = 64  # a tint shows on a small copy too
+    pixels = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA).astype(np.int16)
+    return float((pixels.max(axis=2) - pixels.min(axis=2)).mean())
 
 
 def _decode(index: Index, chosen: list[int], rows: Any, progress: Progress) -> tuple[dict[int, str], set[int]]:
@@ -161,6 +180,7 @@ def _row() -> Any:
             ("thumbnail", np.uint8, (THUMBNAIL, THUMBNAIL)),
             ("mean", np.float64, 3),
             ("square", np.float64, 3),
+            ("colour", np.float32),
             ("remark", "S60"),
         ]
     )
@@ -176,6 +196,7 @@ def _measure(row: Any, decoded: Any) -> None:
     pixels = image.width * image.height
     row["mean"] = counts @ values / pixels
     row["square"] = counts @ values**2 / pixels
+    row["colour"] = colour_of(decoded)
     area = Image.Resampling.BILINEAR  # a mean over the area, weighted: the plain mean lets too fine detail through
     row["thumbnail"] = np.asarray(image.convert("L").resize((THUMBNAIL, THUMBNAIL), area))
 

@@ -5,6 +5,7 @@ What they all go by was read from the files once, when the index was made; nothi
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter, defaultdict
@@ -19,6 +20,7 @@ from cnnkit.data.files import formats
 from cnnkit.data.files.decoding import Header, is_grey
 from cnnkit.data.files.walking import HIDDEN
 from cnnkit.data.index import Index, left_out, predictions
+from cnnkit.data.likeness.pixels import COLOURLESS
 from cnnkit.data.preparation.base import files_beside
 from cnnkit.data.section import Data
 from cnnkit.inspection.doctor.base import Finding, Patient, Severity, Sizes, about_images
@@ -59,10 +61,20 @@ def forms(patient: Patient) -> Iterator[Finding]:
     yield from _misnamed(headers)
     for kind, severity, what, advice, is_so in _FORMS:
         yield from about_images(kind, severity, what, advice, (name for name, head in headers if is_so(name, head)))
-    grey = [name for name, header in headers if is_grey(header)]
-    if grey and len(grey) < len(headers):
-        fewer = grey if 2 * len(grey) <= len(headers) else [name for name, header in headers if not is_grey(header)]
-        message = f"{counted(len(grey), 'picture is', 'pictures are')} grey, {len(headers) - len(grey):,} in colour"
+    yield from _mixed_channels(patient, headers)
+
+
+def _mixed_channels(patient: Patient, headers: Iterable[tuple[str, Header]]) -> Iterator[Finding]:
+    """Grey pictures beside such in colour: by what they show where they were decoded, else by what their files say."""
+    if patient.pixels and patient.pixels.colours is not None:
+        shown = zip(patient.index.names, patient.pixels.colours.tolist(), strict=True)
+        is_so = {name: colour <= COLOURLESS for name, colour in shown if not math.isnan(colour)}
+    else:
+        is_so = {name: is_grey(header) for name, header in headers}
+    grey = [name for name, so in is_so.items() if so]
+    if grey and len(grey) < len(is_so):
+        fewer = grey if 2 * len(grey) <= len(is_so) else [name for name, so in is_so.items() if not so]
+        message = f"{counted(len(grey), 'picture is', 'pictures are')} grey, {len(is_so) - len(grey):,} in colour"
         advice = "all are brought to data.channels; if one class has more of a kind, the network may go by that"
         yield Finding("mixed_channels", "note", message, advice, tuple(sorted(fewer)))
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import statistics
 import time
-from typing import Any
 
 from cnnkit.core.errors import DataError
-from cnnkit.core.lazy import cv2, np
+from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import SPLITS, Collection, Index, ranked
+from cnnkit.data.likeness.pixels import COLOURLESS, colour_of
 from cnnkit.inspection.detail import MOST, detail
 from cnnkit.inspection.first_config.base import Traits
 
 SAMPLE = 50
 """So many pictures are decoded."""
-
-COLOURLESS = 2.0
-"""A picture is grey if its channels differ by no more than this on the mean, of 255: what JPEG makes of grey."""
 
 ON_ITS_SIDE = 5
 """From this EXIF orientation on a picture is stored with its height as width."""
@@ -54,7 +51,7 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
                 bad[index.names[i]] = str(error)
             else:
                 seconds.append(time.perf_counter() - start)
-                grey += _is_grey(picture)
+                grey += colour_of(picture) <= COLOURLESS
                 details.append(detail(picture))
             advance(1)
     if not seconds:
@@ -88,9 +85,3 @@ def _sizes(index: Index) -> dict[int, tuple[int, int]]:
             upright = head.orientation < ON_ITS_SIDE
             sizes[i] = (head.height, head.width) if upright else (head.width, head.height)
     return sizes
-
-
-def _is_grey(picture: Any) -> bool:
-    side = 64  # a tint shows on a small copy too
-    pixels = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA).astype(float)
-    return bool((pixels.max(axis=2) - pixels.min(axis=2)).mean() <= COLOURLESS)
