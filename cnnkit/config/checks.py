@@ -15,7 +15,7 @@ from cnnkit.core.spec import path_settings
 from cnnkit.core.text import counted, enumerated
 from cnnkit.data.augmentations import AnyAugmentation
 from cnnkit.data.augmentations.base import Mixing
-from cnnkit.data.index import Collection, empty_class
+from cnnkit.data.index import Collection
 from cnnkit.data.preparation import AnyPreparation
 from cnnkit.data.preparation.base import decoded_channels
 from cnnkit.data.section import Data, read_names
@@ -117,11 +117,6 @@ def _below(section: str, problem: Problem) -> Problem:
 
 
 # The images
-
-
-def _each_class_has_an_image(context: Context) -> Iterator[Problem]:
-    for name in context.collection.empty if context.collection else ():
-        yield Problem("; ".join(empty_class(name)), key="data.source", in_data=True)
 
 
 def _split_keeps_the_own_one(context: Context) -> Iterator[Problem]:
@@ -356,7 +351,6 @@ def _stages_are_of_the_network(context: Context) -> Iterator[Problem]:
 
 
 _CHECKS: tuple[Callable[[Context], Iterator[Problem]], ...] = (
-    _each_class_has_an_image,
     _split_keeps_the_own_one,
     _split_leaves_training_images,
     _limit_leaves_an_image_for_each_split,

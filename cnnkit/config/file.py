@@ -17,7 +17,7 @@ from cnnkit.core.errors import ConfigError, DataError, Problem, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import FileText, Spec
 from cnnkit.core.text import enumerated, nearest
-from cnnkit.data.index import left_out_lines
+from cnnkit.data.index import empty_class, left_out_lines
 
 CONFIGS = (".yaml", ".yml")
 """Endings of a config's name."""
@@ -65,9 +65,12 @@ class Configured:
         """The same with what depends on the images filled in.
 
         Raises:
-            DataError: The images are not there.
+            DataError: The images are not there, or a class has none.
         """
         collection = self.experiment.data.source.open(progress or Progress())
+        if collection.empty:
+            messages = ("; ".join(empty_class(name)) for name in collection.empty)
+            raise DataError(*(self.place(Problem(message, key="data.source")) for message in messages))
         origin = Origin("the network" if self.experiment.model.learnt_with else "the source")
         filled = {
             ("data", key): origin for key in ("image_size", "channels") if getattr(self.experiment.data, key) is None

@@ -210,3 +210,15 @@ def test_what_init_writes_trains_as_it_is(command, images):
     files = sum(path.is_file() for path in images.rglob("*"))
     facts = json.loads(Path("run/provenance.json").read_text())["data"]
     assert sum(facts["images"].values()) + facts["unused"] == files
+
+
+def test_every_command_says_the_same_of_a_class_without_an_image(command, image_folder, tmp_path, monkeypatch):
+    image_folder({"cat": 4, "dog": 4, "empty": 0})
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("data: {source: {name: folder, path: images}}\nmodel: {name: lenet}\n")
+    for words in (("init", "images"), ("check", "c.yaml"), ("train", "c.yaml", "--run", "run")):
+        code, _, err = command(*words)
+        assert (code, "class `empty` has no image; add images of it, or remove the class" in err) == (3, True), words
+    code, out, _ = command("data", "c.yaml", "--json")
+    findings = {finding["kind"]: finding for finding in json.loads(out)["findings"]}
+    assert (code, findings["empty_class"]["message"]) == (3, "class `empty` has no image")
