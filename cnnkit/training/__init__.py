@@ -2,8 +2,8 @@
 
 May import `report`, `inspection` (the doctor is asked first), `evaluation`, `runs` and what is below.
 
-Begin with `train`, the story of a run; `data` is what it needs of the images, `engine` the fit of a stage, `ending`
-what happens when a run ends before its time.
+Begin with `train`, the story of a run; `data` is what it needs of the images, `engine` the fit of a stage, `head` the
+classifier that is fitted and not trained, `ending` what happens when a run ends before its time.
 """
 
 from __future__ import annotations
