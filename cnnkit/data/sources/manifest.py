@@ -17,7 +17,7 @@ from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, CapturePattern, Text
-from cnnkit.core.text import enumerated
+from cnnkit.core.text import enumerated, without_controls
 from cnnkit.data.files import archives, locating
 from cnnkit.data.files.finding import Ends, Found, Spelling
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
@@ -276,7 +276,13 @@ class Manifest(Source):
             for below in subfolders(folder) if any(folder.is_relative_to(top) for top in tops) else ():
                 if below in holding:
                     todo.append(below)
-                elif left and (files := list(islice(files_below(below), left))):
+                    continue
+                try:
+                    files = list(islice(files_below(below), left))
+                except DataError as error:  # whatever may lie beside a table, it is none of its images
+                    yield Unused(_from(root, str(below)), without_controls(str(error)))
+                    continue
+                if files:
                     left -= len(files)
                     images = sum(1 for file in files if not why_not(file))
                     reason = f"{where} lists nothing of it" + ("" if left else "; there are too many files to count")

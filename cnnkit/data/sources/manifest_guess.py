@@ -272,8 +272,12 @@ def _look(path: Path, roots: Sequence[Path], ends: Ends | None = None) -> Guess:
         raise NotAListError(f"has one column only; a path and a label are two, and {tables.SEPARATED}")
     sample = [row for _, row in cells[1:]] or [cells[0][1]]
     for number, root in enumerate(roots):
-        if number or ends is None:
-            ends = Ends(root, SMALL if number else None)
+        try:
+            ends = Ends(root, SMALL if number else None) if number or ends is None else ends
+        except DataError:
+            if number == 0:
+                raise
+            continue  # above the table's folder may be what nobody may read, and nothing was said of it
         files = ends
         if names := manifest_columns.paths_in(sample, cells[0][1], partial(_is_there, ends)):
             break

@@ -19,7 +19,7 @@ from cnnkit.data.feeding import batches
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.section import Cache
-from cnnkit.data.sources import Folder, Manifest, recognised
+from cnnkit.data.sources import Folder, Manifest, manifest, recognised
 from tests.conftest import random_picture
 
 ROWS = "path,label\ncat/0.png,cat\ncat/1.png,cat\ndog/0.png,dog\ndog/1.png,dog\n"
@@ -302,6 +302,16 @@ def test_what_lies_beside_and_is_not_listed_is_told(images, table):
     assert reasons["bird"] == "labels.csv lists nothing of it"
     assert reasons["cat/1.png"] == "not listed in labels.csv"
     assert "ending" in reasons["cat/notes.txt"]
+
+
+def test_a_folder_beside_that_can_not_be_read_is_told_and_no_reason_to_stop(images, table, monkeypatch):
+    (images / "bird").mkdir()
+
+    def refused(folder):
+        raise DataError(f"{folder} can't be read: Permission denied")
+
+    monkeypatch.setattr(manifest, "files_below", refused)
+    assert why_unused(index_of(table()))["bird"] == f"{images}/bird can't be read: Permission denied"
 
 
 def field_problem(file, **options):
