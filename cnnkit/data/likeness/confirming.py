@@ -24,7 +24,7 @@ from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import Index
 from cnnkit.data.likeness import overlay
 
-DIFFERENT_SOMEWHERE = 0.9
+DIFFERENT_SOMEWHERE = 0.95
 """What may differ between larger pictures in the window where they differ most. It was chosen with made-up pictures:
 copies of a screenshot have up to 0.4, screenshots with another text 1.6 and more, forms with another number 2.2 and
 more."""

@@ -14,7 +14,7 @@ from cnnkit.data.likeness import pixels
 from cnnkit.data.likeness.near_duplicates import Found, near_duplicates
 from cnnkit.data.likeness.pixels import Pixels
 
-VERSION = 1
+VERSION = 2
 """Of how they are found; raised when that changes, so that what was found before does not count any more."""
 
 
