@@ -233,17 +233,17 @@ def test_a_resnet_for_other_classes_gives_all_but_its_classifier(tmp_path):
 
 def test_another_depth_is_told_with_both_sides(tmp_path):
     deep, shallow = ResNet(depth=32).network((32, 32, 3), 3), ResNet(depth=20).network((32, 32, 3), 3)
-    text = refused(shallow, keras3(deep.model, tmp_path), UsageError, "of the 38 layers here 38 fit")
+    text = refused(shallow, keras3(deep.model, tmp_path), UsageError, "of 38 layers here 38 fit")
     # Of two stages two blocks each, of two convolutions and two norms: 16; those of the last stage lie behind.
     assert "only there: stage1_block4_conv1_norm, " in text and "and 11 more" in text and "depth" in text
-    text = refused(deep, keras3(shallow.model, tmp_path), UsageError, "of the 62 layers here 38 fit")
+    text = refused(deep, keras3(shallow.model, tmp_path), UsageError, "of 62 layers here 38 fit")
     assert "only here: stage1_block4_conv1, " in text and "and 19 more" in text and "only there" not in text
 
 
 def test_other_shapes_are_told_with_both(tmp_path):
     theirs = model_of(*(conv(f"conv{i}", 5) for i in range(8)), flat())
     ours = network_of(*(conv(f"conv{i}", 4) for i in range(8)), flat())
-    text = refused(ours, keras3(theirs, tmp_path), UsageError, "of the 8 layers here 0 fit")
+    text = refused(ours, keras3(theirs, tmp_path), UsageError, "of 8 layers here 0 fit")
     assert "conv0: 3x3x3x5 there, 3x3x3x4 here" in text and "conv1: 3x3x5x5 there, 3x3x4x4 here" in text
     assert "4 more" in text and "width" in text
 
@@ -258,7 +258,7 @@ def test_other_numbers_of_arrays_are_told(tmp_path):
 def test_a_file_of_keras_applications_is_recognised(tmp_path):
     theirs = model_of(conv("conv1"), norm("conv1_bn"), depthwise("conv_dw_1"), flat(), dense("predictions"))
     ours = network_of(conv("stem"), conv("stage1_conv"), flat())
-    text = refused(ours, keras2(theirs, tmp_path), UsageError, "of the 2 layers here 0 fit")
+    text = refused(ours, keras2(theirs, tmp_path), UsageError, "of 2 layers here 0 fit")
     assert "only here: stem, stage1_conv" in text and "only there: conv1, conv1_bn, conv_dw_1, predictions" in text
     assert "keras_application" in text and "scripts/convert_weights.py" in text
 
