@@ -15,7 +15,8 @@ from pydantic import PrivateAttr
 
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
-from cnnkit.core.spec import Spec, captured, path_settings
+from cnnkit.core.signals import alarm
+from cnnkit.core.spec import Spec, path_settings
 from cnnkit.core.text import counted
 from cnnkit.data.index import Collection, ImageFile
 
@@ -75,15 +76,53 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}(?:\.0*)?")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 
 
+STUCK = 5
+"""Seconds with one path after which a pattern is given up."""
+
+
+@contextmanager
+def matching(pattern: str, key: str) -> Iterator[Callable[[str], re.Match[str] | None]]:
+    """What matches one path after the other as a whole, by a pattern that may be one that never ends.
+
+    Args:
+        pattern: A `CapturePattern`.
+        key: The setting that it stands in.
+
+    Raises:
+        DataError: Within, where it is not done with one path after `STUCK` seconds.
+    """
+    compiled, path = re.compile(pattern), None
+    number = seen = 0
+
+    def ring() -> None:
+        nonlocal seen
+        if path is not None and number == seen:
+            message = f"{pattern} is not done with `{path}` after {STUCK} seconds; a repetition within a repetition"
+            raise DataError(Problem(f"{message} tries every way to divide the text: write one of them less", key=key))
+        seen = number
+
+    def match(text: str) -> re.Match[str] | None:
+        nonlocal number, path
+        number, path = number + 1, text
+        found = compiled.fullmatch(text)
+        path = None
+        return found
+
+    with alarm(STUCK, ring):
+        yield match
+
+
 def grouped(images: Sequence[ImageFile], pattern: str | None) -> list[ImageFile]:
     """The images with the group that a pattern finds in the path of each, which it has to match whole.
 
     Raises:
-        DataError: It does not match the path of an image, which would be without a group unseen.
+        DataError: It does not match the path of an image, which would be without a group unseen; or it never ends.
     """
     if pattern is None:
         return list(images)
-    strangers = [image.path for image in images if not re.fullmatch(pattern, image.path)]
+    with matching(pattern, "group_pattern") as match:
+        found = [match(image.path) for image in images]
+    strangers = [image.path for image, there in zip(images, found, strict=True) if there is None]
     if strangers:
         count = f"{len(strangers):,} of {counted(len(images), 'image')}"
         message = (
@@ -91,7 +130,7 @@ def grouped(images: Sequence[ImageFile], pattern: str | None) -> list[ImageFile]
             f"so write .* for what may stand around the group, and |.* at the end to leave the others without one"
         )
         raise DataError(Problem(message, key="group_pattern"))
-    return [image._replace(group=captured(pattern, image.path)) for image in images]
+    return [image._replace(group=there[1]) for image, there in zip(images, found, strict=True) if there]
 
 
 def label_text(written: str) -> str:

@@ -9,21 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnnkit.core.errors import DataError, Problem
-from cnnkit.core.signals import alarm
 from cnnkit.core.spec import captured
 from cnnkit.core.text import listed
 from cnnkit.data.files.walking import files_below
 from cnnkit.data.index import ImageFile, Unused
-from cnnkit.data.sources.base import at_path, label_text
+from cnnkit.data.sources.base import at_path, label_text, matching
 from cnnkit.data.sources.layout import as_written
 from cnnkit.data.sources.tree import Tree, plain
 from cnnkit.data.split_names import is_split_name, split_of
 
 UNMATCHED = "its path does not match data.source.label_pattern"
-
-STUCK = 5
-"""Seconds without a new name after which a pattern is given up."""
 
 # What cameras and programs call pictures, whatever these show.
 _CAMERAS = {
@@ -91,26 +86,15 @@ def _labels(tree: Tree, pattern: str) -> tuple[dict[str, str], dict[str, str]]:
     """The label of each image that has one, and the reasons why the other files have none."""
     labels: dict[str, str] = {}
     others: dict[str, str] = {}
-    last = name = ""
-
-    def ring() -> None:
-        nonlocal last
-        if name == last:
-            message = (
-                f"is not done with `{name}` after {STUCK} seconds; a repetition within a repetition tries every way"
-            )
-            raise DataError(Problem(f"{message} to divide the text: write one of them less", key="label_pattern"))
-        last = name
-
-    with alarm(STUCK, ring):
+    with matching(pattern, "label_pattern") as match:
         for file in files_below(tree.root):
             name = tree.below(file)
             reason = tree.why_not(file)
-            if reason is None and (label := label_text(captured(pattern, name) or "")):
+            found = match(name) if reason is None else None
+            if found and (label := label_text(found[1] or "")):
                 labels[name] = label
             else:
                 others[name] = reason or UNMATCHED
-        name = ""
     return labels, others
 
 

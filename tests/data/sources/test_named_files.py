@@ -10,7 +10,7 @@ import pytest
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import captured
-from cnnkit.data.sources import Folder, named_files, recognised
+from cnnkit.data.sources import Folder, base, recognised
 from cnnkit.data.sources.named_files import suggested
 
 
@@ -158,11 +158,15 @@ def test_a_pattern_that_finds_no_two_classes_is_an_error_that_says_what_it_finds
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no alarm")
 def test_a_pattern_that_never_comes_to_an_end_is_given_up(image_folder, monkeypatch):
-    monkeypatch.setattr(named_files, "STUCK", 0.1)
+    monkeypatch.setattr(base, "STUCK", 0.1)
     root = image_folder({"a" * 60: CATS_AND_DOGS})
     with pytest.raises(DataError, match="is not done with `aaa") as error:
         opened(root, r"(?:[a-z.0-9]+/?)+(!)")
     assert error.value.problems[0].key == "label_pattern"
+    source = Folder(path=str(root), group_pattern=r"(?:[a-z.0-9]+/?)+(!)")
+    with pytest.raises(DataError, match="is not done with `aaa") as error:
+        source.open(Progress()).index(Progress())
+    assert error.value.problems[0].key == "group_pattern"
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
