@@ -130,6 +130,7 @@ class Bench:
                 advance(len(chunk))
                 if times[-1] - began > seconds and len(rows) > 1:
                     break
+        head.refuse_unless_finite(np.concatenate(rows), [self.index.names[i] for i in kept])
         tried, fitting = self._fit(kept, np.concatenate(rows))
         each = [(b - a) / len(made) for (a, b), made in zip(pairwise(times), rows, strict=True)]
         an_image = statistics.median(each[1:]) if len(each) > 1 else each[0]  # the first chunk makes the first step

@@ -30,6 +30,7 @@ from cnnkit.inspection.first_config.base import Decision, Suggestion, Traits
 from cnnkit.inspection.first_config.decision import Candidates, Wish, candidates, decided, suits
 from cnnkit.inspection.first_config.duration import in_words
 from cnnkit.inspection.first_config.start import Subject
+from cnnkit.models.backbones import Backbone
 from cnnkit.studies.bench import Bench, Tried
 from cnnkit.studies.budget import SHARE_OF_FEATURES, Budget, Pace, tried_epochs
 
@@ -131,7 +132,10 @@ class _Trial:
                 )
             return self._decision(self._fine_tuned(head), None, f"As asked for: {head.suggestion.title}.", "")
         alone = head is None or head.tried is None or head.seconds > self.budget.left
-        small = self._small(alone=alone)
+        try:
+            small = self._small(alone=alone)
+        except TrainingError as error:
+            return self._without_small(head, error.problems[0].message, wish)
         if head is None or head.tried is None:
             why = "As asked for: a network from nothing." if wish.from_scratch else ALONE
             return self._decision(small, None, why, "")
@@ -144,6 +148,17 @@ class _Trial:
         taken, other, why = chosen(head, small, rule=suits(self.traits))
         why_not = f"{_accuracy(other)} on validation in the trial"
         return self._decision(self._fine_tuned(taken) if taken is head else taken, other, why, why_not)
+
+    def _without_small(self, head: Outcome | None, why: str, wish: Wish) -> Decision:
+        """What is taken where the training of the small network has failed: the other one, or what the rule says."""
+        if head is None:
+            self.notes.append(f"The trial of a small network failed ({why}): the rule has decided, untried.")
+            return decided(self.traits, Candidates(self.found.small, None, tuple(self.notes)), wish)
+        if head.seconds > self.budget.left:
+            self.notes.append(f"Its training takes {in_words(head.seconds)}, which is more than is left of the time.")
+        failed = Outcome(self.found.small, None, 0.0)
+        why_not = f"its training failed in the trial: {why}"
+        return self._decision(head, failed, f"{_title(head)}: the training of a small network failed.", why_not)
 
     def _head(self, suggestion: Suggestion, wish: Wish) -> Outcome | None:
         """The fitted classifier on the backbone; None where that can't be used, which is said.
@@ -185,11 +200,20 @@ class _Trial:
     def _fine_tuned(self, head: Outcome) -> Outcome:
         """The backbone trained further where there is time for it, if that is better on validation; else as it was."""
         backbone = head.suggestion.backbone
-        assert backbone is not None and head.tried is not None
-        few, many = FINE_TUNING
+        assert backbone is not None
         images = sum(self.traits.splits[split] for split in ("train", "validation"))
         if bytes_of(images, (*backbone.size, 3)) > 2**31 or self.budget.left - head.seconds < SHORT:
             return head
+        try:
+            return self._better(head, backbone, images)
+        except TrainingError as error:
+            self.notes.append(f"Not trained further, as that failed in the trial: {error.problems[0].message}.")
+            return head
+
+    def _better(self, head: Outcome, backbone: Backbone, images: int) -> Outcome:
+        """The same, of so many images that train and choose."""
+        assert head.tried is not None
+        few, many = FINE_TUNING
         data, decoding = self.bench.loaded(pretrained.suggest(self.traits, backbone, few), images)
         if not self.budget.left > head.seconds + SHORT:
             return head

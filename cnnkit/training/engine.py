@@ -13,7 +13,6 @@ from typing import Any
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import in_one_line
 from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.balancing.base import Training
 from cnnkit.data.feeding import batches as feeding
@@ -71,7 +70,8 @@ class Engine:
         if number == 1:
             self._record_balance(training)
         groups, rows = self.data.groups(), images.rows(training.numbers)
-        self._refuse_unless_finite(rows)
+        names = self.data.images.index.names
+        head.refuse_unless_finite(rows, [names[number] for number in training.numbers])
         with self.progress.task("fitting the classifier", len(head.STRENGTHS)) as advance:
             try:
                 fitted = head.fit(
@@ -99,17 +99,6 @@ class Engine:
         speed = {"seconds": round(seconds, 3), "images_per_second": round(len(training) / seconds, 1)}
         facts = {"epoch": self.done + 1, "step": 0, **metrics, "learning_rate": None, "C": fitted.strength}
         self._record(number, facts | speed)
-
-    def _refuse_unless_finite(self, rows: Any) -> None:
-        """Tells that the backbone makes features of the training images that are no numbers."""
-        wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if len(wrong):
-            number = self.data.training.numbers[wrong[0]]
-            raise TrainingError(
-                f"the backbone answers NaN or infinity for {len(wrong):,} of {len(rows):,} training images, first "
-                f"{in_one_line(self.data.images.index.names[number])}: its weights are damaged, or made for pixels in "
-                "another range"
-            )
 
     def _measured(self, images: Inputs, numbers: Sequence[int], weights: Any, side: str) -> dict[str, float]:
         """Loss and accuracy of the classifier on some features, as training measures them; the loss weighted."""

@@ -18,8 +18,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import np
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, in_one_line
 from cnnkit.data.index import ranked
 
 STRENGTHS = tuple(10.0 ** (power / 2) for power in range(-8, 2))
@@ -85,6 +86,20 @@ class Head:
         losses = {f"{strength:.2g}": loss for strength, loss in self.losses.items()}
         chosen_by = {"folds": self.folds, "images": self.sample, "losses": losses}
         return {"C": self.strength, **chosen_by, "converged": self.converged}
+
+
+def refuse_unless_finite(features: Any, names: Sequence[str]) -> None:
+    """Tells that a backbone makes features of some images, of these names, that are no numbers.
+
+    Raises:
+        TrainingError: It does.
+    """
+    wrong = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(wrong):
+        raise TrainingError(
+            f"the backbone answers NaN or infinity for {len(wrong):,} of {counted(len(features), 'image')}, first "
+            f"{in_one_line(names[wrong[0]])}: its weights are damaged, or made for pixels in another range"
+        )
 
 
 def fit(

@@ -7,6 +7,7 @@ import signal
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 
 from cnnkit.config import file as config_file
 from cnnkit.core.cache import cache_folder
-from cnnkit.core.errors import DataError, Interrupted, UsageError
+from cnnkit.core.errors import DataError, Interrupted, TrainingError, UsageError
 from cnnkit.core.lazy import tf
 from cnnkit.core.progress import Progress
 from cnnkit.data.sources import Folder
@@ -56,9 +57,9 @@ class Clock:
 class FakeBench:
     """Gives figures in place of trainings, and lets the time pass that these would have taken."""
 
-    def __init__(self, clock, head=70, small=70, further=70, first=0, slow=1.0, epoch=2.0):
+    def __init__(self, clock, head=70, small=70, further=70, first=0, slow=1.0, epoch=2.0, pace=None):
         self.clock, self.head, self.small, self.further = clock, head, small, further
-        self.first, self.slow, self.epoch = first, slow, epoch
+        self.first, self.slow, self.epoch, self.pace = first, slow, epoch, pace
         self.asked: list[str] = []
 
     def __call__(self, subject, folder):
@@ -77,6 +78,8 @@ class FakeBench:
 
     def paced(self, data, decoding):
         self.asked.append(f"pace of {data.kind}")
+        if isinstance(self.pace, Exception):
+            raise self.pace
         self.clock.now += 5.0
         return Pace(5.0, 8.0, self.epoch, 1.0)
 
@@ -84,6 +87,8 @@ class FakeBench:
         self.asked.append(data.kind)
         self.clock.now += self.epoch * epochs
         right = self.small if data.kind == "from scratch" else self.further
+        if isinstance(right, Exception):
+            raise right
         return tried(right, epochs, self.first if data.kind == "from scratch" else 0)
 
 
@@ -144,6 +149,29 @@ def test_a_backbone_that_can_not_be_used_is_told_of_and_the_other_one_taken(deci
     decision, _, _ = decided(head=DataError("weights.h5 is damaged"))
     assert (decision.chosen.kind, decision.other) == ("from scratch", None)
     assert "Not used: weights.h5 is damaged." in decision.notes
+
+
+DIVERGED = TrainingError("training diverged: loss is nan after epoch 1")
+
+
+@pytest.mark.parametrize("figures", [{"small": DIVERGED}, {"pace": DIVERGED}])
+def test_where_the_small_network_diverges_the_other_one_is_taken_and_that_is_said(decided, figures):
+    decision, _, _ = decided(**figures)
+    assert (decision.chosen.kind, decision.other.kind) == ("pretrained", "from scratch")
+    assert decision.why.endswith("the training of a small network failed.")
+    assert "diverged" in decision.why_not
+
+
+def test_where_all_that_there_is_diverges_the_rule_decides_and_that_is_said(decided):
+    decision, _, _ = decided(backbone=False, pace=DIVERGED)
+    assert (decision.chosen.kind, decision.other) == ("from scratch", None)
+    assert any("diverged" in note and "untried" in note for note in decision.notes)
+
+
+def test_where_the_fine_tuning_diverges_the_classifier_stays_and_that_is_said(decided):
+    decision, _, _ = decided(head=90, small=70, further=DIVERGED)
+    assert decision.chosen.values() == decided(head=90, small=70, further=70)[0].chosen.values()
+    assert any(note.startswith("Not trained further") and "diverged" in note for note in decision.notes)
 
 
 def test_one_that_was_asked_for_and_can_not_be_used_is_an_error(decided):
@@ -254,6 +282,19 @@ def test_a_classifier_is_judged_on_the_validation_images_and_on_no_others(tints,
     assert len(validation) == 4
     assert pace.preparing > 0
     assert pace.seconds(0) > pace.starting
+
+
+def test_a_backbone_that_answers_nan_is_refused_with_the_reason(tints, tmp_path, monkeypatch):
+    traits = Traits({"blue": 14, "red": 14}, {"train": 20, "validation": 4, "test": 4}, frozenset(), 90, 90)
+    at = bench.Bench(Subject("x", Folder(path=str(tints)), traits, Progress()), tmp_path)
+    monkeypatch.setattr(bench.feeding, "features", lambda images, *more: SimpleNamespace(memory=images_of_nan(images)))
+    [backbone] = backbones.found().backbones
+    with pytest.raises(TrainingError, match="the backbone answers NaN or infinity for 24 of 24 images"):
+        at.fitted(pretrained.suggest(traits, backbone), 60.0)
+
+
+def images_of_nan(images):
+    return np.full((len(images.index), 3), np.nan, np.float32)
 
 
 @pytest.mark.slow

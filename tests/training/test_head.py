@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from cnnkit.core.errors import TrainingError
 from cnnkit.training import head
 
 CLASSES = 3
@@ -205,3 +206,12 @@ def test_what_is_recorded_is_plain():
     facts = fitted(features, labels, weights).facts()
     assert facts["folds"] == 5 and facts["converged"] is True
     assert type(facts["C"]) is float and all(type(loss) is float for loss in facts["losses"].values())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_features_that_are_no_numbers_are_refused_with_the_first_image_that_has_some(value):
+    features = np.zeros((3, 2), np.float32)
+    head.refuse_unless_finite(features, ["a.png", "b.png", "c.png"])
+    features[1:, 1] = value
+    with pytest.raises(TrainingError, match=r"for 2 of 3 images, first b\.png"):
+        head.refuse_unless_finite(features, ["a.png", "b.png", "c.png"])

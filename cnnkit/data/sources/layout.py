@@ -107,7 +107,7 @@ def folders_of(tree: Tree, splits: Mapping[str, Sequence[str]]) -> dict[Path, st
             folder = _there(tree, name, split)
             for other in named:
                 if folder.is_relative_to(other) or other.is_relative_to(folder):
-                    raise _of_split(split, f"`{name}` and `{tree.below(other)}` hold the same images")
+                    raise _of_split(split, f"`{name}` and `{tree.below(other) or '.'}` hold the same images")
             named[folder] = split
     return named
 

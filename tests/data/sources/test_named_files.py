@@ -10,6 +10,7 @@ import pytest
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import captured
+from cnnkit.data.index import ImageFile
 from cnnkit.data.sources import Folder, base, recognised
 from cnnkit.data.sources.named_files import suggested
 
@@ -163,9 +164,8 @@ def test_a_pattern_that_never_comes_to_an_end_is_given_up(image_folder, monkeypa
     with pytest.raises(DataError, match="is not done with `aaa") as error:
         opened(root, r"(?:[a-z.0-9]+/?)+(!)")
     assert error.value.problems[0].key == "label_pattern"
-    source = Folder(path=str(root), group_pattern=r"(?:[a-z.0-9]+/?)+(!)")
     with pytest.raises(DataError, match="is not done with `aaa") as error:
-        source.open(Progress()).index(Progress())
+        base.grouped([ImageFile("a" * 60, "cat", None)], r"(?:[a-z.0-9]+/?)+(!)")
     assert error.value.problems[0].key == "group_pattern"
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
