@@ -4,6 +4,7 @@ import io
 import sys
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -23,7 +24,6 @@ def saved(format, image=PICTURE, **options):
 
 
 def heic(image=PICTURE):
-    pillow_heif = pytest.importorskip("pillow_heif")
     stream = io.BytesIO()
     pillow_heif.from_pillow(image).save(stream, quality=-1)
     return stream.getvalue()
