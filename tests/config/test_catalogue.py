@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any, get_args
 
 import pytest
@@ -110,21 +111,24 @@ def test_an_option_is_told_with_its_type_and_default(
     assert (told.type, told.default) == (type_, default)
 
 
+the_schema = cache(schema)
+
+
 def definitions() -> dict[str, Any]:
-    return {**schema()["$defs"], "the top": schema()}
+    return {**the_schema()["$defs"], "the top": the_schema()}
 
 
 def test_the_schema_is_json() -> None:
-    assert json.loads(json.dumps(schema())) == schema()
-    assert schema()["$schema"].startswith("https://json-schema.org/")
+    assert json.loads(json.dumps(the_schema())) == the_schema()
+    assert the_schema()["$schema"].startswith("https://json-schema.org/")
 
 
 def test_the_schema_asks_for_what_a_file_must_have() -> None:
-    assert set(schema()["required"]) == {"data", "model"}
+    assert set(the_schema()["required"]) == {"data", "model"}
 
 
 def test_the_schema_knows_every_section() -> None:
-    assert {section.__name__ for section in SECTIONS} - {"Experiment"} <= schema()["$defs"].keys()
+    assert {section.__name__ for section in SECTIONS} - {"Experiment"} <= the_schema()["$defs"].keys()
 
 
 def test_the_schema_allows_no_other_key() -> None:
@@ -144,7 +148,7 @@ def test_the_schema_describes_every_setting() -> None:
 @pytest.mark.parametrize("kind", UNIONS, ids=lambda kind: kind.name)
 def test_the_schema_asks_a_member_of_a_union_for_its_name(kind: Kind) -> None:
     for section in kind.sections:
-        part = schema()["$defs"][section.__name__]
+        part = the_schema()["$defs"][section.__name__]
         assert part["properties"]["name"]["const"] == get_args(section.model_fields["name"].annotation)[0]
         assert "name" in part.get("required", []), "without its name a section is an error, so an editor should say so"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -364,9 +365,12 @@ def test_the_defaults_of_a_section_are_right(section: type[Spec]) -> None:
     assert section.model_validate(made.model_dump()) == made
 
 
+the_schema = cache(schema)
+
+
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
 def test_every_setting_of_a_section_is_described(section: type[Spec]) -> None:
-    told = schema() if section is Experiment else schema()["$defs"][section.__name__]
+    told = the_schema() if section is Experiment else the_schema()["$defs"][section.__name__]
     told_by_its_class = {"name"} if section.model_fields.get("name") and section is not Experiment else set()
     for name in section.model_fields.keys() - told_by_its_class:
         assert setting_docs(section)[name], f"{section.__name__}.{name} has no docstring under it"

@@ -21,7 +21,7 @@ from cnnkit.data.sources.folder import Folder
 from cnnkit.data.sources.idx import Idx
 from cnnkit.data.sources.keras_datasets import KerasDataset
 from cnnkit.data.sources.manifest import Manifest
-from cnnkit.data.sources.manifest_guess import beside_folders
+from cnnkit.data.sources.manifest_of_folder import beside_folders
 from cnnkit.data.sources.tfds import Tfds
 from cnnkit.data.split_names import split_of
 

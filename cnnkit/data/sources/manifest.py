@@ -22,7 +22,7 @@ from cnnkit.data.files import archives, locating
 from cnnkit.data.files.finding import Ends, Found, Spelling
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
 from cnnkit.data.index import Collection, ImageFile, Index, Unused
-from cnnkit.data.sources import manifest_guess
+from cnnkit.data.sources import manifest_guess, manifest_of_folder
 from cnnkit.data.sources import manifest_rows as rows
 from cnnkit.data.sources.base import OnBad, Source, grouped, in_order, reworded
 from cnnkit.data.sources.manifest_rows import ManifestRow
@@ -96,7 +96,7 @@ class Manifest(Source):
     @classmethod
     def recognise(cls, path: Path) -> Self | None:
         """A table of images, or a folder with one and no class folders that say the same."""
-        guess = manifest_guess.of_table(path) if path.is_file() else manifest_guess.of_folder(path)
+        guess = manifest_guess.of_table(path) if path.is_file() else manifest_of_folder.of_folder(path)
         if guess is None:
             return None
         found = cls(**guess.settings)

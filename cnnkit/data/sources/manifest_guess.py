@@ -1,4 +1,4 @@
-"""From a table, or a folder with tables, to the settings of a manifest that reads it; or why there are none.
+"""From a table to the settings of a manifest that reads it; or why there are none.
 
 A table is understood by what stands in it: the column that names images which are there, the one whose few texts
 repeat, the one that names splits. What columns are called only decides where several may be meant.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -19,7 +19,6 @@ from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.text import counted, enumerated, in_bytes, listed
 from cnnkit.data.files import formats, locating, tables
 from cnnkit.data.files.finding import Ends, Found
-from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
 from cnnkit.data.sources import manifest_columns
 from cnnkit.data.sources.base import as_whole_numbers, label_text
 from cnnkit.data.sources.manifest_columns import PATHS, Labelling, NoLabelsError, Table
@@ -44,21 +43,13 @@ OTHERS = {
 ROWS = 300_000
 """So many rows are looked at."""
 
-TABLES = 50
-"""At most so many tables of a folder are looked at."""
-
 LEFT_OUT = 0.05
 """Where no more than this share of the rows can't be used, they are left out and counted."""
-
-FAITHFUL = 0.9
-"""Folders are the classes where so large a share of their images has the label that most of the folder have."""
 
 SMALL = 100_000
 """A folder above the table's is looked through where it holds no more files than this."""
 
 _NAMES = ("classes.txt", "class_names.txt", "labels.txt", "names.txt", "label_names.txt", "class.txt")
-
-_NO_CLASSES = {"images", "image", "img", "data"}
 
 
 @dataclass
@@ -95,12 +86,12 @@ def of_table(path: Path) -> Guess | None:
     ending = path.suffix.lower()
     if ending in OTHERS:
         raise DataError(f"{path} is {OTHERS[ending]}; save it as CSV in UTF-8")
-    if ending == ".json" and (why := _of_json(path)):
+    if ending == ".json" and (why := of_json(path)):
         raise DataError(Problem(why, file=str(path)))
     if ending not in (*SURE, *POSSIBLE) or path.name.startswith("."):
         return None
     try:
-        return _look(path, [path.parent, path.parent.parent])
+        return look(path, [path.parent, path.parent.parent])
     except NotAListError as error:
         if ending in POSSIBLE:
             return None
@@ -109,148 +100,7 @@ def of_table(path: Path) -> Guess | None:
         raise DataError(Problem(str(error), file=str(path))) from None
 
 
-def of_folder(root: Path) -> Guess | None:
-    """The settings for the table in a folder, or beside it, that tells the classes of the images in it.
-
-    None where there is none, or where the folders of the images say the same.
-
-    Raises:
-        DataError: There are several such tables.
-    """
-    fits, _ = _fits(root)
-    if not fits and not _has_class_folders(root) and any(not why_not(file) for file in files_in(root)):
-        fits = _beside(root)
-    if not fits:
-        return None
-    guess = _one_of(root, fits)
-    if _has_class_folders(root):
-        if not guess.known or _faithful(guess):
-            return None
-        name = Path(guess.settings["path"]).name
-        guess.choices.append(f"The classes are those of {name}, not the folders, which hold several of them each.")
-    return guess
-
-
-def beside_folders(root: Path) -> tuple[list[Problem], list[str]]:
-    """Why the tables in a folder that is read by its subfolders are not: problems, and what to say of the others."""
-    fits, problems = _fits(root)
-    names = sorted(str(path.relative_to(root)) for path in fits)
-    if not names:
-        return problems, []
-    splits = {split_of(path.stem) for path in fits} - {None}
-    if not all(map(_faithful, fits.values())):
-        what = "with other labels than their folders"
-    elif len(splits) > 1 or any(guess.split for guess in fits.values()):
-        what = "and their splits"
-    else:
-        what = "with the same classes"
-    one, many = "lists images of these folders", "list images of these folders"
-    then = "name it in place of the folder" if len(names) == 1 else "name one in place of the folder"
-    if len(splits) > 1:
-        then = "name the one of train in place of the folder, and set validation_path and test_path to the others"
-    return problems, [f"{listed(names)} {one if len(names) == 1 else many} {what}: to go by that, {then}."]
-
-
-def _fits(root: Path) -> tuple[dict[Path, Guess], list[Problem]]:
-    """The tables in a folder that list images with labels, and what is to be said of the others."""
-    fits: dict[Path, Guess] = {}
-    others: list[Problem] = []
-    ends: Ends | None = None
-    for path in islice(_tables_in(root), TABLES):
-        ending = path.suffix.lower()
-        if ending in OTHERS:
-            others.append(Problem(f"{path} is {OTHERS[ending]}; save it as CSV in UTF-8"))
-        elif ending == ".json":
-            if why := _of_json(path):
-                others.append(Problem(why, file=str(path)))
-        elif "submission" not in path.name.lower():  # Kaggle's example of an answer, with labels of no meaning
-            ends = ends or Ends(root)
-            try:
-                fits[path] = _look(path, [root], ends)
-            except (NotAListError, NoLabelsError) as error:
-                if ending in SURE or isinstance(error, NoLabelsError):
-                    others.append(Problem(str(error), file=str(path)))
-            except DataError as error:
-                if ending in SURE:
-                    others += error.problems
-    return fits, others
-
-
-def _tables_in(root: Path) -> Iterator[Path]:
-    """What may be a table in a folder, and in the folders two below it."""
-    for depth, folders in enumerate(_levels(root)):
-        for folder in folders:
-            for path in map(Path, files_in(folder)):
-                ending = path.suffix.lower()
-                if ending in (*SURE, *POSSIBLE, *OTHERS, ".json") and not path.name.startswith(".") and path.is_file():
-                    yield path
-        if depth == 2:
-            return
-
-
-def _levels(root: Path) -> Iterator[list[Path]]:
-    folders = [root]
-    while folders:
-        yield folders
-        folders = [below for folder in folders for below in subfolders(folder)][: locating.FOLDERS]
-
-
-def _beside(root: Path) -> dict[Path, Guess]:
-    """The tables beside a folder of images that list these."""
-    fits = {}
-    ends = Ends(root)
-    for path in map(Path, files_in(root.parent)):
-        if path.suffix.lower() in (*SURE, *POSSIBLE) and path.is_file() and "submission" not in path.name.lower():
-            try:
-                fits[path] = _look(path, [root], ends)
-            except (NotAListError, NoLabelsError, DataError):
-                continue  # what lies beside the folder that was named may be of anything
-    return fits
-
-
-def _one_of(root: Path, fits: dict[Path, Guess]) -> Guess:
-    """The table that is meant, or one of them with the others as those of its splits.
-
-    Raises:
-        DataError: That can't be told.
-    """
-    if len(fits) == 1:
-        return next(iter(fits.values()))
-    names = {path: str(path.relative_to(root) if path.is_relative_to(root) else path) for path in fits}
-    by_split: dict[str, list[Path]] = defaultdict(list)
-    for path in names:
-        if split := split_of(path.stem) or split_of(path.parent.name if path.parent != root else ""):
-            by_split[split].append(path)
-    if len(by_split["train"]) == 1:
-        (first,) = by_split["train"]
-        guess = fits[first]
-        parts = {split: by_split[split] for split in ("validation", "test") if len(by_split[split]) == 1}
-        for split, (path,) in parts.items():
-            if _same_columns(guess, fits[path]) and not guess.labels.keys() & fits[path].labels.keys():
-                guess.settings[f"{split}_path"] = str(path)
-                if guess.settings.get("folder") != fits[path].settings.get("folder"):
-                    guess.settings.pop("folder", None)
-        used = {value for key, value in guess.settings.items() if key.endswith("path")}
-        if rest := [names[path] for path in fits if str(path) not in used]:
-            guess.choices.append(
-                f"{names[first]} is taken for its name; {listed(rest)} would list images with labels too."
-            )
-        with_parts = guess.settings.keys() & {"validation_path", "test_path"}
-        if with_parts and guess.settings.get("folder") is None and guess.root != first.parent:
-            guess.settings["folder"] = str(guess.root)
-        return guess
-    message = (
-        f"{root} holds {listed(list(names.values()))}, which all list images with labels; name the one that is meant"
-    )
-    raise DataError(message)
-
-
-def _same_columns(one: Guess, other: Guess) -> bool:
-    keys = ("header", "path_column", "label_column", "label_columns", "split_column")
-    return all(one.settings.get(key) == other.settings.get(key) for key in keys)
-
-
-def _look(path: Path, roots: Sequence[Path], ends: Ends | None = None) -> Guess:
+def look(path: Path, roots: Sequence[Path], ends: Ends | None = None) -> Guess:
     """The settings for a table whose images lie below one of some folders.
 
     Args:
@@ -476,28 +326,7 @@ def _in_archives(path: Path, cells: list[tuple[int, list[str]]]) -> Guess:
     raise NotAListError(f"{message}; set path_column, label_column, folder and extension")
 
 
-def _faithful(guess: Guess) -> bool:
-    """Whether the folders of the images say the same as their labels."""
-    folders: dict[str, Counter[str]] = defaultdict(Counter)
-    for file, label in guess.labels.items():
-        folders[file.rpartition("/")[0]][label] += 1
-    most = sum(max(counts.values()) for counts in folders.values())
-    return most >= FAITHFUL * len(guess.labels)
-
-
-def _has_class_folders(root: Path) -> bool:
-    """Whether a folder may be sorted into classes."""
-    tops = subfolders(root)
-    for folder in (root, *(each for each in tops if split_of(each.name))):
-        below = tops if folder == root else subfolders(folder)
-        likely = (each for each in below if each.name.lower() not in _NO_CLASSES and not split_of(each.name))
-        holding = (each for each in likely if any(not why_not(file) for file in files_below(each)))
-        if len(list(islice(holding, 2))) == 2:
-            return True
-    return False
-
-
-def _of_json(path: Path) -> str:
+def of_json(path: Path) -> str:
     """What a JSON file is by its keys, where it lists images, and what to do."""
     with path.open("rb") as file:
         begin = file.read(2**20)
