@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from cnnkit.core import atomic, locks
-from cnnkit.core.errors import DiskError
+from cnnkit.core.errors import DiskError, UsageError
 from cnnkit.core.progress import Progress
 
 LOCK = ".in-use"
@@ -30,10 +30,22 @@ _HASH = 16
 def cache_folder() -> Path:
     """The one folder for caches: `CNNKIT_CACHE`, else the platform's user cache."""
     if chosen := os.environ.get("CNNKIT_CACHE"):
-        return Path(chosen).expanduser()
+        return expanded("CNNKIT_CACHE", chosen)
     from platformdirs import user_cache_path  # here, as most commands need no cache, and all start sooner without it
 
     return user_cache_path("cnnkit", appauthor=False, opinion=False)  # on Windows neither an author nor `Cache` in it
+
+
+def expanded(variable: str, chosen: str) -> Path:
+    """The path that a variable of the environment says, `~` being somebody's home.
+
+    Raises:
+        UsageError: There is no such user.
+    """
+    try:
+        return Path(chosen).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{variable}={chosen}: there is no user of this name; set it to a folder") from None
 
 
 @contextmanager

@@ -21,6 +21,13 @@ from cnnkit.core.atomic import WRITING
 
 _HASH = r"[0-9a-f]{16,64}"
 
+_NETWORK = "(?i:convnext|densenet|efficientnet|inception|mobilenet|nasnet|resnet|vgg1|xception)"
+_WEIGHTS = rf"(weights_)?{_NETWORK}[\w.-]*no[_-]?top(_v2)?\.h5"
+"""What keras.applications calls its files; people keep weights of their own in a folder `keras/models` too."""
+
+_PREPARED = ("*/dataset_info.json", "*/*/dataset_info.json", "*.incomplete*", "*/*.incomplete*")
+"""What a set of TensorFlow Datasets holds, by version, or by variant and version."""
+
 _UNFINISHED = re.compile(rf"^{re.escape(WRITING)}[0-9a-f]+-")
 """What stands before the name of what was not written to its end."""
 
@@ -35,6 +42,7 @@ class Kind:
         folder: Where it lies, below the folder of the cache.
         names: The form of the names of its entries, a regular expression.
         by_hand: Whether people put it there, so that it is not made anew when it is gone.
+        holds: Globs of which one has to lead to something in an entry, where its name says too little.
     """
 
     name: str
@@ -42,6 +50,7 @@ class Kind:
     folder: str
     names: str
     by_hand: bool = False
+    holds: tuple[str, ...] = ()
 
 
 KINDS = (
@@ -53,9 +62,10 @@ KINDS = (
     Kind("sheets", "contact sheets of `cnnkit data`", "doctor/sheets", _HASH),
     Kind("previews", "sheets of `cnnkit preview`", "preview", rf".+-{_HASH}\.png"),
     Kind("hub", "networks of TF Hub", "hub", rf"{_HASH}(\..+)?"),
-    Kind("weights", "weights of keras.applications", "keras/models", r".+\.(h5|keras)"),
+    Kind("weights", "weights of keras.applications", "keras/models", _WEIGHTS),
     Kind("datasets", "MNIST and the like", "keras/datasets", r"mnist\.npz|fashion-mnist|cifar-.+"),
-    Kind("tfds", "sets of TensorFlow Datasets", "tfds", r"\w+"),
+    Kind("tfds", "sets of TensorFlow Datasets", "tfds", r"\w+", holds=_PREPARED),
+    Kind("downloads", "what these were prepared from", "tfds/downloads", r"extracted|.+\.INFO|.+\.tmp\..+"),
     Kind("backbones", "pretrained networks that were put there", "backbones", r"[^.].*", by_hand=True),
     Kind("speeds", "how fast trainings were here", ".", r"speeds\.json"),
     Kind("settings", "settings of Keras", "keras", r"keras\.json"),
@@ -122,7 +132,7 @@ def look() -> Contents:
                 continue
             whole = _UNFINISHED.sub("", entry.name)
             kind = next((kind for kind in kinds if re.fullmatch(kind.names, whole)), None)
-            if kind is None or entry.is_symlink():
+            if kind is None or entry.is_symlink() or not _holds(path, kind.holds):
                 strangers.append(path)
                 continue
             with suppress(FileNotFoundError):  # another command has removed it
@@ -180,6 +190,10 @@ def _scanned(folder: Path) -> Iterator[os.DirEntry[str]]:
 def _ways(below: Path) -> Iterator[Path]:
     for length in range(1, len(below.parts) + 1):
         yield Path(*below.parts[:length])
+
+
+def _holds(path: Path, globs: Sequence[str]) -> bool:
+    return not globs or any(next(path.glob(each), None) is not None for each in globs)
 
 
 def _measured(path: Path) -> tuple[int, float]:

@@ -22,7 +22,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from cnnkit.core.cache import cache_folder
+from cnnkit.core.cache import cache_folder, expanded
 from cnnkit.core.spec import Spec
 from cnnkit.core.text import listed, nearest
 from cnnkit.models.base import Architecture
@@ -157,7 +157,7 @@ def named(name: str) -> Backbone:
         Unusable: There is none.
     """
     kept = cache_folder() / FOLDER
-    for place in (Path(name).expanduser(), kept / name, *(kept / f"{name}{ending}" for ending in WEIGHTS)):
+    for place in (_at_home(name), kept / name, *(kept / f"{name}{ending}" for ending in WEIGHTS)):
         if place.exists():
             return at(Path(os.path.normpath(place.absolute())), default_range=(0.0, 1.0))
     application = next((each for each in NETWORKS if each.lower() == name.lower()), None)
@@ -339,12 +339,17 @@ def _weights(place: Path) -> Path:
     return files[0]
 
 
+def _at_home(path: str) -> Path:
+    """The path, `~` being somebody's home where there is such a user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises where there is none
+
+
 def _of_keras() -> list[Backbone]:
     """What Keras has fetched, for us or by itself."""
     kept = cache_folder() / "keras"
-    ours = Path(os.environ.get("KERAS_HOME") or kept).expanduser() / "models"
+    ours = expanded("KERAS_HOME", os.environ.get("KERAS_HOME") or str(kept)) / "models"
     backbones = []
-    for folder in dict.fromkeys([ours, kept / "models", Path("~/.keras/models").expanduser()]):
+    for folder in dict.fromkeys([ours, kept / "models", _at_home("~/.keras/models")]):
         for file in _entries(folder):
             guess = _by_name(file.name) if file.is_file() else None
             if guess and re.search(r"no_?-?top", file.name, re.IGNORECASE):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 
-from cnnkit.core.cache import cache_folder
+from cnnkit.core.cache import cache_folder, expanded
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
@@ -198,7 +198,7 @@ class KerasApplication(Architecture):
         from cnnkit.core.downloads import fetch
 
         published = self.published(shape or self.image_shape)
-        home = Path(os.environ.get("KERAS_HOME") or cache_folder() / "keras").expanduser()
+        home = expanded("KERAS_HOME", os.environ.get("KERAS_HOME") or str(cache_folder() / "keras"))
         hint = "start from a file that you have with model.weights: FILE, or from nothing with model.weights: null"
         return fetch(published.url, home / "models" / published.name, published.digest, progress, hint)
 

@@ -29,6 +29,7 @@ KEPT = {
     "keras/datasets/mnist.npz": "datasets",
     "keras/keras.json": "settings",
     "tfds/beans/0.1.0/dataset_info.json": "tfds",
+    "tfds/downloads/extracted/ZIP.beans/1.jpg": "downloads",
     "speeds.json": "speeds",
     f"pixels/.writing-0123456789ab-{HASH}-{HASH}.images": "pixels",
 }
@@ -145,6 +146,8 @@ def test_a_cache_that_is_a_link_itself_is_one(filled, tmp_path, monkeypatch, doc
 def test_a_folder_that_is_named_by_mistake_keeps_what_is_no_cache(tmp_path, monkeypatch, command):
     own = {"thesis.txt", "archives/2024/letters.tar", "pixels/game.py", "keras/models/network.py", "preview/a.png"}
     own |= {"hub/main.go", "index/book.json", "doctor/bill.pdf", "keras/notes.txt", ".bashrc", "uses/of/salt.txt"}
+    own |= {"keras/models/thesis.keras", "keras/models/best.h5", "keras/models/resnet50_mine.h5"}
+    own |= {"tfds/notes/a.txt", "tfds/downloads/manual/ILSVRC2012_img_val.tar"}
     for name in own:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("mine")

@@ -9,6 +9,7 @@ import pytest
 from platformdirs import macos, windows
 
 from cnnkit.core import cache
+from cnnkit.core.errors import UsageError
 from cnnkit.core.progress import Progress
 
 
@@ -57,6 +58,12 @@ def test_the_cache_folder_is_the_one_chosen(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the rule of Linux")
+def test_a_user_that_there_is_not_is_told(monkeypatch):
+    monkeypatch.setenv("CNNKIT_CACHE", "~nobody-of-this-name/cache")
+    with pytest.raises(UsageError, match="CNNKIT_CACHE=~nobody-of-this-name/cache: there is no user"):
+        cache.cache_folder()
+
+
 def test_the_cache_folder_is_below_the_users_cache(monkeypatch, tmp_path):
     monkeypatch.delenv("CNNKIT_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -14,10 +14,11 @@ from __future__ import annotations
 import functools
 import io
 import os
+import re
 import stat
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -370,6 +371,8 @@ def _bad(error: Exception) -> BadImage:
         return Unreadable("there is not enough memory to decode it")
     if isinstance(error, DataError):  # it is whole, but nobody can tell what it shows
         return BadImage(str(error))
+    if re.fullmatch(r"decoder error -?\d+", str(error)):  # all that Pillow tells of what libtiff has found
+        return BadImage("damaged: its pixels can't be decoded")
     return BadImage(f"damaged: {error}")
 
 
@@ -407,4 +410,19 @@ def _pillow() -> Any:
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     # Damaged notes beside the pixels (EXIF) do not make a picture bad.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\b")
+    _silence_libtiff()
     return Image
+
+
+def _silence_libtiff() -> None:
+    """Of damage libtiff writes a line to stderr by itself, without the name of the file; Pillow raises as well."""
+    import ctypes
+
+    from PIL import _imaging
+
+    library = ctypes.CDLL(_imaging.__file__)
+    for name in ("TIFFSetErrorHandler", "TIFFSetErrorHandlerExt"):
+        with suppress(AttributeError):  # linked so that nobody can reach it, as on Windows, or not at all
+            handler = getattr(library, name)
+            handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            handler(None)

@@ -450,3 +450,14 @@ def test_what_stands_behind_the_pixels_of_a_png_is_read_too():
     assert moved != content
     assert decoding.header(moved) == decoding.header(content)
     assert np.array_equal(decoding.pixels(moved, 3), decoding.pixels(content, 3))
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg"])
+def test_of_a_damaged_tiff_nothing_is_written_past_whoever_asks(compression, capfd):
+    stream = io.BytesIO()
+    Image.effect_noise((40, 40), 90).convert("RGB").save(stream, "TIFF", compression=compression)
+    content = bytearray(stream.getvalue())
+    content[8:40] = bytes(32)
+    with pytest.raises(BadImage, match="its pixels can't be decoded"):
+        decoding.pixels(bytes(content), 3)
+    assert capfd.readouterr() == ("", "")
