@@ -28,7 +28,9 @@ def check(screen: Screen, config: Config, settings: Settings = []) -> None:  # n
     careful = [{"message": problem.message, "places": [problem.place()]} for problem in configured.careful]
     document = {"config": str(config), "valid": True, "settings": listed, "notes": notes}
     document |= {"unused": unused, "careful": careful}
-    said: list[str | Text] = [f"\nnote: {note}" for note in (*notes, *unused)]
+    said: list[str | Text] = []
+    if notes or unused:
+        said += ["", *(f"note: {note}" for note in (*notes, *unused))]
     if careful:
         said.append("")
         said += [Text.assemble(("careful", "bold yellow"), f": {problem}") for problem in configured.careful]

@@ -23,6 +23,10 @@ CONFIGS = (".yaml", ".yml")
 """Endings of a config's name."""
 
 
+DEFAULT = "default"
+"""Where a value comes from that nobody has set."""
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a value came from: a place in the file, or a `--set`."""
@@ -59,7 +63,7 @@ class Configured:
         """Every setting with its value and origin: `line 3`, the `--set`, or `default`."""
         for path, value in _leaves(self.experiment.model_dump()):
             origin = self.origins.get(path)
-            yield path, value, str(origin) if origin else "default"
+            yield path, value, str(origin) if origin else DEFAULT
 
     def completed(self, progress: Progress | None = None) -> Configured:
         """The same with what depends on the images filled in.
@@ -76,7 +80,7 @@ class Configured:
             ("data", key): origin for key in ("image_size", "channels") if getattr(self.experiment.data, key) is None
         }
         experiment = self.experiment.completed(collection)
-        found = sorted(map(self.place, careful.expected(experiment, collection)), key=_by_place)
+        found = sorted(map(self._placed, careful.expected(experiment, collection)), key=_by_place)
         return replace(
             self,
             experiment=experiment,
@@ -85,6 +89,14 @@ class Configured:
             careful=tuple(found),
             unused=tuple(left_out_lines(collection.unused())),
         )
+
+    def _placed(self, problem: Problem) -> Problem:
+        """The problem with its place; a default stands nowhere, and is told as one."""
+        placed = self.place(problem)
+        defaults = {".".join(map(str, path)) for path, value, origin in self.rows() if origin == DEFAULT and value}
+        if problem.key not in defaults:
+            return placed
+        return replace(placed, line=None, column=None, message=f"{problem.message} (not set: the default)")
 
 
 def read(path: Path | str, *settings: str, files: bool = True, progress: Progress | None = None) -> Experiment:

@@ -58,6 +58,7 @@ KINDS = (
     Kind("archives", "unpacked archives", "archives", rf"{_HASH}(\.files|\.json)?"),
     Kind("files", "what is known of image files", "index", rf"{_HASH}\.json"),
     Kind("findings", "what `cnnkit data` has found", "doctor", _HASH),
+    Kind("near", "which pictures are near-duplicates", "doctor/near", _HASH),
     Kind("thumbnails", "small copies, to find near-duplicates", "doctor/pixels", rf"{_HASH}(\..+)?"),
     Kind("sheets", "contact sheets of `cnnkit data`", "doctor/sheets", _HASH),
     Kind("previews", "sheets of `cnnkit preview`", "preview", rf".+-{_HASH}\.png"),

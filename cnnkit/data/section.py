@@ -32,6 +32,9 @@ ENLARGED, SHRUNK = 20, 64
 """So many times the pixels that pictures have, or have more, that hardly anyone means it. (The digits of 8 x 8 are
 shown as 32 x 32.)"""
 
+FEWEST = 8
+"""Images of a batch below which none is advised: their mean and deviation tell too little of all."""
+
 
 class Cache(Spec):
     """Where decoded and prepared images are kept; it changes how long a run takes and nothing else.
@@ -77,8 +80,11 @@ class Data(Spec):
         training = given.images("train")
         if training and given.by_steps and self.batch_size > training:
             few = f" of data.limit {self.limit}" if self.limit else ""
-            message = f"is more than the {counted(training, 'training image')}{few}, so an epoch is a single step"
-            yield Problem(f"{message}; {max(1, min(32, training // 8))} would be better", key="batch_size")
+            more = f"{self.batch_size:,} is more than the {counted(training, 'training image')}{few}"
+            # Some steps an epoch, of batches that tell something of all images; of a handful there are none such.
+            better = max(FEWEST, min(32, training // 8))
+            hint = f"; write {better}" if better < training else ""
+            yield Problem(f"{more}, so an epoch is a single step{hint}", key="batch_size")
         if self.limit and given.counts and self.limit > max(map(sum, zip(*given.counts.values(), strict=True))):
             yield Problem("no class has so many images, so none is left out; leave this out", key="limit")
         if given.pictures and not given.pretrained:

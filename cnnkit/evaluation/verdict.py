@@ -68,5 +68,5 @@ def _by_heart(validation: Mapping[str, Any], epoch: Mapping[str, Any]) -> Iterat
         return
     yield (
         f"accuracy in training, {training:.4f}, is far above that in validation, {found:.4f}: images were learnt by "
-        "heart. More images, augmentation, a smaller network or a pretrained one may help"
+        "heart. More images or augmentation may help; from nothing, also a smaller network or a pretrained one"
     )

@@ -76,10 +76,12 @@ class Head:
 
     def line(self) -> str:
         """It in one sentence."""
-        folds = f" by {counted(self.folds, 'fold')} of {self.sample:,} images" if self.folds else ""
-        loss = f", their loss {self.losses[self.strength]:.4f}" if self.folds else ""
-        end = "" if self.converged else f"; stopped after {_MOST_STEPS:,} steps, short of the optimum"
-        return f"fitted to {counted(len(self.kernel), 'feature')}: C {self.strength:.2g}{folds}{loss}{end}"
+        folds = ""
+        if self.folds:
+            folds = f", chosen by {counted(self.folds, 'fold')} of {self.sample:,} training images"
+            folds += f" (loss {self.losses[self.strength]:.4f})"
+        reached = "at the optimum of its loss" if self.converged else f"short of it after {_MOST_STEPS:,} steps"
+        return f"fitted to {counted(len(self.kernel), 'feature')}, {reached}; penalty C {self.strength:.2g}{folds}"
 
     def facts(self) -> dict[str, Any]:
         """What the record of a run says of it."""

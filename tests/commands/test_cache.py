@@ -19,6 +19,7 @@ KEPT = {
     f"archives/{HASH}.files": "archives",
     f"index/{HASH}.json": "files",
     f"doctor/{HASH}/{HASH}.json": "findings",
+    f"doctor/near/{HASH}": "near",
     f"doctor/pixels/{HASH}": "thumbnails",
     f"doctor/sheets/{HASH}/sheet.png": "sheets",
     f"preview/digits-{HASH}.png": "previews",

@@ -131,7 +131,7 @@ def test_the_files_of_mnist_are_recognised(command, write_idx, tmp_path):
 def test_what_it_writes_trains_at_once_and_the_next_estimate_is_by_its_speed(command, image_folder):
     image_folder({"cat": 6, "dog": 6}, name="pets")
     assert command("init", "pets")[0] == 0
-    assert "after the first one it is told better" in Path("pets.yaml").read_text()
+    assert "better after a training" in Path("pets.yaml").read_text()
     code, out, _ = command("train", "pets.yaml", "--set", "train.epochs=2", "--run", "run", "--json")
     assert code == 0
     assert json.loads(out)["epochs"] == 2

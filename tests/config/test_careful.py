@@ -326,6 +326,17 @@ def test_check_says_each_with_its_place_ends_well_and_loads_no_tensorflow(tmp_pa
     assert by_setting["places"][0]["file"] == "--set train.optimizer.learning_rate=10"
 
 
+def test_what_is_odd_about_a_default_is_told_as_one_and_has_no_place_in_the_file(tmp_path, command):
+    config = tmp_path / "few.yaml"
+    config.write_text("data:\n  source: {name: digits}\n  limit: 4\nmodel: {name: lenet}\n")
+    (entry,) = json.loads(command("check", config, "--json")[1])["careful"]
+    assert entry["places"] == [{"file": str(config), "line": None, "column": None, "key": "data.batch_size"}]
+    assert entry["message"].startswith("32 is more than the ")
+    assert entry["message"].endswith("so an epoch is a single step; write 8 (not set: the default)")
+    (entry,) = json.loads(command("check", config, "--set", "data.batch_size=50", "--json")[1])["careful"]
+    assert entry["places"][0]["file"] == "--set data.batch_size=50" and "not set" not in entry["message"]
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

@@ -475,7 +475,7 @@ def test_what_the_doctor_warns_of_is_told_and_recorded(config, command, tmp_path
     settings = ["--set", "train.epochs=1", "--set", "data.batch_size=5000"]
     code, out, _ = command("train", config(PICTURES), "--run", tmp_path / "run", *settings)
     assert code == 0
-    assert "careful: data.batch_size: is more than the 20 training images" in out
+    assert "careful: data.batch_size: 5,000 is more than the 20 training images" in out
     assert "careful: 1 picture in another format than the ending of the name says" in out
     recorded = {finding["kind"]: finding for finding in Run.open(tmp_path / "run").provenance()["data"]["findings"]}
     assert (recorded["wrong_extension"]["severity"], recorded["wrong_extension"]["images"]) == ("warning", 1)

@@ -67,7 +67,7 @@ def test_nothing_set_fits_the_classifier_and_leaves_every_file_of_a_run(fitted):
     assert document["validation"]["accuracy"] == pytest.approx(line["val_accuracy"])
     names = {file.name for file in run.iterdir()}
     assert names >= {"config.yaml", "provenance.json", "history.png", "split.csv", "log.txt", "checkpoints"}
-    assert "fitted to 6 features: C " in (run / "log.txt").read_text()
+    assert "fitted to 6 features, at the optimum of its loss; penalty C " in (run / "log.txt").read_text()
     assert evaluate(run) == document["test"]
 
 
@@ -139,7 +139,7 @@ def test_a_backbone_that_answers_what_is_no_number_is_an_error_that_names_an_ima
         return computed
 
     monkeypatch.setattr(batches, "features", damaged)
-    with pytest.raises(TrainingError, match=r"NaN or infinity for 1 of \d+ training images, first [ab]/\d+.png"):
+    with pytest.raises(TrainingError, match=r"NaN or infinity for 1 of \d+ images, first [ab]/\d+.png"):
         train(read(config), tmp_path / "run")
 
 

@@ -175,7 +175,7 @@ def test_a_handful_of_images_is_enough(count):
     features = images(count)[0]
     found = fitted(features, np.arange(count) % 2, classes=2)
     assert np.isfinite(found.kernel).all() and np.isfinite(found.bias).all()
-    assert found.line().startswith("fitted to 5 features: C ")
+    assert found.line().startswith("fitted to 5 features, at the optimum of its loss; penalty C ")
 
 
 def test_features_that_say_nothing_do_no_harm():
@@ -198,7 +198,7 @@ def test_of_many_images_a_sample_chooses_the_penalty_and_all_are_fitted(monkeypa
     monkeypatch.setattr(head, "_LARGE", 1)  # 50 images a class at least, and then one fold
     found = fitted(features, labels, weights)
     assert found.folds == 1 and 150 <= found.sample < 200
-    assert "by 1 fold of 1" in found.line() and "their loss 0." in found.line()
+    assert "chosen by 1 fold of 1" in found.line() and "(loss 0." in found.line()
 
 
 def test_what_is_recorded_is_plain():

@@ -114,8 +114,10 @@ def folders_of(tree: Tree, splits: Mapping[str, Sequence[str]]) -> dict[Path, st
 
 def which_is_which(tree: Tree, splits: Mapping[Path, str]) -> list[str]:
     """Which folder is which split, in a sentence, where their names alone may not tell."""
-    what = [f"`{tree.below(top)}` is {split}" for top, split in splits.items() if top.name not in (split, "val")]
-    return [f"the split {enumerated(what, 'and')}"] if what else []
+    what = [
+        f"`{tree.below(top)}` is the {split} split" for top, split in splits.items() if top.name not in (split, "val")
+    ]
+    return [enumerated(what, "and")] if what else []
 
 
 def setting_for(tree: Tree, splits: Mapping[Path, str]) -> dict[str, tuple[str, ...]]:

@@ -285,7 +285,9 @@ class Manifest(Source):
                 if files:
                     left -= len(files)
                     images = sum(1 for file in files if not why_not(file))
-                    reason = f"{where} lists nothing of it" + ("" if left else "; there are too many files to count")
+                    reason = f"{where} lists none of its files" + (
+                        "" if left else "; there are too many files to count"
+                    )
                     to_predict = str(below) if images and split_of(below.name) == "test" else None
                     yield Unused(_from(root, str(below)), reason, len(files), images, to_predict)
 

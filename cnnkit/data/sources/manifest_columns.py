@@ -168,11 +168,11 @@ def _chosen(table: Table, order: list[int], others: set[int], different: dict[in
     if more and table.header:
         choices.append(
             f"The label is taken from the column `{table.columns[best]}`; "
-            f"{listed([table.columns[place] for place in more])} might be meant too: set label_column."
+            f"{listed([table.columns[place] for place in more])} may be meant instead: then set label_column."
         )
     elif more:
         choices.append(
-            f"The label is taken from column {table.columns[best]}; others might be meant too: set label_column."
+            f"The label is taken from column {table.columns[best]}; others may be meant instead: then set label_column."
         )
     return Labelling(best, choices=choices)
 

@@ -71,7 +71,7 @@ class Tree:
         """Why a folder beside those that are used is none of them."""
         if self.holds(folder):
             return otherwise
-        return f"a folder without a file that {self.glob} means" if self.glob else "a folder without an image"
+        return f"a folder without a file that matches {self.glob}" if self.glob else "a folder without an image"
 
     def has_image_right_in(self, folder: Path) -> bool:
         """Whether an image lies right in it."""

@@ -72,9 +72,11 @@ def unnamed(patient: Patient) -> Iterator[Finding]:
                 f"the names look like those of {len(found.groups):,} groups, such as {examples}, and the splits tear "
                 f"{len(together):,} of them apart: {siblings(patient, together)}"
             )
+            own = any(split not in (None, "train") for split in patient.index.splits)
+            does = "tells `cnnkit data --fix-list` which siblings to leave out" if own else "keeps them together"
             advice = (
-                "if these are one patient, plant or film each, what is measured is too good; this in data.source keeps "
-                f"them together: group_pattern: '{found.pattern}'"
+                "if these are one patient, plant or film each, what is measured is too good; this in data.source "
+                f"{does}: group_pattern: '{found.pattern}'"
             )
             yield from patient.about_groups("possible_groups", "warning", message, advice, together)
         return

@@ -135,9 +135,7 @@ def estimate(suggestion: Suggestion, traits: Traits, speed: Speeds) -> Estimate:
     if kind in speed.recorded:
         basis = "by the speed of earlier trainings here"
     else:
-        basis = (
-            f"an estimate for {counted(cores(), 'core')} with nothing else to do; after the first one it is told better"
-        )
+        basis = f"an estimate for {counted(cores(), 'core')} with nothing else to do; better after a training"
         if speed.damaged:
             basis += f" ({speeds.place()}, where earlier ones are recorded, is damaged)"
     return Estimate(starting + handling + decoding + network, basis)

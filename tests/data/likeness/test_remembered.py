@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnkit.core import cache_contents
 from cnnkit.core.progress import Progress
 from cnnkit.data.likeness import remembered
 from cnnkit.data.section import Data
@@ -57,6 +58,8 @@ def test_the_same_pictures_are_not_compared_twice(series, monkeypatch):
     monkeypatch.setattr(remembered, "near_duplicates", lambda *words: calls.append(words) or search(*words))
     assert whereabouts(series, keep_together="near") == whereabouts(series, keep_together="near")
     assert len(calls) == 1
+    contents = cache_contents.look()
+    assert contents.strangers == () and "near" in {entry.kind.name for entry in contents.entries}
     next(series.rglob("*.jpg")).write_bytes(shot(99, 0))
     whereabouts(series, keep_together="near")
     assert len(calls) == 2

@@ -92,7 +92,7 @@ def test_what_the_splits_are_called_is_written_where_it_is_not_usual_and_said(tr
     source = recognised(root)
     assert source.model_dump()["splits"] == {"train": "Training", "validation": None, "test": "Testing"}
     (note,) = source.open(Progress()).notes
-    assert "`Training` is train and `Testing` is test" in note
+    assert "`Training` is the train split and `Testing` is the test split" in note
     usual = tree(*(f"{top}/{animal}/0.jpg" for top in ("train", "val") for animal in ANIMALS), name="usual")
     assert recognised(usual) == Folder(path=str(usual))
     assert opened(usual).notes == ()
@@ -372,4 +372,4 @@ def test_a_glob_is_asked_before_splits_are(tree):
     root = tree(*(f"{top}/{animal}/{{2}}.jpg" for top in ("train", "fold2", "other") for animal in ANIMALS))
     used, left_out = read(root, glob="train/*/*")
     assert used == {(None, "cat"): 2, (None, "dog"): 2}
-    assert left_out == dict.fromkeys(("fold2", "other"), (4, "a folder without a file that train/*/* means"))
+    assert left_out == dict.fromkeys(("fold2", "other"), (4, "a folder without a file that matches train/*/*"))

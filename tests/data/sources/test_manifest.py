@@ -299,7 +299,7 @@ def test_what_lies_beside_and_is_not_listed_is_told(images, table):
     index = index_of(table("path,label\ncat/0.png,cat\ndog/0.png,dog\ndog/1.png,dog\n"))
     reasons = why_unused(index)
     assert reasons.keys() == {"cat/1.png", "cat/notes.txt", "bird"}
-    assert reasons["bird"] == "labels.csv lists nothing of it"
+    assert reasons["bird"] == "labels.csv lists none of its files"
     assert reasons["cat/1.png"] == "not listed in labels.csv"
     assert "ending" in reasons["cat/notes.txt"]
 

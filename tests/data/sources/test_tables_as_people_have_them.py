@@ -76,7 +76,8 @@ def test_the_choice_among_several_columns_is_told(where):
     source, index, _ = opened(root)
     assert source.label_column == "view"
     assert (
-        index.notes[0] == "The label is taken from the column `view`; `finding` might be meant too: set label_column."
+        index.notes[0]
+        == "The label is taken from the column `view`; `finding` may be meant instead: then set label_column."
     )
 
 
@@ -113,7 +114,7 @@ def test_a_flat_train_and_test_with_a_table_are_no_classes(where):
     assert source.folder == str(root / "train")
     assert set(labels) == set(NAMES)
     (test,) = (entry for entry in index.unused if entry.name == "../test")
-    assert (test.reason, test.files, test.images) == ("train.csv lists nothing of it", 2, 2)
+    assert (test.reason, test.files, test.images) == ("train.csv lists none of its files", 2, 2)
     assert test.to_predict == str(root / "test")
 
 

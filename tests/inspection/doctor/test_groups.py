@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,9 +44,17 @@ def test_names_that_look_like_groups_are_told_with_the_pattern_to_write(kind):
     (finding,) = groups.unnamed(patient(names))
     assert (finding.kind, finding.severity, len(finding.groups)) == ("possible_groups", "warning", 10)
     assert "10 of 10 test and 10 of 10 validation images have a sibling in training" in finding.message
+    assert "this in data.source keeps them together: group_pattern" in finding.advice
     pattern = re.search("group_pattern: '(.*)'", finding.advice)[1]
     assert re.fullmatch(pattern, written(1, 2))[1] == first
     assert all(re.fullmatch(pattern, name) for name in names)
+
+
+def test_of_splits_that_the_source_has_the_pattern_is_not_said_to_keep_groups_together():
+    one = patient([f"ill/p{i}_{k}.png" for i in range(10) for k in range(4)])
+    own = replace(one, index=replace(one.index, splits=one.splits))
+    (finding,) = groups.unnamed(own)
+    assert "keeps them together" not in finding.advice and "`cnnkit data --fix-list`" in finding.advice
 
 
 @pytest.mark.parametrize(
@@ -83,6 +92,7 @@ def test_nothing_is_said_of_names_where_the_groups_are_known():
 def test_a_few_odd_names_are_left_without_a_group_by_the_pattern():
     names = [f"ill/patient{i}_{k}.png" for i in range(10) for k in range(4)] + ["ill/odd.png"]
     (finding,) = groups.unnamed(patient(names))
+    assert "this in data.source keeps them together: group_pattern" in finding.advice
     pattern = re.search("group_pattern: '(.*)'", finding.advice)[1]
     assert re.fullmatch(pattern, "ill/odd.png")[1] is None
 
