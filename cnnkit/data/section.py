@@ -67,7 +67,7 @@ class Data(Spec):
     exclude: AbsolutePath | None = None
     """A file with the name of an image to leave out on each line, as `cnnkit data --fix-list` writes it."""
     limit: Count | None = None
-    """At most so many images a class, for a quick try."""
+    """At most so many images a class, of each split where the source has its own, for a quick try."""
     balance: AnyBalance = NoBalance()
     """What is done about classes with far fewer training images than others."""
     batch_size: Count = 32
