@@ -38,6 +38,9 @@ _LABEL_WORDS = ("label", "labels", "class", "category", "categories", "target", 
 # The words of a name that are those of an image: `Image_ID`, `X_ray_image_name`.
 _PATH_WORDS = {"image", "images", "img", "file", "files", "filename", "path", "paths", "id", "ids", "name", "photo"}
 
+# The words of a name that are those of what several images may be of: `patient_id`, `lesion_id`.
+_GROUP_WORDS = {"patient", "patients", "subject", "lesion", "specimen", "animal", "plant", "film", "video", "slide"}
+
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _INDEX = re.compile(r"(unnamed: ?\d+|index|level_\d+)?", re.IGNORECASE)
 
@@ -112,6 +115,11 @@ def _may_name_images(name: str) -> bool:
     return name.lower() in PATHS or not words.isdisjoint(_PATH_WORDS)
 
 
+def _may_name_groups(name: str) -> bool:
+    words = [word.lower() for word in _WORD.findall(name)]
+    return not _GROUP_WORDS.isdisjoint(words) and not {*words} & {"age", "sex", "count"}
+
+
 def split_column(table: Table, path: int) -> int | None:
     """The column whose cells are all names of splits, train among them."""
     for place in range(len(table.columns)):
@@ -163,8 +171,15 @@ def _chosen(table: Table, order: list[int], others: set[int], different: dict[in
             if same == len(different[best]) == len(different[place]) and not all(map(_is_number, different[place])):
                 best = place
                 break
-    choices = []
+    grouping = [place for place in sorted(different.keys() - {best}) if _may_name_groups(table.columns[place])]
+    choices = [
+        f"Images of the same `{table.columns[place]}` may belong together: group_column: {table.columns[place]} keeps "
+        "them in one split."
+        for place in grouping[:1]
+        if len(different[best]) < len(different[place]) < len(table.rows)
+    ]
     more = [place for place in (*order, *sorted(others)) if place != best and len(different[place]) <= 100]
+    more = [place for place in more if place not in grouping]
     if more and table.header:
         choices.append(
             f"The label is taken from the column `{table.columns[best]}`; "

@@ -81,6 +81,15 @@ def test_the_choice_among_several_columns_is_told(where):
     )
 
 
+@pytest.mark.parametrize("column", ["patient_id", "lesion_id", "SubjectID", "Plant"])
+def test_a_column_of_groups_is_told_as_one_and_is_no_label(where, column):
+    lines = [f"{column},file,dx", *(f"G{max(i, 1)},{name},L{i % 2}" for i, name in enumerate(NAMES))]
+    source, index, _ = opened(where({"x": NAMES}, a_csv="\n".join(lines)))
+    assert (source.label_column, source.group_column) == ("dx", None)
+    assert index.notes[0].startswith(f"Images of the same `{column}` may belong together: group_column: {column} ")
+    assert not any("meant instead" in note for note in index.notes)
+
+
 def test_a_name_is_taken_in_place_of_its_number(where):
     root = where({"x": NAMES}, a_csv=rows("{name},{a},n{a}", header="file,label,class_name"))
     assert opened(root)[1].classes == ("n0", "n1")
