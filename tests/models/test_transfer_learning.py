@@ -49,6 +49,19 @@ def images(image_folder):
     return image_folder({"a": 12, "b": 12})
 
 
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A run that others begin with."""
+    folder = tmp_path_factory.mktemp("digits")
+    train(read(write(folder, DIGITS)), folder / "runs/digits")
+    return folder / "runs/digits"
+
+
+def others(tmp_path, digits, text=OTHERS):
+    """The config of a run on other images that begins with this one."""
+    return write(tmp_path, text.replace("runs/digits", str(digits)))
+
+
 def learnt(network):
     return {weight.path: weight.numpy() for weight in network.weights if not weight.path.startswith("logits")}
 
@@ -88,32 +101,29 @@ def test_the_first_stage_alone_leaves_the_backbone_as_it_was(tmp_path, images, h
         assert not any(differing(tmp_path / "saved_model", after).values())
 
 
-def test_features_of_one_run_serve_another_with_other_classes(tmp_path, images):
-    train(read(write(tmp_path, DIGITS)), tmp_path / "runs/digits")
-    train(read(write(tmp_path, OTHERS)), tmp_path / "runs/others")
-    first, second = (learnt(Run.open(tmp_path / "runs" / name).network()) for name in ("digits", "others"))
+def test_features_of_one_run_serve_another_with_other_classes(tmp_path, images, digits):
+    train(read(others(tmp_path, digits)), tmp_path / "runs/others")
+    first, second = (learnt(Run.open(run).network()) for run in (digits, tmp_path / "runs/others"))
     assert first.keys() == second.keys() and all(np.array_equal(first[path], second[path]) for path in first)
     log = (tmp_path / "runs/others/log.txt").read_text()
     assert "weights: 2 layers, 42 numbers from" in log  # 3 x 3 x 3 + 3, and 4 x 3
     assert "the classifier starts anew: 10 classes there, 2 here" in log
 
 
-def test_a_run_goes_on_from_another_with_its_classifier(tmp_path):
-    train(read(write(tmp_path, DIGITS)), tmp_path / "first")
-    settings = (f"model.weights={tmp_path / 'first'}", "train.epochs=null")
+def test_a_run_goes_on_from_another_with_its_classifier(tmp_path, digits):
+    settings = (f"model.weights={digits}", "train.epochs=null")
     settings = (*settings, "train.stages=[{epochs: 1, learning_rate: 1e-30, batch_norm: batch}]")
     document = train(read(write(tmp_path, DIGITS), *settings), tmp_path / "second")
     line = json.loads((tmp_path / "second/metrics.jsonl").read_text())
-    before = json.loads((tmp_path / "first/metrics.jsonl").read_text())
+    before = json.loads((digits / "metrics.jsonl").read_text())
     # Nothing but the moving statistics can change at that rate.
     assert line["loss"] < before["loss"]
     assert document["epochs"] == 1
 
 
-def test_weights_of_another_network_end_it_before_anything_is_written(tmp_path, images):
-    train(read(write(tmp_path, DIGITS)), tmp_path / "runs/digits")
+def test_weights_of_another_network_end_it_before_anything_is_written(tmp_path, images, digits):
     with pytest.raises(UsageError, match="of another network"):
-        train(read(write(tmp_path, OTHERS.replace("filters: 3", "filters: 4"))), tmp_path / "runs/others")
+        train(read(others(tmp_path, digits, OTHERS.replace("filters: 3", "filters: 4"))), tmp_path / "runs/others")
     assert not (tmp_path / "runs/others").exists()
 
 

@@ -230,8 +230,13 @@ def test_an_interruption_leaves_nothing_behind(decided, number, code, monkeypatc
         signal.raise_signal(number)
 
     monkeypatch.setattr(FakeBench, "trained", interrupted)
-    with pytest.raises(Interrupted) as raised:
-        decided()
+    # A suite that runs in the background ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(Interrupted) as raised:
+            decided()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert raised.value.exit_code == code
     assert folders and not folders[0].exists()
 
