@@ -52,6 +52,7 @@ def sides_of(lines, title):
     return set(speeds)
 
 
+@pytest.mark.slow
 def test_overhead(lines_of, tmp_path, write_idx):
     chance = np.random.default_rng(0)
     for name, count in (("train", 100), ("t10k", 20)):
@@ -91,6 +92,7 @@ def test_options_of_train_are_refused_elsewhere(lines_of, tmp_path, words):
         lines_of(*words, "--data", tmp_path)
 
 
+@pytest.mark.slow
 def test_pipeline(lines_of, image_folder):
     lines = lines_of("pipeline", "--data", image_folder({"a": 3, "b": 3}))
     assert sides_of(lines, "colours") == {"cnnkit", "keras", "keras_crop"}
