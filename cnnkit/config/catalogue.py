@@ -147,14 +147,21 @@ def setting_docs(section: type[Spec]) -> dict[str, str]:
     """
     docs = {name: field.description or "" for name, field in section.model_fields.items()}
     for base in reversed(section.__mro__):
-        if not issubclass(base, Spec):
-            continue
-        [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-        assert isinstance(definition, ast.ClassDef)
-        for pair in itertools.pairwise(definition.body):
-            match pair:
-                case ast.AnnAssign(target=ast.Name(id=setting)), ast.Expr(value=ast.Constant(value=str(text))):
-                    docs[setting] = inspect.cleandoc(text)
+        if issubclass(base, Spec):
+            docs |= _written_under(base)
+    return docs
+
+
+@functools.cache  # many sections have a base in common, and Python parses a whole file to find a class in it
+def _written_under(section: type[Spec]) -> dict[str, str]:
+    """The docstrings under the settings that a class has of its own."""
+    [definition] = ast.parse(textwrap.dedent(inspect.getsource(section))).body
+    assert isinstance(definition, ast.ClassDef)
+    docs = {}
+    for pair in itertools.pairwise(definition.body):
+        match pair:
+            case ast.AnnAssign(target=ast.Name(id=setting)), ast.Expr(value=ast.Constant(value=str(text))):
+                docs[setting] = inspect.cleandoc(text)
     return docs
 
 

@@ -137,7 +137,7 @@ def test_a_frozen_normalisation_works_as_after_the_training(resnet):
 @pytest.mark.parametrize(
     ("model", "size"),
     [
-        (ResNet(depth=8), 8),
+        (ResNet(depth=20), 8),
         (KerasApplication(application="MobileNet", alpha=0.25, weights=None), 32),
         (Sequential(layers=(Conv(filters=3), BatchNorm(), Flatten())), 8),
     ],
