@@ -234,9 +234,11 @@ class Manifest(Source):
         elif rows.is_absolute(row.file) and _closed(root):
             why = rows.outside(row.written)
         else:
-            why = f"{self._from_outside(root, row.file)}: {_why_absent(os.path.join(root, row.file))}"  # noqa: PTH118
+            why = _why_absent(os.path.join(root, row.file))  # noqa: PTH118
+            if self.on_bad == "error":  # else the list names the row; there may be a million of them
+                why = f"{self._from_outside(root, row.file)}: {why}"
         if self.on_bad == "skip":
-            there.unused.append(Unused(row.file, why.removeprefix(f"{self._from_outside(root, row.file)}: ")))
+            there.unused.append(Unused(row.file, why))
         else:
             advice = "; put the files there, remove the rows, or set data.source.on_bad: skip"
             faults.add("absent", row.table, row.line, why, advice)
