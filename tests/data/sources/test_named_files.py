@@ -112,7 +112,7 @@ def test_folders_with_names_of_splits_are_the_splits_where_their_names_hold_clas
     assert collection.splits == {"validation"}
     splits = {name.split("/")[0]: split for name, (_, split) in labelled(collection).items()}
     assert splits == {"Training": "train", "valid": "validation"}
-    assert "`Training` is train" in collection.notes[1]
+    assert "`Training` is the train split" in collection.notes[1]
 
 
 def test_names_right_in_the_folder_hold_the_class_too(image_folder):
