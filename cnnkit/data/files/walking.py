@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cnnkit.core.errors import DataError
@@ -139,32 +139,53 @@ def _has_ending(name: str) -> bool:
 def matcher(pattern: str) -> Callable[[str], bool]:
     """From a glob to whether a path below the folder (with `/`) is meant by it.
 
-    `*` is any text within a name, `?` a character, `[ab]` one of them, and `**/` any folders, or none. Capitals count
-    as small letters, as in endings.
+    `*` is any text within a name, `?` a character, `[ab]` one of them, `**` any text, and `**/` any folders, or none.
+    Capitals count as small letters, as in endings. No pattern takes long, whatever the path.
 
     Raises:
         ValueError: The pattern can't be read.
     """
     try:
-        compiled = re.compile(_PART.sub(_as_expression, pattern), re.IGNORECASE | re.DOTALL)
+        compiled = re.compile(_expression([*_PART.finditer(pattern)]), re.IGNORECASE | re.DOTALL)
     except re.error as error:
         raise ValueError(f"{pattern}: {error}") from None
     return lambda path: compiled.fullmatch(path) is not None
 
 
 # What a glob is made of: what stands for any text, brackets, or a character that stands for itself.
-_PART = re.compile(r"\*\*/|\*\*|\*|\?|\[(!?)([^]/]+)\]|.", re.DOTALL)
+_PART = re.compile(r"(?:^|(?<=/))\*\*/|\*\*|\*|\?|\[(!?)([^]/]+)\]|.", re.DOTALL)
 
-_WILD = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_ANY = {"**/": "(?:[^/]+/)*?", "**": ".*?", "*": "[^/]*?"}
+"""What stands for any text, which is as short as can be."""
 
 
-def _as_expression(part: re.Match[str]) -> str:
-    """A part of a glob as it is written in a regular expression."""
+def _expression(parts: Sequence[re.Match[str]]) -> str:
+    """A glob as a regular expression.
+
+    Where more of the same kind, or of a wider one, comes behind, what stands for any text takes no other once what is
+    behind it has been found: the first place leaves most to the rest, so nothing is lost. Without this a pattern of
+    eight `*` tries as many places as there are ways to choose eight letters.
+    """
+    wide = [i for i, part in enumerate(parts) if part[0] in ("**", "**/")]
+    begins = [0, *wide]
+    pieces = [_piece(parts[i:end]) for i, end in zip(begins, [*wide, len(parts)], strict=True)]
+    return "".join(f"(?>{piece})" for piece in pieces[:-1]) + pieces[-1]
+
+
+def _piece(parts: Sequence[re.Match[str]]) -> str:
+    """A part of a glob in which only the first may stand for more than a name."""
+    stars = [i for i, part in enumerate(parts) if part[0] == "*"]
+    begins = [0, *stars]
+    pieces = ["".join(map(_part, parts[i:end])) for i, end in zip(begins, [*stars, len(parts)], strict=True)]
+    return pieces[0] + "".join(f"(?>{piece})" for piece in pieces[1:-1]) + "".join(pieces[1:][-1:])
+
+
+def _part(part: re.Match[str]) -> str:
     if inside := part[2]:
         for sign in ("\\", "[", "^"):
             inside = inside.replace(sign, f"\\{sign}")
         return f"[{'^/' if part[1] else ''}{inside}]"
-    return _WILD.get(part[0]) or re.escape(part[0])
+    return _ANY.get(part[0]) or ("[^/]" if part[0] == "?" else re.escape(part[0]))
 
 
 def _unreadable(error: OSError) -> None:
