@@ -11,7 +11,9 @@ from pathlib import Path
 
 from cnnkit.data.files import formats
 from cnnkit.data.files.archive_members import Refused, paths_in
+from cnnkit.data.files.finding import Spelling
 from cnnkit.data.files.walking import subfolders
+from cnnkit.data.split_names import split_of
 
 SAMPLE = 20
 """So many of the names are looked for."""
@@ -52,6 +54,38 @@ def in_folders(folder: Path, names: Sequence[str], like: str = "") -> Place | No
             found = sum(os.path.isfile(f"{base}/{name}{ending}") for name in sample)  # noqa: PTH113 - thousands
             if found > most:
                 most, best = found, (base, ending or None)
+        if most == len(sample):
+            break
+    return best
+
+
+def of_table(names: Sequence[str], table: Path, split: str, root: Path, given: bool) -> Path | None:
+    """The folder that the names in the table of one split are below; None if no folder that is meant has any of them.
+
+    Tables of several splits may name their images alike, as `train/0.jpg` and `valid/0.jpg`.
+
+    Args:
+        names: Paths with `/`, with their endings; the first SAMPLE of them count.
+        table: Beside it they are looked for first; but if `root` is given, in that, and beside it only if it is in it.
+        split: Then they are looked for in folders with such a name.
+        root: The folder that all are below.
+        given: Whether it was said to be so.
+    """
+    sample = names[:SAMPLE]
+    here = table.parent
+    tops = [root, *([here] if here.is_relative_to(root) else [])] if given else [here, root]
+    below = (
+        base
+        for top in dict.fromkeys(tops)
+        for base in itertools.islice(_bases(top, split), FOLDERS)
+        if split in map(split_of, base.relative_to(top).parts)
+    )
+    best, most = None, 0
+    for base in itertools.chain(tops, below):
+        disk = Spelling(base)
+        found = sum(disk.spelled(name) is not None for name in sample)
+        if found > most:
+            best, most = base, found
         if most == len(sample):
             break
     return best

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection as Names
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -22,7 +22,7 @@ from cnnkit.data.files import archives, locating
 from cnnkit.data.files.finding import Ends, Found, Spelling
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
 from cnnkit.data.index import Collection, ImageFile, Index, Unused
-from cnnkit.data.sources import manifest_guess, manifest_of_folder
+from cnnkit.data.sources import manifest_guess, manifest_of_folder, manifest_parts
 from cnnkit.data.sources import manifest_rows as rows
 from cnnkit.data.sources.base import OnBad, Source, grouped, in_order, reworded
 from cnnkit.data.sources.manifest_rows import ManifestRow
@@ -52,7 +52,8 @@ class Manifest(Source):
     """The table: in UTF-8, columns separated by `,` `;`, tabs or spaces, their names in the first line; or a .jsonl
     file, an object a line."""
     validation_path: AbsolutePath | None = None
-    """The table of the validation images, where they have one of their own, with the same columns."""
+    """The table of the validation images, where they have one of their own, with the same columns. The paths of each
+    table are looked for beside it first, or, if `folder` is set, in that; then in folders called like its split."""
     test_path: AbsolutePath | None = None
     """The table of the test images, likewise."""
     folder: AbsolutePath | None = None
@@ -96,9 +97,12 @@ class Manifest(Source):
     @classmethod
     def recognise(cls, path: Path) -> Self | None:
         """A table of images, or a folder with one and no class folders that say the same."""
-        guess = manifest_guess.of_table(path) if path.is_file() else manifest_of_folder.of_folder(path)
+        named = path.is_file()
+        guess = manifest_guess.of_table(path) if named else manifest_of_folder.of_folder(path)
         if guess is None:
             return None
+        if named:
+            manifest_parts.add(guess, manifest_parts.beside(path))
         found = cls(**guess.settings)
         found._choices = tuple(guess.choices)
         return found
@@ -106,13 +110,14 @@ class Manifest(Source):
     def open(self, progress: Progress) -> Collection:
         """Reads the rows, and looks whether their images are there; of very many only the first ones."""
         self._check_settings()
-        root = self._root(progress)
-        read = rows.read(self._readers(root), self.classes)
+        root, below, moved = self._places(self._root(progress))
+        read = rows.read(self._readers(root, below), self.classes)
         classes = in_order(row.label for row in read.rows)
         if len(classes) < 2:
             message = f"all rows have the label `{classes[0]}`; at least two classes are needed"
             raise DataError(Problem(message, file=self.path))
         there = self._there(root, read.rows[:_LOOKED_FOR])
+        read.notes += moved
         notes = (*self._choices, *read.notes, *there.notes)
         index = partial(self._index, root, read, there if len(read.rows) <= _LOOKED_FOR else None, classes)
         splits = Collection.own(row.split for row in read.rows)
@@ -146,7 +151,7 @@ class Manifest(Source):
                 if getattr(self, key) != default:
                     raise DataError(Problem("label_columns say the classes; leave out one of the two", key=key))
 
-    def _readers(self, root: Path) -> list[rows.ManifestReader]:
+    def _readers(self, root: Path, below: Mapping[str, str]) -> list[rows.ManifestReader]:
         ending = self.extension or ""
         ending = ending if ending[:1] in ("", ".") else f".{ending}"
         names: dict[str, str | None] = {"path": self.path_column, "label": self.label_column}
@@ -159,9 +164,31 @@ class Manifest(Source):
         columns = rows.Columns(names, self.label_columns or (), self.header)
         faults, skip = rows.Faults(), self.on_bad == "skip"
         return [
-            rows.ManifestReader(path, str(root), ending, columns, faults, split, skip)
+            rows.ManifestReader(path, str(root), ending, columns, faults, split, skip, below.get(path, ""))
             for split, path in self._tables().items()
         ]
+
+    def _places(self, root: Path) -> tuple[Path, dict[str, str], list[str]]:
+        """Where tables of several splits have their images, which may be called alike.
+
+        Gives the folder that all are below, that of each table below it, and what is to be said of them.
+        """
+        tables = self._tables()
+        if len(tables) == 1:
+            return root, {}, []
+        folders: dict[str, Path] = {}
+        for (split, path), reader in zip(tables.items(), self._readers(root, {}), strict=True):
+            names = reader.first_paths(locating.SAMPLE)
+            given = self.folder is not None
+            folders[path] = locating.of_table(names, Path(path), split or "train", root, given) or root
+        top = root if self.folder else Path(os.path.commonpath([root, *folders.values()]))
+        below = {path: f"{folder.relative_to(top)}/" for path, folder in folders.items() if folder != top}
+        notes = [
+            f"The images of {_from(top, path)} are those in {folder}."
+            for path, folder in below.items()
+            if folders[path] != Path(path).parent
+        ]
+        return top, below, notes
 
     def _root(self, progress: Progress) -> Path:
         """The folder that the paths are below; unpacked if it is an archive, or in one."""
@@ -265,8 +292,9 @@ class Manifest(Source):
         used = {os.path.normpath(os.path.join(root, file)) for file in files}  # noqa: PTH118 - a million times
         direct = {Path(folder) for folder in {os.path.dirname(path) for path in used}}  # noqa: PTH120
         holding = direct.union(*(folder.parents for folder in direct))
-        here = Path(self.path).parent
-        tops = [here] if root.is_relative_to(here) else [root] if here.is_relative_to(root) else [here, root]
+        # The folder that those of several tables have in common may be the top of the disk.
+        places = {*(Path(table).parent for table in self._tables().values()), *([root] if self.folder else [])}
+        tops = [place for place in sorted(places) if not places.intersection(place.parents)]
         todo = [*tops, *(folder for folder in direct if not any(folder.is_relative_to(top) for top in tops))]
         read = set(self._tables().values())
         where = enumerated(sorted(Path(table).name for table in read), "or")
@@ -280,7 +308,7 @@ class Manifest(Source):
                     todo.append(below)
                     continue
                 try:
-                    files = list(islice(files_below(below), left))
+                    files = [file for file in islice(files_below(below), left) if file not in read]
                 except DataError as error:  # whatever may lie beside a table, it is none of its images
                     yield Unused(_from(root, str(below)), without_controls(str(error)))
                     continue

@@ -63,6 +63,8 @@ class Guess:
         root: The folder.
         known: Whether the columns of the labels are known as such by their name, or are one a class.
         split: Whether a column says the split.
+        names: The first of the paths that it names, as they are written, but for those from the top of a disk.
+        left_out: Which rows are left out, as a sentence; empty if none are.
     """
 
     settings: dict[str, Any]
@@ -71,6 +73,8 @@ class Guess:
     root: Path = Path()
     known: bool = True
     split: bool = False
+    names: list[str] = field(default_factory=list)
+    left_out: str = ""
 
 
 class NotAListError(Exception):
@@ -139,6 +143,7 @@ def look(path: Path, roots: Sequence[Path], ends: Ends | None = None) -> Guess:
     said = manifest_columns.labelling(table, place, split)
     guess = Guess({"path": str(path)}, root=root)
     paths = [_plain(text) for text in table.column(place) if text]
+    guess.names = [text for text in paths if not is_absolute(text)][: locating.SAMPLE]
     _set_columns(guess, table, place, said, split)
     found = _set_place(guess, path, root, files, paths)
     _set_labels(guess, table, place, said, found)
@@ -195,7 +200,7 @@ def _set_place(guess: Guess, table: Path, root: Path, ends: Ends, paths: Sequenc
     holding = ends.holding(relative)
     folder = ""
     if whole := [folder for folder, files in holding.items() if len(files) == there]:
-        folder = _likeliest(whole, table)
+        folder = _likeliest(whole, table, root)
         found = Found(holding[folder] | ends.find({path: True for path in wanted if wanted[path]}).files)
     else:
         found = ends.find(wanted)
@@ -226,7 +231,7 @@ def _plain(text: str) -> str:
     return path if is_absolute(path) or not path else os.path.normpath(path)
 
 
-def _likeliest(folders: Sequence[str], table: Path) -> str:
+def _likeliest(folders: Sequence[str], table: Path, root: Path) -> str:
     """Of folders that hold all images of a table the one that is meant.
 
     Raises:
@@ -235,11 +240,12 @@ def _likeliest(folders: Sequence[str], table: Path) -> str:
     if len(folders) == 1:
         return folders[0]
     name = table.stem.lower()
-    split = split_of(name)
+    split = split_of(name) or split_of(table.parent.name)
 
-    def unlikely(folder: str) -> tuple[bool, bool, bool]:
+    def unlikely(folder: str) -> tuple[bool, bool, bool, bool]:
         last = _last(folder).lower()
-        return last != name, split is None or split_of(last) != split, last not in (*locating.LIKELY, "")
+        of_split = split is not None and split in map(split_of, folder.split("/"))
+        return root / folder != table.parent, last != name, not of_split, last not in (*locating.LIKELY, "")
 
     order = sorted(folders, key=unlikely)
     if unlikely(order[0]) == unlikely(order[1]):
@@ -255,19 +261,20 @@ def _set_labels(guess: Guess, table: Table, place: int, said: Labelling, files: 
     column = said.column or 0
     names = [table.columns[i] for i in said.columns]
     labels = OneOfColumns(said.columns, names) if names else OneColumn(column, table.columns[column])
-    lines: dict[str, list[int]] = defaultdict(list)
+    lines: dict[tuple[str, str], list[int]] = defaultdict(list)
     for line, row in zip(table.lines, table.rows, strict=True):
         text, label = _plain(row[place]), labels.read(row)
         if isinstance(label, Wrong):
-            lines["says no class or several"].append(line)
+            lines["says no class or several", "say no class or several"].append(line)
         elif text not in files:
-            lines["names a file that is not there"].append(line)
+            lines["names a file that is not there", "name files that are not there"].append(line)
         else:
             guess.labels[files[text]] = label
     if 0 < sum(map(len, lines.values())) <= LEFT_OUT * len(table.rows):
         guess.settings["on_bad"] = "skip"
-        told = (f"{counted(len(at), 'row')} that {what}, first line {at[0]}" for what, at in lines.items())
-        guess.choices.append(f"`on_bad: skip` leaves out {enumerated(told, 'and')}.")
+        told = [f"{counted(len(at), 'row')} that {what[len(at) > 1]}, first line {at[0]}" for what, at in lines.items()]
+        guess.left_out = f"`on_bad: skip` leaves out {enumerated(told, 'and')}."
+        guess.choices.append(guess.left_out)
     different = Counter(guess.labels.values())
     numbers = as_whole_numbers(different) or {label: label for label in different}
     if not said.columns and {*numbers.values()} == {str(i) for i in range(len(different))}:

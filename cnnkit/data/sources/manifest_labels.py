@@ -117,10 +117,11 @@ def several_in_one(labels: Iterable[str], counts: Counter[str]) -> str | None:
         several = sorted(label for label, found in parts.items() if lists or own.issuperset(found))
         if several:
             images = sum(counts[label] for label in several)
+            hold, these = ("holds", "this") if len(several) == 1 else ("hold", "each of these")
             return (
-                f"{counted(len(several), 'label')} ({counted(images, 'row')}) hold several classes in one, "
-                f"{some([f'`{label}`' for label in several], 3)}: cnnkit gives an image one class, and takes each of "
-                "these for a class of its own; to have it otherwise, keep one class a row, leave those rows out, "
+                f"{counted(len(several), 'label')} ({counted(images, 'row')}) {hold} several classes in one, "
+                f"{some([f'`{label}`' for label in several], 3)}: cnnkit gives an image one class, and takes {these} "
+                "for a class of its own; to have it otherwise, keep one class a row, leave those rows out, "
                 "or train a network for each class, with or without it."
             )
     return None

@@ -12,6 +12,7 @@ from cnnkit.core.text import listed
 from cnnkit.data.files import locating
 from cnnkit.data.files.finding import Ends
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
+from cnnkit.data.sources import manifest_parts
 from cnnkit.data.sources.manifest_columns import NoLabelsError
 from cnnkit.data.sources.manifest_guess import OTHERS, POSSIBLE, SURE, Guess, NotAListError, look, of_json
 from cnnkit.data.split_names import split_of
@@ -133,27 +134,14 @@ def _one_of(root: Path, fits: dict[Path, Guess]) -> Guess:
     if len(fits) == 1:
         return next(iter(fits.values()))
     names = {path: str(path.relative_to(root) if path.is_relative_to(root) else path) for path in fits}
-    by_split: dict[str, list[Path]] = defaultdict(list)
-    for path in names:
-        if split := split_of(path.stem) or split_of(path.parent.name if path.parent != root else ""):
-            by_split[split].append(path)
-    if len(by_split["train"]) == 1:
-        (first,) = by_split["train"]
+    train = [path for path in names if _split_below(root, path) == "train"]
+    if len(train) == 1:
+        (first,) = train
         guess = fits[first]
-        parts = {split: by_split[split] for split in ("validation", "test") if len(by_split[split]) == 1}
-        for split, (path,) in parts.items():
-            if _same_columns(guess, fits[path]) and not guess.labels.keys() & fits[path].labels.keys():
-                guess.settings[f"{split}_path"] = str(path)
-                if guess.settings.get("folder") != fits[path].settings.get("folder"):
-                    guess.settings.pop("folder", None)
-        used = {value for key, value in guess.settings.items() if key.endswith("path")}
-        if rest := [names[path] for path in fits if str(path) not in used]:
-            guess.choices.append(
-                f"{names[first]} is taken for its name; {listed(rest)} would list images with labels too."
-            )
-        with_parts = guess.settings.keys() & {"validation_path", "test_path"}
-        if with_parts and guess.settings.get("folder") is None and guess.root != first.parent:
-            guess.settings["folder"] = str(guess.root)
+        rest = manifest_parts.add(guess, {path: part for path, part in fits.items() if path != first})
+        if rest:
+            which = listed([names[path] for path in rest])
+            guess.choices.append(f"{names[first]} is taken for its name; {which} would list images with labels too.")
         return guess
     message = (
         f"{root} holds {listed(list(names.values()))}, which all list images with labels; name the one that is meant"
@@ -161,9 +149,9 @@ def _one_of(root: Path, fits: dict[Path, Guess]) -> Guess:
     raise DataError(message)
 
 
-def _same_columns(one: Guess, other: Guess) -> bool:
-    keys = ("header", "path_column", "label_column", "label_columns", "split_column")
-    return all(one.settings.get(key) == other.settings.get(key) for key in keys)
+def _split_below(root: Path, table: Path) -> str | None:
+    """The split that a table is of, where the name of the folder that was asked for does not count."""
+    return split_of(table.stem) or (split_of(table.parent.name) if table.parent != root else None)
 
 
 def _faithful(guess: Guess) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -216,6 +216,7 @@ class ManifestReader:
         faults: Where what is wrong is kept.
         split: That of all rows, where each split has a table of its own.
         skip: Whether rows that say no class, or several, are left out.
+        below: The folder below `root` that its own paths are in, with a `/` at its end; empty if it is that.
         unused: Those that were.
     """
 
@@ -228,6 +229,7 @@ class ManifestReader:
         faults: Faults,
         split: str | None = None,
         skip: bool = False,
+        below: str = "",
     ):
         self.path = path
         self.root = root
@@ -236,6 +238,7 @@ class ManifestReader:
         self.faults = faults
         self.split = split
         self.skip = skip
+        self.below = below
         self.unused: list[Unused] = []
         self.table = tables.Table(Path(path))
         # What came in an archive names nothing outside of it: who packed it may not say what is read here.
@@ -243,17 +246,7 @@ class ManifestReader:
 
     def each(self) -> Iterator[ManifestRow]:
         """Each row that names an image and its class; what is wrong with it, or with others, becomes a fault."""
-        lines = iter(self.table)
-        line, first = next(lines, (1, []))
-        if not first:
-            what = "its first line should name the columns" if self.columns.header else "it should name images"
-            raise DataError(Problem(f"is empty; {what}", file=self.path))
-        if self.columns.header:
-            columns = [cell.strip() for cell in first]
-        else:
-            columns = [str(number) for number in range(1, len(first) + 1)]
-            lines = chain([(line, first)], lines)
-        places = self._places(columns, first, line)
+        lines, columns, places = self._begun()
         at_path, at_split, at_weight, at_group = places["path"] or 0, places["split"], places["weight"], places["group"]
         labels: Labels = OneColumn(places["label"] or 0, columns[places["label"] or 0])
         if self.columns.labels:
@@ -271,6 +264,28 @@ class ManifestReader:
                 self._add_unlabelled(label, file or written, line)
             elif file is not None:
                 yield ManifestRow(file, written, label, split, weight, self.path, line, group)
+
+    def first_paths(self, count: int) -> list[str]:
+        """The paths of the first rows, with `/` and their endings, but for those from the top of a disk."""
+        lines, columns, places = self._begun()
+        at_path = places["path"] or 0
+        written = (with_slashes(cells[at_path].strip()) for _, cells in lines if len(cells) == len(columns))
+        relative = (path for path in written if path and not is_absolute(path) and printable(path))
+        return [path + self.ending for path in islice(relative, count)]
+
+    def _begun(self) -> tuple[Iterator[tuple[int, list[str]]], list[str], dict[str, int | None]]:
+        """The rows, what the columns are called, and where what is in them stands."""
+        lines = iter(self.table)
+        line, first = next(lines, (1, []))
+        if not first:
+            what = "its first line should name the columns" if self.columns.header else "it should name images"
+            raise DataError(Problem(f"is empty; {what}", file=self.path))
+        if self.columns.header:
+            columns = [cell.strip() for cell in first]
+        else:
+            columns = [str(number) for number in range(1, len(first) + 1)]
+            lines = chain([(line, first)], lines)
+        return lines, columns, self._places(columns, first, line)
 
     def _add_odd(self, line: int, cells: list[str], columns: list[str], at_path: int) -> None:
         """A row without a path, or of another length; one that is empty is none."""
@@ -336,11 +351,11 @@ class ManifestReader:
         # Nearly all are plain, and for a million of them the long way takes seconds.
         odd = "\\" in written or "./" in written or "//" in written or ":/" in written
         if not (odd or written[0] in "/~" or written[-1] in "./"):
-            return written + self.ending
+            return self.below + written + self.ending
         below = with_slashes(written) + self.ending
         if is_absolute(below) and not below.startswith("/"):
             return below
-        path = os.path.normpath(os.path.join(self.root, below))  # noqa: PTH118 - a million times
+        path = os.path.normpath(os.path.join(self.root, self.below, below))  # noqa: PTH118 - a million times
         if path.startswith(inside := f"{self.root.rstrip('/')}/"):
             return path[len(inside) :]
         if os.path.isabs(below):  # noqa: PTH117

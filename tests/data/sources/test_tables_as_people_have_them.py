@@ -369,7 +369,7 @@ def test_labels_whose_parts_are_classes_are_told(where, both):
     )
     _, index, _ = opened(root)
     assert len(index.classes) == 3
-    assert index.notes[-1].startswith("1 label (2 rows) hold several classes in one, `")
+    assert index.notes[-1].startswith("1 label (2 rows) holds several classes in one, `")
 
 
 @pytest.mark.parametrize("names", [("no tumor", "tumor"), ("big, black", "big, white"), ("a/b", "c"), ("x-ray", "x")])

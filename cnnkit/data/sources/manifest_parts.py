@@ -1,0 +1,146 @@
+"""The tables of the other splits that belong to one of training: which they are, or why they can't be used."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from cnnkit.core.errors import DataError
+from cnnkit.core.text import counted, enumerated, listed
+from cnnkit.data.files import locating
+from cnnkit.data.files.walking import files_in, subfolders
+from cnnkit.data.sources.base import as_whole_numbers
+from cnnkit.data.sources.manifest_columns import NoLabelsError
+from cnnkit.data.sources.manifest_guess import POSSIBLE, SURE, Guess, NotAListError, look
+from cnnkit.data.split_names import split_of
+
+_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+
+
+def split_of_table(table: Path) -> str | None:
+    """The split that a table is of, by its name or that of its folder."""
+    return split_of(table.stem) or split_of(table.parent.name)
+
+
+def beside(table: Path) -> dict[Path, Guess | str]:
+    """The tables of the other splits beside one of training that was named, or why they list no images with labels."""
+    if split_of_table(table) != "train":
+        return {}
+    files = [Path(file) for file in files_in(table.parent)] if split_of(table.stem) else []
+    if split_of(table.parent.name) == "train":
+        others = (each for each in subfolders(table.parent.parent) if split_of(each.name) not in (None, "train"))
+        files += [Path(file) for folder in others for file in files_in(folder)]
+    return {
+        file: _looked_at(file)
+        for file in files
+        if file.suffix.lower() in (*SURE, *POSSIBLE)
+        and split_of_table(file) not in (None, "train")
+        and _rest(file) == _rest(table)
+        and file.is_file()
+    }
+
+
+def _looked_at(table: Path) -> Guess | str:
+    try:
+        return look(table, [table.parent, table.parent.parent])
+    except (NotAListError, NoLabelsError) as error:
+        return f"it {error}"
+    except DataError as error:
+        return str(error)
+
+
+def add(guess: Guess, tables: Mapping[Path, Guess | str]) -> list[Path]:
+    """Sets the tables of validation and of test, of some that may be such, and says of the others why they are not.
+
+    Gives those of which nothing is said, as they are of no such split.
+    """
+    first = Path(guess.settings["path"])
+    used: dict[str, Path] = {}
+    parts: dict[Path, Guess] = {first: guess}
+    for split in ("validation", "test"):
+        of_split = {path: part for path, part in tables.items() if split_of_table(path) == split}
+        like = [path for path in of_split if _rest(path) == _rest(first)] or list(of_split)
+        for path, part in of_split.items():
+            if len(of_split) > 1 and like != [path]:
+                why = f"{listed([_told(other, first) for other in of_split])} are all of {split}"
+            else:
+                why = part if isinstance(part, str) else _why_not(parts, part)
+            if not why and not isinstance(part, str):
+                used[split], parts[path] = path, part
+            else:
+                guess.choices.append(f"{_told(path, first)} is not taken for {split}: {why}.")
+    if not used:
+        return [path for path in tables if split_of_table(path) not in ("validation", "test")]
+    guess.settings |= {f"{split}_path": str(path) for split, path in used.items()}
+    folder = _common(parts)
+    guess.settings.pop("folder", None)
+    if folder != first.parent:
+        guess.settings["folder"] = str(folder)
+    for path, part in parts.items():
+        if part.left_out and path != first:
+            guess.settings["on_bad"] = "skip"
+            guess.choices.append(f"Of {_told(path, first)} {part.left_out}")
+    others = [f"{_told(path, first)} for {split}" for split, path in used.items()]
+    taken = enumerated([f"{_told(first, first)} is taken for training", *others], "and")
+    guess.choices.append(f"By their names, {taken}.")
+    return [path for path in tables if split_of_table(path) not in ("validation", "test")]
+
+
+def _told(path: Path, first: Path) -> str:
+    """A table by its name; with its folder, where those of the splits are called alike."""
+    return path.name if split_of(path.stem) and path.parent == first.parent else f"{path.parent.name}/{path.name}"
+
+
+def _rest(table: Path) -> list[str]:
+    """What the name of a table has beside the split: `fold`, `1` of `fold1_train`."""
+    return [word.lower() for word in _TOKEN.findall(table.stem) if split_of(word) is None]
+
+
+def _why_not(parts: dict[Path, Guess], part: Guess) -> str:
+    """Why a table can't be read with others, the first of which is that of training; empty if it can."""
+    first = next(iter(parts.values()))
+    if first.split or part.split:
+        return "a column says the splits"
+    for key in ("header", "path_column", "label_column", "label_columns", "extension"):
+        one, other = first.settings.get(key), part.settings.get(key)
+        if (set(one) if isinstance(one, tuple) else one) != (set(other) if isinstance(other, tuple) else other):
+            return f"its columns are others than those of {first.settings['path']} ({key})"
+    for path, known in parts.items():
+        if both := _images(known) & _images(part):
+            return f"it lists {counted(len(both), 'image')} that {path} lists too, first {min(both)}"
+    names = as_whole_numbers({*first.labels.values(), *part.labels.values()})
+    trained = {names.get(label, label) for label in first.labels.values()}
+    if first.labels and (new := {names.get(label, label) for label in part.labels.values()} - trained):
+        return f"no image of training has the label {listed(sorted(new)[:3])}"
+    path = Path(part.settings["path"])
+    return _why_apart(parts | {path: part})
+
+
+def _why_apart(parts: dict[Path, Guess]) -> str:
+    """Why the images of tables are not found from one folder; empty if they are."""
+    folders = {path: _folder(part) for path, part in parts.items()}
+    if len(set(folders.values())) == 1:
+        return ""
+    common = _common(parts)
+    for path, part in parts.items():
+        given = common != next(iter(parts)).parent
+        names = [f"{name}{part.settings.get('extension', '')}" for name in part.names]
+        found = locating.of_table(names, path, split_of_table(path) or "train", common, given)
+        if found != folders[path]:
+            return f"its images are in {folders[path]}, which can't be told from the name of its split"
+    return ""
+
+
+def _images(part: Guess) -> set[str]:
+    return {f"{part.root}/{file}" for file in part.labels}
+
+
+def _folder(part: Guess) -> Path:
+    return Path(part.settings.get("folder") or Path(part.settings["path"]).parent)
+
+
+def _common(parts: Mapping[Path, Guess]) -> Path:
+    """The folder that those of the images of some tables are below."""
+    return Path(os.path.commonpath([_folder(part) for part in parts.values()]))

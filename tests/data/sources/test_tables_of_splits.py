@@ -1,0 +1,133 @@
+"""A table a split: those beside the one of training are found by their names, also where images are called alike."""
+
+from __future__ import annotations
+
+import pytest
+
+from cnnkit.core.errors import DataError
+from cnnkit.core.progress import Progress
+from cnnkit.data.sources import Manifest, recognised
+
+COUNTS = {"train": 6, "valid": 4, "test": 2}
+SPLITS = {"train": 6, "validation": 4, "test": 2}
+
+
+@pytest.fixture
+def alike(image_folder):
+    """Folders whose images have the same names, each with a table of its own beside them or above."""
+
+    def make(table="{split}/_classes.csv", line="{i}.png,{a},{b}", header="filename,cat,dog"):
+        root = image_folder({split: [f"{i}.png" for i in range(n)] for split, n in COUNTS.items()}, name="data")
+        for split, count in COUNTS.items():
+            lines = [line.format(split=split, i=i, a=i % 2, b=1 - i % 2) for i in range(count)]
+            path = root / table.format(split=split)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("\n".join([header, *lines] if header else lines) + "\n")
+        return root
+
+    return make
+
+
+def opened(source):
+    collection = source.open(Progress())
+    index = collection.index(Progress())
+    return index, {split: index.splits.count(split) for split in dict.fromkeys(index.splits)}
+
+
+@pytest.mark.parametrize("named", ["", "train/_classes.csv"])
+def test_tables_in_the_folders_of_the_splits_are_read_with_their_own_images(alike, named):
+    root = alike()
+    source = recognised(root / named)
+    assert isinstance(source, Manifest)
+    assert source.validation_path == str(root / "valid/_classes.csv")
+    assert source.test_path == str(root / "test/_classes.csv")
+    index, splits = opened(source)
+    assert splits == SPLITS
+    assert {*index.names} == {f"{split}/{i}.png" for split, n in COUNTS.items() for i in range(n)}
+    assert any("valid/_classes.csv for validation and test/_classes.csv for test" in note for note in index.notes)
+    assert not [*source.open(Progress()).unused()]
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "header"),
+    [
+        ("{split}.csv", "{i},{a}", "id,label"),
+        ("{split}.txt", "{split}/{i}.png {a}", ""),
+        ("labels/{split}.csv", "{split}/{i}.png,{a}", "path,label"),
+        ("labels/{split}_labels.csv", "{i}.png,{a}", "path,label"),
+        ("{split}/labels1.csv", "{i}.png,{a}", "path,label"),
+        ("labels/{split}.txt", "{split}/{i}.png {a}", ""),
+    ],
+)
+def test_the_table_of_training_brings_those_of_the_other_splits(alike, table, line, header):
+    root = alike(table, line, header)
+    for path in (root, root / table.format(split="train")):
+        source = recognised(path)
+        assert isinstance(source, Manifest)
+        index, splits = opened(source)
+        assert splits == SPLITS
+        assert len(index) == 12
+
+
+def test_tables_written_by_hand_have_their_images_beside_them(alike):
+    root = alike(line="{i}.png,{a}", header="path,label")
+    paths = {"path": root / "train/_classes.csv", "validation_path": root / "valid/_classes.csv"}
+    for options in ({}, {"folder": str(root)}):
+        index, splits = opened(Manifest(**{key: str(path) for key, path in paths.items()}, **options))
+        assert splits == {"train": 6, "validation": 4}
+        assert {name.partition("/")[0] for name in index.names} == {"train", "valid"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("filename,cat,dog\n0.png,c\n", "names no images|no column|column"),
+        ("name,klass\n0.png,1\n1.png,0\n", r"its columns are others than those of .*_classes\.csv"),
+        ("", "it is empty"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_said_to_be_left_out(alike, text, why):
+    root = alike()
+    (root / "valid/_classes.csv").write_text(text)
+    source = recognised(root / "train/_classes.csv")
+    assert isinstance(source, Manifest)
+    assert source.validation_path is None
+    assert source.test_path
+    index, splits = opened(source)
+    assert splits == {"train": 6, "test": 2}
+    (note,) = [note for note in index.notes if "not taken" in note]
+    assert note.startswith("valid/_classes.csv is not taken for validation: ")
+    with pytest.raises(AssertionError, match=why):
+        raise AssertionError(note)
+
+
+def test_images_that_training_has_too_leave_a_table_out(alike):
+    root = alike("{split}.txt", "{split}/{i}.png {a}", "")
+    (root / "valid.txt").write_text("valid/0.png 0\ntrain/1.png 1\ntrain/2.png 0\n")
+    for path in (root, root / "train.txt"):
+        source = recognised(path)
+        assert isinstance(source, Manifest)
+        index, splits = opened(source)
+        assert splits == {"train": 6, "test": 2}
+        assert any(
+            "valid.txt is not taken for validation: it lists 2 images that" in note and "first" in note
+            for note in index.notes
+        )
+
+
+def test_labels_that_training_has_not_leave_a_table_out(alike):
+    root = alike("{split}.txt", "{split}/{i}.png {a}", "")
+    (root / "valid.txt").write_text("valid/0.png 7\nvalid/1.png 0\n")
+    source = recognised(root / "train.txt")
+    assert isinstance(source, Manifest)
+    assert source.validation_path is None
+    index, _ = opened(source)
+    assert "valid.txt is not taken for validation: no image of training has the label `7`." in index.notes
+
+
+def test_an_image_missing_beside_its_table_is_not_one_of_another_split(alike):
+    root = alike()
+    source = recognised(root)
+    (root / "valid/3.png").unlink()
+    with pytest.raises(DataError, match=r"valid/3\.png: there is no such file"):
+        source.open(Progress())
