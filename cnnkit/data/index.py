@@ -56,12 +56,17 @@ def left_out(unused: Iterable[Unused]) -> dict[str, list[Unused]]:
     return by_reason
 
 
-def left_out_lines(unused: Iterable[Unused]) -> Iterator[str]:
-    """The same in words, a line a reason: how many files, why, the first of them, and what can be done with them."""
+def left_out_lines(unused: Sequence[Unused]) -> Iterator[str]:
+    """The same in words: a line a reason, then what can be done with them."""
+    yield from why_left_out(unused)
+    yield from (f"after training: {command}" for command in predictions(unused))
+
+
+def why_left_out(unused: Iterable[Unused]) -> Iterator[str]:
+    """The same in words, a line a reason: how many files, why, and the first of them."""
     for reason, entries in left_out(unused).items():
         names = "" if reason == HIDDEN else f": {without_controls(some([str(entry) for entry in entries], 3))}"
         yield f"{counted(sum(entry.files for entry in entries), 'file')} not used: {reason}{names}"
-    yield from (f"after training: {command}" for command in predictions(unused))
 
 
 def predictions(unused: Iterable[Unused], run: str = "RUN") -> Iterator[str]:

@@ -106,6 +106,48 @@ def test_damaged_files_are_told_of_and_looked_at_next(command, image_folder):
     assert out.splitlines()[-1] == "Next: cnnkit data pets"
 
 
+def test_masks_beside_the_pictures_are_told_of_and_looked_at_next(command, image_folder):
+    root = image_folder({"ill": 9, "well": 9}, name="scans")
+    for file in sorted(root.rglob("*.png")):
+        pixels = np.zeros((40, 40), np.uint8)
+        pixels[5:20, 8:30] = 255 - int(file.stem[-1])
+        Image.fromarray(pixels).save(file.with_name(f"{file.stem}_mask.png"))
+    code, out, err = command("init", "scans")
+    assert (code, err) == (0, "")
+    (line,) = [line for line in out.splitlines() if "mask" in line]
+    assert line.startswith("18 pictures seem to be the mask of another one")
+    assert "_mask.png beside ill/" in line
+    assert '{name: mask, method: file, file: "{stem}_mask.png"}' in line
+    assert out.splitlines()[-1] == "Next: cnnkit data scans"
+    assert '"{stem}_mask.png"' in Path("scans.yaml").read_text()
+
+
+def test_names_like_those_of_groups_are_told_of_with_the_pattern_in_one_piece(command, image_folder):
+    tree = {of: [f"p{i} {k}.png" for i in range(first, 12, 2) for k in range(4)] for first, of in enumerate("ab")}
+    image_folder(tree, name="scans")
+    code, out, _ = command("init", "scans")
+    assert code == 0
+    (line,) = [line for line in out.splitlines() if "look like those of 12 groups, such as p0 and p1" in line]
+    pattern = line.partition("group_pattern: ")[2].removesuffix(".")
+    assert pattern == "'(?:.*/)?([^/ ]+) [^/]*'"
+    assert pattern in Path("scans.yaml").read_text()
+    assert out.splitlines()[-1] == "Next: cnnkit data scans"
+
+
+def test_each_line_is_a_sentence_and_what_comes_after_training_stands_last(command, image_folder):
+    names = [f"{of}.{i}.png" for of in ("cat", "dog") for i in range(9)]
+    image_folder({"train": names, "test": ["0.png", "1.png"]}, name="pets")
+    code, out, _ = command("init", "pets")
+    assert code == 0
+    *lines, later, following = out.splitlines()
+    assert following == "Next: cnnkit train pets.yaml"
+    assert later.startswith("After training: `cnnkit predict RUN ")
+    assert all(line.endswith(".") and not line[0].islower() for line in [*lines, later] if "pets.yaml" not in line)
+    written = Path("pets.yaml").read_text()
+    assert "# After training: `cnnkit predict RUN" in written
+    assert "(?:.*/)?(cat|dog)[ ._-]*" in written
+
+
 def test_images_none_of_which_can_be_decoded_end_with_3(command, image_folder):
     root = image_folder({"cat": 9, "dog": 9}, name="pets")
     for number, file in enumerate(sorted(root.rglob("*.png"))):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnkit.core import cache
 from cnnkit.core.cache import cache_folder
@@ -22,6 +22,9 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.files.decoding import BadImage, Unreadable
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import Index
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 THUMBNAIL = 32
 """Height and width of the grey pictures that near-duplicates are found by."""
@@ -141,6 +144,14 @@ def colour_of(picture: Any) -> float:
     return float((pixels.max(axis=2) - pixels.min(axis=2)).mean())
 
 
+def thumbnail(image: Image.Image) -> Any:
+    """The small grey picture of a colour picture, uint8 (THUMBNAIL, THUMBNAIL)."""
+    from PIL import Image
+
+    area = Image.Resampling.BILINEAR  # a mean over the area, weighted: the plain mean lets too fine detail through
+    return np.asarray(image.convert("L").resize((THUMBNAIL, THUMBNAIL), area))
+
+
 def _decode(index: Index, chosen: list[int], rows: Any, progress: Progress) -> tuple[dict[int, str], set[int]]:
     """Fills the rows of the chosen images.
 
@@ -197,8 +208,7 @@ def _measure(row: Any, decoded: Any) -> None:
     row["mean"] = counts @ values / pixels
     row["square"] = counts @ values**2 / pixels
     row["colour"] = colour_of(decoded)
-    area = Image.Resampling.BILINEAR  # a mean over the area, weighted: the plain mean lets too fine detail through
-    row["thumbnail"] = np.asarray(image.convert("L").resize((THUMBNAIL, THUMBNAIL), area))
+    row["thumbnail"] = thumbnail(image)
 
 
 def _recall(memory: Path) -> Any:

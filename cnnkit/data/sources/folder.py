@@ -142,7 +142,7 @@ class Folder(Source):
             message = unlabelled.why_no_classes(tree, found, classes)
             raise DataError(Problem(message, key="label_pattern"))
         first = min(found.images)
-        note = f"label_pattern finds the class in the names: `{first.label}` in `{first.path}`"
+        note = f"the class is found in the names by label_pattern: `{first.label}` in `{first.path}`"
         splits = Collection.own(image.split for image in found.images)
         notes = (note, *layout.which_is_which(tree, found.splits))
         return self._collection(tree.root, classes, lambda: (found.images, found.unused), splits=splits, notes=notes)

@@ -38,6 +38,12 @@ _SHAPES = (
 SURE = 0.95
 """Of so many of the names a pattern has to find the class, before it is suggested."""
 
+_LABEL = re.compile(r"\(\[\^[^)]*\)")
+"""The group of a shape."""
+
+SPELT_OUT = 6
+"""Up to so many classes are named in a pattern that is suggested."""
+
 FEWEST = 3
 """So many images a class should have on average, before a pattern is suggested: what has fewer counts something."""
 
@@ -150,6 +156,25 @@ def suggested(names: Sequence[str]) -> str | None:
         if _is_clear([label for label in found if label], len(stems)):
             return pattern
     return None
+
+
+def spelt_out(pattern: str, names: Sequence[str]) -> str:
+    """The same pattern with its few classes by their names, as a person writes it, where it finds the same.
+
+    Args:
+        pattern: One that was suggested.
+        names: All paths that it is asked about.
+    """
+    found = [captured(pattern, name) for name in names]
+    labels = sorted({label for label in found if label})
+    # Where a pattern is shown it stands between single quotes.
+    if len(labels) > SPELT_OUT or "'" in "".join(labels):
+        return pattern
+    one_of = "|".join(re.sub(r"\\([ -])", r"\1", re.escape(label)) for label in labels)
+    spelt = _LABEL.sub(lambda _: f"({one_of})", pattern, count=1)
+    if [captured(spelt, name) for name in names] == found:
+        return spelt
+    return pattern
 
 
 def _shared(labels: Sequence[str]) -> str:

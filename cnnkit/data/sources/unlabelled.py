@@ -26,7 +26,11 @@ def pattern(tree: Tree, found: Layout) -> str | None:
     """The pattern by which the names of images clearly hold their class; None if they don't."""
     training = [folder for folder, split in found.splits.items() if split == "train"]
     names = [tree.below(f) for folder in training or found.flat for f in files_below(folder) if tree.is_image(f)]
-    return named_files.suggested(names)
+    if suggested := named_files.suggested(names):
+        # In other splits there may be further classes, which are to be found as before.
+        every = [tree.below(file) for file in files_below(tree.root) if tree.is_image(file)]
+        return named_files.spelt_out(suggested, every)
+    return None
 
 
 def what_is_there(tree: Tree, found: Layout) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -33,13 +33,26 @@ _BEFORE = re.compile(rf"^(?:{_WORDS})[_ .-]+(.+)$", re.IGNORECASE)
 def check(patient: Patient) -> Iterator[Finding]:
     """Pictures that seem to be the masks of others, where every class has them."""
     patient = patient.sound()
-    index, pixels = patient.index, patient.pixels
-    if pixels is None or not len(index):
-        return
-    pairs = dict(_pairs(index.names, _black_and_white(pixels.thumbnails)))
+    if patient.pixels is not None and len(patient.index):
+        like_masks = black_and_white(patient.pixels.thumbnails)
+        yield from by_some(patient, dict(zip(patient.index.names, like_masks, strict=True)))
+
+
+def by_some(patient: Patient, like_masks: Mapping[str, bool]) -> Iterator[Finding]:
+    """The same by the names of all and the looks of some.
+
+    Args:
+        patient: The images.
+        like_masks: Of those that were looked at, by their names, whether they are black and white.
+    """
+    if patient.index.path is None or not any(like_masks.values()):
+        return  # so that a million names are not read in vain
+    patient = patient.sound()
+    index = patient.index
+    pairs = dict(_pairs(index.names, [like_masks.get(name) for name in index.names]))
     counts = np.bincount(index.labels, minlength=len(index.classes))
     masks = np.bincount(index.labels[list(pairs)], minlength=len(index.classes)) if pairs else 0 * counts
-    if not len(counts) or (masks < SHARE * counts).any() or not masks.sum():
+    if not masks.sum() or (masks < SHARE * counts).any():
         return
     first = min(pairs, key=index.names.__getitem__)
     mask, picture = index.names[first], index.names[pairs[first]]
@@ -50,14 +63,14 @@ def check(patient: Patient) -> Iterator[Finding]:
     parted = sum(len(patient.splits_of((one, other))) > 1 for one, other in pairs.items())
     if parted:
         message += f", {parted:,} in another split than their picture"
-    advice = "leave them out, `--fix-list` names them"
+    advice = "leave them out with `data.exclude`, the list for which `cnnkit data --fix-list` writes"
     if pattern := _pattern({(index.names[one], index.names[other]) for one, other in pairs.items()}):
         advice = f'use them with `data.prepare: [{{name: mask, method: file, file: "{pattern}"}}]`, or {advice}'
     groups = sorted([other, one] for one, other in pairs.items())
     yield from patient.about_groups("masks", "warning", message, advice, groups, pairs)
 
 
-def _black_and_white(thumbnails: Any) -> list[bool]:
+def black_and_white(thumbnails: Any) -> list[bool]:
     """Whether each small grey picture has hardly a level but the darkest and its lightest."""
     levels = thumbnails.reshape(len(thumbnails), -1)
     black, white = levels <= 8, levels >= 0.97 * levels.max(axis=1, keepdims=True)
@@ -65,8 +78,8 @@ def _black_and_white(thumbnails: Any) -> list[bool]:
     return decided
 
 
-def _pairs(names: Sequence[str], like_masks: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """The numbers of the masks, each with that of its picture."""
+def _pairs(names: Sequence[str], like_masks: Sequence[bool | None]) -> Iterator[tuple[int, int]]:
+    """The numbers of the masks, each with that of its picture; None is what was not looked at."""
     paths = [PurePosixPath(name) for name in names]
     by_stem: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, path in enumerate(paths):
@@ -79,7 +92,8 @@ def _pairs(names: Sequence[str], like_masks: Sequence[bool]) -> Iterator[tuple[i
             by_form[path.name.replace(paths[picture].stem, "{stem}", 1)].append((i, picture))
     for pairs in by_form.values():
         # One with so many edges that it has grey levels is a mask too where the others of its kind are.
-        if sum(like_masks[i] for i, _ in pairs) >= KIND * len(pairs):
+        looks = [look for i, _ in pairs if (look := like_masks[i]) is not None]
+        if looks and sum(looks) >= KIND * len(looks):
             yield from pairs
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from cnnkit.inspection.detail import is_enlarged
+from cnnkit.inspection.doctor.base import Finding
 from cnnkit.models.backbones import Backbone
 
 SEED = 0
@@ -31,6 +32,7 @@ class Traits:
         decoding: Seconds that it takes to decode one.
         detail: The real detail that they have in the median, in pixels of the shorter side; None if it is not known.
         bad: Names of files that can't be read as images, with the reason.
+        findings: What the doctor finds in the names: masks, and groups that are torn.
     """
 
     classes: Mapping[str, int]
@@ -45,6 +47,7 @@ class Traits:
     decoding: float = 0.001
     detail: int | None = None
     bad: Mapping[str, str] | None = None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def images(self) -> int:

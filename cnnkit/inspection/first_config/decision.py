@@ -83,7 +83,8 @@ def candidates(
         return Candidates(small, None, notes)  # nothing is fetched that hardly has a chance
     if not here and not online():
         where = cache_folder() / FOLDER
-        missing = f"Offline, and no pretrained network in {where}: one that is put there is considered."
+        instead = "so a small network from nothing; put one there and init again"
+        missing = f"Offline, and no pretrained network in {where}, {instead}."
         return Candidates(small, None, (*notes, missing))
     fetched = [pretrained.suggest(traits, backbones.fetchable(name)) for name in FETCHED] if not here else []
     return Candidates(small, _best(here or fetched, traits, seconds), notes)

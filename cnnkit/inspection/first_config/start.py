@@ -13,7 +13,7 @@ from cnnkit.core import atomic
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, typed
-from cnnkit.data.index import left_out_lines
+from cnnkit.data.index import Unused, predictions, why_left_out
 from cnnkit.data.section import Data
 from cnnkit.data.sources import recognised
 from cnnkit.data.sources.base import Source
@@ -62,6 +62,7 @@ class Start:
         seconds: How long it will train here.
         basis: What that is told by.
         notes: What should be known, in a line each.
+        later: What can be done once it is trained, in a line each.
         next: The command to go on with.
     """
 
@@ -73,6 +74,7 @@ class Start:
     seconds: float
     basis: str
     notes: tuple[str, ...]
+    later: tuple[str, ...]
     next: str
 
     def lines(self) -> Iterator[str]:
@@ -84,6 +86,7 @@ class Start:
         yield (
             f"{self.path} is written: {width} x {height} pixels, {self.title}, {duration.in_words(self.seconds)} here."
         )
+        yield from self.later
         yield f"Next: {self.next}"
 
     def as_json(self) -> dict[str, Any]:
@@ -120,13 +123,14 @@ def start(
         raise UsageError(f"--output {path}: a config is YAML; give it a name that ends in .yaml")
     try:
         source = recognised(there)
-        traits, understood = _looked_at(source, progress)
+        traits, understood, unused = _looked_at(source, progress)
     except DataError as error:
         # There is no config yet in which a setting could be to blame.
         raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
     decision = (decide or by_rule())(Subject(name, source, traits, progress))
     section = section_of(source, path.absolute().parent)
     train, notes = f"cnnkit train {typed(path)}", [*understood, *decision.notes, *_notes(traits, source)]
+    later = [f"After training: `{command}`." for command in predictions(unused)]
     kinds, uses = _kinds(traits), _uses(traits)
     header = [
         f"{name}: written by `cnnkit init`. Each setting stands below its reason; change what you know better.",
@@ -137,10 +141,10 @@ def start(
         f"Time:     {duration.in_words(decision.seconds)} here, {decision.basis}",
         *([f"          For a quick try: {train} --set data.limit=300"] if decision.seconds > LONG else []),
     ]
-    atomic.write_text(path, config_text(name, section, decision, header, notes))
+    atomic.write_text(path, config_text(name, section, decision, header, [*notes, *later]))
     values = decision.chosen.values()
     config = {"name": name, "seed": SEED, **values, "data": {"source": section, **values["data"]}}
-    following = f"cnnkit data {typed(images)}" if traits.bad else train
+    following = f"cnnkit data {typed(images)}" if traits.bad or traits.findings else train
     return Start(
         path,
         config,
@@ -150,6 +154,7 @@ def start(
         decision.seconds,
         decision.basis,
         tuple(notes),
+        tuple(later),
         following,
     )
 
@@ -159,13 +164,19 @@ def by_rule(wish: Wish | None = None) -> Callable[[Subject], Decision]:
     return lambda subject: decided(subject.traits, candidates(subject.traits, wish=wish), wish)
 
 
-def _looked_at(source: Source, progress: Progress) -> tuple[Traits, tuple[str, ...]]:
-    """What the images are like, and how they were understood where that should be known."""
+def _looked_at(source: Source, progress: Progress) -> tuple[Traits, tuple[str, ...], tuple[Unused, ...]]:
+    """What the images are like, how they were understood where that should be known, and what is not used."""
     collection = source.open(progress)
     index = collection.index(progress)
     split = shares(len(index), collection.splits)
     splits = Data.model_validate({"source": source, "split": split}).splits(index)
-    return look(collection, index, splits, progress), (*index.notes, *left_out_lines(index.unused))
+    understood = tuple(map(_sentence, (*index.notes, *why_left_out(index.unused))))
+    return look(collection, index, splits, progress), understood, tuple(index.unused)
+
+
+def _sentence(text: str) -> str:
+    """A message as a line of its own: with a capital, and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}" + "." * (not text.endswith("."))
 
 
 def _kinds(traits: Traits) -> str:
@@ -189,5 +200,7 @@ def _notes(traits: Traits, source: Source) -> Iterator[str]:
             f"{counted(len(traits.bad), 'file')} can't be read as images, for example {in_comment(name)} ({reason}). "
             f"Training stops at such files: repair or remove them{skip}."
         )
+    for finding in traits.findings:
+        yield f"{_sentence(finding.message)} {_sentence(finding.advice)}"
     if traits.training < FEW:
         yield f"{traits.training} training images are few: each more of them helps more than any setting."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterator
+from typing import Any
 
 from cnnkit.core.errors import DataError
 from cnnkit.core.lazy import np
@@ -11,8 +13,10 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.index import SPLITS, Collection, Index, ranked
-from cnnkit.data.likeness.pixels import COLOURLESS, colour_of
+from cnnkit.data.likeness.pixels import COLOURLESS, colour_of, thumbnail
 from cnnkit.inspection.detail import MOST, detail
+from cnnkit.inspection.doctor import groups, masks
+from cnnkit.inspection.doctor.base import Finding, Patient
 from cnnkit.inspection.first_config.base import Traits
 
 SAMPLE = 50
@@ -34,12 +38,15 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
     Raises:
         DataError: Not one picture of the sample can be decoded.
     """
+    from PIL import Image
+
     sizes = _sizes(index)
     # By content, so that names and their order do not matter.
     chosen = sorted(range(len(index)), key=lambda i: (ranked(index.digests[i], 0, "look"), index.names[i]))[:SAMPLE]
     bad = {index.names[i]: f.bad for i, f in enumerate(index.facts or ()) if f.bad}
     seconds: list[float] = []
     details: list[int] = []
+    small: dict[str, Any] = {}
     grey = 0
     with progress.task("looking at some pictures", len(chosen)) as advance:
         for i in chosen:
@@ -53,6 +60,7 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
                 seconds.append(time.perf_counter() - start)
                 grey += colour_of(picture) <= COLOURLESS
                 details.append(detail(picture))
+                small[index.names[i]] = thumbnail(Image.fromarray(picture))
             advance(1)
     if not seconds:
         name, reason = next(iter(bad.items()))
@@ -74,7 +82,16 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
         decoding=statistics.median(seconds),  # not the mean: the first picture also imports the decoder
         detail=statistics.median_low(details),
         bad=bad,
+        findings=tuple(_by_names(index, splits, small)),
     )
+
+
+def _by_names(index: Index, splits: list[str], small: dict[str, Any]) -> Iterator[Finding]:
+    """What the doctor finds in the names, by the small grey pictures of some: masks, and groups that are torn."""
+    patient = Patient(index, splits).sound()
+    like_masks = masks.black_and_white(np.stack(list(small.values())))
+    yield from masks.by_some(patient, dict(zip(small, like_masks, strict=True)))
+    yield from groups.unnamed(patient)
 
 
 def _sizes(index: Index) -> dict[int, tuple[int, int]]:

@@ -17,6 +17,8 @@ from cnnkit.core.spec import FileText
 from cnnkit.data.sources.base import Source
 from cnnkit.inspection.first_config.base import SEED, Choice, Decision, Suggestion
 
+_WHOLE = r"""(?<=\d)( x |, )(?=\d)|'\(\?:[^']*'|"[^"]*\{stem\}[^"]*\""""
+
 WIDTH = 110
 """Columns of a comment."""
 
@@ -86,8 +88,8 @@ def _settings(choices: Sequence[Choice], indent: str = "  ") -> Iterator[str]:
 
 def _comment(text: str, indent: str) -> Iterator[str]:
     for paragraph in text.splitlines():
-        # `64 x 64` and `[64, 64]` stay in one line.
-        glued = re.sub(r"(?<=\d)( x |, )(?=\d)", lambda found: found[0].replace(" ", "\xa0"), paragraph)
+        # `64 x 64` and `[64, 64]` stay in one line, and so do patterns, in which a space counts.
+        glued = re.sub(_WHOLE, lambda found: found[0].replace(" ", "\xa0"), paragraph)
         lines = textwrap.wrap(glued, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
         yield from (f"{indent}# {line}".replace("\xa0", " ") for line in lines)
 

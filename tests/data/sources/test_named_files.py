@@ -12,7 +12,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.spec import captured
 from cnnkit.data.index import ImageFile
 from cnnkit.data.sources import Folder, base, recognised
-from cnnkit.data.sources.named_files import suggested
+from cnnkit.data.sources.named_files import spelt_out, suggested
 
 
 def numbered(form, labels, count=4):
@@ -41,6 +41,19 @@ def test_a_pattern_is_suggested_where_the_names_clearly_hold_a_class(names, labe
     assert pattern
     assert re.compile(pattern).groups == 1
     assert {captured(pattern, name) for name in names} - {None} == labels
+
+
+def test_few_classes_are_named_in_the_pattern_where_that_finds_the_same():
+    names = numbered("train/{}_{}.jpg", ("cat", "great-dane", "cat-fish"))
+    pattern = spelt_out(suggested(names), names)
+    assert pattern == r"(?:.*/)?(cat|cat-fish|great-dane)[ ._-]*\(?[0-9]+\)?\.[^./]+"
+    assert [captured(pattern, name) for name in names] == [captured(suggested(names), name) for name in names]
+
+
+def test_many_classes_and_such_with_an_apostrophe_are_not_named():
+    for labels in ("abcdefg", ("lion's mouth", "rose")):
+        names = numbered("{}_{}.jpg", labels)
+        assert spelt_out(suggested(names), names) == suggested(names)
 
 
 @pytest.mark.parametrize(
