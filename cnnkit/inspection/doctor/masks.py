@@ -63,7 +63,7 @@ def by_some(patient: Patient, like_masks: Mapping[str, bool]) -> Iterator[Findin
     parted = sum(len(patient.splits_of((one, other))) > 1 for one, other in pairs.items())
     if parted:
         message += f", {parted:,} in another split than their picture"
-    advice = "leave them out with `data.exclude`, the list for which `cnnkit data --fix-list` writes"
+    advice = "leave them out with `data.exclude`: `cnnkit data --fix-list` writes the list"
     if pattern := _pattern({(index.names[one], index.names[other]) for one, other in pairs.items()}):
         advice = f'use them with `data.prepare: [{{name: mask, method: file, file: "{pattern}"}}]`, or {advice}'
     groups = sorted([other, one] for one, other in pairs.items())
