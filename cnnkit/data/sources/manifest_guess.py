@@ -240,7 +240,8 @@ def _likeliest(folders: Sequence[str], table: Path, root: Path) -> str:
     if len(folders) == 1:
         return folders[0]
     name = table.stem.lower()
-    split = split_of(name) or split_of(table.parent.name)
+    above = table.parent.relative_to(root).parts if table.is_relative_to(root) else ()
+    split = next(filter(None, map(split_of, (table.stem, *reversed(above)))), None)
 
     def unlikely(folder: str) -> tuple[bool, bool, bool, bool]:
         last = _last(folder).lower()

@@ -132,13 +132,15 @@ def _one_of(root: Path, fits: dict[Path, Guess]) -> Guess:
         DataError: That can't be told.
     """
     if len(fits) == 1:
-        return next(iter(fits.values()))
+        ((first, guess),) = fits.items()
+        manifest_parts.add(guess, _unfit(root, first, fits))
+        return guess
     names = {path: str(path.relative_to(root) if path.is_relative_to(root) else path) for path in fits}
     train = [path for path in names if _split_below(root, path) == "train"]
     if len(train) == 1:
         (first,) = train
         guess = fits[first]
-        rest = manifest_parts.add(guess, {path: part for path, part in fits.items() if path != first})
+        rest = manifest_parts.add(guess, {**fits, **_unfit(root, first, fits)})
         if rest:
             which = listed([names[path] for path in rest])
             guess.choices.append(f"{names[first]} is taken for its name; {which} would list images with labels too.")
@@ -151,7 +153,17 @@ def _one_of(root: Path, fits: dict[Path, Guess]) -> Guess:
 
 def _split_below(root: Path, table: Path) -> str | None:
     """The split that a table is of, where the name of the folder that was asked for does not count."""
-    return split_of(table.stem) or (split_of(table.parent.name) if table.parent != root else None)
+    folders = table.parent.relative_to(root).parts if table.is_relative_to(root) else ()
+    return next(filter(None, map(split_of, (table.stem, *reversed(folders)))), None)
+
+
+def _unfit(root: Path, first: Path, fits: dict[Path, Guess]) -> dict[Path, Guess | str]:
+    """The tables of other splits that belong to that of training, but can't be used, and why."""
+    return {
+        path: why
+        for path, why in manifest_parts.beside(first).items()
+        if path not in fits and (path.is_relative_to(root) or path.parent == first.parent)
+    }
 
 
 def _faithful(guess: Guess) -> bool:

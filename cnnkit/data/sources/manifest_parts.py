@@ -20,8 +20,9 @@ _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 
 def split_of_table(table: Path) -> str | None:
-    """The split that a table is of, by its name or that of its folder."""
-    return split_of(table.stem) or split_of(table.parent.name)
+    """The split that a table is of, by its name or that of its folder or of the one above."""
+    names = (table.stem, table.parent.name, table.parent.parent.name)
+    return next(filter(None, map(split_of, names)), None)
 
 
 def beside(table: Path) -> dict[Path, Guess | str]:
@@ -29,9 +30,11 @@ def beside(table: Path) -> dict[Path, Guess | str]:
     if split_of_table(table) != "train":
         return {}
     files = [Path(file) for file in files_in(table.parent)] if split_of(table.stem) else []
-    if split_of(table.parent.name) == "train":
-        others = (each for each in subfolders(table.parent.parent) if split_of(each.name) not in (None, "train"))
-        files += [Path(file) for folder in others for file in files_in(folder)]
+    for folder in (table.parent, table.parent.parent):
+        if split_of(folder.name) == "train":
+            others = (each for each in subfolders(folder.parent) if split_of(each.name) not in (None, "train"))
+            places = (other / table.parent.relative_to(folder) for other in others)
+            files += [Path(file) for place in places if place.is_dir() for file in files_in(place)]
     return {
         file: _looked_at(file)
         for file in files
@@ -46,7 +49,7 @@ def _looked_at(table: Path) -> Guess | str:
     try:
         return look(table, [table.parent, table.parent.parent])
     except (NotAListError, NoLabelsError) as error:
-        return f"it {error}"
+        return str(error)
     except DataError as error:
         return str(error)
 
@@ -58,19 +61,21 @@ def add(guess: Guess, tables: Mapping[Path, Guess | str]) -> list[Path]:
     """
     first = Path(guess.settings["path"])
     used: dict[str, Path] = {}
+    top = os.path.commonpath([str(path.parent) for path in (first, *tables)])
     parts: dict[Path, Guess] = {first: guess}
+    tables = {path: part for path, part in tables.items() if path != first}
     for split in ("validation", "test"):
         of_split = {path: part for path, part in tables.items() if split_of_table(path) == split}
         like = [path for path in of_split if _rest(path) == _rest(first)] or list(of_split)
         for path, part in of_split.items():
             if len(of_split) > 1 and like != [path]:
-                why = f"{listed([_told(other, first) for other in of_split])} are all of {split}"
+                why = f"{listed([str(other.relative_to(top)) for other in of_split])} are all of {split}"
             else:
                 why = part if isinstance(part, str) else _why_not(parts, part)
             if not why and not isinstance(part, str):
                 used[split], parts[path] = path, part
             else:
-                guess.choices.append(f"{_told(path, first)} is not taken for {split}: {why}.")
+                guess.choices.append(f"{path.relative_to(top)} is not taken for {split}: {why}.")
     if not used:
         return [path for path in tables if split_of_table(path) not in ("validation", "test")]
     guess.settings |= {f"{split}_path": str(path) for split, path in used.items()}
@@ -81,16 +86,11 @@ def add(guess: Guess, tables: Mapping[Path, Guess | str]) -> list[Path]:
     for path, part in parts.items():
         if part.left_out and path != first:
             guess.settings["on_bad"] = "skip"
-            guess.choices.append(f"Of {_told(path, first)} {part.left_out}")
-    others = [f"{_told(path, first)} for {split}" for split, path in used.items()]
-    taken = enumerated([f"{_told(first, first)} is taken for training", *others], "and")
+            guess.choices.append(f"Of {path.relative_to(top)} {part.left_out}")
+    others = [f"{path.relative_to(top)} for {split}" for split, path in used.items()]
+    taken = enumerated([f"{first.relative_to(top)} is taken for training", *others], "and")
     guess.choices.append(f"By their names, {taken}.")
     return [path for path in tables if split_of_table(path) not in ("validation", "test")]
-
-
-def _told(path: Path, first: Path) -> str:
-    """A table by its name; with its folder, where those of the splits are called alike."""
-    return path.name if split_of(path.stem) and path.parent == first.parent else f"{path.parent.name}/{path.name}"
 
 
 def _rest(table: Path) -> list[str]:
@@ -103,7 +103,10 @@ def _why_not(parts: dict[Path, Guess], part: Guess) -> str:
     first = next(iter(parts.values()))
     if first.split or part.split:
         return "a column says the splits"
-    for key in ("header", "path_column", "label_column", "label_columns", "extension"):
+    if (one := first.settings.get("extension")) != (other := part.settings.get("extension")):
+        lack = f"its paths lack {other or 'no ending'}, those of {first.settings['path']} {one or 'none'}"
+        return f"{lack}; write the paths of both with their endings"
+    for key in ("header", "path_column", "label_column", "label_columns"):
         one, other = first.settings.get(key), part.settings.get(key)
         if (set(one) if isinstance(one, tuple) else one) != (set(other) if isinstance(other, tuple) else other):
             return f"its columns are others than those of {first.settings['path']} ({key})"

@@ -21,7 +21,7 @@ def alike(image_folder):
         for split, count in COUNTS.items():
             lines = [line.format(split=split, i=i, a=i % 2, b=1 - i % 2) for i in range(count)]
             path = root / table.format(split=split)
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join([header, *lines] if header else lines) + "\n")
         return root
 
@@ -57,6 +57,7 @@ def test_tables_in_the_folders_of_the_splits_are_read_with_their_own_images(alik
         ("labels/{split}_labels.csv", "{i}.png,{a}", "path,label"),
         ("{split}/labels1.csv", "{i}.png,{a}", "path,label"),
         ("labels/{split}.txt", "{split}/{i}.png {a}", ""),
+        ("{split}/labels/a.csv", "{i}.png,{a}", "path,label"),
     ],
 )
 def test_the_table_of_training_brings_those_of_the_other_splits(alike, table, line, header):
@@ -83,13 +84,14 @@ def test_tables_written_by_hand_have_their_images_beside_them(alike):
     [
         ("filename,cat,dog\n0.png,c\n", "names no images|no column|column"),
         ("name,klass\n0.png,1\n1.png,0\n", r"its columns are others than those of .*_classes\.csv"),
-        ("", "it is empty"),
+        ("", "is empty"),
     ],
 )
-def test_a_table_that_cannot_be_used_is_said_to_be_left_out(alike, text, why):
+@pytest.mark.parametrize("named", ["", "train/_classes.csv"])
+def test_a_table_that_cannot_be_used_is_said_to_be_left_out(alike, text, why, named):
     root = alike()
     (root / "valid/_classes.csv").write_text(text)
-    source = recognised(root / "train/_classes.csv")
+    source = recognised(root / named)
     assert isinstance(source, Manifest)
     assert source.validation_path is None
     assert source.test_path
@@ -130,4 +132,26 @@ def test_an_image_missing_beside_its_table_is_not_one_of_another_split(alike):
     source = recognised(root)
     (root / "valid/3.png").unlink()
     with pytest.raises(DataError, match=r"valid/3\.png: there is no such file"):
+        source.open(Progress())
+
+
+def test_of_two_tables_for_a_split_none_is_taken(alike):
+    root = alike("{split}.txt", "{split}/{i}.png {a}", "")
+    (root / "dev.txt").write_text("valid/0.png 0\nvalid/1.png 1\n")
+    source = recognised(root / "train.txt")
+    assert isinstance(source, Manifest)
+    assert (source.validation_path, source.test_path) == (None, str(root / "test.txt"))
+    why = "`dev.txt`, `valid.txt` are all of validation"
+    assert {*source.open(Progress()).notes} >= {
+        f"{name} is not taken for validation: {why}." for name in ("dev.txt", "valid.txt")
+    }
+
+
+def test_images_that_a_table_of_validation_lacks_are_named(alike):
+    root = alike("{split}.csv", "{split}/{i}.png,{a}", "path,label")
+    table = root / "valid.csv"
+    table.write_text(table.read_text() + "".join(f"valid/x{i}.png,1\n" for i in range(2)))
+    source = recognised(root / "train.csv")
+    assert isinstance(source, Manifest)
+    with pytest.raises(DataError, match=r"valid\.csv:6: .*valid/x0\.png: there is no such file"):
         source.open(Progress())
