@@ -64,7 +64,7 @@ def beside_folders(root: Path) -> tuple[list[Problem], list[str]]:
     one, many = "lists images of these folders", "list images of these folders"
     then = "name it in place of the folder" if len(names) == 1 else "name one in place of the folder"
     if len(splits) > 1:
-        then = "name the one of train in place of the folder, and set validation_path and test_path to the others"
+        then = "name the one of train in place of the folder, which takes the others for validation and test"
     return problems, [f"{listed(names)} {one if len(names) == 1 else many} {what}: to go by that, {then}."]
 
 
