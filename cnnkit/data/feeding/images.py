@@ -149,7 +149,12 @@ class Images:
         Raises:
             DataError: A file is another than before the training, or can't be read any more.
         """
-        return np.stack([self._read(int(i)) for i in numbers]) if self.memory is None else self.memory[numbers]
+        if self.memory is not None:
+            return self.memory[numbers]
+        pixels = np.empty((len(numbers), *self.shape), np.uint8)
+        for image, number in zip(pixels, numbers, strict=True):  # copied at once, while it is in the processor's cache
+            image[:] = self._read(int(number))
+        return pixels
 
     @contextmanager
     def errors_as_raised(self) -> Iterator[None]:
