@@ -86,6 +86,9 @@ class Train(Spec):
     learns, and nothing is augmented, none: the classifier is fitted, which is the optimum and takes seconds."""
     schedule: AnySchedule | None = None
     """How the learning rate goes over the training; cosine if left out."""
+    gradient_accumulation: Count = 1
+    """Batches whose gradients make one update of the weights, so that memory holds one of them only: 4 batches of 16
+    images take the step of one with 64 (but for batch normalisation, which sees 16). Schedules count updates."""
     early_stopping: EarlyStopping | None = None
     """When to end before the last epoch; never if left out."""
     checkpoint: Checkpoint = Checkpoint()

@@ -1,12 +1,10 @@
-"""The fit of a network: stage after stage, on the same network and into the same run.
-
-Importing this module imports Keras, so it is imported where training begins.
-"""
+"""The fit of a network: stage after stage, on the same network and into the same run."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,43 +18,93 @@ from cnnkit.data.feeding.images import Features, Inputs
 from cnnkit.models import freezing
 from cnnkit.models.base import Network
 from cnnkit.models.freezing import PlannedStage, Staged
-from cnnkit.optimization import training_metrics
 from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
 from cnnkit.runs import checkpoints
 from cnnkit.runs.provenance import parameters
 from cnnkit.runs.run import Run
 from cnnkit.training import balance, head
-from cnnkit.training.callbacks import KeepBest, StopEarly, Watch
 from cnnkit.training.data import TrainingData
 from cnnkit.training.lines import epoch_line, say, stage_line
 from cnnkit.training.model import Learner
+from cnnkit.training.observers import KeepBest, Observer, StopEarly, Watch
+from cnnkit.training.stage_fit import StageFit
+from cnnkit.training.steps import Steps
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Where a training stood.
+
+    Attributes:
+        arrays: NumPy, by the names of `Engine.variables`.
+        facts: As `Engine.facts` gave them.
+    """
+
+    arrays: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+class Record(Observer):
+    """Records each epoch."""
+
+    def __init__(self, record: Callable[[dict[str, Any]], None]):
+        """Gives it to `record`."""
+        self._record = record
+
+    def epoch_ends(self, fit: StageFit, metrics: dict[str, Any]) -> None:
+        """Records it."""
+        self._record(metrics)
 
 
 class Engine:
     """Trains a network in the stages of its experiment.
 
     Attributes:
-        epochs: How many the stages have together, without those that early stopping has saved.
-        done: How many of them are over.
+        done: Epochs that are over.
     """
 
-    def __init__(self, data: TrainingData, network: Network, run: Run, progress: Progress):
+    def __init__(
+        self, data: TrainingData, network: Network, run: Run, progress: Progress, resumed: Resumed | None = None
+    ):
+        """Prepares it.
+
+        Args:
+            data: What it trains on.
+            network: What it trains.
+            run: Where it is recorded.
+            progress: Is told how far it is.
+            resumed: Where an earlier training of the run stood, to go on from there; from the beginning if left out.
+        """
         self.data, self.network, self.run, self.progress = data, network, run, progress
         self.experiment, self.say = data.experiment, partial(say, run, progress)
         self.validation = data.numbers("validation")
         self.plan = self.experiment.plan()
-        self.epochs, self.done = sum(stage.lines for stage in self.plan), 0
         self.keep_best = KeepBest(self.experiment.train.checkpoint.monitor, self._save)
+        self.done = self._saved = 0
+        self._first, self._resumed = 1, resumed
+        self._before: float | None = None  # the value of the monitor before the stage
+        if resumed:
+            facts = resumed.facts
+            self._first, self.done, self._saved, self._before = (
+                facts[name] for name in ("stage", "begin", "saved", "before")
+            )
+            self.keep_best.restore(facts["best"])
+
+    @property
+    def epochs(self) -> int:
+        """How many the stages have together, without those that early stopping has saved."""
+        return sum(stage.lines for stage in self.plan) - self._saved
 
     def fit(self) -> None:
         """Fits the stages one after the other; one that ends worse than it began is taken back."""
-        for number, stage in enumerate(self.plan, start=1):
+        for number, stage in enumerate(self.plan[self._first - 1 :], start=self._first):
             staged = freezing.apply(self.experiment.model, self.network, stage)
             if len(self.plan) > 1 or staged.frozen:
                 self.say(stage_line(number, len(self.plan), stage, staged, parameters(self.network.model)))
-            before = self.keep_best.last
+            if not self._resumed:
+                self._before = self.keep_best.last
             (self._fit_classifier if stage.fitted else self._fit_stage)(number, stage, staged)
-            if line := self.keep_best.worse_than(before):
+            if line := self.keep_best.worse_than(self._before):
                 goes_on = number < len(self.plan)
                 self.say(f"stage {number} ended worse than it began: {line}{', the next one begins with it' * goes_on}")
                 if goes_on:
@@ -94,7 +142,7 @@ class Engine:
         self.say(fitted.line())
         metrics = self._measured(images, training.numbers, training.weights, TRAINING)
         metrics |= self._measured(images, self.validation, None, VALIDATION)
-        self.keep_best.on_epoch_end(self.done, metrics)
+        self.keep_best.judge(self.done + 1, metrics)
         seconds = time.perf_counter() - began
         speed = {"seconds": round(seconds, 3), "images_per_second": round(len(training) / seconds, 1)}
         facts = {"epoch": self.done + 1, "step": 0, **metrics, "learning_rate": None, "C": fitted.strength}
@@ -123,26 +171,25 @@ class Engine:
         images, training = self._balanced(images)
         if number == 1:
             self._record_balance(training)
-        steps, end = feeding.steps(len(training), batch_size), self.done + stage.epochs
-        learner.compile(
-            optimizer=self._optimizer(stage, staged, steps),
-            metrics=training_metrics.build(experiment.train.loss),
-            jit_compile=False,  # XLA is slower for these networks on a CPU, and slower to start
+        batches, accumulated = feeding.steps(len(training), batch_size), experiment.train.gradient_accumulation
+        rate_of, optimizer = self._optimizer(stage, staged, feeding.steps(batches, accumulated))
+        steps = Steps(learner, optimizer, experiment.train.loss, batches, accumulated)
+        fit = StageFit(
+            number,
+            steps,
+            rate_of,
+            feeding.TrainBatches(images, training, Chain(experiment.augment, experiment.seed), batch_size),
+            images,
+            self.validation,
+            range(self.done, self.done + stage.epochs),
+            [Record(partial(self._record, number)), *self._observers()],
+            self.keep_best.judge,
         )
-        chain = Chain(experiment.augment, experiment.seed)
-        batches = feeding.TrainBatches(images, training, chain, batch_size).dataset(end, first_step=self.done * steps)
-        with images.errors_as_raised():
-            learner.fit(
-                batches,
-                initial_epoch=self.done,
-                epochs=end,
-                steps_per_epoch=steps,
-                validation_data=feeding.eval_batches(images, self.validation, batch_size),
-                callbacks=self._callbacks(number, steps, len(training)),
-                shuffle=False,  # the pipeline has shuffled
-                verbose=0,
-            )
-        self.epochs -= end - self.done
+        if self._resumed:
+            self._restore(fit, self._resumed)
+            self._resumed = None
+        fit.fit()
+        self._saved += fit.end - self.done
 
     def _learner(self, staged: Staged) -> tuple[Any, Inputs]:
         """What a stage trains, and the images, or features of images, that it trains on.
@@ -188,21 +235,69 @@ class Engine:
         if line := balance.balance_line(self.experiment, images, self.data.chosen, after):
             self.say(line)
 
-    def _optimizer(self, stage: PlannedStage, staged: Staged, steps: int) -> Any:
-        """A new one for each stage, as its schedule is."""
+    def _optimizer(self, stage: PlannedStage, staged: Staged, updates: int) -> tuple[Any, Any]:
+        """A new schedule and optimizer for each stage."""
         train = self.experiment.train
         assert train.optimizer and train.schedule and stage.learning_rate and stage.epochs  # it is complete
-        return train.optimizer.build(train.schedule(stage.learning_rate, steps, stage.epochs), staged.rates)
+        rate_of = train.schedule(stage.learning_rate, updates, stage.epochs)
+        return rate_of, train.optimizer.build(rate_of, staged.rates)
 
-    def _callbacks(self, number: int, steps: int, images: int) -> list[Any]:
-        """What happens between the steps and epochs of a stage.
-
-        The best epoch is saved before it is recorded, so that what is recorded is never better than what is on disk.
-        """
-        watch = Watch(self.progress, self.epochs, steps, images, partial(self._record, number))
+    def _observers(self) -> list[Observer]:
+        """Who follows a stage, in the order in which they are told."""
         stop = self.experiment.train.early_stopping
         early = [StopEarly(stop.monitor, stop.patience, stop.min_delta, self.say)] if stop else []
-        return [self.keep_best, watch, *early]
+        return [Watch(self.progress, self.epochs), *early]
+
+    def variables(self, fit: StageFit) -> dict[str, Any]:
+        """All variables that a stage changes, by a name of its own each: what a resume needs of them.
+
+        These are the weights (with the state of dropout's generators, which files of weights lack), those of the
+        auxiliary classifiers, of the optimizer, and what is measured of the epoch.
+        """
+        found: dict[int, Any] = {}
+        models = [self.network.model, *(model for model, _ in self.network.auxiliary)]
+        for variable in [*(each for model in models for each in model.variables), *fit.steps.optimizer.variables]:
+            found.setdefault(id(variable.value), variable)
+        for variable in fit.steps.variables:
+            found.setdefault(id(variable), variable)
+        return {
+            f"{number:04d}:{getattr(variable, 'path', variable.name)}": variable
+            for number, variable in enumerate(found.values())
+        }
+
+    def facts(self, fit: StageFit) -> dict[str, Any]:
+        """Where the training stands, as JSON has it: what a resume needs beside the variables."""
+        return {
+            "stage": fit.number,
+            "epoch": fit.epoch,
+            "update": fit.update,
+            "begin": fit.begin,
+            "saved": self._saved,
+            "before": self._before,
+            "best": self.keep_best.state(),
+            "observers": {type(observer).__name__: observer.state() for observer in fit.observers},
+        }
+
+    def _restore(self, fit: StageFit, resumed: Resumed) -> None:
+        """Puts a stage where an earlier training of it stood.
+
+        Raises:
+            TrainingError: What was kept is of another network.
+        """
+        variables, facts = self.variables(fit), resumed.facts
+        if variables.keys() != resumed.arrays.keys():
+            odd = sorted(variables.keys() ^ resumed.arrays.keys())[0]
+            raise TrainingError(
+                f"what was kept of the training is of another network or optimizer: {odd} is in one only"
+            )
+        for name, variable in variables.items():
+            if tuple(variable.shape) != resumed.arrays[name].shape:
+                raise TrainingError(f"what was kept of the training is of another network: {name} has another shape")
+            variable.assign(resumed.arrays[name])
+        fit.epoch, fit.update = facts["epoch"], facts["update"]
+        self.done = fit.epoch
+        for observer in fit.observers:
+            observer.restore(facts["observers"].get(type(observer).__name__, {}))
 
     def _record(self, number: int, metrics: dict[str, Any]) -> None:
         """An epoch of stage `number` is over."""

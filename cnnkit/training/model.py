@@ -1,7 +1,4 @@
-"""The model that Keras's `fit` trains: one network, or parts of it, and the losses of its auxiliary classifiers.
-
-Importing this module imports Keras, so it is imported where training begins.
-"""
+"""What a stage trains: a network, or a part of it, and the losses of its auxiliary classifiers."""
 
 from __future__ import annotations
 
@@ -11,55 +8,60 @@ from typing import Any
 from cnnkit.core.lazy import keras
 
 
-class Learner(keras.Model):
+class Learner:
     """A network with its auxiliary classifiers in training, and without them in validation.
 
-    Args:
+    Attributes:
         model: What is trained, from images (or features) to logits.
-        auxiliary: Models from the same images to logits, each with the weight of its loss.
-        loss: From one-hot labels (B, classes) and logits (B, logits) to a loss an image (B,).
+        all: The same with the logits of the auxiliary classifiers behind; one model, so that what they share is
+            computed once.
     """
 
     def __init__(self, model: Any, auxiliary: Sequence[tuple[Any, float]], loss: Callable[[Any, Any], Any]):
-        super().__init__(name="learner")
+        """Puts them together.
+
+        Args:
+            model: What is trained.
+            auxiliary: Models from the same images to logits, each with the weight of its loss.
+            loss: From one-hot labels (B, classes) and logits (B, logits) to a loss an image (B,).
+        """
         self.model = model
-        # One model with all outputs, so that what they share is computed once.
         self.all = keras.Model(model.input, [model.output, *(part.output for part, _ in auxiliary)])
         self.weights_of_auxiliary = [weight for _, weight in auxiliary]
         self.loss_of = loss
 
-    def call(self, x: Any, training: bool | None = None) -> Any:
-        """The logits of the network, and in training those of its auxiliary classifiers."""
-        # A Keras model with a single output gives it without a list around it.
-        return keras.tree.flatten(self.all(x, training=True) if training else self.model(x, training=False))
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The weights that learn, those of auxiliary classifiers among them."""
+        return list(self.all.trainable_variables)
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """The mean of the losses times what their images count for.
+    def logits(self, images: Any, training: bool) -> list[Any]:
+        """Those of the network, (B, logits), and in training those of its auxiliary classifiers behind."""
+        # A Keras model with a single output gives it without a list around it.
+        answers = self.all(images, training=True) if training else self.model(images, training=False)
+        return list(keras.tree.flatten(answers))
+
+    def loss(self, labels: Any, logits: Sequence[Any], weights: Any = None, training: bool = True) -> Any:
+        """The mean of the losses of a batch times what its images count for.
 
         In training it has the weighted losses of auxiliary classifiers and the regularisation in it; in validation it
         is the loss of the network alone, as `evaluate` tells it.
+
+        Args:
+            labels: One-hot, or shares of classes, (B, classes).
+            logits: As `logits` gave them.
+            weights: What each image counts for, (B,); 1 if left out.
+            training: Whether the rest counts too.
         """
 
-        def mean(logits: Any) -> Any:
-            losses = self.loss_of(y, logits)
-            return keras.ops.mean(losses if sample_weight is None else losses * sample_weight)
+        def mean(of: Any) -> Any:
+            losses = self.loss_of(labels, of)
+            return keras.ops.mean(losses if weights is None else losses * weights)
 
-        logits, *others = y_pred
-        total = mean(logits)
+        total = mean(logits[0])
         if training:
-            for weight, other in zip(self.weights_of_auxiliary, others, strict=True):
+            for weight, other in zip(self.weights_of_auxiliary, logits[1:], strict=True):
                 total += weight * mean(other)
-            for penalty in self.losses:
+            for penalty in self.all.losses:
                 total += keras.ops.sum(penalty)
         return total
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """The metrics of the network's own logits."""
-        return dict(super().compute_metrics(x, y, y_pred[0], sample_weight))

@@ -222,7 +222,7 @@ ELSEWHERE = {
     ("core/sheet.py", "save"): "into memory",
     ("report/curves.py", "savefig"): "into memory",
     ("studies/trial.py", "TemporaryDirectory"): "for the runs of a trial, which are written like any",
-    ("training/callbacks.py", "save"): "hands weights to `checkpoints`",
+    ("training/observers.py", "save"): "hands weights to `checkpoints`",
     ("data/feeding/pixel_store.py", "pwrite"): "takes its key from a damaged image, in place",
     ("data/feeding/pixel_store.py", "open"): "takes its key from a damaged image, in place",
     ("data/files/archives.py", "rename"): "out of the way, before it is removed",

@@ -13,7 +13,7 @@ from cnnkit.core.lazy import keras
 from cnnkit.optimization import training_metrics
 from cnnkit.optimization.section import Checkpoint, EarlyStopping
 from cnnkit.optimization.training_metrics import EPOCH_METRICS, EpochMetric, metric_of
-from cnnkit.training.callbacks import KeepBest
+from cnnkit.training.observers import KeepBest
 
 CONFIG = """
 data:
@@ -91,6 +91,6 @@ def test_a_new_metric_is_recorded_said_and_drawn(tmp_path):
 def test_a_new_metric_chooses_the_best_epoch():
     saved = []
     callback = KeepBest("val_error", lambda epoch, metrics: saved.append(epoch))
-    for epoch, value in enumerate([0.5, 0.6, 0.4]):
-        callback.on_epoch_end(epoch, {"val_error": value})
+    for epoch, value in enumerate([0.5, 0.6, 0.4], start=1):
+        callback.judge(epoch, {"val_error": value})
     assert saved == [1, 3]

@@ -6,6 +6,7 @@ import pytest
 from cnnkit.core.lazy import keras, tf
 from cnnkit.optimization.losses import CrossEntropy
 from cnnkit.training.model import Learner
+from cnnkit.training.steps import Outcome, Steps
 
 RNG = np.random.default_rng(3)
 X, LABELS = RNG.normal(size=(6, 5)).astype(np.float32), RNG.integers(0, 3, 6)
@@ -22,11 +23,13 @@ def network():
     return model, auxiliary
 
 
-def learner(model, auxiliary, rate=0.0):
-    built = Learner(model, auxiliary, CrossEntropy())
-    accuracy = keras.metrics.MeanMetricWrapper(CrossEntropy().accuracy, name="accuracy")
-    built.compile(optimizer=keras.optimizers.SGD(rate), metrics=[accuracy])
-    return built
+def epoch(model, auxiliary, rate=0.0, weights=None):
+    """The metrics of one batch of all images, of training and validation."""
+    steps = Steps(Learner(model, auxiliary, CrossEntropy()), keras.optimizers.SGD(rate), CrossEntropy(), batches=1)
+    weights = np.ones(6, np.float32) if weights is None else weights
+    assert steps.train(iter(tf.data.Dataset.from_tensors((X, Y, weights))), 0, 1) == Outcome(1, True)
+    steps.evaluate(iter(tf.data.Dataset.from_tensors((X, Y))), 1)
+    return steps.metrics() | steps.validation_metrics()
 
 
 def cross_entropy(model):
@@ -37,33 +40,32 @@ def cross_entropy(model):
 def test_the_loss_of_training_is_that_of_the_network_and_three_tenths_of_each_auxiliary_one(network):
     model, auxiliary = network
     expected = cross_entropy(model) + 0.3 * cross_entropy(auxiliary[0][0]) + 0.3 * cross_entropy(auxiliary[1][0])
-    history = learner(model, auxiliary).fit(X, Y, batch_size=6, verbose=0).history
-    assert history["loss"][0] == pytest.approx(expected, rel=1e-5)
+    assert epoch(model, auxiliary)["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_loss_of_validation_is_that_of_the_network_alone(network):
     model, auxiliary = network
     model.layers[1].kernel.regularizer = keras.regularizers.L2(1.0)
-    history = learner(model, auxiliary).fit(X, Y, validation_data=(X, Y), batch_size=6, verbose=0).history
-    assert history["val_loss"][0] == pytest.approx(cross_entropy(model), rel=1e-5)
+    metrics = epoch(model, auxiliary)
+    assert metrics["val_loss"] == pytest.approx(cross_entropy(model), rel=1e-5)
     right = np.mean(model(X).numpy().argmax(axis=1) == LABELS)
-    assert history["accuracy"][0] == history["val_accuracy"][0] == pytest.approx(right)
+    assert metrics["accuracy"] == metrics["val_accuracy"] == pytest.approx(right)
 
 
 def test_l2_adds_to_the_loss_of_training(network):
     model, _ = network
     kernel = model.layers[1].kernel
-    without = learner(model, ()).fit(X, Y, batch_size=6, verbose=0).history["loss"][0]
+    without = epoch(model, ())["loss"]
     kernel.regularizer = keras.regularizers.L2(0.01)
-    with_l2 = learner(model, ()).fit(X, Y, batch_size=6, verbose=0).history["loss"][0]
+    with_l2 = epoch(model, ())["loss"]
     assert with_l2 - without == pytest.approx(0.01 * np.sum(np.square(kernel.numpy())), rel=1e-4)
 
 
 def test_gradients_of_all_classifiers_reach_the_layers_they_share(network):
     model, auxiliary = network
-    built = learner(model, auxiliary)
+    learner = Learner(model, auxiliary, CrossEntropy())
     with tf.GradientTape() as tape:
-        loss = built.compute_loss(X, Y, built(X, training=True))
+        loss = learner.loss(Y, learner.logits(X, training=True))
     parts = [(model, 1.0), *auxiliary]
     total = tape.gradient(loss, model.get_layer("inside").kernel.value).numpy()
     expected = np.zeros_like(total)
@@ -83,8 +85,7 @@ def test_the_weight_of_an_image_multiplies_its_loss(network):
         return np.mean(weights * (np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(6), LABELS]))
 
     expected = weighted(model) + 0.3 * weighted(auxiliary[0][0]) + 0.3 * weighted(auxiliary[1][0])
-    history = learner(model, auxiliary).fit(X, Y, sample_weight=weights, batch_size=6, verbose=0).history
-    assert history["loss"][0] == pytest.approx(expected, rel=1e-5)
+    assert epoch(model, auxiliary, weights=weights)["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_step_with_weights_goes_where_the_weighted_loss_falls(network):
@@ -95,5 +96,5 @@ def test_a_step_with_weights_goes_where_the_weighted_loss_falls(network):
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(weights * CrossEntropy()(Y, model(X)))
     gradient = tape.gradient(loss, kernel.value).numpy()
-    learner(model, (), rate=0.1).fit(X, Y, sample_weight=weights, batch_size=6, verbose=0)
+    epoch(model, (), rate=0.1, weights=weights)
     assert kernel.numpy() == pytest.approx(before - 0.1 * gradient, abs=1e-6)

@@ -1,0 +1,185 @@
+"""The epochs of a stage, from its first update to its last: the one loop of all training."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cnnkit.core.errors import TrainingError
+from cnnkit.data.feeding import batches as feeding
+from cnnkit.data.feeding.images import Inputs
+from cnnkit.training.observers import Observer
+from cnnkit.training.steps import Steps
+
+LONGEST = 0.5
+"""Seconds of work between two looks at the signals and the clock."""
+
+FASTER = 4
+"""By how much more is asked for at once than the last time, at the most: the first updates tell little."""
+
+
+class Pace:
+    """How many steps are asked for at once: what LONGEST has, or a fixed number."""
+
+    def __init__(self, fixed: int | None = None):
+        """Begins with one, unless it is fixed."""
+        self.count, self._fixed = fixed or 1, fixed is not None
+
+    def took(self, count: int, seconds: float) -> None:
+        """So many steps took so many seconds."""
+        if not self._fixed:
+            fitting = int(LONGEST * count / max(seconds, 1e-6))
+            self.count = max(1, min(fitting, FASTER * count))
+
+
+class StageFit:
+    """Fits what a stage trains, epoch by epoch; its attributes tell observers where it stands.
+
+    Attributes:
+        number: Of the stage, from 1.
+        steps: The compiled work.
+        rate_of: From the number of an update of the stage, from 0, to its learning rate.
+        training: The batches of the training; any step of it can be had again.
+        images: What they are made of.
+        epoch: Epochs that are over, of all stages.
+        end: The same after this one.
+        update: Updates of this epoch that are made.
+        stopped: Set, it ends the stage after this epoch.
+        observers: Who is told of it, in this order.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        steps: Steps,
+        rate_of: Callable[[int], Any],
+        training: feeding.TrainBatches,
+        images: Inputs,
+        validation: Sequence[int],
+        epochs: range,
+        observers: Sequence[Observer],
+        judge: Callable[[int, dict[str, float]], None],
+        at_once: int | None = None,
+    ):
+        """Prepares it.
+
+        Args:
+            number: Of the stage.
+            steps: The compiled work.
+            rate_of: The learning rate of an update.
+            training: The batches.
+            images: What they are made of.
+            validation: Numbers of the images that choose.
+            epochs: Which of the training these are, from 0.
+            observers: Are told of it.
+            judge: Is given each epoch, from 1, with its metrics before it is recorded: what is recorded is never better
+                than what is on the disk.
+            at_once: Updates at a time; as many as half a second has if left out.
+        """
+        self.number, self.steps, self.rate_of, self.training, self.images = number, steps, rate_of, training, images
+        self._validation, self.observers, self._judge = validation, observers, judge
+        self.begin, self.epoch, self.end, self.update = epochs.start, epochs.start, epochs.stop, 0
+        self.stopped = False
+        self._pace, self._validation_pace = Pace(at_once), Pace()
+        self._began = self._trained = self._resumed_at = 0.0
+
+    @property
+    def updates(self) -> int:
+        """How many an epoch has."""
+        return self.steps.updates
+
+    @property
+    def step(self) -> int:
+        """Updates of the whole training so far, as if all stages had as many an epoch as this one."""
+        return self.epoch * self.updates + self.update
+
+    def fit(self) -> None:
+        """Trains until the last epoch is over, or `stopped` is set.
+
+        Raises:
+            TrainingError: Loss or gradients are not finite any more.
+        """
+        with self.images.errors_as_raised():
+            self._tell(lambda observer: observer.stage_begins(self))
+            first = self.epoch * self.steps.batches + self.update * self.steps.accumulated
+            batches = iter(self.training.dataset(self.end, first_step=first))
+            while self.epoch < self.end and not self.stopped:
+                self._train(batches)
+                self._tell(lambda observer: observer.trained(self))
+                self._close(self._validated())
+            self._tell(lambda observer: observer.stage_ends(self))
+
+    def images_per_second(self, now: float) -> float:
+        """How fast this epoch is so far."""
+        done = (self.update - self._resumed_at) / self.updates * self.training.count
+        return done / max(now - self._began, 1e-6)
+
+    def _train(self, batches: Any) -> None:
+        """All updates of an epoch that are still to make."""
+        self._began, self._resumed_at = time.perf_counter(), self.update
+        if not self.update:
+            self.steps.reset()
+        while self.update < self.updates:
+            began, count = time.perf_counter(), min(self._pace.count, self.updates - self.update)
+            outcome = self.steps.train(batches, self.update, count)
+            self.update += outcome.done
+            if not outcome.sound:
+                raise self._diverged()
+            self._pace.took(count, time.perf_counter() - began)
+            self._tell(lambda observer: observer.updates_done(self))
+        self._trained = time.perf_counter()
+
+    def _validated(self) -> dict[str, float]:
+        """The metrics on the images that choose."""
+        size = self.training.batch_size
+        batches, left = (
+            iter(feeding.eval_batches(self.images, self._validation, size)),
+            feeding.steps(len(self._validation), size),
+        )
+        self.steps.begin_validation()
+        while left:
+            began, count = time.perf_counter(), min(self._validation_pace.count, left)
+            self.steps.evaluate(batches, count)
+            left -= count
+            self._validation_pace.took(count, time.perf_counter() - began)
+        return self.steps.validation_metrics()
+
+    def _close(self, validation: Mapping[str, float]) -> None:
+        """An epoch is over.
+
+        Raises:
+            TrainingError: The loss of validation is not a number.
+        """
+        metrics = {**self.steps.metrics(), **validation}
+        self.epoch, self.update = self.epoch + 1, 0
+        self._judge(self.epoch, metrics)
+        taken = self._trained - self._began
+        part = (self.updates - self._resumed_at) / self.updates
+        record = {
+            "epoch": self.epoch,
+            "step": self.step,
+            **metrics,
+            "learning_rate": float(self.rate_of((self.epoch - self.begin) * self.updates - 1)),
+            "seconds": round(time.perf_counter() - self._began, 3),
+            "images_per_second": round(part * self.training.count / max(taken, 1e-6), 1),
+        }
+        self._tell(lambda observer: observer.epoch_ends(self, record))
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"training diverged: {name} is {value} after epoch {self.epoch}; try a learning rate ten "
+                    "times smaller (train.optimizer.learning_rate) or a warm-up (train.schedule.warmup_epochs)"
+                )
+
+    def _diverged(self) -> TrainingError:
+        return TrainingError(
+            f"training diverged: loss or gradients are not finite in epoch {self.epoch + 1}, update {self.update + 1} "
+            f"of {self.updates}; try a learning rate ten times smaller (train.optimizer.learning_rate) or a warm-up "
+            "(train.schedule.warmup_epochs)"
+        )
+
+    def _tell(self, what: Callable[[Observer], None]) -> None:
+        for observer in self.observers:
+            what(observer)

@@ -1,0 +1,207 @@
+"""The compiled work of a training: many updates of the weights in one call, and the validation between them.
+
+All updates are made by one TensorFlow function with a loop whose length is a tensor, so that what an update computes
+does not depend on how many are asked for at once, to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnkit.core.lazy import keras, np, tf
+from cnnkit.optimization import training_metrics
+from cnnkit.optimization.losses import Loss
+from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
+from cnnkit.training.model import Learner
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of some updates.
+
+    Attributes:
+        done: How many were made.
+        sound: Whether loss and gradients of all were finite. If not, the next update was the first that was not, and
+            its step was not taken: the weights are those before it.
+    """
+
+    done: int
+    sound: bool
+
+
+class Steps:
+    """Updates of the weights, and what is measured on the way.
+
+    Attributes:
+        names: Paths of the weights that learn, in the order of `gradient_norms`.
+    """
+
+    def __init__(self, learner: Learner, optimizer: Any, loss: Loss, batches: int, accumulated: int = 1):
+        """Compiles nothing yet: that happens when the first update is made.
+
+        Args:
+            learner: What learns.
+            optimizer: Keras's, which is built for it here.
+            loss: That of the training; it measures the accuracy too.
+            batches: How many an epoch has.
+            accumulated: Batches whose gradients, weighted by their images, make one update; the last update of an
+                epoch has what is left.
+        """
+        self.learner, self.optimizer, self.batches, self.accumulated = learner, optimizer, batches, accumulated
+        self._weights = learner.trainable_variables
+        self._learns = [True] * len(self._weights)
+        self.names = [weight.path for weight in self._weights]
+        optimizer.build(self._weights)
+        self._training, self._validation = _Measures(loss), _Measures(loss)
+        self._squares = tf.Variable(tf.zeros(len(self._weights)), trainable=False, name="gradient_squares")
+        self._updates = tf.Variable(0, dtype=tf.int64, trainable=False, name="updates")
+        self._train = tf.function(self._several_updates, autograph=False)
+        self._evaluate = tf.function(self._several_batches, autograph=False)
+
+    @property
+    def updates(self) -> int:
+        """How many an epoch has."""
+        return -(-self.batches // self.accumulated)
+
+    @property
+    def variables(self) -> list[Any]:
+        """What is measured of the epoch so far."""
+        return [*self._training.variables, self._squares, self._updates]
+
+    def reset(self) -> None:
+        """Begins to measure an epoch anew."""
+        self._training.reset()
+        self._squares.assign(tf.zeros_like(self._squares))
+        self._updates.assign(0)
+
+    def train(self, batches: Any, first: int, count: int) -> Outcome:
+        """Makes updates, as long as loss and gradients are finite.
+
+        Args:
+            batches: Iterator of (images, labels, weights), of which each update takes its batches.
+            first: Number of the first update within its epoch.
+            count: How many.
+        """
+        done, sound = self._train(batches, tf.constant(first, tf.int64), tf.constant(count, tf.int64))
+        return Outcome(int(done), bool(sound))
+
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the epoch so far, of training."""
+        return self._training.values(TRAINING)
+
+    def gradient_norms(self) -> Any:
+        """Root mean square over this epoch of the norm of the gradient of each weight that learns, float32 (n,)."""
+        return np.sqrt(self._squares.numpy() / max(1, int(self._updates.numpy())))
+
+    def begin_validation(self) -> None:
+        """Begins to measure the validation anew."""
+        self._validation.reset()
+
+    def evaluate(self, batches: Any, count: int) -> None:
+        """Measures the network on so many batches of an iterator of (images, labels)."""
+        self._evaluate(batches, tf.constant(count, tf.int64))
+
+    def validation_metrics(self) -> dict[str, float]:
+        """The metrics of the batches since `begin_validation`."""
+        return self._validation.values(VALIDATION)
+
+    def _several_updates(self, batches: Any, first: Any, count: Any) -> tuple[Any, Any]:
+        def update(done: Any, sound: Any) -> tuple[Any, Any]:
+            sound = self._update(batches, first + done)
+            return done + tf.cast(sound, tf.int64), sound
+
+        start = tf.constant(0, tf.int64), tf.constant(True)
+        done, sound = tf.while_loop(lambda done, sound: sound & (done < count), update, start, parallel_iterations=1)
+        return done, sound
+
+    def _update(self, batches: Any, number: Any) -> Any:
+        """One update; whether it was sound."""
+        if self.accumulated == 1:
+            loss, gradients, _ = self._gradients(batches.get_next())
+        else:
+            loss, gradients = self._accumulated_gradients(batches, number)
+        squares = tf.stack([2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients])
+        sound = tf.math.is_finite(loss) & tf.math.is_finite(tf.reduce_sum(squares))
+
+        def take() -> Any:
+            learning = [
+                (gradient, weight)
+                for gradient, weight, learns in zip(gradients, self._weights, self._learns, strict=True)
+                if learns
+            ]
+            self.optimizer.apply(*zip(*learning, strict=True))
+            self._squares.assign_add(squares)
+            self._updates.assign_add(1)
+            return tf.constant(True)
+
+        return tf.cond(sound, take, lambda: tf.constant(False))
+
+    def _gradients(self, batch: Any) -> tuple[Any, list[Any], Any]:
+        """Loss and gradients of a batch, and how many images it has; a weight that has no say in the loss has zeros."""
+        images, labels, weights = batch
+        with tf.GradientTape() as tape:
+            logits = self.learner.logits(images, training=True)
+            loss = self.learner.loss(labels, logits, weights)
+        found = tape.gradient(loss, [weight.value for weight in self._weights])
+        self._learns = [gradient is not None for gradient in found]
+        gradients = [
+            tf.zeros_like(weight.value) if gradient is None else tf.convert_to_tensor(gradient)
+            for gradient, weight in zip(found, self._weights, strict=True)
+        ]
+        size = tf.cast(tf.shape(images)[0], tf.float32)
+        self._training.update(loss, size, labels, logits[0])
+        return loss, gradients, size
+
+    def _accumulated_gradients(self, batches: Any, number: Any) -> tuple[Any, list[Any]]:
+        """The mean over the images of the batches of an update."""
+        left = tf.constant(self.batches, tf.int64) - number * self.accumulated
+        count = tf.minimum(tf.constant(self.accumulated, tf.int64), left)
+
+        def add(done: Any, images: Any, total: Any, *sums: Any) -> tuple[Any, ...]:
+            loss, gradients, size = self._gradients(batches.get_next())
+            added = [
+                so_far + gradient * tf.cast(size, gradient.dtype)
+                for so_far, gradient in zip(sums, gradients, strict=True)
+            ]
+            return done + 1, images + size, total + loss * size, *added
+
+        zeros = [tf.zeros(weight.shape, weight.value.dtype) for weight in self._weights]
+        start = [tf.constant(0, tf.int64), tf.constant(0.0), tf.constant(0.0), *zeros]
+        _, images, total, *sums = tf.while_loop(lambda done, *_: done < count, add, start, parallel_iterations=1)
+        return total / images, [added / tf.cast(images, added.dtype) for added in sums]
+
+    def _several_batches(self, batches: Any, count: Any) -> Any:
+        def measure(done: Any) -> tuple[Any]:
+            images, labels = batches.get_next()
+            logits = self.learner.logits(images, training=False)
+            loss = self.learner.loss(labels, logits, training=False)
+            self._validation.update(loss, tf.cast(tf.shape(images)[0], tf.float32), labels, logits[0])
+            return (done + 1,)
+
+        return tf.while_loop(lambda done: done < count, measure, (tf.constant(0, tf.int64),), parallel_iterations=1)
+
+
+class _Measures:
+    """The metrics of an epoch, over the images that they were measured on."""
+
+    def __init__(self, loss: Loss):
+        self._metrics: Sequence[Any] = [keras.metrics.Mean(name="loss"), *training_metrics.build(loss)]
+
+    @property
+    def variables(self) -> list[Any]:
+        return [variable for metric in self._metrics for variable in metric.variables]
+
+    def reset(self) -> None:
+        for metric in self._metrics:
+            metric.reset_state()
+
+    def update(self, loss: Any, images: Any, labels: Any, logits: Any) -> None:
+        mean, *others = self._metrics
+        mean.update_state(loss, sample_weight=images)
+        for metric in others:
+            metric.update_state(labels, logits)
+
+    def values(self, side: str) -> dict[str, float]:
+        return {side + metric.name: float(metric.result()) for metric in self._metrics}
