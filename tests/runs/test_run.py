@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,16 @@ def test_a_damaged_split_is_a_clear_error(run, content):
 def test_the_log_has_the_time_of_each_line(run):
     run.log("hello")
     assert (run.folder / "log.txt").read_text().split("  ", 1)[1] == "hello\n"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_is_recorded_as_null(run, value):
+    def refuse(constant):  # NaN is no JSON: other programs could not read the file
+        raise AssertionError(f"{constant} is not JSON")
+
+    run.record({"epoch": 1, "val_loss": value, "loss": 0.5})
+    [line] = run.files.metrics.read_text().splitlines()
+    assert json.loads(line, parse_constant=refuse) == {"epoch": 1, "val_loss": None, "loss": 0.5}
 
 
 def test_provenance_is_json_that_a_person_can_read(run):
