@@ -407,7 +407,7 @@ def test_running_out_of_memory_is_told_with_advice(config, tmp_path, monkeypatch
     def exhausted(*_, **__):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    monkeypatch.setattr(keras.Model, "fit", exhausted)
+    monkeypatch.setattr(Steps, "train", exhausted)
     with pytest.raises(TrainingError, match=r"data\.batch_size"):
         train(read(config(PLAIN)), tmp_path / "run")
     assert Run.open(tmp_path / "run").provenance()["state"] == "failed"
