@@ -19,6 +19,7 @@ from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.lazy import keras, tf
 from cnnkit.core.progress import Progress
 from cnnkit.optimization.schedules import Cosine
+from cnnkit.training.steps import Steps
 
 PLAIN = """
 name: plain
