@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cnnkit.core.signals import Terminated, interrupts
+from cnnkit.core.signals import ENDING, HungUp, Terminated, exit_code, interrupts, noted
 
 
 def send(number):
@@ -16,11 +16,54 @@ def send(number):
     time.sleep(60)  # until Python has seen it, which is at once
 
 
-@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+KINDS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated), (signal.SIGHUP, HungUp)]
+
+
+@pytest.mark.parametrize(("number", "raised"), KINDS)
 def test_a_signal_is_an_interruption(number, raised):
-    with pytest.raises(KeyboardInterrupt) as caught, interrupts(signal.SIGINT, signal.SIGTERM):
+    with pytest.raises(KeyboardInterrupt) as caught, interrupts(*ENDING):
         send(number)
     assert type(caught.value) is raised
+    assert exit_code(caught.value) == 128 + number  # as a shell has it of a process that a signal has ended
+
+
+@pytest.mark.parametrize(("number", "raised"), KINDS)
+def test_a_signal_that_is_noted_acts_when_it_is_heard(number, raised):
+    with pytest.raises(KeyboardInterrupt) as caught, interrupts(*ENDING), noted(*ENDING) as signals:
+        assert not signals
+        signals.act()  # none has come
+        os.kill(os.getpid(), number)
+        assert signals
+        signals.act()
+        raise AssertionError("it has acted")
+    assert type(caught.value) is raised
+
+
+def test_a_second_signal_acts_at_once_as_what_it_is():
+    with pytest.raises(Terminated), interrupts(*ENDING), noted(*ENDING) as signals:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals
+        send(signal.SIGTERM)
+
+
+def test_a_signal_that_nobody_has_heard_acts_at_the_end():
+    done = []
+    with pytest.raises(Terminated), interrupts(*ENDING):
+        with noted(*ENDING):
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("the work within")
+        done.append("what is behind it")
+    assert done == ["the work within"]
+
+
+def test_a_signal_that_is_ignored_is_not_noted_either():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with interrupts(*ENDING), noted(*ENDING) as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not signals
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])

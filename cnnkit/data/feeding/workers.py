@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
+from cnnkit.core import signals
 from cnnkit.core.errors import DataError, Problem, TrainingError
 from cnnkit.core.lazy import np
 from cnnkit.core.machine import cores
@@ -178,14 +179,14 @@ def _forked(work: Callable[[Any], Any], size: int, others: list[Connection]) -> 
     results = mmap.mmap(-1, max(size, 1))
     connection, its_own = Pipe()
     # A signal that came to the child before it is ready would have it do what its parent does about it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)
     try:
         process = os.fork()
         if not process:
             try:
                 # They reach all processes of a terminal or of a job; the one that trains decides what becomes of it.
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                for number in signals.ENDING:
+                    signal.signal(number, signal.SIG_IGN)
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 for other in (*others, connection):
                     other.close()
