@@ -166,12 +166,30 @@ def making(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Removes what a process that has gone left half written in a folder; nobody else may be writing there."""
+    for path in folder.glob(f"{WRITING}*"):
+        if _OWN.match(path.name):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def beside(path: Path) -> Path:
     """A path beside another that nobody else has.
 
     It has no number of a process: those of two containers can be the same, and share a disk.
     """
     return path.with_name(f"{WRITING}{secrets.token_hex(6)}-{path.name}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Brings the names in a folder to the disk, so that they outlast a loss of power too."""
+    if os.name == "posix":  # elsewhere a folder can't be opened
+        with disk_errors(folder):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _sync(files: list[Path]) -> None:
@@ -350,6 +368,12 @@ def worded(error: OSError, path: Path, needed: int | None = None, taken: int = 0
     if error.errno == errno.EIO:
         return DiskError(f"the disk at {disk} fails ({error.strerror}): {needs}")
     return error
+
+
+def free_for(path: Path) -> tuple[Path, int]:
+    """Where the disk is mounted that a path is on, and the bytes that are free there."""
+    disk = _mount_of(path)
+    return disk, shutil.disk_usage(disk).free
 
 
 def _mount_of(path: Path) -> Path:

@@ -112,6 +112,7 @@ tf: Any = Lazy("tensorflow")
 np: Any = Lazy("numpy")
 cv2: Any = Lazy("cv2")
 h5py: Any = Lazy("h5py")
+safetensors: Any = Lazy("safetensors")
 saving_lib: Any = Lazy("keras.src.saving.saving_lib")  # has no public name
 simplejpeg: Any = Lazy("simplejpeg")
 convert_to_constants: Any = Lazy("tensorflow.python.framework.convert_to_constants")  # has no public name

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.lazy import h5py, np
-from cnnkit.core.text import first_line, in_one_line, some
+from cnnkit.core.text import first_line, in_bytes, in_one_line, some
 
 LISTS = ("layers", "_layer_checkpoint_dependencies")
 """What Keras 3, and Keras 2.13 before it, call the group of a model's layers."""
@@ -35,6 +35,10 @@ EXPANSION = 20
 
 UNSUSPICIOUS = 2**26
 """Bytes that a member may always have."""
+
+
+LARGEST_ATTRIBUTE = 2**16
+"""Bytes; Keras cuts what is longer into parts, as HDF5 asked for once."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,43 @@ def contents(file: Any, path: Path, names: set[str]) -> list[StoredLayer]:
     return found
 
 
+def refuse_unless_plain(path: Path) -> None:
+    """Refuses a file of weights with more in it than Keras 3 puts there; Keras reads what a file claims to be.
+
+    What leads elsewhere, in the file or out of it, is no number, or would be larger in memory than the file is.
+
+    Raises:
+        DataError: There is such a thing in it, or it is damaged.
+    """
+    if not h5py.is_hdf5(path):
+        raise DataError(f"{path} is damaged: it is no HDF5 file")
+    with damage_as_error(path), h5py.File(path, "r") as file:
+        _refuse_unless_plain(_Group(file["/"], path), path.stat().st_size, set(), 0)
+
+
+def _refuse_unless_plain(group: _Group, size: int, visited: set[int], depth: int) -> None:
+    """The same of a group, and all that is in it.
+
+    Args:
+        group: It.
+        size: Bytes of the file.
+        visited: Addresses of the groups so far.
+        depth: Groups above it.
+    """
+    if group.address in visited or depth > DEEPEST:
+        raise DataError(f"{group.path} is refused: its groups lie inside one another")
+    visited.add(group.address)
+    group.refuse_odd_attributes()
+    for name in group.names:
+        if inner := group.group_or_none(name):
+            _refuse_unless_plain(inner, size, visited, depth + 1)
+        elif (array := group.array(name)).nbytes > size:
+            raise DataError(
+                f"{group.path} is refused: {in_one_line(array.name)} claims {in_bytes(array.nbytes)}, and the file has "
+                f"{in_bytes(size)}"
+            )
+
+
 class _Group:
     """A group of an HDF5 file, from which only what lies in the file itself is reached."""
 
@@ -143,11 +184,15 @@ class _Group:
         """The group of that name in it; the name may have slashes."""
         return _Group(self._get(name, h5py.Group), self.path)
 
+    def group_or_none(self, name: str) -> _Group | None:
+        """The group of that name in it; None where it is something else."""
+        return self.group(name) if isinstance(self._get(name, h5py.HLObject), h5py.Group) else None
+
     def groups(self) -> Iterator[tuple[str, _Group]]:
         """Every group in it."""
         for name in self.names:
-            if isinstance(self._get(name, h5py.HLObject), h5py.Group):
-                yield name, self.group(name)
+            if group := self.group_or_none(name):
+                yield name, group
 
     def array(self, name: str) -> Any:
         """The array of that name, not read yet: of numbers, and all in this file."""
@@ -189,11 +234,28 @@ class _Group:
         found = [name] if name in attributes else list(takewhile(lambda part: part in attributes, parts))
         texts = []
         for part in found:
-            declared = attributes.get_id(part)
-            if math.prod(declared.shape) * declared.dtype.itemsize > UNSUSPICIOUS:
-                raise DataError(f"{self.path} is refused: its {part} is far too large")
+            self._refuse_large(self._group, part)
             texts += np.atleast_1d(attributes[part]).ravel().tolist()
         return [text.decode() if isinstance(text, bytes) else str(text) for text in texts]
+
+    def refuse_odd_attributes(self) -> None:
+        """Refuses attributes that Keras 3 would not write, of the group and of the arrays in it.
+
+        It writes single texts; many can be the same long one of the file, which takes its room for each.
+        """
+        for item in (self._group, *(self._get(name, h5py.HLObject) for name in self.names)):
+            for name in item.attrs:
+                declared = self._refuse_large(item, name)
+                several = math.prod(declared.shape or ()) > 1
+                if declared.dtype.kind == "O" and (several or not h5py.check_string_dtype(declared.dtype)):
+                    raise DataError(f"{self.path} is refused: its {in_one_line(name)} is no text of Keras")
+
+    def _refuse_large(self, item: Any, name: str) -> Any:
+        """An attribute, not read yet, which is refused if it is far too large."""
+        declared = item.attrs.get_id(name)
+        if math.prod(declared.shape or ()) * declared.dtype.itemsize > LARGEST_ATTRIBUTE:
+            raise DataError(f"{self.path} is refused: its {in_one_line(name)} is far too large")
+        return declared
 
 
 def _keras2(root: _Group, names: set[str]) -> Iterator[StoredLayer]:

@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.core import atomic
-from cnnkit.core.errors import DiskError, TrainingError
+from cnnkit.core.errors import DataError, DiskError, TrainingError
 from cnnkit.core.lazy import saving_lib
+from cnnkit.core.text import first_line
+from cnnkit.models import weight_files
+
+LARGEST_POINTER = 2**16
+"""Bytes of a file that names weights; ours have some 400."""
 
 BEST = "best"
 """The checkpoint of the epoch that a run is evaluated by."""
@@ -62,17 +67,21 @@ def read(folder: Path, name: str) -> dict[str, Any]:
     Raises:
         TrainingError: There is none.
     """
+    path = folder / f"{name}.json"
     try:
-        pointer: Any = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        if path.stat().st_size > LARGEST_POINTER:
+            raise TrainingError(f"{path} is damaged: it is far too large")
+        pointer: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TrainingError(f"{folder.parent}: no checkpoint yet; the run ended before its first epoch did") from None
-    except ValueError as error:
-        raise TrainingError(f"{folder / name}.json is damaged: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise TrainingError(f"{path} is damaged: {first_line(error)}") from None
     facts = pointer if isinstance(pointer, dict) else {}
     file = facts.get("file")
     # The weights lie beside it: a name with a folder in it was not written here.
-    if not {"epoch", "sha256"} <= facts.keys() or not isinstance(file, str) or Path(file).name != file:
-        raise TrainingError(f"{folder / name}.json is damaged: it should tell epoch, file and sha256")
+    named = isinstance(file, str) and file not in ("", "..") and Path(file).name == file
+    if not named or type(facts.get("epoch")) is not int or not isinstance(facts.get("sha256"), str):
+        raise TrainingError(f"{path} is damaged: it should tell epoch, file and sha256")
     return facts
 
 
@@ -86,6 +95,8 @@ def verified(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:
     weights = folder / pointer["file"]
     if not weights.is_file():
         raise TrainingError(f"{weights} is missing, which {name}.json names")
+    if weights.resolve().parent != folder.resolve():
+        raise TrainingError(f"{weights} is refused: it is a link, and leads out of the run")
     if sha256(weights) != pointer["sha256"]:
         raise TrainingError(f"{weights} is damaged: its SHA-256 is not the one it was saved with")
     return weights, pointer
@@ -98,6 +109,10 @@ def load(model: Any, folder: Path, name: str) -> dict[str, Any]:
         TrainingError: There is none, or it is not what was saved.
     """
     weights, pointer = verified(folder, name)
+    try:
+        weight_files.refuse_unless_plain(weights)
+    except DataError as error:
+        raise TrainingError(*error.problems) from None
     try:
         model.load_weights(weights)
     except (ValueError, OSError) as error:

@@ -242,7 +242,11 @@ def writes_in(source):
         ]
         mode = any(isinstance(text, str) and set(text) <= set("rwxabt+") and set(text) & set("wxa+") for text in texts)
         copies = name == "copy" and module != "shutil"  # of an array
-        if module not in ("atomic", "checkpoints") and not copies and (name in WRITING or (name == "open" and mode)):
+        if (
+            module not in ("atomic", "checkpoints", "training_states")
+            and not copies
+            and (name in WRITING or (name == "open" and mode))
+        ):
             yield name
 
 

@@ -4,6 +4,8 @@ import errno
 import hashlib
 import io
 import json
+import pickle
+import zipfile
 
 import pytest
 
@@ -85,11 +87,28 @@ def pointer(content):
 
 
 HARM = [flip_a_bit, cut_short, remove]
-POINTERS = [b"", b'{"epoch": 7, "fi', b"\xff\xfe\x00", b"{}", b"[]", b"null", b'{"epoch": 7}']
+WHOLE = '{"epoch": %s, "file": %s, "sha256": %s}'
+POINTERS = [
+    b"",
+    b'{"epoch": 7, "fi',
+    b"\xff\xfe\x00",
+    b"{}",
+    b"[]",
+    b"null",
+    b'{"epoch": 7}',
+    (WHOLE % ("[7]", '"best-0007.weights.h5"', '"0"')).encode(),
+    (WHOLE % ("7", '"best-0007.weights.h5"', "null")).encode(),
+    (WHOLE % ("7", '"../best-0007.weights.h5"', '"0"')).encode(),
+    (WHOLE % ("7", '"/etc/passwd"', '"0"')).encode(),
+    (WHOLE % ("7", '".."', '"0"')).encode(),
+    (WHOLE % ("7", '""', '"0"')).encode(),
+    b"[" * 60_000,
+    b" " * 10_000_000,
+]
 
 
 @pytest.mark.parametrize(
-    "harm", [*HARM, *map(pointer, POINTERS)], ids=[h.__name__ for h in HARM] + list(map(str, POINTERS))
+    "harm", [*HARM, *map(pointer, POINTERS)], ids=[h.__name__ for h in HARM] + [str(text[:60]) for text in POINTERS]
 )
 def test_a_damaged_checkpoint_is_refused_and_named(saved, harm):
     folder, _ = saved
@@ -97,6 +116,166 @@ def test_a_damaged_checkpoint_is_refused_and_named(saved, harm):
     with pytest.raises(TrainingError, match="best") as raised:
         checkpoints.load(network(), folder, "best")
     assert raised.value.exit_code == 4
+
+
+# Files that mean harm, with the hash that the run has for them.
+
+
+def within(change):
+    def harm(folder, file):
+        with h5py.File(file, "a") as opened:
+            change(opened, folder)
+
+    return harm
+
+
+def kernel_is(make):
+    def change(opened, folder):
+        del opened["layers/dense/vars/0"]
+        make(opened, "layers/dense/vars/0", folder)
+
+    return within(change)
+
+
+def elsewhere(opened, name, folder):
+    with h5py.File(folder / "secret.h5", "w") as file:
+        file["numbers"] = np.ones((2, 3), np.float32)
+    opened[name] = h5py.ExternalLink("secret.h5", "numbers")
+
+
+def raw(opened, name, folder):
+    (folder / "secret").write_bytes(bytes(24))
+    opened.create_dataset(name, (2, 3), "f4", external=[(str(folder / "secret"), 0, h5py.h5f.UNLIMITED)])
+
+
+def virtual(opened, name, folder):
+    layout = h5py.VirtualLayout((2, 3), "f4")
+    layout[:] = h5py.VirtualSource(str(folder / "secret.h5"), "numbers", (2, 3))
+    opened.create_virtual_dataset(name, layout)
+
+
+def soft(opened, name, _):
+    opened[name] = h5py.SoftLink("/layers/dense/vars/1")
+
+
+def claims_10_gb(opened, name, _):
+    opened.create_dataset(name, (2**31, 5), "u1", chunks=(2**20, 5))
+
+
+def contiguous_10_gb(opened, name, _):
+    opened.create_dataset(name, (2**31, 5), "u1")
+
+
+def packed(opened, name, _):
+    opened.create_dataset(name, data=np.zeros((10**6, 5), np.float32), compression=9)
+
+
+def objects(opened, name, _):
+    opened.create_dataset(name, (2, 3), h5py.string_dtype())
+
+
+def references(opened, name, _):
+    opened.create_dataset(name, (2, 3), h5py.ref_dtype)
+
+
+def records(opened, name, _):
+    opened.create_dataset(name, (2, 3), [("a", "f4"), ("b", "f4")])
+
+
+def a_type(opened, name, _):
+    opened[name] = np.dtype("f4")
+
+
+def around(opened, folder):
+    opened["layers/dense/again"] = opened["layers"]
+
+
+def deep(opened, folder):
+    opened.create_group("layers/" + "/".join("x" * 40))
+
+
+def pickled(opened, folder):
+    opened["layers/dense/vars"].attrs["name"] = np.void(pickle.dumps(print))
+
+
+def texts(opened, folder):
+    opened["layers/dense/vars"].attrs["name"] = ["text" * 1000] * 1000
+
+
+def of_an_array(opened, folder):
+    opened["layers/dense/vars/0"].attrs.create("dtype", ["bfloat16"] * 9, dtype=h5py.string_dtype())
+
+
+def a_reference(opened, folder):
+    opened["layers"].attrs["to"] = opened["layers"].ref
+
+
+def a_pickle(folder, file):
+    file.write_bytes(pickle.dumps(print))
+
+
+def an_archive(folder, file):
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("model.weights.h5", b"x")
+
+
+HOSTILE = {
+    "a link elsewhere": (kernel_is(elsewhere), "is a link, which may lead elsewhere"),
+    "numbers elsewhere": (kernel_is(raw), "lie in other files"),
+    "numbers of another file": (kernel_is(virtual), "lie in other files"),
+    "a link within": (kernel_is(soft), "is a link, which may lead elsewhere"),
+    "10 GB": (kernel_is(claims_10_gb), "claims 10.7 GB, and the file has"),
+    "10 GB in a piece": (kernel_is(contiguous_10_gb), "claims 10.7 GB, and the file has"),
+    "packed numbers": (kernel_is(packed), "claims 20 MB, and the file has"),
+    "objects": (kernel_is(objects), "should hold numbers"),
+    "references": (kernel_is(references), "should hold numbers"),
+    "records": (kernel_is(records), "should hold numbers"),
+    "a type": (kernel_is(a_type), "should be a dataset"),
+    "groups around": (within(around), "inside one another"),
+    "deep groups": (within(deep), "inside one another"),
+    "many long texts": (within(texts), "is no text of Keras"),
+    "texts of an array": (within(of_an_array), "is no text of Keras"),
+    "a reference": (within(a_reference), "is no text of Keras"),
+    "a pickle": (a_pickle, "it is no HDF5 file"),
+    "an archive": (an_archive, "it is no HDF5 file"),
+}
+
+
+def with_its_hash(folder, file):
+    told = json.loads((folder / "best.json").read_text())
+    told["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (folder / "best.json").write_text(json.dumps(told))
+
+
+@pytest.mark.parametrize("harm", HOSTILE)
+def test_a_file_that_means_harm_is_refused_before_keras_reads_it(saved, monkeypatch, harm):
+    folder, _ = saved
+    do, words = HOSTILE[harm]
+    file = folder / "best-0007.weights.h5"
+    do(folder, file)
+    with_its_hash(folder, file)
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *_: pytest.fail("read"))
+    with pytest.raises(TrainingError, match=words) as raised:
+        checkpoints.load(network(), folder, "best")
+    assert str(raised.value).startswith(f"{file} is ") or str(raised.value).startswith(f"{file}: ")
+
+
+def test_an_attribute_that_nobody_reads_does_no_harm(saved):
+    folder, model = saved
+    within(pickled)(folder, folder / "best-0007.weights.h5")
+    with_its_hash(folder, folder / "best-0007.weights.h5")
+    other = network()
+    checkpoints.load(other, folder, "best")
+    assert np.array_equal(other.get_weights()[0], model.get_weights()[0])
+
+
+def test_a_link_out_of_the_run_is_refused(saved):
+    folder, _ = saved
+    file = folder / "best-0007.weights.h5"
+    file.rename(folder.parent / "outside")
+    file.symlink_to(folder.parent / "outside")
+    with pytest.raises(TrainingError, match="is refused: it is a link, and leads out of the run"):
+        checkpoints.load(network(), folder, "best")
 
 
 def test_weights_of_another_network_are_refused(saved):

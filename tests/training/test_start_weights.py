@@ -695,6 +695,18 @@ def test_names_that_are_none_are_refused(name, content, tmp_path):
     refused(before, path, (DataError, UsageError), "a.h5")
 
 
+@pytest.mark.parametrize("name", ["layer_names", "weight_names"])
+@pytest.mark.parametrize("dtype", ["S1000", h5py.string_dtype()])
+def test_more_names_than_an_attribute_has_room_for_are_refused(name, dtype, tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", libver="latest") as file:
+        names = {"layer_names": [b"a"], "weight_names": [b"a/kernel:0"]} | {name: [b"a"] * 9000}
+        file.attrs["layer_names"] = [b"a"]
+        for item, key in ((file, "layer_names"), (file.create_group("a"), "weight_names")):
+            item.attrs.create(key, names[key], dtype=dtype)
+    refused(network_of(conv("a"), flat()), path, DataError, f"its {name} is far too large")
+
+
 def repacked(path, member="model.weights.h5", content=None, compression=zipfile.ZIP_DEFLATED):
     with zipfile.ZipFile(path) as file:
         content = file.read("model.weights.h5") if content is None else content
