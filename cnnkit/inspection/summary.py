@@ -123,7 +123,7 @@ def summarize(experiment: Experiment, shape: tuple[int, int, int], classes: int)
     optimizer = experiment.train.optimizer_of(experiment.plan())
     slots = optimizer.slots if optimizer else 0
     # Of all stages the one that needs most.
-    estimates = (_memory(rows, batch_size, slots, stage["parameters"], stage["frozen"]) for stage in stages)
+    estimates = (memory_of(rows, batch_size, slots, stage["parameters"], stage["frozen"]) for stage in stages)
     memory = max(estimates, key=lambda estimate: estimate["total"])
     return Summary(network.model.name, shape, classes, rows, batch_size, memory, stages)
 
@@ -314,13 +314,13 @@ def _macs(operation: Any, output_shape: tuple[int, ...]) -> int:
 
 
 def _activations(operation: Any, output_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """What a layer makes of one image and training keeps for the way back, in numbers; see `_memory`."""
+    """What a layer makes of one image and training keeps for the way back, in numbers; see `memory_of`."""
     if _is_saved_model(operation):
         return tuple(operation.sizes)
     return () if type(operation).__name__ in PASSING else (math.prod(output_shape),)
 
 
-def _memory(rows: Sequence[Row], batch_size: int, slots: int, parameters: int, frozen: Sequence[str]) -> dict[str, int]:
+def memory_of(rows: Sequence[Row], batch_size: int, slots: int, parameters: int, frozen: Sequence[str]) -> dict[str, int]:
     """Bytes that a training step needs, estimated.
 
     Weights, their gradients and the optimizer's state are exact. Of the layers' outputs, those that hold numbers

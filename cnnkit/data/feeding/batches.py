@@ -123,6 +123,18 @@ class TrainBatches:
         parts = tf.data.Dataset.range(steps(self.count, size))
         return parts.map(_as_it_is(lambda part: (epoch, shuffled[part * size : (part + 1) * size])))
 
+    def names(self, epoch: int, step: int) -> list[str]:
+        """What the images of a batch are called, in its order.
+
+        Args:
+            epoch: Counted from 0.
+            step: Which batch of it, counted from 0.
+        """
+        places = order_of(self.count, self.chain.seed, epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        known = self.images.index.names
+        numbers = tf.gather(self.numbers, places).numpy().tolist()
+        return [known[n] if n < len(known) else f"synthetic image {n - len(known) + 1}" for n in numbers]
+
     def pixels(self, epoch: Any, places: Any) -> tuple[Any, Any, Any]:
         """The images of a part of an epoch, augmented, uint8; and the part."""
         numbers = tf.gather(self.numbers, places)
