@@ -320,7 +320,9 @@ def _activations(operation: Any, output_shape: tuple[int, ...]) -> tuple[int, ..
     return () if type(operation).__name__ in PASSING else (math.prod(output_shape),)
 
 
-def memory_of(rows: Sequence[Row], batch_size: int, slots: int, parameters: int, frozen: Sequence[str]) -> dict[str, int]:
+def memory_of(
+    rows: Sequence[Row], batch_size: int, slots: int, parameters: int, frozen: Sequence[str]
+) -> dict[str, int]:
     """Bytes that a training step needs, estimated.
 
     Weights, their gradients and the optimizer's state are exact. Of the layers' outputs, those that hold numbers

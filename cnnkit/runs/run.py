@@ -25,6 +25,10 @@ from cnnkit.data.index import Index
 from cnnkit.runs import checkpoints
 
 
+TIMES = ("seconds", "images_per_second", "waiting")
+"""What of a line of the metrics is measured by the clock: a run that is repeated has other ones."""
+
+
 class Files:
     """Every file in the folder of a run: the one list of their names."""
 

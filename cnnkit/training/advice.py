@@ -40,11 +40,13 @@ def against_divergence(
         yield "model.normalization=batch, which keeps the layers in one range"
 
 
-def against_vanishing(experiment: Experiment) -> Iterator[str]:
+def against_vanishing(experiment: Experiment, stage: int) -> Iterator[str]:
     """What may help where gradients do not come back to the first layers."""
     model = experiment.model
     named = list(_named(model.model_dump()))
     flattening = sorted({value for key, value in named if key == "activation"} & set(FLATTENING))
+    if not flattening:
+        yield f"{slower(experiment, stage)}: steps that are too long switch rectifiers off for good"
     if flattening:
         yield f"`relu` in place of `{flattening[0]}`, whose slope is {FLATTENING[flattening[0]]}"
     if lacks_normalization(model):
@@ -52,8 +54,6 @@ def against_vanishing(experiment: Experiment) -> Iterator[str]:
     elif ("name", "sequential") in named and ("name", "batch_norm") not in named:
         yield "a `batch_norm` behind each layer"
     yield "fewer layers, or a network with shortcuts (resnet, densenet)"
-    if not flattening:
-        yield f"{slower(experiment, 1)}: a step that is too long may have switched rectifiers off for good"
 
 
 FLATTENING = {"sigmoid": "a quarter at most", "tanh": "far below 1 but around 0"}

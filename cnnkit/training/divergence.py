@@ -6,19 +6,19 @@ That is: at which update, in which layer and on which way it began (`origin`), w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cnnkit.config.experiment import Experiment
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import tf
 from cnnkit.core.text import FIRST, counted, some
 from cnnkit.data.feeding import batches as feeding
+from cnnkit.runs.run import Run
 from cnnkit.training import advice, origin
 from cnnkit.training.origin import Origin
-
-if TYPE_CHECKING:
-    from cnnkit.training.stage_fit import StageFit
+from cnnkit.training.stage_fit import Diverged, StageFit
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,6 @@ class Divergence:
             "advice": list(self.advice),
         }
 
-    def error(self) -> TrainingError:
-        """What ends the training."""
-        return TrainingError(*self.lines())
-
 
 WHERE = {
     "input": "in the input",
@@ -88,6 +84,24 @@ WHERE = {
     "backward": "backward",
 }
 """What is said of each direction."""
+
+
+@contextmanager
+def explained(fit: StageFit, experiment: Experiment, run: Run) -> Iterator[None]:
+    """Where the fit of a stage ends in NaN or infinity, looks for the reason, and records and says it.
+
+    Raises:
+        TrainingError: It did.
+    """
+    try:
+        yield
+    except Diverged as raised:
+        with fit.images.errors_as_raised():
+            found = of_validation(fit, experiment, raised.value) if raised.metric else of_update(fit, experiment)
+        run.write_provenance(divergence=found.facts())
+        for line in found.lines():
+            run.log(line)
+        raise TrainingError(*found.lines()) from None
 
 
 def of_update(fit: StageFit, experiment: Experiment) -> Divergence:
@@ -110,7 +124,7 @@ def of_update(fit: StageFit, experiment: Experiment) -> Divergence:
     except (tf.errors.ResourceExhaustedError, MemoryError):
         unknown = "there was not enough memory to look at each layer"
     unknown = unknown or (
-        "made again, all of it is finite, so it hung on what cannot be repeated here (a sum of gradients, the precision)"
+        "made again, all of it is finite, so it hung on what is not repeated here (a sum of gradients, precision)"
     )
     chosen = names[number] if found else [name for batch_names in names for name in batch_names]
     where = f"epoch {fit.epoch + 1}, update {fit.update + 1:,} of {fit.updates:,}"
@@ -138,12 +152,13 @@ def of_validation(fit: StageFit, experiment: Experiment, value: float) -> Diverg
     index, found, at = fit.images.index, None, 0
     unknown = "looked at again, every batch of it is finite"
     try:
-        for at, batch in enumerate(feeding.eval_batches(fit.images, numbers, size)):
+        for batch in feeding.eval_batches(fit.images, numbers, size):
             if found := origin.in_validation(fit.steps.learner, batch):
                 break
+            at += size
     except (tf.errors.ResourceExhaustedError, MemoryError):
         unknown = "there was not enough memory to look at each layer"
-    names = [index.names[number] for number in numbers[at * size : (at + 1) * size]] if found else []
+    names = [index.names[number] for number in numbers[at : at + size]] if found else []
     what = f"val_loss is {value} after epoch {fit.epoch}, whose training was finite"
     return _of(what, fit, experiment, (fit.epoch, None), (found, unknown), names, fit.epoch == fit.begin + 1)
 
@@ -161,9 +176,7 @@ def _of(
     own = where.images if where else ()
     ordered = [names[i] for i in own] + [name for i, name in enumerate(names) if i not in set(own)]
     tried = tuple(_advice(where, fit, experiment, [names[i] for i in own], first_epoch))
-    return Divergence(
-        what, fit.number, *place, where, "" if where else unknown, tuple(ordered), len(own), tried
-    )
+    return Divergence(what, fit.number, *place, where, "" if where else unknown, tuple(ordered), len(own), tried)
 
 
 def _advice(
@@ -171,7 +184,8 @@ def _advice(
 ) -> Iterator[str]:
     started = experiment.model.pretrained
     if where and where.direction == "input":
-        yield f"leave out {some(suspects, FIRST)} (data.exclude), or mend what makes {'it' if len(suspects) == 1 else 'them'} so"
+        them = "it" if len(suspects) == 1 else "them"
+        yield f"leave out {some(suspects, FIRST)} (data.exclude), or mend what makes {them} so"
         return
     if where and where.in_weights and started and first_epoch and not fit.update:
         yield "other weights to start from: those of model.weights are damaged"

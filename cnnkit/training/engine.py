@@ -22,13 +22,16 @@ from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
 from cnnkit.runs import checkpoints
 from cnnkit.runs.provenance import parameters
 from cnnkit.runs.run import Run
-from cnnkit.training import balance, head
+from cnnkit.training import balance, divergence, head
 from cnnkit.training.data import TrainingData
+from cnnkit.training.gradients import WatchGradients
 from cnnkit.training.lines import epoch_line, say, stage_line
 from cnnkit.training.model import Learner
 from cnnkit.training.observers import KeepBest, Observer, StopEarly, Watch
 from cnnkit.training.stage_fit import StageFit
+from cnnkit.training.start_checks import StartChecks
 from cnnkit.training.steps import Steps
+from cnnkit.training.waiting import WatchWaiting
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,8 @@ class Engine:
         if self._resumed:
             self._restore(fit, self._resumed)
             self._resumed = None
-        fit.fit()
+        with divergence.explained(fit, experiment, self.run):
+            fit.fit()
         self._saved += fit.end - self.done
 
     def _learner(self, staged: Staged) -> tuple[Any, Inputs]:
@@ -246,7 +250,10 @@ class Engine:
         """Who follows a stage, in the order in which they are told."""
         stop = self.experiment.train.early_stopping
         early = [StopEarly(stop.monitor, stop.patience, stop.min_delta, self.say)] if stop else []
-        return [Watch(self.progress, self.epochs), *early]
+        checks = StartChecks(self.experiment, self.say)
+        gradients = WatchGradients(self.experiment, self.network, self.say, lambda: checks.grown)
+        waiting = WatchWaiting(self.experiment, self.say)
+        return [Watch(self.progress, self.epochs), checks, gradients, waiting, *early]
 
     def variables(self, fit: StageFit) -> dict[str, Any]:
         """All variables that a stage changes, by a name of its own each: what a resume needs of them.

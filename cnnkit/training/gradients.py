@@ -34,7 +34,7 @@ GROWN = 1e3
 """Times the norm of its weights that no layer's gradient has in a training that goes well; those above had 32."""
 
 ENOUGH = 10
-"""Updates after which gradients are looked at for the first time: in the first, layers behind a scale of 0 have none."""
+"""Updates after which gradients are looked at: in the first one, layers behind a scale that begins at 0 have none."""
 
 
 @dataclass(frozen=True)
@@ -131,26 +131,34 @@ def judged(layers: Sequence[Strength]) -> Iterator[tuple[str, str]]:
 def _vanishing(layers: Sequence[Strength], faded: Sequence[Strength], strongest: Strength) -> str:
     """That gradients vanish on the way back, and how far they come."""
     first, last = faded[0], faded[-1]
-    names = f"`{first.layer}`" if first is last else f"{len(faded)} of {len(layers)} layers, `{first.layer}` to `{last.layer}`,"
+    names = (
+        f"`{first.layer}`"
+        if first is last
+        else f"{len(faded)} of {len(layers)} layers, `{first.layer}` to `{last.layer}`,"
+    )
     if first.relative:
         than = f"{strongest.relative / first.relative:,.0f} times less than `{strongest.layer}`"
     else:
         than = f"nothing at all, while `{strongest.layer}` gets {strongest.gradient:.3g}"
-    return f"gradients vanish on their way back: {names} hardly learn; `{first.layer}` gets {than} for the size of its weights"
+    told = f"`{first.layer}` gets {than} for the size of its weights"
+    return f"gradients vanish on their way back: {names} hardly learn; {told}"
 
 
 class WatchGradients(Observer):
     """Puts the norms of the gradients into the record of each epoch, and says once a stage what is wrong with them."""
 
-    def __init__(self, experiment: Experiment, network: Network, say: Callable[[str], None]):
+    def __init__(
+        self, experiment: Experiment, network: Network, say: Callable[[str], None], diverges: Callable[[], bool]
+    ):
         """Follows a stage.
 
         Args:
             experiment: What is done.
             network: The network, of which it tells stage by stage.
             say: Is told what is wrong.
+            diverges: Whether it is known, and was said, that the loss grows beyond all bounds: then gradients do too.
         """
-        self.experiment, self.network, self.say = experiment, network, say
+        self.experiment, self.network, self.say, self.diverges = experiment, network, say, diverges
         self.said: list[str] = []
         self.looked = False
 
@@ -177,6 +185,8 @@ class WatchGradients(Observer):
 
     def _look(self, fit: StageFit) -> None:
         self.looked = True
+        if self.diverges() or fit.steps.metrics()["accuracy"] == 1:  # a loss of 0 has no gradient, and needs none
+            return
         for kind, sentence in judged(strengths(fit.steps)):
             if kind not in self.said:
                 self.said.append(kind)
@@ -187,4 +197,4 @@ class WatchGradients(Observer):
         if kind == "exploding":
             steps = list(advice.against_divergence(self.experiment, fit.number, fit.epoch == fit.begin, backward=True))
             return f"try {advice.numbered(steps)}"
-        return f"try {advice.numbered(list(advice.against_vanishing(self.experiment)))}"
+        return f"try {advice.numbered(list(advice.against_vanishing(self.experiment, fit.number)))}"

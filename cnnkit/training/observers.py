@@ -35,6 +35,10 @@ class Observer:
     def trained(self, fit: StageFit) -> None:
         """The last update of an epoch is made; validation begins."""
 
+    def measured(self, fit: StageFit) -> dict[str, Any]:
+        """What it adds to the line of metrics.jsonl of the epoch that has been trained and validated."""
+        return {}
+
     def epoch_ends(self, fit: StageFit, metrics: dict[str, Any]) -> None:
         """An epoch is over.
 

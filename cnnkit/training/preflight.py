@@ -25,8 +25,11 @@ from cnnkit.models.base import Network
 from cnnkit.models.freezing import PlannedStage
 from cnnkit.optimization.losses import Loss
 from cnnkit.optimization.optimizers import Adam
-from cnnkit.training import advice
+from cnnkit.training import advice, gradients, origin, start_checks
 from cnnkit.training.data import TrainingData
+from cnnkit.training.model import Learner
+from cnnkit.training.steps import Steps
+from cnnkit.training.train import network_of
 
 Verdict = Literal["good", "careful", "failed"]
 
@@ -93,8 +96,6 @@ def preflight(experiment: Experiment, progress: Progress | None = None) -> Prefl
     progress = progress or Progress()
     data = TrainingData.of(experiment, progress)
     with data.with_workers(progress) as data:
-        from cnnkit.training.train import network_of
-
         checks = list(_of_data(data))
         network, _ = network_of(data.experiment, data.preprocessing.shape, data.images.index.classes, progress)
         plan = data.experiment.plan()
@@ -133,8 +134,6 @@ class Trial:
             number: Of the first stage that makes updates, from 1.
             stage: That stage.
         """
-        from cnnkit.training.model import Learner
-
         self.data, self.experiment, self.number, self.stage = data, data.experiment, number, stage
         self.staged = freezing.apply(self.experiment.model, network, stage)
         self.learner = Learner(network.model, network.auxiliary, self.experiment.train.loss)
@@ -144,8 +143,6 @@ class Trial:
 
     def checks(self, advance: Callable[[int], None]) -> Iterator[Check]:
         """All of them."""
-        from cnnkit.training import start_checks
-
         if not self.learner.trainable_variables:
             yield Check("gradients", "failed", "there is nothing to train: all layers are frozen")
             return
@@ -159,8 +156,6 @@ class Trial:
             yield self._by_heart(advance)
 
     def _steps(self, optimizer: Any, batches: int) -> Any:
-        from cnnkit.training.steps import Steps
-
         for variable, value in zip(self.learner.all.variables, self.start, strict=True):
             variable.assign(value)
         steps = Steps(self.learner, optimizer, self.experiment.train.loss, batches)
@@ -175,8 +170,6 @@ class Trial:
 
     def _first_updates(self) -> Iterator[Check]:
         """Some updates as the training makes them: the loss at the start, gradients, time."""
-        from cnnkit.training import gradients, origin, start_checks
-
         updates = feeding.steps(self.batches.count, self.batches.batch_size)
         steps, source = self._steps(self._optimizer(), updates), self.batches.dataset(2)
         batches = iter(source)
@@ -203,8 +196,6 @@ class Trial:
             yield self._of_time(seconds * updates)
 
     def _of_gradients(self, steps: Any, sound: bool) -> Iterator[Check]:
-        from cnnkit.training import gradients
-
         if not sound:
             tried = advice.numbered(list(advice.against_divergence(self.experiment, self.number, first_epoch=True)))
             yield Check("gradients", "failed", f"the training diverges within its first updates; try {tried}")

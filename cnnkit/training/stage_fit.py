@@ -20,6 +20,20 @@ FASTER = 4
 """By how much more is asked for at once than the last time, at the most: the first updates tell little."""
 
 
+class Diverged(TrainingError):
+    """A number of a training is NaN or infinite.
+
+    Attributes:
+        metric: Name of the metric of an epoch that is; None where it is the loss, or a gradient, of the next update.
+        value: Its value.
+    """
+
+    def __init__(self, message: str, metric: str | None = None, value: float = math.nan):
+        """With a sentence that says so."""
+        super().__init__(message)
+        self.metric, self.value = metric, value
+
+
 class Pace:
     """How many steps are asked for at once: what LONGEST has, or a fixed number."""
 
@@ -43,6 +57,7 @@ class StageFit:
         rate_of: From the number of an update of the stage, from 0, to its learning rate.
         training: The batches of the training; any step of it can be had again.
         images: What they are made of.
+        validation: Numbers of the images that choose.
         epoch: Epochs that are over, of all stages.
         end: The same after this one.
         update: Updates of this epoch that are made.
@@ -79,7 +94,7 @@ class StageFit:
             at_once: Updates at a time; as many as half a second has if left out.
         """
         self.number, self.steps, self.rate_of, self.training, self.images = number, steps, rate_of, training, images
-        self._validation, self.observers, self._judge = validation, observers, judge
+        self.validation, self.observers, self._judge = validation, observers, judge
         self.begin, self.epoch, self.end, self.update = epochs.start, epochs.start, epochs.stop, 0
         self.stopped = False
         self._pace, self._validation_pace = Pace(at_once), Pace()
@@ -99,7 +114,7 @@ class StageFit:
         """Trains until the last epoch is over, or `stopped` is set.
 
         Raises:
-            TrainingError: Loss or gradients are not finite any more.
+            Diverged: Loss or gradients are not finite any more.
         """
         with self.images.errors_as_raised():
             self._tell(lambda observer: observer.stage_begins(self))
@@ -111,6 +126,11 @@ class StageFit:
                 self._close(self._validated())
             self._tell(lambda observer: observer.stage_ends(self))
 
+    @property
+    def seconds(self) -> float:
+        """For how long this epoch has been trained, its validation not counted."""
+        return (self._trained or time.perf_counter()) - self._began
+
     def images_per_second(self, now: float) -> float:
         """How fast this epoch is so far."""
         done = (self.update - self._resumed_at) / self.updates * self.training.count
@@ -118,7 +138,7 @@ class StageFit:
 
     def _train(self, batches: Any) -> None:
         """All updates of an epoch that are still to make."""
-        self._began, self._resumed_at = time.perf_counter(), self.update
+        self._began, self._trained, self._resumed_at = time.perf_counter(), 0.0, self.update
         if not self.update:
             self.steps.reset()
         while self.update < self.updates:
@@ -135,8 +155,8 @@ class StageFit:
         """The metrics on the images that choose."""
         size = self.training.batch_size
         batches, left = (
-            iter(feeding.eval_batches(self.images, self._validation, size)),
-            feeding.steps(len(self._validation), size),
+            iter(feeding.eval_batches(self.images, self.validation, size)),
+            feeding.steps(len(self.validation), size),
         )
         self.steps.begin_validation()
         while left:
@@ -150,8 +170,9 @@ class StageFit:
         """An epoch is over.
 
         Raises:
-            TrainingError: The loss of validation is not a number.
+            Diverged: The loss of validation is not a number.
         """
+        measured = {name: value for observer in self.observers for name, value in observer.measured(self).items()}
         metrics = {**self.steps.metrics(), **validation}
         self.epoch, self.update = self.epoch + 1, 0
         self._judge(self.epoch, metrics)
@@ -164,21 +185,16 @@ class StageFit:
             "learning_rate": float(self.rate_of((self.epoch - self.begin) * self.updates - 1)),
             "seconds": round(time.perf_counter() - self._began, 3),
             "images_per_second": round(part * self.training.count / max(taken, 1e-6), 1),
+            **measured,
         }
         self._tell(lambda observer: observer.epoch_ends(self, record))
         for name, value in metrics.items():
             if not math.isfinite(value):
-                raise TrainingError(
-                    f"training diverged: {name} is {value} after epoch {self.epoch}; try a learning rate ten "
-                    "times smaller (train.optimizer.learning_rate) or a warm-up (train.schedule.warmup_epochs)"
-                )
+                raise Diverged(f"training diverged: {name} is {value} after epoch {self.epoch}", name, value)
 
-    def _diverged(self) -> TrainingError:
-        return TrainingError(
-            f"training diverged: loss or gradients are not finite in epoch {self.epoch + 1}, update {self.update + 1} "
-            f"of {self.updates}; try a learning rate ten times smaller (train.optimizer.learning_rate) or a warm-up "
-            "(train.schedule.warmup_epochs)"
-        )
+    def _diverged(self) -> Diverged:
+        where = f"epoch {self.epoch + 1}, update {self.update + 1} of {self.updates}"
+        return Diverged(f"training diverged: loss or gradients are not finite in {where}")
 
     def _tell(self, what: Callable[[Observer], None]) -> None:
         for observer in self.observers:

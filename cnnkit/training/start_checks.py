@@ -164,7 +164,9 @@ def far_above(loss: float, guessing: float, learner: Learner, experiment: Experi
     if experiment.model.pretrained:
         reasons.insert(0, "pixels in another range than the weights were learnt with (scaling, pixel_range)")
     schedule = experiment.train.schedule
-    harmless = "" if not schedule or schedule.warmup_epochs else "; train.schedule.warmup_epochs=1 keeps the first steps small"
+    harmless = (
+        "" if not schedule or schedule.warmup_epochs else "; train.schedule.warmup_epochs=1 keeps the first steps small"
+    )
     return (
         f"the loss begins at {loss:.4g}, where guessing has {guessed:.4g}: the network is sure, and wrong, before it "
         f"has learnt. Probable reasons: {advice.numbered(reasons)}{harmless}"

@@ -57,6 +57,7 @@ class Steps:
         self._training, self._validation = _Measures(loss), _Measures(loss)
         self._squares = tf.Variable(tf.zeros(len(self._weights)), trainable=False, name="gradient_squares")
         self._updates = tf.Variable(0, dtype=tf.int64, trainable=False, name="updates")
+        self._waited = tf.Variable(0.0, dtype=tf.float64, trainable=False, name="waited")
         self._train = tf.function(self._several_updates, autograph=False)
         self._evaluate = tf.function(self._several_batches, autograph=False)
 
@@ -75,6 +76,7 @@ class Steps:
         self._training.reset()
         self._squares.assign(tf.zeros_like(self._squares))
         self._updates.assign(0)
+        self._waited.assign(0.0)
 
     def train(self, batches: Any, first: int, count: int) -> Outcome:
         """Makes updates, as long as loss and gradients are finite.
@@ -94,6 +96,10 @@ class Steps:
     def gradient_norms(self) -> Any:
         """Root mean square over this epoch of the norm of the gradient of each weight that learns, float32 (n,)."""
         return np.sqrt(self._squares.numpy() / max(1, int(self._updates.numpy())))
+
+    def waited(self) -> float:
+        """Seconds of this epoch in which the next batch was not there yet, and nothing was computed."""
+        return float(self._waited)
 
     def begin_validation(self) -> None:
         """Begins to measure the validation anew."""
@@ -119,7 +125,7 @@ class Steps:
     def _update(self, batches: Any, number: Any) -> Any:
         """One update; whether it was sound."""
         if self.accumulated == 1:
-            loss, gradients, _ = self._gradients(batches.get_next())
+            loss, gradients, _ = self._gradients(self._next(batches))
         else:
             loss, gradients = self._accumulated_gradients(batches, number)
         squares = tf.stack([2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32)) for gradient in gradients])
@@ -137,6 +143,15 @@ class Steps:
             return tf.constant(True)
 
         return tf.cond(sound, take, lambda: tf.constant(False))
+
+    def _next(self, batches: Any) -> Any:
+        """The next batch; how long that takes is measured."""
+        asked = tf.timestamp()
+        with tf.control_dependencies([asked]):
+            batch = batches.get_next()
+        with tf.control_dependencies(tf.nest.flatten(batch)):
+            self._waited.assign_add(tf.timestamp() - asked)
+        return batch
 
     def _gradients(self, batch: Any) -> tuple[Any, list[Any], Any]:
         """Loss and gradients of a batch, and how many images it has; a weight that has no say in the loss has zeros."""
@@ -160,7 +175,7 @@ class Steps:
         count = tf.minimum(tf.constant(self.accumulated, tf.int64), left)
 
         def add(done: Any, images: Any, total: Any, *sums: Any) -> tuple[Any, ...]:
-            loss, gradients, size = self._gradients(batches.get_next())
+            loss, gradients, size = self._gradients(self._next(batches))
             added = [
                 so_far + gradient * tf.cast(size, gradient.dtype)
                 for so_far, gradient in zip(sums, gradients, strict=True)

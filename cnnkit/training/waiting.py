@@ -102,7 +102,10 @@ def what_to_change(fit: StageFit, experiment: Experiment) -> Iterator[str]:
 
 def _to_keep(images: Images, experiment: Experiment) -> Iterator[str]:
     """The cache that would hold the decoded images."""
-    size, cache = bytes_of(len(images.index), (images.shape[0], images.shape[1], images.shape[2])), experiment.data.cache
+    size, cache = (
+        bytes_of(len(images.index), (images.shape[0], images.shape[1], images.shape[2])),
+        experiment.data.cache,
+    )
     gib = math.ceil(10 * size / 2**30 + 0.5) / 10
     if size <= (free_memory() or 0) / 2:
         yield f"data.cache.memory_gib={gib:g} (now {cache.memory_gib:g}), which keeps all images decoded"

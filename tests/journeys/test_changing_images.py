@@ -21,6 +21,7 @@ from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
+from cnnkit.runs.run import TIMES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 
@@ -94,7 +95,7 @@ def ended(process, code=0):
 
 def learnt(run):
     """What each epoch came to, and the tests; not how long it took."""
-    epochs = [{k: v for k, v in epoch.items() if k not in ("seconds", "images_per_second")} for epoch in run.history()]
+    epochs = [{k: v for k, v in epoch.items() if k not in TIMES} for epoch in run.history()]
     return epochs, (run.folder / "split.csv").read_bytes()
 
 

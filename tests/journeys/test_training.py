@@ -19,6 +19,7 @@ from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.lazy import keras, tf
 from cnnkit.core.progress import Progress
 from cnnkit.optimization.schedules import Cosine
+from cnnkit.runs.run import TIMES
 from cnnkit.training.steps import Steps
 
 PLAIN = """
@@ -78,8 +79,8 @@ runs, *configs = map(Path, sys.argv[1:])
 print(json.dumps([train(read(config), runs / config.stem) for config in configs]))
 """
 
-TIMES = ("seconds", "images_per_second")
-METRICS = ["epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", *TIMES, "stage"]
+METRICS = ["epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+METRICS += ["seconds", "images_per_second", "gradient_norms", "waiting", "stage"]
 
 
 def weights(run):
