@@ -24,7 +24,6 @@ from cnnkit.data.files import tables
 from cnnkit.data.index import Index
 from cnnkit.runs import checkpoints
 
-
 TIMES = ("seconds", "images_per_second", "waiting")
 """What of a line of the metrics is measured by the clock: a run that is repeated has other ones."""
 
