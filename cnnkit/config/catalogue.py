@@ -28,6 +28,7 @@ from cnnkit.optimization.losses import AnyLoss
 from cnnkit.optimization.optimizers import AnyOptimizer
 from cnnkit.optimization.schedules import AnySchedule
 from cnnkit.optimization.section import Checkpoint, EarlyStopping, Train
+from cnnkit.optimization.tracking import AnyTracker
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ KINDS = (
     Kind("losses", "train.loss", _of(AnyLoss)),
     Kind("optimizers", "train.optimizer", _of(AnyOptimizer)),
     Kind("schedules", "train.schedule", _of(AnySchedule)),
+    Kind("trackers", "train.track", _of(AnyTracker)),
     Kind("sections", "the file itself and its sections", tuple(_KEYS)),
 )
 

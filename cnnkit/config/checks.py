@@ -98,6 +98,8 @@ def problems(sections: dict[str, Any], files: bool = True, progress: Progress | 
     context = Context.of(sections, collection)
     if context.model and files:
         yield from (_below("model", problem) for problem in context.model.absent())
+    if context.train and files:
+        yield from _of_trackers(context.train)
     for check in _CHECKS:
         yield from check(context)
 
@@ -110,6 +112,18 @@ def _of_source(source: Source, problem: Problem) -> Problem:
     # Where the path leads to something, it is that which is wrong, not the setting.
     wrong = path is not None and os.path.exists(path)  # noqa: PTH110 - of any name, one too long too
     return replace(_below("data.source", problem), in_data=problem.in_data or wrong)
+
+
+def _of_trackers(train: Train) -> Iterator[Problem]:
+    """What stands in the way of recording the run elsewhere."""
+    names: set[str] = set()
+    for number, tracker in enumerate(train.track):
+        key = f"train.track.{number}"
+        if tracker.name in names:
+            yield Problem(f"{tracker.name} is there already; leave one out", key=f"{key}.name")
+        else:
+            yield from (_below(key, problem) for problem in tracker.problems())
+        names.add(tracker.name)
 
 
 def _below(section: str, problem: Problem) -> Problem:

@@ -264,7 +264,15 @@ def append(path: Path, line: str) -> None:
     Raises:
         DiskError: The disk has no room for it, or fails.
     """
-    content = f"{line}\n".encode("utf-8", ERRORS)
+    append_bytes(path, f"{line}\n".encode("utf-8", ERRORS))
+
+
+def append_bytes(path: Path, content: bytes) -> None:
+    """Adds to a file, all or nothing.
+
+    Raises:
+        DiskError: The disk has no room for it, or fails.
+    """
     with disk_errors(path, len(content)), path.open("ab", buffering=0) as file:
         before = os.fstat(file.fileno()).st_size
         try:

@@ -54,6 +54,13 @@ def draw(path: Path, heading: str, titles: Sequence[str], rows: Sequence[Sequenc
     Raises:
         OSError: The file can't be written.
     """
+    paper, boxes = drawn(heading, titles, rows)
+    atomic.write_bytes(path, as_png(paper))
+    return boxes
+
+
+def drawn(heading: str, titles: Sequence[str], rows: Sequence[Sequence[Cell]]) -> tuple[Any, list[list[Box]]]:
+    """The same as a `PIL.Image.Image`, and where each picture lies on it."""
     from PIL import Image, ImageDraw
 
     pictures = [[_sized(cell.pixels) for cell in row] for row in rows]
@@ -84,8 +91,7 @@ def draw(path: Path, heading: str, titles: Sequence[str], rows: Sequence[Sequenc
             for k, line in enumerate(below):
                 pen.text((box[0], box[3] + 2 + k * _LINE), line, fill="black", font=small)
         top += height
-    atomic.write_bytes(path, as_png(paper))
-    return boxes
+    return paper, boxes
 
 
 def as_png(picture: Any) -> memoryview:

@@ -15,6 +15,7 @@ from cnnkit.models.freezing import BACKBONE, PlannedStage, Stage
 from cnnkit.optimization.losses import AnyLoss, CrossEntropy
 from cnnkit.optimization.optimizers import Adam, AnyOptimizer
 from cnnkit.optimization.schedules import AnySchedule, Cosine
+from cnnkit.optimization.tracking import AnyTracker
 from cnnkit.optimization.training_metrics import VALIDATION, Monitor
 
 EPOCHS = 30
@@ -93,6 +94,8 @@ class Train(Spec):
     """When to end before the last epoch; never if left out."""
     checkpoint: Checkpoint = Checkpoint()
     """Which epoch is kept, evaluated and used."""
+    track: tuple[AnyTracker, ...] = ()
+    """Where the run is recorded beside its folder. What TensorBoard shows is always in the folder itself."""
 
     def completed(self, pretrained: bool, unchanging: bool) -> Train:
         """The same with all filled in that hangs on the rest of the config.

@@ -32,6 +32,8 @@ class Files:
     """Every file in the folder of a run: the one list of their names."""
 
     def __init__(self, folder: Path):
+        self.folder = folder
+        """The folder of the run."""
         self.config = folder / "config.yaml"
         """The experiment, complete: every default filled in, every path absolute; to train it again repeats the run."""
         self.provenance = folder / "provenance.json"
@@ -52,6 +54,8 @@ class Files:
         """The copy of the list that `data.exclude` names; only there if it names one."""
         self.backbone = folder / "backbone"
         """The copy of the network that a `hub` model builds on; only there for such a model."""
+        self.tensorboard = folder / "tensorboard"
+        """The folder of what TensorBoard shows: event files of the whole run, of its training and of its validation."""
         self.log = folder / "log.txt"
         """What was said on the screen, each line with its time."""
 
@@ -62,6 +66,10 @@ class Files:
     def predictions(self, split: str) -> Path:
         """What the network says of each image of a split."""
         return self.evaluation / f"{split}_predictions.csv"
+
+    def tracker(self, name: str) -> Path:
+        """The folder of what a tracker of `train.track` keeps on this machine; only there if it keeps something."""
+        return self.folder / name
 
 
 class SplitRow(NamedTuple):
