@@ -31,6 +31,7 @@ from cnnkit.training.observers import KeepBest, Observer, StopEarly, Watch
 from cnnkit.training.stage_fit import StageFit
 from cnnkit.training.start_checks import StartChecks
 from cnnkit.training.steps import Steps
+from cnnkit.training.tracking.tracking import Tracking
 from cnnkit.training.waiting import WatchWaiting
 
 
@@ -67,7 +68,13 @@ class Engine:
     """
 
     def __init__(
-        self, data: TrainingData, network: Network, run: Run, progress: Progress, resumed: Resumed | None = None
+        self,
+        data: TrainingData,
+        network: Network,
+        run: Run,
+        progress: Progress,
+        resumed: Resumed | None = None,
+        tracking: Tracking | None = None,
     ):
         """Prepares it.
 
@@ -77,9 +84,11 @@ class Engine:
             run: Where it is recorded.
             progress: Is told how far it is.
             resumed: Where an earlier training of the run stood, to go on from there; from the beginning if left out.
+            tracking: Where else it is recorded; nowhere if left out.
         """
         self.data, self.network, self.run, self.progress = data, network, run, progress
         self.experiment, self.say = data.experiment, partial(say, run, progress)
+        self.tracking = tracking or Tracking(run, progress, [])
         self.validation = data.numbers("validation")
         self.plan = self.experiment.plan()
         self.keep_best = KeepBest(self.experiment.train.checkpoint.monitor, self._save)
@@ -253,7 +262,7 @@ class Engine:
         checks = StartChecks(self.experiment, self.say)
         gradients = WatchGradients(self.experiment, self.network, self.say, lambda: checks.grown)
         waiting = WatchWaiting(self.experiment, self.say)
-        return [Watch(self.progress, self.epochs), checks, gradients, waiting, *early]
+        return [Watch(self.progress, self.epochs), checks, gradients, waiting, *early, self.tracking]
 
     def variables(self, fit: StageFit) -> dict[str, Any]:
         """All variables that a stage changes, by a name of its own each: what a resume needs of them.
@@ -313,6 +322,7 @@ class Engine:
         line = epoch_line(metrics, self.epochs)
         self.run.log(line)
         self.progress.epoch(line)
+        self.tracking.epoch(metrics | {"stage": number})
 
     def _save(self, epoch: int, metrics: dict[str, float]) -> None:
         """An epoch was the best so far."""

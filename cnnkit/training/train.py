@@ -61,9 +61,11 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
                 say(run, progress, line)
 
             from cnnkit.training.engine import Engine
+            from cnnkit.training.tracking.tracking import Tracking
 
-            Engine(data, network, run, progress).fit()
-            document = _result(data, network.model, run, progress)
+            with Tracking.of(run, data.experiment, data.images.index.classes, progress).following() as tracking:
+                Engine(data, network, run, progress, tracking=tracking).fit()
+                document = _result(data, network.model, run, progress)
             for line in closing(run, data):
                 say(run, progress, line)
         pace.record(watch, data, network, run, progress)

@@ -300,11 +300,10 @@ broken.yaml:6:3: train.epochs: stands twice in this section, first in line 5
         "broken.yaml:4:1: a second document begins here; a config is one\n",
     ),
     "a tag that would run a command": (
-        GOOD + "train: !!python/object/apply:os.system {args: [touch ran]}\n",
+        GOOD + "train: {early_stopping: !!python/object/apply:os.system {args: [touch ran]}}\n",
         """\
-broken.yaml:4:8: train: the tag !!python/object/apply:os.system means nothing in a config
-broken.yaml:4:41: train.args: unknown setting; it may be epochs, stages, loss, optimizer, schedule, \
-early_stopping, checkpoint
+broken.yaml:4:25: train.early_stopping: the tag !!python/object/apply:os.system means nothing in a config
+broken.yaml:4:58: train.early_stopping.args: unknown setting; it may be monitor, patience, min_delta
 """,
     ),
     "a binary file": (

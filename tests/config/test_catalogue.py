@@ -41,6 +41,7 @@ def kind(name: str) -> Kind:
         ("balances", {"none", "class_weight", "oversample", "undersample", "smote", "borderline_smote"}),
         ("optimizers", {"sgd", "adam"}),
         ("schedules", {"constant", "cosine"}),
+        ("trackers", {"mlflow", "wandb"}),
     ],
 )
 def test_each_kind_lists_at_least_these(name: str, members: set[str]) -> None:

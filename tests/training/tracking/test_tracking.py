@@ -196,12 +196,17 @@ raise RuntimeError("no such server\\nsecond line")
 
 
 @pytest.mark.parametrize(
-    ("code", "why"),
-    [(HANGS, "has not answered for"), (FALLS, "has ended without a word"), (RAISES, "RuntimeError: no such server")],
+    ("code", "why", "patience"),
+    [
+        (HANGS, "has not answered for", 0.5),
+        (FALLS, "has ended without a word", 60.0),
+        (RAISES, "RuntimeError: no such server", 60.0),
+    ],
+    ids=["hangs", "falls", "raises"],
 )
-def test_one_that_hangs_falls_or_raises_is_left_behind(tracked, package, code, why, monkeypatch, capfd):
+def test_one_that_hangs_falls_or_raises_is_left_behind(tracked, package, code, why, patience, monkeypatch, capfd):
     package(code)
-    monkeypatch.setattr(apart, "PATIENCE", 1.0)
+    monkeypatch.setattr(apart, "PATIENCE", patience)
     run, heard, tracking = tracked
     with tracking.following():
         for metrics in EPOCHS:
