@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cnnkit import Run, evaluate, read, train
 from cnnkit.core import machine, onednn
@@ -212,7 +214,8 @@ def test_the_test_result_is_of_the_checkpoint_on_disk_not_of_the_last_epoch(conf
 
 def test_a_run_leaves_what_the_readme_says(runs):
     run = runs[0] / "plain"
-    assert {name for name in below(run) if not name.endswith(".h5")} == {
+    assert {re.sub(r"tfevents\.\d+", "tfevents.TIME", name) for name in below(run) if not name.endswith(".h5")} == {
+        *(f"tensorboard/{part}events.out.tfevents.TIME.cnnkit" for part in ("", "train/", "validation/")),
         "config.yaml",
         "provenance.json",
         "metrics.jsonl",
@@ -226,6 +229,20 @@ def test_a_run_leaves_what_the_readme_says(runs):
         "evaluation/test_predictions.csv",
     }
     assert Image.open(run / "history.png").size > (400, 200)
+
+
+def test_tensorboard_shows_the_figures_of_every_epoch(runs):
+    run = Run.open(runs[0] / "plain")
+    epochs = run.history()
+    for part, side in (("train", ""), ("validation", "val_")):
+        read = EventAccumulator(str(run.files.tensorboard / part)).Reload()
+        for name in ("loss", "accuracy"):
+            points = [(event.step, event.value) for event in read.Scalars(f"epoch/{name}")]
+            assert points == [(epoch["epoch"], pytest.approx(epoch[f"{side}{name}"])) for epoch in epochs]
+    whole = EventAccumulator(str(run.files.tensorboard)).Reload().Tags()
+    assert whole["images"] == ["first_batch"] and "config" in whole["tensors"]
+    size = sum(path.stat().st_size for path in run.files.tensorboard.rglob("*") if path.is_file())
+    assert size < 100_000
 
 
 def test_provenance_tells_how_a_run_was_made(runs):
