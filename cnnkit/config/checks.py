@@ -327,8 +327,9 @@ def _fitting_takes_no_settings_of_steps(context: Context) -> Iterator[Problem]:
         unfit |= {"train.schedule": none} if train.schedule else {}
         unfit |= {"train.early_stopping": none} if train.early_stopping else {}
         unfit |= {"train.optimizer": none} if train.optimizer else {}
-        if train.checkpoint.monitor != Checkpoint().monitor:
-            unfit["train.checkpoint.monitor"] = none
+        for setting, usual in Checkpoint():
+            if getattr(train.checkpoint, setting) not in (usual, None):
+                unfit[f"train.checkpoint.{setting}"] = none
         if (dropout := getattr(model, "dropout", None)) and dropout == model.classifier_dropout:
             unfit["model.dropout"] = "nothing is dropped where a classifier is fitted"
     for key, why in unfit.items():

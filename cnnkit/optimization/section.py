@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
-from cnnkit.core.spec import Count, NotNegative, Spec
-from cnnkit.core.text import counted
+from cnnkit.core.spec import Count, NotNegative, Positive, Spec
+from cnnkit.core.text import counted, enumerated
 from cnnkit.models.freezing import BACKBONE, PlannedStage, Stage
 from cnnkit.optimization.losses import AnyLoss, CrossEntropy
 from cnnkit.optimization.optimizers import Adam, AnyOptimizer
@@ -51,11 +51,44 @@ class EarlyStopping(Spec):
             yield Problem(message, key="min_delta")
 
 
+MINUTES = 5.0
+"""Between two states of a training, if nobody says."""
+
+
 class Checkpoint(Spec):
-    """Which epoch's weights are kept."""
+    """Which epoch's weights are kept, and how often all is saved that a resume needs."""
 
     monitor: Monitor = "val_accuracy"
     """The weights of the epoch in which this is best are kept; of equal ones the first."""
+    every_minutes: Positive | None = MINUTES
+    """Minutes between two states of the training, from which it can go on to the last bit; null if updates or epochs
+    are counted, or none is to be saved."""
+    every_steps: Count | None = None
+    """The same, counted in updates: saved as soon as the work of at most a second that is under way is done."""
+    every_epochs: Count | None = None
+    """The same, counted in epochs: saved at their end."""
+    keep: Count = 2
+    """So many states are kept, the newest ones; an older one goes when a new one is safely on the disk."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counted_in_one(cls, values: Any) -> Any:
+        """No minutes where updates or epochs are counted, so that a written config says so."""
+        if isinstance(values, dict) and any(values.get(name) is not None for name in ("every_steps", "every_epochs")):
+            return {"every_minutes": None} | values
+        return values
+
+    @model_validator(mode="after")
+    def _counted_in_no_more(self) -> Checkpoint:
+        given = [name for name in ("every_minutes", "every_steps", "every_epochs") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{enumerated(given, 'and')} say the same in several ways; leave all but one out")
+        return self
+
+    @property
+    def saves(self) -> bool:
+        """Whether states are saved now and then."""
+        return (self.every_minutes or self.every_steps or self.every_epochs) is not None
 
     def careful(self, given: Given) -> Iterator[Problem]:
         """What is best when the network has learnt by heart."""

@@ -122,6 +122,21 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
         GOOD + "train:\n  checkpoint: {monitor: val_acc}\n",
         "broken.yaml:5:25: train.checkpoint.monitor: can't be the text 'val_acc'; did you mean `val_accuracy`?\n",
     ),
+    "states counted in two ways": (
+        GOOD + "train:\n  checkpoint: {every_steps: 100, every_epochs: 1}\n",
+        "broken.yaml:5:15: train.checkpoint: every_steps and every_epochs say the same in several ways; leave all "
+        "but one out\n",
+    ),
+    "states counted in minutes too": (
+        GOOD + "train:\n  checkpoint: {every_minutes: 5, every_epochs: 1}\n",
+        "broken.yaml:5:15: train.checkpoint: every_minutes and every_epochs say the same in several ways; leave all "
+        "but one out\n",
+    ),
+    "states counted in none": (
+        GOOD + "train:\n  checkpoint: {every_minutes: 0, keep: 0}\n",
+        "broken.yaml:5:31: train.checkpoint.every_minutes: should be more than 0, not 0\n"
+        "broken.yaml:5:40: train.checkpoint.keep: should be at least 1, not 0\n",
+    ),
     "an optimizer without its name": (
         GOOD + "train:\n  optimizer: {learning_rate: 0.1}\n",
         "broken.yaml:5:3: train.optimizer: needs a name; it may be sgd, adam\n",

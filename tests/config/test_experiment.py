@@ -379,6 +379,8 @@ NAMES_ONE = "train.optimizer: {name: adam, learning_rate: 3e-3}"
         ("schedule: {name: constant}", "train.schedule", NAMES_ONE),
         ("early_stopping: {}", "train.early_stopping", NAMES_ONE),
         ("checkpoint: {monitor: val_loss}", "train.checkpoint.monitor", NAMES_ONE),
+        ("checkpoint: {every_steps: 9}", "train.checkpoint.every_steps", NAMES_ONE),
+        ("checkpoint: {keep: 9}", "train.checkpoint.keep", NAMES_ONE),
         ("loss: {name: cross_entropy, label_smoothing: 0.1}", "train.loss.label_smoothing", f"smoothing.*{NAMES_ONE}"),
         ("loss: {name: focal}", "train.loss.name", f"fitted by cross_entropy or binary_cross_entropy.*{NAMES_ONE}"),
         (stages("freeze: backbone, epochs: 3"), "train.stages.0.epochs", NAMES_ONE),

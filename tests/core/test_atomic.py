@@ -224,6 +224,7 @@ ELSEWHERE = {
     ("studies/trial.py", "TemporaryDirectory"): "for the runs of a trial, which are written like any",
     ("training/observers.py", "save"): "hands weights to `checkpoints`",
     ("optimization/tracking/wandb.py", "save"): "tells Weights & Biases of a file that is there",
+    ("training/saving.py", "save"): "hands states to a `StateWriter`",
     ("data/feeding/pixel_store.py", "pwrite"): "takes its key from a damaged image, in place",
     ("data/feeding/pixel_store.py", "open"): "takes its key from a damaged image, in place",
     ("data/files/archives.py", "rename"): "out of the way, before it is removed",
