@@ -267,7 +267,7 @@ def measure_cnnkit(name: str, steps: int, inference: bool, count: bool) -> float
     from cnnkit.data.index import Index
     from cnnkit.models import AnyArchitecture
     from cnnkit.optimization.losses import CrossEntropy
-    from cnnkit.optimization.optimizers import Sgd
+    from cnnkit.optimization.optimizers.sgd import Sgd
 
     size, batch, classes, config = NETWORKS[name]
     adapter: TypeAdapter[Any] = TypeAdapter(AnyArchitecture)

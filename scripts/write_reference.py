@@ -28,6 +28,7 @@ TITLES = {
     "losses": "Losses: what `train.loss` may name",
     "optimizers": "Optimizers: what `train.optimizer` may name",
     "schedules": "Schedules: what `train.schedule` may name",
+    "clips": "Clipping: what `train.clip` may name",
     "trackers": "Tracking: what `train.track` may hold",
     "sections": "The file and its sections",
 }

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
 from rich.text import Text
 from typer import Argument, Option
 
-from cnnkit.commands.command import command
+from cnnkit.commands.command import Force, command
 from cnnkit.commands.screen import Screen, as_yaml, new_table
 from cnnkit.core.errors import UsageError
 from cnnkit.core.text import by, suggestion
@@ -27,6 +28,11 @@ def list_(
     counts: Annotated[
         bool, Option("--counts", help="With architectures: count each one's parameters; takes minutes.")
     ] = False,
+    plot: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="With schedules: draw the course of each into a PNG.", show_default=False),
+    ] = None,
+    force: Force = False,
 ) -> None:
     """List what a config may name, with every option and its default."""
     from cnnkit.config.catalogue import KINDS, doc, options, title, variants
@@ -36,6 +42,14 @@ def list_(
         raise UsageError(f"there is no kind `{kind}`{suggestion(kind, names)}")
     if counts and kind != "architectures":
         raise UsageError("--counts is for architectures: cnnkit list architectures --counts")
+    if plot and kind != "schedules":
+        raise UsageError("--plot is for schedules: cnnkit list schedules --plot schedules.png")
+    if plot and plot.suffix.lower() != ".png":
+        raise UsageError(f"--plot {plot}: a picture is drawn as PNG; give it a name that ends in .png")
+    if plot or force:
+        from cnnkit.runs import overwriting
+
+        overwriting.refuse("--plot", plot, force)
     chosen = [each for each in KINDS if kind in (None, each.name)]
     networks = []
     if kind == "architectures":
@@ -43,6 +57,10 @@ def list_(
 
         with screen.watching() as progress:
             networks = list(variants(partial(count, progress=progress) if counts else None))
+    if plot:
+        from cnnkit.report import schedule_sheet
+
+        schedule_sheet.draw(chosen[0].sections, plot)  # type: ignore[arg-type]  # they are those of this kind
     if screen.json_output:
         document: dict[str, Any] = {
             each.name: [
@@ -50,12 +68,15 @@ def list_(
             ]
             for each in chosen
         }
-        screen.document(document | ({"variants": [asdict(network) for network in networks]} if networks else {}))
+        document |= {"variants": [asdict(network) for network in networks]} if networks else {}
+        screen.document(document | ({"plot": str(plot)} if plot else {}))
     elif kind:
         screen.say(f"{chosen[0].name}: what `{chosen[0].key}` may name\n")
         if networks:
             screen.say(variant_table(networks, counts), "\nThe settings of each family, with their defaults:\n")
         screen.say(kind_table(chosen[0]))
+        if plot:
+            screen.say(f"\n{plot}: the course of each over 30 epochs at its defaults, without a warm-up and with one")
     else:
         screen.say(*(f"{each.name} ({each.key}): {', '.join(map(title, each.sections))}" for each in KINDS))
         screen.say(f"\nEvery option of a kind: cnnkit list {names[0]}")

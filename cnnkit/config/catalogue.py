@@ -24,8 +24,11 @@ from cnnkit.models import AnyArchitecture
 from cnnkit.models.base import Architecture
 from cnnkit.models.freezing import Stage
 from cnnkit.models.sequential import AnyLayer
+from cnnkit.optimization.clipping import AnyClip
+from cnnkit.optimization.ema import Ema
 from cnnkit.optimization.losses import AnyLoss
 from cnnkit.optimization.optimizers import AnyOptimizer
+from cnnkit.optimization.sam import Sam
 from cnnkit.optimization.schedules import AnySchedule
 from cnnkit.optimization.section import Checkpoint, EarlyStopping, Train
 from cnnkit.optimization.tracking import AnyTracker
@@ -91,6 +94,8 @@ _KEYS: dict[type[Spec], str] = {
     Splits: "data.source.splits",
     Train: "train",
     Stage: "train.stages",
+    Ema: "train.ema",
+    Sam: "train.sam",
     EarlyStopping: "train.early_stopping",
     Checkpoint: "train.checkpoint",
 }
@@ -105,6 +110,7 @@ KINDS = (
     Kind("losses", "train.loss", _of(AnyLoss)),
     Kind("optimizers", "train.optimizer", _of(AnyOptimizer)),
     Kind("schedules", "train.schedule", _of(AnySchedule)),
+    Kind("clips", "train.clip", _of(AnyClip)),
     Kind("trackers", "train.track", _of(AnyTracker)),
     Kind("sections", "the file itself and its sections", tuple(_KEYS)),
 )

@@ -11,7 +11,7 @@ from typing import Any, Self
 from cnnkit.config.experiment import suggested, unchanging
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
-from cnnkit.core.spec import path_settings
+from cnnkit.core.spec import Spec, path_settings
 from cnnkit.core.text import counted, enumerated
 from cnnkit.data.augmentations import AnyAugmentation
 from cnnkit.data.augmentations.base import Mixing
@@ -324,9 +324,11 @@ def _fitting_takes_no_settings_of_steps(context: Context) -> Iterator[Problem]:
         unfit["model.l2"] = "the penalty on the kernel of a fitted classifier is chosen by folds"
     if all(fitted):
         none = "a classifier is fitted, without steps and epochs"
-        unfit |= {"train.schedule": none} if train.schedule else {}
-        unfit |= {"train.early_stopping": none} if train.early_stopping else {}
-        unfit |= {"train.optimizer": none} if train.optimizer else {}
+        by_steps = (
+            *("schedule", "clip", "ema", "sam", "gradient_accumulation", "scale_learning_rate_with_batch"),
+            *("early_stopping", "optimizer"),
+        )
+        unfit |= {f"train.{name}": none for name in by_steps if getattr(train, name) != _default(train, name)}
         for setting, usual in Checkpoint():
             if getattr(train.checkpoint, setting) not in (usual, None):
                 unfit[f"train.checkpoint.{setting}"] = none
@@ -335,6 +337,10 @@ def _fitting_takes_no_settings_of_steps(context: Context) -> Iterator[Problem]:
     for key, why in unfit.items():
         advice = "give the stage epochs" if key == "train.optimizer" else _BY_STEPS
         yield Problem(f"{why}; leave this out, or {advice}", key=key)
+
+
+def _default(section: Spec, name: str) -> Any:
+    return type(section).model_fields[name].default
 
 
 def _stages_are_compared_by_what_they_share(context: Context) -> Iterator[Problem]:

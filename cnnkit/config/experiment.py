@@ -63,7 +63,7 @@ class Experiment(Spec):
 
     def plan(self) -> tuple[PlannedStage, ...]:
         """The stages of the training, each with what it inherits filled in."""
-        return self.train.plan(self.model.pretrained, self._unchanging)
+        return self.train.plan(self.model.pretrained, self._unchanging, self.data.batch_size)
 
     @property
     def _unchanging(self) -> bool:

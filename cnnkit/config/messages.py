@@ -93,12 +93,9 @@ def _meant(root: type[Spec], path: KeyPath, allowed: Sequence[str]) -> str:
     synonym = SYNONYMS.get(word.lower(), word)
     if synonym in allowed:
         return f"; did you mean `{synonym}`?"
-    if near := nearest(word, allowed):
-        return near
-    places = settings_called(root, synonym)
-    if places:
+    if places := settings_called(root, synonym):  # its very name says more than one that is like it
         return f" here; that is {enumerated([f'`{place}`' for place in places], 'or')}"
-    return suggestion(word, allowed)
+    return nearest(word, allowed) or suggestion(word, allowed)
 
 
 def settings_called(root: type[Spec], name: str) -> list[str]:

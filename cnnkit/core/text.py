@@ -71,7 +71,9 @@ def in_gib(count: int) -> str:
 
 def nearest(word: str, names: Sequence[str]) -> str:
     """`; did you mean ...?` with the nearest of the names, or nothing when none is near."""
-    near = difflib.get_close_matches(word.lower(), [name.lower() for name in names], 1, cutoff=0.6)
+    near = difflib.get_close_matches(word.lower(), [name.lower() for name in names], cutoff=0.6)
+    # Letters that have changed places are the commonest slip: `adma` is nearer to `adam` than to `adamax`.
+    near.sort(key=lambda name: sorted(name) != sorted(word.lower()))
     found = next((name for name in names if near and name.lower() == near[0]), None)
     return f"; did you mean `{found}`?" if found else ""
 

@@ -120,8 +120,7 @@ def summarize(experiment: Experiment, shape: tuple[int, int, int], classes: int)
     rows = tuple(layer_rows(network.model))
     batch_size = experiment.data.batch_size
     stages = tuple(_stages(experiment, network))
-    optimizer = experiment.train.optimizer_of(experiment.plan())
-    slots = optimizer.slots if optimizer else 0
+    slots = experiment.train.slots(experiment.plan())
     # Of all stages the one that needs most.
     estimates = (memory_of(rows, batch_size, slots, stage["parameters"], stage["frozen"]) for stage in stages)
     memory = max(estimates, key=lambda estimate: estimate["total"])
@@ -333,7 +332,7 @@ def memory_of(
     Args:
         rows: The layers.
         batch_size: Images a step.
-        slots: Numbers that the optimizer remembers for each weight.
+        slots: Numbers that training remembers for each weight, most of them the optimizer's.
         parameters: How many numbers are trained.
         frozen: Names of what is not.
     """

@@ -146,6 +146,40 @@ class BinaryCrossEntropy(Loss):
         )
 
 
+class MeanSquaredError(Loss):
+    """Mean squared error of the probabilities, over the classes (Brier 1950)."""
+
+    name: Literal["mean_squared_error"] = "mean_squared_error"
+    label_smoothing: Smoothing = 0.0
+    """Share of each label that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567, section 7)."""
+
+    def __call__(self, labels: Any, logits: Any) -> Any:
+        """The mean of (p - y)^2 over the classes."""
+        return keras.ops.mean(keras.ops.square(_errors(labels, logits, self.label_smoothing)), axis=-1)
+
+
+class MeanAbsoluteError(Loss):
+    """Mean absolute error of the probabilities, over the classes (Ghosh et al. 2017, arXiv:1712.09482).
+
+    Wrong labels among those of training bend it less than other losses; it learns slowly.
+    """
+
+    name: Literal["mean_absolute_error"] = "mean_absolute_error"
+    label_smoothing: Smoothing = 0.0
+    """Share of each label that is spread over all classes (Szegedy et al. 2016, arXiv:1512.00567, section 7)."""
+
+    def __call__(self, labels: Any, logits: Any) -> Any:
+        """The mean of |p - y| over the classes."""
+        return keras.ops.mean(keras.ops.absolute(_errors(labels, logits, self.label_smoothing)), axis=-1)
+
+
+def _errors(labels: Any, logits: Any, smoothing: float) -> Any:
+    """The probabilities (B, classes) less the smoothed labels."""
+    probabilities = keras.ops.softmax(keras.ops.convert_to_tensor(logits))
+    classes = probabilities.shape[-1]
+    return probabilities - (1 - smoothing) * keras.ops.cast(labels, probabilities.dtype) - smoothing / classes
+
+
 def _refuse_unless_finite(logits: Any, names: Sequence[str]) -> None:
     bad = np.flatnonzero(~np.isfinite(logits).all(axis=-1))
     if not len(bad):
@@ -161,4 +195,6 @@ def _refuse_unless_finite(logits: Any, names: Sequence[str]) -> None:
 FITTING = ("cross_entropy", "binary_cross_entropy")
 """Names of those by which a classifier can be fitted."""
 
-AnyLoss: TypeAlias = Annotated[CrossEntropy | Focal | BinaryCrossEntropy, Field(discriminator="name")]
+AnyLoss: TypeAlias = Annotated[
+    CrossEntropy | Focal | BinaryCrossEntropy | MeanSquaredError | MeanAbsoluteError, Field(discriminator="name")
+]

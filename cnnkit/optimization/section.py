@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
@@ -12,11 +13,18 @@ from cnnkit.core.errors import Problem
 from cnnkit.core.spec import Count, NotNegative, Positive, Spec
 from cnnkit.core.text import counted, enumerated
 from cnnkit.models.freezing import BACKBONE, PlannedStage, Stage
+from cnnkit.optimization.clipping import AnyClip
+from cnnkit.optimization.ema import Ema
 from cnnkit.optimization.losses import AnyLoss, CrossEntropy
-from cnnkit.optimization.optimizers import Adam, AnyOptimizer
-from cnnkit.optimization.schedules import AnySchedule, Cosine
+from cnnkit.optimization.optimizers import AnyOptimizer
+from cnnkit.optimization.optimizers.adam import Adam
+from cnnkit.optimization.sam import Sam
+from cnnkit.optimization.schedules import AnySchedule
+from cnnkit.optimization.schedules.cosine import Cosine
+from cnnkit.optimization.schedules.plateau import Plateau
 from cnnkit.optimization.tracking import AnyTracker
-from cnnkit.optimization.training_metrics import VALIDATION, Monitor
+from cnnkit.optimization.training_metrics import Monitor
+from cnnkit.optimization.watching import on_training_images, rare_gain
 
 EPOCHS = 30
 """How long a training is if nobody says."""
@@ -25,12 +33,11 @@ FINE_TUNING = Adam(learning_rate=3e-5), Cosine(warmup_epochs=0.5)
 """Optimizer and schedule behind a fitted classifier, if nobody says: what was learnt is to be bent, not broken. Adam's
 first steps are as large as its rate whatever the gradient, and at a classifier's optimum they lead away from it."""
 
+REFERENCE = 256
+"""Images an update that rates are meant for where they are scaled (Goyal et al. 2017, arXiv:1706.02677)."""
 
 LONG = 1000
 """Epochs that hardly anyone means, where nothing may end them before."""
-
-BIG = 0.1
-"""A gain of accuracy, or of the loss, that few epochs bring."""
 
 
 class EarlyStopping(Spec):
@@ -45,10 +52,8 @@ class EarlyStopping(Spec):
 
     def careful(self, given: Given) -> Iterator[Problem]:
         """What gets better while the network learns by heart, and a gain that hardly an epoch brings."""
-        yield from _on_training_images(self.monitor, "training goes on while the network learns them by heart")
-        if self.min_delta >= BIG:
-            message = f"an epoch that is better by less than {self.min_delta:g} counts as none; 0 to 0.01 are usual"
-            yield Problem(message, key="min_delta")
+        yield from on_training_images(self.monitor, "training goes on while the network learns them by heart")
+        yield from rare_gain(self.min_delta)
 
 
 MINUTES = 5.0
@@ -92,13 +97,7 @@ class Checkpoint(Spec):
 
     def careful(self, given: Given) -> Iterator[Problem]:
         """What is best when the network has learnt by heart."""
-        yield from _on_training_images(self.monitor, "the epoch that has learnt most by heart is kept")
-
-
-def _on_training_images(monitor: str, so: str) -> Iterator[Problem]:
-    if not monitor.startswith(VALIDATION):
-        message = f"is measured on the training images, so {so}; {VALIDATION}{monitor} is measured on others"
-        yield Problem(message, key="monitor")
+        yield from on_training_images(self.monitor, "the epoch that has learnt most by heart is kept")
 
 
 class Train(Spec):
@@ -120,9 +119,19 @@ class Train(Spec):
     learns, and nothing is augmented, none: the classifier is fitted, which is the optimum and takes seconds."""
     schedule: AnySchedule | None = None
     """How the learning rate goes over the training; cosine if left out."""
+    clip: AnyClip | None = None
+    """How large gradients may be; as large as they are if left out."""
+    ema: Ema | None = None
+    """Whether an average of the weights over the last updates is what is validated, kept, evaluated and exported; if
+    left out, the weights as they are."""
+    sam: Sam | None = None
+    """Whether training looks for a wide valley; not if left out."""
     gradient_accumulation: Count = 1
     """Batches whose gradients make one update of the weights, so that memory holds one of them only: 4 batches of 16
     images take the step of one with 64 (but for batch normalisation, which sees 16). Schedules count updates."""
+    scale_learning_rate_with_batch: bool = False
+    """Whether the learning rates are meant for 256 images an update, and are scaled to what an update has here (Goyal
+    et al. 2017, arXiv:1706.02677): twice the images, twice the rate."""
     early_stopping: EarlyStopping | None = None
     """When to end before the last epoch; never if left out."""
     checkpoint: Checkpoint = Checkpoint()
@@ -148,15 +157,21 @@ class Train(Spec):
             update["epochs"] = None if pretrained else stages[0].epochs
         return self.model_copy(update=update)
 
-    def plan(self, pretrained: bool, unchanging: bool) -> tuple[PlannedStage, ...]:
-        """The stages of the training, each with what it inherits filled in; arguments as of `completed`."""
+    def plan(self, pretrained: bool, unchanging: bool, batch_size: int = REFERENCE) -> tuple[PlannedStage, ...]:
+        """The stages of the training, each with what it inherits filled in.
+
+        Args:
+            pretrained: As of `completed`.
+            unchanging: Likewise.
+            batch_size: Images of a batch, by which learning rates may be scaled.
+        """
         stages = self._stages(pretrained, unchanging)
         optimizer = self.optimizer_of(stages)
         return tuple(
             PlannedStage(
                 **stage.model_dump()
                 | {
-                    "learning_rate": self._rate(stage, optimizer),
+                    "learning_rate": self._rate(stage, optimizer, batch_size),
                     "batch_norm": stage.batch_norm or _batch_norm(pretrained),
                 }
             )
@@ -179,9 +194,24 @@ class Train(Spec):
             never = "all but the classifier" if all(stage.freezes_backbone for stage in stages) else "its beginning"
             message = f"the network has learnt nothing yet, and {never} stays as chance made it in every stage"
             yield Problem(f"{message}; set model.weights, or add a stage that freezes nothing", key="stages")
+        yield from self._careful_of_schedule(lengths)
         for number, stage in enumerate(stages):
             key = f"stages.{number}" if self.stages else ""
             yield from self._careful_of(stage, key, given.pretrained)
+
+    def _careful_of_schedule(self, lengths: Sequence[int]) -> Iterator[Problem]:
+        """What never comes of the schedule in stages of these epochs."""
+        if self.schedule is None or not lengths:
+            return
+        for problem in self.schedule.idle(max(lengths)):
+            yield replace(problem, key=f"schedule.{problem.key}")
+        stop = self.early_stopping
+        if isinstance(self.schedule, Plateau) and stop and stop.monitor == self.schedule.monitor:
+            patience = self.schedule.patience
+            if stop.patience <= patience < max(lengths):
+                message = f"early_stopping ends the training after {counted(stop.patience, 'epoch')} without a new best"
+                message += f", before the rate can fall after {patience}; give it a patience of {2 * patience} or more"
+                yield Problem(message, key="early_stopping.patience")
 
     def _careful_of(self, stage: Stage, key: str, pretrained: bool) -> Iterator[Problem]:
         """The same of one stage."""
@@ -222,9 +252,23 @@ class Train(Spec):
             return None
         return self.optimizer or (FINE_TUNING[0] if any(fitted) else Adam())
 
-    @staticmethod
-    def _rate(stage: Stage, optimizer: AnyOptimizer | None) -> float | None:
-        return None if stage.fitted or optimizer is None else stage.learning_rate or optimizer.learning_rate
+    def slots(self, stages: Sequence[Stage]) -> int:
+        """How many numbers training remembers for each weight, beside its gradient.
+
+        Args:
+            stages: All of the training.
+        """
+        optimizer = self.optimizer_of(stages)
+        if optimizer is None:
+            return 0
+        return optimizer.slots + bool(self.ema) + bool(self.sam) + (self.gradient_accumulation > 1)
+
+    def _rate(self, stage: Stage, optimizer: AnyOptimizer | None, batch_size: int) -> float | None:
+        if stage.fitted or optimizer is None:
+            return None
+        images = batch_size * self.gradient_accumulation
+        scale = images / REFERENCE if self.scale_learning_rate_with_batch else 1
+        return (stage.learning_rate or optimizer.learning_rate) * scale
 
 
 def _with_batch_norm(stage: Stage, pretrained: bool) -> Stage:

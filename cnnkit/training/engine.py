@@ -18,6 +18,7 @@ from cnnkit.data.feeding.images import Features, Inputs
 from cnnkit.models import freezing
 from cnnkit.models.base import Network
 from cnnkit.models.freezing import PlannedStage, Staged
+from cnnkit.optimization.schedules.plateau import Plateau
 from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
 from cnnkit.runs import checkpoints
 from cnnkit.runs.provenance import parameters
@@ -26,6 +27,7 @@ from cnnkit.training import balance, divergence, head
 from cnnkit.training.data import TrainingData
 from cnnkit.training.gradients import WatchGradients
 from cnnkit.training.lines import epoch_line, say, stage_line
+from cnnkit.training.lower_rate import LowerRate
 from cnnkit.training.model import Learner
 from cnnkit.training.observers import KeepBest, Observer, StopEarly, Watch
 from cnnkit.training.stage_fit import StageFit
@@ -185,7 +187,8 @@ class Engine:
             self._record_balance(training)
         batches, accumulated = feeding.steps(len(training), batch_size), experiment.train.gradient_accumulation
         rate_of, optimizer = self._optimizer(stage, staged, feeding.steps(batches, accumulated))
-        steps = Steps(learner, optimizer, experiment.train.loss, batches, accumulated)
+        train = experiment.train
+        steps = Steps(learner, optimizer, train.loss, batches, accumulated, train.clip, train.ema, train.sam)
         fit = StageFit(
             number,
             steps,
@@ -257,12 +260,13 @@ class Engine:
 
     def _observers(self) -> list[Observer]:
         """Who follows a stage, in the order in which they are told."""
-        stop = self.experiment.train.early_stopping
+        stop, schedule = self.experiment.train.early_stopping, self.experiment.train.schedule
+        lower = [LowerRate(schedule, self.say)] if isinstance(schedule, Plateau) else []
         early = [StopEarly(stop.monitor, stop.patience, stop.min_delta, self.say)] if stop else []
         checks = StartChecks(self.experiment, self.say)
         gradients = WatchGradients(self.experiment, self.network, self.say, lambda: checks.grown)
         waiting = WatchWaiting(self.experiment, self.say)
-        return [Watch(self.progress, self.epochs), checks, gradients, waiting, *early, self.tracking]
+        return [Watch(self.progress, self.epochs), checks, gradients, waiting, *lower, *early, self.tracking]
 
     def variables(self, fit: StageFit) -> dict[str, Any]:
         """All variables that a stage changes, by a name of its own each: what a resume needs of them.

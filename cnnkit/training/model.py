@@ -35,6 +35,12 @@ class Learner:
         """The weights that learn, those of auxiliary classifiers among them."""
         return list(self.all.trainable_variables)
 
+    @property
+    def other_variables(self) -> list[Any]:
+        """What does not learn: moving statistics, the state of dropout, what is frozen."""
+        learning = {id(variable) for variable in self.trainable_variables}
+        return [variable for variable in self.all.variables if id(variable) not in learning]
+
     def logits(self, images: Any, training: bool) -> list[Any]:
         """Those of the network, (B, logits), and in training those of its auxiliary classifiers behind."""
         # A Keras model with a single output gives it without a list around it.

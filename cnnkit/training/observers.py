@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -152,19 +153,22 @@ class KeepBest(Observer):
         self.best, self.last, self.best_epoch = state["best"], state["last"], state["best_epoch"]
 
 
-class StopEarly(Observer):
-    """Ends a stage after `patience` epochs without a new best."""
+class Waiting(Observer):
+    """Counts the epochs since a metric was best, for what happens when that was too long ago.
 
-    def __init__(self, monitor: str, patience: int, min_delta: float, say: Callable[[str], None]):
+    Attributes:
+        waited: Epochs without a new best.
+    """
+
+    def __init__(self, monitor: str, patience: int, min_delta: float):
         """Follows one stage.
 
         Args:
             monitor: Name of the metric.
             patience: Epochs.
             min_delta: By how much a value must be better to be a new best.
-            say: Is told when it ends.
         """
-        self.monitor, self.patience, self.min_delta, self.say = monitor, patience, min_delta, say
+        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         self.best: float | None = None
         self.waited = 0
 
@@ -176,8 +180,11 @@ class StopEarly(Observer):
             return
         self.waited += 1
         if self.waited >= self.patience:
-            fit.stopped = True
-            self.say(f"Stopped after epoch {fit.epoch}: {self.monitor} was best {counted(self.waited, 'epoch')} ago.")
+            self.too_long(fit)
+
+    @abstractmethod
+    def too_long(self, fit: StageFit) -> None:
+        """`patience` epochs have brought no new best."""
 
     def state(self) -> dict[str, Any]:
         """The best value so far, and for how long."""
@@ -186,3 +193,24 @@ class StopEarly(Observer):
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on with these."""
         self.best, self.waited = state["best"], state["waited"]
+
+
+class StopEarly(Waiting):
+    """Ends a stage after `patience` epochs without a new best."""
+
+    def __init__(self, monitor: str, patience: int, min_delta: float, say: Callable[[str], None]):
+        """Follows one stage.
+
+        Args:
+            monitor: Name of the metric.
+            patience: Epochs.
+            min_delta: By how much a value must be better to be a new best.
+            say: Is told when it ends.
+        """
+        super().__init__(monitor, patience, min_delta)
+        self.say = say
+
+    def too_long(self, fit: StageFit) -> None:
+        """Ends it."""
+        fit.stopped = True
+        self.say(f"Stopped after epoch {fit.epoch}: {self.monitor} was best {counted(self.waited, 'epoch')} ago.")

@@ -24,7 +24,7 @@ from cnnkit.models import freezing
 from cnnkit.models.base import Network
 from cnnkit.models.freezing import PlannedStage
 from cnnkit.optimization.losses import Loss
-from cnnkit.optimization.optimizers import Adam
+from cnnkit.optimization.optimizers.adam import Adam
 from cnnkit.training import advice, gradients, origin, start_checks
 from cnnkit.training.data import TrainingData
 from cnnkit.training.model import Learner

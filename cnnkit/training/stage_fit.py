@@ -69,7 +69,7 @@ class StageFit:
         self,
         number: int,
         steps: Steps,
-        rate_of: Callable[[int], Any],
+        rate_of: Any,
         training: feeding.TrainBatches,
         images: Inputs,
         validation: Sequence[int],
@@ -83,7 +83,7 @@ class StageFit:
         Args:
             number: Of the stage.
             steps: The compiled work.
-            rate_of: The learning rate of an update.
+            rate_of: Its schedule, as Keras takes it: the learning rate of an update.
             training: The batches.
             images: What they are made of.
             validation: Numbers of the images that choose.
@@ -123,7 +123,11 @@ class StageFit:
             while self.epoch < self.end and not self.stopped:
                 self._train(batches)
                 self._tell(lambda observer: observer.trained(self))
-                self._close(self._validated())
+                with self.steps.averaged():
+                    metrics = {**self.steps.metrics(), **self._validated()}
+                    self._judge(self.epoch + 1, metrics)
+                self._close(metrics)
+            self.steps.settle()
             self._tell(lambda observer: observer.stage_ends(self))
 
     @property
@@ -166,16 +170,14 @@ class StageFit:
             self._validation_pace.took(count, time.perf_counter() - began)
         return self.steps.validation_metrics()
 
-    def _close(self, validation: Mapping[str, float]) -> None:
+    def _close(self, metrics: Mapping[str, float]) -> None:
         """An epoch is over.
 
         Raises:
             Diverged: The loss of validation is not a number.
         """
         measured = {name: value for observer in self.observers for name, value in observer.measured(self).items()}
-        metrics = {**self.steps.metrics(), **validation}
         self.epoch, self.update = self.epoch + 1, 0
-        self._judge(self.epoch, metrics)
         taken = self._trained - self._began
         part = (self.updates - self._resumed_at) / self.updates
         record = {

@@ -7,14 +7,20 @@ does not depend on how many are asked for at once, to the last bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from cnnkit.core.lazy import keras, np, tf
 from cnnkit.optimization import training_metrics
+from cnnkit.optimization.clipping import Clip
+from cnnkit.optimization.ema import Ema
 from cnnkit.optimization.losses import Loss
+from cnnkit.optimization.sam import Sam
 from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
+from cnnkit.training.averages import Averages
 from cnnkit.training.model import Learner
+from cnnkit.training.sharpness import Sharpness
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,17 @@ class Steps:
         names: Paths of the weights that learn, in the order of `gradient_norms`.
     """
 
-    def __init__(self, learner: Learner, optimizer: Any, loss: Loss, batches: int, accumulated: int = 1):
+    def __init__(
+        self,
+        learner: Learner,
+        optimizer: Any,
+        loss: Loss,
+        batches: int,
+        accumulated: int = 1,
+        clip: Clip | None = None,
+        ema: Ema | None = None,
+        sam: Sam | None = None,
+    ):
         """Compiles nothing yet: that happens when the first update is made.
 
         Args:
@@ -48,12 +64,17 @@ class Steps:
             batches: How many an epoch has.
             accumulated: Batches whose gradients, weighted by their images, make one update; the last update of an
                 epoch has what is left.
+            clip: How large gradients may be.
+            ema: Whether averages of the weights are kept, and how.
+            sam: Whether gradients are taken where the loss is worst near the weights, and how near.
         """
         self.learner, self.optimizer, self.batches, self.accumulated = learner, optimizer, batches, accumulated
         self._weights = learner.trainable_variables
         self._learns = [True] * len(self._weights)
         self.names = [weight.path for weight in self._weights]
         optimizer.build(self._weights)
+        self._clip, self._averages = clip, Averages(learner.model, ema) if ema else None
+        self._sharpness = Sharpness(sam, self._weights, learner.other_variables) if sam else None
         self._training, self._validation = _Measures(loss), _Measures(loss)
         self._squares = tf.Variable(tf.zeros(len(self._weights)), trainable=False, name="gradient_squares")
         self._updates = tf.Variable(0, dtype=tf.int64, trainable=False, name="updates")
@@ -68,8 +89,9 @@ class Steps:
 
     @property
     def variables(self) -> list[Any]:
-        """What is measured of the epoch so far."""
-        return [*self._training.variables, self._squares, self._updates]
+        """What is measured of the epoch so far, and the averages of the weights."""
+        averages = self._averages.variables if self._averages else []
+        return [*self._training.variables, self._squares, self._updates, *averages]
 
     def reset(self) -> None:
         """Begins to measure an epoch anew."""
@@ -100,6 +122,15 @@ class Steps:
     def waited(self) -> float:
         """Seconds of this epoch in which the next batch was not there yet, and nothing was computed."""
         return float(self._waited)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within it the network has the averages of its weights, where there are any: it is judged with these."""
+        return self._averages.in_place() if self._averages else nullcontext()
+
+    def settle(self) -> None:
+        """Leaves the network with what it was judged with: the averages of its weights, where they are kept."""
+        if self._averages:
+            self._averages.settle()
 
     def begin_validation(self) -> None:
         """Begins to measure the validation anew."""
@@ -132,12 +163,15 @@ class Steps:
         sound = tf.math.is_finite(loss) & tf.math.is_finite(tf.reduce_sum(squares))
 
         def take() -> Any:
+            clipped = self._clip(gradients) if self._clip else gradients
             learning = [
                 (gradient, weight)
-                for gradient, weight, learns in zip(gradients, self._weights, self._learns, strict=True)
+                for gradient, weight, learns in zip(clipped, self._weights, self._learns, strict=True)
                 if learns
             ]
             self.optimizer.apply(*zip(*learning, strict=True))
+            if self._averages:
+                self._averages.update(self.optimizer.iterations)
             self._squares.assign_add(squares)
             self._updates.assign_add(1)
             return tf.constant(True)
@@ -156,17 +190,22 @@ class Steps:
     def _gradients(self, batch: Any) -> tuple[Any, list[Any], Any]:
         """Loss and gradients of a batch, and how many images it has; a weight that has no say in the loss has zeros."""
         images, labels, weights = batch
-        with tf.GradientTape() as tape:
-            logits = self.learner.logits(images, training=True)
-            loss = self.learner.loss(labels, logits, weights)
-        found = tape.gradient(loss, [weight.value for weight in self._weights])
-        self._learns = [gradient is not None for gradient in found]
-        gradients = [
-            tf.zeros_like(weight.value) if gradient is None else tf.convert_to_tensor(gradient)
-            for gradient, weight in zip(found, self._weights, strict=True)
-        ]
+
+        def compute() -> tuple[tuple[Any, Any], list[Any]]:
+            with tf.GradientTape() as tape:
+                logits = self.learner.logits(images, training=True)
+                loss = self.learner.loss(labels, logits, weights)
+            found = tape.gradient(loss, [weight.value for weight in self._weights])
+            self._learns = [gradient is not None for gradient in found]
+            gradients = [
+                tf.zeros_like(weight.value) if gradient is None else tf.convert_to_tensor(gradient)
+                for gradient, weight in zip(found, self._weights, strict=True)
+            ]
+            return (loss, logits[0]), gradients
+
+        (loss, logits), gradients = self._sharpness.gradients(compute) if self._sharpness else compute()
         size = tf.cast(tf.shape(images)[0], tf.float32)
-        self._training.update(loss, size, labels, logits[0])
+        self._training.update(loss, size, labels, logits)
         return loss, gradients, size
 
     def _accumulated_gradients(self, batches: Any, number: Any) -> tuple[Any, list[Any]]:

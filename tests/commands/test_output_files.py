@@ -21,10 +21,11 @@ WRITTEN = {
     ("data", "--fix-list"): ["photos"],
     ("preview", "--output"): ["mine.yaml", "--images", "1", "--variants", "1"],
     ("predict", "--output"): ["run", "photos"],
+    ("list", "--plot"): ["schedules"],
 }
 """Options that name a file to write, each with the rest of a command that writes it."""
 
-NOWHERE = {"init": ["no"], "data": ["no"], "preview": ["no.yaml"], "predict": ["no", "no.png"]}
+NOWHERE = {"init": ["no"], "data": ["no"], "preview": ["no.yaml"], "predict": ["no", "no.png"], "list": ["schedules"]}
 """Arguments of these commands that lead nowhere."""
 
 NOT_WRITTEN = {

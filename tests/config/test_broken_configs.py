@@ -139,7 +139,8 @@ broken.yaml:1:1: dtaa: unknown setting; did you mean `data`?
     ),
     "an optimizer without its name": (
         GOOD + "train:\n  optimizer: {learning_rate: 0.1}\n",
-        "broken.yaml:5:3: train.optimizer: needs a name; it may be sgd, adam\n",
+        "broken.yaml:5:3: train.optimizer: needs a name; it may be sgd, adagrad, adadelta, \
+rmsprop, adam, adamw, nadam, adamax, lion, lamb\n",
     ),
     # Types.
     "a word for a number": (

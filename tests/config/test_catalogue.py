@@ -37,10 +37,23 @@ def kind(name: str) -> Kind:
                 *("jpeg", "erasing", "rand_augment", "trivial_augment", "mixup", "cutmix"),
             },
         ),
-        ("losses", {"cross_entropy", "focal", "binary_cross_entropy"}),
+        (
+            "losses",
+            {"cross_entropy", "focal", "binary_cross_entropy", "mean_squared_error", "mean_absolute_error"},
+        ),
         ("balances", {"none", "class_weight", "oversample", "undersample", "smote", "borderline_smote"}),
-        ("optimizers", {"sgd", "adam"}),
-        ("schedules", {"constant", "cosine"}),
+        (
+            "optimizers",
+            {"sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "nadam", "adamax", "lion", "lamb"},
+        ),
+        (
+            "schedules",
+            {
+                *("constant", "step", "multi_step", "exponential", "polynomial", "cosine", "cosine_restarts"),
+                *("one_cycle", "plateau"),
+            },
+        ),
+        ("clips", {"global_norm", "norm", "value"}),
         ("trackers", {"mlflow", "wandb"}),
     ],
 )

@@ -12,6 +12,7 @@ from cnnkit.config.catalogue import KINDS
 from cnnkit.config.file import read, write
 from cnnkit.core.errors import ConfigError, DataError
 from cnnkit.core.progress import Progress
+from cnnkit.optimization.section import Train
 
 DIGITS = "{name: digits}"
 RESNET = "{name: resnet, depth: 20}"
@@ -382,6 +383,14 @@ NAMES_ONE = "train.optimizer: {name: adam, learning_rate: 3e-3}"
         ("checkpoint: {every_steps: 9}", "train.checkpoint.every_steps", NAMES_ONE),
         ("checkpoint: {keep: 9}", "train.checkpoint.keep", NAMES_ONE),
         ("loss: {name: cross_entropy, label_smoothing: 0.1}", "train.loss.label_smoothing", f"smoothing.*{NAMES_ONE}"),
+        ("schedule: {name: plateau}", "train.schedule", NAMES_ONE),
+        ("clip: {name: norm}", "train.clip", NAMES_ONE),
+        ("ema: {}", "train.ema", NAMES_ONE),
+        ("sam: {}", "train.sam", NAMES_ONE),
+        ("gradient_accumulation: 4", "train.gradient_accumulation", NAMES_ONE),
+        ("scale_learning_rate_with_batch: true", "train.scale_learning_rate_with_batch", NAMES_ONE),
+        ("loss: {name: mean_squared_error}", "train.loss.name", "fitted by cross_entropy or binary_cross_entropy"),
+        ("loss: {name: mean_absolute_error}", "train.loss.name", "fitted by cross_entropy or binary_cross_entropy"),
         ("loss: {name: focal}", "train.loss.name", f"fitted by cross_entropy or binary_cross_entropy.*{NAMES_ONE}"),
         (stages("freeze: backbone, epochs: 3"), "train.stages.0.epochs", NAMES_ONE),
         (stages("freeze: backbone, epochs: 3", "epochs: 1"), "train.stages.0.epochs", NAMES_ONE),
@@ -413,6 +422,19 @@ def test_a_penalty_and_dropout_of_the_network_are_no_settings_of_a_fitted_classi
     assert list(problems(tmp_path, model=keras)) == ["model.dropout"]
     assert problems(tmp_path, model=keras, train=stages("freeze: backbone", "epochs: 2")) == {}  # it is for the second
     assert problems(tmp_path, model=keras, train="optimizer: {name: adam}") == {}
+
+
+@pytest.mark.parametrize(("batch_size", "rate"), [(64, 0.025), (256, 0.1), (1024, 0.4)])
+def test_a_learning_rate_is_scaled_to_the_images_of_an_update_where_that_is_asked_for(batch_size, rate):
+    def rates(**settings):
+        plan = Train(optimizer={"name": "sgd", "learning_rate": 0.1}, **settings).plan(False, True, batch_size)
+        return [stage.learning_rate for stage in plan]
+
+    staged = {"stages": ({"epochs": 1}, {"epochs": 1, "learning_rate": 0.01})}
+    assert rates() == [0.1]
+    assert rates(scale_learning_rate_with_batch=True) == pytest.approx([rate])
+    assert rates(scale_learning_rate_with_batch=True, **staged) == pytest.approx([rate, rate / 10])
+    assert rates(scale_learning_rate_with_batch=True, gradient_accumulation=2) == pytest.approx([2 * rate])
 
 
 def test_what_steps_need_stays_allowed_where_steps_follow_or_an_optimizer_is_named(tmp_path: Path) -> None:
@@ -460,7 +482,7 @@ def test_a_setting_of_another_family_is_a_problem_that_names_the_family(tmp_path
     found = problems(tmp_path, model="{name: resnet, depth: 20, dense_units: [4]}")
     assert "resnet can't take it" in found["model.dense_units"] and "vgg" in found["model.dense_units"]
     found = problems(tmp_path, train="optimizer: {name: adam, momentum: 0.9}")
-    assert found == {"train.optimizer.momentum": "is a setting of sgd, adam can't take it"}
+    assert found == {"train.optimizer.momentum": "is a setting of sgd and rmsprop, adam can't take it"}
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,7 @@ ELSEWHERE = {
     ("core/lazy.py", "TemporaryFile"): "only where a file in memory can't be had",
     ("core/sheet.py", "save"): "into memory",
     ("report/curves.py", "savefig"): "into memory",
+    ("report/schedule_sheet.py", "savefig"): "into memory",
     ("studies/trial.py", "TemporaryDirectory"): "for the runs of a trial, which are written like any",
     ("training/observers.py", "save"): "hands weights to `checkpoints`",
     ("optimization/tracking/wandb.py", "save"): "tells Weights & Biases of a file that is there",

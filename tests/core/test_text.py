@@ -57,6 +57,7 @@ def test_the_nearest_name_is_suggested_whatever_its_capitals_else_all():
     names = ["resnet", "densenet", "LeNet"]
     assert text.nearest("resnte", names) == text.suggestion("resnte", names) == "; did you mean `resnet`?"
     assert text.nearest("lenett", names) == "; did you mean `LeNet`?"
+    assert text.nearest("adma", ["adamax", "adam", "adamw"]) == "; did you mean `adam`?"  # two letters changed places
     assert text.nearest("xyz", names) == ""
     assert text.suggestion("xyz", names) == "; it may be resnet, densenet, LeNet"
     assert text.suggestion("xyz", []) == ""

@@ -5,18 +5,28 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss
+from sklearn.metrics import brier_score_loss, log_loss
 
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import tf
-from cnnkit.optimization.losses import AnyLoss, BinaryCrossEntropy, CrossEntropy, Focal
+from cnnkit.optimization.losses import (
+    AnyLoss,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Focal,
+    MeanAbsoluteError,
+    MeanSquaredError,
+)
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(0, 3, (50, 4)).astype(np.float32)
 LABELS = np.eye(4, dtype=np.float32)[RANDOM.integers(0, 4, 50)]
 LOGIT = RANDOM.normal(0, 3, (50, 1)).astype(np.float32)
 BINARY = np.eye(2, dtype=np.float32)[RANDOM.integers(0, 2, 50)]
-CASES = [(CrossEntropy, LABELS, LOGITS), (Focal, LABELS, LOGITS), (BinaryCrossEntropy, BINARY, LOGIT)]
+CASES = [
+    *((kind, LABELS, LOGITS) for kind in (CrossEntropy, Focal, MeanSquaredError, MeanAbsoluteError)),
+    (BinaryCrossEntropy, BINARY, LOGIT),
+]
 SMOOTHINGS = [0.0, 0.1, 0.5]
 
 
@@ -53,6 +63,28 @@ def test_binary_cross_entropy_is_the_softmax_of_zero_and_the_logit(smoothing):
     assert loss(BINARY, LOGIT).numpy() == pytest.approx(expected, rel=1e-5, abs=1e-6)
     assert loss.probabilities(LOGIT) == pytest.approx(CrossEntropy().probabilities(two))
     assert np.array_equal(loss.accuracy(BINARY, LOGIT), CrossEntropy().accuracy(BINARY, two))
+
+
+@pytest.mark.parametrize(("kind", "error"), [(MeanSquaredError, np.square), (MeanAbsoluteError, np.abs)])
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+def test_errors_of_probabilities_are_means_over_the_classes(kind, error, smoothing):
+    smoothed = (1 - smoothing) * LABELS + smoothing / 4
+    expected = error(np.exp(log_softmax(LOGITS)) - smoothed).mean(-1)
+    assert kind(label_smoothing=smoothing)(LABELS, LOGITS).numpy() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_the_mean_squared_error_is_the_brier_score_of_scikit_learn():
+    probabilities = CrossEntropy().probabilities(LOGITS)
+    each = [brier_score_loss(LABELS[:, label], probabilities[:, label]) for label in range(4)]
+    assert MeanSquaredError()(LABELS, LOGITS).numpy().mean() == pytest.approx(np.mean(each), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [MeanSquaredError, MeanAbsoluteError])
+def test_errors_of_probabilities_and_their_gradients_are_finite_for_extreme_logits(kind):
+    logits = np.array([[1000, -1000, 0], [-1000, 1000, 0], [0, 0, 0], [1000, 1000, 1000]], np.float32)
+    labels = np.eye(3, dtype=np.float32)[[0] * 4]
+    assert kind()(labels, logits).numpy()[:2] == pytest.approx([0, 2 / 3])
+    assert np.isfinite(gradient(kind(), labels, logits)).all()
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
@@ -177,7 +209,7 @@ def test_small_probabilities_do_not_vanish(size):
 
 @pytest.mark.parametrize(
     ("loss", "classes", "logits"),
-    [(CrossEntropy(), 2, 2), (CrossEntropy(), 10, 10), (Focal(), 10, 10), (BinaryCrossEntropy(), 2, 1)],
+    [(CrossEntropy(), 2, 2), (CrossEntropy(), 10, 10), (MeanSquaredError(), 10, 10), (BinaryCrossEntropy(), 2, 1)],
 )
 def test_the_number_of_logits_is_the_losses(loss, classes, logits):
     assert loss.logits(classes) == logits

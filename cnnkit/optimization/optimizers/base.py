@@ -1,10 +1,10 @@
-"""Optimizers. The union below is what `train.optimizer` may name."""
+"""What all optimizers have in common: the learning rate, and weight decay that spares biases and normalisation."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -15,9 +15,8 @@ from cnnkit.core.spec import NotNegative, Positive, Spec
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
-
 SPARED = ("bias", "gamma", "beta")
-"""What the names of weights hold that do not decay: biases, and scale and shift of a normalisation."""
+"""What the names of weights hold that do not decay, even if they are no vectors."""
 
 MUCH_DECAY = 0.005
 """Share of each weight that is taken off a step: recipes have 1e-3 at the most."""
@@ -72,25 +71,21 @@ class Optimizer(Spec):
 
         Args:
             schedule: From the number of a step to its learning rate.
-            rates: Share of the learning rate that a variable has, by the identity of its storage; else 1.
+            rates: Share of the learning rate that a variable has, by the identity of its storage; else 1. It counts
+                for its step and for its weight decay alike.
         """
-        if rates:
-            return self._by_variable(schedule, rates)
-        optimizer = self(schedule)
-        if self.weight_decay:
-            optimizer.exclude_from_weight_decay(var_names=list(SPARED))
-        return optimizer
-
-    def _by_variable(self, schedule: Any, rates: Mapping[int, float]) -> Any:
-        """The optimizer with a rate for each variable, which counts for its step and for its weight decay alike."""
-        # Keras's own weight decay knows the common rate only, so it is done here.
-        optimizer = self.model_copy(update={"weight_decay": 0.0})(schedule)
+        optimizer, shares = getattr(keras.optimizers, self.keras_name)(schedule, **self.arguments), dict(rates or {})
+        if not shares and not self.weight_decay:
+            return optimizer
         common_step = optimizer.update_step
 
+        # Keras's own weight decay knows neither rates of single weights nor shapes, so all decay is done here.
         def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
-            rate = learning_rate * rates.get(id(variable), 1.0)
-            if self.weight_decay and not any(part in variable.name for part in SPARED):
-                variable.assign_sub(variable * keras.ops.cast(self.weight_decay * rate, variable.dtype))
+            # With several devices `variable` is the copy of one of them; what it was built for is asked.
+            weight = optimizer._trainable_variables[optimizer._get_variable_index(variable)]
+            rate = learning_rate * shares.get(id(weight.value), 1.0)
+            if self.weight_decay and decays(weight):
+                optimizer.assign_sub(variable, variable * keras.ops.cast(self.weight_decay * rate, variable.dtype))
             common_step(gradient, variable, rate)
 
         optimizer.update_step = update_step
@@ -98,52 +93,13 @@ class Optimizer(Spec):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The settings as Keras takes them; a weight decay of 0 is None, for 0 costs a pass over the weights."""
-        return self.model_dump(exclude={"learning_rate"}) | {"weight_decay": self.weight_decay or None}
-
-    def __call__(self, schedule: Any) -> Any:
-        """The Keras optimizer, before what all of them share."""
-        return getattr(keras.optimizers, self.keras_name)(schedule, **self.arguments)
+        """The settings as Keras takes them."""
+        return self.model_dump(exclude={"learning_rate", "weight_decay"})
 
 
-class Sgd(Optimizer):
-    """Stochastic gradient descent with momentum."""
+class WithMoments(Optimizer):
+    """An optimizer that scales each step by running means of the gradient and of its size."""
 
-    keras_name: ClassVar[str] = "SGD"
-    usual: ClassVar[tuple[float, float]] = (1e-5, 1.0)
-
-    name: Literal["sgd"] = "sgd"
-    learning_rate: Positive = 0.1
-    """Step size, or its highest value where a schedule changes it."""
-    momentum: Beta = 0.9
-    """Share of the last step that is carried into the next."""
-    nesterov: bool = False
-    """Look ahead along the momentum before taking the gradient (Nesterov 1983)."""
-
-    def careful(self, given: Given) -> Iterator[Problem]:
-        """A momentum that goes on for ever, and one that is looked along and is none."""
-        yield from super().careful(given)
-        if self.momentum > LONG:
-            message = f"carries each step on for about {1 / (1 - self.momentum):,.0f} others; 0.9 is usual"
-            yield Problem(message, key="momentum")
-        if self.nesterov and not self.momentum:
-            yield Problem("looks ahead along the momentum, which is 0; set momentum, or leave this out", key="nesterov")
-
-    @property
-    def slots(self) -> int:
-        """The momentum, if there is one."""
-        return int(self.momentum > 0)
-
-
-class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015, arXiv:1412.6980); with `weight_decay` it is AdamW."""
-
-    keras_name: ClassVar[str] = "Adam"
-    usual: ClassVar[tuple[float, float]] = (1e-6, 0.03)
-
-    name: Literal["adam"] = "adam"
-    learning_rate: Positive = 1e-3
-    """Step size, or its highest value where a schedule changes it."""
     beta_1: Beta = 0.9
     """Decay of the mean of the gradients."""
     beta_2: Beta = 0.999
@@ -154,17 +110,41 @@ class Adam(Optimizer):
     def careful(self, given: Given) -> Iterator[Problem]:
         """Means over too many steps or too few, and a division that is none."""
         yield from super().careful(given)
-        if self.beta_1 > LONG:
-            message = f"is a mean over about {1 / (1 - self.beta_1):,.0f} steps, which lags behind; 0.9 is usual"
-            yield Problem(message, key="beta_1")
+        yield from long_mean(self.beta_1, "beta_1")
         if self.beta_2 < self.beta_1:
             message = f"below beta_1, {self.beta_1:g}, it scales steps by less than what they are a mean of"
             yield Problem(f"{message}; 0.999 is usual", key="beta_2")
-        if self.epsilon > 1:
-            yield Problem("outweighs the gradients, so that what is left is slow SGD; 1e-7 is usual", key="epsilon")
+        yield from large_epsilon(self.epsilon)
 
     slots: ClassVar[int] = 2
     """The means of the gradient and of its square."""
 
 
-AnyOptimizer: TypeAlias = Annotated[Sgd | Adam, Field(discriminator="name")]
+def decays(weight: Any) -> bool:
+    """Whether weight decay is for a weight: kernels it is for; biases, and scale and shift of a normalisation, not.
+
+    Args:
+        weight: A Keras variable.
+    """
+    return len(weight.shape) > 1 and not any(part in weight.name for part in SPARED)
+
+
+def long_momentum(momentum: float) -> Iterator[Problem]:
+    """That a momentum goes on for ever."""
+    if momentum > LONG:
+        message = f"carries each step on for about {1 / (1 - momentum):,.0f} others; 0.9 is usual"
+        yield Problem(message, key="momentum")
+
+
+def long_mean(beta: float, key: str) -> Iterator[Problem]:
+    """That a mean of gradients is over too many steps."""
+    if beta > LONG:
+        message = f"is a mean over about {1 / (1 - beta):,.0f} steps, which lags behind; 0.9 is usual"
+        yield Problem(message, key=key)
+
+
+def large_epsilon(epsilon: float, usual: float = 1e-7) -> Iterator[Problem]:
+    """That a division is none."""
+    if epsilon > 1:
+        message = f"outweighs the gradients, so that what is left is slow SGD; {usual:g} is usual"
+        yield Problem(message, key="epsilon")
