@@ -12,7 +12,7 @@ from cnnkit.core.careful import Given
 from cnnkit.core.disjoint_sets import joined
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.spec import Seed, Spec
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, enumerated
 from cnnkit.data.index import empty_class, ranked
 
 WINDOW = 32
@@ -123,8 +123,10 @@ class Split(Spec):
         division = _Division(units, len(classes), shares)
         grouped = any(unit.contents > 1 for unit in units)
         if small := [(name, len(division.of_class[c])) for c, name in enumerate(classes) if division.too_few(c)]:
-            inhabited = {classes[label] for label in labels}
-            raise DataError(*(_too_few(name, found, shares, grouped, name not in inhabited) for name, found in small))
+            held: dict[str, set[str]] = defaultdict(set)
+            for label, split in zip(labels, result, strict=True):
+                held[classes[label]].add(split)
+            raise DataError(*(_too_few(name, found, shares, grouped, held[name]) for name, found in small))
         division.divide()
         for unit, split in division.splits.items():
             for i in units[unit].images:
@@ -265,9 +267,14 @@ class _Division:
             self.left[c] -= 1
 
 
-def _too_few(name: str, found: int, shares: Iterable[str], grouped: bool, empty: bool) -> str:
-    if empty:
+def _too_few(name: str, found: int, shares: Iterable[str], grouped: bool, held: set[str]) -> str:
+    if not held:
         return "; ".join(empty_class(name))
+    if "train" not in held:
+        where = enumerated(sorted(held, reverse=True), "and")
+        return (
+            f"class `{name}` has no training images, only such of {where}; move some to train, or leave the class out"
+        )
     what = ("group of images", "groups of images") if grouped else ("different image", None)
     images = "no image" if found == 0 else counted(found, *what)
     shared = " that no other class has" if found == 0 else ""

@@ -10,26 +10,18 @@ from cnnkit.core.text import enumerated
 LARGEST, LARGEST_OF_TWO = 0.5, 0.6
 """From this share of the images on a class is the majority that always saying it is measured against."""
 
-FAR_ABOVE = 0.1
-"""So much better in training than in validation, and beyond the interval of that, is far above it."""
 
-
-def remarks(
-    result: Mapping[str, Any], validation: Mapping[str, Any] | None = None, epoch: Mapping[str, Any] | None = None
-) -> Iterator[str]:
+def remarks(result: Mapping[str, Any], validation: Mapping[str, Any] | None = None) -> Iterator[str]:
     """What should be known beside the figures of a split.
 
     Args:
         result: Of `evaluate`, of the test split or another one.
         validation: The same of the validation split, to compare it with; None if there is none, or it is the split.
-        epoch: The metrics of the epoch whose weights were evaluated; None if they are not known.
     """
     yield from _majority(result)
     yield from _never_predicted(result)
     if validation and result["split"] == "test":
         yield from _disjoint(result, validation)
-    if epoch and validation:
-        yield from _by_heart(validation, epoch)
 
 
 def _majority(result: Mapping[str, Any]) -> Iterator[str]:
@@ -60,13 +52,3 @@ def _disjoint(test: Mapping[str, Any], validation: Mapping[str, Any]) -> Iterato
             f"test is {which} than validation by more than chance: {low:.4f} to {high:.4f} and {other_low:.4f} to "
             f"{other_high:.4f} do not overlap. Are these images of another kind, or do some have siblings in training?"
         )
-
-
-def _by_heart(validation: Mapping[str, Any], epoch: Mapping[str, Any]) -> Iterator[str]:
-    training, found = epoch.get("accuracy"), validation["accuracy"]
-    if training is None or training - found < FAR_ABOVE or training <= validation["accuracy_interval"][1]:
-        return
-    yield (
-        f"accuracy in training, {training:.4f}, is far above that in validation, {found:.4f}: images were learnt by "
-        "heart. More images or augmentation may help; from nothing, also a smaller network or a pretrained one"
-    )

@@ -21,6 +21,7 @@ from cnnkit.data.feeding.images import Images
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import SPLITS, Index
+from cnnkit.inspection.doctor import faint
 from cnnkit.inspection.doctor.base import Finding
 from cnnkit.inspection.doctor.examine import before_training
 from cnnkit.training.balance import balanced
@@ -133,9 +134,13 @@ def _examined(
 ) -> tuple[Finding, ...]:
     """What the doctor finds in the data; an error stops here, before there is a run."""
     found = before_training(experiment.data, index, images.index, splits, skip_bad, progress)
+    # Of images as the network is shown them, for the steps of data.prepare may have made something of them.
+    pale = tuple(faint.before_training(images, _numbers(splits, "train")))
+    found = (*(finding for finding in found if finding.kind != faint.KIND), *pale)
     errors = [f"{finding.message}; {finding.advice}" for finding in found if finding.severity == "error"]
     if errors:
         raise DataError(
+            *(f"{finding.message}; {finding.advice}" for finding in pale),  # which makes pictures equal, for one
             *errors,
             "nothing was trained; `cnnkit data CONFIG` shows every file, and its --fix-list FILE writes what to leave "
             "out with data.exclude",

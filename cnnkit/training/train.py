@@ -21,6 +21,8 @@ from cnnkit.training import ending, pace, start_weights
 from cnnkit.training.balance import refuse_large_features
 from cnnkit.training.data import TrainingData
 from cnnkit.training.lines import closing, opening, say
+from cnnkit.training.verdict import judge
+from cnnkit.training.verdict.course import Course
 
 
 @cache.in_use(make=True)
@@ -65,7 +67,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
 
             with Tracking.of(run, data.experiment, data.images.index.classes, progress).following() as tracking:
                 Engine(data, network, run, progress, tracking=tracking).fit()
-                document = _result(data, network.model, run, progress)
+                document = _result(experiment, data, network, run, progress)
             for line in closing(run, data):
                 say(run, progress, line)
         pace.record(watch, data, network, run, progress)
@@ -107,16 +109,23 @@ def network_of(
     return network, start_weights.load(network, source, classes, experiment.model) if source else None
 
 
-def _result(data: TrainingData, model: Any, run: Run, progress: Progress) -> dict[str, Any]:
+def _result(
+    experiment: Experiment, data: TrainingData, network: Network, run: Run, progress: Progress
+) -> dict[str, Any]:
     """Draws the curves, reads the best epoch back from disk, evaluates it and closes the record of the run."""
-    best = run.load_best(model)
+    best = run.load_best(network.model)
     epochs = run.history()
     curves.draw(epochs, best["epoch"], run.files.curves)
     document: dict[str, Any] = {"run": str(run.folder), "epochs": len(epochs), "best_epoch": best["epoch"]}
     for split in ("validation", "test"):
         numbers = data.numbers(split)
-        document[split] = evaluate.score(run, split, model, data.experiment, data.images, numbers, progress)
-    evaluated = next((epoch for epoch in epochs if epoch["epoch"] == best["epoch"]), None)
-    document["remarks"] = list(verdict.remarks(document["test"], document["validation"], evaluated))
-    run.write_provenance(state="finished", epochs=len(epochs), best_epoch=best["epoch"])
+        document[split] = evaluate.score(run, split, network.model, data.experiment, data.images, numbers, progress)
+    course = Course.of(experiment, data, network, run, best["epoch"], document["validation"])
+    told = judge.remarks(course)
+    of_splits = verdict.remarks(document["test"], document["validation"])
+    document["remarks"] = [*(remark.line() for remark in told), *of_splits]
+    for line in document["remarks"]:
+        run.log(line)
+    facts = {"epochs": len(epochs), "best_epoch": best["epoch"], "verdict": [remark.facts() for remark in told]}
+    run.write_provenance(state="finished", **facts)
     return document

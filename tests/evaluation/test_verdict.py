@@ -75,13 +75,3 @@ def test_test_and_validation_that_differ_by_more_than_chance_are_named(of_test, 
     said = told(right(of_test, 200, "test"), right(172, 200, "validation"))
     assert (f"test is {word} than validation by more than chance" in said) == (word is not None)
     assert "chance" not in told(right(172, 200, "validation"), right(of_test, 200, "test"))
-
-
-@pytest.mark.parametrize(("training", "said"), [(0.999, True), (0.93, False), (0.8, False), (None, False)])
-def test_training_far_above_validation_is_named(training, said):
-    found = told(right(170, 200, "test"), right(170, 200, "validation"), epoch={"accuracy": training})
-    assert ("learnt by heart" in found) == said
-
-
-def test_few_validation_images_do_not_tell_training_from_validation():
-    assert not told(right(8, 10, "test"), right(8, 10, "validation"), epoch={"accuracy": 0.93})

@@ -12,7 +12,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.index import Index
 from cnnkit.data.likeness import pixels
 from cnnkit.data.section import Data
-from cnnkit.inspection.doctor import files, groups, labels, little_detail, masks, memory, near
+from cnnkit.inspection.doctor import faint, files, groups, labels, little_detail, masks, memory, near
 from cnnkit.inspection.doctor import sheets as contact_sheets
 from cnnkit.inspection.doctor.base import Finding, Patient, Report, Severity
 
@@ -112,7 +112,8 @@ def _report(data: Data, patient: Patient, progress: Progress) -> Report:
     splits, undivided = _divided(data, sound.index, progress)
     sound = replace(sound, splits=splits)
     near_ones = near.check(sound, data.split.keep_together == "near", progress)
-    findings += [*undivided, *_checked(sound), *masks.check(sound), *near_ones, *little_detail.check(sound, progress)]
+    findings += [*undivided, *_checked(sound), *faint.check(sound), *masks.check(sound), *near_ones]
+    findings += little_detail.check(sound, progress)
     mean, std = sound.pixels.moments() if sound.pixels else (None, None)
     return Report(len(sound.index), labels.table(sound), _sorted(findings), files.sizes(sound.index), mean, std)
 

@@ -16,7 +16,7 @@ from cnnkit.data.index import Index
 from cnnkit.data.section import Data
 from cnnkit.inspection.doctor.base import ClassCount, Finding, Report, Sizes
 
-VERSION = 5
+VERSION = 6
 """Of the checks; raised when one of them changes, so that what was said before does not count any more."""
 
 

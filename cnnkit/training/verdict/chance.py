@@ -1,0 +1,135 @@
+"""Nothing is learnt: neither of the images that train, nor for those of validation; with probable reasons in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cnnkit.core.text import counted
+from cnnkit.evaluation.verdict import LARGEST, LARGEST_OF_TWO
+from cnnkit.training.verdict.course import Course, Part, Remark
+from cnnkit.training.verdict.rate import blown_up, usual_rate
+
+SOON = 3, 500
+"""In fewer epochs and fewer updates than these a training that learns nothing may just not have begun to."""
+
+FAR_FROM_USUAL = 10.0
+"""A rate by so many times above or below the usual one is the first suspect."""
+
+BY_HEART = 0.15
+"""By so much the accuracy in training must be above a guess, to be called learnt."""
+
+STEADY = -0.8
+"""Kendall's tau of a loss that falls all the time, however little."""
+
+DEEP = 10
+"""Layers with kernels from which on gradients may get lost on their way where nothing is normalised."""
+
+CATCHES_UP = 300
+"""Updates until the moving statistics of batch normalisation, of momentum 0.99, are those of the present weights: three
+times 1 / (1 - momentum)."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why nothing may be learnt, and what to set to see whether it is that."""
+
+    words: str
+    setting: str = ""
+
+
+def at_chance(course: Course) -> Iterator[Remark]:
+    """No better than a guess in validation, and hardly so in training."""
+    if not (part := _at_a_loss(course)) or _learnt(course, part):
+        return
+    message = (
+        f"next to nothing was learnt in {counted(len(course.epochs), 'epoch')}: accuracy is "
+        f"{part.accuracy.last:.4f} in training and {part.val_accuracy.last:.4f} in validation, where always saying the "
+        f"same class would reach {course.validated.accuracy:.4f}; the loss of validation is "
+        f"{part.val_loss.last:.4f}, that of a guess {course.validated.loss:.4f}"
+    )
+    yield _remark("at_chance", message, [*_late(course, part), *_reasons(course, part)])
+
+
+def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
+    """Learns the training images, and is no better than a guess on those of validation."""
+    if not (part := _at_a_loss(course)) or not _learnt(course, part):
+        return
+    message = (
+        f"what is learnt of the training images, accuracy {part.accuracy.last:.4f}, does not hold for those of "
+        f"validation: {part.val_accuracy.last:.4f}, and always saying the same class would reach "
+        f"{course.validated.accuracy:.4f}"
+    )
+    others = (
+        f"too few images to find out what those of a class have in common: {course.trained.images:,} train"
+        if course.experiment.data.split.validation is not None
+        else "images or labels of validation that are of another kind than those of training"
+    )
+    yield _remark("by_heart_alone", message, [*_late(course, part), LABELS, Reason(others)])
+
+
+def _at_a_loss(course: Course) -> Part | None:
+    """The last stage, where validation was never better than a guess, neither by its accuracy nor by its loss."""
+    parts, guess = course.parts, course.validated
+    if not parts or not _long_enough(parts):
+        return None
+    if any(guess.beaten_by(part.val_accuracy.values.max()) for part in parts):
+        return None
+    return None if any(guess.beaten_by_loss(part.val_loss.values.min()) for part in parts) else parts[-1]
+
+
+def _learnt(course: Course, part: Part) -> bool:
+    """Whether training images are known by more than chance."""
+    learnt = part.accuracy.last
+    return course.trained.beaten_by(learnt) and learnt >= course.trained.accuracy + BY_HEART
+
+
+def _long_enough(parts: tuple[Part, ...]) -> bool:
+    epochs, updates = SOON
+    return sum(map(len, parts)) >= epochs or parts[-1].epochs[-1]["step"] >= updates
+
+
+def _remark(kind: str, message: str, reasons: list[Reason]) -> Remark:
+    numbered = ", ".join(f"({number}) {reason.words}" for number, reason in enumerate(reasons, start=1))
+    setting = next((reason.setting for reason in reasons if reason.setting), "")
+    return Remark(kind, message, f"probable reasons, in order: {numbered}", (setting,) if setting else ())
+
+
+LABELS = Reason(
+    "labels that do not belong to the images, as when one of the two was shuffled or sorted alone: "
+    "`cnnkit data CONFIG` draws sheets of each class"
+)
+
+
+def _reasons(course: Course, part: Part) -> Iterator[Reason]:
+    """From the most probable one on."""
+    if course.faint:
+        yield Reason(course.faint)
+    rate, usual = part.rate, usual_rate(course, part)
+    high = blown_up(course, part) or rate >= FAR_FROM_USUAL * usual
+    low = rate <= usual / FAR_FROM_USUAL and not high
+    if high:
+        seen = f", with a loss of up to {max(part.loss.values):.3g}" if blown_up(course, part) else ""
+        less = usual if rate > usual else rate / FAR_FROM_USUAL
+        yield Reason(f"a learning rate that is too high, {rate:.2g}{seen}", course.rate_setting(part, less))
+    if low:
+        first, last = part.loss.values[[0, -1]]
+        falls = f": the loss falls all the time, from {first:.4f} to {last:.4f}"
+        seen = falls if part.loss.tendency() <= STEADY else ""
+        yield Reason(f"a learning rate that is too low, {rate:.2g}{seen}", course.rate_setting(part, usual))
+    yield LABELS
+    if not high and not low:
+        yield Reason("a learning rate that does not suit: try a tenth of it", course.rate_setting(part, rate / 10))
+    if course.trained.accuracy >= (LARGEST_OF_TWO if course.trained.classes == 2 else LARGEST):
+        words = f"one class that has {course.trained.accuracy:.0%} of the training images"
+        yield Reason(words, "data.balance.name=class_weight" if course.experiment.data.balance.changes_nothing else "")
+    if not course.normalised and course.depth >= DEEP:
+        yield Reason(f"gradients that get lost in {course.depth} layers without batch normalisation")
+
+
+def _late(course: Course, part: Part) -> Iterator[Reason]:
+    """What is used in validation, and follows the training too slowly."""
+    updates = part.epochs[-1]["step"]
+    if course.normalised and updates < CATCHES_UP:
+        words = f"batch normalisation, whose moving statistics have not caught up in {counted(updates, 'update')}"
+        yield Reason(words, course.epochs_setting(part, 2 * (part.stage.epochs or 1)))

@@ -1,0 +1,218 @@
+"""Too much or too little is learnt: overfitting, a training that ends too soon, a network that can't do more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cnnkit.core.lazy import np
+from cnnkit.core.text import counted
+from cnnkit.training.verdict.course import LITTLE, Course, Part, Remark
+
+RISE = 0.1
+"""Share by which the loss of validation must be above its valley at the end."""
+
+BEYOND_NOISE, LONG = (4.0, 3.5), 20
+"""Standard deviations of an epoch by which it must, too: of few epochs, and from LONG epochs on, which smooth more. The
+valley is the least of many, and so lower by chance."""
+
+RISING = 0.4
+"""Kendall's tau from the valley to the end; what rises to a level and stays there has as much."""
+
+FEWEST, BEHIND = 6, 3
+"""Epochs in which a rise can be told, and those of them behind the valley."""
+
+ROSE = 0.01
+"""A gain in the accuracy of validation that is one."""
+
+LAST = 4
+"""The last quarter of the epochs tells whether it still gets better."""
+
+STILL = 0.05
+"""Share by which the loss of validation falls in that quarter where it still gets better. A loss that goes with a power
+of the epochs, as those of networks do, then falls by another 12 % in twice as many."""
+
+SOON, AT_FIRST = 8, 0.1
+"""In fewer epochs than that, of which noise can hardly be told, it must be this share."""
+
+OF_NOISE = 3.0
+"""And so many standard deviations of an epoch."""
+
+ALL_KNOWN = 0.98
+"""Accuracy in training from which on more epochs show nothing new; what falls then falls with the learning rate."""
+
+FLAT = 0.03
+"""Share by which the loss of training falls in the last quarter at least, where more is to come."""
+
+LOW_ACCURACY, HIGH_LOSS = 0.9, 0.25
+"""Accuracy below which, and share of the loss of a guess above which, little is learnt."""
+
+FAR_ABOVE = 0.1
+"""So much better in training than in validation, and beyond the interval of that, is far above it."""
+
+SMALL = 250_000, 96
+"""Parameters, and pixels of a side, up to which a ResNet-20 is the next larger network."""
+
+
+def overfits(course: Course) -> Iterator[Remark]:
+    """The loss of validation rises from a valley on while that of training falls."""
+    for part in course.parts:
+        valley = _valley(course, part)
+        if valley is None:
+            continue
+        loss, validation, accuracy = part.loss, part.val_loss, part.val_accuracy
+        message = (
+            f"{course.of_stage(part)}overfits from epoch {part.at(valley) + 1} on: the loss of validation rises from "
+            f"{validation.values[valley]:.4f} to {validation.last:.4f}, while that of training falls from "
+            f"{loss.values[valley]:.4f} to {loss.last:.4f}"
+        )
+        if accuracy.last >= accuracy.smooth[valley] + ROSE:
+            message += (
+                f"; accuracy rose all the same, from {accuracy.smooth[valley]:.4f} to {accuracy.last:.4f}: it is of "
+                "wrong answers that the network gets too sure"
+            )
+            yield Remark("overfits", message, *_against_certainty(course))
+        else:
+            yield Remark("overfits", message, *_against_learning_by_heart(course))
+
+
+def _valley(course: Course, part: Part) -> int | None:
+    """The place from which on a stage overfits; None if it does not."""
+    loss, validation = part.loss, part.val_loss
+    if len(part) < FEWEST:
+        return None
+    valley = validation.lowest()
+    behind = validation.from_place(valley)
+    if len(behind) <= BEHIND or behind.tendency() < RISING:
+        return None
+    rise = validation.last - validation.smooth[valley]
+    noise = max(validation.noise, behind.noise) * BEYOND_NOISE[len(part) >= LONG]
+    least = max(RISE * validation.smooth[valley], LITTLE * course.validated.loss, noise)
+    falls = loss.last < (1 - STILL) * loss.smooth[valley]
+    return valley if rise >= least and validation.last > validation.values[valley] and falls else None
+
+
+def _against_certainty(course: Course) -> tuple[str, tuple[str, ...]]:
+    if getattr(course.experiment.train.loss, "label_smoothing", None) == 0:
+        return "label smoothing holds that down", ("train.loss.label_smoothing=0.1",)
+    return "where probabilities matter, keep the epoch of the least loss", ("train.checkpoint.monitor=val_loss",)
+
+
+def _against_learning_by_heart(course: Course) -> tuple[str, tuple[str, ...]]:
+    """What helps, and the first of it that is not done yet."""
+    experiment = course.experiment
+    what = "more images help most"
+    if course.only_classifier:
+        decay = getattr(experiment.train.optimizer, "weight_decay", 0.0)
+        return f"{what}, and weight decay", (f"train.optimizer.weight_decay={max(10 * decay, 0.01):g}",)
+    if not experiment.augment:
+        moved = "augment=[{name: shift, fraction: 0.1}, {name: rotate, degrees: 10}]"
+        return f"{what}, and augmentation makes more of those that there are", (moved,)
+    if not course.mixes:
+        return f"{what}; from nothing, also a pretrained or smaller network; or stronger augmentation", (
+            f"augment={_with_mixup(course)}",
+        )
+    return f"{what}; from nothing, also a pretrained or smaller network", ()
+
+
+def _with_mixup(course: Course) -> str:
+    from cnnkit.config import yaml12
+
+    steps = [step.model_dump(mode="json", exclude_unset=True) for step in course.experiment.augment]
+    return yaml12.line([*steps, {"name": "mixup", "alpha": 0.2}])
+
+
+def by_heart(course: Course) -> Iterator[Remark]:
+    """Accuracy in training is far above that in validation."""
+    found = course.validation
+    epoch = next((epoch for epoch in course.epochs if epoch["epoch"] == course.kept), None)
+    if found is None or epoch is None or epoch.get("accuracy") is None:
+        return
+    training, measured = epoch["accuracy"], found["accuracy"]
+    if training - measured < FAR_ABOVE or training <= found["accuracy_interval"][1]:
+        return
+    message = (
+        f"accuracy in training, {training:.4f}, is far above that in validation, {measured:.4f}: images were learnt by "
+        "heart"
+    )
+    yield Remark("by_heart", message, *_against_learning_by_heart(course))
+
+
+def still_improving(course: Course) -> Iterator[Remark]:
+    """The loss of validation still falls at the end, and training images still have something to teach."""
+    if not course.parts:
+        return
+    part = course.parts[-1]
+    if part.stopped or part.number != len(course.experiment.plan()) or len(part) < 2:
+        return
+    fall = _fall(part)
+    if fall is None or part.val_loss.last < LITTLE * course.validated.loss:
+        return
+    known = part.val_accuracy.last if course.mixes else part.accuracy.last
+    if known >= ALL_KNOWN or part.val_accuracy.last < part.val_accuracy.smooth.max() - ROSE:
+        return
+    quarter, values = _quarter(part), part.val_loss.values
+    when = f"last {counted(quarter, 'epoch')}" if quarter > 1 else "last epoch"
+    message = (
+        f"{course.of_stage(part)}still gets better at the end: the loss of validation went from "
+        f"{values[-quarter - 1]:.4f} to {values[-1]:.4f} in the {when}"
+    )
+    setting = course.epochs_setting(part, 2 * len(part))
+    yield Remark("still_improving", message, "give it more epochs", (setting,))
+
+
+def _quarter(part: Part) -> int:
+    return max(1, round(len(part) / LAST))
+
+
+def _fall(part: Part) -> float | None:
+    """By how much the loss of validation fell in the last quarter; None where it did not, or that may be noise."""
+    quarter, validation = _quarter(part), part.val_loss
+    end = validation.from_place(-max(quarter + 1, min(3, len(part))))
+    fall = -end.slope() * quarter
+    level = validation.last
+    # Of a course that has no step up noise can not be told, and needs not be.
+    noise = 0.0 if validation.tendency() == -1 and len(part) >= LAST else validation.noise
+    if fall < _share(part) * level or fall < OF_NOISE * noise or end.tendency() > -0.6:
+        return None
+    lowest = validation.values[-1] <= float(np.min(validation.smooth)) + validation.noise
+    told = validation.values[-1] < (1 - _share(part)) * validation.values[-quarter - 1]  # what is told shows it, too
+    training = -part.loss.from_place(-len(end)).slope() * quarter
+    return fall if lowest and told and training >= FLAT * part.loss.last else None
+
+
+def _share(part: Part) -> float:
+    return STILL if len(part) >= SOON else AT_FIRST
+
+
+def underfits(course: Course) -> Iterator[Remark]:
+    """Little is learnt even of the training images, and no more is to come."""
+    if not course.parts:
+        return
+    part = course.parts[-1]
+    if len(part) < FEWEST or part.stopped:
+        return
+    loss, guess = part.loss, course.trained.loss
+    best = max(part.accuracy.last, part.val_accuracy.last)
+    end = loss.from_place(-max(3, _quarter(part) + 1))
+    flat = -end.slope() * _quarter(part) < FLAT * loss.last
+    if course.mixes or best >= LOW_ACCURACY or loss.last < HIGH_LOSS * guess or not flat:
+        return
+    if part.accuracy.last - part.val_accuracy.last > FAR_ABOVE / 2:
+        return
+    message = (
+        f"{course.of_stage(part)}underfits: accuracy is {part.accuracy.last:.4f} even in training, and no longer rises"
+    )
+    yield Remark("underfits", message, *_to_learn_more(course))
+
+
+def _to_learn_more(course: Course) -> tuple[str, tuple[str, ...]]:
+    experiment = course.experiment
+    if course.only_classifier:
+        last = "let some of the network learn too (train.stages)"
+        return f"the features may not suit these images: {last}", ()
+    if experiment.augment:
+        return "see whether augmentation makes it too hard; else take a larger network", ("augment=[]",)
+    most, side = SMALL
+    if course.parameters <= most and max(experiment.shape() or (side + 1,)) <= side:
+        return "a larger network can learn more", ("model={name: resnet, depth: 20}",)
+    return "a larger network can learn more, or a pretrained one; or the images do not tell more", ()

@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnkit.config.file import read
+from cnnkit.evaluation import metrics
+from cnnkit.optimization.losses import BinaryCrossEntropy, CrossEntropy, Focal
+from cnnkit.training.verdict import judge
+from cnnkit.training.verdict.course import Guess
+
+E = np.arange(1, 31)
+"""Thirty epochs."""
+
+FALLING = 2.2 / E**0.8
+"""A loss as training has it where all is well."""
+
+SEEDS = range(40)
+
+
+def kinds(course):
+    return [remark.kind for remark in judge.remarks(course)]
+
+
+def told(course):
+    return "\n".join(remark.line() for remark in judge.remarks(course))
+
+
+def noisy(values, share, seed):
+    """With noise of a share of each value, never below a tenth of it."""
+    values = np.asarray(values, np.float64)
+    return np.maximum(values * (1 + np.random.default_rng(seed).normal(0, share, len(values))), 0.1 * values)
+
+
+def valley(at, end, low=0.5, epochs=30):
+    """A loss of validation that falls from 2 to `low` in epoch `at`, and rises to `end`."""
+    down = low + (2 - low) * np.exp(-4 * np.arange(at) / at)
+    return np.concatenate([down, np.linspace(down[-1], end, epochs - at + 1)[1:]])
+
+
+def share_of(kind, courses):
+    return np.mean([kind in kinds(course) for course in courses])
+
+
+# Overfitting
+
+
+@pytest.mark.parametrize(("at", "end"), [(8, 0.9), (15, 1.2), (4, 1.0)])
+def test_overfitting_is_told_with_the_epoch_from_which_on_it_is_so(course, at, end):
+    for seed in SEEDS:
+        found = judge.remarks(course(FALLING / 3, noisy(valley(at, end), 0.03, seed)))
+        assert [remark.kind for remark in found] == ["overfits"]
+        epoch = int(found[0].message.split("from epoch ")[1].split(" ")[0])
+        assert abs(epoch - at - 1) <= 3
+
+
+def test_figures_of_overfitting_are_those_of_the_epochs(course):
+    said = told(course(FALLING / 3, valley(8, 0.9)))
+    assert "overfits from epoch 9 on: the loss of validation rises from 0.5" in said
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.1, 0.3])
+def test_noise_alone_is_not_called_overfitting(course, noise):
+    flat = np.full(30, 0.6)
+    assert share_of("overfits", [course(FALLING / 3, noisy(flat, noise, seed)) for seed in range(200)]) <= 0.01
+    falls = 0.4 + FALLING / 2
+    assert share_of("overfits", [course(FALLING / 3, noisy(falls, noise, seed)) for seed in range(200)]) <= 0.01
+
+
+@pytest.mark.parametrize(
+    "val_loss",
+    [
+        valley(8, 0.515),  # 3 % more
+        np.full(30, 0.01) + np.linspace(0, 0.02, 30),  # three times as much of next to nothing
+        np.concatenate([valley(20, 0.5, epochs=20), np.full(10, 0.5)]),
+        np.concatenate([[9.0, 0.6, 7.0, 0.6], np.full(26, 0.55)]),  # as where batch normalisation begins
+    ],
+)
+def test_what_hardly_rises_is_not_overfitting(course, val_loss):
+    assert "overfits" not in kinds(course(FALLING / 3, val_loss))
+
+
+def test_where_training_rises_too_it_is_not_overfitting(course):
+    assert "overfits" not in kinds(course(valley(8, 0.9), valley(8, 1.0)))
+
+
+def test_where_accuracy_rises_all_the_same_it_is_certainty_that_is_named(course):
+    rising = np.linspace(0.5, 0.9, 30)
+    remark = judge.remarks(course(FALLING / 3, valley(8, 0.9), val_accuracy=rising))[0]
+    assert "gets too sure" in remark.message
+    assert remark.settings == ("train.loss.label_smoothing=0.1",)
+
+
+def test_the_first_thing_that_helps_is_what_is_not_done_yet(course):
+    curves = FALLING / 3, valley(8, 0.9)
+    assert "augment=[{name: shift" in told(course(*curves))
+    shift = {"name": "shift", "fraction": 0.1}
+    assert "mixup" in told(course(*curves, augment=(shift,)))
+    mixes = ({"name": "shift", "fraction": 0.1}, {"name": "mixup", "alpha": 0.2})
+    assert "--set" not in told(course(*curves, augment=mixes))
+
+
+# Too few epochs
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 5, 10, 20])
+def test_a_training_that_still_gets_better_is_to_have_twice_the_epochs(course, epochs):
+    falls = 2.2 / np.arange(1, epochs + 1) ** 0.6
+    remark = judge.remarks(course(falls, falls))[0]
+    assert (remark.kind, remark.settings) == ("still_improving", (f"train.epochs={2 * epochs}",))
+
+
+def test_noise_does_not_hide_that_it_still_gets_better(course):
+    falls = np.linspace(2.2, 0.5, 20)
+    assert share_of("still_improving", [course(falls, noisy(falls, 0.01, seed)) for seed in range(100)]) >= 0.9
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.2])
+@pytest.mark.parametrize("epochs", [8, 12, 30])
+def test_what_has_come_to_rest_does_not_still_get_better(course, noise, epochs):
+    rest = 0.7 + 1.4 * np.exp(-np.arange(epochs) * 8 / epochs)
+    courses = [course(rest, noisy(rest, noise, seed)) for seed in range(200 if noise else 1)]
+    assert share_of("still_improving", courses) <= 0.02
+
+
+def test_where_all_training_images_are_known_more_epochs_bring_nothing(course):
+    falls = np.linspace(1.2, 0.5, 20)
+    assert "still_improving" not in kinds(course(falls / 100, falls, accuracy=np.full(20, 0.995)))
+
+
+def test_a_training_that_was_stopped_early_is_not_to_have_more_epochs(course):
+    falls = np.linspace(2.2, 0.5, 10)
+    patient = {"early_stopping": {"patience": 4}}
+    assert "still_improving" not in kinds(course(falls, falls, planned=30, train=patient))
+
+
+# The learning rate
+
+
+def test_a_loss_that_jumps_has_too_high_a_rate(course):
+    loss = FALLING.copy()
+    loss[[9, 20]] = 1.5, 1.9
+    remark = judge.remarks(course(loss, loss + 0.05))[0]
+    assert (remark.kind, remark.settings) == ("rate_too_high", ("train.optimizer.learning_rate=0.00033",))
+    assert "in epoch 10 from 0.379 to 1.5 and in epoch 21 from 0.2 to 1.9" in remark.message
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.1])
+def test_noise_of_the_loss_is_no_jump(course, noise):
+    courses = [course(noisy(FALLING, noise, seed), FALLING + 0.05) for seed in range(200)]
+    assert share_of("rate_too_high", courses) <= 0.01
+
+
+def test_a_loss_that_rises_with_the_rate_does_not_jump(course):
+    rates = np.tile(np.linspace(1e-3, 1e-5, 10), 3)  # as cosine with restarts has it
+    loss = np.tile(np.linspace(1.5, 0.3, 10), 3)
+    assert "rate_too_high" not in kinds(course(loss, loss, rates=rates))
+
+
+def test_a_single_jump_that_is_made_good_is_none(course):
+    loss = FALLING.copy()
+    loss[9] = 1.5
+    assert "rate_too_high" not in kinds(course(loss, FALLING + 0.05))
+
+
+def test_validation_that_is_all_noise_to_the_end_makes_the_best_epoch_one_of_luck(course):
+    shaky = [course(FALLING / 2, noisy(np.full(30, 0.6), 0.5, seed)) for seed in range(50)]
+    assert share_of("shaky", shaky) >= 0.8
+    calm = [course(FALLING / 2, noisy(np.full(30, 0.6), 0.1, seed)) for seed in range(200)]
+    assert share_of("shaky", calm) <= 0.01
+
+
+LOW = {"optimizer": {"name": "adam", "learning_rate": 1e-5}}
+
+
+def test_a_straight_slow_line_has_too_low_a_rate(course):
+    line = np.linspace(2.3, 1.9, 20)
+    remark = judge.remarks(course(line, line, train=LOW))[0]
+    assert (remark.kind, remark.settings) == ("rate_too_low", ("train.optimizer.learning_rate=0.0001",))
+
+
+def test_a_slow_line_under_a_rate_that_falls_is_as_straight(course):
+    rates = 1e-5 * np.cos(np.linspace(0, np.pi / 2, 20)) ** 2 + 1e-9
+    line = 2.3 - 0.4 * np.cumsum(rates) / rates.sum()
+    assert kinds(course(line, line, rates=rates, train=LOW)) == ["rate_too_low"]
+
+
+def test_a_hard_task_with_a_usual_rate_is_not_called_slow(course):
+    line = np.linspace(2.3, 1.9, 20)
+    assert "rate_too_low" not in kinds(course(line, line))
+
+
+def test_a_loss_that_falls_fast_at_first_has_no_low_rate(course):
+    bent = 1.6 + 0.7 * np.exp(-np.arange(20) / 4)
+    assert "rate_too_low" not in kinds(course(bent, bent, train=LOW))
+
+
+# Nothing learnt
+
+
+CHANCE = np.full(10, np.log(10))
+
+
+def test_where_nothing_is_learnt_the_reasons_come_in_order(course):
+    [remark] = judge.remarks(course(noisy(CHANCE, 0.001, 1), CHANCE + 0.01))
+    assert remark.kind == "at_chance"
+    assert remark.advice.startswith("probable reasons, in order: (1) labels that do not belong to the images")
+
+
+@pytest.mark.parametrize(
+    ("rate", "loss", "first", "setting"),
+    [
+        (1.0, CHANCE + np.r_[300, np.zeros(9)], "a learning rate that is too high, 1, with a loss of up to 302", 0.001),
+        (1e-3, CHANCE + np.r_[9, np.zeros(9)], "a learning rate that is too high, 0.001", 0.0001),
+        (1e-6, CHANCE - np.linspace(0, 0.01, 10), "a learning rate that is too low, 1e-06: the loss falls all", 0.001),
+    ],
+)
+def test_a_rate_that_is_far_off_is_the_first_reason(course, rate, loss, first, setting):
+    [remark] = judge.remarks(
+        course(loss, CHANCE, train={"optimizer": {"name": "adam", "learning_rate": rate}}, accuracy=np.full(10, 0.1))
+    )
+    assert f"in order: (1) {first}" in remark.advice
+    assert remark.settings == (f"train.optimizer.learning_rate={setting:g}",)
+
+
+def test_images_that_are_nearly_constant_are_the_first_reason(course):
+    [remark] = judge.remarks(course(CHANCE, CHANCE, faint="the images are nearly the same everywhere"))
+    assert "in order: (1) the images are nearly the same everywhere, (2) labels" in remark.advice
+
+
+def test_what_does_not_hold_for_validation_has_labels_as_its_first_reason(course):
+    accuracy = np.linspace(0.1, 0.95, 30)
+    [remark] = judge.remarks(course(FALLING, 2.3 + E / 10, accuracy, np.full(30, 0.11)))
+    assert remark.kind == "by_heart_alone"
+    assert "accuracy 0.9207, does not hold for those of validation: 0.1100" in remark.message
+    assert "in order: (1) labels that do not belong to the images" in remark.advice
+
+
+def test_one_epoch_at_chance_says_nothing_yet(course):
+    assert kinds(course(CHANCE[:1], CHANCE[:1])) == []
+
+
+def test_a_little_more_than_chance_is_not_nothing(course):
+    accuracy = np.linspace(0.1, 0.2, 10)
+    assert "at_chance" not in kinds(course(CHANCE - 0.1, CHANCE - 0.1, accuracy, accuracy))
+
+
+# Little learnt, or all well
+
+
+def test_a_network_that_can_not_do_more_underfits(course):
+    rest = 1.2 + np.exp(-np.arange(20))
+    remark = judge.remarks(course(rest, rest + 0.02, np.full(20, 0.55), np.full(20, 0.54)))[0]
+    assert (remark.kind, remark.settings) == ("underfits", ("model={name: resnet, depth: 20}",))
+    shift = ({"name": "shift", "fraction": 0.3},)
+    remark = judge.remarks(course(rest, rest + 0.02, np.full(20, 0.55), np.full(20, 0.54), augment=shift))[0]
+    assert remark.settings == ("augment=[]",)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.05])
+def test_where_all_is_well_that_is_said_and_nothing_else(course, noise):
+    well = 0.05 + 2.2 * np.exp(-E / 3)
+    courses = [course(noisy(well, noise, seed), noisy(well + 0.03, noise, seed + 1)) for seed in SEEDS]
+    assert share_of("sound", courses) >= 0.95
+
+
+# What is set, and what a guess reaches
+
+
+def test_every_setting_that_is_proposed_is_right_for_the_config(course, tmp_path):
+    shift, steps = {"name": "shift", "fraction": 0.1}, []
+    line = np.linspace(2.3, 1.9, 20)
+    for made in (
+        course(FALLING / 3, valley(8, 0.9)),
+        course(FALLING / 3, valley(8, 0.9), augment=(shift,)),
+        course(FALLING / 3, valley(8, 0.9), val_accuracy=np.linspace(0.5, 0.9, 30)),
+        course(line, line),
+        course(line, line, train=LOW),
+        course(CHANCE, CHANCE),
+        course(FALLING / 2, noisy(np.full(30, 0.6), 0.5, 1), train={"schedule": {"name": "constant"}}),
+    ):
+        steps += [setting for remark in judge.remarks(made) for setting in remark.settings]
+    (tmp_path / "x.yaml").write_text("data: {source: {name: digits}}\nmodel: {name: lenet}\n")
+    assert len(steps) == 7
+    for setting in steps:
+        read(tmp_path / "x.yaml", setting)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_guess_has_the_entropy_of_the_labels_as_its_loss(smoothing):
+    shares = np.array([0.5, 0.3, 0.2])
+    smoothed = (1 - smoothing) * shares + smoothing / 3
+    guess = Guess.of(CrossEntropy(label_smoothing=smoothing), [50, 30, 20], [50, 30, 20])
+    assert guess.loss == pytest.approx(-np.sum(smoothed * np.log(smoothed)), rel=1e-5)
+    assert (guess.accuracy, guess.images) == (0.5, 100)
+
+
+def test_a_guess_of_two_classes_with_one_logit_and_of_focal_loss():
+    assert Guess.of(BinaryCrossEntropy(), [9, 1], [9, 1]).loss == pytest.approx(-0.9 * np.log(0.9) - 0.1 * np.log(0.1))
+    assert Guess.of(Focal(gamma=2), [5, 5], [5, 5]).loss == pytest.approx(0.25 * np.log(2), rel=1e-5)
+
+
+# Learnt by heart, though nothing rises
+
+
+def of_validation(accuracy, images):
+    return {"accuracy": accuracy, "accuracy_interval": metrics.interval(accuracy, images)}
+
+
+@pytest.mark.parametrize(("training", "images", "said"), [(0.999, 200, True), (0.93, 200, False), (0.93, 10, False)])
+def test_training_far_above_validation_is_named(course, training, images, said):
+    level = np.full(30, 0.6)
+    made = course(FALLING / 3, level, accuracy=np.full(30, training), validation=of_validation(0.85, images))
+    assert ("by_heart" in kinds(made)) == said
+
+
+def test_a_fitted_classifier_has_no_curves_and_may_have_learnt_by_heart(course):
+    fitted = course([0.1], [0.7], accuracy=[0.999], validation=of_validation(0.8, 500))
+    fitted.epochs[0]["step"] = 0
+    assert kinds(fitted) == ["by_heart"]
+    fitted = course([0.1], [0.15], accuracy=[0.95], validation=of_validation(0.94, 500))
+    fitted.epochs[0]["step"] = 0
+    assert kinds(fitted) == []
