@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cnnkit.core import atomic
+from cnnkit.core.lazy import np, tf
 from cnnkit.core.text import counted, in_bytes
 from cnnkit.optimization.section import Checkpoint
 from cnnkit.runs.state_writer import StateWriter
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 """Seconds."""
+
+
+def values(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """What variables of Keras or TensorFlow hold at this moment, as NumPy arrays to read and copy, but not to keep.
+
+    They are no copies, which `numpy` of a variable would make: a `StateWriter` makes these, into memory that it has.
+    """
+    own = (each if isinstance(each, tf.Variable) else each.value for each in variables.values())
+    return {name: np.asarray(variable.read_value()) for name, variable in zip(variables, own, strict=True)}
 
 
 class Saving(Observer):

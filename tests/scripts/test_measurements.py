@@ -9,6 +9,7 @@ import sys
 import measure_doctor
 import measure_feeding_memory
 import measure_near_duplicates
+import measure_saving
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,3 +67,12 @@ def test_what_the_doctor_is_to_see(tmp_path, capfd, monkeypatch):
     assert re.search(r"near_leak: \d groups of near-duplicates lie in two splits .* have a sibling in training", said)
     assert "`data.split: {keep_together: near}`" in said
     assert re.search(r"exit 0, \d+\.\d CPU seconds", said)
+
+
+def test_saving(tmp_path, monkeypatch, capsys):
+    words = [tmp_path, "--parameters", "1500000", "--copies", "2", "--saves", "3"]
+    monkeypatch.setattr(sys, "argv", ["measure_saving.py", *map(str, words)])
+    measure_saving.main()
+    printed = capsys.readouterr().out
+    assert re.match(r"a state of 12 MB\ntraining waits \d+ ms for the first, \d+ ms then\nit is on the disk", printed)
+    assert not any(tmp_path.iterdir())

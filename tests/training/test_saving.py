@@ -10,10 +10,11 @@ import pytest
 
 from cnnkit.core import atomic
 from cnnkit.core.errors import DiskError
+from cnnkit.core.lazy import keras, tf
 from cnnkit.optimization.section import Checkpoint
 from cnnkit.runs import training_states
 from cnnkit.runs.state_writer import StateWriter
-from cnnkit.training.saving import Saving
+from cnnkit.training.saving import Saving, values
 
 UPDATES = 10
 """Of an epoch."""
@@ -147,3 +148,12 @@ def test_where_updates_or_epochs_are_counted_minutes_are_not_and_a_written_confi
     assert made.every_minutes is None and made.saves
     assert Checkpoint(**made.model_dump()) == made
     assert Checkpoint().every_minutes == 5 and not Checkpoint(every_minutes=None).saves
+
+
+def test_values_are_those_of_the_moment_and_are_not_copied():
+    variables = {"keras": keras.Variable(np.ones(3, np.float32)), "tf": tf.Variable(7, dtype=tf.int64)}
+    held = values(variables)
+    assert held["keras"].tolist() == [1, 1, 1] and held["tf"] == 7 and held["tf"].dtype == np.int64
+    assert not held["keras"].flags.owndata
+    variables["keras"].assign(np.zeros(3))
+    assert values(variables)["keras"].tolist() == [0, 0, 0]
