@@ -42,6 +42,12 @@ PATIENCE = 60.0
 LEFT = 0.1
 """Share of its first loss that a batch has left when it counts as learnt by heart."""
 
+BRISK = Adam(learning_rate=3e-3)
+"""What tries it where the optimizer of the config does not do it."""
+
+SLOWLY = 0.9
+"""Share of its first loss below which a batch is learnt, though not by heart."""
+
 TIMED = 2.0
 """Seconds of updates by which the time of an epoch is told."""
 
@@ -213,7 +219,7 @@ class Trial:
 
     def _by_heart(self, advance: Callable[[int], None]) -> Check:
         """Whether one batch is learnt by heart, and if not, why probably."""
-        rate, optimizer, usual = self.stage.learning_rate, self.experiment.train.optimizer, Adam()
+        rate, optimizer = self.stage.learning_rate, self.experiment.train.optimizer
         assert rate and optimizer
         batch = next(iter(_not_augmented(self.batches).dataset(1)))
         learnt, images = self._learn(self._optimizer(), batch, advance), counted(len(batch[0]), "image")
@@ -225,10 +231,11 @@ class Trial:
             f"{images} are not learnt by heart: {optimizer.name} at {rate:g} brings the loss from {learnt.first:.3g} "
             f"to {learnt.last:.3g} and accuracy to {learnt.accuracy:.2f} in {counted(learnt.updates, 'update')}"
         )
-        other = f"{usual.name} at {usual.learning_rate:g}"
-        if self._learn(usual.build(usual.learning_rate, self.staged.rates), batch, advance).by_heart:
-            text = f"{other} does it, so it is the optimizer or the learning rate"
-            return Check("one batch", "failed", f"{said}; {text}: try these, or `cnnkit lr`", figures)
+        other = f"{BRISK.name} at {BRISK.learning_rate:g}"
+        if self._learn(BRISK.build(BRISK.learning_rate, self.staged.rates), batch, advance).by_heart:
+            slowly = learnt.last < SLOWLY * learnt.first  # as a fine-tuning does, for which that may be right
+            text = f"{other} does it, so it is the optimizer or the learning rate: try these, or `cnnkit lr`"
+            return Check("one batch", "careful" if slowly else "failed", f"{said}; {text}", figures)
         reasons = advice.numbered(list(self._reasons(batch)))
         return Check("one batch", "failed", f"{said}, and {other} does no better. Probable reasons: {reasons}", figures)
 
