@@ -80,13 +80,12 @@ def slower(experiment: Experiment, stage: int) -> str:
 
 def slower_rate(experiment: Experiment, stage: int) -> tuple[str, float, float]:
     """The setting of a stage's learning rate, its value and a smaller one that is likely to do."""
-    planned = experiment.plan()[stage - 1]
-    now = planned.learning_rate
-    usual = usual_rate(experiment.train)
-    now = now if isinstance(now, float | int) else usual
+    train, usual = experiment.train, usual_rate(experiment.train)
+    own = train.stages[stage - 1].learning_rate if train.stages else None
+    now = own or getattr(train.optimizer, "learning_rate", None)
+    if not isinstance(now, float | int):  # it was found, not set
+        now = experiment.plan()[stage - 1].learning_rate or usual
     rate = now / 10 if now <= MUCH * usual else usual
-    stages = experiment.train.stages
-    own = bool(stages and stages[stage - 1].learning_rate)
     key = f"train.stages.{stage - 1}.learning_rate" if own else "train.optimizer.learning_rate"
     return key, float(now), float(f"{rate:.1g}")
 

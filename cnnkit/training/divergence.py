@@ -123,9 +123,10 @@ def of_update(fit: StageFit, experiment: Experiment) -> Divergence:
                 break
     except (tf.errors.ResourceExhaustedError, MemoryError):
         unknown = "there was not enough memory to look at each layer"
-    unknown = unknown or (
-        "made again, all of it is finite, so it hung on what is not repeated here (a sum of gradients, precision)"
-    )
+    if not unknown and experiment.train.sam:
+        unknown = "at the weights themselves all of it is finite, so it came up where train.sam looks"
+    elif not unknown:
+        unknown = "made again, all of it is finite, so it hung on what is not repeated here (a sum, the precision)"
     chosen = names[number] if found else [name for batch_names in names for name in batch_names]
     where = f"epoch {fit.epoch + 1}, update {fit.update + 1:,} of {fit.updates:,}"
     stage = f" (stage {fit.number})" if fit.number > 1 else ""
@@ -152,10 +153,11 @@ def of_validation(fit: StageFit, experiment: Experiment, value: float) -> Diverg
     index, found, at = fit.images.index, None, 0
     unknown = "looked at again, every batch of it is finite"
     try:
-        for batch in feeding.eval_batches(fit.images, numbers, size):
-            if found := origin.in_validation(fit.steps.learner, batch):
-                break
-            at += size
+        with fit.steps.averaged():
+            for batch in feeding.eval_batches(fit.images, numbers, size):
+                if found := origin.in_validation(fit.steps.learner, batch):
+                    break
+                at += size
     except (tf.errors.ResourceExhaustedError, MemoryError):
         unknown = "there was not enough memory to look at each layer"
     names = [index.names[number] for number in numbers[at : at + size]] if found else []
