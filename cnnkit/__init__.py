@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from cnnkit.evaluation.evaluate import evaluate
     from cnnkit.evaluation.predict import predict
     from cnnkit.runs.run import Run
-    from cnnkit.training.train import train
+    from cnnkit.training.train import resume, train
 
-__all__ = ["Run", "__version__", "evaluate", "predict", "read", "train"]
+__all__ = ["Run", "__version__", "evaluate", "predict", "read", "resume", "train"]
 
 _HOMES = {
     "Run": "cnnkit.runs.run",
     "evaluate": "cnnkit.evaluation.evaluate",
     "predict": "cnnkit.evaluation.predict",
     "read": "cnnkit.config.file",
+    "resume": "cnnkit.training.train",
     "train": "cnnkit.training.train",
 }
 

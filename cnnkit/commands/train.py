@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.text import Text
-from typer import Exit, Option
+from typer import Argument, Exit, Option
 
-from cnnkit.commands.command import Config, Settings, command
+from cnnkit.commands.command import Settings, command
 from cnnkit.commands.results import evaluation_tables
 from cnnkit.commands.screen import Screen
 from cnnkit.core.errors import TrainingError, UsageError
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @command("cnnkit train configs/digits.yaml --run runs/first --set train.epochs=5")
 def train(
     screen: Screen,
-    config: Config,
+    config: Annotated[
+        Path | None, Argument(metavar="CONFIG", help="The YAML file; --resume needs none.", show_default=False)
+    ] = None,
     run: Annotated[
         Path | None, Option(help="The run's folder, which must not exist.", show_default="runs/NAME-TIME")
     ] = None,
@@ -29,22 +31,45 @@ def train(
         bool,
         Option("--preflight", help="Only look whether it would work: data, first updates, one batch; leaves no run."),
     ] = False,
+    resume: Annotated[
+        Path | None, Option(metavar="RUN", help="Go on with a run that ended before its time.", show_default=False)
+    ] = None,
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Train a network, keep its best epoch, and evaluate that as read back from disk."""
     from cnnkit.config.file import read
-    from cnnkit.evaluation import metrics
 
+    if resume and run:
+        raise UsageError(f"--run {run}: a run goes on in its own folder; leave out --run, or --resume")
+    if preflight and (run or resume):
+        raise UsageError("--preflight trains nothing and leaves no run; leave out " + ("--run" if run else "--resume"))
+    if not resume and not config:
+        raise UsageError("Missing argument 'CONFIG', the YAML file; see cnnkit train --help")
     if preflight:
-        if run:
-            raise UsageError("--preflight trains nothing and leaves no run; leave out --run")
+        assert config
         _preflight(screen, config, settings)
         return
     with screen.watching() as progress:
-        experiment = read(config, *settings, progress=progress)
-        from cnnkit.training.train import train as work
+        if resume:
+            from cnnkit.training.train import resume as go_on
 
-        document = work(experiment, run, progress)
+            document = go_on(resume, config, settings, progress)
+        else:
+            assert config
+            experiment = read(config, *settings, progress=progress)
+            from cnnkit.training.train import train as work
+
+            document = work(experiment, run, progress)
+    _show(screen, document)
+
+
+def _show(screen: Screen, document: dict[str, Any]) -> None:
+    """What came of it; of a run whose time was up in its first epoch there is nothing to evaluate."""
+    from cnnkit.evaluation import metrics
+
+    if not document["test"]:
+        screen.result(document, "", f"The run: {document['run']}")
+        return
     screen.result(
         document,
         "",

@@ -61,7 +61,7 @@ class Configured:
 
     def rows(self) -> Iterator[tuple[KeyPath, Any, str]]:
         """Every setting with its value and origin: `line 3`, the `--set`, or `default`."""
-        for path, value in _leaves(self.experiment.model_dump()):
+        for path, value in leaves(self.experiment.model_dump()):
             origin = self.origins.get(path)
             yield path, value, str(origin) if origin else DEFAULT
 
@@ -374,13 +374,13 @@ def _replaced(values: Any, path: KeyPath, value: Any) -> Any:
     return {**values, key: _replaced(values.get(key), tuple(rest), value)}
 
 
-def _leaves(values: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+def leaves(values: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     """Every single value with its path; a list without sections in it is one value."""
     if isinstance(values, dict):
         for key, value in values.items():
-            yield from _leaves(value, (*path, key))
+            yield from leaves(value, (*path, key))
     elif isinstance(values, list | tuple) and any(isinstance(item, dict) for item in values):
         for i, value in enumerate(values):
-            yield from _leaves(value, (*path, i))
+            yield from leaves(value, (*path, i))
     else:
         yield path, values

@@ -134,6 +134,9 @@ class Train(Spec):
     et al. 2017, arXiv:1706.02677): twice the images, twice the rate."""
     early_stopping: EarlyStopping | None = None
     """When to end before the last epoch; never if left out."""
+    time_limit: Positive | None = None
+    """Minutes after which the training saves its state, evaluates the best epoch so far and ends well, to be gone on
+    with: `cnnkit train --resume RUN`, which has as many again. They count from the start of the command."""
     checkpoint: Checkpoint = Checkpoint()
     """Which epoch is kept, evaluated and used."""
     track: tuple[AnyTracker, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ BEST = "best"
 """The checkpoint of the epoch that a run is evaluated by."""
 
 
-def save(model: Any, folder: Path, name: str, epoch: int, facts: dict[str, Any]) -> None:
+def save(model: Any, folder: Path, name: str, epoch: int, facts: dict[str, Any], kept: Collection[str] = ()) -> None:
     """Saves a model's weights as the checkpoint `name`, in place of the one before.
 
     Args:
@@ -34,6 +35,7 @@ def save(model: Any, folder: Path, name: str, epoch: int, facts: dict[str, Any])
         name: `best` or `last`.
         epoch: The epoch they come from, counted from 1.
         facts: What else is worth knowing of them, for example the metrics.
+        kept: Files of earlier weights that are not removed, as a training may go back to them.
     """
     atomic.make_folder(folder, exist_ok=True)
     weights = folder / f"{name}-{epoch:04d}.weights.h5"
@@ -47,9 +49,35 @@ def save(model: Any, folder: Path, name: str, epoch: int, facts: dict[str, Any])
         if not there:
             weights.unlink()
         raise
-    for old in folder.glob(f"{name}-*.weights.h5"):
-        if old != weights:
-            old.unlink()
+    remove_others(folder, name, {weights.name, *kept})
+
+
+def files(folder: Path, name: str) -> list[str]:
+    """The files of weights that there are of a checkpoint, the earliest epoch first."""
+    return sorted(file.name for file in folder.glob(f"{name}-*.weights.h5"))
+
+
+def remove_others(folder: Path, name: str, kept: Collection[str]) -> None:
+    """Removes the files of weights of a checkpoint but for some."""
+    for file in files(folder, name):
+        if file not in kept:
+            (folder / file).unlink()
+
+
+def put_back(folder: Path, name: str, pointer: dict[str, Any] | None) -> None:
+    """Makes a checkpoint what it was, of weights that `save` has kept; None where there was none yet.
+
+    Raises:
+        TrainingError: The weights are gone, or are not what was saved.
+    """
+    file = folder / f"{name}.json"
+    if pointer is None:
+        for old in (file, *folder.glob(f"{name}-*.weights.h5")):
+            old.unlink(missing_ok=True)
+        return
+    if not file.is_file() or read(folder, name) != pointer:
+        atomic.write_json(file, pointer)
+    verified(folder, name)
 
 
 def serialised(model: Any) -> memoryview:
@@ -124,3 +152,8 @@ def sha256(path: Path) -> str:
     """Of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(content: bytes) -> str:
+    """Of bytes, likewise."""
+    return hashlib.sha256(content).hexdigest()

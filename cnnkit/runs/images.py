@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.spec import path_settings
 from cnnkit.core.text import counted
 from cnnkit.data.feeding.loading import BAD_FILES
-from cnnkit.data.index import Index
+from cnnkit.data.index import SPLITS, Index
 from cnnkit.data.preparation.base import files_beside
 from cnnkit.data.sources.base import Source
 from cnnkit.runs.run import Run
@@ -61,6 +62,44 @@ def index_of(run: Run, split: str, progress: Progress) -> Index:
             f"when the run was trained, first beside {other[0]}"
         )
     return index
+
+
+def refuse_others(run: Run, index: Index, splits: Sequence[str], beside: Sequence[str]) -> None:
+    """Refuses images that are not all of those with which a run began, and no others, each in its split.
+
+    Args:
+        run: The run, which is to go on with them.
+        index: The images as they are now.
+        splits: The split of each.
+        beside: Digests of the files beside each that `data.prepare` reads.
+
+    Raises:
+        DataError: They are others, with what has changed.
+    """
+    before = {row.image: (split, row) for split in SPLITS for row in run.split(split)}
+    now = {name: i for i, name in enumerate(index.names)}
+    both = [(before[name], i) for name, i in now.items() if name in before]
+    found = {
+        "gone": [name for name in before if name not in now],
+        "new": [name for name in now if name not in before],
+        "changed": [row.image for (_, row), i in both if index.digests[i] != row.digest],
+        "in another class": [row.image for (_, row), i in both if index.classes[index.labels[i]] != row.label],
+        "beside another file that data.prepare reads": [row.image for (_, row), i in both if beside[i] != row.beside],
+        "in another split": [row.image for (split, row), i in both if splits[i] != split],
+    }
+    told = [
+        f"{counted(len(names), 'image')} {'is' if len(names) == 1 else 'are'} {what}, first {names[0]}"
+        for what, names in found.items()
+        if names
+    ]
+    if not told and list(index.classes) != run.classes:
+        told = [f"there are other classes ({len(index.classes)}) than before ({len(run.classes)})"]
+    if told:
+        raise DataError(
+            f"{run.folder} can't go on, as its images are not those that it began with: {'; '.join(told)}; "
+            "bring them back, or train a run of its own with these"
+            + (_if_moved(run.experiment.data.source) if found["gone"] else "")
+        )
 
 
 def _refuse_without(index: Index, split: str, experiment: Experiment) -> None:

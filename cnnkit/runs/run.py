@@ -7,6 +7,8 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -15,10 +17,10 @@ from typing import Any, NamedTuple
 
 from cnnkit.config import file as config_file
 from cnnkit.config.experiment import Experiment
-from cnnkit.core import atomic, onednn
+from cnnkit.core import atomic, locks, onednn
 from cnnkit.core.errors import DiskError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import visible
+from cnnkit.core.text import counted, visible
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files import tables
 from cnnkit.data.index import Index
@@ -26,6 +28,10 @@ from cnnkit.runs import checkpoints
 
 TIMES = ("seconds", "images_per_second", "waiting")
 """What of a line of the metrics is measured by the clock: a run that is repeated has other ones."""
+
+FINISHED, UNFINISHED = "finished", "unfinished"
+"""States of a run that has come to its end, and of one whose time was up. Before that it is `training`, which a kill
+leaves behind too; else it was `interrupted`, or has `failed`."""
 
 
 class Files:
@@ -57,7 +63,7 @@ class Files:
         self.tensorboard = folder / "tensorboard"
         """The folder of what TensorBoard shows: event files of the whole run, of its training and of its validation."""
         self.log = folder / "log.txt"
-        """What was said on the screen, each line with its time."""
+        """What was said on the screen, each line with its time; its lock is held by the process that trains the run."""
 
     def result(self, split: str) -> Path:
         """What `evaluate --json` prints of a split."""
@@ -126,6 +132,10 @@ class Run:
         return run
 
     def _write_config(self, experiment: Experiment) -> None:
+        atomic.write_text(self.files.config, self._config_text(experiment))
+
+    def _config_text(self, experiment: Experiment) -> str:
+        """The config as the run keeps it; the files that it needs are copied into the run first."""
         files = self.files
         # What the network can't be built without comes along, so that the run's config repeats it when it is gone.
         update: dict[str, Any] = {"model": experiment.model.with_files_in(files.backbone, copy=True)}
@@ -133,7 +143,7 @@ class Run:
             text = Path(experiment.data.exclude).read_text(encoding="utf-8", errors=atomic.ERRORS)
             atomic.write_text(files.exclude, text)
             update["data"] = experiment.data.model_copy(update={"exclude": str(files.exclude.absolute())})
-        atomic.write_text(files.config, config_file.write(experiment.model_copy(update=update)))
+        return config_file.write(experiment.model_copy(update=update))
 
     def remove(self) -> None:
         """Removes the folder of a run that has not begun."""
@@ -190,17 +200,80 @@ class Run:
             names = " and ".join(file.name for file in needed)
             why = f"holds no {names}" if opened.folder.is_dir() else "there is no such folder"
             raise UsageError(f"{run} is not a run of cnnkit: {why}")
-        recorded = opened.provenance().get("files")
+        facts = opened.provenance()
+        recorded = [files for files in (facts.get("files"), facts.get("files_before")) if isinstance(files, dict)]
         for name, digest in opened.hashes().items():
-            if not isinstance(recorded, dict) or recorded.get(name) != digest:
+            if all(files.get(name) != digest for files in recorded):
                 raise TrainingError(
                     f"{opened.folder / name} is not as the run left it: its SHA-256 is not the recorded one"
                 )
         return opened
 
+    @classmethod
+    def begun(cls, folder: Path | str) -> Run:
+        """The same, also of a run that was ended before it had a record of itself.
+
+        Raises:
+            UsageError: It is not the folder of a run.
+            TrainingError: A file that decides what the run is was changed.
+        """
+        run = cls(Path(folder))
+        files = run.files
+        if not files.config.is_file() or files.provenance.exists():
+            return cls.open(run.folder)
+        first = {files.config, files.exclude, files.backbone, files.split, files.unused, files.log}
+        others = [
+            path for path in run.folder.iterdir() if not path.name.startswith(atomic.WRITING) and path not in first
+        ]
+        # A run writes its config in one form, complete; somebody else's folder with a config in it is no run.
+        text = files.config.read_text(encoding="utf-8", errors=atomic.ERRORS)
+        if others or config_file.write(config_file.read(files.config, files=False)) != text:
+            return cls.open(run.folder)
+        return run
+
+    @classmethod
+    def below(cls, folder: Path) -> list[Run]:
+        """The runs in a folder, that which was written last first; whether they are whole is not looked at."""
+        runs = [cls(path) for path in folder.iterdir()] if folder.is_dir() else []
+        begun = [run for run in runs if run.files.provenance.is_file()]
+        return sorted(begun, key=lambda run: run.files.provenance.stat().st_mtime, reverse=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the run, as whoever trains it does; free again when the process is gone, however it ended.
+
+        Raises:
+            UsageError: Another process holds it.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locks.alone(self.files.log))
+            except locks.Busy:
+                raise UsageError(f"{self.folder} is being trained by another process; wait until that ends") from None
+            except OSError:
+                pass  # a disk without locks; and one that can't be written to is told of by the first write
+            yield
+
+    def is_held(self) -> bool:
+        """Whether a process trains it now."""
+        try:
+            with self.held():
+                return False
+        except UsageError:
+            return True
+
     def with_settings(self, *settings: str) -> Run:
         """The same run with `KEY=VALUE` pairs over its config, for example where its images are now."""
         return replace(self, settings=(*self.settings, *settings)) if settings else self
+
+    def change(self, experiment: Experiment) -> None:
+        """Puts another config in the place of its own; a crash meanwhile leaves it with the one or the other."""
+        before = self.hashes()
+        text = self._config_text(experiment)
+        after = before | {self.files.config.name: checkpoints.sha256_of(text.encode("utf-8", atomic.ERRORS))}
+        self.write_provenance(files=after, files_before=before)
+        atomic.write_text(self.files.config, text)
+        self.write_provenance(files_before=None)
 
     def hashes(self) -> dict[str, str | None]:
         """SHA-256 of the files that decide what the run's network is and what it is judged on."""
@@ -320,6 +393,27 @@ class Run:
         path = self.files.metrics
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def cut_back(self, epochs: int) -> None:
+        """Leaves the first epochs in the metrics, for what came behind is trained again.
+
+        Raises:
+            TrainingError: There are not as many.
+        """
+        path = self.files.metrics
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        if len(lines) < epochs:
+            raise TrainingError(
+                f"{path} has {counted(len(lines), 'epoch')} of the {epochs} that the run had when it was saved, so it "
+                "can't go on; somebody has changed it, or the disk has lost what was written"
+            )
+        if (kept := "".join(lines[:epochs])) != text:
+            atomic.write_text(path, kept)
+
+    def remove_unfinished(self) -> None:
+        """Removes what a crash has left half written; for whoever holds the run."""
+        atomic.remove_unfinished(self.folder)
 
     def log(self, line: str) -> None:
         """Adds a line, with the time, to the log; what would act on a terminal is escaped."""

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cnnkit.config.experiment import Experiment
 from cnnkit.core.errors import DataError, DiskError, Interrupted, NobodyReads, TrainingError
 from cnnkit.core.lazy import tf
-from cnnkit.core.signals import Terminated, handling, interrupts
-from cnnkit.core.text import typed
+from cnnkit.core.signals import ENDING, exit_code, handling, interrupts
+from cnnkit.core.text import counted, typed
 from cnnkit.report import curves
 from cnnkit.runs import checkpoints
 from cnnkit.runs.run import Run
@@ -20,11 +21,10 @@ from cnnkit.runs.run import Run
 def recorded(run: Run) -> Iterator[None]:
     """Where the work within ends early, records it in the run, draws the curves so far and says what there is."""
     try:
-        with interrupts(signal.SIGINT, signal.SIGTERM):
+        with interrupts(*ENDING):
             yield
     except KeyboardInterrupt as interrupt:
-        code = 143 if isinstance(interrupt, Terminated) else 130
-        raise Interrupted(f"Interrupted. {_close(run, 'interrupted')}", exit_code=code) from None
+        raise Interrupted(f"Interrupted. {_close(run, 'interrupted')}", exit_code=exit_code(interrupt)) from None
     except NobodyReads:
         _close(run, "interrupted")
         raise
@@ -55,11 +55,22 @@ def _close(run: Run, state: str) -> str:
             best = None
         unrecorded = _record(run, state, epochs, best)
     if best is None:
-        return f"{run.folder} holds the config, but no weights yet{unrecorded}."
+        return f"{run.folder} holds the config, but no weights yet{unrecorded}; {going_on(run)}"
     return (
         f"{run.folder} keeps epoch {best}, the best of {max(best, len(epochs))}{unrecorded}; "
-        f"see what it is worth with: cnnkit evaluate {typed(run.folder)}"
+        f"see what it is worth with: cnnkit evaluate {typed(run.folder)}; {going_on(run)}"
     )
+
+
+def time_is_up(run: Run, experiment: Experiment) -> str:
+    """What is said of a run whose time was up."""
+    epochs = counted(len(run.history()), "epoch")
+    return f"train.time_limit ({experiment.train.time_limit:g} minutes) is up after {epochs}; {going_on(run)}"
+
+
+def going_on(run: Run) -> str:
+    """How a run goes on that has ended before its time."""
+    return f"go on with: cnnkit train --resume {typed(run.folder)}"
 
 
 def _record(run: Run, state: str, epochs: list[dict[str, Any]], best: int | None) -> str:

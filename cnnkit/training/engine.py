@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from cnnkit.core.errors import TrainingError
-from cnnkit.core.lazy import np
+from cnnkit.core.errors import DiskError, TrainingError
+from cnnkit.core.lazy import keras, np
 from cnnkit.core.progress import Progress
+from cnnkit.core.signals import ENDING, Noted, noted
 from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.balancing.base import Training
 from cnnkit.data.feeding import batches as feeding
@@ -23,6 +26,8 @@ from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
 from cnnkit.runs import checkpoints
 from cnnkit.runs.provenance import parameters
 from cnnkit.runs.run import Run
+from cnnkit.runs.state_writer import StateWriter
+from cnnkit.runs.training_states import State
 from cnnkit.training import balance, divergence, head
 from cnnkit.training.data import TrainingData
 from cnnkit.training.gradients import WatchGradients
@@ -30,24 +35,16 @@ from cnnkit.training.lines import epoch_line, say, stage_line
 from cnnkit.training.lower_rate import LowerRate
 from cnnkit.training.model import Learner
 from cnnkit.training.observers import KeepBest, Observer, StopEarly, Watch
+from cnnkit.training.saving import Saving
 from cnnkit.training.stage_fit import StageFit
 from cnnkit.training.start_checks import StartChecks
 from cnnkit.training.steps import Steps
+from cnnkit.training.stopping import Asked, Clock, Stop, TimeIsUp
 from cnnkit.training.tracking.tracking import Tracking
 from cnnkit.training.waiting import WatchWaiting
 
-
-@dataclass(frozen=True)
-class Resumed:
-    """Where a training stood.
-
-    Attributes:
-        arrays: NumPy, by the names of `Engine.variables`.
-        facts: As `Engine.facts` gave them.
-    """
-
-    arrays: Mapping[str, Any]
-    facts: Mapping[str, Any]
+_COUNTED = re.compile(r"_\d+(?=/|:|$)")
+"""What Keras puts behind a name that it has given before in this process."""
 
 
 class Record(Observer):
@@ -75,8 +72,9 @@ class Engine:
         network: Network,
         run: Run,
         progress: Progress,
-        resumed: Resumed | None = None,
+        resumed: State | None = None,
         tracking: Tracking | None = None,
+        clock: Clock | None = None,
     ):
         """Prepares it.
 
@@ -87,6 +85,7 @@ class Engine:
             progress: Is told how far it is.
             resumed: Where an earlier training of the run stood, to go on from there; from the beginning if left out.
             tracking: Where else it is recorded; nowhere if left out.
+            clock: The time that it has; any if left out.
         """
         self.data, self.network, self.run, self.progress = data, network, run, progress
         self.experiment, self.say = data.experiment, partial(say, run, progress)
@@ -97,12 +96,19 @@ class Engine:
         self.done = self._saved = 0
         self._first, self._resumed = 1, resumed
         self._before: float | None = None  # the value of the monitor before the stage
+        self._clock = clock or Clock()
+        folder, checkpoint = run.files.checkpoints, self.experiment.train.checkpoint
+        self._writer = StateWriter(folder, checkpoint.keep, resumed.position if resumed else None)
+        self._saving = Saving(checkpoint, self._writer, self.arrays, self._facts_to_save, self.say)
+        # Files of the weights that the states on the disk, one that is written and one that waits have as the best.
+        self._bests = deque(checkpoints.files(folder, checkpoints.BEST), maxlen=checkpoint.keep + 2)
         if resumed:
             facts = resumed.facts
             self._first, self.done, self._saved, self._before = (
                 facts[name] for name in ("stage", "begin", "saved", "before")
             )
             self.keep_best.restore(facts["best"])
+            self._assign(self._variables(network), resumed.arrays)  # before what is frozen computes features
 
     @property
     def epochs(self) -> int:
@@ -110,6 +116,25 @@ class Engine:
         return sum(stage.lines for stage in self.plan) - self._saved
 
     def fit(self) -> None:
+        """Fits the stages, and leaves the state at the end on the disk.
+
+        Raises:
+            TrainingError: It diverged.
+            DiskError: A state could not be written.
+            TimeIsUp: It was; the state is on the disk.
+        """
+        try:
+            self._fit()
+        except Exception:
+            with suppress(DiskError):  # the first error is the one to tell
+                self._writer.flush()  # what is being written is of before, and good
+            raise
+        self._writer.close()
+        kept = [*self._bests][-self.experiment.train.checkpoint.keep :]  # those that the states there have as the best
+        if best := self._best_checkpoint:
+            checkpoints.remove_others(self.run.files.checkpoints, checkpoints.BEST, {best["file"], *kept})
+
+    def _fit(self) -> None:
         """Fits the stages one after the other; one that ends worse than it began is taken back."""
         for number, stage in enumerate(self.plan[self._first - 1 :], start=self._first):
             staged = freezing.apply(self.experiment.model, self.network, stage)
@@ -189,22 +214,28 @@ class Engine:
         rate_of, optimizer = self._optimizer(stage, staged, feeding.steps(batches, accumulated))
         train = experiment.train
         steps = Steps(learner, optimizer, train.loss, batches, accumulated, train.clip, train.ema, train.sam)
-        fit = StageFit(
-            number,
-            steps,
-            rate_of,
-            feeding.TrainBatches(images, training, Chain(experiment.augment, experiment.seed), batch_size),
-            images,
-            self.validation,
-            range(self.done, self.done + stage.epochs),
-            [Record(partial(self._record, number)), *self._observers()],
-            self.keep_best.judge,
-        )
-        if self._resumed:
-            self._restore(fit, self._resumed)
-            self._resumed = None
-        with divergence.explained(fit, experiment, self.run):
-            fit.fit()
+        with noted(*ENDING) as signals:
+            fit = StageFit(
+                number,
+                steps,
+                rate_of,
+                feeding.TrainBatches(images, training, Chain(experiment.augment, experiment.seed), batch_size),
+                images,
+                self.validation,
+                range(self.done, self.done + stage.epochs),
+                [Record(partial(self._record, number)), *self._observers(signals)],
+                self.keep_best.judge,
+            )
+            if self._resumed:
+                self._restore(fit, self._resumed)
+                self._resumed = None
+            with divergence.explained(fit, experiment, self.run):
+                try:
+                    fit.fit()
+                except Asked:  # here, where the network has no averages of its weights in their place any more
+                    self._save_state(fit)
+                    signals.act()
+                    raise TimeIsUp from None
         self._saved += fit.end - self.done
 
     def _learner(self, staged: Staged) -> tuple[Any, Inputs]:
@@ -258,15 +289,21 @@ class Engine:
         rate_of = train.schedule(stage.learning_rate, updates, stage.epochs)
         return rate_of, train.optimizer.build(rate_of, staged.rates)
 
-    def _observers(self) -> list[Observer]:
-        """Who follows a stage, in the order in which they are told."""
+    def _observers(self, signals: Noted) -> list[Observer]:
+        """Who follows a stage, in the order in which they are told; the state of all of them is saved by the last."""
         stop, schedule = self.experiment.train.early_stopping, self.experiment.train.schedule
         lower = [LowerRate(schedule, self.say)] if isinstance(schedule, Plateau) else []
         early = [StopEarly(stop.monitor, stop.patience, stop.min_delta, self.say)] if stop else []
         checks = StartChecks(self.experiment, self.say)
         gradients = WatchGradients(self.experiment, self.network, self.say, lambda: checks.grown)
         waiting = WatchWaiting(self.experiment, self.say)
-        return [Watch(self.progress, self.epochs), checks, gradients, waiting, *lower, *early, self.tracking]
+        last = [self.tracking, self._saving, Stop(signals, self._clock)]
+        return [Watch(self.progress, self.epochs), checks, gradients, waiting, *lower, *early, *last]
+
+    def _save_state(self, fit: StageFit) -> None:
+        """Has the state of this moment on the disk, unless none is wanted there."""
+        if self.experiment.train.checkpoint.saves:
+            self._saving.save_now(fit)
 
     def variables(self, fit: StageFit) -> dict[str, Any]:
         """All variables that a stage changes, by a name of its own each: what a resume needs of them.
@@ -274,14 +311,24 @@ class Engine:
         These are the weights (with the state of dropout's generators, which files of weights lack), those of the
         auxiliary classifiers, of the optimizer, and what is measured of the epoch.
         """
+        return self._variables(self.network, fit)
+
+    def arrays(self, fit: StageFit) -> dict[str, Any]:
+        """The values of `variables`, as NumPy has them."""
+        return {name: _tensor(variable).numpy() for name, variable in self.variables(fit).items()}
+
+    @staticmethod
+    def _variables(network: Network, fit: StageFit | None = None) -> dict[str, Any]:
+        """The same; without a fit those of the network alone, which come first."""
         found: dict[int, Any] = {}
-        models = [self.network.model, *(model for model, _ in self.network.auxiliary)]
-        for variable in [*(each for model in models for each in model.variables), *fit.steps.optimizer.variables]:
+        models = [network.model, *(model for model, _ in network.auxiliary)]
+        own = [each for model in models for each in model.variables]
+        for variable in [*own, *(fit.steps.optimizer.variables if fit else ())]:
             found.setdefault(id(variable.value), variable)
-        for variable in fit.steps.variables:
+        for variable in fit.steps.variables if fit else ():
             found.setdefault(id(variable), variable)
         return {
-            f"{number:04d}:{getattr(variable, 'path', variable.name)}": variable
+            f"{number:04d}:{_COUNTED.sub('', getattr(variable, 'path', variable.name))}": variable
             for number, variable in enumerate(found.values())
         }
 
@@ -292,32 +339,53 @@ class Engine:
             "epoch": fit.epoch,
             "update": fit.update,
             "begin": fit.begin,
+            "stopped": fit.stopped,
             "saved": self._saved,
             "before": self._before,
             "best": self.keep_best.state(),
+            "best_checkpoint": self._best_checkpoint,
             "observers": {type(observer).__name__: observer.state() for observer in fit.observers},
         }
 
-    def _restore(self, fit: StageFit, resumed: Resumed) -> None:
+    def _facts_to_save(self, fit: StageFit) -> dict[str, Any]:
+        """The same; the weights that they name as the best stay on the disk as long as the state does."""
+        if self._best_checkpoint:
+            self._bests.append(self._best_checkpoint["file"])
+        return self.facts(fit)
+
+    @property
+    def _best_checkpoint(self) -> dict[str, Any] | None:
+        """What is known of the best epoch so far; None before there is one."""
+        if not self.keep_best.best_epoch:
+            return None
+        return checkpoints.read(self.run.files.checkpoints, checkpoints.BEST)
+
+    def _restore(self, fit: StageFit, resumed: State) -> None:
         """Puts a stage where an earlier training of it stood.
 
         Raises:
             TrainingError: What was kept is of another network.
         """
         variables, facts = self.variables(fit), resumed.facts
-        if variables.keys() != resumed.arrays.keys():
-            odd = sorted(variables.keys() ^ resumed.arrays.keys())[0]
-            raise TrainingError(
-                f"what was kept of the training is of another network or optimizer: {odd} is in one only"
-            )
-        for name, variable in variables.items():
-            if tuple(variable.shape) != resumed.arrays[name].shape:
-                raise TrainingError(f"what was kept of the training is of another network: {name} has another shape")
-            variable.assign(resumed.arrays[name])
-        fit.epoch, fit.update = facts["epoch"], facts["update"]
+        resumed.require({name: (tuple(each.shape), _dtype(each)) for name, each in variables.items()})
+        self._assign(variables, resumed.arrays)
+        fit.epoch, fit.update, fit.stopped = facts["epoch"], facts["update"], facts["stopped"]
         self.done = fit.epoch
         for observer in fit.observers:
-            observer.restore(facts["observers"].get(type(observer).__name__, {}))
+            if (state := facts["observers"].get(type(observer).__name__)) is not None:
+                observer.restore(state)
+
+    @staticmethod
+    def _assign(variables: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+        """Gives variables the values that they had.
+
+        Raises:
+            TrainingError: There are none for one of them.
+        """
+        for name, variable in variables.items():
+            if name not in arrays or arrays[name].shape != tuple(variable.shape):
+                raise TrainingError(f"what was kept of the training is of another network: {name} is none of it")
+            variable.assign(arrays[name])
 
     def _record(self, number: int, metrics: dict[str, Any]) -> None:
         """An epoch of stage `number` is over."""
@@ -330,4 +398,15 @@ class Engine:
 
     def _save(self, epoch: int, metrics: dict[str, float]) -> None:
         """An epoch was the best so far."""
-        checkpoints.save(self.network.model, self.run.files.checkpoints, checkpoints.BEST, epoch, {"metrics": metrics})
+        folder, facts = self.run.files.checkpoints, {"metrics": metrics}
+        checkpoints.save(self.network.model, folder, checkpoints.BEST, epoch, facts, self._bests)
+
+
+def _tensor(variable: Any) -> Any:
+    """What TensorFlow has of a variable, which may be one of Keras."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+def _dtype(variable: Any) -> str:
+    """The type of a variable of Keras or TensorFlow, as NumPy calls it."""
+    return str(getattr(variable.dtype, "name", variable.dtype))

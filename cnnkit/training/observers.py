@@ -40,6 +40,9 @@ class Observer:
         """What it adds to the line of metrics.jsonl of the epoch that has been trained and validated."""
         return {}
 
+    def validating(self, fit: StageFit) -> None:
+        """Some batches of the validation are judged."""
+
     def epoch_ends(self, fit: StageFit, metrics: dict[str, Any]) -> None:
         """An epoch is over.
 

@@ -81,10 +81,11 @@ class Saving(Observer):
             self._save(fit)
 
     def epoch_ends(self, fit: StageFit, metrics: dict[str, Any]) -> None:
-        """Likewise; what has diverged is not worth the place of the state before."""
+        """Likewise, and at the end of a stage; what has diverged is not worth the place of the state before."""
         self.writer.check()
         every, values = self.checkpoint.every_epochs, (value for value in metrics.values() if isinstance(value, float))
-        if (self._minutes_over() or (every and fit.epoch % every == 0)) and all(map(math.isfinite, values)):
+        over = self.checkpoint.saves and (fit.stopped or fit.epoch == fit.end)
+        if (over or self._minutes_over() or (every and fit.epoch % every == 0)) and all(map(math.isfinite, values)):
             self._save(fit)
 
     def save_now(self, fit: StageFit) -> None:

@@ -168,6 +168,7 @@ class StageFit:
             self.steps.evaluate(batches, count)
             left -= count
             self._validation_pace.took(count, time.perf_counter() - began)
+            self._tell(lambda observer: observer.validating(self))
         return self.steps.validation_metrics()
 
     def _close(self, metrics: Mapping[str, float]) -> None:

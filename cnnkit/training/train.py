@@ -1,4 +1,4 @@
-"""Train: the whole story of a run, from a config to an evaluated model."""
+"""Train: the whole story of a run, from a config to an evaluated model; and of one that goes on where it ended."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from cnnkit.models import freezing
 from cnnkit.models.base import Network
 from cnnkit.report import curves
 from cnnkit.runs.provenance import circumstances, parameters
-from cnnkit.runs.run import Run
+from cnnkit.runs.run import FINISHED, UNFINISHED, Run
+from cnnkit.runs.training_states import State
 from cnnkit.training import ending, pace, start_weights
 from cnnkit.training.balance import refuse_large_features
 from cnnkit.training.data import TrainingData
 from cnnkit.training.lines import closing, opening, say
+from cnnkit.training.resuming import Resumption, unfinished_like
+from cnnkit.training.stopping import Clock, TimeIsUp
 from cnnkit.training.verdict import judge
 from cnnkit.training.verdict.course import Course
 
@@ -35,54 +38,131 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         progress: Is told how far it is.
 
     Returns:
-        The document that `cnnkit train --json` prints, with run, epochs, best_epoch, validation, test.
+        The document that `cnnkit train --json` prints, with run, state, epochs, best_epoch, validation, test.
 
     Raises:
         DataError: The images are not what they should be, or the doctor finds an error in them; nothing is left behind,
             unless they change later, or Borderline-SMOTE finds among features no image at the border.
         TrainingError: Training diverged or ran out of memory; the run's folder tells how far it came.
-        Interrupted: It was stopped; the best epoch so far is kept.
+        Interrupted: It was stopped; the best epoch so far is kept, and `resume` goes on.
     """
     progress = watch = pace.Stopwatch(progress or Progress())
+    clock = Clock(experiment.train.time_limit)
     folder = Path(folder) if folder else None
     Run.refuse(folder)
     data = TrainingData.of(experiment, progress)
     with data.with_workers(progress) as data:  # before TensorFlow, which is first needed for the network
         network, report = _network(data, progress)
-        facts = circumstances() | {"parameters": parameters(network.model), "data": data.facts()}
-        facts |= {"started_from": asdict(report) if report else None}
-
+        earlier = None if folder else unfinished_like(data.experiment)
         run = Run.create(data.experiment, folder)
-        with ending.recorded(run):
-            run.write_split(data.images.index, data.splits, data.preprocessing.digests_beside(data.images.index))
-            run.write_provenance(**facts, state="training", files=run.hashes())
-            for setting in ("weights", "handle"):
-                cache.note(getattr(experiment.model, setting, None) or "")
-            cache.record_use(run.folder, progress)
-            for line in (*opening(run, facts, data), *([report.line()] if report else [])):
-                say(run, progress, line)
-
-            from cnnkit.training.engine import Engine
-            from cnnkit.training.tracking.tracking import Tracking
-
-            with Tracking.of(run, data.experiment, data.images.index.classes, progress).following() as tracking:
-                Engine(data, network, run, progress, tracking=tracking).fit()
-                document = _result(experiment, data, network, run, progress)
-            for line in closing(run, data):
-                say(run, progress, line)
-        pace.record(watch, data, network, run, progress)
+        with run.held(), ending.recorded(run):
+            _begin(run, data, network, report, progress)
+            if earlier:
+                say(run, progress, earlier)
+            document = _trained(experiment, run, data, network, None, clock, progress)
+        if document["state"] == FINISHED:
+            pace.record(watch, data, network, run, progress)
         return document
 
 
-def _network(data: TrainingData, progress: Progress) -> tuple[Network, start_weights.LoadedWeights | None]:
+@cache.in_use(make=True)
+def resume(
+    folder: Path | str,
+    config: Path | str | None = None,
+    settings: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Goes on with a run that ended before its time, or is to be longer, as if it had never ended.
+
+    It is trained from the last state that it saved; what was recorded behind that is made again, to the same bits on
+    the same machine. Without any such state it begins anew, within its folder.
+
+    Args:
+        folder: The run.
+        config: A config that has to be the run's; that of the run if left out.
+        settings: `KEY=VALUE` pairs over it, as far as they say where its images are now, for how long it is trained, or
+            what is kept.
+        progress: Is told how far it is.
+
+    Returns:
+        The document that `train` returns.
+
+    Raises:
+        UsageError: The folder is no run, the run is finished, or another process trains it.
+        ConfigError: The config is another one; every difference is named.
+        DataError: The images are not those of the run any more.
+        TrainingError: Its states are damaged, or as for `train`.
+        Interrupted: It was stopped again.
+    """
+    progress = progress or Progress()
+    resumption = Resumption.of(folder, config, settings, progress)
+    run, clock = resumption.run, Clock(resumption.experiment.train.time_limit)
+    data = TrainingData.of(resumption.experiment, progress)
+    resumption.refuse_other_images(data.images.index, data.splits, data.preprocessing)
+    with data.with_workers(progress) as data, run.held():  # workers come before TensorFlow, which tells of the kernels
+        lines = resumption.on_its_kernels()
+        state = resumption.take_up(data.experiment, progress)
+        with ending.recorded(run):
+            network, report = _network(data, progress, state is None)
+            if state is None:
+                _begin(run, data, network, report, progress)
+            for line in (*resumption.lines(state), *lines):
+                say(run, progress, line)
+            return _trained(resumption.experiment, run, data, network, state, clock, progress)
+
+
+def _begin(
+    run: Run, data: TrainingData, network: Network, report: start_weights.LoadedWeights | None, progress: Progress
+) -> None:
+    """Records what a run is made of, and says it."""
+    facts = circumstances() | {"parameters": parameters(network.model), "data": data.facts()}
+    facts |= {"started_from": asdict(report) if report else None}
+    run.write_split(data.images.index, data.splits, data.preprocessing.digests_beside(data.images.index))
+    run.write_provenance(**facts, state="training", files=run.hashes())
+    for setting in ("weights", "handle"):
+        cache.note(getattr(data.experiment.model, setting, None) or "")
+    cache.record_use(run.folder, progress)
+    for line in (*opening(run, facts, data), *([report.line()] if report else [])):
+        say(run, progress, line)
+
+
+def _trained(
+    experiment: Experiment,
+    run: Run,
+    data: TrainingData,
+    network: Network,
+    state: State | None,
+    clock: Clock,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Trains, from a state on if there is one, until the last epoch is over or the time; evaluates the best epoch."""
+    from cnnkit.training.engine import Engine
+    from cnnkit.training.tracking.tracking import Tracking
+
+    end = FINISHED
+    with Tracking.of(run, data.experiment, data.images.index.classes, progress).following() as tracking:
+        try:
+            Engine(data, network, run, progress, state, tracking, clock).fit()
+        except TimeIsUp:
+            end = UNFINISHED
+        document = _result(experiment, data, network, run, progress, end)
+    for line in [ending.time_is_up(run, data.experiment)] if end == UNFINISHED else closing(run, data):
+        say(run, progress, line)
+    return document
+
+
+def _network(
+    data: TrainingData, progress: Progress, start: bool = True
+) -> tuple[Network, start_weights.LoadedWeights | None]:
     """The network of a training, once it is known that what is to be mixed fits into memory."""
-    network, report = network_of(data.experiment, data.preprocessing.shape, data.images.index.classes, progress)
+    shape, classes = data.preprocessing.shape, data.images.index.classes
+    network, report = network_of(data.experiment, shape, classes, progress, start)
     refuse_large_features(data.experiment, data.images, data.training, network.backbone)
     return network, report
 
 
 def network_of(
-    experiment: Experiment, shape: tuple[int, int, int], classes: Sequence[str], progress: Progress
+    experiment: Experiment, shape: tuple[int, int, int], classes: Sequence[str], progress: Progress, start: bool = True
 ) -> tuple[Network, start_weights.LoadedWeights | None]:
     """The network with the weights that it starts from, and what was loaded of these if the config names any.
 
@@ -91,6 +171,7 @@ def network_of(
         shape: Height, width and channels of the images.
         classes: Names of the classes.
         progress: Is told how far it is.
+        start: Whether it gets these weights; else all of them come from a state.
 
     Raises:
         DataError: Weights can't be had, or are damaged.
@@ -105,27 +186,35 @@ def network_of(
         for stage in experiment.plan():
             freezing.apply(experiment.model, network, stage)  # an error before the first epoch if it lacks a layer
         network.model.trainable = True
-    source = experiment.model.pretrained_weights(progress, shape)
+    source = experiment.model.pretrained_weights(progress, shape) if start else None
     return network, start_weights.load(network, source, classes, experiment.model) if source else None
 
 
 def _result(
-    experiment: Experiment, data: TrainingData, network: Network, run: Run, progress: Progress
+    experiment: Experiment, data: TrainingData, network: Network, run: Run, progress: Progress, end: str
 ) -> dict[str, Any]:
-    """Draws the curves, reads the best epoch back from disk, evaluates it and closes the record of the run."""
-    best = run.load_best(network.model)
+    """Draws the curves, reads the best epoch back from disk, evaluates it and closes the record of the run.
+
+    Of a run that has no epoch yet there is nothing to evaluate, and one that goes on has no verdict yet.
+    """
     epochs = run.history()
+    document: dict[str, Any] = {"run": str(run.folder), "state": end, "epochs": len(epochs)}
+    if not epochs:
+        run.write_provenance(state=end, epochs=0, best_epoch=None)
+        return document | {"best_epoch": None, "validation": None, "test": None, "remarks": []}
+    best = run.load_best(network.model)
+    document["best_epoch"] = best["epoch"]
     curves.draw(epochs, best["epoch"], run.files.curves)
-    document: dict[str, Any] = {"run": str(run.folder), "epochs": len(epochs), "best_epoch": best["epoch"]}
     for split in ("validation", "test"):
         numbers = data.numbers(split)
         document[split] = evaluate.score(run, split, network.model, data.experiment, data.images, numbers, progress)
-    course = Course.of(experiment, data, network, run, best["epoch"], document["validation"])
-    told = judge.remarks(course)
+    told = []
+    if end == FINISHED:
+        told = judge.remarks(Course.of(experiment, data, network, run, best["epoch"], document["validation"]))
     of_splits = verdict.remarks(document["test"], document["validation"])
     document["remarks"] = [*(remark.line() for remark in told), *of_splits]
     for line in document["remarks"]:
         run.log(line)
     facts = {"epochs": len(epochs), "best_epoch": best["epoch"], "verdict": [remark.facts() for remark in told]}
-    run.write_provenance(state="finished", **facts)
+    run.write_provenance(state=end, **facts)
     return document

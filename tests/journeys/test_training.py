@@ -214,7 +214,8 @@ def test_the_test_result_is_of_the_checkpoint_on_disk_not_of_the_last_epoch(conf
 
 def test_a_run_leaves_what_the_readme_says(runs):
     run = runs[0] / "plain"
-    assert {re.sub(r"tfevents\.\d+", "tfevents.TIME", name) for name in below(run) if not name.endswith(".h5")} == {
+    names = {name for name in below(run) if not name.endswith((".h5", ".safetensors"))}
+    assert {re.sub(r"tfevents\.\d+", "tfevents.TIME", name) for name in names} == {
         *(f"tensorboard/{part}events.out.tfevents.TIME.cnnkit" for part in ("", "train/", "validation/")),
         "config.yaml",
         "provenance.json",
@@ -223,6 +224,7 @@ def test_a_run_leaves_what_the_readme_says(runs):
         "log.txt",
         "history.png",
         "checkpoints/best.json",
+        "checkpoints/state-01-0003-00000000.json",
         "evaluation/validation.json",
         "evaluation/validation_predictions.csv",
         "evaluation/test.json",
@@ -290,7 +292,7 @@ def test_the_command_prints_one_document_and_tells_people_on_stderr(pictures):
     folder, done = pictures
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document.keys() == {"run", "epochs", "best_epoch", "validation", "test", "remarks"}
+    assert document.keys() == {"run", "state", "epochs", "best_epoch", "validation", "test", "remarks"}
     assert (folder / document["run"]).resolve() == (folder / "runs" / "first").resolve()
     wanted = {"split", "images", "loss", "accuracy", "accuracy_interval", "macro_f1", "classes"}
     for split in ("validation", "test"):

@@ -3,17 +3,20 @@ from __future__ import annotations
 import ast
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import cnnkit
 from cnnkit import Run, evaluate, predict, read
 from cnnkit.config import file as config_file
-from cnnkit.core.errors import TrainingError, UsageError
+from cnnkit.core import atomic
+from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.files import tables
-from cnnkit.runs import checkpoints
+from cnnkit.runs import checkpoints, images
 from cnnkit.runs.run import Files
 
 CONFIG = """
@@ -228,3 +231,79 @@ def test_what_a_run_writes_is_in_the_list(trained):
     assert [path for path in trained.iterdir() if path not in files] == []
     found = set(run.files.evaluation.iterdir())
     assert found == {run.files.result("test"), run.files.predictions("test")}
+
+
+def test_metrics_are_cut_back_to_whole_epochs(run):
+    for number in (1, 2, 3):
+        run.record({"epoch": number, "loss": 0.1 * number})
+    lines = run.files.metrics.read_bytes().splitlines(keepends=True)
+    with run.files.metrics.open("ab") as file:
+        file.write(b'{"epoch": 4, "lo')  # a crash
+    run.cut_back(3)
+    assert run.files.metrics.read_bytes() == b"".join(lines)
+    run.cut_back(1)
+    assert run.files.metrics.read_bytes() == lines[0]
+    with pytest.raises(TrainingError, match=r"metrics\.jsonl has 1 epoch of the 2 that the run had when it was saved"):
+        run.cut_back(2)
+    run.cut_back(0)
+    assert run.history() == []
+
+
+def test_a_crash_while_the_config_is_changed_leaves_a_run_with_the_one_or_the_other(run, experiment, monkeypatch):
+    other = run.with_settings("train.epochs=99").experiment
+
+    class Crash(Exception):
+        pass
+
+    for left in (0, 1, 2):
+        writes = iter(range(left))
+
+        def failing(path, text, write=atomic.write_text, writes=writes):
+            if next(writes, None) is None:
+                raise Crash
+            write(path, text)
+
+        with monkeypatch.context() as patch, pytest.raises(Crash):
+            patch.setattr(atomic, "write_text", failing)
+            run.change(other)
+        assert Run.open(run.folder).experiment.train.epochs == (99 if left == 2 else None)
+    run.change(other)
+    assert Run.open(run.folder).experiment == other
+    run.files.config.write_text(run.files.config.read_text().replace("99", "98"))
+    with pytest.raises(TrainingError, match="is not as the run left it"):
+        Run.open(run.folder)
+
+
+def test_one_process_holds_a_run(run):
+    assert not run.is_held()
+    with run.held():
+        assert run.is_held()
+        with pytest.raises(UsageError, match="is being trained by another process"), Run(run.folder).held():
+            pass
+    with run.held():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (lambda index: index.take([0, 1, 2]), "1 image is gone, first 3.png"),
+        (
+            lambda index: replace(index, names=["new.png", *index.names[1:]]),
+            "1 image is gone, .* 1 image is new, first new",
+        ),
+        (lambda index: replace(index, digests=["x", "y", *index.digests[2:]]), "2 images are changed, first 0.png"),
+        (lambda index: replace(index, labels=1 - index.labels), "4 images are in another class, first 0.png"),
+    ],
+    ids=["gone", "new", "changed", "other labels"],
+)
+def test_a_run_goes_on_with_the_images_that_it_began_with_and_no_others(run, index_of, changed, said):
+    index, splits, beside = index_of(np.zeros((4, 2, 2, 3), np.uint8), [0, 1, 0, 1]), ["train"] * 3 + ["test"], [""] * 4
+    run.write_split(index, splits, beside)
+    run.write_provenance(data={"classes": ["a", "b"]})
+    images.refuse_others(run, index, splits, beside)
+    with pytest.raises(DataError, match=f"can't go on, as its images are not those that it began with: {said}"):
+        other = changed(index)
+        images.refuse_others(run, other, splits[: len(other)], beside)
+    with pytest.raises(DataError, match=r"1 image is in another split, first 3\.png"):
+        images.refuse_others(run, index, ["train"] * 4, beside)

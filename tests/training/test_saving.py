@@ -23,6 +23,8 @@ UPDATES = 10
 class Fit(SimpleNamespace):
     """Where a training stands."""
 
+    stopped, end = False, 1000
+
     @property
     def step(self):
         return self.epoch * UPDATES + self.update
@@ -85,6 +87,12 @@ def test_it_is_saved_as_often_as_the_config_says(follow, checkpoint, at_once, ex
 
 def test_by_default_it_is_saved_every_five_minutes(follow):
     assert follow({}, seconds=60.0) == [(0, 5), (0, 10), (1, 4), (1, 9), (2, 3), (2, 8)]
+
+
+def test_the_end_of_a_stage_is_saved_unless_nothing_is(follow, monkeypatch):
+    monkeypatch.setattr(Fit, "end", 3)
+    assert follow({"every_minutes": 99}) == [(3, 0)]
+    assert follow({"every_minutes": None}) == []
 
 
 def test_what_has_diverged_is_not_saved(follow):
