@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from cnnkit.commands import cache, check, data, evaluate, init, list, predict, preview, schema, summary, train
+from cnnkit.commands import cache, check, data, evaluate, init, list, lr, predict, preview, schema, summary, train
 from cnnkit.commands.screen import Screen
 from cnnkit.core.version import __version__
 
@@ -25,6 +25,7 @@ COMMANDS = (
     summary.summary,
     data.data,
     preview.preview,
+    lr.lr,
     train.train,
     evaluate.evaluate,
     predict.predict,

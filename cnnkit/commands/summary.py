@@ -109,13 +109,19 @@ def _stage_notes(summary: Summary) -> Iterator[str]:
         return
     for number, stage in enumerate(summary.stages, start=1):
         steps = (
-            f"{counted(stage['epochs'], 'epoch')}, learning rate {stage['learning_rate']:g}" if stage["epochs"] else ""
+            f"{counted(stage['epochs'], 'epoch')}, learning rate {_rate(stage['learning_rate'])}"
+            if stage["epochs"]
+            else ""
         )
         frozen = f"; frozen: {', '.join(stage['frozen'])}" if stage["frozen"] else ""
         yield (
             f"Stage {number} of the training ({steps or 'fitted'}) trains {stage['parameters']:,} parameters: "
             f"{', '.join(stage['trained'])}{frozen}"
         )
+
+
+def _rate(rate: float | str) -> str:
+    return rate if isinstance(rate, str) else f"{rate:g}"
 
 
 _READING = {

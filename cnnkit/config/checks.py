@@ -11,7 +11,7 @@ from typing import Any, Self
 from cnnkit.config.experiment import suggested, unchanging
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
-from cnnkit.core.spec import Spec, path_settings
+from cnnkit.core.spec import AUTO, Spec, path_settings
 from cnnkit.core.text import counted, enumerated
 from cnnkit.data.augmentations import AnyAugmentation
 from cnnkit.data.augmentations.base import Mixing
@@ -343,6 +343,14 @@ def _default(section: Spec, name: str) -> Any:
     return type(section).model_fields[name].default
 
 
+def _a_rate_that_is_found_is_used(context: Context) -> Iterator[Problem]:
+    optimizer = context.train.optimizer if context.train else None
+    rates = [stage.learning_rate for stage in context.plan if not stage.fitted]
+    if optimizer and optimizer.learning_rate == AUTO and rates and AUTO not in rates:
+        message = "every stage has a rate of its own, so none is looked for; leave one of theirs out, or this"
+        yield Problem(message, key="train.optimizer.learning_rate")
+
+
 def _stages_are_compared_by_what_they_share(context: Context) -> Iterator[Problem]:
     train = context.train
     if train and len(train.stages or ()) > 1 and train.checkpoint.monitor == "loss":
@@ -389,5 +397,6 @@ _CHECKS: tuple[Callable[[Context], Iterator[Problem]], ...] = (
     _stages_are_of_the_network,
     _stages_have_epochs_or_are_fitted,
     _fitting_takes_no_settings_of_steps,
+    _a_rate_that_is_found_is_used,
     _stages_are_compared_by_what_they_share,
 )

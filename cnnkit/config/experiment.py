@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from cnnkit.core.spec import Seed, Spec
+from cnnkit.core.spec import AUTO, Seed, Spec
 from cnnkit.data.augmentations import AnyAugmentation
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Collection
@@ -64,6 +64,32 @@ class Experiment(Spec):
     def plan(self) -> tuple[PlannedStage, ...]:
         """The stages of the training, each with what it inherits filled in."""
         return self.train.plan(self.model.pretrained, self._unchanging, self.data.batch_size)
+
+    def with_learning_rate(self, rate: float, stage: int | None = None) -> Experiment:
+        """The same with another learning rate; a stage, from 1, that has one of its own takes this one then."""
+        train, optimizer = self.train, self.train.optimizer
+        if optimizer is None:
+            raise ValueError("there is no optimizer")
+        update: dict[str, Any] = {"optimizer": optimizer.model_copy(update={"learning_rate": rate})}
+        if stage and train.stages:
+            stages = list(train.stages)
+            stages[stage - 1] = stages[stage - 1].model_copy(update={"learning_rate": None})
+            update["stages"] = tuple(stages)
+        return self.model_copy(update={"train": train.model_copy(update=update)})
+
+    def with_usual_rate(self) -> Experiment:
+        """The same with the default of its optimizer where the learning rate is to be found out."""
+        optimizer = self.train.optimizer
+        if optimizer is None or optimizer.learning_rate != AUTO:
+            return self
+        return self.with_learning_rate(type(optimizer).model_fields["learning_rate"].default)
+
+    def with_rate_of(self, other: Experiment) -> Experiment:
+        """The same with the learning rate of another one, which has found it, where this is still to be found out."""
+        optimizer, found = self.train.optimizer, other.train.optimizer
+        if optimizer is None or optimizer.learning_rate != AUTO or found is None or found.learning_rate == AUTO:
+            return self
+        return self.with_learning_rate(float(found.learning_rate))
 
     @property
     def _unchanging(self) -> bool:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from cnnkit.config import yaml12
-from cnnkit.core.spec import Spec
+from cnnkit.core.spec import OrAuto, Spec
 from cnnkit.core.text import enumerated, nearest, suggestion
 
 KeyPath = tuple[str | int, ...]
@@ -245,8 +245,9 @@ def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
     if kind == "tuple_type" and isinstance(value, str) and (written := _as_entry(owner, details["loc"][-1], value)):
         return f"should be a list: write [{written}]"
     if kind in _KINDS:
+        what = enumerated((_KINDS[kind], *_words_beside(owner, details["loc"][-1])), "or")
         hint = " (without quotes)" if kind in ("int_type", "float_type") and _is_number(value) else ""
-        return f"should be {_KINDS[kind]}, not {named(value)}{hint}"
+        return f"should be {what}, not {named(value)}{hint}"
     if kind in _BOUNDS:
         words, bound = _BOUNDS[kind]
         limit = context[bound]
@@ -285,6 +286,19 @@ def _length(owner: type[Spec] | None, name: str | int) -> int | None:
         if get_origin(part) is tuple and ... not in get_args(part):
             return len(get_args(part))
     return None
+
+
+def _words_beside(owner: type[Spec] | None, name: str | int) -> tuple[str, ...]:
+    """The words that a field takes beside a number; none for most."""
+    field = owner.model_fields.get(str(name)) if owner else None
+    marks = (*field.metadata, *_marks(field.annotation)) if field else ()
+    return next((mark.words for mark in marks if isinstance(mark, OrAuto)), ())
+
+
+def _marks(annotation: Any) -> list[Any]:
+    """What is noted beside a type and the parts of it."""
+    noted = list(getattr(annotation, "__metadata__", ()))
+    return noted + [mark for part in get_args(annotation) for mark in _marks(part)]
 
 
 def _literals(annotation: Any) -> list[Any]:

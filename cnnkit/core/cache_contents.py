@@ -62,6 +62,7 @@ KINDS = (
     Kind("thumbnails", "small copies, to find near-duplicates", "doctor/pixels", rf"{_HASH}(\..+)?"),
     Kind("sheets", "contact sheets of `cnnkit data`", "doctor/sheets", _HASH),
     Kind("previews", "sheets of `cnnkit preview`", "preview", rf".+-{_HASH}\.png"),
+    Kind("rates", "curves of `cnnkit lr`", "lr", rf".+-{_HASH}\.png"),
     Kind("hub", "networks of TF Hub", "hub", rf"{_HASH}(\..+)?"),
     Kind("weights", "weights of keras.applications", "keras/models", _WEIGHTS),
     Kind("datasets", "MNIST and the like", "keras/datasets", r"mnist\.npz|fashion-mnist|cifar-.+"),

@@ -55,3 +55,20 @@ class Progress:
 
     def epoch(self, line: str) -> None:
         """An epoch has ended; `line`, which may be a `Line`, says how it went."""
+
+
+class Live(Progress):
+    """Shows an attempt while it goes on, and leaves no line behind."""
+
+    def __init__(self, watcher: Progress):
+        self._watcher = watcher
+
+    @contextmanager
+    def task(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """As told."""
+        with self._watcher.task(what, total) as advance:
+            yield advance
+
+    def step(self, step: Step) -> None:
+        """As told."""
+        self._watcher.step(step)

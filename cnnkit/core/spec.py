@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -19,13 +20,20 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     SerializerFunctionWrapHandler,
+    ValidatorFunctionWrapHandler,
     model_serializer,
 )
+from pydantic_core import CoreSchema, core_schema
 
 if TYPE_CHECKING:
     from cnnkit.core.careful import Given
     from cnnkit.core.errors import Problem
+
+AUTO = "auto"
+"""Stands for a value that is found out by itself."""
 
 
 class Spec(BaseModel):
@@ -136,6 +144,37 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class OrAuto:
+    """Makes a type of the word `auto` beside one of numbers: `Annotated[float | Literal["auto"], OrAuto(Positive)]`.
+
+    A union would have an error for each of its parts, of which a person has made one.
+
+    Attributes:
+        number: The type of the numbers, or another that takes no text.
+        words: The words.
+    """
+
+    number: Any
+    words: tuple[str, ...] = (AUTO,)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def validated(value: Any, number: ValidatorFunctionWrapHandler) -> Any:
+            return str(value) if isinstance(value, str) and value in self.words else number(value)
+
+        as_it_is = core_schema.simple_ser_schema("any")
+        inner = handler.generate_schema(self.number)
+        return core_schema.no_info_wrap_validator_function(validated, inner, serialization=as_it_is)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"enum": list(self.words), "type": "string"}]}
+
+
+PositiveOrAuto = Annotated[float | Literal["auto"], OrAuto(Positive)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 """A whole number of at least one, and not beyond what any machine can hold."""
+CountOrAuto = Annotated[int | Literal["auto"], OrAuto(Count)]
+FlagOrAuto = Annotated[bool | Literal["auto"], OrAuto(bool)]

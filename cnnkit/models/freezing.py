@@ -15,7 +15,7 @@ from pydantic import Field
 
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem, UsageError
-from cnnkit.core.spec import Count, Positive, Spec, Text
+from cnnkit.core.spec import Count, Positive, PositiveOrAuto, Spec, Text
 from cnnkit.core.text import by, nearest
 from cnnkit.models.base import Architecture, Network, belongs
 
@@ -66,10 +66,15 @@ class Stage(Spec):
 class PlannedStage(Stage):
     """A stage as it is trained, with what it inherits filled in."""
 
-    learning_rate: Positive | None
+    learning_rate: PositiveOrAuto | None  # type: ignore[assignment]  # wider than that of a stage, but never changed
     """Its own rate, or that of the optimizer; None where it takes no steps."""
     batch_norm: Literal["inference", "batch"]
     """Its own, or what suits the network."""
+
+    @property
+    def rate_in_words(self) -> str:
+        """Its rate, as a line tells it."""
+        return self.learning_rate if isinstance(self.learning_rate, str) else f"{self.learning_rate or 0:g}"
 
     @property
     def lines(self) -> int:

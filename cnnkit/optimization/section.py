@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -224,6 +224,8 @@ class Train(Spec):
         if not self.optimizer or stage.fitted:
             return
         rate = stage.learning_rate or self.optimizer.learning_rate
+        if isinstance(rate, str):
+            return
         odd = self.optimizer.odd_rate(stage.learning_rate) if stage.learning_rate else None
         usual = type(self.optimizer).model_fields["learning_rate"].default
         if pretrained and not odd and not stage.freezes_backbone and rate >= usual:
@@ -266,12 +268,14 @@ class Train(Spec):
             return 0
         return optimizer.slots + bool(self.ema) + bool(self.sam) + (self.gradient_accumulation > 1)
 
-    def _rate(self, stage: Stage, optimizer: AnyOptimizer | None, batch_size: int) -> float | None:
+    def _rate(self, stage: Stage, optimizer: AnyOptimizer | None, batch_size: int) -> float | Literal["auto"] | None:
         if stage.fitted or optimizer is None:
             return None
+        rate = stage.learning_rate or optimizer.learning_rate
+        if isinstance(rate, str):
+            return rate
         images = batch_size * self.gradient_accumulation
-        scale = images / REFERENCE if self.scale_learning_rate_with_batch else 1
-        return (stage.learning_rate or optimizer.learning_rate) * scale
+        return rate * images / REFERENCE if self.scale_learning_rate_with_batch else rate
 
 
 def _with_batch_norm(stage: Stage, pretrained: bool) -> Stage:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from cnnkit.config import yaml12
 from cnnkit.config.experiment import Experiment
 from cnnkit.core.lazy import np
-from cnnkit.core.progress import Progress, Step
+from cnnkit.core.progress import Live, Progress
 from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.images import Images
@@ -256,20 +255,3 @@ def _numbers_of(images: Images, index: Index, chosen: Sequence[int]) -> list[int
     """The numbers in an index of the images that could be decoded of the chosen ones."""
     by_name = {index.names[i]: i for i in chosen}
     return [by_name[name] for name in images.index.names]
-
-
-class Live(Progress):
-    """Shows an attempt while it goes on, and leaves no line behind."""
-
-    def __init__(self, watcher: Progress):
-        self._watcher = watcher
-
-    @contextmanager
-    def task(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """As told."""
-        with self._watcher.task(what, total) as advance:
-            yield advance
-
-    def step(self, step: Step) -> None:
-        """As told."""
-        self._watcher.step(step)

@@ -83,8 +83,9 @@ def slower_rate(experiment: Experiment, stage: int) -> tuple[str, float, float]:
     train, usual = experiment.train, usual_rate(experiment.train)
     own = train.stages[stage - 1].learning_rate if train.stages else None
     now = own or getattr(train.optimizer, "learning_rate", None)
-    if not isinstance(now, float | int):  # it was found, not set
-        now = experiment.plan()[stage - 1].learning_rate or usual
+    if not isinstance(now, float | int):  # it is found, or a default
+        planned = experiment.plan()[stage - 1].learning_rate
+        now = planned if isinstance(planned, float | int) else usual
     rate = now / 10 if now <= MUCH * usual else usual
     key = f"train.stages.{stage - 1}.learning_rate" if own else "train.optimizer.learning_rate"
     return key, float(now), float(f"{rate:.1g}")

@@ -203,33 +203,28 @@ class Engine:
         batch_size = self.experiment.data.batch_size
         return feeding.features(self.data.images, numbers, self.network.backbone, batch_size, self.progress)
 
+    def before(self, number: int) -> StageFit:
+        """The fit of a stage that takes steps, before its first one; the stages before it, which take none, are done.
+
+        Args:
+            number: Of the stage, from 1.
+        """
+        for earlier, stage in enumerate(self.plan[: number - 1], start=1):
+            self._fit_classifier(earlier, stage, freezing.apply(self.experiment.model, self.network, stage))
+        stage = self.plan[number - 1]
+        fit, _ = self._stage_fit(number, stage, freezing.apply(self.experiment.model, self.network, stage))
+        return fit
+
     def _fit_stage(self, number: int, stage: PlannedStage, staged: Staged) -> None:
-        assert stage.epochs
-        experiment, batch_size = self.experiment, self.experiment.data.batch_size
-        learner, images = self._learner(staged)
-        images, training = self._balanced(images)
+        fit, training = self._stage_fit(number, stage, staged)
         if number == 1:
             self._record_balance(training)
-        batches, accumulated = feeding.steps(len(training), batch_size), experiment.train.gradient_accumulation
-        rate_of, optimizer = self._optimizer(stage, staged, feeding.steps(batches, accumulated))
-        train = experiment.train
-        steps = Steps(learner, optimizer, train.loss, batches, accumulated, train.clip, train.ema, train.sam)
         with noted(*ENDING) as signals:
-            fit = StageFit(
-                number,
-                steps,
-                rate_of,
-                feeding.TrainBatches(images, training, Chain(experiment.augment, experiment.seed), batch_size),
-                images,
-                self.validation,
-                range(self.done, self.done + stage.epochs),
-                [Record(partial(self._record, number)), *self._observers(signals)],
-                self.keep_best.judge,
-            )
+            fit.observers = [Record(partial(self._record, number)), *self._observers(signals)]
             if self._resumed:
                 self._restore(fit, self._resumed)
                 self._resumed = None
-            with divergence.explained(fit, experiment, self.run):
+            with divergence.explained(fit, self.experiment, self.run):
                 try:
                     fit.fit()
                 except Asked:  # here, where the network has no averages of its weights in their place any more
@@ -237,6 +232,29 @@ class Engine:
                     signals.act()
                     raise TimeIsUp from None
         self._saved += fit.end - self.done
+
+    def _stage_fit(self, number: int, stage: PlannedStage, staged: Staged) -> tuple[StageFit, Training]:
+        """The fit of a stage before its first update, followed by nobody yet, and what an epoch of it goes through."""
+        assert stage.epochs
+        experiment, batch_size = self.experiment, self.experiment.data.batch_size
+        learner, images = self._learner(staged)
+        images, training = self._balanced(images)
+        batches, accumulated = feeding.steps(len(training), batch_size), experiment.train.gradient_accumulation
+        rate_of, optimizer = self._optimizer(stage, staged, feeding.steps(batches, accumulated))
+        train = experiment.train
+        steps = Steps(learner, optimizer, train.loss, batches, accumulated, train.clip, train.ema, train.sam)
+        fit = StageFit(
+            number,
+            steps,
+            rate_of,
+            feeding.TrainBatches(images, training, Chain(experiment.augment, experiment.seed), batch_size),
+            images,
+            self.validation,
+            range(self.done, self.done + stage.epochs),
+            [],
+            self.keep_best.judge,
+        )
+        return fit, training
 
     def _learner(self, staged: Staged) -> tuple[Any, Inputs]:
         """What a stage trains, and the images, or features of images, that it trains on.
@@ -285,7 +303,8 @@ class Engine:
     def _optimizer(self, stage: PlannedStage, staged: Staged, updates: int) -> tuple[Any, Any]:
         """A new schedule and optimizer for each stage."""
         train = self.experiment.train
-        assert train.optimizer and train.schedule and stage.learning_rate and stage.epochs  # it is complete
+        assert train.optimizer and train.schedule and stage.epochs  # it is complete
+        assert isinstance(stage.learning_rate, float)
         rate_of = train.schedule(stage.learning_rate, updates, stage.epochs)
         return rate_of, train.optimizer.build(rate_of, staged.rates)
 

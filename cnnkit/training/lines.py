@@ -52,9 +52,7 @@ def closing(run: Run, data: TrainingData) -> Iterator[str]:
 def stage_line(number: int, stages: int, stage: PlannedStage, staged: Staged, parameters: dict[str, int]) -> str:
     """What a stage of the training does, in one line."""
     frozen = f", frozen: {', '.join(staged.frozen)}" if staged.frozen else ""
-    steps = (
-        f"{counted(stage.epochs, 'epoch')}, learning rate {stage.learning_rate:g}, trains" if stage.epochs else "fits"
-    )
+    steps = f"{counted(stage.epochs, 'epoch')}, learning rate {stage.rate_in_words}, trains" if stage.epochs else "fits"
     return (
         f"stage {number}/{stages}: {steps} {', '.join(staged.trained)} "
         f"({parameters['trainable']:,} of {parameters['total']:,} parameters){frozen}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from cnnkit.config.experiment import Experiment
@@ -101,6 +101,7 @@ def preflight(experiment: Experiment, progress: Progress | None = None) -> Prefl
     """
     progress = progress or Progress()
     data = TrainingData.of(experiment, progress)
+    data = replace(data, experiment=data.experiment.with_usual_rate())
     with data.with_workers(progress) as data:
         checks = list(_of_data(data))
         network, _ = network_of(data.experiment, data.preprocessing.shape, data.images.index.classes, progress)
@@ -171,7 +172,7 @@ class Trial:
     def _optimizer(self) -> Any:
         """That of the stage, at its full rate from the start."""
         train = self.experiment.train
-        assert train.optimizer and self.stage.learning_rate
+        assert train.optimizer and isinstance(self.stage.learning_rate, float)
         return train.optimizer.build(self.stage.learning_rate, self.staged.rates)
 
     def _first_updates(self) -> Iterator[Check]:

@@ -67,6 +67,7 @@ class Resumption:
             experiment = _in_its_folder(run, configured.completed(progress).experiment)
         else:
             experiment = _in_its_folder(run, run.with_settings(*settings).experiment)
+        experiment = experiment.with_rate_of(own)
         if found := [configured.place(problem) for problem in differences.refused(own, experiment, settings)]:
             other = "leave the config out, or train it as a run of its own" if config else "train a run of its own"
             raise ConfigError(*found, f"{run.folder} goes on as it began; {other}, without --resume")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from cnnkit.config.experiment import Experiment
-from cnnkit.core import cache
+from cnnkit.core import atomic, cache
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
+from cnnkit.core.spec import AUTO
 from cnnkit.evaluation import evaluate, verdict
 from cnnkit.models import freezing
 from cnnkit.models.base import Network
-from cnnkit.report import curves
+from cnnkit.optimization.rate_test import Finding
+from cnnkit.report import curves, rate_chart
 from cnnkit.runs.provenance import circumstances, parameters
 from cnnkit.runs.run import FINISHED, UNFINISHED, Run
 from cnnkit.runs.training_states import State
@@ -53,10 +55,14 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     data = TrainingData.of(experiment, progress)
     with data.with_workers(progress) as data:  # before TensorFlow, which is first needed for the network
         network, report = _network(data, progress)
+        data, rate = _with_rate(data, network, progress)
+        experiment = experiment.with_learning_rate(rate.rate) if rate else experiment
         earlier = None if folder else unfinished_like(data.experiment)
         run = Run.create(data.experiment, folder)
         with run.held(), ending.recorded(run):
             _begin(run, data, network, report, progress)
+            if rate:
+                _record_rate(run, rate, progress)
             if earlier:
                 say(run, progress, earlier)
             document = _trained(experiment, run, data, network, None, clock, progress)
@@ -188,6 +194,25 @@ def network_of(
         network.model.trainable = True
     source = experiment.model.pretrained_weights(progress, shape) if start else None
     return network, start_weights.load(network, source, classes, experiment.model) if source else None
+
+
+def _with_rate(data: TrainingData, network: Network, progress: Progress) -> tuple[TrainingData, Finding | None]:
+    """The data of an experiment with a learning rate that was found, where its config says `auto`."""
+    optimizer = data.experiment.train.optimizer
+    if optimizer is None or optimizer.learning_rate != AUTO:
+        return data, None
+    from cnnkit.training import rate_finder
+
+    found = rate_finder.find(data, network, progress)
+    return replace(data, experiment=data.experiment.with_learning_rate(found.rate)), found
+
+
+def _record_rate(run: Run, found: Finding, progress: Progress) -> None:
+    """Records and tells how a learning rate was found; the config of the run has the rate itself."""
+    rate_chart.draw(found, run.files.rate_curve)
+    atomic.write_json(run.files.rate_test, found.as_json())
+    run.write_provenance(learning_rate={"asked": AUTO, "found": found.rate, "how": run.files.rate_test.name})
+    say(run, progress, found.line())
 
 
 def _result(

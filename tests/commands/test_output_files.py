@@ -22,10 +22,18 @@ WRITTEN = {
     ("preview", "--output"): ["mine.yaml", "--images", "1", "--variants", "1"],
     ("predict", "--output"): ["run", "photos"],
     ("list", "--plot"): ["schedules"],
+    ("lr", "--plot"): ["mine.yaml"],
 }
 """Options that name a file to write, each with the rest of a command that writes it."""
 
-NOWHERE = {"init": ["no"], "data": ["no"], "preview": ["no.yaml"], "predict": ["no", "no.png"], "list": ["schedules"]}
+NOWHERE = {
+    "init": ["no"],
+    "data": ["no"],
+    "preview": ["no.yaml"],
+    "predict": ["no", "no.png"],
+    "list": ["schedules"],
+    "lr": ["no.yaml"],
+}
 """Arguments of these commands that lead nowhere."""
 
 NOT_WRITTEN = {
@@ -105,6 +113,7 @@ READ = [
     "data photos --fix-list photos/cat/0.png",
     "data mine.yaml --fix-list photos/cat/0.png",
     "preview mine.yaml --output photos/cat/0.png",
+    "lr mine.yaml --plot photos/cat/0.png",
     "predict run there.png --output there.png",
     "predict run there.png --output link.png",
     "predict run photos --output photos/cat/0.png",
@@ -118,6 +127,7 @@ OF_A_RUN = [
     "init photos --output run/config.yaml",
     "data photos --fix-list run/split.csv",
     "preview mine.yaml --output run/history.png",
+    "lr mine.yaml --plot run/history.png",
     "predict other there.png --output run/config.yaml",
 ]
 """Commands that would write over a file of a run."""

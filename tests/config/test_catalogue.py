@@ -107,7 +107,7 @@ def test_every_option_is_told_in_words(section: type[Spec], option: Any) -> None
         ("augmentations", "rotate", "degrees", "number >= 0, <= 180", "15"),
         ("augmentations", "jpeg", "quality", "whole number >= 1, <= 100", "50"),
         ("augmentations", "random_resized_crop", "area", "[number >= 0, <= 1, number >= 0, <= 1]", "[0.08, 1]"),
-        ("optimizers", "adam", "learning_rate", "number > 0", "0.001"),
+        ("optimizers", "adam", "learning_rate", "number > 0 or auto", "0.001"),
         ("optimizers", "adam", "epsilon", "number > 0", "1e-07"),
         ("sections", "data", "source", "section", "required"),
         ("sections", "data", "channels", "1 | 3 or null", "null"),

@@ -545,3 +545,30 @@ def test_a_mask_from_a_file_comes_before_what_moves_pixels(tmp_path):
     steps = '[{name: resize, longest_side: 9}, {name: mask, method: file, file: "{stem}.png"}]'
     told = problems(tmp_path, f"prepare: {steps}", source=folder_source(tmp_path / "images", "a", "b"))
     assert "comes before resize" in told["data.prepare.1"]
+
+
+@pytest.mark.parametrize(("asked", "has", "expected"), [("auto", "0.02", 0.02), ("0.5", "0.02", 0.5)])
+def test_a_rate_that_is_to_be_found_is_that_of_the_run_which_has_found_it(tmp_path, asked, has, expected):
+    (tmp_path / "a.yaml").write_text("data: {source: {name: digits}}\nmodel: {name: lenet}\n")
+    one, other = (read(tmp_path / "a.yaml", f"train.optimizer.learning_rate={rate}") for rate in (asked, has))
+    assert one.with_rate_of(other).train.optimizer.learning_rate == expected
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "lion"])
+def test_a_look_at_an_experiment_whose_rate_is_to_be_found_takes_the_usual_one(tmp_path, name):
+    (tmp_path / "a.yaml").write_text("data: {source: {name: digits}}\nmodel: {name: lenet}\n")
+    experiment = read(tmp_path / "a.yaml", f"train.optimizer={{name: {name}, learning_rate: auto}}")
+    assert [stage.learning_rate for stage in experiment.plan()] == ["auto"]
+    usual = type(experiment.train.optimizer)().learning_rate
+    assert [stage.learning_rate for stage in experiment.with_usual_rate().plan()] == [usual]
+
+
+def test_a_rate_that_no_stage_uses_is_not_looked_for(tmp_path):
+    text = (
+        "data: {source: {name: digits}}\nmodel: {name: lenet}\ntrain:\n  optimizer: {name: sgd, learning_rate: auto}\n"
+    )
+    (tmp_path / "a.yaml").write_text(text + "  stages: [{epochs: 1, learning_rate: 0.1}]\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml:4:\d+: train\.optimizer\.learning_rate: every stage has a rate"):
+        read(tmp_path / "a.yaml")
+    experiment = read(tmp_path / "a.yaml", "train.stages.0.learning_rate=null")
+    assert experiment.plan()[0].learning_rate == "auto"

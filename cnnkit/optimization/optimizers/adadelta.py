@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
-from cnnkit.core.spec import Positive
+from cnnkit.core.spec import Positive, PositiveOrAuto
 from cnnkit.optimization.optimizers.base import Beta, Optimizer, large_epsilon
 
 
@@ -21,9 +21,9 @@ class Adadelta(Optimizer):
     usual: ClassVar[tuple[float, float]] = (1e-2, 10.0)
 
     name: Literal["adadelta"] = "adadelta"
-    learning_rate: Positive = 1.0
+    learning_rate: PositiveOrAuto = 1.0
     """What the steps are multiplied by, or its highest value where a schedule changes it; the paper has none, which
-    is 1."""
+    is 1. `auto` tries which before the training begins."""
     rho: Beta = 0.95
     """Decay of the means of squared gradients and of squared steps."""
     epsilon: Positive = 1e-6

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
-from cnnkit.core.spec import NotNegative, Positive
+from cnnkit.core.spec import NotNegative, Positive, PositiveOrAuto
 from cnnkit.optimization.optimizers.base import Optimizer, large_epsilon
 
 
@@ -21,8 +21,8 @@ class Adagrad(Optimizer):
     usual: ClassVar[tuple[float, float]] = (1e-4, 1.0)
 
     name: Literal["adagrad"] = "adagrad"
-    learning_rate: Positive = 0.01
-    """Step size, or its highest value where a schedule changes it."""
+    learning_rate: PositiveOrAuto = 0.01
+    """Step size, or its highest value where a schedule changes it; `auto` tries which before the training begins."""
     initial_accumulator_value: NotNegative = 0.1
     """What the sum of the squared gradients begins with; it keeps the first steps small."""
     epsilon: Positive = 1e-7

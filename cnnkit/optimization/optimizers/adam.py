@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from cnnkit.core.spec import Positive
+from cnnkit.core.spec import PositiveOrAuto
 from cnnkit.optimization.optimizers.base import WithMoments
 
 
@@ -15,5 +15,5 @@ class Adam(WithMoments):
     usual: ClassVar[tuple[float, float]] = (1e-6, 0.03)
 
     name: Literal["adam"] = "adam"
-    learning_rate: Positive = 1e-3
-    """Step size, or its highest value where a schedule changes it."""
+    learning_rate: PositiveOrAuto = 1e-3
+    """Step size, or its highest value where a schedule changes it; `auto` tries which before the training begins."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from cnnkit.core.spec import Positive
+from cnnkit.core.spec import PositiveOrAuto
 from cnnkit.optimization.optimizers.base import Beta, WithMoments
 
 
@@ -15,7 +15,7 @@ class Adamax(WithMoments):
     usual: ClassVar[tuple[float, float]] = (1e-6, 0.05)
 
     name: Literal["adamax"] = "adamax"
-    learning_rate: Positive = 2e-3
-    """Step size, or its highest value where a schedule changes it."""
+    learning_rate: PositiveOrAuto = 2e-3
+    """Step size, or its highest value where a schedule changes it; `auto` tries which before the training begins."""
     beta_2: Beta = 0.999
     """By how much a large gradient is forgotten a step."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
-from cnnkit.core.spec import NotNegative, Positive
+from cnnkit.core.spec import NotNegative, PositiveOrAuto
 from cnnkit.optimization.optimizers.base import WithMoments
 
 
@@ -18,8 +18,8 @@ class AdamW(WithMoments):
     usual: ClassVar[tuple[float, float]] = (1e-6, 0.03)
 
     name: Literal["adamw"] = "adamw"
-    learning_rate: Positive = 1e-3
-    """Step size, or its highest value where a schedule changes it."""
+    learning_rate: PositiveOrAuto = 1e-3
+    """Step size, or its highest value where a schedule changes it; `auto` tries which before the training begins."""
     weight_decay: NotNegative = 0.01
     """Share of each weight taken off a step, times the learning rate."""
 

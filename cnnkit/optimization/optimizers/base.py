@@ -11,7 +11,7 @@ from pydantic import Field
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import keras
-from cnnkit.core.spec import NotNegative, Positive, Spec
+from cnnkit.core.spec import NotNegative, Positive, PositiveOrAuto, Spec
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -32,8 +32,8 @@ class Optimizer(Spec):
     """What Keras calls it."""
 
     name: str
-    learning_rate: Positive
-    """Step size, or its highest value where a schedule changes it."""
+    learning_rate: PositiveOrAuto
+    """Step size, or its highest value where a schedule changes it; `auto` tries which before the training begins."""
     weight_decay: NotNegative = 0.0
     """Share of each weight taken off a step, times the learning rate (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
 
@@ -42,6 +42,8 @@ class Optimizer(Spec):
 
     def careful(self, given: Given) -> Iterator[Problem]:
         """A rate that nobody trains with, and a decay that leaves nothing."""
+        if isinstance(self.learning_rate, str):
+            return
         if odd := self.odd_rate(self.learning_rate):
             yield Problem(odd, key="learning_rate")
         decay = self.learning_rate * self.weight_decay

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from cnnkit.core.spec import Positive
+from cnnkit.core.spec import PositiveOrAuto
 from cnnkit.optimization.optimizers.base import WithMoments
 
 
@@ -19,5 +19,6 @@ class Lamb(WithMoments):
     usual: ClassVar[tuple[float, float]] = (1e-5, 0.1)
 
     name: Literal["lamb"] = "lamb"
-    learning_rate: Positive = 2e-3
-    """Length of a step as a share of that of the weights, or its highest value where a schedule changes it."""
+    learning_rate: PositiveOrAuto = 2e-3
+    """Length of a step as a share of that of the weights, or its highest value where a schedule changes it;
+    `auto` tries which before the training begins."""

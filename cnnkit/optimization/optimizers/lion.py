@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
-from cnnkit.core.spec import Positive
+from cnnkit.core.spec import PositiveOrAuto
 from cnnkit.optimization.optimizers.base import Beta, Optimizer, long_mean
 
 
@@ -21,8 +21,8 @@ class Lion(Optimizer):
     usual: ClassVar[tuple[float, float]] = (1e-7, 3e-3)
 
     name: Literal["lion"] = "lion"
-    learning_rate: Positive = 1e-4
-    """Step size, or its highest value where a schedule changes it."""
+    learning_rate: PositiveOrAuto = 1e-4
+    """Step size, or its highest value where a schedule changes it; `auto` tries which before the training begins."""
     beta_1: Beta = 0.9
     """What the mean of the gradients counts for in a step; the gradient of the step itself counts for the rest."""
     beta_2: Beta = 0.99

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
-from cnnkit.core.spec import Positive
+from cnnkit.core.spec import Positive, PositiveOrAuto
 from cnnkit.optimization.optimizers.base import Beta, Optimizer, large_epsilon, long_momentum
 
 
@@ -18,8 +18,8 @@ class RmsProp(Optimizer):
     usual: ClassVar[tuple[float, float]] = (1e-6, 0.03)
 
     name: Literal["rmsprop"] = "rmsprop"
-    learning_rate: Positive = 1e-3
-    """Step size, or its highest value where a schedule changes it."""
+    learning_rate: PositiveOrAuto = 1e-3
+    """Step size, or its highest value where a schedule changes it; `auto` tries which before the training begins."""
     rho: Beta = 0.9
     """Decay of the mean of the squared gradients."""
     momentum: Beta = 0.0

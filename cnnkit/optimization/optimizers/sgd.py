@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
-from cnnkit.core.spec import Positive
+from cnnkit.core.spec import PositiveOrAuto
 from cnnkit.optimization.optimizers.base import Beta, Optimizer, long_momentum
 
 
@@ -18,8 +18,8 @@ class Sgd(Optimizer):
     usual: ClassVar[tuple[float, float]] = (1e-5, 1.0)
 
     name: Literal["sgd"] = "sgd"
-    learning_rate: Positive = 0.1
-    """Step size, or its highest value where a schedule changes it."""
+    learning_rate: PositiveOrAuto = 0.1
+    """Step size, or its highest value where a schedule changes it; `auto` tries which before the training begins."""
     momentum: Beta = 0.9
     """Share of the last step that is carried into the next."""
     nesterov: bool = False

@@ -1,0 +1,169 @@
+"""A learning-rate range test as numbers: the rates, the curve of the loss over them, and what follows from it.
+
+The rate is raised from update to update, evenly in its logarithm, and the loss is followed: at first it stays, then it
+falls, and where the steps are too large it rises (Smith 2015, arXiv:1506.01186). The curve tells where to look; short
+runs at single rates tell which of them is best.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cnnkit.core.text import counted, enumerated
+
+SMOOTHING = 0.9
+"""Share of the mean so far in the next one: a mean over about ten updates."""
+
+EXPLODED = 4.0
+"""A smoothed loss that is so many times the smallest one has exploded."""
+
+BELOW = 10.0
+"""How far below the rate of the least loss the short runs begin."""
+
+APART = 3.0
+"""How many times the one before each rate is that is tried by a short run."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """An update of the test.
+
+    Attributes:
+        rate: Its learning rate.
+        loss: That of its batch, before the update.
+        smoothed: The mean of the losses so far, of which those long ago count less.
+    """
+
+    rate: float
+    loss: float
+    smoothed: float
+
+
+@dataclass
+class Curve:
+    """The loss over the rates, while it is followed.
+
+    Attributes:
+        points: Every update whose loss was finite.
+        ended: Why it ended before its last rate; empty if it did not.
+    """
+
+    points: list[Point] = field(default_factory=list)
+    ended: str = ""
+    _sum: float = 0.0
+
+    def add(self, rate: float, loss: float) -> None:
+        """Adds an update; one that ends the test sets `ended`."""
+        if not math.isfinite(loss):
+            self.ended = f"at {rate:.2g} the loss was not finite any more"
+            return
+        self._sum = SMOOTHING * self._sum + (1 - SMOOTHING) * loss
+        # The sum began with 0, which has the share that is missing to 1 (as of Adam's means, arXiv:1412.6980).
+        smoothed = self._sum / (1 - SMOOTHING ** (len(self.points) + 1))
+        self.points.append(Point(rate, loss, smoothed))
+        if smoothed > EXPLODED * min(point.smoothed for point in self.points):
+            self.ended = f"at {rate:.2g} the loss was more than {EXPLODED:g} times its least"
+
+
+@dataclass(frozen=True)
+class ShortRun:
+    """Some updates at one rate, from the same start and on the same batches as the others.
+
+    Attributes:
+        rate: The rate; the schedule and warm-up of the training, in small, go with it.
+        loss: Of validation, after them; None where training diverged.
+        accuracy: Likewise.
+    """
+
+    rate: float
+    loss: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found.
+
+    Attributes:
+        rate: The learning rate that is suggested.
+        key: The setting that it is for.
+        optimizer: The optimizer that it is for.
+        stage: The stage of the training that it was tried on, from 1.
+        stages: How many there are.
+        first: The rate that the curve leads to, and the short runs began with.
+        curve: The points of the range test.
+        ended: Why it ended before its last rate; empty if it did not.
+        runs: The short runs, by their rates.
+        updates: How many each of them had.
+        seconds: How long all of it took.
+    """
+
+    rate: float
+    key: str
+    optimizer: str
+    stage: int
+    stages: int
+    first: float
+    curve: tuple[Point, ...]
+    ended: str
+    runs: tuple[ShortRun, ...]
+    updates: int
+    seconds: float
+
+    @property
+    def top(self) -> float:
+        """Up to which loss the curve is of interest: a little above where it began, not where it exploded."""
+        beginning = max(point.smoothed for point in self.curve[: max(1, len(self.curve) // 2)])
+        least = min(point.smoothed for point in self.curve)
+        return beginning + 0.5 * max(beginning - least, 0.05 * beginning)
+
+    def setting(self) -> str:
+        """The `KEY=VALUE` that makes a training use it."""
+        return f"{self.key}={self.rate:g}"
+
+    def line(self) -> str:
+        """It in a sentence."""
+        tried = enumerated((f"{run.rate:g}" for run in self.runs), "and")
+        values = enumerated(("diverged" if run.loss is None else f"{run.loss:.4f}" for run in self.runs), "and")
+        after = counted(self.updates, "update")
+        of = f" (tried in stage {self.stage}, for all that have none of their own)" if self.stages > 1 else ""
+        return f"learning rate {self.rate:g}{of}: after {after} at {tried} the loss of validation is {values}"
+
+    def as_json(self) -> dict[str, Any]:
+        """As `cnnkit lr --json` and a run tell it."""
+        return {
+            "learning_rate": self.rate,
+            "setting": self.setting(),
+            "optimizer": self.optimizer,
+            "stage": self.stage,
+            "from_curve": self.first,
+            "runs": [asdict(run) for run in self.runs],
+            "updates": self.updates,
+            "ended": self.ended or None,
+            "seconds": round(self.seconds, 1),
+            "curve": [asdict(point) for point in self.curve],
+        }
+
+
+def rates(least: float, most: float, count: int) -> list[float]:
+    """So many rates from the least to the most, each the same number of times the one before."""
+    return [least * (most / least) ** (number / (count - 1)) for number in range(count)]
+
+
+def rounded(rate: float) -> float:
+    """A rate to two digits: what is tried, written and used is the same number."""
+    return float(f"{rate:.1e}")
+
+
+def best(runs: Sequence[ShortRun]) -> ShortRun | None:
+    """The one with the least loss; of equal ones that with the smaller rate; None if all diverged."""
+    judged = [run for run in runs if run.loss is not None and math.isfinite(run.loss)]
+    return min(judged, key=lambda run: (run.loss, run.rate), default=None)
+
+
+def start(curve: Curve) -> float:
+    """The rate at which to try first: well below the one at which the loss is least, where it begins to be unsteady."""
+    return min(curve.points, key=lambda point: point.smoothed).rate / BELOW

@@ -1,0 +1,101 @@
+"""A learning rate that is found: `cnnkit lr`, and `learning_rate: auto` at the beginning of a training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from cnnkit import Run, read, train
+from cnnkit.core.errors import UsageError
+from cnnkit.core.progress import Progress
+from cnnkit.runs.run import TIMES
+from cnnkit.training import rate_finder
+
+CONFIG = """
+seed: 3
+data: {source: {name: digits}, image_size: [8, 8], limit: 12, batch_size: 16}
+augment: [{name: shift, fraction: 0.1}, {name: mixup}]
+model:
+  name: sequential
+  layers: [{name: conv, filters: 4}, {name: batch_norm}, {name: flatten}, {name: dropout, rate: 0.3}]
+train:
+  epochs: 2
+  optimizer: {name: sgd, weight_decay: 1e-3}
+  checkpoint: {monitor: loss}
+"""
+RATE = "train.optimizer.learning_rate={}"
+
+
+@pytest.fixture(scope="module")
+def short() -> Iterator[None]:
+    """Searches of a few updates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rate_finder, "RANGE", 40)
+        patch.setattr(rate_finder, "SHORT", 10)
+        patch.setattr(rate_finder, "FEWEST", 5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, short: None) -> dict[str, Run]:
+    """Two trainings in one process: with a rate that is given, then with the same rate as one that was found."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "config.yaml").write_text(CONFIG)
+    made: dict[str, Run] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rate_finder, "best", lambda runs: replace(runs[1], rate=0.02))
+        for name, rate in (("given", 0.02), ("found", "auto")):
+            made[name] = Run.open(train(read(folder / "config.yaml", RATE.format(rate)), folder / name)["run"])
+    return made
+
+
+def left(run: Run) -> tuple[str, list[dict[str, float]]]:
+    """The hash of a run's weights, and its metrics without times."""
+    lines = [{name: value for name, value in line.items() if name not in TIMES} for line in run.history()]
+    return json.loads((run.files.checkpoints / "best.json").read_text())["sha256"], lines
+
+
+def test_a_training_after_a_search_is_bit_by_bit_the_one_with_the_same_rate_given(runs):
+    assert left(runs["found"]) == left(runs["given"])
+
+
+def test_the_run_keeps_the_rate_how_it_was_found_and_the_curve(runs):
+    run = runs["found"]
+    found = json.loads(run.files.rate_test.read_text())
+    assert run.experiment.train.optimizer.learning_rate == found["learning_rate"] == 0.02
+    assert run.provenance()["learning_rate"] == {"asked": "auto", "found": 0.02, "how": "lr.json"}
+    assert len(found["curve"]) > 5 and found["setting"] == RATE.format(0.02)
+    assert "learning rate 0.02: after 10 updates at" in run.files.log.read_text()
+    assert Image.open(run.files.rate_curve).size > (400, 200)
+    assert run.files.config.read_bytes() == runs["given"].files.config.read_bytes()
+    assert not runs["given"].files.rate_test.exists()
+
+
+@pytest.mark.slow
+def test_the_first_stage_that_takes_steps_is_tried_as_the_stages_before_leave_it(runs, short, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    settings = [
+        f"model.weights={runs['given'].folder}",
+        "augment=[]",
+        "train.checkpoint.monitor=val_loss",
+        "train.epochs=null",
+        "train.stages=[{freeze: backbone}, {epochs: 1}]",
+    ]
+    made = Run.open(train(read(config, *settings, RATE.format("auto")), tmp_path / "auto")["run"])
+    assert json.loads(made.files.rate_test.read_text())["stage"] == 2
+    assert [line["epoch"] for line in made.history()] == [1, 2]
+    rate = made.experiment.train.optimizer.learning_rate
+    given = Run.open(train(read(config, *settings, RATE.format(rate)), tmp_path / "given")["run"])
+    assert left(made) == left(given)
+
+
+def test_a_classifier_that_is_fitted_has_no_learning_rate_to_find(tmp_path, runs):
+    config = tmp_path / "config.yaml"
+    config.write_text(f"data: {{source: {{name: digits}}}}\nmodel: {{name: lenet, weights: {runs['given'].folder}}}\n")
+    with pytest.raises(UsageError, match=r"fitted, without steps.*train\.optimizer: \{name: adam, learning_rate: auto"):
+        rate_finder.for_experiment(read(config), Progress())

@@ -1,0 +1,68 @@
+"""The curve of a learning-rate range test, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from cnnkit.optimization.rate_test import EXPLODED, SMOOTHING, Curve, ShortRun, best, rates, rounded
+
+
+def test_rates_grow_by_the_same_factor_from_the_least_to_the_most():
+    found = rates(1e-6, 1.0, 101)
+    assert (found[0], found[50], found[-1]) == pytest.approx((1e-6, 1e-3, 1.0))
+    assert np.diff(np.log10(found)) == pytest.approx(np.full(100, 0.06))
+
+
+def followed(losses):
+    curve = Curve()
+    for rate, loss in zip(rates(1e-4, 1.0, len(losses)), losses, strict=True):
+        curve.add(rate, loss)
+        if curve.ended:
+            break
+    return curve
+
+
+def test_the_smoothed_loss_is_the_weighted_mean_of_all_so_far():
+    losses = [2.0, 1.0, 4.0, 3.0]
+    curve = followed(losses)
+    for count, point in enumerate(curve.points, start=1):
+        weights = SMOOTHING ** np.arange(count)[::-1]
+        assert point.smoothed == pytest.approx(np.average(losses[:count], weights=weights))
+    assert curve.ended == ""
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_ends_the_test_and_is_no_point_of_it(wrong):
+    curve = followed([2.0, 1.0, wrong, 1.0])
+    assert len(curve.points) == 2
+    assert curve.ended == "at 0.046 the loss was not finite any more"
+
+
+def test_a_loss_of_many_times_its_least_ends_the_test():
+    curve = followed([1.0] * 20 + [1000.0] * 20)
+    assert len(curve.points) == 21
+    assert curve.points[-1].smoothed > EXPLODED
+    assert curve.ended.startswith("at 0.011 the loss was more than 4 times its least")
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(0.0012345, 0.0012), (0.1, 0.1), (1.96e-5, 2e-5), (0.0996, 0.1)])
+def test_a_rate_is_rounded_to_two_digits(rate, expected):
+    assert rounded(rate) == expected
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ({0.1: 0.5, 0.3: 0.4, 0.9: 0.6}, 0.3),
+        ({0.1: 0.4, 0.3: 0.4, 0.9: None}, 0.1),
+        ({0.1: 0.6, 0.3: 0.5, 0.9: 0.4}, 0.9),
+        ({0.1: None, 0.3: None, 0.9: 2.0}, 0.9),
+        ({0.1: None, 0.3: None, 0.9: None}, None),
+    ],
+)
+def test_the_run_with_the_least_loss_of_validation_is_best_and_of_equal_ones_the_smaller_rate(losses, expected):
+    found = best([ShortRun(rate, loss, loss) for rate, loss in losses.items()])
+    assert (found.rate if found else None) == expected
