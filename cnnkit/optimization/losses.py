@@ -35,6 +35,9 @@ class Loss(Spec):
     two_classes: ClassVar[bool] = False
     """Whether it is for two classes and no more."""
 
+    flat: ClassVar[bool] = False
+    """Whether nothing is learnt from an image that the network is sure of and wrong about."""
+
     label_smoothing: Smoothing
 
     def careful(self, given: Given) -> Iterator[Problem]:
@@ -147,7 +150,9 @@ class BinaryCrossEntropy(Loss):
 
 
 class MeanSquaredError(Loss):
-    """Mean squared error of the probabilities, over the classes (Brier 1950)."""
+    """Mean squared error of the probabilities, over the classes (Brier 1950); begin with a warm-up."""
+
+    flat: ClassVar[bool] = True
 
     name: Literal["mean_squared_error"] = "mean_squared_error"
     label_smoothing: Smoothing = 0.0
@@ -161,8 +166,10 @@ class MeanSquaredError(Loss):
 class MeanAbsoluteError(Loss):
     """Mean absolute error of the probabilities, over the classes (Ghosh et al. 2017, arXiv:1712.09482).
 
-    Wrong labels among those of training bend it less than other losses; it learns slowly.
+    Wrong labels among those of training bend it less than other losses. It learns slowly; begin with a warm-up.
     """
+
+    flat: ClassVar[bool] = True
 
     name: Literal["mean_absolute_error"] = "mean_absolute_error"
     label_smoothing: Smoothing = 0.0

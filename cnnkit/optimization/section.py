@@ -197,6 +197,11 @@ class Train(Spec):
             never = "all but the classifier" if all(stage.freezes_backbone for stage in stages) else "its beginning"
             message = f"the network has learnt nothing yet, and {never} stays as chance made it in every stage"
             yield Problem(f"{message}; set model.weights, or add a stage that freezes nothing", key="stages")
+        if self.loss.flat and self.schedule and not warmup:
+            message = (
+                "teaches nothing where the network is sure and wrong, as it soon is after large steps at the beginning"
+            )
+            yield Problem(f"{message}; set schedule.warmup_epochs, to 2 for example", key="loss.name")
         yield from self._careful_of_schedule(lengths)
         for number, stage in enumerate(stages):
             key = f"stages.{number}" if self.stages else ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from cnnkit import __version__
 from cnnkit.commands import app, main
@@ -335,6 +336,34 @@ def test_counts_are_for_architectures(run: Run) -> None:
             2,
             "--counts is for architectures: cnnkit list architectures --counts\n",
         )
+
+
+def test_schedules_are_drawn_into_a_png(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("list", "schedules", "--plot", "drawn.png")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith(
+        "drawn.png: the course of each over 30 epochs at its defaults, without a warm-up and with one\n"
+    )
+    with Image.open("drawn.png") as picture:
+        assert picture.format == "PNG" and len(picture.convert("RGB").getcolors(1 << 20)) > 10
+    document = run("list", "schedules", "--plot", "drawn.png", "--force", "--json").document()
+    assert document["plot"] == "drawn.png"
+    for words, message in (
+        (
+            ("optimizers", "--plot", "other.png"),
+            "--plot is for schedules: cnnkit list schedules --plot schedules.png\n",
+        ),
+        (("--plot", "other.png"), "--plot is for schedules: cnnkit list schedules --plot schedules.png\n"),
+        (
+            ("schedules", "--plot", "a.jpg"),
+            "--plot a.jpg: a picture is drawn as PNG; give it a name that ends in .png\n",
+        ),
+        (("schedules", "--force"), "--force is for --plot: leave it out, or name a file with --plot\n"),
+        (("schedules", "--plot", "no/a.png"), "--plot no/a.png: there is no folder no\n"),
+    ):
+        assert (run("list", *words).code, run("list", *words).err) == (2, message)
+    assert [file.name for file in tmp_path.glob("*.[pj][np]g")] == ["drawn.png"]
 
 
 def test_counts_are_those_of_summary(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -426,6 +426,8 @@ def test_activations_grow_with_the_batch_and_nothing_else_does(tmp_path):
         ["train.optimizer={name: sgd}"],
         ["train.optimizer={name: sgd, nesterov: true}"],
         ["train.optimizer={name: sgd, momentum: 0.0}"],
+        ["train.optimizer={name: lion}"],
+        ["train.optimizer={name: rmsprop, momentum: 0.9, centered: true}"],
     ],
 )
 def test_the_optimizers_memory_is_what_keras_allocates(tmp_path, settings):
@@ -436,6 +438,12 @@ def test_the_optimizers_memory_is_what_keras_allocates(tmp_path, settings):
     state = [v for v in optimizer.variables if v.path.split("/")[-1] not in ("iteration", "learning_rate")]
     expected = 4 * sum(int(np.prod(v.shape)) for v in state)
     assert summarize(experiment, (8, 8, 1), 2).memory["optimizer"] == expected
+
+
+@pytest.mark.parametrize("setting", ["train.ema={}", "train.sam={}", "train.gradient_accumulation=4"])
+def test_what_training_keeps_beside_each_weight_counts_as_memory(tmp_path, setting):
+    plain, more = (summarize(experiment_of(tmp_path, *words), (8, 8, 1), 2) for words in ([], [setting]))
+    assert more.memory["optimizer"] - plain.memory["optimizer"] == 4 * plain.stages[0]["parameters"]
 
 
 def test_a_summary_adds_up(tmp_path):
