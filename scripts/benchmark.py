@@ -1,15 +1,15 @@
 """Benchmarks: cnnkit against what one would write by hand, on this machine.
 
-Usage: python scripts/benchmark.py overhead --data FOLDER [--rounds 5] [--epochs 4] [--limit 2000] [--threads 2]
+Usage: python scripts/benchmark.py overhead --data FOLDER [--networks small lenet] [--torch PYTHON] [--rounds 5]
+                                            [--epochs 4] [--limit 2000] [--threads 2]
        python scripts/benchmark.py train [--networks resnet20 ...] [--torch PYTHON] [--rounds 5] [--steps 20]
                                          [--inference] [--onednn on|off|both]
        python scripts/benchmark.py pipeline --data FOLDER [--work colours ...] [--torch PYTHON] [--rounds 5]
 
-overhead   `cnnkit train` on Fashion-MNIST (the four idx files in FOLDER) without augmentation, against the same
-           network of stock layers, the same data in memory prefetched by tf.data and the same batch size in
-           hand-written Keras `fit`. Both validate after each epoch; both are timed from the end of an epoch to the
-           end of the next, so that saving checkpoints and writing records counts against cnnkit. Both train on
-           nine tenths of LIMIT images a class (6000: all of them) and validate on the rest.
+overhead   whole epochs of `cnnkit train` on Fashion-MNIST (the four idx files in FOLDER) without augmentation, against
+           the same network in hand-written Keras `fit` and, with --torch, in PyTorch in its default layout. All sides
+           validate after each epoch; saving checkpoints and writing records counts against cnnkit. LIMIT is images a
+           class (6000: all of them). See scripts/benchmark_epochs.py.
 
 train      a training step of ResNet-20 (32 px, batch 64), DenseNet-121 and ResNet-50 (128 px, batch 16) and VGG-16
            (64 px, batch 16) against the same networks written by hand of stock Keras layers and, with --torch, in
@@ -29,18 +29,15 @@ variable TF_ENABLE_ONEDNN_OPTS decides), so that code is compared, and not which
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
+from benchmark_epochs import LENET, SMALL
 from benchmark_networks import NETWORKS, TINY
 from benchmark_pipeline import SIZES
 
@@ -48,81 +45,8 @@ from cnnkit.core import onednn
 from cnnkit.core.machine import processor
 from cnnkit.core.text import counted
 
-CONFIG = Path(__file__).parent.parent / "configs" / "fashion_mnist.yaml"
-SIDES = ("cnnkit", "keras")
-
-
-def measure_cnnkit(data: str, epochs: int, limit: int) -> list[float]:
-    """Seconds of each epoch after the first, by the product itself."""
-    from cnnkit import read, train
-    from cnnkit.core.progress import Progress
-
-    ends: list[float] = []
-
-    class Clock(Progress):
-        def epoch(self, line: str) -> None:
-            ends.append(time.perf_counter())
-
-    settings = (f"data.source.path={data}", f"train.epochs={epochs}", "augment=[]", f"data.limit={limit}")
-    with tempfile.TemporaryDirectory() as folder:
-        train(read(CONFIG, *settings), Path(folder) / "run", Clock())
-    return [after - before for before, after in pairwise(ends)]
-
-
-def measure_keras(data: str, epochs: int, limit: int) -> list[float]:
-    """Seconds of each epoch after the first, by a script as one writes it from Keras's guides."""
-    import gzip
-
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    def idx(name: str, offset: int) -> np.ndarray:
-        with gzip.open(Path(data) / name) as file:
-            return np.frombuffer(file.read(), np.uint8, offset=offset)
-
-    images = (idx("train-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28, 1) / 255).astype("float32")
-    labels = keras.utils.to_categorical(idx("train-labels-idx1-ubyte.gz", 8), 10)
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Conv2D(32, 3, padding="same", activation="relu"),
-            layers.Conv2D(32, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(64, 3, padding="same", activation="relu"),
-            layers.Conv2D(64, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Dropout(0.2),
-            layers.Conv2D(96, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Dropout(0.2),
-            layers.Flatten(),
-            layers.Dense(128, activation="relu"),
-            layers.Dropout(0.3),
-            layers.Dense(10),
-        ]
-    )
-    count = training_images(limit)
-    steps = -(-count // 64)
-    schedule = keras.optimizers.schedules.CosineDecay(2e-3, steps * epochs)
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=keras.optimizers.Adam(schedule), loss=loss, metrics=["accuracy"])
-
-    def batches(x: np.ndarray, y: np.ndarray) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices((x, y))
-
-    training = batches(images[:count], labels[:count]).shuffle(count).batch(64).prefetch(tf.data.AUTOTUNE)
-    validation = batches(images[count : 10 * limit], labels[count : 10 * limit]).batch(64).prefetch(tf.data.AUTOTUNE)
-    ends: list[float] = []
-    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
-    model.fit(training, validation_data=validation, epochs=epochs, callbacks=[clock], verbose=0)
-    return [after - before for before, after in pairwise(ends)]
-
-
-def training_images(limit: int) -> int:
-    """Of `limit` images in each of ten classes nine tenths train."""
-    return 9 * limit
+OF_OVERHEAD = (SMALL, LENET)
+OF_TRAIN = [name for name in NETWORKS if name != TINY]
 
 
 def in_own_process(command: list[str], threads: int) -> str:
@@ -156,15 +80,19 @@ def in_turn(title: str, measures: dict[str, Callable[[], float]], rounds: int) -
     return cells
 
 
-def overhead(data: str, rounds: int, epochs: int, limit: int, threads: int) -> None:
-    """The whole product against hand-written Keras, on Fashion-MNIST."""
+def overhead(
+    data: str, networks: list[str], torch: str | None, rounds: int, epochs: int, limit: int, threads: int
+) -> None:
+    """Whole epochs of the product against hand-written Keras and PyTorch, on Fashion-MNIST."""
+    script = str(Path(__file__).with_name("benchmark_epochs.py"))
+    pythons = {"cnnkit": sys.executable, "keras": sys.executable} | ({"torch": torch} if torch else {})
 
-    def measure(side: str) -> float:
-        command = [sys.executable, __file__, side, "--data", data, "--epochs", str(epochs), "--limit", str(limit)]
-        seconds: list[float] = json.loads(in_own_process(command, threads))
-        return training_images(limit) / statistics.median(seconds)
+    def measure(side: str, network: str) -> float:
+        options = ["--epochs", str(epochs), "--limit", str(limit), "--threads", str(threads)]
+        return float(in_own_process([pythons[side], script, side, network, data, *options], threads))
 
-    in_turn("Fashion-MNIST", {side: partial(measure, side) for side in SIDES}, rounds)
+    for network in networks:
+        in_turn(f"Fashion-MNIST {network}", {side: partial(measure, side, network) for side in pythons}, rounds)
 
 
 def train(
@@ -214,34 +142,41 @@ def pipeline(data: str, works: list[str], torch: str | None, rounds: int, thread
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("overhead", "train", "pipeline", *SIDES))
+    parser.add_argument("what", choices=("overhead", "train", "pipeline"))
     parser.add_argument("--data", help="folder of the four Fashion-MNIST files; for pipeline, of images")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4, help="the first of them is not counted")
     parser.add_argument("--limit", type=int, default=2000, help="images a class, 6000 for all")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=[n for n in NETWORKS if n != TINY])
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        metavar="NETWORK",
+        help=f"of train: {', '.join(NETWORKS)}; of overhead: {', '.join(OF_OVERHEAD)}",
+    )
     parser.add_argument("--torch", metavar="PYTHON", help="a Python that has PyTorch")
     parser.add_argument("--steps", type=int, default=20, help="of ResNet-20; a quarter of the larger networks")
     parser.add_argument("--inference", action="store_true", help="of train: measure answers")
     parser.add_argument("--onednn", choices=("on", "off", "both"), help="of train: TensorFlow's kernels")
     parser.add_argument("--work", nargs="+", choices=SIZES, default=list(SIZES), help="of pipeline")
     chosen = parser.parse_args()
+    known: Sequence[str] = {"train": tuple(NETWORKS), "overhead": OF_OVERHEAD}.get(chosen.what, ())
+    networks = chosen.networks or (OF_TRAIN if chosen.what == "train" else list(OF_OVERHEAD))
+    if unknown := set(chosen.networks or ()) - set(known):
+        parser.error(f"--networks: {chosen.what} has no {', '.join(sorted(unknown))}")
     onednn.set_default()
     if chosen.what == "train":
         kernels = chosen.onednn or "as set"
-        train(chosen.networks, chosen.torch, chosen.rounds, chosen.steps, chosen.threads, chosen.inference, kernels)
+        train(networks, chosen.torch, chosen.rounds, chosen.steps, chosen.threads, chosen.inference, kernels)
     elif chosen.inference or chosen.onednn:
         parser.error("--inference and --onednn are of train")
     elif not chosen.data:
         parser.error("--data is needed")
     elif chosen.what == "pipeline":
         pipeline(chosen.data, chosen.work, chosen.torch, chosen.rounds, chosen.threads)
-    elif chosen.what == "overhead":
-        overhead(chosen.data, chosen.rounds, chosen.epochs, chosen.limit, chosen.threads)
     else:
-        measure = measure_cnnkit if chosen.what == "cnnkit" else measure_keras
-        print(json.dumps(measure(chosen.data, chosen.epochs, chosen.limit)))
+        rounds, epochs, limit, threads = chosen.rounds, chosen.epochs, chosen.limit, chosen.threads
+        overhead(chosen.data, networks, chosen.torch, rounds, epochs, limit, threads)
 
 
 if __name__ == "__main__":

@@ -123,14 +123,16 @@ def _features_suit_the_size(experiment: Experiment, given: Given) -> Iterator[Pr
 
 
 def _batches_suit_the_normalisation(experiment: Experiment, given: Given) -> Iterator[Problem]:
-    model, batch = experiment.model, experiment.data.batch_size
+    model, devices = experiment.model, experiment.train.devices
+    batch = experiment.data.batch_size // (devices if isinstance(devices, int) else 1)
     normalised = model.style.normalization == "batch" and "normalization" in type(model).model_fields
     if isinstance(model, Sequential):
         normalised = any(layer.name == "batch_norm" for layer in model.layers)
     by_batches = any(stage.batch_norm == "batch" and not stage.freezes_backbone for stage in experiment.plan())
     if normalised and batch <= SMALL_BATCH and by_batches:
         message = f"batch normalisation takes mean and deviation from {counted(batch, 'image')}, which tell little"
-        yield Problem(f"{message} of all; 16 or more is usual", key="data.batch_size")
+        message += " of all; 16 or more is usual" + (" on each device" if batch < experiment.data.batch_size else "")
+        yield Problem(message, key="data.batch_size")
 
 
 def _weights_are_kept_small_once(experiment: Experiment, given: Given) -> Iterator[Problem]:

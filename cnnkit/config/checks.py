@@ -332,6 +332,9 @@ def _fitting_takes_no_settings_of_steps(context: Context) -> Iterator[Problem]:
         for setting, usual in Checkpoint():
             if getattr(train.checkpoint, setting) not in (usual, None):
                 unfit[f"train.checkpoint.{setting}"] = none
+        unfit |= {"train.jit": none} if train.jit != AUTO else {}
+        unfit |= {"train.steps_per_execution": none} if train.steps_per_execution != AUTO else {}
+        unfit |= {"train.devices": f"{none}, on one device"} if train.several_devices else {}
         if (dropout := getattr(model, "dropout", None)) and dropout == model.classifier_dropout:
             unfit["model.dropout"] = "nothing is dropped where a classifier is fitted"
     for key, why in unfit.items():
@@ -349,6 +352,25 @@ def _a_rate_that_is_found_is_used(context: Context) -> Iterator[Problem]:
     if optimizer and optimizer.learning_rate == AUTO and rates and AUTO not in rates:
         message = "every stage has a rate of its own, so none is looked for; leave one of theirs out, or this"
         yield Problem(message, key="train.optimizer.learning_rate")
+
+
+def _devices_share_the_steps(context: Context) -> Iterator[Problem]:
+    train = context.train
+    if not train or not train.several_devices:
+        return
+    if train.jit is True:
+        message = "XLA does not compile steps that several devices share; leave this out, or set train.devices to auto"
+        yield Problem(message, key="train.jit")
+    if context.data and train.devices != "all" and context.data.batch_size < int(train.devices):
+        images = counted(context.data.batch_size, "image")
+        message = f"{train.devices} devices divide a batch, and data.batch_size gives them {images}; make it larger"
+        yield Problem(message, key="train.devices")
+
+
+def _precision_reaches_the_network(context: Context) -> Iterator[Problem]:
+    if context.train and context.model and context.model.in_float32 and context.train.precision != "float32":
+        message = "a SavedModel computes as it was saved for, in float32; leave this out"
+        yield Problem(message, key="train.precision")
 
 
 def _stages_are_compared_by_what_they_share(context: Context) -> Iterator[Problem]:
@@ -398,5 +420,7 @@ _CHECKS: tuple[Callable[[Context], Iterator[Problem]], ...] = (
     _stages_have_epochs_or_are_fitted,
     _fitting_takes_no_settings_of_steps,
     _a_rate_that_is_found_is_used,
+    _devices_share_the_steps,
+    _precision_reaches_the_network,
     _stages_are_compared_by_what_they_share,
 )

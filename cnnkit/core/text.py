@@ -71,6 +71,9 @@ def in_gib(count: int) -> str:
 
 def nearest(word: str, names: Sequence[str]) -> str:
     """`; did you mean ...?` with the nearest of the names, or nothing when none is near."""
+    ending = [name for name in names if name.lower().endswith(f"_{word.lower()}")]
+    if len(ending) == 1:
+        return f"; did you mean `{ending[0]}`?"
     near = difflib.get_close_matches(word.lower(), [name.lower() for name in names], cutoff=0.6)
     # Letters that have changed places are the commonest slip: `adma` is nearer to `adam` than to `adamax`.
     near.sort(key=lambda name: sorted(name) != sorted(word.lower()))

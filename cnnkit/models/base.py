@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -67,6 +68,9 @@ class Architecture(Spec):
     """This times the sum of the squares of all kernels is added to the loss; 1e-4 is usual with SGD."""
     weights: AbsolutePath | None = None
     """Where weights start from: a run, a .weights.h5, or Keras's .h5 or .keras; it may have other classes."""
+
+    in_float32: ClassVar[bool] = False
+    """Whether its features are computed in float32 whatever `train.precision` says."""
 
     @classmethod
     def variants(cls) -> Sequence[Architecture]:
@@ -170,23 +174,32 @@ class Architecture(Spec):
     def features(self, x: Any) -> Any:
         """From scaled images (B, H, W, C) to a feature vector (B, c), or to `FeatureVectors`."""
 
-    def build(self, shape: Shape, logits: int) -> Any:
+    def build(self, shape: Shape, logits: int, precision: str = "float32") -> Any:
         """The Keras model from pixels 0..255 to logits; see `network`."""
-        return self.network(shape, logits).model
+        return self.network(shape, logits, precision).model
 
-    def network(self, shape: Shape, logits: int) -> Network:
+    def network(self, shape: Shape, logits: int, precision: str = "float32") -> Network:
         """The whole network, from pixels 0..255 to logits, and its parts.
 
         Args:
             shape: Height, width and channels of the images.
             logits: How many numbers come out, one a class (`Loss.logits`).
+            precision: What its layers compute in, by Keras's name of the policy; weights, scaled pixels and logits are
+                float32 in each.
 
         Raises:
             TrainingError: Its weights do not fit in memory.
         """
-        image = keras.Input(shape, name="image")
+        with computing_in("float32"):
+            image = keras.Input(shape, name="image")
+            scaled = self.scale(image)
+        with computing_in(precision):
+            return self._network(image, scaled, logits)
+
+    def _network(self, image: Any, scaled: Any, logits: int) -> Network:
+        """The same behind the scaling of the image."""
         try:
-            features = self.features(self.scale(image))
+            features = self.features(scaled)
             features = features if isinstance(features, FeatureVectors) else FeatureVectors(features)
             vector = keras.Input(features.main.shape[1:], name="features")
             head = [keras.layers.Dropout(self.classifier_dropout, name="dropout")] if self.classifier_dropout else []
@@ -240,6 +253,17 @@ class Architecture(Spec):
         """Files that it names and that are not there; found without TensorFlow."""
         if self.weights and not Path(self.weights).exists():
             yield Problem(f"there is no such file or run: {self.weights}", key="weights")
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Layers that are made within compute in a precision, by Keras's name of the policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def belongs(layer: str, stage: str) -> bool:

@@ -49,6 +49,7 @@ class Hub(Architecture):
     dropout: ClassifierDropout = 0.0
 
     pretrained: ClassVar[bool] = True
+    in_float32: ClassVar[bool] = True
 
     @property
     def learnt_with(self) -> Shape | None:

@@ -45,6 +45,7 @@ class SavedModelLayer(keras.layers.Layer):
 
     def __init__(self, folder: Path, shape: tuple[int, int, int], called: str, if_damaged: str = "", **settings: Any):
         super().__init__(**settings | {"dtype": "float32"})
+        self.supports_jit = False  # it may hold any operation of TensorFlow
         self._called = called
         self._shape_of_image = shape
         self._network = self._loaded(folder, if_damaged)

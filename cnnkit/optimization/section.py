@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
-from cnnkit.core.spec import Count, NotNegative, Positive, Spec
+from cnnkit.core.machine import computes_in_bfloat16
+from cnnkit.core.spec import AUTO, Count, CountOrAuto, FlagOrAuto, NotNegative, OrAuto, Positive, Spec
 from cnnkit.core.text import counted, enumerated
 from cnnkit.models.freezing import BACKBONE, PlannedStage, Stage
 from cnnkit.optimization.clipping import AnyClip
@@ -38,6 +39,10 @@ REFERENCE = 256
 
 LONG = 1000
 """Epochs that hardly anyone means, where nothing may end them before."""
+
+
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Devices = Annotated[int | Literal["auto", "cpu", "all"], OrAuto(Count, (AUTO, "cpu", "all"))]
 
 
 class EarlyStopping(Spec):
@@ -134,6 +139,19 @@ class Train(Spec):
     et al. 2017, arXiv:1706.02677): twice the images, twice the rate."""
     early_stopping: EarlyStopping | None = None
     """When to end before the last epoch; never if left out."""
+    precision: Precision = "float32"
+    """What the network computes in. `mixed_bfloat16` and `mixed_float16` keep weights and logits in float32 and compute
+    between them in half of it (Micikevicius et al. 2018, arXiv:1710.03740), which is fast on GPUs that have units for
+    it, and slow on a CPU. The run is evaluated in the same."""
+    jit: FlagOrAuto = "auto"
+    """Whether XLA compiles the steps; `auto` does so on one GPU, and not on a CPU, where it is slower."""
+    steps_per_execution: CountOrAuto = "auto"
+    """Updates of the weights that TensorFlow makes in one call; `auto` ends a call after half a second. Results are the
+    same to the last bit; between two calls signals are heard and states are saved."""
+    devices: Devices = "auto"
+    """What computes: `auto` is one GPU if there is one, `all` is every GPU, a number is as many, `cpu` is none. Several
+    divide each batch of `data.batch_size` images among them and take the same steps as one, but for batch
+    normalisation, which sees the images of its device."""
     time_limit: Positive | None = None
     """Minutes after which the training saves its state, evaluates the best epoch so far and ends well, to be gone on
     with: `cnnkit train --resume RUN`, which has as many again. They count from the start of the command."""
@@ -203,6 +221,8 @@ class Train(Spec):
             )
             yield Problem(f"{message}; set schedule.warmup_epochs, to 2 for example", key="loss.name")
         yield from self._careful_of_schedule(lengths)
+        if self.devices == "cpu":
+            yield from self.slow_on_cpu()
         for number, stage in enumerate(stages):
             key = f"stages.{number}" if self.stages else ""
             yield from self._careful_of(stage, key, given.pretrained)
@@ -239,6 +259,22 @@ class Train(Spec):
         if odd:
             of_stage = bool(key and stage.learning_rate)
             yield Problem(odd, key=f"{key}.learning_rate" if of_stage else "optimizer.learning_rate")
+
+    @property
+    def several_devices(self) -> bool:
+        """Whether batches are divided among devices, if there are as many; of `all` there may be one."""
+        return self.devices == "all" or (isinstance(self.devices, int) and self.devices > 1)
+
+    def slow_on_cpu(self) -> Iterator[Problem]:
+        """What takes longer on a CPU than it would if it was left out."""
+        if self.precision == "mixed_float16":
+            message = "takes many times as long as float32 on a CPU; leave this out, or try mixed_bfloat16"
+            yield Problem(message, key="precision")
+        if self.precision == "mixed_bfloat16" and not computes_in_bfloat16():
+            message = "takes 2 to 3 times as long as float32 on a CPU without instructions for it; leave this out"
+            yield Problem(message, key="precision")
+        if self.jit is True:
+            yield Problem("what XLA makes is slower on a CPU, and takes long to make; leave this out", key="jit")
 
     def freezes_backbone(self, pretrained: bool) -> bool:
         """Whether nothing but the classifier learns, from the beginning to the end."""

@@ -316,7 +316,7 @@ class Run:
         if isinstance(recorded, bool) and (line := onednn.as_recorded(recorded)) and progress:
             progress.say(f"{self.folder} computes {line}")
         logits = self.experiment.train.loss.logits(len(self.classes))
-        model = self.experiment.model.build(self.shape, logits)
+        model = self.experiment.model.build(self.shape, logits, self.experiment.train.precision)
         self.load_best(model)
         return model
 

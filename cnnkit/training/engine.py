@@ -29,6 +29,7 @@ from cnnkit.runs.run import Run
 from cnnkit.runs.state_writer import StateWriter
 from cnnkit.runs.training_states import State
 from cnnkit.training import balance, divergence, head
+from cnnkit.training.computing import Computing
 from cnnkit.training.data import TrainingData
 from cnnkit.training.gradients import WatchGradients
 from cnnkit.training.lines import epoch_line, say, stage_line
@@ -91,6 +92,7 @@ class Engine:
         self.experiment, self.say = data.experiment, partial(say, run, progress)
         self.tracking = tracking or Tracking(run, progress, [])
         self.validation = data.numbers("validation")
+        self.computing = Computing.of(self.experiment.train, network.model)
         self.plan = self.experiment.plan()
         self.keep_best = KeepBest(self.experiment.train.checkpoint.monitor, self._save)
         self.done = self._saved = 0
@@ -231,6 +233,7 @@ class Engine:
                     self._save_state(fit)
                     signals.act()
                     raise TimeIsUp from None
+        self.run.write_provenance(computing=self.computing.facts() | {"steps_per_execution": fit.updates_a_call})
         self._saved += fit.end - self.done
 
     def _stage_fit(self, number: int, stage: PlannedStage, staged: Staged) -> tuple[StageFit, Training]:
@@ -241,8 +244,10 @@ class Engine:
         images, training = self._balanced(images)
         batches, accumulated = feeding.steps(len(training), batch_size), experiment.train.gradient_accumulation
         rate_of, optimizer = self._optimizer(stage, staged, feeding.steps(batches, accumulated))
-        train = experiment.train
-        steps = Steps(learner, optimizer, train.loss, batches, accumulated, train.clip, train.ema, train.sam)
+        train, at_once = experiment.train, experiment.train.steps_per_execution
+        steps = Steps(
+            learner, optimizer, train.loss, batches, accumulated, train.clip, train.ema, train.sam, self.computing
+        )
         fit = StageFit(
             number,
             steps,
@@ -253,6 +258,7 @@ class Engine:
             range(self.done, self.done + stage.epochs),
             [],
             self.keep_best.judge,
+            at_once if isinstance(at_once, int) else None,
         )
         return fit, training
 
@@ -306,7 +312,8 @@ class Engine:
         assert train.optimizer and train.schedule and stage.epochs  # it is complete
         assert isinstance(stage.learning_rate, float)
         rate_of = train.schedule(stage.learning_rate, updates, stage.epochs)
-        return rate_of, train.optimizer.build(rate_of, staged.rates)
+        with self.computing.devices.holding():
+            return rate_of, train.optimizer.build(rate_of, staged.rates)
 
     def _observers(self, signals: Noted) -> list[Observer]:
         """Who follows a stage, in the order in which they are told; the state of all of them is saved by the last."""

@@ -14,10 +14,7 @@ from cnnkit.training.observers import Observer
 from cnnkit.training.steps import Steps
 
 LONGEST = 0.5
-"""Seconds of work between two looks at the signals and the clock."""
-
-FASTER = 4
-"""By how much more is asked for at once than the last time, at the most: the first updates tell little."""
+"""Seconds after which a call of the compiled work ends, so that signals are heard and states can be saved."""
 
 
 class Diverged(TrainingError):
@@ -32,20 +29,6 @@ class Diverged(TrainingError):
         """With a sentence that says so."""
         super().__init__(message)
         self.metric, self.value = metric, value
-
-
-class Pace:
-    """How many steps are asked for at once: what LONGEST has, or a fixed number."""
-
-    def __init__(self, fixed: int | None = None):
-        """Begins with one, unless it is fixed."""
-        self.count, self._fixed = fixed or 1, fixed is not None
-
-    def took(self, count: int, seconds: float) -> None:
-        """So many steps took so many seconds."""
-        if not self._fixed:
-            fitting = int(LONGEST * count / max(seconds, 1e-6))
-            self.count = max(1, min(fitting, FASTER * count))
 
 
 class StageFit:
@@ -91,19 +74,24 @@ class StageFit:
             observers: Are told of it.
             judge: Is given each epoch, from 1, with its metrics before it is recorded: what is recorded is never better
                 than what is on the disk.
-            at_once: Updates at a time; as many as half a second has if left out.
+            at_once: Updates at a time; as many as LONGEST has if left out.
         """
         self.number, self.steps, self.rate_of, self.training, self.images = number, steps, rate_of, training, images
         self.validation, self.observers, self._judge = validation, observers, judge
         self.begin, self.epoch, self.end, self.update = epochs.start, epochs.start, epochs.stop, 0
         self.stopped = False
-        self._pace, self._validation_pace = Pace(at_once), Pace()
+        self._at_once, self._calls, self._made = at_once, 0, 0
         self._began = self._trained = self._resumed_at = 0.0
 
     @property
     def updates(self) -> int:
         """How many an epoch has."""
         return self.steps.updates
+
+    @property
+    def updates_a_call(self) -> int:
+        """How many updates were made at a time, about."""
+        return round(self._made / max(self._calls, 1))
 
     @property
     def step(self) -> int:
@@ -146,12 +134,12 @@ class StageFit:
         if not self.update:
             self.steps.reset()
         while self.update < self.updates:
-            began, count = time.perf_counter(), min(self._pace.count, self.updates - self.update)
-            outcome = self.steps.train(batches, self.update, count)
+            count = min(self._at_once or self.updates, self.updates - self.update)
+            outcome = self.steps.train(batches, self.update, count, math.inf if self._at_once else LONGEST)
             self.update += outcome.done
+            self._calls, self._made = self._calls + 1, self._made + outcome.done
             if not outcome.sound:
                 raise self._diverged()
-            self._pace.took(count, time.perf_counter() - began)
             self._tell(lambda observer: observer.updates_done(self))
         self._trained = time.perf_counter()
 
@@ -164,10 +152,7 @@ class StageFit:
         )
         self.steps.begin_validation()
         while left:
-            began, count = time.perf_counter(), min(self._validation_pace.count, left)
-            self.steps.evaluate(batches, count)
-            left -= count
-            self._validation_pace.took(count, time.perf_counter() - began)
+            left -= self.steps.evaluate(batches, left, LONGEST)
             self._tell(lambda observer: observer.validating(self))
         return self.steps.validation_metrics()
 

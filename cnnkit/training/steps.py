@@ -6,7 +6,8 @@ does not depend on how many are asked for at once, to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from cnnkit.optimization.losses import Loss
 from cnnkit.optimization.sam import Sam
 from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
 from cnnkit.training.averages import Averages
+from cnnkit.training.computing import Computing, Gradients
 from cnnkit.training.model import Learner
 from cnnkit.training.sharpness import Sharpness
 
@@ -28,7 +30,7 @@ class Outcome:
     """What came of some updates.
 
     Attributes:
-        done: How many were made.
+        done: How many were made, with those left out as float16 was too small for their gradients.
         sound: Whether loss and gradients of all were finite. If not, the next update was the first that was not, and
             its step was not taken: the weights are those before it.
     """
@@ -54,6 +56,7 @@ class Steps:
         clip: Clip | None = None,
         ema: Ema | None = None,
         sam: Sam | None = None,
+        computing: Computing | None = None,
     ):
         """Compiles nothing yet: that happens when the first update is made.
 
@@ -67,12 +70,18 @@ class Steps:
             clip: How large gradients may be.
             ema: Whether averages of the weights are kept, and how.
             sam: Whether gradients are taken where the loss is worst near the weights, and how near.
+            computing: How it is computed; on one device by TensorFlow's kernels if left out.
         """
+        computing = computing or Computing()
         self.learner, self.optimizer, self.batches, self.accumulated = learner, optimizer, batches, accumulated
         self._weights = learner.trainable_variables
-        self._learns = [True] * len(self._weights)
         self.names = [weight.path for weight in self._weights]
-        optimizer.build(self._weights)
+        with computing.devices.holding():
+            optimizer.build(self._weights)
+        self._devices, self._computed = computing.devices, Gradients(learner, computing)
+        if self._devices.several:
+            # They are summed before, as clipping and what is sound go by the sum, and summed again they would grow.
+            optimizer._all_reduce_sum_gradients = list
         self._clip, self._averages = clip, Averages(learner.model, ema) if ema else None
         self._sharpness = Sharpness(sam, self._weights, learner.other_variables) if sam else None
         self._training, self._validation = _Measures(loss), _Measures(loss)
@@ -89,9 +98,11 @@ class Steps:
 
     @property
     def variables(self) -> list[Any]:
-        """What is measured of the epoch so far, and the averages of the weights."""
+        """What is measured of the epoch so far, the averages of the weights, and the scale of the loss."""
         averages = self._averages.variables if self._averages else []
-        return [*self._training.variables, self._squares, self._updates, *averages]
+        scale = self._computed.scale
+        scales = scale.variables if scale else []
+        return [*self._training.variables, self._squares, self._updates, *averages, *scales]
 
     def reset(self) -> None:
         """Begins to measure an epoch anew."""
@@ -100,15 +111,17 @@ class Steps:
         self._updates.assign(0)
         self._waited.assign(0.0)
 
-    def train(self, batches: Any, first: int, count: int) -> Outcome:
+    def train(self, batches: Any, first: int, count: int, seconds: float = math.inf) -> Outcome:
         """Makes updates, as long as loss and gradients are finite.
 
         Args:
             batches: Iterator of (images, labels, weights), of which each update takes its batches.
             first: Number of the first update within its epoch.
-            count: How many.
+            count: How many, at the most.
+            seconds: After so long no other is begun.
         """
-        done, sound = self._train(batches, tf.constant(first, tf.int64), tf.constant(count, tf.int64))
+        limits = tf.constant(count, tf.int64), tf.constant(seconds, tf.float64)
+        done, sound = self._train(batches, tf.constant(first, tf.int64), *limits)
         return Outcome(int(done), bool(sound))
 
     def metrics(self) -> dict[str, float]:
@@ -136,22 +149,20 @@ class Steps:
         """Begins to measure the validation anew."""
         self._validation.reset()
 
-    def evaluate(self, batches: Any, count: int) -> None:
-        """Measures the network on so many batches of an iterator of (images, labels)."""
-        self._evaluate(batches, tf.constant(count, tf.int64))
+    def evaluate(self, batches: Any, count: int, seconds: float = math.inf) -> int:
+        """Measures the network on batches of an iterator of (images, labels); limits as of `train`.
+
+        Returns:
+            On how many.
+        """
+        return int(self._evaluate(batches, tf.constant(count, tf.int64), tf.constant(seconds, tf.float64)))
 
     def validation_metrics(self) -> dict[str, float]:
         """The metrics of the batches since `begin_validation`."""
         return self._validation.values(VALIDATION)
 
-    def _several_updates(self, batches: Any, first: Any, count: Any) -> tuple[Any, Any]:
-        def update(done: Any, sound: Any) -> tuple[Any, Any]:
-            sound = self._update(batches, first + done)
-            return done + tf.cast(sound, tf.int64), sound
-
-        start = tf.constant(0, tf.int64), tf.constant(True)
-        done, sound = tf.while_loop(lambda done, sound: sound & (done < count), update, start, parallel_iterations=1)
-        return done, sound
+    def _several_updates(self, batches: Any, first: Any, count: Any, seconds: Any) -> tuple[Any, Any]:
+        return _repeated(lambda done: self._update(batches, first + done), count, seconds)
 
     def _update(self, batches: Any, number: Any) -> Any:
         """One update; whether it was sound."""
@@ -166,17 +177,30 @@ class Steps:
             clipped = self._clip(gradients) if self._clip else gradients
             learning = [
                 (gradient, weight)
-                for gradient, weight, learns in zip(clipped, self._weights, self._learns, strict=True)
+                for gradient, weight, learns in zip(clipped, self._weights, self._computed.learns, strict=True)
                 if learns
             ]
-            self.optimizer.apply(*zip(*learning, strict=True))
+            self._apply(*zip(*learning, strict=True))
             if self._averages:
                 self._averages.update(self.optimizer.iterations)
             self._squares.assign_add(squares)
             self._updates.assign_add(1)
+            if scale:
+                scale.took()
             return tf.constant(True)
 
-        return tf.cond(sound, take, lambda: tf.constant(False))
+        def leave() -> Any:
+            return tf.math.is_finite(loss) & scale.overflowed() if scale else tf.constant(False)
+
+        scale = self._computed.scale
+        return tf.cond(sound, take, leave)
+
+    def _apply(self, gradients: Sequence[Any], weights: Sequence[Any]) -> None:
+        """The step of the optimizer, on each device."""
+        if self._devices.several:
+            self._devices.each(lambda number, *given: self.optimizer.apply(given, weights), *gradients)
+        else:
+            self.optimizer.apply(gradients, weights)
 
     def _next(self, batches: Any) -> Any:
         """The next batch; how long that takes is measured."""
@@ -189,23 +213,14 @@ class Steps:
 
     def _gradients(self, batch: Any) -> tuple[Any, list[Any], Any]:
         """Loss and gradients of a batch, and how many images it has; a weight that has no say in the loss has zeros."""
-        images, labels, weights = batch
 
         def compute() -> tuple[tuple[Any, Any], list[Any]]:
-            with tf.GradientTape() as tape:
-                logits = self.learner.logits(images, training=True)
-                loss = self.learner.loss(labels, logits, weights)
-            found = tape.gradient(loss, [weight.value for weight in self._weights])
-            self._learns = [gradient is not None for gradient in found]
-            gradients = [
-                tf.zeros_like(weight.value) if gradient is None else tf.convert_to_tensor(gradient)
-                for gradient, weight in zip(found, self._weights, strict=True)
-            ]
-            return (loss, logits[0]), gradients
+            loss, gradients, logits = self._computed(*batch)
+            return (loss, logits), gradients
 
         (loss, logits), gradients = self._sharpness.gradients(compute) if self._sharpness else compute()
-        size = tf.cast(tf.shape(images)[0], tf.float32)
-        self._training.update(loss, size, labels, logits)
+        size = tf.cast(tf.shape(batch[0])[0], tf.float32)
+        self._training.update(loss, size, batch[1], logits)
         return loss, gradients, size
 
     def _accumulated_gradients(self, batches: Any, number: Any) -> tuple[Any, list[Any]]:
@@ -226,15 +241,40 @@ class Steps:
         _, images, total, *sums = tf.while_loop(lambda done, *_: done < count, add, start, parallel_iterations=1)
         return total / images, [added / tf.cast(images, added.dtype) for added in sums]
 
-    def _several_batches(self, batches: Any, count: Any) -> Any:
-        def measure(done: Any) -> tuple[Any]:
+    def _several_batches(self, batches: Any, count: Any, seconds: Any) -> Any:
+        def measure(done: Any) -> Any:
             images, labels = batches.get_next()
-            logits = self.learner.logits(images, training=False)
-            loss = self.learner.loss(labels, logits, training=False)
-            self._validation.update(loss, tf.cast(tf.shape(images)[0], tf.float32), labels, logits[0])
-            return (done + 1,)
+            logits = self._computed.answers(images)
+            loss = self.learner.loss(labels, [logits], training=False)
+            self._validation.update(loss, tf.cast(tf.shape(images)[0], tf.float32), labels, logits)
+            return tf.constant(True)
 
-        return tf.while_loop(lambda done: done < count, measure, (tf.constant(0, tf.int64),), parallel_iterations=1)
+        return _repeated(measure, count, seconds)[0]
+
+
+def _repeated(work: Callable[[Any], Any], count: Any, seconds: Any) -> tuple[Any, Any]:
+    """Repeats work until it fails, was done often enough, or time is up; how often it went well, and the last time.
+
+    Args:
+        work: From its number, from 0, to whether it went well.
+        count: int64.
+        seconds: float64.
+    """
+    began = tf.timestamp()
+
+    def once(done: Any, well: Any, passed: Any) -> tuple[Any, Any, Any]:
+        well = work(done)
+        with tf.control_dependencies([well]):
+            passed = tf.timestamp() - began
+        return done + tf.cast(well, tf.int64), well, passed
+
+    def goes_on(done: Any, well: Any, passed: Any) -> Any:
+        in_time = tf.equal(done, 0) | (tf.abs(passed) < seconds)  # a clock may be set back
+        return well & (done < count) & in_time
+
+    start = tf.constant(0, tf.int64), tf.constant(True), tf.constant(0.0, tf.float64)
+    done, well, _ = tf.while_loop(goes_on, once, start, parallel_iterations=1)
+    return done, well
 
 
 class _Measures:

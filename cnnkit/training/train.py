@@ -9,6 +9,7 @@ from typing import Any
 
 from cnnkit.config.experiment import Experiment
 from cnnkit.core import atomic, cache
+from cnnkit.core.devices import Devices
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AUTO
@@ -22,6 +23,7 @@ from cnnkit.runs.run import FINISHED, UNFINISHED, Run
 from cnnkit.runs.training_states import State
 from cnnkit.training import ending, pace, start_weights
 from cnnkit.training.balance import refuse_large_features
+from cnnkit.training.computing import Computing
 from cnnkit.training.data import TrainingData
 from cnnkit.training.lines import closing, opening, say
 from cnnkit.training.resuming import Resumption, unfinished_like
@@ -122,13 +124,15 @@ def _begin(
 ) -> None:
     """Records what a run is made of, and says it."""
     facts = circumstances() | {"parameters": parameters(network.model), "data": data.facts()}
-    facts |= {"started_from": asdict(report) if report else None}
+    computing = Computing.of(data.experiment.train, network.model)
+    facts |= {"started_from": asdict(report) if report else None, "computing": computing.facts()}
     run.write_split(data.images.index, data.splits, data.preprocessing.digests_beside(data.images.index))
     run.write_provenance(**facts, state="training", files=run.hashes())
     for setting in ("weights", "handle"):
         cache.note(getattr(data.experiment.model, setting, None) or "")
     cache.record_use(run.folder, progress)
-    for line in (*opening(run, facts, data), *([report.line()] if report else [])):
+    careful = [f"  careful: {problem}" for problem in computing.careful(data.experiment.train)]
+    for line in (*opening(run, facts, data), *careful, *([report.line()] if report else [])):
         say(run, progress, line)
 
 
@@ -187,8 +191,11 @@ def network_of(
     experiment.model.fetch(progress)
     with progress.task("starting TensorFlow", 1):
         keras.utils.set_random_seed(experiment.seed)
-    with progress.task("building the network", 1):
-        network = experiment.model.network(shape, experiment.train.loss.logits(len(classes)))
+    devices = Devices.of(experiment.train.devices)
+    with progress.task("building the network", 1), devices.holding():
+        logits = experiment.train.loss.logits(len(classes))
+        network = experiment.model.network(shape, logits, experiment.train.precision)
+        devices.answering_as_one(network.model, network.backbone, network.classifier)
         for stage in experiment.plan():
             freezing.apply(experiment.model, network, stage)  # an error before the first epoch if it lacks a layer
         network.model.trainable = True

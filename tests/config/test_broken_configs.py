@@ -398,6 +398,20 @@ broken.yaml:4:58: train.early_stopping.args: unknown setting; it may be monitor,
         "broken.yaml:3:12: data.balance: beta is a setting of `method: effective_number`; inverse_frequency has none, "
         "leave it out\n",
     ),
+    "words and numbers that are none of a setting": (
+        GOOD + "train:\n  devices: gpu\n  jit: 1\n  steps_per_execution: fast\n  precision: float16\n",
+        """\
+broken.yaml:5:12: train.devices: should be a whole number, auto, cpu or all, not the text 'gpu'
+broken.yaml:6:8: train.jit: should be true or false or auto, not 1
+broken.yaml:7:24: train.steps_per_execution: should be a whole number or auto, not the text 'fast'
+broken.yaml:8:14: train.precision: can't be the text 'float16'; did you mean `mixed_float16`?
+""",
+    ),
+    "steps that XLA can't compile": (
+        GOOD + "train: {jit: true, devices: 2}\n",
+        "broken.yaml:4:14: train.jit: XLA does not compile steps that several devices share; leave this out, "
+        "or set train.devices to auto\n",
+    ),
     "a warm-up that never ends": (
         GOOD + "train:\n  epochs: 3\n  schedule: {name: cosine, warmup_epochs: 3}\n",
         "broken.yaml:6:43: train.schedule.warmup_epochs: a warm-up of 3 epochs never ends in 3 epochs\n",

@@ -86,6 +86,8 @@ TRAINING = [
     ("train.checkpoint={monitor: accuracy}", "train.checkpoint.monitor", "learnt most by heart"),
     ("train.schedule={name: cosine, warmup_epochs: 20}", "train.schedule.warmup_epochs", "rises for 20 of 30 epochs"),
     ("train.epochs=5000", "train.epochs", "5,000 epochs without early_stopping"),
+    ("train={devices: cpu, precision: mixed_float16}", "train.precision", "takes many times as long"),
+    ("train={devices: cpu, jit: true}", "train.jit", "slower on a CPU"),
     ("train.stages=[{freeze: backbone}]", "train.stages", "all but the classifier stays as chance made it"),
     ("train.stages=[{freeze: backbone}, {freeze: conv1, epochs: 3}]", "train.stages", "its beginning stays"),
     ("train.stages=[{epochs: 3}, {epochs: 3, learning_rate: 5}]", "train.stages.1.learning_rate", "5 is so large"),
@@ -236,6 +238,20 @@ def test_what_the_number_of_images_speaks_against_is_said(said, settings, counts
     assert not found
 
 
+@pytest.mark.parametrize(
+    "train", ["precision: mixed_float16", "precision: mixed_bfloat16", "jit: true", "devices: cpu", "devices: 2"]
+)
+def test_what_is_slow_on_a_cpu_alone_is_not_said_before_the_device_is_known(said, train):
+    assert said(f"train={{{train}}}") == {}
+
+
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_bfloat16_is_slow_on_processors_without_it(said, monkeypatch, bfloat16):
+    monkeypatch.setattr("cnnkit.optimization.section.computes_in_bfloat16", lambda: bfloat16)
+    found = said("train={devices: cpu, precision: mixed_bfloat16}")
+    assert found.keys() == (set() if bfloat16 else {"train.precision"})
+
+
 @pytest.mark.parametrize("balance", ["class_weight", "oversample", "undersample", "smote"])
 def test_a_balance_of_uneven_classes_is_not_said(said, balance):
     assert said(f"data.balance={{name: {balance}}}", "data.image_size=[8, 8]", counts=UNEVEN) == {}
@@ -264,6 +280,11 @@ def test_an_image_size_that_pictures_do_not_have_is_said(said, size, pictures, w
         (["model={name: resnet, depth: 18}", "data.image_size=[32, 32]"], "model", "until 1 x 1 is left"),
         (["model={name: densenet, depth: 121}", "data.image_size=[48, 48]"], "model", "halves 48 x 48"),
         (["model={name: resnet, depth: 20}", "data.batch_size=2"], "data.batch_size", "from 2 images"),
+        (
+            ["model={name: resnet, depth: 20}", "data.batch_size=16", "train.devices=8"],
+            "data.batch_size",
+            "16 or more is usual on each device",
+        ),
         (
             [
                 "model={name: sequential, layers: [{name: conv, filters: 4}, {name: batch_norm}, {name: flatten}]}",

@@ -392,6 +392,10 @@ NAMES_ONE = "train.optimizer: {name: adam, learning_rate: 3e-3}"
         ("loss: {name: mean_squared_error}", "train.loss.name", "fitted by cross_entropy or binary_cross_entropy"),
         ("loss: {name: mean_absolute_error}", "train.loss.name", "fitted by cross_entropy or binary_cross_entropy"),
         ("loss: {name: focal}", "train.loss.name", f"fitted by cross_entropy or binary_cross_entropy.*{NAMES_ONE}"),
+        ("jit: true", "train.jit", f"without steps and epochs; .*{NAMES_ONE}"),
+        ("steps_per_execution: 4", "train.steps_per_execution", NAMES_ONE),
+        ("devices: 2", "train.devices", f"on one device; .*{NAMES_ONE}"),
+        ("devices: all", "train.devices", NAMES_ONE),
         (stages("freeze: backbone, epochs: 3"), "train.stages.0.epochs", NAMES_ONE),
         (stages("freeze: backbone, epochs: 3", "epochs: 1"), "train.stages.0.epochs", NAMES_ONE),
         (stages("freeze: backbone, learning_rate: 0.1"), "train.stages.0.learning_rate", "give the stage epochs"),
@@ -451,6 +455,44 @@ def test_all_that_is_wrong_beside_a_fitted_classifier_is_told_at_once(tmp_path: 
     (tmp_path / "some.weights.h5").touch()
     found = problems(tmp_path, model=PRETRAINED, train="epochs: 5, early_stopping: {}, loss: {name: focal}")
     assert list(found) == ["train.epochs", "train.early_stopping", "train.loss.name"]
+
+
+@pytest.mark.parametrize(
+    ("train", "key", "message"),
+    [
+        ("devices: 2, jit: true", "train.jit", "XLA does not compile steps that several devices share"),
+        ("devices: all, jit: true", "train.jit", "set train.devices to auto"),
+        ("devices: 9", "train.devices", "9 devices divide a batch, and data.batch_size gives them 8 images"),
+    ],
+)
+def test_what_several_devices_can_not_do_is_a_problem(tmp_path: Path, train: str, key: str, message: str) -> None:
+    found = problems(tmp_path, data="batch_size: 8", train=train)
+    assert list(found) == [key]
+    assert message in found[key]
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        "devices: 8",
+        "devices: all, jit: false",
+        "devices: 1, jit: true",
+        "devices: cpu, jit: true",
+        "devices: 2, gradient_accumulation: 4, precision: mixed_float16, steps_per_execution: 5",
+    ],
+)
+def test_what_several_devices_can_do_is_none(tmp_path: Path, train: str) -> None:
+    assert problems(tmp_path, data="batch_size: 8", train=train) == {}
+
+
+def test_a_saved_model_has_a_precision_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub/saved_model.pb").touch()
+    hub = f"{{name: hub, handle: {tmp_path / 'hub'}}}"
+    for precision in ("mixed_float16", "mixed_bfloat16"):
+        found = problems(tmp_path, model=hub, data="channels: 3", train=f"precision: {precision}")
+        assert list(found) == ["train.precision"] and "in float32; leave this out" in found["train.precision"]
+    assert problems(tmp_path, model=hub, data="channels: 3", train="precision: float32") == {}
 
 
 def test_a_classifier_on_augmented_images_needs_epochs(tmp_path: Path) -> None:

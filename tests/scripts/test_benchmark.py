@@ -59,7 +59,8 @@ def test_overhead(lines_of, tmp_path, write_idx):
         write_idx(tmp_path / f"{name}-images-idx3-ubyte.gz", chance.integers(0, 256, (count, 28, 28), dtype=np.uint8))
         write_idx(tmp_path / f"{name}-labels-idx1-ubyte.gz", np.arange(count, dtype=np.uint8) % 10)
     lines = lines_of("overhead", "--data", tmp_path, "--epochs", 2, "--limit", 10)
-    assert sides_of(lines, "Fashion-MNIST") == {"cnnkit", "keras"}
+    assert sides_of(lines, "Fashion-MNIST small") == {"cnnkit", "keras"}
+    assert sides_of(lines, "Fashion-MNIST lenet") == {"cnnkit", "keras"}
 
 
 def test_train(lines_of):
@@ -86,7 +87,10 @@ def test_inference_with_onednn_and_without(lines_of, monkeypatch):
     assert processor() in lines[-5]
 
 
-@pytest.mark.parametrize("words", [("pipeline", "--inference"), ("overhead", "--onednn", "on")])
+@pytest.mark.parametrize(
+    "words",
+    [("pipeline", "--inference"), ("overhead", "--onednn", "on"), ("overhead", "--networks", "vgg16")],
+)
 def test_options_of_train_are_refused_elsewhere(lines_of, tmp_path, words):
     with pytest.raises(SystemExit):
         lines_of(*words, "--data", tmp_path)
