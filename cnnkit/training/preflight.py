@@ -16,6 +16,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core import cache
 from cnnkit.core.lazy import keras, np, tf
 from cnnkit.core.progress import Progress
+from cnnkit.core.spec import AUTO
 from cnnkit.core.text import counted, some
 from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.feeding import batches as feeding
@@ -26,6 +27,7 @@ from cnnkit.models.freezing import PlannedStage
 from cnnkit.optimization.losses import Loss
 from cnnkit.optimization.optimizers.adam import Adam
 from cnnkit.training import advice, gradients, origin, start_checks
+from cnnkit.training.computing import Computing
 from cnnkit.training.data import TrainingData
 from cnnkit.training.model import Learner
 from cnnkit.training.steps import Steps
@@ -110,6 +112,11 @@ def preflight(experiment: Experiment, progress: Progress | None = None) -> Prefl
         if not by_steps:
             checks.append(Check("updates", "good", "none are made: the classifier is fitted, which has an optimum"))
             return Preflight(tuple(checks))
+        if stated := _rate_to_find(data.experiment):
+            data = replace(data, experiment=data.experiment.with_learning_rate(stated.figures["learning_rate"]))
+            number, _ = by_steps[0]
+            by_steps = [(number, data.experiment.plan()[number - 1])]
+            checks.append(stated)
         try:
             with progress.task("trying one batch", UPDATES) as advance, data.images.errors_as_raised():
                 checks += Trial(data, network, *by_steps[0]).checks(advance)
@@ -117,6 +124,16 @@ def preflight(experiment: Experiment, progress: Progress | None = None) -> Prefl
             short = "there is not enough for an update; try a smaller data.batch_size or data.image_size"
             checks.append(Check("memory", "failed", short))
     return Preflight(tuple(checks))
+
+
+def _rate_to_find(experiment: Experiment) -> Check | None:
+    """What is tried in place of a learning rate that is found in the training; None where it is set."""
+    optimizer = experiment.train.optimizer
+    if optimizer is None or optimizer.learning_rate != AUTO:
+        return None
+    rate = advice.usual_rate(experiment.train)
+    text = f"it is found when the training begins (`cnnkit lr` finds it now); here {rate:g} is tried"
+    return Check("learning rate", "good", text, {"learning_rate": rate})
 
 
 def _of_data(data: TrainingData) -> Iterator[Check]:
@@ -143,6 +160,7 @@ class Trial:
         """
         self.data, self.experiment, self.number, self.stage = data, data.experiment, number, stage
         self.staged = freezing.apply(self.experiment.model, network, stage)
+        self.computing = Computing.of(self.experiment.train, network.model)
         self.learner = Learner(network.model, network.auxiliary, self.experiment.train.loss)
         chain = Chain(self.experiment.augment, self.experiment.seed)
         self.batches = feeding.TrainBatches(data.images, data.training, chain, self.experiment.data.batch_size)
@@ -165,7 +183,7 @@ class Trial:
     def _steps(self, optimizer: Any, batches: int) -> Any:
         for variable, value in zip(self.learner.all.variables, self.start, strict=True):
             variable.assign(value)
-        steps = Steps(self.learner, optimizer, self.experiment.train.loss, batches)
+        steps = Steps(self.learner, optimizer, self.experiment.train.loss, batches, computing=self.computing)
         steps.reset()
         return steps
 
