@@ -139,6 +139,31 @@ def test_focal_loss_and_its_gradient_are_finite_for_extreme_logits(gamma, smooth
     assert Focal(gamma=gamma)(labels, logits).numpy()[:2] == pytest.approx([0, 2000])
 
 
+FORMULAS = {
+    CrossEntropy: lambda y, log_p: -(y * log_p).sum(-1),
+    Focal: lambda y, log_p: -(y * (1 - np.exp(log_p)) ** 2 * log_p).sum(-1),
+    BinaryCrossEntropy: lambda y, log_p: -(y * log_p).sum(-1),
+    MeanSquaredError: lambda y, log_p: ((np.exp(log_p) - y) ** 2).mean(-1),
+    MeanAbsoluteError: lambda y, log_p: np.abs(np.exp(log_p) - y).mean(-1),
+}
+
+
+@pytest.mark.parametrize(("kind", "labels", "logits"), CASES)
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+def test_the_gradient_of_a_loss_is_that_of_its_formula(kind, labels, logits, smoothing):
+    classes = labels.shape[1]
+    smoothed = (1 - smoothing) * labels + smoothing / classes
+
+    def formula(logits):
+        both = logits if logits.shape[1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=1)
+        return FORMULAS[kind](smoothed, log_softmax(both))
+
+    steps = 1e-5 * np.eye(logits.shape[1])[:, None]
+    wide = logits.astype(np.float64)
+    expected = np.stack([(formula(wide + step) - formula(wide - step)) / 2e-5 for step in steps], axis=-1)
+    assert gradient(kind(label_smoothing=smoothing), labels, logits) == pytest.approx(expected, rel=1e-3, abs=1e-5)
+
+
 def gradient(loss, labels, logits):
     logits = tf.constant(logits)
     with tf.GradientTape() as tape:
