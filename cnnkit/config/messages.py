@@ -123,7 +123,8 @@ def written_as(word: str, sections: dict[str, type[Spec]]) -> str | None:
         sections: The sections that may stand there, by their names.
     """
     lower = {tag.lower(): tag for tag in sections}
-    if tag := lower.get(word.lower()):
+    initials = {"".join(part[0] for part in tag.split("_")): tag for tag in lower if "_" in tag}
+    if tag := lower.get(word.lower()) or initials.get(word.lower()):  # `mse` is mean_squared_error
         return f"{{name: {tag}}}"
     if numbered := re.fullmatch(r"([A-Za-z_]+?)[-_ ]?v?([0-9]{1,4})", word):
         tag, number = lower.get(numbered[1].lower()), int(numbered[2])
@@ -247,6 +248,8 @@ def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
     if kind in _KINDS:
         what = enumerated((_KINDS[kind], *_words_beside(owner, details["loc"][-1])), "or")
         hint = " (without quotes)" if kind in ("int_type", "float_type") and _is_number(value) else ""
+        if kind in ("model_type", "model_attributes_type"):
+            hint = _as_section(owner, details["loc"][-1], value)
         return f"should be {what}, not {named(value)}{hint}"
     if kind in _BOUNDS:
         words, bound = _BOUNDS[kind]
@@ -277,6 +280,18 @@ def _message(details: ErrorDetails, owner: type[Spec] | None) -> str:
 def _as_entry(owner: type[Spec] | None, field: str | int, word: str) -> str | None:
     """How the one entry of a list that stands there as a word is written; None if it can't be told."""
     return written_as(word, _union(owner, (str(field), 0))) if owner else None
+
+
+def _as_section(owner: type[Spec] | None, field: str | int, value: Any) -> str:
+    """How a section is written in whose place `true`, or a setting of it, stands; empty if it can't be told."""
+    found = owner.model_fields.get(str(field)) if owner else None
+    for section in _choices(found.annotation).values() if found else ():
+        if value is True and _takes(section, {}):
+            return "; {} is one with its defaults"
+        for setting in section.model_fields if isinstance(value, str | int | float) else ():
+            if _takes(section, {setting: value}):
+                return f"; write {{{setting}: {yaml12.line(str(value) if isinstance(value, str) else value)}}}"
+    return ""
 
 
 def _length(owner: type[Spec] | None, name: str | int) -> int | None:

@@ -52,6 +52,35 @@ def test_a_setting_that_stands_elsewhere_is_named(told, setting, place):
 
 
 @pytest.mark.parametrize(
+    ("setting", "hint"),
+    [
+        ("train.ema=true", "not true; {} is one with its defaults"),
+        ("train.early_stopping=true", "not true; {} is one with its defaults"),
+        ("train.ema=0.99", "not 0.99; write {momentum: 0.99}"),
+        ("train.sam=0.1", "not 0.1; write {rho: 0.1}"),
+        ("train.early_stopping=val_accuracy", "not the text 'val_accuracy'; write {monitor: val_accuracy}"),
+        ("train.early_stopping=5", "not 5; write {patience: 5}"),
+        ("train.ema=-3", "not -3"),
+        ("data=digits", "not the text 'digits'"),
+    ],
+)
+def test_a_section_in_whose_place_a_value_stands_is_written_out(told, setting, hint):
+    assert told(setting) == f"{setting.partition('=')[0]}: should be a section of settings, {hint}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "written"),
+    [
+        ("train.loss={name: mse}", "{name: mean_squared_error}"),
+        ("train.loss={name: MAE}", "{name: mean_absolute_error}"),
+        ("train.loss=bce", "{name: binary_cross_entropy}"),
+    ],
+)
+def test_the_first_letters_of_a_name_are_understood(told, setting, written):
+    assert written in told(setting)
+
+
+@pytest.mark.parametrize(
     ("setting", "near"),
     [
         ("train.epoch=3", "epochs"),
