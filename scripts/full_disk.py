@@ -2,7 +2,7 @@
 
     sudo python scripts/full_disk.py
 
-The run's folder and that for temporary files are on a tmpfs of 64 KB, 1 MB or 5 MB, which another program fills at
+The run's folder and that for temporary files are on a tmpfs of 128 KB, 1 MB or 5 MB, which another program fills at
 some moment of the training. However it goes, `train` has to end with 0 or 4 and no traceback; with 4 in one line that
 names the disk. What is left has to be whole: nothing, or a run that says it failed, of which the best epoch that it
 names can be evaluated once there is room. Then the same with the cache alone on such a disk: `train` has to end with
@@ -34,7 +34,7 @@ model:
 train: {{epochs: 6, optimizer: {{name: sgd, learning_rate: 1e-3}}, checkpoint: {{monitor: loss}}}}
 """
 
-SIZES = {"64k": 1, "1m": 64, "5m": 512}
+SIZES = {"128k": 1, "1m": 64, "5m": 512}
 """Of the disk, and units of the network: its weights find room some times."""
 
 IMAGES = 90

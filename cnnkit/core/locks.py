@@ -35,8 +35,12 @@ def shared(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def alone(path: Path, wait: bool = False) -> Iterator[None]:
     """Holds the same lock alone.
+
+    Args:
+        path: The file.
+        wait: Whether to wait for whoever holds it.
 
     Raises:
         Busy: Somebody holds it.
@@ -47,7 +51,7 @@ def alone(path: Path) -> Iterator[None]:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise Busy from None
         yield

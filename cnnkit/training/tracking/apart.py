@@ -22,13 +22,11 @@ from cnnkit.core.progress import Progress
 from cnnkit.optimization.tracking.base import Tracker
 from cnnkit.runs.run import Run
 from cnnkit.training.tracking.base import Recorder
+from cnnkit.training.tracking.follow import EPOCH
 
 PATIENCE, SHORT = 60.0, 3.0
 """Seconds without a sign of life after which a tracker is given up at the end of a run: of one that came to its end,
 and of one that was stopped."""
-
-EPOCH = "epoch"
-"""What tells the process to look for new epochs; any other word is how the run ended."""
 
 
 class TrackerFailed(Exception):
@@ -84,8 +82,11 @@ class Apart(Recorder):
         self._say(EPOCH)
 
     def end(self, state: str) -> None:
-        """Says how it ended, and waits until the process has handed over what it has."""
-        process, patience = self._process, PATIENCE if state in ("finished", "unfinished") else SHORT
+        """Says how it ended, and waits until the process has handed over what it has.
+
+        Where the run was stopped, nobody waits for long: the process does the rest by itself, and ends.
+        """
+        process, to_its_end = self._process, state in ("finished", "unfinished")
         if process is None:
             return
         try:
@@ -97,9 +98,14 @@ class Apart(Recorder):
             with self._progress.task(f"handing over to {self.title}", 1), selectors.DefaultSelector() as selector:
                 selector.register(process.stdout, selectors.EVENT_READ)
                 while not self._done:
-                    if not selector.select(patience):
-                        raise TrackerFailed(f"it has not answered for {patience:.0f} s")
-                    self._hear()
+                    if selector.select(PATIENCE if to_its_end else SHORT):
+                        self._hear()
+                    elif to_its_end:
+                        raise TrackerFailed(f"it has not answered for {PATIENCE:.0f} s")
+                    else:
+                        self._progress.say(f"{self.title} is still being told of this run, in the background.")
+                        self._process = None
+                        return
         finally:
             self.close()
 

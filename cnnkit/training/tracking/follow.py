@@ -8,12 +8,16 @@ from __future__ import annotations
 import json
 import math
 import os
+import queue
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from cnnkit.core import atomic, locks
 from cnnkit.core.text import first_line
 from cnnkit.data.index import SPLITS
 from cnnkit.optimization.tracking.base import Session, TrackedRun, Tracker
@@ -21,50 +25,76 @@ from cnnkit.runs import checkpoints
 from cnnkit.runs.run import Run
 from cnnkit.training.tracking.settings import flat, scalars
 
+EPOCH = "epoch"
+"""What says that there may be new epochs; any other word is how the run ended."""
+
 STOPPED = "interrupted"
 """How a run has ended whose process has not said so."""
+
+LAST = 120
+"""Seconds after the end of a run in which all has to be done."""
+
+Tell = Callable[[dict[str, Any]], None]
+"""Tells whoever trains."""
 
 
 def main() -> None:
     """Follows a run. What the tracker prints goes nowhere; an error of it is told in a line, and is the end."""
-    answers = _only_way_out()
+    tell = _only_way_out()
     # Whoever ends a job ends its processes; this one ends when the one that trains has told how.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        follow(Path(sys.argv[1]), int(sys.argv[2]), sys.stdin, answers)
-        _tell(answers, done=True)
+        follow(Path(sys.argv[1]), int(sys.argv[2]), _heard(sys.stdin), tell)
+        tell({"done": True})
     except Exception as error:
-        _tell(answers, failed=f"{type(error).__name__}: {first_line(error)}")
+        tell({"failed": f"{type(error).__name__}: {first_line(error)}"})
     finally:
-        answers.flush()
         os._exit(0)  # what the tracker would still do at the end of a process is not waited for
 
 
-def follow(folder: Path, number: int, words: TextIO, answers: TextIO) -> None:
-    """Records a run with one of its trackers.
+def _heard(lines: TextIO) -> Iterator[str]:
+    """The words that come, a line each, as they come.
+
+    They are listened to whatever the tracker is at: it has LAST seconds from the end of the run.
+    """
+    words: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in lines:
+            words.put(line.strip())
+            if line.strip() != EPOCH:
+                break
+        signal.alarm(LAST)
+        words.put(None)
+
+    threading.Thread(target=listen, daemon=True).start()
+    yield from iter(words.get, None)
+
+
+def follow(folder: Path, number: int, words: Iterable[str], tell: Tell) -> None:
+    """Records a run with one of its trackers; waits for one that is still at an earlier training of it.
 
     Args:
         folder: Of the run.
         number: Place of the tracker in `train.track`.
-        words: A line each: `epoch` when there may be new ones, at last how the run ended.
-        answers: Is told, by a JSON object a line, where the run is found, and that something was done.
+        words: EPOCH when there may be new ones, at last how the run ended, unless it was killed.
+        tell: Is told where the run is found, and each time that something was done.
     """
     run = Run(folder)
     tracker = run.experiment.train.track[number]
-    session = tracker.begin(tracked(run), run.files.tracker(tracker.name))
-    _tell(answers, where=session.where)
-    sent, state = 0, STOPPED
-    for word in words:
-        state = word.strip()
-        for metrics in run.history()[sent:]:
-            _send(session, metrics)
-            sent += 1
-            _tell(answers, sent=sent)
-        if state != "epoch":
-            break
-    else:
-        state = STOPPED
-    session.end(state, dict(figures(run)), list(files(run, tracker)))
+    kept = run.files.tracker(tracker.name)
+    atomic.make_folder(kept, exist_ok=True)
+    with locks.alone(kept / "lock", wait=True):
+        session = tracker.begin(tracked(run), kept)
+        tell({"where": session.where})
+        sent, state = 0, STOPPED
+        for word in words:
+            for metrics in run.history()[sent:]:
+                _send(session, metrics)
+                sent += 1
+                tell({"sent": sent})
+            state = STOPPED if word == EPOCH else word
+        session.end(state, dict(figures(run)), list(files(run, tracker)))
 
 
 def _send(session: Session, metrics: Mapping[str, Any]) -> None:
@@ -104,18 +134,17 @@ def files(run: Run, tracker: Tracker) -> Iterator[Path]:
         yield run.files.checkpoints / checkpoints.read(run.files.checkpoints, checkpoints.BEST)["file"]
 
 
-def _only_way_out() -> TextIO:
-    """Where answers go; whatever else this process, or one that it starts, prints from now on goes nowhere."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+def _only_way_out() -> Tell:
+    """What answers; whatever else this process, or one that it starts, prints from now on goes nowhere."""
+    way_out, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)
-    return answers
 
+    def tell(what: dict[str, Any]) -> None:
+        with suppress(BrokenPipeError):  # nobody waits for it any more
+            os.write(way_out, f"{json.dumps(what)}\n".encode())
 
-def _tell(answers: TextIO, **what: Any) -> None:
-    answers.write(json.dumps(what) + "\n")
-    answers.flush()
+    return tell
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
@@ -246,14 +247,12 @@ def test_what_follows_a_run_hands_on_each_epoch_once_and_how_it_ended(tracked, m
         run.record(metrics | {"accuracy": float("nan"), "gradient_norms": {"stem": 0.5}})
     run.files.evaluation.mkdir()
     run.files.result("test").write_text(json.dumps({"split": "test", "images": 3, "accuracy": 0.75, "classes": []}))
-    follow.follow(
-        run.folder, 0, iter(f"{word}\n" for word in words), type("", (), {"write": answers.append, "flush": int})
-    )
+    follow.follow(run.folder, 0, iter(words), answers.append)
     *epochs, end = books.told
     assert epochs == [(k, {"loss": 1 / k, "val_loss": 2 / k, "gradient_norms/stem": 0.5}) for k in (1, 2)]
     state = words[-1] if words[-1] == "finished" else "interrupted"  # by whoever ended the process without a word
     assert end == (state, {"test_accuracy": 0.75, "best_epoch": 2.0}, ["config.yaml", "test.json"])
-    assert json.loads(answers[0]) == {"where": "a book"} and json.loads(answers[-1]) == {"sent": 2}
+    assert answers == [{"where": "a book"}, {"sent": 1}, {"sent": 2}]
     (told,) = runs
     assert (told.id, told.experiment, told.folder) == ("07", "try", run.folder.absolute())
     assert told.tags == {"version.keras": "3.15", "device": "CPU, 2 threads"}
@@ -261,23 +260,64 @@ def test_what_follows_a_run_hands_on_each_epoch_once_and_how_it_ended(tracked, m
     assert not [name for name in told.parameters if "track" in name]
 
 
-def test_the_process_ends_when_the_one_that_trains_is_killed(tracked, package, tmp_path):
-    package("class MlflowClient:\n    def __init__(self, **words): raise SystemExit")
-    run, _, _ = tracked
-    run.write_provenance(tracking={"id": "07"})
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("epoch\nepoch\nfinished\n", ["epoch", "epoch", "finished"]),
+        ("epoch\n", ["epoch"]),
+        ("failed\nepoch\n", ["failed"]),
+    ],
+)
+def test_from_the_end_of_a_run_the_process_has_two_minutes_whatever_it_hangs_in(monkeypatch, said, words):
+    alarms = []
+    monkeypatch.setattr(follow.signal, "alarm", alarms.append)
+    assert list(follow._heard(io.StringIO(said))) == words
+    assert alarms == [120]
+
+
+WAITS = """
+import time
+class MlflowClient:
+    def __init__(self, **words): self.books = open("BOOKS", "a")
+    def get_experiment_by_name(self, name): return None
+    def create_experiment(self, name, **words): return "1"
+    def search_runs(self, *words, **more): return [type("", (), {"info": type("", (), {"run_id": "1"})})]
+    def get_metric_history(self, *words): return []
+    def log_batch(self, run, metrics=(), **more):
+        time.sleep(0.5)
+        for metric in metrics:
+            print(metric, file=self.books, flush=True)
+    def log_artifact(self, *words): pass
+    def update_run(self, run, status): pass
+    def set_terminated(self, run, state): print(state, file=self.books, flush=True)
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_where_a_run_is_stopped_the_process_tells_the_rest_by_itself(tracked, package, tmp_path, monkeypatch, killed):
+    package(WAITS.replace("BOOKS", str(tmp_path / "books")))
+    entities = tmp_path / "packages" / "mlflow" / "entities.py"
+    entities.write_text("def Metric(name, value, time, step): return f'{name} {value} {step}'")
+    monkeypatch.setattr(apart, "SHORT", 0.2)
+    run, heard, tracking = tracked
     child = os.fork()
     if not child:
         try:
-            recorder = Apart(run.experiment.train.track[0], 0, run, Progress())
-            recorder.begin()
-            time.sleep(600)
-        finally:
-            os._exit(0)
-    deadline = time.monotonic() + 20
-    while not processes() and time.monotonic() < deadline:
+            with tracking.following():
+                run.record({"epoch": 1, "loss": 0.5})
+                tracking.epoch({"epoch": 1})
+                while killed:
+                    time.sleep(1)
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            os._exit(len(heard.lines))
+    deadline = time.monotonic() + 30
+    while killed and not processes() and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    if killed:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert killed or os.waitstatus_to_exitcode(status) == 1  # it has said that something is still under way
     while processes() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert processes() == 0
+    assert (tmp_path / "books").read_text().splitlines() == ["loss 0.5 1", "KILLED"]
