@@ -24,9 +24,9 @@ from cnnkit.runs.run import Run
 from cnnkit.training.tracking.base import Recorder
 from cnnkit.training.tracking.follow import EPOCH
 
-PATIENCE, SHORT = 60.0, 3.0
-"""Seconds without a sign of life after which a tracker is given up at the end of a run: of one that came to its end,
-and of one that was stopped."""
+PATIENCE, SHORT = 60.0, 1.0
+"""Seconds without a sign of life after which a tracker is not waited for any more at the end of a run: of one that came
+to its end, and of one that was stopped."""
 
 
 class TrackerFailed(Exception):
