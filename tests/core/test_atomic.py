@@ -221,6 +221,8 @@ ELSEWHERE = {
     ("core/lazy.py", "TemporaryFile"): "only where a file in memory can't be had",
     ("core/sheet.py", "save"): "into memory",
     ("report/curves.py", "savefig"): "into memory",
+    ("report/rate_chart.py", "savefig"): "into memory",
+    ("training/rate_finder.py", "TemporaryDirectory"): "for the states of a try, which are written like any",
     ("report/schedule_sheet.py", "savefig"): "into memory",
     ("studies/trial.py", "TemporaryDirectory"): "for the runs of a trial, which are written like any",
     ("training/observers.py", "save"): "hands weights to `checkpoints`",
