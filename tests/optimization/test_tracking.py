@@ -88,7 +88,7 @@ def test_the_store_of_mlflow_holds_settings_figures_and_files(run, tmp_path, mon
     tracker = MLflow(uri=uri, experiment=None)
     store = tmp_path / uri if uri else run.folder / "mlflow"
     session = tracker.begin(run, run.folder / "mlflow")
-    session.epoch(1, {"loss": 2.0, "gradient_norms/stem": 4.0})
+    session.epoch(1, {"loss": 2.0, "gradient_norms/stem": 4.0, "of (one) ü": 1.0})
     session.epoch(2, {"loss": 1.0, "gradient_norms/stem": 2.0})
     session = tracker.begin(run, run.folder / "mlflow")  # a resume, which trains the second epoch again
     session.epoch(2, {"loss": 1.0, "gradient_norms/stem": 2.0})
@@ -99,7 +99,12 @@ def test_the_store_of_mlflow_holds_settings_figures_and_files(run, tmp_path, mon
     (recorded,) = client.search_runs([client.get_experiment_by_name("flowers").experiment_id])
     assert recorded.info.run_name == "a run" and recorded.info.status == "FINISHED"
     assert recorded.data.params == {"seed": "0", "model.name": "resnet"}
-    assert recorded.data.metrics == {"loss": 0.5, "gradient_norms/stem": 1.0, "test_accuracy": 0.75}
+    assert recorded.data.metrics == {
+        "loss": 0.5,
+        "gradient_norms/stem": 1.0,
+        "of _one_ ü": 1.0,
+        "test_accuracy": 0.75,
+    }
     assert recorded.data.tags.keys() == {"device", "cnnkit.run", "mlflow.runName"}
     losses = client.get_metric_history(recorded.info.run_id, "loss")
     assert [(each.step, each.value) for each in losses] == [(1, 2.0), (2, 1.0), (3, 0.5)]

@@ -26,6 +26,11 @@ _AT_ONCE = 100
 """Parameters or tags that a server takes at a time."""
 
 
+def _allowed(name: str) -> str:
+    """A name with `_` for each sign that MLflow has none of in names."""
+    return re.sub(r"[^\w.:/ -]", "_", name)
+
+
 def _without_password(uri: str) -> str:
     if re.match(r"https?://[^/]*@", uri):
         raise ValueError(
@@ -92,8 +97,8 @@ class _MLflowSession(Session):
         from mlflow.entities import Param, RunTag
 
         made = self._client.create_run(experiment, run_name=self._run.folder.name, tags={"cnnkit.run": self._run.id})
-        parameters = [Param(name, str(value)) for name, value in self._run.parameters.items()]
-        tags = [RunTag(name, value) for name, value in self._run.tags.items()]
+        parameters = [Param(_allowed(name), str(value)) for name, value in self._run.parameters.items()]
+        tags = [RunTag(_allowed(name), value) for name, value in self._run.tags.items()]
         for first in range(0, len(parameters), _AT_ONCE):
             self._client.log_batch(made.info.run_id, params=parameters[first : first + _AT_ONCE])
         self._client.log_batch(made.info.run_id, tags=tags)
@@ -113,7 +118,9 @@ class _MLflowSession(Session):
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._client.log_batch(self._id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()])
+        self._client.log_batch(
+            self._id, metrics=[Metric(_allowed(name), value, now, step) for name, value in metrics.items()]
+        )
 
     def end(self, state: str, figures: Mapping[str, float], files: Sequence[Path]) -> None:
         """Adds what was found, and the files where they lie in the run's folder, and closes it."""

@@ -14,15 +14,13 @@ import selectors
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, ClassVar
 
-import cnnkit
 from cnnkit.core.progress import Progress
 from cnnkit.optimization.tracking.base import Tracker
 from cnnkit.runs.run import Run
+from cnnkit.training.tracking import follow
 from cnnkit.training.tracking.base import Recorder
-from cnnkit.training.tracking.follow import EPOCH
 
 PATIENCE, SHORT = 60.0, 1.0
 """Seconds without a sign of life after which a tracker is not waited for any more at the end of a run: of one that came
@@ -61,11 +59,10 @@ class Apart(Recorder):
 
     def begin(self) -> None:
         """Starts the process."""
-        # The same package as here, wherever it was found.
-        home = str(Path(cnnkit.__file__).absolute().parent.parent)
-        path = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
+        # What is imported there is what would be imported here.
+        path = os.pathsep.join(os.path.abspath(place) for place in sys.path)  # noqa: PTH100 - also of one that is empty
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cnnkit.training.tracking.follow", self._run.folder.absolute(), str(self._number)],
+            [sys.executable, "-P", "-m", follow.__name__, self._run.folder.absolute(), str(self._number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -79,7 +76,7 @@ class Apart(Recorder):
     def epoch(self, metrics: dict[str, Any]) -> None:
         """Says that there is a new one."""
         self._hear()
-        self._say(EPOCH)
+        self._say(follow.EPOCH)
 
     def end(self, state: str) -> None:
         """Says how it ended, and waits until the process has handed over what it has.

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from cnnkit.config.experiment import Experiment
-from cnnkit.core.errors import DiskError
+from cnnkit.core.errors import DiskError, NobodyReads
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import first_line
 from cnnkit.runs.run import Run
@@ -52,7 +52,7 @@ class Tracking(Observer):
         try:
             yield self
             state = str(self._run.provenance().get("state"))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, NobodyReads):
             state = "interrupted"
             raise
         finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cnnkit.config.file import read
-from cnnkit.core.errors import DiskError, TrainingError
+from cnnkit.core.errors import DiskError, NobodyReads, TrainingError
 from cnnkit.core.progress import Progress
 from cnnkit.runs.run import Run
 from cnnkit.training.tracking import apart, follow
@@ -122,7 +122,13 @@ def test_a_bug_of_ours_is_not_hidden(run):
 
 
 @pytest.mark.parametrize(
-    ("error", "state"), [(TrainingError("x"), "failed"), (KeyboardInterrupt(), "interrupted"), (full(), "failed")]
+    ("error", "state"),
+    [
+        (TrainingError("x"), "failed"),
+        (KeyboardInterrupt(), "interrupted"),
+        (NobodyReads(), "interrupted"),
+        (full(), "failed"),
+    ],
 )
 def test_all_are_told_how_the_run_ended(run, error, state):
     recorder = Remembers()
@@ -154,7 +160,7 @@ def package(tmp_path, monkeypatch):
         folder = tmp_path / "packages" / "mlflow"
         folder.mkdir(parents=True)
         (folder / "__init__.py").write_text(code)
-        monkeypatch.setenv("PYTHONPATH", str(folder.parent))
+        monkeypatch.syspath_prepend(folder.parent)
 
     return make
 
