@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ def accuracy(config: Path, settings: Sequence[str], rate: float, folder: Path) -
     """That of a training with a rate on its validation images; 0 where it diverges."""
     result = folder / f"{rate:g}.json"
     if not result.exists():
+        shutil.rmtree(folder / f"{rate:g}", ignore_errors=True)  # of a training that was interrupted
         experiment: Experiment = cnnkit.read(config, *settings, f"train.optimizer.learning_rate={rate:g}")
         try:
             found = cnnkit.train(experiment, folder / f"{rate:g}")["validation"]["accuracy"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from rich.text import Text
 from typer import Option
 
 from cnnkit.commands.command import Config, Force, Settings, command
@@ -66,4 +67,6 @@ def _about(found: Finding, width: int) -> Iterator[Content]:
     yield f"After {counted(found.updates, 'update')} at one rate, from the same start and on the same images:"
     yield table
     yield ""
+    if caution := found.caution():
+        yield Text.assemble(("careful", "bold yellow"), f": {caution}")
     yield f"Learning rate {found.rate:g} for {found.optimizer}: --set {found.setting()}"

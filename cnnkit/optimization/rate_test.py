@@ -27,6 +27,13 @@ APART = 3.0
 """How many times the one before each rate is that is tried by a short run."""
 
 
+HARDLY = 0.1
+"""A loss of validation that is more by less than this share is hardly more."""
+
+LEARNT = 0.02
+"""Share of its loss that a network has lost at the least if it has learnt anything in a short run."""
+
+
 @dataclass(frozen=True)
 class Point:
     """An update of the test.
@@ -96,6 +103,7 @@ class Finding:
         first: The rate that the curve leads to, and the short runs began with.
         curve: The points of the range test.
         ended: Why it ended before its last rate; empty if it did not.
+        begun: The loss of validation before any update.
         runs: The short runs, by their rates.
         updates: How many each of them had.
         seconds: How long all of it took.
@@ -109,6 +117,7 @@ class Finding:
     first: float
     curve: tuple[Point, ...]
     ended: str
+    begun: float
     runs: tuple[ShortRun, ...]
     updates: int
     seconds: float
@@ -132,6 +141,16 @@ class Finding:
         of = f" (tried in stage {self.stage}, for all that have none of their own)" if self.stages > 1 else ""
         return f"learning rate {self.rate:g}{of}: after {after} at {tried} the loss of validation is {values}"
 
+    def caution(self) -> str | None:
+        """That the short runs say little; None where they do."""
+        losses = [run.loss for run in self.runs if run.loss is not None]
+        if min(losses) < (1 - LEARNT) * self.begun:
+            return None
+        return (
+            f"at none of these rates the loss of validation fell below the {self.begun:.4f} that it begins with, so "
+            "this says little of the rate: it learns slowly, has nothing left to learn, or can't learn from the images"
+        )
+
     def as_json(self) -> dict[str, Any]:
         """As `cnnkit lr --json` and a run tell it."""
         return {
@@ -140,6 +159,8 @@ class Finding:
             "optimizer": self.optimizer,
             "stage": self.stage,
             "from_curve": self.first,
+            "caution": self.caution(),
+            "loss_before": self.begun,
             "runs": [asdict(run) for run in self.runs],
             "updates": self.updates,
             "ended": self.ended or None,
@@ -158,10 +179,23 @@ def rounded(rate: float) -> float:
     return float(f"{rate:.1e}")
 
 
-def best(runs: Sequence[ShortRun]) -> ShortRun | None:
+def least(runs: Sequence[ShortRun]) -> ShortRun | None:
     """The one with the least loss; of equal ones that with the smaller rate; None if all diverged."""
-    judged = [run for run in runs if run.loss is not None and math.isfinite(run.loss)]
+    judged = [run for run in runs if run.loss is not None]
     return min(judged, key=lambda run: (run.loss, run.rate), default=None)
+
+
+def chosen(runs: Sequence[ShortRun]) -> ShortRun | None:
+    """The one with the least loss, or the next smaller rate where its loss is hardly more; None if all diverged.
+
+    The fewer updates there are, the larger is the rate that leads furthest, and the training has more of them than a
+    short run (Bjorck et al. 2024, arXiv:2409.19913, measured it on language models).
+    """
+    first = least(runs)
+    if first is None or first.loss is None:
+        return None
+    below = max((run for run in runs if run.rate < first.rate), key=lambda run: run.rate, default=first)
+    return below if below.loss is not None and below.loss <= (1 + HARDLY) * first.loss else first
 
 
 def start(curve: Curve) -> float:

@@ -30,7 +30,7 @@ from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import ranked
 from cnnkit.inspection.first_config.duration import in_words
 from cnnkit.models.base import Network
-from cnnkit.optimization.rate_test import APART, Curve, Finding, ShortRun, best, rates, rounded, start
+from cnnkit.optimization.rate_test import APART, Curve, Finding, ShortRun, chosen, least, rates, rounded, start
 from cnnkit.optimization.schedules.base import Schedule, Span
 from cnnkit.report import rate_chart
 from cnnkit.runs.run import Run
@@ -276,9 +276,10 @@ def _found(rehearsal: Rehearsal, progress: Progress, minutes: float | None) -> F
     )
     with progress.task("trying learning rates", ranged + 3 * short) as advance:
         curve = Curve()
-        least, most = optimizer.usual
         rehearsal.begin()
-        for rate in rates(least, most * WIDER, ranged):
+        begun, _ = rehearsal.judged()
+        smallest, largest = optimizer.usual
+        for rate in rates(smallest, largest * WIDER, ranged):
             curve.add(rate, rehearsal.update(rate))
             advance(1)
             if curve.ended:
@@ -290,15 +291,15 @@ def _found(rehearsal: Rehearsal, progress: Progress, minutes: float | None) -> F
             )
         first = rounded(start(curve))
         runs = _short_runs(rehearsal, first, short, advance)
-    chosen = best(runs)
-    if chosen is None:
+    suggested = chosen(runs)
+    if suggested is None:
         tried = enumerated((f"{run.rate:g}" for run in runs), "and")
         raise TrainingError(
             f"at learning rates of {tried} training diverges within {short} updates; look at the images "
             "(`cnnkit data CONFIG`) and at the network, or train with a smaller rate of your own"
         )
     return Finding(
-        chosen.rate,
+        suggested.rate,
         rehearsal.key,
         optimizer.name,
         rehearsal.stage,
@@ -306,6 +307,7 @@ def _found(rehearsal: Rehearsal, progress: Progress, minutes: float | None) -> F
         first,
         tuple(curve.points),
         curve.ended,
+        begun,
         tuple(sorted(runs, key=lambda run: run.rate)),
         short,
         time.perf_counter() - began,
@@ -330,14 +332,13 @@ def _updates_in(affordable: float) -> tuple[int, int]:
 
 
 def _short_runs(rehearsal: Rehearsal, first: float, updates: int, advance: Callable[[int], None]) -> list[ShortRun]:
-    """Those at a third, once and three times a rate, and further ones as long as that at the end of the row is best."""
+    """Those at a third, once and three times a rate, and further ones while that at an end of the row is best."""
     runs = [_short_run(rehearsal, rounded(first * APART**power), updates, advance) for power in (-1, 0, 1)]
     for _ in range(FURTHER):
-        chosen = best(runs)
-        smallest, largest = runs[0], runs[-1]
-        if chosen is None or chosen is smallest:
+        best, smallest, largest = least(runs), runs[0], runs[-1]
+        if best is None or best is smallest:
             runs.insert(0, _short_run(rehearsal, rounded(smallest.rate / APART), updates, advance))
-        elif chosen is largest:
+        elif best is largest:
             runs.append(_short_run(rehearsal, rounded(largest.rate * APART), updates, advance))
         else:
             break

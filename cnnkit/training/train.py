@@ -220,6 +220,8 @@ def _record_rate(run: Run, found: Finding, progress: Progress) -> None:
     atomic.write_json(run.files.rate_test, found.as_json())
     run.write_provenance(learning_rate={"asked": AUTO, "found": found.rate, "how": run.files.rate_test.name})
     say(run, progress, found.line())
+    if caution := found.caution():
+        say(run, progress, f"  careful: {caution}")
 
 
 def _result(

@@ -47,7 +47,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, short: None) -> dict[str, Run
     (folder / "config.yaml").write_text(CONFIG)
     made: dict[str, Run] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rate_finder, "best", lambda runs: replace(runs[1], rate=0.02))
+        patch.setattr(rate_finder, "chosen", lambda runs: replace(runs[1], rate=0.02))
         for name, rate in (("given", 0.02), ("found", "auto")):
             made[name] = Run.open(train(read(folder / "config.yaml", RATE.format(rate)), folder / name)["run"])
     return made

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from cnnkit.optimization.rate_test import EXPLODED, SMOOTHING, Curve, ShortRun, best, rates, rounded
+from cnnkit.optimization.rate_test import EXPLODED, SMOOTHING, Curve, Finding, ShortRun, chosen, least, rates, rounded
 
 
 def test_rates_grow_by_the_same_factor_from_the_least_to_the_most():
@@ -64,5 +64,28 @@ def test_a_rate_is_rounded_to_two_digits(rate, expected):
     ],
 )
 def test_the_run_with_the_least_loss_of_validation_is_best_and_of_equal_ones_the_smaller_rate(losses, expected):
-    found = best([ShortRun(rate, loss, loss) for rate, loss in losses.items()])
+    found = least([ShortRun(rate, loss, loss) for rate, loss in losses.items()])
     assert (found.rate if found else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ({0.1: 0.6, 0.3: 0.5, 0.9: 0.4}, 0.9),  # far better
+        ({0.1: 0.6, 0.3: 0.43, 0.9: 0.4}, 0.3),  # hardly
+        ({0.1: 0.41, 0.3: 0.41, 0.9: 0.4}, 0.3),  # no more than one rate further down
+        ({0.1: 0.4, 0.3: 0.41, 0.9: 0.42}, 0.1),
+        ({0.1: None, 0.3: 0.4, 0.9: 0.5}, 0.3),
+        ({0.1: None, 0.3: None}, None),
+    ],
+)
+def test_where_the_next_smaller_rate_is_hardly_worse_it_is_taken(losses, expected):
+    found = chosen([ShortRun(rate, loss, loss) for rate, loss in losses.items()])
+    assert (found.rate if found else None) == expected
+
+
+@pytest.mark.parametrize(("begun", "careful"), [(2.3, False), (0.51, False), (0.5, True), (0.1, True)])
+def test_short_runs_in_which_nothing_is_learnt_say_little(begun, careful):
+    runs = (ShortRun(0.1, 0.6, 0.7), ShortRun(0.3, 0.495, 0.8), ShortRun(0.9, None, None))
+    found = Finding(0.3, "train.optimizer.learning_rate", "sgd", 1, 1, 0.3, (), "", begun, runs, 10, 1.0)
+    assert (found.caution() is not None) == careful == (found.as_json()["caution"] is not None)
