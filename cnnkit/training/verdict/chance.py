@@ -22,6 +22,9 @@ BY_HEART = 0.15
 STEADY = -0.8
 """Kendall's tau of a loss that falls all the time, however little."""
 
+FADED = 5e-4
+"""Share of the gradient of the strongest part of the network from which down the first one has lost it."""
+
 DEEP = 10
 """Layers with kernels from which on gradients may get lost on their way where nothing is normalised."""
 
@@ -112,6 +115,7 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
         seen = f", with a loss of up to {max(part.loss.values):.3g}" if blown_up(course, part) else ""
         less = usual if rate > usual else rate / FAR_FROM_USUAL
         yield Reason(f"a learning rate that is too high, {rate:.2g}{seen}", course.rate_setting(part, less))
+    yield from _fading(part)
     if low:
         first, last = part.loss.values[[0, -1]]
         falls = f": the loss falls all the time, from {first:.4f} to {last:.4f}"
@@ -125,6 +129,18 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
         yield Reason(words, "data.balance.name=class_weight" if course.experiment.data.balance.changes_nothing else "")
     if not course.normalised and course.depth >= DEEP:
         yield Reason(f"gradients that get lost in {course.depth} layers without batch normalisation")
+
+
+def _fading(part: Part) -> Iterator[Reason]:
+    """That hardly any of the gradient comes back to the first part of the network, from the first epoch on."""
+    norms = part.epochs[0].get("gradient_norms") or {}
+    if len(norms) < 2:
+        return
+    (first, weakest), *_ = norms.items()
+    strongest = max(norms, key=norms.__getitem__)
+    if weakest < FADED * norms[strongest]:
+        words = f"gradients that vanish on their way back: {norms[strongest]:.2g} in {strongest}, {weakest:.2g} in {first}"
+        yield Reason(f"{words}; normalisation, shortcuts and rectifiers let them pass")
 
 
 def _late(course: Course, part: Part) -> Iterator[Reason]:

@@ -321,3 +321,12 @@ def test_a_fitted_classifier_has_no_curves_and_may_have_learnt_by_heart(course):
     fitted = course([0.1], [0.15], accuracy=[0.95], validation=of_validation(0.94, 500))
     fitted.epochs[0]["step"] = 0
     assert kinds(fitted) == []
+
+
+@pytest.mark.parametrize(("first", "named"), [(1e-9, True), (0.01, False)])
+def test_gradients_that_vanish_are_the_first_reason(course, first, named):
+    made = course(noisy(CHANCE, 0.001, 1), CHANCE + 0.01)
+    for epoch in made.epochs:
+        epoch["gradient_norms"] = {"dense1": first, "dense2": 0.1, "classifier": 0.4}
+    [remark] = judge.remarks(made)
+    assert ("(1) gradients that vanish on their way back: 0.4 in classifier, 1e-09 in dense1" in remark.advice) == named
