@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cnnkit.core.text import counted
 from cnnkit.evaluation.verdict import LARGEST, LARGEST_OF_TWO
-from cnnkit.training.verdict.course import Course, Part, Remark
+from cnnkit.training.verdict.course import Course, Part, Remark, option_of
 from cnnkit.training.verdict.rate import blown_up, usual_rate
 
 SOON = 3, 500
@@ -28,9 +28,9 @@ FADED = 5e-4
 DEEP = 10
 """Layers with kernels from which on gradients may get lost on their way where nothing is normalised."""
 
-CATCHES_UP = 300
-"""Updates until the moving statistics of batch normalisation, of momentum 0.99, are those of the present weights: three
-times 1 / (1 - momentum)."""
+CATCHES_UP = 3.0
+"""Times 1 / (1 - momentum) updates until the moving statistics of batch normalisation are those of the present weights:
+what they began with counts for a twentieth then."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,10 @@ def _long_enough(parts: tuple[Part, ...]) -> bool:
 
 
 def _remark(kind: str, message: str, reasons: list[Reason]) -> Remark:
-    numbered = ", ".join(f"({number}) {reason.words}" for number, reason in enumerate(reasons, start=1))
-    setting = next((reason.setting for reason in reasons if reason.setting), "")
-    return Remark(kind, message, f"probable reasons, in order: {numbered}", (setting,) if setting else ())
+    words = [f"{reason.words}: {option_of(reason.setting)}" if reason.setting else reason.words for reason in reasons]
+    numbered = "; ".join(f"({number}) {each}" for number, each in enumerate(words, start=1))
+    settings = tuple(reason.setting for reason in reasons if reason.setting)
+    return Remark(kind, message, f"probable reasons, in order: {numbered}", settings)
 
 
 LABELS = Reason(
@@ -118,12 +119,12 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
     yield from _fading(part)
     if low:
         first, last = part.loss.values[[0, -1]]
-        falls = f": the loss falls all the time, from {first:.4f} to {last:.4f}"
+        falls = f", with a loss that falls all the time, from {first:.4f} to {last:.4f}"
         seen = falls if part.loss.tendency() <= STEADY else ""
         yield Reason(f"a learning rate that is too low, {rate:.2g}{seen}", course.rate_setting(part, usual))
     yield LABELS
     if not high and not low:
-        yield Reason("a learning rate that does not suit: try a tenth of it", course.rate_setting(part, rate / 10))
+        yield Reason("a learning rate that does not suit", course.rate_setting(part, rate / 10))
     if course.trained.accuracy >= (LARGEST_OF_TWO if course.trained.classes == 2 else LARGEST):
         words = f"one class that has {course.trained.accuracy:.0%} of the training images"
         yield Reason(words, "data.balance.name=class_weight" if course.experiment.data.balance.changes_nothing else "")
@@ -139,13 +140,16 @@ def _fading(part: Part) -> Iterator[Reason]:
     (first, weakest), *_ = norms.items()
     strongest = max(norms, key=norms.__getitem__)
     if weakest < FADED * norms[strongest]:
-        words = f"gradients that vanish on their way back: {norms[strongest]:.2g} in {strongest}, {weakest:.2g} in {first}"
-        yield Reason(f"{words}; normalisation, shortcuts and rectifiers let them pass")
+        words = (
+            f"gradients that vanish on their way back, {norms[strongest]:.2g} in {strongest}, {weakest:.2g} in {first}"
+        )
+        yield Reason(f"{words}, which normalisation, shortcuts and rectifiers let pass")
 
 
 def _late(course: Course, part: Part) -> Iterator[Reason]:
     """What is used in validation, and follows the training too slowly."""
     updates = part.epochs[-1]["step"]
-    if course.normalised and updates < CATCHES_UP:
+    in_batches = part.stage.batch_norm == "batch" and not part.stage.freezes_backbone
+    if in_batches and course.momentum is not None and updates < CATCHES_UP / (1 - course.momentum):
         words = f"batch normalisation, whose moving statistics have not caught up in {counted(updates, 'update')}"
         yield Reason(words, course.epochs_setting(part, 2 * (part.stage.epochs or 1)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,7 +38,7 @@ class Remark:
         kind: What sort of thing, a word for programs: `overfits`, `at_chance`.
         message: What was seen, with the figures.
         advice: What to do; empty where there is nothing to do.
-        settings: What to set for it, `KEY=VALUE` each.
+        settings: What to set for it, `KEY=VALUE` each; behind the advice, unless they stand in it.
     """
 
     kind: str
@@ -48,14 +48,18 @@ class Remark:
 
     def line(self) -> str:
         """It in a line, as people read it."""
-        words = f"training: {self.message}{'; ' + self.advice if self.advice else ''}"
-        return words + (": " + " ".join(f"--set {shlex.quote(setting)}" for setting in self.settings)) * bool(
-            self.settings
-        )
+        words = "; ".join(part for part in (f"training: {self.message}", self.advice) if part)
+        behind = [option for setting in self.settings if (option := option_of(setting)) not in words]
+        return f"{words}: {' '.join(behind)}" if behind else words
 
     def facts(self) -> dict[str, Any]:
         """It as it stands in the record of a run."""
         return asdict(self)
+
+
+def option_of(setting: str) -> str:
+    """A setting as it is typed on a command line."""
+    return f"--set {shlex.quote(setting)}"
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,10 @@ class Guess:
         losses = _losses(loss, (1 - smoothing) * shares / shares.sum() + smoothing / len(counts))
         total = sum(counts)
         return cls(float(np.average(losses, weights=weights or counts)), max(counts) / total, total, len(counts))
+
+    def with_auxiliary(self, weights: float) -> Guess:
+        """The same where auxiliary classifiers, whose losses have these weights together, guess too."""
+        return replace(self, loss=self.loss * (1 + weights))
 
     def beaten_by_loss(self, loss: float) -> bool:
         """Whether a loss is less than that of a guess, beyond chance."""
@@ -185,7 +193,7 @@ class Course:
         validated: A guess on the images of validation.
         parameters: Of the network.
         depth: How many of its layers have kernels.
-        normalised: Whether it has batch normalisation.
+        momentum: That of the moving statistics of its batch normalisation; None where it has none.
         faint: That the images are nearly the same everywhere, in words; empty where they are not.
         validation: What `evaluate` found of validation; None if it is not known.
     """
@@ -198,7 +206,7 @@ class Course:
     validated: Guess
     parameters: int = 0
     depth: int = 0
-    normalised: bool = False
+    momentum: float | None = None
     faint: str = ""
     validation: Mapping[str, Any] | None = None
 
@@ -230,11 +238,13 @@ class Course:
             experiment=data.experiment,
             written=written,
             kept=kept,
-            trained=Guess.of(loss, trained, weights, weights),
+            trained=Guess.of(loss, trained, weights, weights).with_auxiliary(sum(w for _, w in network.auxiliary)),
             validated=Guess.of(loss, counts["validation"], weights),
             parameters=network.model.count_params(),
             depth=sum(len(variable.shape) > 1 for variable in network.model.trainable_variables),
-            normalised=any(hasattr(layer, "moving_mean") for layer in network.model.layers),
+            momentum=max(
+                (layer.momentum for layer in network.model.layers if hasattr(layer, "moving_mean")), default=None
+            ),
             faint=next((finding.message for finding in data.findings if finding.kind == faint.KIND), ""),
             validation=found,
         )
@@ -248,6 +258,11 @@ class Course:
             if epochs and all(None not in (epoch["loss"], epoch["val_loss"]) for epoch in epochs):
                 found.append(Part(number, stage, epochs))
         return tuple(found)
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the network has batch normalisation."""
+        return self.momentum is not None
 
     @property
     def only_classifier(self) -> bool:

@@ -9,9 +9,6 @@ from cnnkit.core.text import counted
 from cnnkit.optimization.training_metrics import metric_of
 from cnnkit.training.verdict.course import LITTLE, Course, Part, Remark
 
-SHARE_OF_RATE = 0.5
-"""Of the highest learning rate: a schedule that falls had not come to its calm end where the rate was still so high."""
-
 NOISY = 0.05
 """Noise of the loss of validation, of its height, that makes a patience of a few epochs a matter of luck."""
 

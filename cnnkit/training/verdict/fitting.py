@@ -101,6 +101,8 @@ def _against_learning_by_heart(course: Course) -> tuple[str, tuple[str, ...]]:
     """What helps, and the first of it that is not done yet."""
     experiment = course.experiment
     what = "more images help most"
+    if experiment.train.optimizer is None:
+        return f"{what}; how much is learnt by heart was weighed by folds already", ()
     if course.only_classifier:
         decay = getattr(experiment.train.optimizer, "weight_decay", 0.0)
         return f"{what}, and weight decay", (f"train.optimizer.weight_decay={max(10 * decay, 0.01):g}",)

@@ -116,12 +116,13 @@ def _shaky(course: Course, part: Part) -> bool:
 
 
 def _lower(course: Course, part: Part, kind: str, message: str) -> Remark:
-    return Remark(kind, message, "try a third of it", (course.rate_setting(part, part.rate / 3),))
+    clip = "" if course.experiment.train.clip else "clip the gradients (train.clip), or "
+    return Remark(kind, message, f"{clip}try a third of it", (course.rate_setting(part, part.rate / 3),))
 
 
 def _calmer(course: Course, part: Part, message: str) -> Remark:
     if part.rates[-1] > 0.5 * max(part.rates) and not part.stopped:
-        return Remark("shaky", message, "let the learning rate fall to the end", ("train.schedule.name=cosine",))
+        return Remark("shaky", message, "let the learning rate fall to the end", ("train.schedule={name: cosine}",))
     return _lower(course, part, "shaky", message)
 
 
