@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnkit.config.experiment import Experiment
-from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import tf
 from cnnkit.core.text import FIRST, counted, some
 from cnnkit.data.feeding import batches as feeding
@@ -91,7 +90,7 @@ def explained(fit: StageFit, experiment: Experiment, run: Run) -> Iterator[None]
     """Where the fit of a stage ends in NaN or infinity, looks for the reason, and records and says it.
 
     Raises:
-        TrainingError: It did.
+        Diverged: It did.
     """
     try:
         yield
@@ -101,7 +100,7 @@ def explained(fit: StageFit, experiment: Experiment, run: Run) -> Iterator[None]
         run.write_provenance(divergence=found.facts())
         for line in found.lines():
             run.log(line)
-        raise TrainingError(*found.lines()) from None
+        raise Diverged(*found.lines()) from None
 
 
 def of_update(fit: StageFit, experiment: Experiment) -> Divergence:

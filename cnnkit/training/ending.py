@@ -15,6 +15,7 @@ from cnnkit.core.text import counted, typed
 from cnnkit.report import curves
 from cnnkit.runs import checkpoints
 from cnnkit.runs.run import Run
+from cnnkit.training.stage_fit import Diverged
 
 
 @contextmanager
@@ -30,6 +31,8 @@ def recorded(run: Run) -> Iterator[None]:
         raise
     except DiskError as error:
         raise DiskError(f"{error}. {_close(run, 'failed')}") from error
+    except Diverged as error:
+        raise Diverged(*error.problems, _close(run, "failed", goes_on=False)) from None
     except (TrainingError, DataError) as error:
         raise type(error)(*error.problems, _close(run, "failed")) from None
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
@@ -42,8 +45,14 @@ def recorded(run: Run) -> Iterator[None]:
         raise
 
 
-def _close(run: Run, state: str) -> str:
-    """Records how a run ended before its time; says in a line what there is of it."""
+def _close(run: Run, state: str, goes_on: bool = True) -> str:
+    """Records how a run ended before its time; says in a line what there is of it.
+
+    Args:
+        run: The run.
+        state: How it ended.
+        goes_on: Whether it may end otherwise where it is resumed: what is computed is not.
+    """
     with handling(signal.SIGINT, signal.SIG_IGN):  # a second Ctrl-C would leave no record
         if not run.files.provenance.exists():
             run.remove()
@@ -54,11 +63,12 @@ def _close(run: Run, state: str) -> str:
         except TrainingError:
             best = None
         unrecorded = _record(run, state, epochs, best)
+    then = going_on(run) if goes_on else "resumed as it is, it would come to the same"
     if best is None:
-        return f"{run.folder} holds the config, but no weights yet{unrecorded}; {going_on(run)}"
+        return f"{run.folder} holds the config, but no weights yet{unrecorded}; {then}"
     return (
         f"{run.folder} keeps epoch {best}, the best of {max(best, len(epochs))}{unrecorded}; "
-        f"see what it is worth with: cnnkit evaluate {typed(run.folder)}; {going_on(run)}"
+        f"see what it is worth with: cnnkit evaluate {typed(run.folder)}; {then}"
     )
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cnnkit.core.errors import TrainingError
+from cnnkit.core.errors import Problem, TrainingError
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.images import Inputs
 from cnnkit.training.observers import Observer
@@ -25,9 +25,9 @@ class Diverged(TrainingError):
         value: Its value.
     """
 
-    def __init__(self, message: str, metric: str | None = None, value: float = math.nan):
-        """With a sentence that says so."""
-        super().__init__(message)
+    def __init__(self, *problems: Problem | str, metric: str | None = None, value: float = math.nan):
+        """With what says so."""
+        super().__init__(*problems)
         self.metric, self.value = metric, value
 
 
@@ -178,7 +178,9 @@ class StageFit:
         self._tell(lambda observer: observer.epoch_ends(self, record))
         for name, value in metrics.items():
             if not math.isfinite(value):
-                raise Diverged(f"training diverged: {name} is {value} after epoch {self.epoch}", name, value)
+                raise Diverged(
+                    f"training diverged: {name} is {value} after epoch {self.epoch}", metric=name, value=value
+                )
 
     def _diverged(self) -> Diverged:
         where = f"epoch {self.epoch + 1}, update {self.update + 1} of {self.updates}"

@@ -14,8 +14,12 @@ from cnnkit.core.lazy import tf
 from cnnkit.core.progress import Progress
 from cnnkit.data.feeding.batches import TrainBatches
 from cnnkit.models import freezing
-from cnnkit.training import stage_fit
+from cnnkit.training import stage_fit, waiting
 from cnnkit.training.data import TrainingData
+from cnnkit.training.gradients import WatchGradients
+from cnnkit.training.observers import Observer
+from cnnkit.training.start_checks import StartChecks
+from cnnkit.training.waiting import WatchWaiting
 
 PLAIN = """
 name: plain
@@ -73,6 +77,7 @@ def test_a_learning_rate_of_1000(config, command, tmp_path, name):
     assert f"train.optimizer.learning_rate={usual} (now 1000)" in out + err
     assert "diverge" in out + err and "train.schedule.warmup_epochs=1" in out + err
     assert code == (4 if "training diverged" in err else 0)
+    assert "--resume" not in err
 
 
 def test_one_picture_of_nan_in_the_input(config, command, tmp_path, monkeypatch):
@@ -172,6 +177,23 @@ def test_fifty_sigmoid_layers(config, tmp_path):
     assert "`relu` in place of `sigmoid`" in line and "batch_norm" in line
     norms = list(run.history()[0]["gradient_norms"].values())
     assert norms[0] < 1e-6 * norms[-1]
+
+
+@pytest.mark.slow
+def test_who_watches_changes_no_bit(config, tmp_path, monkeypatch):
+    settings = "augment=[{name: rotate, degrees: 10}, {name: mixup}]", "data.limit=20"
+    train(read(config(PLAIN), *settings), tmp_path / "watched")
+    # All is looked at as if it was needed: what is said at once costs time, and is to change nothing either.
+    monkeypatch.setattr(waiting, "FELT", 0.0)
+    monkeypatch.setattr(waiting, "MUCH", 0.0)
+    lines, _ = careful(config(PLAIN), tmp_path / "told", *settings)
+    assert any("waits for its images" in line for line in lines)
+    for observer in (StartChecks, WatchGradients, WatchWaiting):
+        for moment in ("stage_begins", "updates_done", "trained", "measured", "epoch_ends"):
+            monkeypatch.setattr(observer, moment, getattr(Observer, moment))
+    train(read(config(PLAIN), *settings), tmp_path / "alone")
+    files = [next((tmp_path / name / "checkpoints").glob("best*.h5")) for name in ("watched", "told", "alone")]
+    assert len({file.read_bytes() for file in files}) == 1
 
 
 def test_a_preflight_of_a_healthy_training_leaves_nothing(config, command, tmp_path, monkeypatch):
