@@ -21,6 +21,7 @@ from pathlib import Path
 
 import cnnkit
 from cnnkit.config.experiment import Experiment
+from cnnkit.core.errors import TrainingError
 from cnnkit.core.progress import Progress
 from cnnkit.training import rate_finder
 
@@ -68,7 +69,7 @@ def accuracy(config: Path, settings: Sequence[str], rate: float, folder: Path) -
         experiment: Experiment = cnnkit.read(config, *settings, f"train.optimizer.learning_rate={rate:g}")
         try:
             found = cnnkit.train(experiment, folder / f"{rate:g}")["validation"]["accuracy"]
-        except cnnkit.core.errors.TrainingError:
+        except TrainingError:
             found = 0.0
         result.write_text(json.dumps(found))
     return float(json.loads(result.read_text()))
@@ -86,7 +87,7 @@ def table(optimizer: str, found: Sequence[Measured]) -> list[str]:
     means = [sum(each.row[rate] for each in found) / len(found) for rate in rates]
     own = sum(each.accuracy for each in found) / len(found)
     behind = max(means) - own
-    verdict = "right" if behind <= POINT else "WRONG"
+    verdict = "right" if round(behind, 6) <= POINT else "WRONG"
     row = " ".join(f"{mean:8.4f}" for mean in means)
     return [*lines, f"mean   {'':>10} {own:>9.4f}  {row}  {behind:+.4f}  {verdict}"]
 
