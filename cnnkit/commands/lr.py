@@ -25,7 +25,7 @@ def lr(
     config: Config,
     plot: Annotated[Path | None, Option(help="The file of the curve, a PNG.", show_default="in the cache")] = None,
     minutes: Annotated[
-        float | None, Option(min=0.1, max=1440, help="At most so long.", show_default="a tenth of the training, or 2")
+        float | None, Option(min=0.1, max=1440, help="At most so long, by fewer updates.", show_default="no limit")
     ] = None,
     force: Force = False,
     settings: Settings = [],  # noqa: B006

@@ -59,9 +59,6 @@ PILOT = 3
 ENDLESS = 1_000_000
 """Epochs, more than any search goes through."""
 
-SHARE, LEAST = 0.1, 120.0
-"""Of the time of the training so much may the search take; or so many seconds, where that is less."""
-
 
 def first_steps(experiment: Experiment) -> int | None:
     """The number of the first stage that takes steps, from 1; None if none does."""
@@ -130,7 +127,7 @@ def find(data: TrainingData, network: Network, progress: Progress, minutes: floa
         data: What is trained on.
         network: What is trained; it is left as it is.
         progress: Is told how far it is.
-        minutes: At most so long it may take, but for what is least; a tenth of the training, or two, if left out.
+        minutes: At most so long it may take, but for FEWEST updates; if left out, as long as the training at most.
 
     Raises:
         TrainingError: At no rate the loss falls, or there is not enough memory.
@@ -268,8 +265,8 @@ def _found(rehearsal: Rehearsal, progress: Progress, minutes: float | None) -> F
     assert optimizer is not None
     began = time.perf_counter()
     an_update = _seconds_of_an_update(rehearsal)
-    allowed = 60 * minutes if minutes else max(LEAST, SHARE * an_update * rehearsal.updates)
-    ranged, short = _updates_in(allowed / an_update)
+    # Without a limit it hangs on no clock: the same config finds the same rate.
+    ranged, short = _updates_in(min(rehearsal.updates, 60 * minutes / an_update if minutes else math.inf))
     progress.say(
         f"Learning rates are tried, which takes {in_words(an_update * (ranged + 3 * short))}: "
         f"{ranged} updates at rising rates, then {short} at each of three"

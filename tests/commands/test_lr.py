@@ -27,7 +27,7 @@ train: {epochs: 2, optimizer: {name: adam, learning_rate: auto}}
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A config in the working folder; searches are short."""
     monkeypatch.chdir(tmp_path)
-    for name, updates in (("RANGE", 40), ("SHORT", 10), ("FEWEST", 5)):
+    for name, updates in (("RANGE", 40), ("SHORT", 10), ("FEWEST", 10)):
         monkeypatch.setattr(rate_finder, name, updates)
     Path("mine.yaml").write_text(CONFIG)
     return tmp_path

@@ -36,7 +36,7 @@ def short() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rate_finder, "RANGE", 40)
         patch.setattr(rate_finder, "SHORT", 10)
-        patch.setattr(rate_finder, "FEWEST", 5)
+        patch.setattr(rate_finder, "FEWEST", 10)
         yield
 
 

@@ -93,11 +93,24 @@ def test_a_loss_that_is_no_number_before_any_step_is_not_the_fault_of_a_rate():
         _found(Formula(optimum=0.01, limit=1e-9), Progress(), None)
 
 
-@pytest.mark.parametrize(("seconds", "minutes", "expected"), [(1e-9, None, (RANGE, SHORT)), (60.0, 1.0, (FEWEST,) * 2)])
-def test_updates_are_as_many_as_there_is_time_for(seconds, minutes, expected, monkeypatch):
+@pytest.mark.parametrize(
+    ("updates", "seconds", "minutes", "expected"),
+    [
+        (10_000, 1e-9, None, (RANGE, SHORT)),
+        (10_000, 1e9, None, (RANGE, SHORT)),  # without a limit no clock has a say
+        (10_000, 60.0, 1.0, (FEWEST, FEWEST)),
+        (10_000, 1.0, 5.0, (54, 81)),
+        (275, 1.0, None, (50, 75)),  # no more in all than the training has
+        (10, 1.0, 5.0, (FEWEST, FEWEST)),
+    ],
+)
+def test_updates_are_as_many_as_the_training_has_and_there_is_time_for(
+    updates, seconds, minutes, expected, monkeypatch
+):
     monkeypatch.setattr(rate_finder, "_seconds_of_an_update", lambda rehearsal: seconds)
-    said = Said()
-    found = _found(Formula(optimum=0.01, limit=0.5), said, minutes)
+    said, stage = Said(), Formula(optimum=0.01, limit=0.5)
+    stage.updates = updates
+    found = _found(stage, said, minutes)
     assert (len(found.curve) <= expected[0], found.updates) == (True, expected[1])
     [line] = said.lines
     assert line.endswith(f": {expected[0]} updates at rising rates, then {expected[1]} at each of three")
