@@ -3,7 +3,7 @@
 Usage: python scripts/benchmark.py overhead --data FOLDER [--networks small lenet] [--torch PYTHON] [--rounds 5]
                                             [--epochs 4] [--limit 2000] [--threads 2]
        python scripts/benchmark.py train [--networks resnet20 ...] [--torch PYTHON] [--rounds 5] [--steps 20]
-                                         [--inference] [--onednn on|off|both]
+                                         [--inference] [--onednn on|off|both] [--watched]
        python scripts/benchmark.py pipeline --data FOLDER [--work colours ...] [--torch PYTHON] [--rounds 5]
 
 overhead   whole epochs of `cnnkit train` on Fashion-MNIST (the four idx files in FOLDER) without augmentation, against
@@ -16,7 +16,9 @@ train      a training step of ResNet-20 (32 px, batch 64), DenseNet-121 and ResN
            PyTorch with channels_last. PYTHON is a Python that has PyTorch. See scripts/benchmark_networks.py. The
            network `tiny` is only for trying whether it works. With --inference what is measured is answers, not
            training. With --onednn both, cnnkit and Keras are measured with oneDNN's kernels and without them
-           (`cnnkit_off`, `keras_off`). At the end stands the table as docs/results.md has it.
+           (`cnnkit_off`, `keras_off`). At the end stands the table as docs/results.md has it. With --watched what is
+           compared is `cnnkit train` as it is, with states, TensorBoard and watching, against the same steps without
+           any of it, in images a CPU second; --steps are of an epoch then. See scripts/benchmark_watching.py.
 
 pipeline   feeding the images of a folder (a folder a class) against Keras's dataset function and layers and, with
            --torch, PyTorch's DataLoader with torchvision's transforms. See scripts/benchmark_pipeline.py.
@@ -40,6 +42,7 @@ from pathlib import Path
 from benchmark_epochs import LENET, SMALL
 from benchmark_networks import NETWORKS, TINY
 from benchmark_pipeline import SIZES
+from benchmark_watching import BARE, WATCHED
 
 from cnnkit.core import onednn
 from cnnkit.core.machine import processor
@@ -59,7 +62,7 @@ def in_own_process(command: list[str], threads: int) -> str:
 
 
 def in_turn(title: str, measures: dict[str, Callable[[], float]], rounds: int) -> list[str]:
-    """Runs all sides in turn, forwards and backwards, and prints the medians and what cnnkit has of each other's.
+    """Runs all sides in turn, forwards and backwards, and prints the medians and what the first has of each other's.
 
     Returns:
         The same as cells of a table: the medians, then the ratios with the lowest and highest of a round.
@@ -72,9 +75,10 @@ def in_turn(title: str, measures: dict[str, Callable[[], float]], rounds: int) -
     medians = {side: statistics.median(of_side) for side, of_side in figures.items()}
     print(f"{title} medians  " + ", ".join(f"{side} {median:,.1f}" for side, median in medians.items()))
     cells = [f"{median:,.1f}" for median in medians.values()]
-    for side in list(measures)[1:]:
-        ratios = [ours / theirs for ours, theirs in zip(figures["cnnkit"], figures[side], strict=True)]
-        ratio = medians["cnnkit"] / medians[side]
+    first, *others = measures
+    for side in others:
+        ratios = [ours / theirs for ours, theirs in zip(figures[first], figures[side], strict=True)]
+        ratio = medians[first] / medians[side]
         print(f"{title} against {side}: {ratio:.3f}, by round {min(ratios):.3f} to {max(ratios):.3f}", flush=True)
         cells.append(f"{ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
     return cells
@@ -126,6 +130,18 @@ def train(
         print(f"| {' | '.join(row)} |")
 
 
+def watched(networks: list[str], rounds: int, steps: int, epochs: int, threads: int) -> None:
+    """A training as it is against its bare steps, by CPU seconds."""
+    script = str(Path(__file__).with_name("benchmark_watching.py"))
+
+    def measure(side: str, network: str) -> float:
+        options = ["--steps", str(steps), "--epochs", str(epochs), "--threads", str(threads)]
+        return float(in_own_process([sys.executable, script, side, network, *options], threads))
+
+    for network in networks:
+        in_turn(f"{network} watched", {side: partial(measure, side, network) for side in (WATCHED, BARE)}, rounds)
+
+
 def pipeline(data: str, works: list[str], torch: str | None, rounds: int, threads: int) -> None:
     """Feeding a network against Keras and PyTorch."""
     pythons = dict.fromkeys(("cnnkit", "keras", "keras_crop"), sys.executable) | ({"torch": torch} if torch else {})
@@ -157,6 +173,7 @@ def main() -> None:
     parser.add_argument("--torch", metavar="PYTHON", help="a Python that has PyTorch")
     parser.add_argument("--steps", type=int, default=20, help="of ResNet-20; a quarter of the larger networks")
     parser.add_argument("--inference", action="store_true", help="of train: measure answers")
+    parser.add_argument("--watched", action="store_true", help="of train: measure what watching it costs")
     parser.add_argument("--onednn", choices=("on", "off", "both"), help="of train: TensorFlow's kernels")
     parser.add_argument("--work", nargs="+", choices=SIZES, default=list(SIZES), help="of pipeline")
     chosen = parser.parse_args()
@@ -165,11 +182,13 @@ def main() -> None:
     if unknown := set(chosen.networks or ()) - set(known):
         parser.error(f"--networks: {chosen.what} has no {', '.join(sorted(unknown))}")
     onednn.set_default()
-    if chosen.what == "train":
+    if chosen.what == "train" and chosen.watched:
+        watched(networks, chosen.rounds, chosen.steps, chosen.epochs, chosen.threads)
+    elif chosen.what == "train":
         kernels = chosen.onednn or "as set"
         train(networks, chosen.torch, chosen.rounds, chosen.steps, chosen.threads, chosen.inference, kernels)
-    elif chosen.inference or chosen.onednn:
-        parser.error("--inference and --onednn are of train")
+    elif chosen.inference or chosen.onednn or chosen.watched:
+        parser.error("--inference, --onednn and --watched are of train")
     elif not chosen.data:
         parser.error("--data is needed")
     elif chosen.what == "pipeline":

@@ -73,9 +73,9 @@ def keras_network(network: str) -> Any:
     ]
     lenet = [
         layers.Conv2D(6, 5, padding="same", activation="tanh"),
-        layers.AveragePooling2D(),
+        layers.AveragePooling2D(2),
         layers.Conv2D(16, 5, activation="tanh"),
-        layers.AveragePooling2D(),
+        layers.AveragePooling2D(2),
         layers.Flatten(),
         layers.Dense(120, activation="tanh"),
         layers.Dense(84, activation="tanh"),

@@ -37,8 +37,8 @@ def circumstances() -> dict[str, Any]:
 
 
 def device() -> str:
-    """What the network runs on: the GPUs by name, or the CPU with its number of threads."""
-    gpus = tf.config.list_physical_devices("GPU")
+    """What the network runs on: the GPUs that are used, by name, or the CPU with its number of threads."""
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         names = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
         return ", ".join(names)

@@ -87,9 +87,21 @@ def test_inference_with_onednn_and_without(lines_of, monkeypatch):
     assert processor() in lines[-5]
 
 
+@pytest.mark.slow
+def test_watched(lines_of):
+    lines = lines_of("train", "--watched", "--networks", "tiny", "--steps", 30, "--epochs", 2)
+    assert any(line.startswith("tiny watched against bare: ") for line in lines)
+    assert sum("tiny watched round 1" in line for line in lines) == 2
+
+
 @pytest.mark.parametrize(
     "words",
-    [("pipeline", "--inference"), ("overhead", "--onednn", "on"), ("overhead", "--networks", "vgg16")],
+    [
+        ("pipeline", "--inference"),
+        ("pipeline", "--watched"),
+        ("overhead", "--onednn", "on"),
+        ("overhead", "--networks", "vgg16"),
+    ],
 )
 def test_options_of_train_are_refused_elsewhere(lines_of, tmp_path, words):
     with pytest.raises(SystemExit):
