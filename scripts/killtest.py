@@ -360,7 +360,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
     parser.add_argument("--epochs", type=int, default=8, help="of each stage (8)")
     parser.add_argument("--size", type=int, default=32, help="pixels a side (32)")
-    parser.add_argument("--filters", type=int, default=32, help="of each convolution (32)")
+    parser.add_argument("--filters", type=int, default=48, help="of each convolution (48)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "killed.yaml"
