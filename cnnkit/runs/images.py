@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,9 +122,16 @@ def _refuse_without(index: Index, split: str, experiment: Experiment) -> None:
 
 
 def _index_of(source: Source, progress: Progress) -> Index:
-    """What a source holds now; what is wrong is told by its setting, and by what to set if the images have moved."""
-    try:
+    """What a source holds now."""
+    with where_they_are(source):
         return source.open(progress).index(progress)
+
+
+@contextmanager
+def where_they_are(source: Source) -> Iterator[None]:
+    """What is wrong with a source within is told by its setting, and by what to set if the images have moved."""
+    try:
+        yield
     except DataError as error:
         problems = [replace(p, key=f"data.source.{p.key}" if p.key else None) for p in error.problems]
         problems[-1] = replace(problems[-1], message=problems[-1].message + _if_moved(source))

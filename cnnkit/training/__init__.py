@@ -3,7 +3,8 @@
 May import `report`, `inspection` (the doctor is asked first), `evaluation`, `runs` and what is below.
 
 Begin with `train`, the story of a run; `data` is what it needs of the images, `engine` the fit of a stage, `head` the
-classifier that is fitted and not trained, `ending` what happens when a run ends before its time.
+classifier that is fitted and not trained, `ending` what happens when a run ends before its time, `stopping` how it is
+asked to, `saving` when its state is kept, and `resuming` how it is taken up again.
 """
 
 from __future__ import annotations

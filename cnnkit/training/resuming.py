@@ -13,6 +13,7 @@ from cnnkit.config.file import configure
 from cnnkit.core import onednn
 from cnnkit.core.errors import CnnkitError, ConfigError, UsageError
 from cnnkit.core.progress import Progress
+from cnnkit.core.spec import AUTO
 from cnnkit.core.text import counted, enumerated, typed
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Index
@@ -61,17 +62,19 @@ class Resumption:
             TrainingError: The run's files are damaged.
         """
         run = Run.begun(folder)
+        record = run.provenance() if run.files.provenance.exists() else {}
         own = _in_its_folder(run, run.experiment)
         configured = configure(config or run.files.config, settings, files=config is not None, progress=progress)
         if config:
-            experiment = _in_its_folder(run, configured.completed(progress).experiment)
+            experiment = _with_its_rate(record, _in_its_folder(run, configured.completed(progress).experiment))
         else:
             experiment = _in_its_folder(run, run.with_settings(*settings).experiment)
         experiment = experiment.with_rate_of(own)
         if found := [configured.place(problem) for problem in differences.refused(own, experiment, settings)]:
             other = "leave the config out, or train it as a run of its own" if config else "train a run of its own"
             raise ConfigError(*found, f"{run.folder} goes on as it began; {other}, without --resume")
-        record = run.provenance() if run.files.provenance.exists() else {}
+        with images.where_they_are(experiment.data.source):
+            experiment.data.source.open(progress)
         resumption = cls(run, own, experiment, record)
         if record.get("state") == FINISHED and not resumption.longer:
             raise UsageError(f"{run.folder} is finished, so there is nothing to go on with{_how_longer(own)}")
@@ -191,6 +194,14 @@ def _in_its_folder(run: Run, experiment: Experiment) -> Experiment:
     if exclude and its.is_file() and (exclude == run.experiment.data.exclude or _names(exclude) == _names(str(its))):
         update["data"] = experiment.data.model_copy(update={"exclude": str(its.absolute())})
     return experiment.model_copy(update=update)
+
+
+def _with_its_rate(record: dict[str, Any], experiment: Experiment) -> Experiment:
+    """The same with the learning rate that the run has found, where it is to be found."""
+    optimizer, found = experiment.train.optimizer, record.get("learning_rate")
+    if optimizer is None or optimizer.learning_rate != AUTO or not isinstance(found, dict):
+        return experiment
+    return experiment.with_learning_rate(found["found"])
 
 
 def _names(file: str) -> set[str]:

@@ -14,6 +14,7 @@ import pytest
 from cnnkit import Run, evaluate, read, train
 from cnnkit.core import atomic
 from cnnkit.core.errors import Interrupted, TrainingError
+from cnnkit.runs import training_states
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -95,8 +96,11 @@ def usable(folder):
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
-    ids=["ctrl-c", "sigterm"],
+    [
+        (signal.SIGINT, 130),
+        *(pytest.param(n, 128 + n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGHUP)),
+    ],
+    ids=["ctrl-c", "sigterm", "hangup"],
 )
 def test_a_run_that_is_stopped_keeps_its_best_epoch_and_says_so_in_one_line(config, tmp_path, number, code):
     run = tmp_path / "run"
@@ -109,7 +113,8 @@ def test_a_run_that_is_stopped_keeps_its_best_epoch_and_says_so_in_one_line(conf
     [line] = err.splitlines()
     assert f"{run} keeps epoch " in line and ", the best of " in line
     assert f"epoch {best_of(run)['epoch']}" in line
-    assert f"cnnkit evaluate {run}" in line
+    assert f"cnnkit evaluate {run}" in line and line.endswith(f"; go on with: cnnkit train --resume {run}")
+    assert training_states.newest(run / "checkpoints", print).position.epoch == len(Run.open(run).history())
     assert "Traceback" not in out
     assert Run.open(run).provenance()["state"] == "interrupted"
     assert (run / "history.png").exists()
