@@ -20,7 +20,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core import atomic, locks, onednn
 from cnnkit.core.errors import DiskError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import counted, visible
+from cnnkit.core.text import counted, typed, visible
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files import tables
 from cnnkit.data.index import Index
@@ -181,7 +181,9 @@ class Run:
             UsageError: It exists, or can't be made.
         """
         if folder and os.path.lexists(folder):
-            raise UsageError(f"{folder} exists already, and a run never overwrites another; choose another --run")
+            goes_on = f", or go on with it: cnnkit train --resume {typed(folder)}" * Files(folder).provenance.is_file()
+            message = f"{folder} exists already, and a run never overwrites another; choose another --run{goes_on}"
+            raise UsageError(message)
         above = (folder or Path("runs")).absolute().parent
         while not above.exists() and above != above.parent:
             above = above.parent

@@ -51,7 +51,9 @@ def test_parents_of_the_folder_are_made(experiment, tmp_path):
 
 def test_a_folder_has_one_run(run, experiment):
     before = (run.folder / "config.yaml").read_bytes()
-    with pytest.raises(UsageError, match="never overwrites") as raised:
+    with pytest.raises(
+        UsageError, match=r"never overwrites .* or go on with it: cnnkit train --resume .*/run$"
+    ) as raised:
         Run.create(experiment, run.folder)
     assert raised.value.exit_code == 2
     assert (run.folder / "config.yaml").read_bytes() == before
