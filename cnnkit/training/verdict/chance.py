@@ -116,7 +116,8 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
         seen = f", with a loss of up to {max(part.loss.values):.3g}" if blown_up(course, part) else ""
         less = usual if rate > usual else rate / FAR_FROM_USUAL
         yield Reason(f"a learning rate that is too high, {rate:.2g}{seen}", course.rate_setting(part, less))
-    yield from _fading(part)
+    fading = list(_fading(part))
+    yield from fading
     if low:
         first, last = part.loss.values[[0, -1]]
         falls = f", with a loss that falls all the time, from {first:.4f} to {last:.4f}"
@@ -128,7 +129,7 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
     if course.trained.accuracy >= (LARGEST_OF_TWO if course.trained.classes == 2 else LARGEST):
         words = f"one class that has {course.trained.accuracy:.0%} of the training images"
         yield Reason(words, "data.balance.name=class_weight" if course.experiment.data.balance.changes_nothing else "")
-    if not course.normalised and course.depth >= DEEP:
+    if not fading and not course.normalised and course.depth >= DEEP:
         yield Reason(f"gradients that get lost in {course.depth} layers without batch normalisation")
 
 
