@@ -21,8 +21,8 @@ RISING = 0.4
 FEWEST, BEHIND = 6, 3
 """Epochs in which a rise can be told, and those of them behind the valley."""
 
-ROSE = 0.01
-"""A gain in the accuracy of validation that is one."""
+ROSE, BY_IMAGES = 0.01, 2
+"""A gain in the accuracy of validation that is one: this share of the images, and so many of them."""
 
 LAST = 4
 """The last quarter of the epochs tells whether it still gets better."""
@@ -65,7 +65,7 @@ def overfits(course: Course) -> Iterator[Remark]:
             f"{validation.values[valley]:.4f} to {validation.last:.4f}, while that of training falls from "
             f"{loss.values[valley]:.4f} to {loss.last:.4f}"
         )
-        if accuracy.last >= accuracy.smooth[valley] + ROSE:
+        if accuracy.last >= accuracy.smooth[valley] + max(ROSE, BY_IMAGES / course.validated.images):
             message += (
                 f"; accuracy rose all the same, from {accuracy.smooth[valley]:.4f} to {accuracy.last:.4f}: it is of "
                 "wrong answers that the network gets too sure"
