@@ -9,6 +9,7 @@ A record is: length (uint64), its masked CRC-32C (uint32), the content, its mask
 
 from __future__ import annotations
 
+import errno
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -87,7 +88,16 @@ class EventFiles:
                 atomic.write_bytes(file, kept)
 
     def _all(self) -> list[Path]:
-        return sorted(self.folder.glob(f"{NAME}.*"))
+        """Its event files, of whatever training.
+
+        Raises:
+            OSError: The folder is a link: what it leads to is not the run's.
+        """
+        if self.folder.is_symlink():
+            raise NotADirectoryError(
+                errno.ENOTDIR, "is a link, and event files are written into the run alone", str(self.folder)
+            )
+        return sorted(path for path in self.folder.glob(f"{NAME}.*") if path.is_file() and not path.is_symlink())
 
     def _number(self) -> str:
         """The time, by which TensorBoard orders the files of a folder; later than those that are there."""

@@ -93,6 +93,25 @@ def test_a_file_is_left_alone_where_all_of_it_stays(tmp_path):
     assert file.stat().st_ino == before
 
 
+def test_what_a_link_leads_to_is_left_alone(tmp_path):
+    """As in the folder of a run that came from somebody else."""
+    precious = tmp_path / "precious"
+    precious.write_text("text")
+    folder = tmp_path / "events"
+    folder.mkdir()
+    (folder / "events.out.tfevents.1.x").symlink_to(precious)
+    events = EventFiles(folder)
+    events.cut(lambda step, tag: False)
+    events.add(1, scalar("a", 1))
+    assert precious.read_text() == "text"
+    (tmp_path / "link").symlink_to(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for work in (lambda events: events.cut(lambda step, tag: False), lambda events: events.add(1, scalar("a", 1))):
+        with pytest.raises(OSError, match="is a link"):
+            work(EventFiles(tmp_path / "link"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_on_a_full_disk_a_record_is_written_whole_or_not_at_all(tmp_path, disk):
     events = EventFiles(tmp_path)
     events.add(1, scalar("a", 1))
