@@ -224,25 +224,25 @@ def test_what_is_remembered_is_all_of_the_state(kind):
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_the_number_of_updates_in_a_call_does_not_matter(kind):
     """To the bit: one call of a loop of eight, and two of five and three."""
-    gradients = tf.constant(GRADIENTS)
-    ends = []
-    for calls in ([8], [5, 3]):
-        variable = keras.Variable(WEIGHTS, name="kernel")
-        optimizer = kind(learning_rate=0.01, weight_decay=0.1).build(Cosine()(0.01, 4, 2))
-        optimizer.build([variable])
+    gradients, ends = tf.constant(GRADIENTS), []
+    variable = keras.Variable(WEIGHTS, name="kernel")
+    optimizer = kind(learning_rate=0.01, weight_decay=0.1).build(Cosine()(0.01, 4, 2))
+    optimizer.build([variable])
+    start = [(each, each.numpy()) for each in (variable, *optimizer.variables)]
 
-        @tf.function(autograph=False)
-        def several(first, count, optimizer=optimizer):
-            def update(done):
-                optimizer.apply([gradients[first + done]])
-                return (done + 1,)
+    @tf.function(autograph=False)
+    def several(first, count):
+        def update(done):
+            optimizer.apply([gradients[first + done]])
+            return (done + 1,)
 
-            return tf.while_loop(lambda done: done < count, update, (tf.constant(0),))
+        return tf.while_loop(lambda done: done < count, update, (tf.constant(0),))
 
-        first = 0
-        for count in calls:
+    for calls in ([(0, 8)], [(0, 5), (5, 3)]):
+        for each, value in start:
+            each.assign(value)
+        for first, count in calls:
             several(tf.constant(first), tf.constant(count))
-            first += count
         ends.append(variable.numpy())
     assert np.array_equal(*ends)
     assert not np.array_equal(ends[0], WEIGHTS)

@@ -97,30 +97,30 @@ def test_a_schedule_follows_its_formula(schedule, warmup):
     schedule = schedule.model_copy(update={"warmup_epochs": warmup})
     rate, drawn = schedule(0.2, STEPS, EPOCHS), schedule.course(0.2, STEPS, EPOCHS)
     assert drawn == pytest.approx([by_hand(schedule, 0.2, step) for step in range(STEPS * EPOCHS)], abs=1e-12)
-    for step in LOOKED_AT:
+    for step in LOOKED_AT[::2]:
         assert float(rate(step)) == pytest.approx(by_hand(schedule, 0.2, step), abs=1e-7), step
 
 
-@pytest.mark.parametrize("schedule", CASES, ids=repr)
-def test_the_rates_in_a_loop_are_those_outside_to_the_bit(schedule):
+def test_the_rates_in_a_loop_are_those_outside_to_the_bit():
     """So they do not depend on how many updates are made in one call."""
-    rate = schedule.model_copy(update={"warmup_epochs": 0.5})(0.2, STEPS, EPOCHS)
+    of = [schedule.model_copy(update={"warmup_epochs": 0.5})(0.2, STEPS, EPOCHS) for schedule in CASES]
 
     @tf.function(autograph=False)
     def rates(first, count):
-        found = tf.TensorArray(tf.float32, size=count)
-        _, found = tf.while_loop(
-            lambda done, _: done < count,
-            lambda done, found: (done + 1, found.write(done, rate(tf.cast(first + done, tf.int64)))),
-            (tf.constant(0), found),
-        )
-        return found.stack()
+        def look(done, found):
+            return done + 1, found.write(done, tf.stack([rate(tf.cast(first + done, tf.int64)) for rate in of]))
+
+        start = tf.constant(0), tf.TensorArray(tf.float32, size=count)
+        return tf.while_loop(lambda done, _: done < count, look, start)[1].stack()
 
     together = rates(tf.constant(0), tf.constant(STEPS * EPOCHS)).numpy()
     apart = np.concatenate([rates(tf.constant(first), tf.constant(100)).numpy() for first in (0, 100, 200, 300)])
     assert together.dtype == np.float32
     assert np.array_equal(together, apart)
-    assert together[list(LOOKED_AT)].tolist() == [float(rate(step)) for step in LOOKED_AT]
+    for number, rate in enumerate(of):
+        assert together[list(LOOKED_AT[::3]), number].tolist() == [float(rate(step)) for step in LOOKED_AT[::3]], CASES[
+            number
+        ]
 
 
 @pytest.mark.parametrize("kind", SCHEDULES)

@@ -13,14 +13,11 @@ from cnnkit.training.averages import Averages
 
 CONFIG = """
 data: {source: {name: digits}, image_size: [8, 8], limit: 12, batch_size: 16}
-model: {name: sequential, layers: [{name: conv, filters: 4}, {name: batch_norm}, {name: flatten}, {name: dropout}]}
+model: {name: sequential, layers: [{name: flatten}, {name: batch_norm}]}
 train:
-  stages: [{epochs: 1}, {epochs: 2}]
-  optimizer: {name: adamw}
+  epochs: 2
   schedule: {name: plateau}
   ema: {momentum: 0.5}
-  sam: {}
-  clip: {name: norm}
 """
 
 
@@ -39,7 +36,7 @@ def test_what_is_judged_kept_and_evaluated_are_the_averages(tmp_path, monkeypatc
     monkeypatch.setattr(Averages, "in_place", noted)
     document = train(read(tmp_path / "config.yaml"), tmp_path / "run")
     epochs = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    assert len(judged) == 3
+    assert len(judged) == 2
     best = document["best_epoch"]
     for metric in ("loss", "accuracy"):
         assert document["validation"][metric] == pytest.approx(epochs[best - 1][f"val_{metric}"], abs=1e-6)

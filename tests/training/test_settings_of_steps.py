@@ -52,6 +52,14 @@ def made(batch_size=16, optimizer=None, accumulated=1, dropout=0.0, norm=False, 
     return Made(Steps(learner, built, CrossEntropy(), 64 // batch_size, accumulated, **settings), model)
 
 
+@pytest.fixture
+def eagerly():
+    """Without compiling, which takes longer than all that is done here."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def first_step(**settings):
     """The first step of SGD with a rate of one: the gradients."""
     one = made(64, **settings)
@@ -63,35 +71,35 @@ def norm(arrays):
     return np.sqrt(sum(np.sum(array.astype(np.float64) ** 2) for array in arrays))
 
 
-@pytest.mark.parametrize("at", [0.1, 0.5, 1e6])
-def test_the_step_has_the_norm_that_clipping_allows(at):
-    gradients = first_step()
-    assert norm(gradients) > 0.5
-    assert norm(first_step(clip=GlobalNorm(at=at))) == pytest.approx(min(at, norm(gradients)), rel=1e-5)
+@pytest.mark.usefixtures("eagerly")
+def test_the_step_has_the_norm_that_clipping_allows():
+    gradients, at = first_step(), 0.3
+    assert sum(norm([gradient]) > at for gradient in gradients) > 1
+    assert norm(first_step(clip=GlobalNorm(at=at))) == pytest.approx(at, rel=1e-5)
     for free, clipped in zip(gradients, first_step(clip=Norm(at=at)), strict=True):
         assert norm([clipped]) == pytest.approx(min(at, norm([free])), rel=1e-5)
     for free, clipped in zip(gradients, first_step(clip=Value(at=at)), strict=True):
         assert clipped == pytest.approx(np.clip(free, -at, at), abs=1e-6)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_recorded_norms_are_those_before_clipping():
-    free, clipped = made(64), made(64, clip=GlobalNorm(at=0.01))
-    free.train(64, 0, 1)
+    gradients, clipped = first_step(), made(64, clip=GlobalNorm(at=0.01))
     clipped.train(64, 0, 1)
-    assert np.array_equal(free.steps.gradient_norms(), clipped.steps.gradient_norms())
+    assert clipped.steps.gradient_norms() == pytest.approx([norm([g]) for g in gradients], rel=1e-4)
 
 
-def test_what_clips_is_the_gradient_of_all_accumulated_batches():
-    large, small = made(64, clip=GlobalNorm(at=0.5)), made(16, accumulated=4, clip=GlobalNorm(at=0.5))
-    for one, other in zip(large.train(64, 0, 1), small.train(16, 0, 1), strict=True):
-        assert one == pytest.approx(other, abs=1e-6)
-
-
-@pytest.mark.parametrize("optimizer", [Sgd(learning_rate=0.1), Adam(learning_rate=0.01, weight_decay=0.1)])
-@pytest.mark.parametrize("settings", [{}, {"ema": Ema(momentum=0.9)}])
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize(
+    ("optimizer", "settings"),
+    [
+        (Sgd(learning_rate=0.1), {}),
+        (Adam(learning_rate=0.01, weight_decay=0.1), {"ema": Ema(momentum=0.9), "clip": GlobalNorm(at=0.5)}),
+    ],
+)
 def test_four_batches_of_16_are_one_of_64(optimizer, settings):
     large, small = made(64, optimizer, **settings), made(16, optimizer, accumulated=4, **settings)
-    for _ in range(5):
+    for _ in range(3):
         large.train(64, 0, 1)
         small.train(16, 0, 1)
     for one, other in zip(large.steps.variables, small.steps.variables, strict=True):
@@ -100,6 +108,7 @@ def test_four_batches_of_16_are_one_of_64(optimizer, settings):
         assert one == pytest.approx(other, abs=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_what_is_validated_are_the_averages_of_the_weights_after_each_update():
     one = made(norm=True, ema=Ema(momentum=0.8))
     averages = [weight.astype(np.float64) for weight in one.weights()]
@@ -136,6 +145,7 @@ def test_without_averages_what_is_validated_are_the_weights():
     assert all(map(np.array_equal, one.weights(), before))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_sharpness_takes_the_gradient_from_where_the_loss_is_worst():
     gradients = first_step()
     there = made(64)
@@ -147,20 +157,17 @@ def test_sharpness_takes_the_gradient_from_where_the_loss_is_worst():
         assert found == pytest.approx(right, abs=1e-5)
 
 
-@pytest.mark.parametrize("accumulated", [1, 2])
-def test_all_of_it_goes_on_from_its_variables_to_the_bit(accumulated):
+def test_all_of_it_goes_on_from_its_variables_to_the_bit():
     settings = {"clip": GlobalNorm(at=0.5), "ema": Ema(momentum=0.9), "sam": Sam(), "dropout": 0.5, "norm": True}
-    through, first, second = (made(16, Adam(weight_decay=0.1), accumulated, **settings) for _ in range(3))
-    updates = 4 // accumulated
-    through.train(16, 0, updates)
-    through.train(16, 0, updates)
-    first.train(16, 0, updates)
-    for source, target in zip(state(first), state(second), strict=True):
-        target.assign(source)
-    second.train(16, 0, updates)
-    for one, other in zip(state(through), state(second), strict=True):
-        assert np.array_equal(one.numpy(), other.numpy())
+    one = made(16, Adam(learning_rate=0.01, weight_decay=0.1), accumulated=2, **settings)
+    variables = [*one.model.variables, *one.steps.optimizer.variables, *one.steps.variables]
 
+    def after_an_epoch():
+        one.train(16, 0, 2)
+        return [variable.numpy() for variable in variables]
 
-def state(one):
-    return [*one.model.variables, *one.steps.optimizer.variables, *one.steps.variables]
+    there, end = after_an_epoch(), after_an_epoch()
+    assert not all(map(np.array_equal, there, end))
+    for variable, value in zip(variables, there, strict=True):
+        variable.assign(value)
+    assert all(map(np.array_equal, after_an_epoch(), end))
