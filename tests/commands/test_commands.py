@@ -316,7 +316,7 @@ def test_list_with_json_is_one_document(run: Run) -> None:
         entry for entry in run("list", "optimizers", "--json").document()["optimizers"] if entry["name"] == "adam"
     )
     (rate,) = (option for option in adam["options"] if option["name"] == "learning_rate")
-    assert (rate["type"], rate["default"]) == ("number > 0", "0.001")
+    assert (rate["type"], rate["default"]) == ("number > 0 or auto", "0.001")
 
 
 def test_list_of_architectures_shows_every_network(run: Run) -> None:
