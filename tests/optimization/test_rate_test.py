@@ -72,8 +72,8 @@ def test_the_run_with_the_least_loss_of_validation_is_best_and_of_equal_ones_the
     ("losses", "expected"),
     [
         ({0.1: 0.6, 0.3: 0.5, 0.9: 0.4}, 0.9),  # far better
-        ({0.1: 0.6, 0.3: 0.43, 0.9: 0.4}, 0.3),  # hardly
-        ({0.1: 0.41, 0.3: 0.41, 0.9: 0.4}, 0.3),  # no more than one rate further down
+        ({0.1: 0.6, 0.3: 0.407, 0.9: 0.4}, 0.3),  # hardly
+        ({0.1: 0.401, 0.3: 0.401, 0.9: 0.4}, 0.3),  # no more than one rate further down
         ({0.1: 0.4, 0.3: 0.41, 0.9: 0.42}, 0.1),
         ({0.1: None, 0.3: 0.4, 0.9: 0.5}, 0.3),
         ({0.1: None, 0.3: None}, None),
