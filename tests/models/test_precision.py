@@ -62,7 +62,7 @@ def test_every_family_is_here():
     assert {type(network) for network in networks} | {Hub} == set(get_args(get_args(AnyArchitecture)[0]))
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("precision", [pytest.param("mixed_bfloat16", marks=SLOW), "mixed_float16"])
 @pytest.mark.parametrize(("architecture", "shape"), NETWORKS, ids=lambda value: getattr(value, "name", None))
 def test_weights_scaled_pixels_and_logits_are_float32_and_the_rest_is_not(architecture, shape, precision):
     network = architecture.network(shape, 4, precision)
@@ -77,7 +77,9 @@ def test_weights_scaled_pixels_and_logits_are_float32_and_the_rest_is_not(archit
 
 
 @pytest.mark.parametrize(("precision", "far"), [("mixed_bfloat16", 0.06), ("mixed_float16", 0.01)])
-@pytest.mark.parametrize("architecture", [EVERY_LAYER, ResNet(depth=20)], ids=lambda network: network.name)
+@pytest.mark.parametrize(
+    "architecture", [EVERY_LAYER, pytest.param(ResNet(depth=20), marks=SLOW)], ids=lambda network: network.name
+)
 def test_answers_are_those_of_float32_to_the_precision(architecture, precision, far):
     images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.float32)
     exact = architecture.network((16, 16, 3), 4).model
