@@ -72,13 +72,17 @@ def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
 
 
 def _at_a_loss(course: Course) -> Part | None:
-    """The last stage, where validation was never better than a guess, neither by its accuracy nor by its loss."""
+    """The last stage, where validation was never better than a guess, neither by its accuracy nor by its loss.
+
+    That of a classifier that was fitted before it counts, too.
+    """
     parts, guess = course.parts, course.validated
     if not parts or not _long_enough(parts):
         return None
-    if any(guess.beaten_by(part.val_accuracy.values.max()) for part in parts):
+    measured = [epoch for epoch in course.epochs if None not in (epoch["val_accuracy"], epoch["val_loss"])]
+    if any(guess.beaten_by(epoch["val_accuracy"]) or guess.beaten_by_loss(epoch["val_loss"]) for epoch in measured):
         return None
-    return None if any(guess.beaten_by_loss(part.val_loss.values.min()) for part in parts) else parts[-1]
+    return parts[-1]
 
 
 def _learnt(course: Course, part: Part) -> bool:

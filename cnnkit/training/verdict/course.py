@@ -278,6 +278,10 @@ class Course:
         """`stage 2 ` where there are several."""
         return f"stage {part.number} " if len(self.experiment.plan()) > 1 else ""
 
+    def in_stage(self, part: Part) -> str:
+        """`in stage 2 ` where there are several."""
+        return f"in {name}" if (name := self.of_stage(part)) else ""
+
     def rate_setting(self, part: Part, rate: float) -> str:
         """The setting of a learning rate for a stage."""
         stages = self.written.train.stages

@@ -29,7 +29,7 @@ def stopped_too_early(course: Course) -> Iterator[Remark]:
         if part.loss.from_place(-window).slope() >= 0:
             continue
         message = (
-            f"{course.of_stage(part)}early stopping may have come too early, after epoch {part.at(-1)} of a course "
+            f"{course.in_stage(part)}early stopping may have come too early, after epoch {part.at(-1)} of a course "
             f"that goes up and down: in the middle of the last {window} epochs the loss of validation was "
             f"{np.median(after):.4f}, {np.median(before):.4f} in those before, and that of training still fell"
         )

@@ -209,6 +209,10 @@ def underfits(course: Course) -> Iterator[Remark]:
 
 def _to_learn_more(course: Course) -> tuple[str, tuple[str, ...]]:
     experiment = course.experiment
+    if experiment.train.loss.name.startswith("mean_"):
+        return "errors of probabilities teach little where an answer is surely wrong", (
+            "train.loss={name: cross_entropy}",
+        )
     if course.only_classifier:
         last = "let some of the network learn too (train.stages)"
         return f"the features may not suit these images: {last}", ()

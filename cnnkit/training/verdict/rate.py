@@ -60,7 +60,7 @@ def too_high(course: Course) -> Iterator[Remark]:
     for part in course.parts:
         if blown_up(course, part) and part.loss.last > course.trained.loss:
             message = (
-                f"{course.of_stage(part)}the loss went up to {max(part.loss.values):.3g} and is "
+                f"{course.in_stage(part)}the loss went up to {max(part.loss.values):.3g} and is "
                 f"{part.loss.last:.3g} at the end, worse than that of a guess, {course.trained.loss:.3g}: the "
                 f"learning rate, {part.rate:.2g}, is too high"
             )
@@ -73,12 +73,12 @@ def too_high(course: Course) -> Iterator[Remark]:
                 for place in jumps[:3]
             ]
             more = f", {len(jumps) - 3} times more" if len(jumps) > 3 else ""
-            message = f"{course.of_stage(part)}the loss jumps, {enumerated(seen, 'and')}{more}"
+            message = f"{course.in_stage(part)}the loss jumps, {enumerated(seen, 'and')}{more}"
             yield _lower(course, part, "rate_too_high", f"{message}: the learning rate is too high")
         elif _shaky(course, part):
             last = part.val_loss.values[-len(part) // 3 :]
             message = (
-                f"{course.of_stage(part)}the loss of validation goes up and down to the end, from {min(last):.3g} to "
+                f"{course.in_stage(part)}the loss of validation goes up and down to the end, from {min(last):.3g} to "
                 f"{max(last):.3g} in the last {counted(len(last), 'epoch')}, so that the best epoch is one of luck"
             )
             yield _calmer(course, part, message)
@@ -138,7 +138,7 @@ def too_low(course: Course) -> Iterator[Remark]:
     if loss[-1] < FAR * course.trained.loss:
         return
     message = (
-        f"{course.of_stage(part)}the loss falls in a straight slow line, from {loss[0]:.3g} to {loss[-1]:.3g} (a guess "
+        f"{course.in_stage(part)}the loss falls in a straight slow line, from {loss[0]:.3g} to {loss[-1]:.3g} (a guess "
         f"has {course.trained.loss:.3g}): the learning rate, {rate:.2g}, is too low"
     )
     better = min(usual, 10 * rate)

@@ -260,6 +260,9 @@ def test_a_network_that_can_not_do_more_underfits(course):
     shift = ({"name": "shift", "fraction": 0.3},)
     remark = judge.remarks(course(rest, rest + 0.02, np.full(20, 0.55), np.full(20, 0.54), augment=shift))[0]
     assert remark.settings == ("augment=[]",)
+    absolute = {"loss": {"name": "mean_absolute_error"}}
+    remark = judge.remarks(course(rest, rest + 0.02, np.full(20, 0.55), np.full(20, 0.54), train=absolute))[0]
+    assert remark.settings == ("train.loss={name: cross_entropy}",)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.05])
@@ -335,3 +338,11 @@ def test_gradients_that_vanish_are_the_first_reason(course, first, named):
         epoch["gradient_norms"] = {"dense1": first, "dense2": 0.1, "classifier": 0.4}
     [remark] = judge.remarks(made)
     assert ("(1) gradients that vanish on their way back, 0.4 in classifier, 1e-09 in dense1" in remark.advice) == named
+
+
+def test_what_a_fitted_classifier_had_learnt_before_is_not_called_nothing(course):
+    made = course(
+        np.r_[0.6, CHANCE * 5], np.r_[1.2, CHANCE * 5], np.r_[0.98, np.full(10, 0.1)], np.r_[0.6, np.full(10, 0.1)]
+    )
+    made.epochs[0]["step"] = 0
+    assert kinds(made)[0] == "rate_too_high"
