@@ -3,10 +3,11 @@
     sudo python scripts/full_disk.py
 
 The run's folder and that for temporary files are on a tmpfs of 128 KB, 1 MB or 5 MB, which another program fills at
-some moment of the training. However it goes, `train` has to end with 0 or 4 and no traceback; with 4 in one line that
-names the disk. What is left has to be whole: nothing, or a run that says it failed, of which the best epoch that it
-names can be evaluated once there is room. Then the same with the cache alone on such a disk: `train` has to end with
-0, say that the cache is full, and give the same bits as with a large one.
+some moment of the training, or which its own states fill, of which more are kept than find room. However it goes,
+`train` has to end with 0 or 4 and no traceback; with 4 in one line that names the disk. What is left has to be whole:
+nothing, or a run that says it failed, of which the best epoch that it names can be evaluated once there is room, all
+states can be read, and `--resume` comes to the same end as a run with a large disk. Then the same with the cache alone
+on such a disk: `train` has to end with 0, say that the cache is full, and give the same bits as with a large one.
 
 Needs the right to mount; some minutes.
 """
@@ -25,13 +26,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cnnkit.core.errors import CnnkitError
+from cnnkit.runs import training_states
+
 CONFIG = """
 name: full
 data: {{source: {{name: folder, path: "{images}"}}, image_size: [16, 16], batch_size: 16}}
 model:
   name: sequential
   layers: [{{name: conv, filters: 4}}, {{name: flatten}}, {{name: dense, units: {units}}}]
-train: {{epochs: 6, optimizer: {{name: sgd, learning_rate: 1e-3}}, checkpoint: {{monitor: loss}}}}
+train:
+  epochs: 6
+  optimizer: {{name: sgd, learning_rate: 1e-3, momentum: 0.9}}
+  checkpoint: {{monitor: loss, every_steps: 1}}
 """
 
 SIZES = {"128k": 1, "1m": 64, "5m": 512}
@@ -55,6 +62,13 @@ def an_epoch(number: int) -> Callable[[Path], bool]:
     return there
 
 
+def a_state(run: Path) -> bool:
+    """The moment when a state of the training is there."""
+    return any((run / "checkpoints").glob("state-*.json"))
+
+
+OWN = "by its own states"
+
 MOMENTS: dict[str, tuple[Callable[[Path], bool], int]] = {
     "never": (lambda run: False, 0),
     "before it begins": (lambda run: True, 0),
@@ -66,6 +80,8 @@ MOMENTS: dict[str, tuple[Callable[[Path], bool], int]] = {
     "after the second epoch, but for 4 KB": (an_epoch(2), 4096),
     "after the fourth epoch": (an_epoch(4), 0),
     "while it is evaluated": (a_file("history.png"), 0),
+    "once there is a state": (a_state, 0),
+    OWN: (lambda run: False, 0),
 }
 """When the disk is filled, and but for how many bytes."""
 
@@ -105,8 +121,9 @@ def trial(size: str, moment: str, images: Path, cache: Path, work: Path) -> list
         run, temporary = disk / "run", disk / "tmp"
         temporary.mkdir()
         environment = os.environ | {"TMPDIR": str(temporary), "CNNKIT_CACHE": str(cache)}
+        words = ["--set", "train.checkpoint.keep=1000"] if moment == OWN else []
         process = subprocess.Popen(
-            command("train", config, "--run", run),
+            command("train", config, "--run", run, *words),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -114,12 +131,14 @@ def trial(size: str, moment: str, images: Path, cache: Path, work: Path) -> list
         )
         while process.poll() is None and not happened(run):
             time.sleep(0.002)
-        if moment != "never":
+        if happened(run):
             fill(disk, left)
         _, err = process.communicate()
         (disk / "filler").unlink(missing_ok=True)
         print(f"{size}, full {moment}: exit {process.returncode}, {err.strip() or 'nothing said'}", flush=True)
-        return list(faults(process.returncode, err, run, disk))
+        wrong = list(faults(process.returncode, err, run, disk))
+        # What is left of a run with a thousand states finds room with those of a run that keeps two.
+        return wrong or list(faults_of_going_on(process.returncode, run, disk, environment, work / f"whole-{size}"))
 
 
 def faults(code: int, err: str, run: Path, disk: Path) -> Iterator[str]:
@@ -148,6 +167,37 @@ def faults(code: int, err: str, run: Path, disk: Path) -> Iterator[str]:
         done = subprocess.run(command("evaluate", run, "--split", "validation"), capture_output=True, text=True)
         if done.returncode not in (0, 4) or (done.returncode == 4 and " is full" not in done.stderr):
             yield f"evaluate ends with {done.returncode}: {done.stderr}"
+
+
+def faults_of_going_on(code: int, run: Path, disk: Path, environment: dict[str, str], whole: Path) -> Iterator[str]:
+    """What is wrong with the states that are left, and with a run that goes on once there is room.
+
+    Args:
+        code: Exit code of the run.
+        run: It.
+        disk: The small disk.
+        environment: Of the commands.
+        whole: A run with a large disk.
+    """
+    folder = run / "checkpoints"
+    try:
+        for position in training_states.saved(folder):
+            training_states.read(folder, position)
+    except CnnkitError as error:
+        yield f"a state is damaged: {error}"
+    if code == 0 or not run.exists():
+        return
+    for file in sorted(folder.glob("state-*"))[4:]:  # room for those to come
+        file.unlink()
+    words = command("train", "--resume", run, "--set", "train.checkpoint.keep=2")
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    if done.returncode == 4 and f"the disk at {disk} is full" in done.stderr:
+        return  # it is too small for what a run leaves
+    if done.returncode or done.stderr:
+        yield f"going on, it ends with {done.returncode}: {done.stderr}"
+        return
+    if learnt(run) != learnt(whole):
+        yield f"it ends with {learnt(run)}, and an undisturbed run with {learnt(whole)}"
 
 
 def learnt(run: Path) -> list[float]:
@@ -201,6 +251,11 @@ def main() -> int:
         work, images = Path(folder), Path(folder) / "images"
         draw(images)
         for size in options.sizes:
+            (work / "config.yaml").write_text(CONFIG.format(images=images, units=SIZES[size]))
+            words = command("train", work / "config.yaml", "--run", work / f"whole-{size}")
+            subprocess.run(
+                words, check=True, capture_output=True, env=os.environ | {"CNNKIT_CACHE": str(work / "cache")}
+            )
             for moment in (list(MOMENTS)[number] for number in options.moments):
                 wrong += [f"{size}, {moment}: {fault}" for fault in trial(size, moment, images, work / "cache", work)]
             wrong += [f"{size}, cache: {fault}" for fault in with_a_full_cache(size, images, work)]

@@ -226,11 +226,11 @@ def outcome(run: Path) -> dict[str, Any]:
     found |= {
         f"fact {name}": value for name, value in state.facts.items() if name not in ("best_checkpoint", "observers")
     }
-    # How long there was to wait, and what the files of a tracker are called, differs from run to run.
+    # How long there was to wait, what was told by the clock, and the files of a tracker differ from run to run.
     found |= {
         f"of {name}": each
         for name, each in state.facts["observers"].items()
-        if name not in ("WatchWaiting", "Tracking")
+        if name not in ("WatchWaiting", "StartChecks", "Tracking")
     }
     found |= {f"epoch {i}": {k: v for k, v in line.items() if k not in TIMES} for i, line in enumerate(lines, 1)}
     for split in ("validation", "test"):

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from cnnkit.core.errors import DiskError, TrainingError
-from cnnkit.core.lazy import keras, np
+from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.signals import ENDING, Noted, noted
 from cnnkit.data.augmentations.chain import Chain
@@ -36,7 +36,7 @@ from cnnkit.training.lines import epoch_line, say, stage_line
 from cnnkit.training.lower_rate import LowerRate
 from cnnkit.training.model import Learner
 from cnnkit.training.observers import KeepBest, Observer, StopEarly, Watch
-from cnnkit.training.saving import Saving
+from cnnkit.training.saving import Saving, values
 from cnnkit.training.stage_fit import StageFit
 from cnnkit.training.start_checks import StartChecks
 from cnnkit.training.steps import Steps
@@ -340,8 +340,8 @@ class Engine:
         return self._variables(self.network, fit)
 
     def arrays(self, fit: StageFit) -> dict[str, Any]:
-        """The values of `variables`, as NumPy has them."""
-        return {name: _tensor(variable).numpy() for name, variable in self.variables(fit).items()}
+        """The values of `variables`, as NumPy has them, to be copied at once."""
+        return values(self.variables(fit))
 
     @staticmethod
     def _variables(network: Network, fit: StageFit | None = None) -> dict[str, Any]:
@@ -426,11 +426,6 @@ class Engine:
         """An epoch was the best so far."""
         folder, facts = self.run.files.checkpoints, {"metrics": metrics}
         checkpoints.save(self.network.model, folder, checkpoints.BEST, epoch, facts, self._bests)
-
-
-def _tensor(variable: Any) -> Any:
-    """What TensorFlow has of a variable, which may be one of Keras."""
-    return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 def _dtype(variable: Any) -> str:
