@@ -139,12 +139,12 @@ def test_a_run_whose_disk_was_full_goes_on_once_there_is_room(whole, experiment,
     run, save = tmp_path / "run", training_states.save
 
     def fill(folder, arrays, facts):
-        if facts["epoch"] == 1 and facts["update"] == 2:
+        if facts["epoch"]:  # any but the last of a stage may be left out for a newer one
             disk.fail(errno.ENOSPC, taken=300)
         return save(folder, arrays, facts)
 
     monkeypatch.setattr(stage_fit, "LONGEST", 0.0)
-    with monkeypatch.context() as patch, pytest.raises(DiskError, match=r"is full: .*state-.* keeps epoch 1") as raised:
+    with monkeypatch.context() as patch, pytest.raises(DiskError, match=r"is full: .* keeps epoch \d, ") as raised:
         patch.setattr(training_states, "save", fill)
         train(experiment, run)
     assert raised.value.exit_code == 4 and len(str(raised.value).splitlines()) == 1
