@@ -106,7 +106,9 @@ class StageFit:
         """
         with self.images.errors_as_raised():
             self._tell(lambda observer: observer.stage_begins(self))
-            first = self.epoch * self.steps.batches + self.update * self.steps.accumulated
+            # The last update of an epoch may have had fewer batches than the others.
+            first = self.epoch * self.steps.batches
+            first += min(self.update * self.steps.accumulated, self.steps.batches)
             batches = iter(self.training.dataset(self.end, first_step=first))
             while self.epoch < self.end and not self.stopped:
                 self._train(batches)

@@ -26,7 +26,8 @@ model:
 train:
   optimizer: {name: sgd, learning_rate: 0.05, momentum: 0.9}
   ema: {momentum: 0.9}
-  early_stopping: {monitor: val_loss, patience: 2, min_delta: 0.2}
+  gradient_accumulation: 2
+  early_stopping: {monitor: val_loss, patience: 2, min_delta: 0.5}
   checkpoint: {every_steps: 4}
   time_limit: 600
   stages: [{freeze: conv1, epochs: 1}, {epochs: 6}]
@@ -112,14 +113,18 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(made, tmp
     with pytest.raises(Interrupted, match=r"keeps epoch \d.* go on with: cnnkit train --resume .*run$") as raised:
         resume(run)
     assert raised.value.exit_code == 143
-    assert training_states.saved(run / "checkpoints")[-1] == (2, 2, 9)  # all updates of the third epoch
+    assert training_states.saved(run / "checkpoints")[-1] == (
+        2,
+        2,
+        5,
+    )  # all updates of the third epoch, the last of a batch
     assert Run.open(run).provenance()["state"] == "interrupted"
 
     assert resume(run, tmp_path / "config.yaml")["state"] == "finished"
     assert killtest.differing(outcome(tmp_path / "whole"), outcome(run)) == []
     assert [entry["after"] for entry in Run.open(run).provenance()["resumed"]] == [
         {"stage": 1, "epoch": 0, "update": 1},
-        {"stage": 2, "epoch": 2, "update": 9},
+        {"stage": 2, "epoch": 2, "update": 5},
     ]
     with pytest.raises(UsageError, match=r"run is finished, .* --set train\.stages\.1\.epochs=12"):
         resume(run)

@@ -68,6 +68,8 @@ class TensorBoard(Recorder):
         self._whole, self._train, self._validation = map(EventFiles, (folder, folder / "train", folder / "validation"))
         self._epochs = self._updates = 0
         """Recorded so far; updates count on from stage to stage, whatever an epoch of each has."""
+        self._of_epoch = 0
+        """Updates of an epoch that is trained and not recorded yet."""
         self._mean, self._count, self._time = 0.0, 0, 0.0
         """The mean loss of the epoch when it was last recorded, of how many updates, and when that was."""
         self._kept: tuple[int, int] | None = 0, 0
@@ -104,13 +106,14 @@ class TensorBoard(Recorder):
         self._add(self._train, self._updates + fit.update, {f"{STEP}loss": loss})
 
     def trained(self, fit: StageFit) -> None:
-        """The next epoch begins anew."""
-        self._updates += fit.updates
-        self._mean, self._count = 0.0, 0
+        """Notes how many updates the epoch had; a run that was stopped in its validation is told so twice."""
+        self._of_epoch = fit.updates
 
     def epoch(self, metrics: dict[str, Any]) -> None:
         """Records an epoch: what is measured in validation there, all else in `train`."""
         self._epochs = metrics["epoch"]
+        self._updates, self._of_epoch = self._updates + self._of_epoch, 0
+        self._mean, self._count = 0.0, 0  # the next one begins anew
         train, validation = {}, {}
         for name, value in scalars(metrics):
             if name.startswith(VALIDATION):

@@ -111,6 +111,19 @@ def test_there_are_few_points_within_an_epoch(run, monkeypatch):
     assert len(curves(run, "train")["step/loss"]) == 2 * tensorboard.POINTS
 
 
+def test_a_run_that_was_stopped_in_a_validation_is_told_twice_that_its_epoch_is_trained(run):
+    board, fit = begun(run), Fit(4, [1.0] * 8)
+    fit.update = 4
+    board.trained(fit)
+    again = begun(run)
+    again.restore(board.state())
+    again.trained(fit)
+    again.epoch({"epoch": 1, "loss": 1.0})
+    fit.epoch, fit.update = 1, 0
+    train(again, fit, 8)
+    assert [step for step, _ in curves(run, "train")["step/loss"]] == [5, 6, 7, 8]
+
+
 @pytest.mark.parametrize(("kept", "stopped"), [(13, 17), (10, 27), (20, 20), (5, 6), (19, 31)])
 def test_after_a_resume_the_curves_are_those_of_a_run_that_was_never_stopped(run, tmp_path, kept, stopped):
     losses = np.random.default_rng(0).random(40).tolist()
