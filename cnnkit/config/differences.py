@@ -118,10 +118,15 @@ def longer(one: Experiment, other: Experiment) -> bool:
     return any(difference.key in _lengths(one) and _grows(difference) for difference in between(one, other))
 
 
+def length(experiment: Experiment) -> str:
+    """The setting that tells how long its last stage is, or all of it where there is but one."""
+    stages = experiment.train.stages
+    return f"train.stages.{len(stages) - 1}.epochs" if stages else "train.epochs"
+
+
 def _lengths(experiment: Experiment) -> tuple[str, ...]:
     """The settings that tell how long it is, as far as they may grow: an earlier stage is over, or leads elsewhere."""
-    stages = experiment.train.stages
-    return ("train.epochs", *([f"train.stages.{len(stages) - 1}.epochs"] if stages else []))
+    return tuple(dict.fromkeys(("train.epochs", length(experiment))))
 
 
 def _grows(difference: Difference) -> bool:

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from cnnkit.config import careful, checks, yaml12
 from cnnkit.config.experiment import Experiment
-from cnnkit.config.messages import KeyPath, SettingProblem, describe, entry_with, named
+from cnnkit.config.messages import KeyPath, SettingProblem, describe, displaced, entry_with, named
 from cnnkit.core.errors import ConfigError, DataError, Problem, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import FileText, Spec
@@ -99,7 +99,13 @@ class Configured:
         return replace(placed, line=None, column=None, message=f"{problem.message} (not set: the default)")
 
 
-def read(path: Path | str, *settings: str, files: bool = True, progress: Progress | None = None) -> Experiment:
+def read(
+    path: Path | str,
+    *settings: str,
+    files: bool = True,
+    progress: Progress | None = None,
+    complete: bool = False,
+) -> Experiment:
     """Reads a config file.
 
     Args:
@@ -107,21 +113,27 @@ def read(path: Path | str, *settings: str, files: bool = True, progress: Progres
         settings: `KEY=VALUE` pairs that replace or add values, as `--set` takes them.
         files: Whether to check the images that it names; without, only the config itself is checked.
         progress: Is told how far it is, where looking at the images takes long.
+        complete: Whether the file has every setting written out, as that of a run, so that most were chosen by nobody:
+            those that can't stand beside what `settings` say are left out.
 
     Raises:
         ConfigError: With every problem of the file and the settings, each with its place.
         DataError: The config is right, but not what stands in a file of the data; with file and line.
     """
-    return configure(path, settings, files, progress).experiment
+    return configure(path, settings, files, progress, complete).experiment
 
 
 def configure(
-    path: Path | str, settings: Sequence[str] = (), files: bool = True, progress: Progress | None = None
+    path: Path | str,
+    settings: Sequence[str] = (),
+    files: bool = True,
+    progress: Progress | None = None,
+    complete: bool = False,
 ) -> Configured:
     """Like `read`, and tells where each value came from."""
     document = _Document.read(Path(path))
     for setting in settings:
-        document.set(setting)
+        document.set(setting, complete)
     if not isinstance(document.values, dict):
         what = "is empty" if document.values is None else f"holds {named(document.values)}"
         message = f"{what}; a config is a section with data and model, see `cnnkit list`"
@@ -233,8 +245,8 @@ class _Document:
             [Problem(message, str(file), *position, key=_dotted(path)) for path, message, position in tree.problems],
         )
 
-    def set(self, setting: str) -> None:
-        """Puts a `KEY=VALUE` in place, over what the file says."""
+    def set(self, setting: str, complete: bool) -> None:
+        """Puts a `KEY=VALUE` in place, over what the file says; of one that is complete, what it displaces goes."""
         name = f"--set {setting}"
         key, sign, text = (part.strip() for part in setting.partition("="))
         if not sign or not all(key.split(".")) or key.count(".") > yaml12.MAX_DEPTH:
@@ -247,6 +259,8 @@ class _Document:
                 raise LookupError(hint)
             self.values = _with_default_names(self.values, path)
             self.values = _replaced(self.values, path, _with_base(tree.values, Path.cwd()))
+            if complete:
+                self._leave_out(path[:-1], displaced(Experiment, path, tree.values))
         except LookupError as error:
             self.problems.append(Problem(_list_hint(self.values, key) or str(error.args[0]), name, key=key))
             return
@@ -262,6 +276,15 @@ class _Document:
             for below in [other for other in origins if other[: len(path)] == path]:
                 del origins[below]
             origins.update(dict.fromkeys(replaced, Origin(name)))
+
+    def _leave_out(self, section: KeyPath, names: Iterable[str]) -> None:
+        """Leaves settings of a section out, as far as the file says them; what another `--set` says stays."""
+        for path in ((*section, name) for name in names):
+            if path in self.origins and self.origins[path].line is not None:
+                self.values = _without(self.values, path)
+                for origins in (self.origins, self.keys):
+                    for below in [other for other in origins if other[: len(path)] == path]:
+                        del origins[below]
 
     def place(self, problem: Problem) -> Problem:
         """The problem with its place: that of its value, or of the nearest section around it."""
@@ -372,6 +395,15 @@ def _replaced(values: Any, path: KeyPath, value: Any) -> Any:
         raise LookupError(f"`{first}` is looked for in {named(values)}, which has no settings")
     key = str(first)
     return {**values, key: _replaced(values.get(key), tuple(rest), value)}
+
+
+def _without(values: Any, path: KeyPath) -> Any:
+    """The values without the setting at `path`, which is there."""
+    *around, name = path
+    section = values
+    for part in around:
+        section = section[part]
+    return _replaced(values, tuple(around), {key: value for key, value in section.items() if key != name})
 
 
 def leaves(values: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

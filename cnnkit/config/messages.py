@@ -176,6 +176,24 @@ def _walk(root: type[Spec], location: tuple[int | str, ...]) -> tuple[KeyPath, t
     return tuple(path), owner
 
 
+def displaced(root: type[Spec], path: KeyPath, value: Any) -> set[str]:
+    """Settings that can't stand beside one any more where it has been given a value.
+
+    Where that is the name of a section, they are those that no section of that name has.
+
+    Args:
+        root: The section around all.
+        path: The setting.
+        value: What it is to be.
+    """
+    sections, last = _union(root, path[:-1]), path[-1]
+    every = {setting for section in sections.values() for setting in section.model_fields}
+    if last == "name" and isinstance(value, str) and value in sections:
+        return every - {*sections[value].model_fields}
+    others = (section.alternatives for section in sections.values() if last in section.alternatives)
+    return set(next(others, ())) - {str(last)} if value is not None else set()
+
+
 def _union(root: type[Spec], path: KeyPath) -> dict[str, type[Spec]]:
     """The sections that may stand at a path, by their names."""
     annotation: Any = root

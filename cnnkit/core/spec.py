@@ -42,6 +42,9 @@ class Spec(BaseModel):
     filled_in: ClassVar[Mapping[str, Spec]] = {}
     """What a setting that is left out becomes, where that hangs on other settings and so is no default of its own."""
 
+    alternatives: ClassVar[tuple[str, ...]] = ()
+    """Settings of which at most one may have a value."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     @classmethod

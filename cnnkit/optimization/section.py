@@ -68,6 +68,8 @@ MINUTES = 5.0
 class Checkpoint(Spec):
     """Which epoch's weights are kept, and how often all is saved that a resume needs."""
 
+    alternatives: ClassVar[tuple[str, ...]] = ("every_minutes", "every_steps", "every_epochs")
+
     monitor: Monitor = "val_accuracy"
     """The weights of the epoch in which this is best are kept; of equal ones the first."""
     every_minutes: Positive | None = MINUTES
@@ -90,7 +92,7 @@ class Checkpoint(Spec):
 
     @model_validator(mode="after")
     def _counted_in_no_more(self) -> Checkpoint:
-        given = [name for name in ("every_minutes", "every_steps", "every_epochs") if getattr(self, name) is not None]
+        given = [name for name in self.alternatives if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{enumerated(given, 'and')} say the same in several ways; leave all but one out")
         return self
@@ -98,7 +100,7 @@ class Checkpoint(Spec):
     @property
     def saves(self) -> bool:
         """Whether states are saved now and then."""
-        return (self.every_minutes or self.every_steps or self.every_epochs) is not None
+        return any(getattr(self, name) is not None for name in self.alternatives)
 
     def careful(self, given: Given) -> Iterator[Problem]:
         """What is best when the network has learnt by heart."""

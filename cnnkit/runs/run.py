@@ -292,7 +292,7 @@ class Run:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment as it was run; it is complete, so images and networks that moved do not matter here."""
-        experiment = config_file.read(self.files.config, *self.settings, files=False)
+        experiment = config_file.read(self.files.config, *self.settings, files=False, complete=True)
         data = experiment.data
         if "seed" not in data.split.model_fields_set:  # until version 0.1.0 the training's seed divided the images too
             split = data.split.model_copy(update={"seed": experiment.seed})

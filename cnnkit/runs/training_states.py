@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, NoReturn
 from cnnkit.core import atomic
 from cnnkit.core.errors import DiskError, TrainingError
 from cnnkit.core.lazy import np, safetensors
-from cnnkit.core.text import counted, first_line, in_one_line
+from cnnkit.core.text import counted, first_line, in_one_line, typed
 from cnnkit.runs import checkpoints
 
 ARRAYS, POINTER = ".safetensors", ".json"
@@ -242,7 +242,8 @@ def newest(folder: Path, say: Callable[[str], None]) -> State:
         return state
     if not damaged:
         raise TrainingError(f"{folder.parent} has no state to go on from: none was saved before it ended")
-    raise TrainingError(*damaged, f"{folder.parent} has no other state to go on from")
+    anew = f"train it anew with: cnnkit train {typed(folder.parent / 'config.yaml')}"
+    raise TrainingError(*damaged, f"{folder.parent} has no other state to go on from; {anew}")
 
 
 def read(folder: Path, position: Position) -> State:

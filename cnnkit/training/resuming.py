@@ -11,7 +11,7 @@ from cnnkit.config import differences
 from cnnkit.config.experiment import Experiment
 from cnnkit.config.file import configure
 from cnnkit.core import onednn
-from cnnkit.core.errors import CnnkitError, ConfigError, UsageError
+from cnnkit.core.errors import CnnkitError, ConfigError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AUTO
 from cnnkit.core.text import counted, enumerated, typed
@@ -56,7 +56,7 @@ class Resumption:
             progress: Is told how far it is.
 
         Raises:
-            UsageError: The folder is no run, or the run is finished and is not to be longer.
+            UsageError: The folder is no run, or the run is finished and is not to be longer or has no state left.
             ConfigError: The config differs from the run's, with each difference; or has mistakes.
             DataError: The images that a config names are not there.
             TrainingError: The run's files are damaged.
@@ -64,7 +64,7 @@ class Resumption:
         run = Run.begun(folder)
         record = run.provenance() if run.files.provenance.exists() else {}
         own = _in_its_folder(run, run.experiment)
-        configured = configure(config or run.files.config, settings, files=config is not None, progress=progress)
+        configured = configure(config or run.files.config, settings, bool(config), progress, complete=not config)
         if config:
             experiment = _with_its_rate(record, _in_its_folder(run, configured.completed(progress).experiment))
         else:
@@ -77,7 +77,12 @@ class Resumption:
             experiment.data.source.open(progress)
         resumption = cls(run, own, experiment, record)
         if record.get("state") == FINISHED and not resumption.longer:
-            raise UsageError(f"{run.folder} is finished, so there is nothing to go on with{_how_longer(own)}")
+            raise UsageError(f"{run.folder} is finished, so there is nothing to go on with{_how_longer(run, own)}")
+        if record.get("state") == FINISHED and not training_states.saved(run.files.checkpoints):
+            anew = _anew(run, experiment.plan()[-1].epochs)
+            raise UsageError(
+                f"{run.folder} is finished, and has no state to go on from; to train it for longer, {anew}"
+            )
         return resumption
 
     def refuse_other_images(self, index: Index, splits: Sequence[str], preprocessing: Preprocessing) -> None:
@@ -125,8 +130,12 @@ class Resumption:
         if state and self.longer and state.facts["stopped"] and state.position.stage == len(completed.plan()):
             epochs = counted(state.position.epoch, "epoch")
             raise UsageError(f"{run.folder}: early stopping has ended it after {epochs}; there is no use for more")
-        run.cut_back(state.position.epoch if state else 0)
-        checkpoints.put_back(folder, checkpoints.BEST, state.facts["best_checkpoint"] if state else None)
+        try:
+            run.cut_back(state.position.epoch if state else 0)
+            checkpoints.put_back(folder, checkpoints.BEST, state.facts["best_checkpoint"] if state else None)
+        except TrainingError as error:
+            anew = f"train it anew with: cnnkit train {typed(run.files.config)}"
+            raise TrainingError(*error.problems, f"{run.folder} can't go on without it; {anew}") from None
         if self.record:
             self._record(completed, state)
         return state
@@ -151,7 +160,7 @@ class Resumption:
     def lines(self, state: State | None) -> list[str]:
         """What is said of it: from where it goes on, with what else, and why its bits may be others."""
         if state is None:
-            return [f"{self.run.folder} begins anew: nothing of its training was saved before it ended"]
+            return [f"{self.run.folder} begins anew: it has no state to go on from"]
         lines = [f"{self.run.folder} goes on after {state.position}"]
         changes = differences.between(self.own, self.experiment)
         lines += [f"  changed: {difference.key}: {difference.worded()}" for difference in changes]
@@ -178,13 +187,24 @@ def _other(name: str, before: Any, now: Any) -> str:
     return enumerated(other, "and") if other else ""
 
 
-def _how_longer(experiment: Experiment) -> str:
+def _how_longer(run: Run, experiment: Experiment) -> str:
     """How a finished run is trained for longer, if it can be."""
-    stages, last = experiment.train.stages, experiment.plan()[-1]
-    if not last.epochs:
+    plan, schedule = experiment.plan(), experiment.train.schedule
+    epochs = plan[-1].epochs
+    if not epochs:
         return ""
-    key = f"train.stages.{len(stages) - 1}.epochs" if stages else "train.epochs"
-    return f"; to train it for longer, say how long, for example with --set {key}={2 * last.epochs}"
+    if sum(line.get("stage", 1) == len(plan) for line in run.history()) < epochs:
+        return "; early stopping has ended it, and there is no use for more epochs"
+    if not training_states.saved(run.files.checkpoints):
+        return f"; to train it for longer, {_anew(run, 2 * epochs)}"
+    named = " --set train.schedule.name=constant" if schedule and schedule.ends else ""
+    length = f"{differences.length(experiment)}={2 * epochs}"
+    return f"; to train it for longer, say how long, for example with --set {length}{named}"
+
+
+def _anew(run: Run, epochs: int | None) -> str:
+    """How what a run was trained for is trained anew and for longer."""
+    return f"train it anew: cnnkit train {typed(run.files.config, [f'{differences.length(run.experiment)}={epochs}'])}"
 
 
 def _in_its_folder(run: Run, experiment: Experiment) -> Experiment:

@@ -4,6 +4,8 @@ import pytest
 
 from cnnkit import read
 from cnnkit.config import differences
+from cnnkit.config.file import write
+from cnnkit.core.errors import ConfigError
 
 CONFIG = """
 name: one
@@ -75,3 +77,31 @@ def test_a_schedule_that_ends_has_to_be_named_anew(refused):
     assert "--set train.schedule.name=constant" in message and "as if there had been 20 from the beginning" in message
     for name in ("constant", "cosine"):
         assert refused("train.epochs=20", f"train.schedule.name={name}", text=text) == {}
+
+
+@pytest.mark.parametrize(
+    ("setting", "gone"),
+    [
+        ("train.schedule.name=constant", {"end"}),
+        ("train.schedule.name=step", {"end"}),
+        ("train.schedule.name=cosine", set()),
+        ("train.checkpoint.every_steps=500", {"every_minutes"}),
+        ("train.checkpoint.every_epochs=1", {"every_minutes"}),
+        ("train.checkpoint.every_minutes=1", set()),
+    ],
+)
+def test_over_a_config_with_every_setting_written_out_what_can_not_stand_beside_another_goes(tmp_path, setting, gone):
+    (tmp_path / "config.yaml").write_text(CONFIG.replace("constant", "cosine, warmup_epochs: 1"))
+    complete = tmp_path / "complete.yaml"
+    complete.write_text(write(read(tmp_path / "config.yaml", files=False)))
+    one, other = (read(complete, *more, files=False, complete=True) for more in ((), (setting,)))
+    assert other.train.schedule.warmup_epochs == 1
+    left = {
+        found.key.rpartition(".")[2]
+        for found in differences.between(one, other)
+        if found.after in (None, differences.MISSING)
+    }
+    assert left == gone
+    with pytest.raises(ConfigError, match="every_steps and every_epochs say the same"):
+        settings = ("train.checkpoint.every_epochs=1", "train.checkpoint.every_steps=5")
+        read(complete, *settings, files=False, complete=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -217,6 +218,18 @@ def test_what_keeps_a_run_from_going_on_is_told_and_leaves_it_as_it_was(made, tm
     assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
 
 
+def test_a_finished_run_without_a_state_is_not_begun_anew_in_its_folder(tmp_path, command):
+    run = tmp_path / "run"
+    shutil.copytree(Path(__file__).with_name("run_of_version_0_1_0"), run)
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    for settings in ([], ["--set", "train.epochs=2", "--set", "train.schedule.name=constant"]):
+        code, _, err = command("train", "--resume", run, *settings)
+        assert code == 2 and f"{run} is finished" in err
+        assert err.endswith(f"train it anew: cnnkit train {run}/config.yaml --set train.epochs=2\n")
+    assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.slow
 def test_a_training_names_an_unfinished_run_of_its_config(made, tmp_path, when, monkeypatch):
     monkeypatch.chdir(tmp_path)
     when(observers.Watch, "updates_done", 7, kill)
