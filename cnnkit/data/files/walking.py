@@ -139,21 +139,22 @@ def _has_ending(name: str) -> bool:
 def matcher(pattern: str) -> Callable[[str], bool]:
     """From a glob to whether a path below the folder (with `/`) is meant by it.
 
-    `*` is any text within a name, `?` a character, `[ab]` one of them, `**` any text, and `**/` any folders, or none.
-    Capitals count as small letters, as in endings. No pattern takes long, whatever the path.
+    `*` is any text within a name, `?` a character, `[ab]` one of them, `[!ab]` any other, `[a-z]` one from a to z;
+    `**` is any text, and `**/` any folders, or none. Only these two lead from one folder into the next. Capitals count
+    as small letters, as in endings. No pattern takes long, whatever the path.
 
     Raises:
-        ValueError: The pattern can't be read.
+        ValueError: What brackets hold ends before it begins.
     """
-    try:
-        compiled = re.compile(_expression([*_PART.finditer(pattern)]), re.IGNORECASE | re.DOTALL)
-    except re.error as error:
-        raise ValueError(f"{pattern}: {error}") from None
+    compiled = re.compile(_expression([*_PART.finditer(pattern)]), re.IGNORECASE | re.DOTALL)
     return lambda path: compiled.fullmatch(path) is not None
 
 
 # What a glob is made of: what stands for any text, brackets, or a character that stands for itself.
-_PART = re.compile(r"(?:^|(?<=/))\*\*/|\*\*|\*|\?|\[(!?)([^]/]+)\]|.", re.DOTALL)
+_PART = re.compile(r"(?:^|(?<=/))\*\*/|\*\*|\*|\?|\[(!?+)(\][^]/]*|[^]/]+)\]|.", re.DOTALL)
+
+# What brackets are made of: from one character to another, or one.
+_INSIDE = re.compile("(.)-(.)|.", re.DOTALL)
 
 _ANY = {"**/": "(?:[^/]+/)*?", "**": ".*?", "*": "[^/]*?"}
 """What stands for any text, which is as short as can be."""
@@ -181,11 +182,17 @@ def _piece(parts: Sequence[re.Match[str]]) -> str:
 
 
 def _part(part: re.Match[str]) -> str:
-    if inside := part[2]:
-        for sign in ("\\", "[", "^"):
-            inside = inside.replace(sign, f"\\{sign}")
-        return f"[{'^/' if part[1] else ''}{inside}]"
+    if part[2]:
+        return f"(?!/)[{'^' if part[1] else ''}{_INSIDE.sub(_one_of, part[2])}]"
     return _ANY.get(part[0]) or ("[^/]" if part[0] == "?" else re.escape(part[0]))
+
+
+def _one_of(inside: re.Match[str]) -> str:
+    if not inside[1]:
+        return re.escape(inside[0])
+    if inside[1] > inside[2]:
+        raise ValueError(f"`{inside[0]}` in brackets ends before it begins")
+    return f"{re.escape(inside[1])}-{re.escape(inside[2])}"
 
 
 def _unreadable(error: OSError) -> None:

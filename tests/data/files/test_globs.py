@@ -45,6 +45,23 @@ def test_no_glob_tries_all_ways_to_choose_places(glob, path):
     assert not matcher(glob)(path)
 
 
+@pytest.mark.parametrize("inside", ["]a", "!]a", "+--", "--0", "!-", "&&a", "a||b", "~~", "^a", "\\d", "!!", "[:a"])
+def test_brackets_mean_what_they_do_elsewhere(inside):
+    for letter in "ab]^-+,&|~\\d![0:.":
+        assert matcher(f"*[{inside}]")(f"x{letter}") == fnmatchcase(letter, f"[{inside}]"), letter
+
+
+@pytest.mark.parametrize("inside", [" -~", ".-9", "!a"])
+def test_brackets_do_not_lead_into_another_folder(inside):
+    assert matcher(f"a[{inside}]b")("a0b")
+    assert not matcher(f"a[{inside}]b")("a/b")
+
+
+def test_a_range_that_ends_before_it_begins_is_told():
+    with pytest.raises(ValueError, match="`z-a` in brackets ends before it begins"):
+        matcher("*/[0-9z-a]*")
+
+
 @pytest.mark.parametrize("glob", ["**.jpg", "*/**.jpg", "a**/**.jpg"])
 def test_two_stars_beside_other_text_cross_folders(glob):
     assert matcher(glob)("a/b/c.JPG")
