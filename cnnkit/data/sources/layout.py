@@ -206,12 +206,23 @@ def _gone_through(tree: Tree, only: Path, reasons: dict[Path, Unused]) -> Judgem
 def _without_those_aside(tree: Tree, folder: Path) -> tuple[list[Path], dict[Path, Unused]]:
     """The folders with images, but for those that by their names hold no class; a glob makes all of them count."""
     kept = tree.kept(folder)
-    others = [each for each in kept if plain(each.name) not in _ASIDE]
+    others = [each for each in kept if plain(each.name) not in _ASIDE and not _is_beside_its_split(each, kept)]
     alone = len(others) == 1 and (tree.kept(others[0]) or is_container(others[0].name))
     if tree.glob or len(others) == len(kept) or not (len(others) > 1 or alone):
         return kept, {}
     reason = "by its name no class; with data.source.glob: '**' every folder counts"
     return others, {each: tree.unused(each, reason) for each in kept if each not in others}
+
+
+def _is_beside_its_split(folder: Path, kept: Sequence[Path]) -> bool:
+    """Whether a folder holds what belongs to the images of a split, by their names: `train_masks` beside `train`."""
+    if not _says_aside(folder.name) or not (split := split_of(folder.name)):
+        return False
+    return any(split_of(each.name) == split and not _says_aside(each.name) for each in kept)
+
+
+def _says_aside(name: str) -> bool:
+    return any(word.lower() in (*_ASIDE, "mask") for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name))
 
 
 # Splits

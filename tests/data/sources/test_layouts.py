@@ -373,3 +373,15 @@ def test_a_glob_is_asked_before_splits_are(tree):
     used, left_out = read(root, glob="train/*/*")
     assert used == {(None, "cat"): 2, (None, "dog"): 2}
     assert left_out == dict.fromkeys(("fold2", "other"), (4, "a folder without a file that matches train/*/*"))
+
+
+@pytest.mark.parametrize(
+    "others", [("train_masks", "test_masks"), ("masks_train", "masks_test"), ("trainGT", "testGT")]
+)
+@pytest.mark.parametrize("images", [("train", "test"), ("train_images", "test_images")])
+def test_what_belongs_to_the_images_of_a_split_is_no_split_beside_it(tree, images, others):
+    classes = [f"{folder}/{name}/{{4}}.png" for folder in (*images, *others) for name in ("cat", "dog")]
+    collection = opened(tree(*classes))
+    assert collection.splits == {"test"}
+    assert len(collection.index(Progress())) == 16
+    assert {unused.name: unused.images for unused in collection.unused()} == dict.fromkeys(others, 8)
