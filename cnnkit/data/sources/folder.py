@@ -172,7 +172,7 @@ def _checked(root: Path, names: Iterable[str]) -> tuple[str, ...]:
     """The classes in their order."""
     classes = in_order(names)
     if odd := next((name for name in classes if not printable(name)), None):
-        raise at_path(f"{root}: the class {odd!r} has a control character in its name")
+        raise at_path(f"{root}: the class {odd!r} has a control character in its name; rename what is called so")
     return classes
 
 

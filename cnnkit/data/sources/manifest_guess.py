@@ -119,11 +119,16 @@ def look(path: Path, roots: Sequence[Path], ends: Ends | None = None) -> Guess:
     """
     all_rows = list(islice(tables.Table(path), ROWS))
     if not all_rows:
-        raise NotAListError("is empty")
+        raise NotAListError("it is empty")
     width = len(all_rows[0][1])
     cells = [(line, [cell.strip() for cell in row]) for line, row in all_rows if len(row) == width]
     if width == 1:
-        raise NotAListError(f"has one column only; a path and a label are two, and {tables.SEPARATED}")
+        raise NotAListError(f"it has one column only; a path and a label are two, and {tables.SEPARATED}")
+    if len(cells) == 1 < len(all_rows):
+        line, row = all_rows[1]
+        raise NotAListError(
+            f"its first line has {width} columns, but line {line} has {len(row)}, and no other line as many"
+        )
     sample = [row for _, row in cells[1:]] or [cells[0][1]]
     for number, root in enumerate(roots):
         try:
@@ -326,9 +331,11 @@ def _in_archives(path: Path, cells: list[tuple[int, list[str]]]) -> Guess:
                 guess.settings["extension"] = found[1]
             _set_columns(guess, table, place, said, split)
             return guess
+    if len(cells) == 1:
+        raise NotAListError(f"it has one line only, {listed(first)}, which names no image that is there")
     there = f"its columns are {listed(first)}" if any(first) else "it is empty"
     if likely:
-        shown = cells[min(1, len(cells) - 1)][1][likely[0]]
+        shown = cells[1][1][likely[0]]
         there = f"`{first[likely[0]]}` should, but `{shown}` is no file below {path.parent}; {there}"
     message = f"no column of it names images that lie below its folder; {there}"
     raise NotAListError(f"{message}; set path_column, label_column, folder and extension")

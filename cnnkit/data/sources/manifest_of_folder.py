@@ -143,7 +143,7 @@ def _one_of(root: Path, fits: dict[Path, Guess]) -> Guess:
         rest = manifest_parts.add(guess, {**fits, **_unfit(root, first, fits)})
         if rest:
             which = listed([names[path] for path in rest])
-            guess.choices.append(f"{names[first]} is taken for its name; {which} would list images with labels too.")
+            guess.choices.append(f"`{names[first]}` is taken for its name; {which} would list images with labels too.")
         return guess
     message = (
         f"{root} holds {listed(list(names.values()))}, which all list images with labels; name the one that is meant"

@@ -75,7 +75,7 @@ def add(guess: Guess, tables: Mapping[Path, Guess | str]) -> list[Path]:
             if not why and not isinstance(part, str):
                 used[split], parts[path] = path, part
             else:
-                guess.choices.append(f"{path.relative_to(top)} is not taken for {split}: {why}.")
+                guess.choices.append(f"`{path.relative_to(top)}` is not taken for {split}: {why}.")
     if not used:
         return [path for path in tables if split_of_table(path) not in ("validation", "test")]
     guess.settings |= {f"{split}_path": str(path) for split, path in used.items()}

@@ -177,8 +177,6 @@ def _batch_size(traits: Traits) -> Choice:
         return Choice("batch_size", 64, "With many images larger batches are faster.")
     if traits.training < 2 * 16:
         return Choice("batch_size", 4, "Of a handful of images batches of a few make some steps at least.")
-    if traits.training < 16:
-        return Choice("batch_size", 4, "Of so few images an epoch has some steps only in small batches.")
     if traits.training < FEW:
         return Choice("batch_size", 16, "Of few images small batches make more steps; 32 is a little faster.")
     return Choice("batch_size", 32, "The usual size for some thousands of images; 64 is a little faster.")

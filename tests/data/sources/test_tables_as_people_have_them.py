@@ -420,7 +420,7 @@ def test_a_file_of_json_a_line_is_a_table(where):
         ("a.json", b'{"images": [], "annotations": [], "categories": []}', "looks like COCO"),
         ("a.csv", "file,label\n00.png,a\n".encode("utf-16"), r"a\.csv:1: is text in UTF-16"),
         ("a.csv", b'file,label\n00.png,a\n"01.png,b\n', r"a\.csv:3: from here on it can't be read as CSV"),
-        ("a.csv", b"file\n00.png\n", r"a\.csv: has one column only"),
+        ("a.csv", b"file\n00.png\n", r"a\.csv: it has one column only"),
         ("a.csv", b"file,label\nnowhere.png,a\n", r"`file` should, but `nowhere\.png` is no file below"),
     ],
 )

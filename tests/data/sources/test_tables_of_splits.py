@@ -82,9 +82,10 @@ def test_tables_written_by_hand_have_their_images_beside_them(alike):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("filename,cat,dog\n0.png,c\n", "names no images|no column|column"),
+        ("filename,cat,dog\n0.png,c\n", "its first line has 3 columns, but line 2 has 2, and no other line as many"),
         ("name,klass\n0.png,1\n1.png,0\n", r"its columns are others than those of .*_classes\.csv"),
-        ("", "is empty"),
+        ("", "it is empty"),
+        ("path,label\n", "it has one line only, `path`, `label`, which names no image that is there"),
     ],
 )
 @pytest.mark.parametrize("named", ["", "train/_classes.csv"])
@@ -98,7 +99,7 @@ def test_a_table_that_cannot_be_used_is_said_to_be_left_out(alike, text, why, na
     index, splits = opened(source)
     assert splits == {"train": 6, "test": 2}
     (note,) = [note for note in index.notes if "not taken" in note]
-    assert note.startswith("valid/_classes.csv is not taken for validation: ")
+    assert note.startswith("`valid/_classes.csv` is not taken for validation: ")
     with pytest.raises(AssertionError, match=why):
         raise AssertionError(note)
 
@@ -112,7 +113,7 @@ def test_images_that_training_has_too_leave_a_table_out(alike):
         index, splits = opened(source)
         assert splits == {"train": 6, "test": 2}
         assert any(
-            "valid.txt is not taken for validation: it lists 2 images that" in note and "first" in note
+            "`valid.txt` is not taken for validation: it lists 2 images that" in note and "first" in note
             for note in index.notes
         )
 
@@ -124,7 +125,7 @@ def test_labels_that_training_has_not_leave_a_table_out(alike):
     assert isinstance(source, Manifest)
     assert source.validation_path is None
     index, _ = opened(source)
-    assert "valid.txt is not taken for validation: no image of training has the label `7`." in index.notes
+    assert "`valid.txt` is not taken for validation: no image of training has the label `7`." in index.notes
 
 
 def test_an_image_missing_beside_its_table_is_not_one_of_another_split(alike):
@@ -143,7 +144,7 @@ def test_of_two_tables_for_a_split_none_is_taken(alike):
     assert (source.validation_path, source.test_path) == (None, str(root / "test.txt"))
     why = "`dev.txt`, `valid.txt` are all of validation"
     assert {*source.open(Progress()).notes} >= {
-        f"{name} is not taken for validation: {why}." for name in ("dev.txt", "valid.txt")
+        f"`{name}` is not taken for validation: {why}." for name in ("dev.txt", "valid.txt")
     }
 
 
