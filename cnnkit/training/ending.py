@@ -13,7 +13,7 @@ from cnnkit.core.lazy import tf
 from cnnkit.core.signals import ENDING, exit_code, handling, interrupts
 from cnnkit.core.text import counted, typed
 from cnnkit.report import curves
-from cnnkit.runs import checkpoints
+from cnnkit.runs import checkpoints, training_states
 from cnnkit.runs.run import Run
 from cnnkit.training.stage_fit import Diverged
 
@@ -79,8 +79,9 @@ def time_is_up(run: Run, experiment: Experiment) -> str:
 
 
 def going_on(run: Run) -> str:
-    """How a run goes on that has ended before its time."""
-    return f"go on with: cnnkit train --resume {typed(run.folder)}"
+    """How a run goes on that has ended before its time; what saved no state can only begin anew."""
+    how = "go on" if training_states.saved(run.files.checkpoints) else "no state of it was saved, so begin anew"
+    return f"{how} with: cnnkit train --resume {typed(run.folder)}"
 
 
 def _record(run: Run, state: str, epochs: list[dict[str, Any]], best: int | None) -> str:

@@ -9,7 +9,7 @@ import pytest
 from cnnkit import Run, read
 from cnnkit.core.errors import DataError, DiskError, Interrupted, NobodyReads, TrainingError
 from cnnkit.core.lazy import keras
-from cnnkit.runs import checkpoints
+from cnnkit.runs import checkpoints, training_states
 from cnnkit.training import ending
 
 CONFIG = """
@@ -134,3 +134,9 @@ def test_a_reader_that_goes_interrupts_a_run(run, begin):
         begin()
         raise NobodyReads
     assert run.provenance()["state"] == "interrupted"
+
+
+def test_only_what_has_a_state_goes_on(run):
+    assert ending.going_on(run) == f"no state of it was saved, so begin anew with: cnnkit train --resume {run.folder}"
+    training_states.save(run.files.checkpoints, {}, {"stage": 1, "epoch": 1, "update": 0})
+    assert ending.going_on(run) == f"go on with: cnnkit train --resume {run.folder}"
