@@ -37,10 +37,19 @@ class StateWriter:
         self._kept = [position for position in training_states.saved(folder) if last and position <= last]
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._writing: Position | None = None
         self._waiting: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._unused: list[dict[str, Any]] = []  # arrays to copy into: new ones take several times as long
         self._error: Exception | None = None
         atomic.remove_unfinished(folder)
+
+    @property
+    def positions(self) -> list[Position]:
+        """Of the states that are kept, the one that is being written, and the one that waits."""
+        with self._lock:
+            under_way = [self._writing] if self._writing else []
+            waits = [Position.of(self._waiting[1])] if self._waiting else []
+            return [*self._kept, *under_way, *waits]
 
     def save(self, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Copies a state, and has it written; a position that was saved already is not saved again.
@@ -120,6 +129,7 @@ class StateWriter:
                     self._thread = None
                     return
                 (arrays, facts), self._waiting = self._waiting, None
+                self._writing = Position.of(facts)
             try:
                 position = training_states.save(self.folder, arrays, facts)
                 self._kept = [*self._kept, position][-self.keep :]
@@ -127,4 +137,5 @@ class StateWriter:
             except Exception as error:  # raised in the thread that trains, by the next call
                 self._error = error
             with self._lock:
+                self._writing = None
                 self._unused.append(arrays)

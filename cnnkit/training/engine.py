@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -27,7 +26,7 @@ from cnnkit.runs import checkpoints
 from cnnkit.runs.provenance import parameters
 from cnnkit.runs.run import Run
 from cnnkit.runs.state_writer import StateWriter
-from cnnkit.runs.training_states import State
+from cnnkit.runs.training_states import Position, State
 from cnnkit.training import balance, divergence, head
 from cnnkit.training.computing import Computing
 from cnnkit.training.data import TrainingData
@@ -102,8 +101,8 @@ class Engine:
         folder, checkpoint = run.files.checkpoints, self.experiment.train.checkpoint
         self._writer = StateWriter(folder, checkpoint.keep, resumed.position if resumed else None)
         self._saving = Saving(checkpoint, self._writer, self.arrays, self._facts_to_save, self.say)
-        # Files of the weights that the states on the disk, one that is written and one that waits have as the best.
-        self._bests = deque(checkpoints.files(folder, checkpoints.BEST), maxlen=checkpoint.keep + 2)
+        # Files of weights that a state may have as the best, by its position; of earlier states nobody has looked.
+        self._bests = dict.fromkeys(self._writer.positions, checkpoints.files(folder, checkpoints.BEST))
         if resumed:
             facts = resumed.facts
             self._first, self.done, self._saved, self._before = (
@@ -123,7 +122,7 @@ class Engine:
         Raises:
             TrainingError: It diverged.
             DiskError: A state could not be written.
-            TimeIsUp: It was; the state is on the disk.
+            TimeIsUp: It was; the state is on the disk, if any is to be saved.
         """
         try:
             self._fit()
@@ -132,9 +131,8 @@ class Engine:
                 self._writer.flush()  # what is being written is of before, and good
             raise
         self._writer.close()
-        kept = [*self._bests][-self.experiment.train.checkpoint.keep :]  # those that the states there have as the best
         if best := self._best_checkpoint:
-            checkpoints.remove_others(self.run.files.checkpoints, checkpoints.BEST, {best["file"], *kept})
+            checkpoints.remove_others(self.run.files.checkpoints, checkpoints.BEST, {best["file"], *self._needed})
 
     def _fit(self) -> None:
         """Fits the stages one after the other; one that ends worse than it began is taken back."""
@@ -375,9 +373,15 @@ class Engine:
 
     def _facts_to_save(self, fit: StageFit) -> dict[str, Any]:
         """The same; the weights that they name as the best stay on the disk as long as the state does."""
-        if self._best_checkpoint:
-            self._bests.append(self._best_checkpoint["file"])
-        return self.facts(fit)
+        facts = self.facts(fit)
+        self._bests = {position: self._bests.get(position, []) for position in self._writer.positions}
+        self._bests[Position.of(facts)] = [facts["best_checkpoint"]["file"]] if facts["best_checkpoint"] else []
+        return facts
+
+    @property
+    def _needed(self) -> set[str]:
+        """Files of weights that a resume may need, whichever state it goes on from."""
+        return {file for position in self._writer.positions for file in self._bests.get(position, ())}
 
     @property
     def _best_checkpoint(self) -> dict[str, Any] | None:
@@ -425,7 +429,7 @@ class Engine:
     def _save(self, epoch: int, metrics: dict[str, float]) -> None:
         """An epoch was the best so far."""
         folder, facts = self.run.files.checkpoints, {"metrics": metrics}
-        checkpoints.save(self.network.model, folder, checkpoints.BEST, epoch, facts, self._bests)
+        checkpoints.save(self.network.model, folder, checkpoints.BEST, epoch, facts, self._needed)
 
 
 def _dtype(variable: Any) -> str:

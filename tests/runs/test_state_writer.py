@@ -86,6 +86,22 @@ def test_of_those_that_wait_only_the_newest_is_written(folder, gate):
     assert training_states.read(folder, Position(1, 1, 0)).arrays["seed"] == 1
 
 
+def test_it_tells_the_states_that_a_crash_may_leave(folder, gate):
+    gate.opened.set()
+    for epoch in (1, 2):
+        training_states.save(folder, arrays(epoch), facts(epoch))
+    gate.opened.clear()
+    gate.reached.clear()
+    writer = StateWriter(folder, 2, last=Position(1, 2, 0))
+    for epoch in range(3, 7):  # the first is being written, the last waits
+        writer.save(arrays(epoch), facts(epoch))
+        assert gate.reached.wait(10)
+    assert [position.epoch for position in writer.positions] == [1, 2, 3, 6]
+    gate.opened.set()
+    writer.close()
+    assert [position.epoch for position in writer.positions] == epochs(folder) == [3, 6]
+
+
 def test_stages_may_have_other_arrays(folder):
     writer = StateWriter(folder, 9)
     for epoch, shape in ((1, (3, 2)), (2, (4,)), (3, ()), (4, (3, 2))):
