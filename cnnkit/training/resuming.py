@@ -118,8 +118,7 @@ class Resumption:
             The state; None where none was saved before the run ended, so that it begins anew.
 
         Raises:
-            UsageError: Another process has trained it since it was opened, early stopping has ended it, or it is
-                finished and has no state.
+            UsageError: Another process has trained it since it was opened, or early stopping has ended it.
             TrainingError: No state is whole, or the metrics of epochs before it are gone.
         """
         run = self.run
@@ -131,11 +130,6 @@ class Resumption:
         if state and self.longer and state.facts["stopped"] and state.position.stage == len(completed.plan()):
             epochs = counted(state.position.epoch, "epoch")
             raise UsageError(f"{run.folder}: early stopping has ended it after {epochs}; there is no use for more")
-        if state is None and self.record.get("state") == FINISHED:
-            raise UsageError(
-                f"{run.folder} is finished and has no state to go on from, so to be longer it would begin anew, and lose "
-                "its weights; train a run of its own, without --resume"
-            )
         try:
             run.cut_back(state.position.epoch if state else 0)
             checkpoints.put_back(folder, checkpoints.BEST, state.facts["best_checkpoint"] if state else None)
