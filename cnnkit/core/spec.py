@@ -47,6 +47,13 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Says of what is no setting only that, as Pydantic would read its type anew for every class below."""
+        super().__init_subclass__(**kwargs)
+        for name, hint in cls.__annotations__.items():
+            if isinstance(hint, str) and hint.startswith("ClassVar["):
+                cls.__annotations__[name] = ClassVar
+
     @classmethod
     def settings(cls) -> list[str]:
         """Names of its settings: what it is, then its own, then those that all of its kind have."""
