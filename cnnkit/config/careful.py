@@ -58,7 +58,8 @@ def of(
     if shape is None:
         raise ValueError("the experiment should be complete")
     by_steps = any(not stage.fitted for stage in experiment.plan())
-    given = Given(shape, classes, counts, pictures, experiment.model.pretrained, by_steps)
+    scale = experiment.train.rate_scale(experiment.data.batch_size)
+    given = Given(shape, classes, counts, pictures, experiment.model.pretrained, by_steps, scale)
     yield from _within(experiment, given, "")
     for rule in _BETWEEN:
         yield from rule(experiment, given)
@@ -135,6 +136,18 @@ def _batches_suit_the_normalisation(experiment: Experiment, given: Given) -> Ite
         yield Problem(message, key="data.batch_size")
 
 
+def _an_epoch_has_the_batches_of_an_update(experiment: Experiment, given: Given) -> Iterator[Problem]:
+    images, accumulated = given.images("train"), experiment.train.gradient_accumulation
+    if not images or not experiment.data.balance.changes_nothing:
+        return
+    batches = -(-images // experiment.data.batch_size)
+    if accumulated > batches:
+        message = f"an update ends with its epoch, which has {counted(batches, 'batch', 'batches')}; lower it"
+        if experiment.train.scale_learning_rate_with_batch:
+            message += ", as learning rates are scaled by it"
+        yield Problem(message, key="train.gradient_accumulation")
+
+
 def _weights_are_kept_small_once(experiment: Experiment, given: Given) -> Iterator[Problem]:
     optimizer = experiment.train.optimizer
     if experiment.model.l2 and optimizer and optimizer.weight_decay:
@@ -148,5 +161,6 @@ _BETWEEN: tuple[Callable[[Experiment, Given], Iterator[Problem]], ...] = (
     _features_are_computed_once,
     _features_suit_the_size,
     _batches_suit_the_normalisation,
+    _an_epoch_has_the_batches_of_an_update,
     _weights_are_kept_small_once,
 )

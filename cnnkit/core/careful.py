@@ -20,6 +20,7 @@ class Given:
         pictures: Height and width of the pictures as they are; None where that is not known.
         pretrained: Whether the features of the network were learnt already.
         by_steps: Whether anything is trained by steps, a batch each; a classifier that is fitted alone is not.
+        rate_scale: What training multiplies learning rates by.
     """
 
     shape: tuple[int, int, int]
@@ -28,6 +29,7 @@ class Given:
     pictures: tuple[int, int] | None = None
     pretrained: bool = False
     by_steps: bool = True
+    rate_scale: float = 1.0
 
     @property
     def of_characters(self) -> bool:

@@ -227,7 +227,7 @@ class Train(Spec):
             yield from self.slow_on_cpu()
         for number, stage in enumerate(stages):
             key = f"stages.{number}" if self.stages else ""
-            yield from self._careful_of(stage, key, given.pretrained)
+            yield from self._careful_of(stage, key, given)
 
     def _careful_of_schedule(self, lengths: Sequence[int]) -> Iterator[Problem]:
         """What never comes of the schedule in stages of these epochs."""
@@ -243,7 +243,7 @@ class Train(Spec):
                 message += f", before the rate can fall after {patience}; give it a patience of {2 * patience} or more"
                 yield Problem(message, key="early_stopping.patience")
 
-    def _careful_of(self, stage: Stage, key: str, pretrained: bool) -> Iterator[Problem]:
+    def _careful_of(self, stage: Stage, key: str, given: Given) -> Iterator[Problem]:
         """The same of one stage."""
         if stage.epochs and stage.epochs >= LONG and not stage.freezes_backbone and not self.early_stopping:
             message = f"{stage.epochs:,} epochs without early_stopping, which would end them when nothing gets better"
@@ -253,10 +253,11 @@ class Train(Spec):
         rate = stage.learning_rate or self.optimizer.learning_rate
         if isinstance(rate, str):
             return
-        odd = self.optimizer.odd_rate(stage.learning_rate) if stage.learning_rate else None
+        scale = given.rate_scale
+        odd = self.optimizer.odd_rate(stage.learning_rate, scale) if stage.learning_rate else None
         usual = type(self.optimizer).model_fields["learning_rate"].default
-        if pretrained and not odd and not stage.freezes_backbone and rate >= usual:
-            odd = f"{rate:g} is a rate to begin with, and what the network has learnt is soon lost at it"
+        if given.pretrained and not odd and not stage.freezes_backbone and rate * scale >= usual:
+            odd = f"{rate * scale:g} is a rate to begin with, and what the network has learnt is soon lost at it"
             odd += f"; {usual / 10:g} is usual for fine-tuning"
         if odd:
             of_stage = bool(key and stage.learning_rate)
@@ -300,6 +301,14 @@ class Train(Spec):
             return None
         return self.optimizer or (FINE_TUNING[0] if any(fitted) else Adam())
 
+    def rate_scale(self, batch_size: int) -> float:
+        """What the learning rates of the config are multiplied by, to be those of training; 1 if they are not scaled.
+
+        Args:
+            batch_size: Images of a batch.
+        """
+        return batch_size * self.gradient_accumulation / REFERENCE if self.scale_learning_rate_with_batch else 1.0
+
     def slots(self, stages: Sequence[Stage]) -> int:
         """How many numbers training remembers for each weight, beside its gradient.
 
@@ -317,8 +326,7 @@ class Train(Spec):
         rate = stage.learning_rate or optimizer.learning_rate
         if isinstance(rate, str):
             return rate
-        images = batch_size * self.gradient_accumulation
-        return rate * images / REFERENCE if self.scale_learning_rate_with_batch else rate
+        return rate * self.rate_scale(batch_size)
 
 
 def _with_batch_norm(stage: Stage, pretrained: bool) -> Stage:

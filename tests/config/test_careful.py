@@ -30,6 +30,10 @@ UNEVEN = {"train": [700, 100], "validation": [150, 21], "test": [150, 21]}
 TORN = {"train": [7000, 20], "validation": [1500, 5], "test": [1500, 5]}
 
 
+ACCUMULATED = "train.gradient_accumulation=1000"
+SCALED = "train.scale_learning_rate_with_batch=true"
+
+
 @pytest.fixture
 def said(tmp_path):
     """What is said of a config with some settings, as a dictionary from the key to the message."""
@@ -417,3 +421,21 @@ def test_small_batches_harm_normalisation_only_where_it_works_with_them(said):
     assert "data.batch_size" not in said(pretrained, "data.batch_size=4", plan % "")
     assert "tell little" in said(pretrained, "data.batch_size=4", plan % ", batch_norm: batch")["data.batch_size"]
     assert "tell little" in said("model={name: resnet, depth: 20}", "data.batch_size=4")["data.batch_size"]
+
+
+def test_a_rate_is_odd_as_training_has_it(said):
+    rate, accumulated = "train.optimizer.learning_rate", "train.gradient_accumulation"
+    adam = "train.optimizer={name: adam, learning_rate: 1e-3}"
+    message = said(adam, SCALED, f"{accumulated}=1000")[rate]
+    assert message.startswith("0.25 is so large") or message.startswith("0.125 is so large"), message
+    assert "it is multiplied by" in message
+    assert rate not in said(adam, SCALED)
+    assert rate not in said(adam, f"{accumulated}=1000")
+
+
+def test_an_update_has_no_more_batches_than_its_epoch(said):
+    key = "train.gradient_accumulation"
+    assert said(ACCUMULATED, counts=EVEN)[key].startswith("an update ends with its epoch, which has ")
+    assert "learning rates are scaled by it" in said(ACCUMULATED, SCALED, counts=EVEN)[key]
+    assert key not in said("train.gradient_accumulation=2", counts=EVEN)
+    assert key not in said(ACCUMULATED)

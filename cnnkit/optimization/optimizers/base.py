@@ -44,20 +44,26 @@ class Optimizer(Spec):
         """A rate that nobody trains with, and a decay that leaves nothing."""
         if isinstance(self.learning_rate, str):
             return
-        if odd := self.odd_rate(self.learning_rate):
+        if odd := self.odd_rate(self.learning_rate, given.rate_scale):
             yield Problem(odd, key="learning_rate")
-        decay = self.learning_rate * self.weight_decay
+        decay = self.learning_rate * given.rate_scale * self.weight_decay
         if decay >= MUCH_DECAY:
             message = f"takes {decay:.2g} of each weight off in each step (times the learning rate); 0.1 is much"
             yield Problem(message, key="weight_decay")
 
-    def odd_rate(self, rate: float) -> str | None:
-        """What is odd about a learning rate; None if nothing is."""
+    def odd_rate(self, rate: float, scale: float = 1.0) -> str | None:
+        """What is odd about a learning rate, which training multiplies by a scale; None if nothing is."""
         least, most = self.usual
+        rate *= scale
+        scaled = "" if scale == 1 else f" (it is multiplied by {scale:g}, with images an update)"
         if rate > most:
-            return f"{rate:g} is so large a step for {self.name} that training diverges; at most {most:g} is usual"
+            return (
+                f"{rate:g} is so large a step for {self.name} that training diverges; at most {most:g} is usual{scaled}"
+            )
         if rate < least:
-            return f"{rate:g} is so small a step for {self.name} that it hardly moves; at least {least:g} is usual"
+            return (
+                f"{rate:g} is so small a step for {self.name} that it hardly moves; at least {least:g} is usual{scaled}"
+            )
         return None
 
     @property

@@ -119,14 +119,14 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
     if high:
         seen = f", with a loss of up to {max(part.loss.values):.3g}" if blown_up(course, part) else ""
         less = usual if rate > usual else rate / FAR_FROM_USUAL
-        yield Reason(f"a learning rate that is too high, {rate:.2g}{seen}", course.rate_setting(part, less))
+        yield Reason(f"a learning rate that is too high, {course.rate_of(part)}{seen}", course.rate_setting(part, less))
     fading = list(_fading(part))
     yield from fading
     if low:
         first, last = part.loss.values[[0, -1]]
         falls = f", with a loss that falls all the time, from {first:.4f} to {last:.4f}"
         seen = falls if part.loss.tendency() <= STEADY else ""
-        yield Reason(f"a learning rate that is too low, {rate:.2g}{seen}", course.rate_setting(part, usual))
+        yield Reason(f"a learning rate that is too low, {course.rate_of(part)}{seen}", course.rate_setting(part, usual))
     yield LABELS
     if not high and not low:
         yield Reason("a learning rate that does not suit", course.rate_setting(part, rate / 10))

@@ -30,6 +30,11 @@ LITTLE = 0.02
 """Share of the loss of a guess that does not matter: what is less than that above 0 is as good as right."""
 
 
+def rounded(rate: float) -> str:
+    """A learning rate to two digits, as one writes it: `0.00033`, `1000`."""
+    return f"{float(f'{rate:.2g}'):g}"
+
+
 @dataclass(frozen=True)
 class Remark:
     """Something that the curves tell.
@@ -282,12 +287,25 @@ class Course:
         """`in stage 2 ` where there are several."""
         return f"in {name}" if (name := self.of_stage(part)) else ""
 
+    @property
+    def rate_scale(self) -> float:
+        """What training multiplies the rates of the config by."""
+        return self.experiment.train.rate_scale(self.experiment.data.batch_size)
+
+    def rate_of(self, part: Part) -> str:
+        """The learning rate of a stage, in words."""
+        scaled = (
+            "" if self.rate_scale == 1 else f" (with images an update; {rounded(part.rate / self.rate_scale)} is set)"
+        )
+        return f"{rounded(part.rate)}{scaled}"
+
     def rate_setting(self, part: Part, rate: float) -> str:
-        """The setting of a learning rate for a stage."""
+        """The setting of a learning rate for a stage: what it has to be for training to have this one."""
+        rate /= self.rate_scale
         stages = self.written.train.stages
         if stages and stages[part.number - 1].learning_rate:
-            return f"train.stages.{part.number - 1}.learning_rate={rate:.2g}"
-        return f"train.optimizer.learning_rate={rate:.2g}"
+            return f"train.stages.{part.number - 1}.learning_rate={rounded(rate)}"
+        return f"train.optimizer.learning_rate={rounded(rate)}"
 
     def epochs_setting(self, part: Part, epochs: int) -> str:
         """The setting of how many epochs a stage has."""

@@ -26,6 +26,9 @@ THEN: tuple[tuple[Question, ...], ...] = (
 )
 """Of those in a row the first that has an answer speaks for the others, which say the contrary or the same."""
 
+NOT_BESIDE_TOO_HIGH = {"rate_too_low", "still_improving", "underfits"}
+"""What is not said where a rate is too high: the way down from where it led is no progress that goes on."""
+
 SHORT = 4
 """Of fewer epochs, in which nothing is seen, nothing is said."""
 
@@ -36,6 +39,8 @@ def remarks(course: Course) -> list[Remark]:
         if found := list(question(course)):
             return found
     found = [remark for row in THEN for remark in _first(row, course)]
+    if any(remark.kind == "rate_too_high" for remark in found):
+        found = [remark for remark in found if remark.kind not in NOT_BESIDE_TOO_HIGH]
     return found or list(_sound(course))
 
 

@@ -62,9 +62,13 @@ def too_high(course: Course) -> Iterator[Remark]:
             message = (
                 f"{course.in_stage(part)}the loss went up to {max(part.loss.values):.3g} and is "
                 f"{part.loss.last:.3g} at the end, worse than that of a guess, {course.trained.loss:.3g}: the "
-                f"learning rate, {part.rate:.2g}, is too high"
+                f"learning rate, {course.rate_of(part)}, is too high"
             )
-            yield Remark("rate_too_high", message, "try a tenth of it", (course.rate_setting(part, part.rate / 10),))
+            usual = usual_rate(course, part)
+            less, words = (
+                (usual, "try a usual one") if part.rate > 10 * usual else (part.rate / 10, "try a tenth of it")
+            )
+            yield Remark("rate_too_high", message, words, (course.rate_setting(part, less),))
             continue
         jumps = list(_jumps(course, part))
         if len(jumps) > 1 or (jumps and jumps[-1] >= len(part) - 2):
@@ -139,7 +143,7 @@ def too_low(course: Course) -> Iterator[Remark]:
         return
     message = (
         f"{course.in_stage(part)}the loss falls in a straight slow line, from {loss[0]:.3g} to {loss[-1]:.3g} (a guess "
-        f"has {course.trained.loss:.3g}): the learning rate, {rate:.2g}, is too low"
+        f"has {course.trained.loss:.3g}): the learning rate, {course.rate_of(part)}, is too low"
     )
     better = min(usual, 10 * rate)
     yield Remark("rate_too_low", message, "try a higher one", (course.rate_setting(part, better),))

@@ -145,6 +145,22 @@ def test_a_loss_that_jumps_has_too_high_a_rate(course):
     assert "in epoch 10 from 0.379 to 1.5 and in epoch 21 from 0.2 to 1.9" in remark.message
 
 
+def test_the_setting_of_a_rate_that_is_scaled_is_what_is_to_be_set(course):
+    scaled = {"gradient_accumulation": 400, "scale_learning_rate_with_batch": True}
+    losses = [2.3, 190, 200], [190, 200, 160]
+    [remark] = judge.remarks(course(*losses, [0.1, 0.2, 0.3], [0.1, 0.2, 0.3], train=scaled, rates=[0.05] * 3))
+    assert (remark.kind, remark.settings) == ("rate_too_high", ("train.optimizer.learning_rate=2e-05",))
+    assert "the learning rate, 0.05 (with images an update; 0.001 is set), is too high" in remark.message
+
+
+def test_a_rate_that_is_far_too_high_is_all_that_is_said(course):
+    sgd = {"optimizer": {"name": "sgd", "learning_rate": 1000.0}}
+    losses = [6e4, 4e4, 2.7e4, 1e4, 5e3], [4.5e4, 3e4, 2e4, 9e3, 4e3]
+    [remark] = judge.remarks(course(*losses, np.linspace(0.1, 0.3, 5), np.linspace(0.1, 0.3, 5), train=sgd))
+    assert (remark.kind, remark.settings) == ("rate_too_high", ("train.optimizer.learning_rate=0.01",))
+    assert "the learning rate, 1000, is too high" in remark.message
+
+
 @pytest.mark.parametrize("noise", [0.02, 0.1])
 def test_noise_of_the_loss_is_no_jump(course, noise):
     courses = [course(noisy(FALLING, noise, seed), FALLING + 0.05) for seed in range(100)]
