@@ -18,15 +18,8 @@ from cnnkit.core.text import enumerated, listed, nearest
 from cnnkit.data.files.walking import files_in, subfolders
 from cnnkit.data.index import SPLITS, Unused
 from cnnkit.data.sources.base import at_path
-from cnnkit.data.sources.tree import Tree, is_container, is_table, plain
+from cnnkit.data.sources.tree import Tree, is_aside, is_container, is_table
 from cnnkit.data.split_names import is_split_name, split_of
-
-# What lies beside other folders and is called so holds no class of its own. `mask` alone may well be one.
-_ASIDE = {
-    *("annotation", "annotations", "example", "examples", "groundtruth", "gt", "labels", "masks", "segmentation"),
-    *("segmentations", "segmentationclass", "segmentationobject", "thumbnails", "thumbs", "trimaps"),
-}
-
 
 FEW = 20
 """So many folders are compared with all others, where there are thousands."""
@@ -90,7 +83,7 @@ def mapped(tree: Tree, splits: Mapping[str, Sequence[str]]) -> Layout:
     reasons = {
         each: tree.unused(each, _without_labels(split_of(each.name) or "train", named), to_predict=True)
         for each in beside
-        if tree.holds(each) and not tree.inner(each) and plain(each.name) not in _ASIDE
+        if tree.holds(each) and not tree.inner(each) and not is_aside(each.name)
     }
     return _with_the_rest(tree, found, reasons, "not among the folders that data.source.splits names")
 
@@ -141,7 +134,7 @@ Judgement = tuple[Layout, dict[Path, Unused]]
 
 def _judged(tree: Tree, folder: Path) -> Judgement:
     """What the folders right in one are; a single one is gone through."""
-    kept, reasons = _without_those_aside(tree, folder)
+    kept, reasons = tree.likely(folder), dict[Path, Unused]()
     if not kept:
         return Layout(flat=(folder,) if tree.has_image_right_in(folder) else ()), reasons
     if len(kept) == 1 and _leads_on(tree, kept[0]):
@@ -203,28 +196,6 @@ def _gone_through(tree: Tree, only: Path, reasons: dict[Path, Unused]) -> Judgem
     return replace(found, notes=(note, *found.notes)), reasons | further
 
 
-def _without_those_aside(tree: Tree, folder: Path) -> tuple[list[Path], dict[Path, Unused]]:
-    """The folders with images, but for those that by their names hold no class; a glob makes all of them count."""
-    kept = tree.kept(folder)
-    others = [each for each in kept if plain(each.name) not in _ASIDE and not _is_beside_its_split(each, kept)]
-    alone = len(others) == 1 and (tree.kept(others[0]) or is_container(others[0].name))
-    if tree.glob or len(others) == len(kept) or not (len(others) > 1 or alone):
-        return kept, {}
-    reason = "by its name no class; with data.source.glob: '**' every folder counts"
-    return others, {each: tree.unused(each, reason) for each in kept if each not in others}
-
-
-def _is_beside_its_split(folder: Path, kept: Sequence[Path]) -> bool:
-    """Whether a folder holds what belongs to the images of a split, by their names: `train_masks` beside `train`."""
-    if not _says_aside(folder.name) or not (split := split_of(folder.name)):
-        return False
-    return any(split_of(each.name) == split and not _says_aside(each.name) for each in kept)
-
-
-def _says_aside(name: str) -> bool:
-    return any(word.lower() in (*_ASIDE, "mask") for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name))
-
-
 # Splits
 
 
@@ -283,7 +254,8 @@ def _with_classes(tree: Tree, folder: Path, splits: dict[Path, str]) -> Layout:
     """The class folders of splits; what is in none of training is refused."""
     trained = {each.name for top, split in splits.items() if split == "train" for each in tree.inner(top)}
     inner = {top: tree.kept(top) if trained & set(_names(tree.kept(top))) else tree.inner(top) for top in splits}
-    found = [ClassFolder(split, each) for top, split in splits.items() for each in inner[top]]
+    aside = {each for top in splits for each in inner[top] if is_aside(each.name) and each.name not in trained}
+    found = [ClassFolder(split, each) for top, split in splits.items() for each in inner[top] if each not in aside]
     trained = {each.path.name for each in found if each.split == "train"}
     for each in found:
         if each.path.name not in trained:
@@ -340,7 +312,7 @@ def _refuse_what_may_be_splits(
 
 
 def _may_be_class(name: str) -> bool:
-    return any(map(str.isalpha, name)) and plain(name) not in _ASIDE and not is_container(name)
+    return any(map(str.isalpha, name)) and not is_aside(name) and not is_container(name)
 
 
 def _say_which(tree: Tree, message: str, splits: Mapping[Path, str], how: str = "") -> DataError:
@@ -372,6 +344,12 @@ def _bare(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
+def _why_beside(tree: Tree, folder: Path, usual: str) -> str:
+    if not tree.glob and tree.holds(folder) and folder not in tree.likely(folder.parent):
+        return "by its name no class; with data.source.glob: '**' every folder counts"
+    return tree.why_not_used(folder, usual)
+
+
 def _with_the_rest(tree: Tree, found: Layout, reasons: Mapping[Path, Unused], usual: str) -> Layout:
     """The layout with the way to its classes, and each folder beside it with the reason why it is not used."""
     goals = {each.path for each in found.classes} or {*found.flat}
@@ -382,5 +360,5 @@ def _with_the_rest(tree: Tree, found: Layout, reasons: Mapping[Path, Unused], us
             if each in above:
                 way.append(each)
             elif each not in goals:
-                beside.append(reasons.get(each) or tree.unused(each, tree.why_not_used(each, usual)))
+                beside.append(reasons.get(each) or tree.unused(each, _why_beside(tree, each, usual)))
     return replace(found, way=tuple(way), beside=tuple(beside))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -24,12 +24,19 @@ from cnnkit.data.files.walking import (
     why_not,
 )
 from cnnkit.data.index import Unused
+from cnnkit.data.split_names import split_of
 
 LOOKED_AT = 20_000
 """So many files are looked at, to tell what a folder may be."""
 
 # What holds images, or folders of them, and says nothing of what they show.
 _CONTAINERS = {"data", "dataset", "datasets", "image", "images", "img", "imgs", "jpegimages", "photos", "pictures"}
+
+# What lies beside other folders and is called so holds no class of its own. `mask` alone may well be one.
+_ASIDE = {
+    *("annotation", "annotations", "example", "examples", "groundtruth", "gt", "labels", "masks", "segmentation"),
+    *("segmentations", "segmentationclass", "segmentationobject", "thumbnails", "thumbs", "trimaps"),
+}
 
 
 @dataclass
@@ -87,9 +94,16 @@ class Tree:
         """The folders right in it that hold an image."""
         return [each for each in subfolders(folder) if self.holds(each)]
 
+    def likely(self, folder: Path) -> list[Path]:
+        """The same but for those that by their names hold no class; a glob makes all of them count."""
+        kept = self.kept(folder)
+        others = [each for each in kept if not is_aside(each.name) and not _is_beside_its_split(each, kept)]
+        alone = len(others) == 1 and (self.kept(others[0]) or is_container(others[0].name))
+        return kept if self.glob or not (len(others) > 1 or alone) else others
+
     def inner(self, folder: Path) -> list[Path]:
         """The folders with images in what may be a split: right in it, or where a single folder leads to several."""
-        kept = self.kept(folder)
+        kept = self.likely(folder)
         if len(kept) != 1:
             return kept
         further = self.inner(kept[0])
@@ -128,6 +142,22 @@ def plain(name: str) -> str:
 def is_table(file: str) -> bool:
     """Whether a file may hold a table, by its ending."""
     return Path(file).suffix.lower() in (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".json", ".jsonl", ".parquet")
+
+
+def is_aside(name: str) -> bool:
+    """Whether what lies beside other folders and is called so holds no class of its own."""
+    return plain(name) in _ASIDE
+
+
+def _is_beside_its_split(folder: Path, kept: Sequence[Path]) -> bool:
+    """Whether a folder holds what belongs to the images of a split, by their names: `train_masks` beside `train`."""
+    if not _says_aside(folder.name) or not (split := split_of(folder.name)):
+        return False
+    return any(split_of(each.name) == split and not _says_aside(each.name) for each in kept)
+
+
+def _says_aside(name: str) -> bool:
+    return any(word.lower() in (*_ASIDE, "mask") for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name))
 
 
 def is_container(name: str) -> bool:

@@ -11,7 +11,7 @@ from cnnkit.data.files.walking import counts_below, files_below, files_in, hidde
 from cnnkit.data.sources import named_files
 from cnnkit.data.sources.layout import Layout
 from cnnkit.data.sources.named_files import NamedFiles
-from cnnkit.data.sources.tree import LOOKED_AT, Tree, is_table
+from cnnkit.data.sources.tree import LOOKED_AT, Tree, is_aside, is_table
 
 _MASK = "mask"
 _PACKED = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
@@ -76,7 +76,8 @@ def _what_else(tree: Tree, found: Layout) -> str:
     for file in islice(files_below(tree.root), LOOKED_AT):
         stem, ending = os.path.splitext(os.path.basename(file))  # noqa: PTH119, PTH122 - thousands
         if tree.is_image(file):
-            (beside[_MASK] if file.startswith(aside) else pictures).add(stem)
+            apart = file.startswith(aside) or any(map(is_aside, tree.below(file).split("/")[:-1]))
+            (beside[_MASK] if apart else pictures).add(stem)
         elif ending.lower() in beside:
             beside[ending.lower()].add(stem)
     for kind, what in (

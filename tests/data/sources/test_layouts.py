@@ -385,3 +385,22 @@ def test_what_belongs_to_the_images_of_a_split_is_no_split_beside_it(tree, image
     assert collection.splits == {"test"}
     assert len(collection.index(Progress())) == 16
     assert {unused.name: unused.images for unused in collection.unused()} == dict.fromkeys(others, 8)
+
+
+@pytest.mark.parametrize("aside", ["masks", "labels", "Ground Truth"])
+def test_what_lies_beside_the_classes_of_a_split_is_no_class_either(tree, aside):
+    folders = [f"{split}/{name}" for split in ("train", "test") for name in ("cat", "dog", aside)]
+    collection = opened(
+        tree(*(f"{folder}/{{4}}.png" for folder in folders), "valid/cat/{3}.png", f"valid/{aside}/0.png")
+    )
+    assert (collection.classes, collection.splits) == (("cat", "dog"), {"validation", "test"})
+    unused = {each.name: each.images for each in collection.unused()}
+    assert unused == {f"test/{aside}": 4, f"train/{aside}": 4, f"valid/{aside}": 1}
+
+
+def test_images_and_their_masks_in_each_split_are_no_classes(tree):
+    root = tree(*(f"{split}/{kind}/{{4}}.png" for split in ("train", "test") for kind in ("images", "masks")))
+    with pytest.raises(
+        DataError, match=r"it holds none, but 16 images in .* which are splits .* masks, as sets for segm"
+    ):
+        opened(root)
