@@ -41,6 +41,7 @@ class StateWriter:
         self._waiting: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._unused: list[dict[str, Any]] = []  # arrays to copy into: new ones take several times as long
         self._error: Exception | None = None
+        self._given_up = False
         atomic.remove_unfinished(folder)
 
     @property
@@ -69,7 +70,8 @@ class StateWriter:
         with self._lock:
             self._waiting, self.last = copied, position
             if self._thread is None:
-                self._thread = threading.Thread(target=self._write, name="states")
+                # Whoever ends well waits for it (`flush`); a process that is to end at once does not.
+                self._thread = threading.Thread(target=self._write, name="states", daemon=True)
                 self._thread.start()
 
     def check(self) -> None:
@@ -89,9 +91,14 @@ class StateWriter:
         Raises:
             DiskError: A state could not be written.
         """
-        while thread := self._thread:
+        while (thread := self._thread) and not self._given_up:
             thread.join()
         self.check()
+
+    def give_up(self) -> None:
+        """From now on nobody waits for what is being written, and nothing is removed: all is to end at once."""
+        with self._lock:
+            self._given_up, self._waiting = True, None
 
     def close(self) -> None:
         """The same, at the end; the arrays that were copied into are given back.
@@ -132,8 +139,9 @@ class StateWriter:
                 self._writing = Position.of(facts)
             try:
                 position = training_states.save(self.folder, arrays, facts)
-                self._kept = [*self._kept, position][-self.keep :]
-                training_states.remove_others(self.folder, self._kept)
+                if not self._given_up:  # somebody else may go on with the run by now, and have states of its own
+                    self._kept = [*self._kept, position][-self.keep :]
+                    training_states.remove_others(self.folder, self._kept)
             except Exception as error:  # raised in the thread that trains, by the next call
                 self._error = error
             with self._lock:

@@ -126,9 +126,9 @@ class Engine:
         """
         try:
             self._fit()
-        except Exception:
+        except BaseException:
             with suppress(DiskError):  # the first error is the one to tell
-                self._writer.flush()  # what is being written is of before, and good
+                self._writer.flush()  # what is being written is of before, and good; then nobody writes in the run
             raise
         self._writer.close()
         if best := self._best_checkpoint:
@@ -226,11 +226,15 @@ class Engine:
                 self._resumed = None
             with divergence.explained(fit, self.experiment, self.run):
                 try:
-                    fit.fit()
-                except Asked:  # here, where the network has no averages of its weights in their place any more
-                    self._save_state(fit)
-                    signals.act()
-                    raise TimeIsUp from None
+                    try:
+                        fit.fit()
+                    except Asked:  # here, where the network has no averages of its weights in their place any more
+                        self._save_state(fit)
+                        signals.act()
+                        raise TimeIsUp from None
+                except KeyboardInterrupt:  # the first signal when the state is saved, or a second one at any time
+                    self._writer.give_up()
+                    raise
         self.run.write_provenance(computing=self.computing.facts() | {"steps_per_execution": fit.updates_a_call})
         self._saved += fit.end - self.done
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cnnkit.core.progress import Progress, Step
@@ -60,6 +60,11 @@ class Observer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from a state that `state` gave."""
+
+
+def sound(metrics: Mapping[str, Any]) -> bool:
+    """Whether all that was measured of an epoch is finite: if not, the training has diverged."""
+    return all(math.isfinite(value) for value in metrics.values() if isinstance(value, float))
 
 
 class Watch(Observer):
@@ -136,7 +141,7 @@ class KeepBest(Observer):
             metrics: Those that training follows.
         """
         self.last = value = float(metrics[self.monitor])
-        if all(map(math.isfinite, metrics.values())) and metric_of(self.monitor).better(value, self.best):
+        if sound(metrics) and metric_of(self.monitor).better(value, self.best):
             self.best, self.best_epoch = value, epoch
             self.save(epoch, {name: float(value) for name, value in metrics.items()})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from cnnkit.core.lazy import np, tf
 from cnnkit.core.text import counted, in_bytes
 from cnnkit.optimization.section import Checkpoint
 from cnnkit.runs.state_writer import StateWriter
-from cnnkit.training.observers import Observer
+from cnnkit.training.observers import Observer, sound
 
 if TYPE_CHECKING:
     from cnnkit.training.stage_fit import StageFit
@@ -83,9 +82,9 @@ class Saving(Observer):
     def epoch_ends(self, fit: StageFit, metrics: dict[str, Any]) -> None:
         """Likewise, and at the end of a stage; what has diverged is not worth the place of the state before."""
         self.writer.check()
-        every, values = self.checkpoint.every_epochs, (value for value in metrics.values() if isinstance(value, float))
+        every = self.checkpoint.every_epochs
         over = self.checkpoint.saves and (fit.stopped or fit.epoch == fit.end)
-        if (over or self._minutes_over() or (every and fit.epoch % every == 0)) and all(map(math.isfinite, values)):
+        if (over or self._minutes_over() or (every and fit.epoch % every == 0)) and sound(metrics):
             self._save(fit)
 
     def save_now(self, fit: StageFit) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cnnkit.core.signals import Noted
-from cnnkit.training.observers import Observer
+from cnnkit.training.observers import Observer, sound
 
 if TYPE_CHECKING:
     from cnnkit.training.stage_fit import StageFit
@@ -61,8 +61,9 @@ class Stop(Observer):
         self._stop()
 
     def epoch_ends(self, fit: StageFit, metrics: dict[str, Any]) -> None:
-        """Likewise."""
-        self._stop()
+        """Likewise; an epoch whose metrics are not all numbers is the end, and nothing to go on from."""
+        if sound(metrics):
+            self._stop()
 
     def _stop(self) -> None:
         """Stops if that is asked for.

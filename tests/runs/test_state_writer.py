@@ -102,6 +102,21 @@ def test_it_tells_the_states_that_a_crash_may_leave(folder, gate):
     assert [position.epoch for position in writer.positions] == epochs(folder) == [3, 6]
 
 
+def test_given_up_nobody_waits_for_it_and_what_others_have_saved_meanwhile_stays(folder, gate):
+    writer = StateWriter(folder, 1)
+    writer.save(arrays(1), facts(1))
+    assert gate.reached.wait(10)
+    writer.save(arrays(2), facts(2))
+    thread = writer._thread
+    writer.give_up()
+    writer.flush()
+    assert thread.daemon and thread.is_alive() and epochs(folder) == []
+    gate.opened.set()
+    training_states.save(folder, arrays(7), facts(7))
+    thread.join(10)
+    assert epochs(folder) == [1, 7]
+
+
 def test_stages_may_have_other_arrays(folder):
     writer = StateWriter(folder, 9)
     for epoch, shape in ((1, (3, 2)), (2, (4,)), (3, ()), (4, (3, 2))):
