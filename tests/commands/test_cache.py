@@ -23,6 +23,7 @@ KEPT = {
     f"doctor/pixels/{HASH}": "thumbnails",
     f"doctor/sheets/{HASH}/sheet.png": "sheets",
     f"preview/digits-{HASH}.png": "previews",
+    f"lr/digits-{HASH}.png": "rates",
     f"hub/{HASH}/saved_model.pb": "hub",
     f"hub/{HASH}.descriptor.txt": "hub",
     "keras/models/mobilenet_2_5_224_tf_no_top.h5": "weights",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+from typer.models import ArgumentInfo
 
 from cnnkit import Run, read
 from cnnkit.commands.app import app
@@ -39,6 +40,7 @@ NOWHERE = {
 NOT_WRITTEN = {
     ("data", "--sheets"),  # a folder, which must be new or empty
     ("train", "--run"),  # a folder, which must be new
+    ("train", "--resume"),  # a folder, in which a run goes on
     ("preview", "--audit"),
     ("predict", "--sample"),
 }
@@ -55,9 +57,11 @@ def options_with_a_path() -> Iterator[tuple[str, str]]:
     """Every option of every command that names a file or a folder."""
     for registered in app.registered_commands:
         assert registered.callback
-        hints = get_type_hints(registered.callback)
+        hints = get_type_hints(registered.callback, include_extras=True)
         for name, parameter in signature(registered.callback).parameters.items():
-            if parameter.default is not Parameter.empty and Path in (hints[name], *get_args(hints[name])):
+            hint, *told = get_args(hints[name]) or (hints[name],)
+            argument = parameter.default is Parameter.empty or any(isinstance(each, ArgumentInfo) for each in told)
+            if not argument and Path in (hint, *get_args(hint)):
                 yield registered.name or registered.callback.__name__, f"--{name.replace('_', '-')}"
 
 

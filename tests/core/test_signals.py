@@ -16,6 +16,15 @@ def send(number):
     time.sleep(60)  # until Python has seen it, which is at once
 
 
+@pytest.fixture(autouse=True)
+def not_ignored():
+    """Signals as a terminal leaves them: where tests are run by nohup, SIGHUP would be ignored, and stay so."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 KINDS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated), (signal.SIGHUP, HungUp)]
 
 
