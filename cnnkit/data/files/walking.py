@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -141,13 +142,15 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 
     `*` is any text within a name, `?` a character, `[ab]` one of them, `[!ab]` any other, `[a-z]` one from a to z;
     `**` is any text, and `**/` any folders, or none. Only these two lead from one folder into the next. Capitals count
-    as small letters, as in endings. No pattern takes long, whatever the path.
+    as small letters, as in endings, and an accent is the same in whatever form it is written. No pattern takes long,
+    whatever the path.
 
     Raises:
         ValueError: What brackets hold ends before it begins.
     """
-    compiled = re.compile(_expression([*_PART.finditer(pattern)]), re.IGNORECASE | re.DOTALL)
-    return lambda path: compiled.fullmatch(path) is not None
+    parts = [*_PART.finditer(unicodedata.normalize("NFC", pattern))]
+    compiled = re.compile(_expression(parts), re.IGNORECASE | re.DOTALL)
+    return lambda path: compiled.fullmatch(unicodedata.normalize("NFC", path)) is not None
 
 
 # What a glob is made of: what stands for any text, brackets, or a character that stands for itself.

@@ -121,7 +121,7 @@ class Folder(Source):
         classes = _checked(tree.root, (folder.path.name for folder in found.classes))
         if len(classes) < 2:
             if self.glob and not tree.holds(tree.root):
-                raise DataError(Problem(f"no image below {tree.root} is meant by {self.glob}", key="glob"))
+                raise DataError(Problem(_none_meant(tree, self.glob), key="glob"))
             raise at_path(unlabelled.what_is_there(tree, found))
         waiting = (folder.path for folder in found.classes if not tree.holds(folder.path))
         if unread := next(
@@ -166,6 +166,15 @@ class Folder(Source):
             unused=lambda: files()[1],
             **more,
         )
+
+
+def _none_meant(tree: Tree, glob: str) -> str:
+    """That no image is meant by a glob, and what one would have to look like."""
+    message = f"no image below {tree.root} is meant by {glob}"
+    if first := next(filter(Tree(tree.root).is_image, files_below(tree.root)), None):
+        message += f"; it has to match whole paths such as `{tree.below(first)}`"
+        message += ", and braces in it stand for themselves" * ("{" in glob)
+    return message
 
 
 def _checked(root: Path, names: Iterable[str]) -> tuple[str, ...]:

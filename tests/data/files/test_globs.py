@@ -57,6 +57,12 @@ def test_brackets_do_not_lead_into_another_folder(inside):
     assert not matcher(f"a[{inside}]b")("a/b")
 
 
+@pytest.mark.parametrize("glob", ["caf\u00e9/*", "cafe\u0301/*", "caf?/*", "caf[\u00e9]/*"])
+@pytest.mark.parametrize("path", ["caf\u00e9/0.png", "cafe\u0301/0.png"])
+def test_an_accent_is_the_same_in_whatever_form(glob, path):
+    assert matcher(glob)(path)
+
+
 def test_a_range_that_ends_before_it_begins_is_told():
     with pytest.raises(ValueError, match="`z-a` in brackets ends before it begins"):
         matcher("*/[0-9z-a]*")

@@ -169,9 +169,12 @@ def test_a_glob_tells_what_counts_and_the_rest_is_listed(image_folder, glob, cou
 
 
 def test_a_glob_that_means_nothing_is_an_error(image_folder):
-    with pytest.raises(DataError, match=r"\*\.tif") as error:
-        index_of(image_folder({"cat": 1, "dog": 1}), glob="**/*.tif")
+    with pytest.raises(DataError, match=r"\.{tif,jpg}") as error:
+        index_of(image_folder({"cat": 1, "dog": 1}), glob="**/*.{tif,jpg}")
     assert error.value.problems[0].key == "glob"
+    assert error.value.problems[0].message.endswith(
+        "it has to match whole paths such as `cat/0.png`, and braces in it stand for themselves"
+    )
 
 
 def test_what_is_not_an_image_is_reported_with_the_reason(image_folder):
