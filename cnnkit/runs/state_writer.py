@@ -41,6 +41,8 @@ class StateWriter:
         self._waiting: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._unused: list[dict[str, Any]] = []  # arrays to copy into: new ones take several times as long
         self._error: Exception | None = None
+        self._idle = threading.Event()  # to wait for it may be interrupted; `join` is broken by that (Python 3.11)
+        self._idle.set()
         self._given_up = False
         atomic.remove_unfinished(folder)
 
@@ -71,8 +73,10 @@ class StateWriter:
             self._waiting, self.last = copied, position
             if self._thread is None:
                 # Whoever ends well waits for it (`flush`); a process that is to end at once does not.
-                self._thread = threading.Thread(target=self._write, name="states", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._write, name="states", daemon=True)
+                thread.start()  # it goes on when the lock is free
+                self._thread = thread
+                self._idle.clear()
 
     def check(self) -> None:
         """Tells what has gone wrong since the last call.
@@ -91,8 +95,8 @@ class StateWriter:
         Raises:
             DiskError: A state could not be written.
         """
-        while (thread := self._thread) and not self._given_up:
-            thread.join()
+        if not self._given_up:
+            self._idle.wait()
         self.check()
 
     def give_up(self) -> None:
@@ -134,6 +138,7 @@ class StateWriter:
             with self._lock:
                 if self._waiting is None or self._error:
                     self._thread = None
+                    self._idle.set()
                     return
                 (arrays, facts), self._waiting = self._waiting, None
                 self._writing = Position.of(facts)

@@ -126,6 +126,7 @@ class Engine:
         """
         try:
             self._fit()
+            self._writer.flush()
         except BaseException:
             with suppress(DiskError):  # the first error is the one to tell
                 self._writer.flush()  # what is being written is of before, and good; then nobody writes in the run
