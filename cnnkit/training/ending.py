@@ -15,6 +15,7 @@ from cnnkit.core.text import counted, typed
 from cnnkit.report import curves
 from cnnkit.runs import checkpoints, training_states
 from cnnkit.runs.run import Run
+from cnnkit.runs.training_states import State
 from cnnkit.training.stage_fit import Diverged
 
 
@@ -72,10 +73,22 @@ def _close(run: Run, state: str, goes_on: bool = True) -> str:
     )
 
 
-def time_is_up(run: Run, experiment: Experiment) -> str:
-    """What is said of a run whose time was up."""
+def time_is_up(run: Run, experiment: Experiment, begun: State | None) -> str:
+    """What is said of a run whose time was up; where it has come no farther, the same time would never take it farther.
+
+    Args:
+        run: The run.
+        experiment: Has the limit.
+        begun: The state that it went on from, if it did.
+    """
+    limit = experiment.train.time_limit or 0
+    if begun and training_states.saved(run.files.checkpoints)[-1:] == [begun.position]:
+        return (
+            f"train.time_limit ({limit:g} minutes) is up, and the run is where it was, after {begun.position}: "
+            f"starting and validating take longer; {going_on(run)} --set train.time_limit={2 * limit:g}, or more"
+        )
     epochs = counted(len(run.history()), "epoch")
-    return f"train.time_limit ({experiment.train.time_limit:g} minutes) is up after {epochs}; {going_on(run)}"
+    return f"train.time_limit ({limit:g} minutes) is up after {epochs}; {going_on(run)}"
 
 
 def going_on(run: Run) -> str:

@@ -156,7 +156,7 @@ def _trained(
         except TimeIsUp:
             end = UNFINISHED
         document = _result(experiment, data, network, run, progress, end)
-    for line in [ending.time_is_up(run, data.experiment)] if end == UNFINISHED else closing(run, data):
+    for line in [ending.time_is_up(run, data.experiment, state)] if end == UNFINISHED else closing(run, data):
         say(run, progress, line)
     return document
 

@@ -140,3 +140,18 @@ def test_only_what_has_a_state_goes_on(run):
     assert ending.going_on(run) == f"no state of it was saved, so begin anew with: cnnkit train --resume {run.folder}"
     training_states.save(run.files.checkpoints, {}, {"stage": 1, "epoch": 1, "update": 0})
     assert ending.going_on(run) == f"go on with: cnnkit train --resume {run.folder}"
+
+
+def test_where_a_limit_was_too_short_for_anything_a_longer_one_is_told(run, tmp_path):
+    experiment = read(tmp_path / "tiny.yaml", "train.time_limit=0.1")
+    for update in (4, 8):
+        facts = {"stage": 1, "epoch": 0, "update": update}
+        position = training_states.save(run.files.checkpoints, {"a": np.zeros(1)}, facts)
+    before, last = (training_states.read(run.files.checkpoints, position._replace(update=update)) for update in (4, 8))
+    goes_on = f"go on with: cnnkit train --resume {run.folder}"
+    for begun in (None, before):
+        line = ending.time_is_up(run, experiment, begun)
+        assert line == f"train.time_limit (0.1 minutes) is up after 0 epochs; {goes_on}"
+    line = ending.time_is_up(run, experiment, last)
+    assert "is up, and the run is where it was, after 0 epochs and 8 updates" in line
+    assert line.endswith(f"{goes_on} --set train.time_limit=0.2, or more")
