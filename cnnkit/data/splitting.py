@@ -275,12 +275,14 @@ def _too_few(name: str, found: int, shares: Iterable[str], grouped: bool, held: 
         return (
             f"class `{name}` has no training images, only such of {where}; move some to train, or leave the class out"
         )
+    if found == 0:
+        return (
+            f"each image of class `{name}` is in another class too, so none is left to divide; keep it in one of them"
+        )
     what = ("group of images", "groups of images") if grouped else ("different image", None)
-    images = "no image" if found == 0 else counted(found, *what)
-    shared = " that no other class has" if found == 0 else ""
     splits = ["train", *sorted(shares, reverse=True)]
     needed = f"at least {len(splits)} are needed to have one in each of: {', '.join(splits)}"
-    return f"class `{name}` has {images}{shared} to divide; {needed}"
+    return f"class `{name}` has {counted(found, *what)} to divide; {needed}"
 
 
 def _torn_apart(name: str, split: str) -> str:

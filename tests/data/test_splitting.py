@@ -131,7 +131,7 @@ def test_an_own_split_does_not_change_how_the_rest_is_divided():
     [
         ([0] * 9 + [1] * 2, different(11), "class `class1` has 2 different images to divide; at least 3"),
         ([0] * 9 + [1] * 9, different(9) + different(2, 20) + [different(1, 20)[0]] * 7, "class `class1` has 2"),
-        ([0] * 9 + [1] * 9, [*different(9)] * 2, "class `class1` has no image that no other class has"),
+        ([0] * 9 + [1] * 9, [*different(9)] * 2, "each image of class `class1` is in another class too, so none"),
         ([0] * 9 + [2] * 9, different(18), "class `class1` has no image; add images of it, or remove the class"),
     ],
     ids=["few", "copies", "of others", "none"],

@@ -174,7 +174,7 @@ def _chosen(table: Table, order: list[int], others: set[int], different: dict[in
     grouping = [place for place in sorted(different.keys() - {best}) if _may_name_groups(table.columns[place])]
     choices = [
         f"Images of the same `{table.columns[place]}` may belong together: group_column: {table.columns[place]} keeps "
-        "them in one split."
+        "them in one split, or has `cnnkit data` tell where the data's own splits tear them apart."
         for place in grouping[:1]
         if len(different[best]) < len(different[place]) < len(table.rows)
     ]
