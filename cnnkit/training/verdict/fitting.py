@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
 from cnnkit.training.verdict.course import LITTLE, Course, Part, Remark
+from cnnkit.training.verdict.rate import LOW, usual_rate
 
 RISE = 0.1
 """Share by which the loss of validation must be above its valley at the end."""
@@ -17,6 +18,12 @@ valley is the least of many, and so lower by chance."""
 
 RISING = 0.4
 """Kendall's tau from the valley to the end; what rises to a level and stays there has as much."""
+
+FEW_UPDATES = 50
+"""What has had fewer has not shown what it can learn."""
+
+MOVED = 0.1
+"""By this share the loss fell in the second half of what the learning rates add up to, where it was on its way."""
 
 FEWEST, BEHIND = 6, 3
 """Epochs in which a rise can be told, and those of them behind the valley."""
@@ -204,7 +211,25 @@ def underfits(course: Course) -> Iterator[Remark]:
     message = (
         f"{course.of_stage(part)}underfits: accuracy is {part.accuracy.last:.4f} even in training, and no longer rises"
     )
-    yield Remark("underfits", message, *_to_learn_more(course))
+    yield Remark("underfits", message, *(_to_go_further(course, part) or _to_learn_more(course)))
+
+
+def _to_go_further(course: Course, part: Part) -> tuple[str, tuple[str, ...]] | None:
+    """What to do where it is not the network that ended the way down; None where it may be."""
+    usual = usual_rate(course, part)
+    if part.rate <= LOW * usual:
+        words = f"the learning rate, {course.rate_of(part)}, is low: try a usual one before a larger network"
+        return words, (course.rate_setting(part, usual),)
+    updates = int(part.epochs[-1]["step"])
+    if updates < FEW_UPDATES:
+        words = f"but there were {counted(updates, 'update')} only: give it more epochs, or smaller batches"
+        return words, (course.epochs_setting(part, 2 * len(part)),)
+    way, loss = np.cumsum(part.rates), part.loss.smooth
+    middle = int(np.searchsorted(way, way[-1] / 2))
+    if loss[middle] - loss[-1] > MOVED * loss[-1]:
+        words = "but it is the falling learning rate that brought it to rest: give it more epochs, or a higher rate"
+        return f"{words}, before a larger network", (course.epochs_setting(part, 2 * len(part)),)
+    return None
 
 
 def _to_learn_more(course: Course) -> tuple[str, tuple[str, ...]]:

@@ -281,6 +281,29 @@ def test_a_network_that_can_not_do_more_underfits(course):
     assert remark.settings == ("train.loss={name: cross_entropy}",)
 
 
+LENET_ON_DIGITS = [2.248, 2.014, 1.740, 1.488, 1.310, 1.193, 1.123, 1.082, 1.062, 1.056]
+"""By SGD at a tenth of the usual rate, and a cosine; at the usual one it comes to 0.15."""
+
+
+@pytest.mark.parametrize(("rate", "setting"), [(1e-3, "train.optimizer.learning_rate=0.01"), (5e-3, "train.epochs=20")])
+def test_what_a_falling_rate_has_brought_to_rest_is_not_the_fault_of_the_network(course, rate, setting):
+    loss, accuracy = np.array(LENET_ON_DIGITS), np.linspace(0.6, 0.8, 10)
+    rates = rate * (1 + np.cos(np.pi * np.arange(1, 11) / 10)) / 2
+    sgd = {"optimizer": {"name": "sgd", "learning_rate": rate}}
+    [remark] = judge.remarks(course(loss, loss, accuracy, accuracy, rates=rates, train=sgd))
+    assert (remark.kind, remark.settings) == ("underfits", (setting,))
+    assert "before a larger network" in remark.advice
+
+
+def test_what_has_had_a_few_updates_is_not_the_fault_of_the_network(course):
+    made = course(np.full(6, 1.2), np.full(6, 1.2), np.full(6, 0.55), np.full(6, 0.54))
+    for updates, epoch in enumerate(made.epochs, start=1):
+        epoch["step"] = updates
+    [remark] = judge.remarks(made)
+    assert (remark.kind, remark.settings) == ("underfits", ("train.epochs=12",))
+    assert "6 updates only" in remark.advice
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.05])
 def test_where_all_is_well_that_is_said_and_nothing_else(course, noise):
     well = 0.05 + 2.2 * np.exp(-E / 3)
