@@ -61,12 +61,17 @@ def _shown(value: Any) -> str:
 
 
 def between(one: Experiment, other: Experiment) -> list[Difference]:
-    """All settings that differ between two complete experiments, in the order of the config."""
+    """All settings that differ between two complete experiments, in the order of the config.
+
+    Where one has nothing and the other a section or entries, what is in these is told, and not the nothing too.
+    """
     before, after = ({".".join(map(str, path)): value for path, value in leaves(e.model_dump())} for e in (one, other))
+    keys = dict.fromkeys([*before, *after])
+    around = {key[:end] for key in keys for end, sign in enumerate(key) if sign == "."}
     return [
         Difference(key, before.get(key, MISSING), after.get(key, MISSING))
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key, MISSING) != after.get(key, MISSING)
+        for key in keys
+        if before.get(key, MISSING) != after.get(key, MISSING) and key not in around
     ]
 
 

@@ -129,7 +129,7 @@ class Resumption:
         state = training_states.newest(folder, progress.say) if training_states.saved(folder) else None
         if state and self.longer and state.facts["stopped"] and state.position.stage == len(completed.plan()):
             epochs = counted(state.position.epoch, "epoch")
-            raise UsageError(f"{run.folder}: early stopping has ended it after {epochs}; there is no use for more")
+            raise UsageError(f"{run.folder}: early stopping has ended it after {epochs}, {_patient(run)}")
         try:
             run.cut_back(state.position.epoch if state else 0)
             checkpoints.put_back(folder, checkpoints.BEST, state.facts["best_checkpoint"] if state else None)
@@ -194,12 +194,19 @@ def _how_longer(run: Run, experiment: Experiment) -> str:
     if not epochs:
         return ""
     if sum(line.get("stage", 1) == len(plan) for line in run.history()) < epochs:
-        return "; early stopping has ended it, and there is no use for more epochs"
+        return f"; early stopping has ended it, {_patient(run)}"
     if not training_states.saved(run.files.checkpoints):
         return f"; to train it for longer, {_anew(run, 2 * epochs)}"
     named = " --set train.schedule.name=constant" if schedule and schedule.ends else ""
     length = f"{differences.length(experiment)}={2 * epochs}"
     return f"; to train it for longer, say how long, for example with --set {length}{named}"
+
+
+def _patient(run: Run) -> str:
+    """What can be done about a run that early stopping has ended."""
+    patience = run.experiment.train.early_stopping.patience if run.experiment.train.early_stopping else 0
+    longer = typed(run.files.config, [f"train.early_stopping.patience={max(2 * patience, 1)}"])
+    return f"and more epochs would not be trained; with more patience it can be trained anew: cnnkit train {longer}"
 
 
 def _anew(run: Run, epochs: int | None) -> str:

@@ -42,7 +42,9 @@ def test_of_another_class_its_name_is_told_and_what_is_in_a_list_is_found(refuse
     assert refused("model={name: resnet, depth: 20}", "augment=[{name: flip}]") == {
         "model.name": "the run has `lenet`, the config `resnet`",
         "augment.0.name": "the run has nothing, the config `flip`",
-        "augment": "the run has `[]`, the config nothing",
+    }
+    assert refused("train.early_stopping={patience: 3}").keys() == {
+        f"train.early_stopping.{name}" for name in ("monitor", "patience", "min_delta")
     }
 
 
