@@ -104,12 +104,21 @@ def read(folder: Path, name: str) -> dict[str, Any]:
         raise TrainingError(f"{folder.parent}: no checkpoint yet; the run ended before its first epoch did") from None
     except (ValueError, RecursionError) as error:
         raise TrainingError(f"{path} is damaged: {first_line(error)}") from None
+    return _told(pointer, path)
+
+
+def _told(pointer: Any, where: Path) -> dict[str, Any]:
+    """What is known of a checkpoint, if that is what `save` writes.
+
+    Raises:
+        TrainingError: It is not.
+    """
     facts = pointer if isinstance(pointer, dict) else {}
     file = facts.get("file")
     # The weights lie beside it: a name with a folder in it was not written here.
     named = isinstance(file, str) and file not in ("", "..") and Path(file).name == file
     if not named or type(facts.get("epoch")) is not int or not isinstance(facts.get("sha256"), str):
-        raise TrainingError(f"{path} is damaged: it should tell epoch, file and sha256")
+        raise TrainingError(f"{where} is damaged: it should tell epoch, file and sha256")
     return facts
 
 
@@ -120,14 +129,29 @@ def verified(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:
         TrainingError: There is none, or it is not what was saved.
     """
     pointer = read(folder, name)
-    weights = folder / pointer["file"]
+    return weights_of(pointer, folder / f"{name}.json"), pointer
+
+
+def weights_of(pointer: Any, where: Path) -> Path:
+    """The file of the weights that `save` has written with these facts; it is looked into.
+
+    Args:
+        pointer: The facts, as `read` gives them.
+        where: The file that has them; the weights lie beside it.
+
+    Raises:
+        TrainingError: It is gone, or is not what was saved.
+    """
+    folder = where.parent
+    pointer = _told(pointer, where)
+    weights: Path = folder / pointer["file"]
     if not weights.is_file():
-        raise TrainingError(f"{weights} is missing, which {name}.json names")
+        raise TrainingError(f"{weights} is missing, which {where.name} names")
     if weights.resolve().parent != folder.resolve():
         raise TrainingError(f"{weights} is refused: it is a link, and leads out of the run")
     if sha256(weights) != pointer["sha256"]:
         raise TrainingError(f"{weights} is damaged: its SHA-256 is not the one it was saved with")
-    return weights, pointer
+    return weights
 
 
 def load(model: Any, folder: Path, name: str) -> dict[str, Any]:

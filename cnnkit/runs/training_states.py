@@ -221,7 +221,7 @@ def remove_others(folder: Path, kept: list[Position]) -> None:
 
 
 def newest(folder: Path, say: Callable[[str], None]) -> State:
-    """The newest state that is whole.
+    """The newest state that is whole, and with it the weights of the epoch that was the best by then.
 
     Args:
         folder: Of the checkpoints of a run.
@@ -230,12 +230,14 @@ def newest(folder: Path, say: Callable[[str], None]) -> State:
     Raises:
         TrainingError: There is none.
     """
-    damaged: list[str] = []
+    damaged: dict[str, None] = {}  # each once: several states may have the same best weights
     for position in reversed(saved(folder)):
         try:
             state = read(folder, position)
+            if best := state.facts.get("best_checkpoint"):
+                checkpoints.weights_of(best, state.file)
         except TrainingError as error:
-            damaged.append(str(error))
+            damaged[str(error)] = None
             continue
         for line in damaged:
             say(f"{line}; the state after {position} is used")

@@ -309,6 +309,24 @@ def test_what_is_damaged_or_means_harm_is_named_and_the_one_before_is_used(folde
     assert line.endswith("; the state after 3 epochs is used") and len(line) < len(str(folder)) + 300
 
 
+@pytest.mark.parametrize("harm", ["removed", "damaged", "elsewhere"])
+def test_a_state_whose_best_weights_are_not_what_they_were_is_not_used_either(folder, harm):
+    weights = folder / "best-0004.weights.h5"
+    weights.write_bytes(b"weights")
+    best = {"epoch": 4, "file": weights.name, "sha256": sha256(b"weights").hexdigest()}
+    if harm == "elsewhere":
+        best["file"] = "../best-0004.weights.h5"
+    training_states.save(folder, arrays(3), facts(epoch=4, best_checkpoint=best))
+    if harm == "removed":
+        weights.unlink()
+    if harm == "damaged":
+        weights.write_bytes(b"weighty")
+    said = []
+    assert training_states.newest(folder, said.append).position == Position(1, 3, 40)
+    (line,) = said
+    assert "0004" in line and line.endswith("; the state after 3 epochs and 40 updates is used")
+
+
 def test_where_two_are_swapped_both_are_named_and_none_is_used(folder):
     swap(folder / DATA, folder / POINTER, folder / f"{OLDER}.safetensors")
     with pytest.raises(TrainingError) as raised:
