@@ -87,13 +87,18 @@ SYNONYMS = {
 """What settings are called elsewhere, where the letters do not tell."""
 
 
+FEW_SETTINGS = 2
+"""A section with no more is told in full: the `limit` of a clipping is not that of the data."""
+
+
 def _meant(root: type[Spec], path: KeyPath, allowed: Sequence[str]) -> str:
     """What an unknown setting may have been meant to be: one of its section, or one that stands elsewhere."""
     word = str(path[-1])
     synonym = SYNONYMS.get(word.lower(), word)
     if synonym in allowed:
         return f"; did you mean `{synonym}`?"
-    if places := settings_called(root, synonym):  # its very name says more than one that is like it
+    # Its very name says more than one that is like it, unless there is hardly another that it could have meant here.
+    if len(allowed) > FEW_SETTINGS and (places := settings_called(root, synonym)):
         return f" here; that is {enumerated([f'`{place}`' for place in places], 'or')}"
     return nearest(word, allowed) or suggestion(word, allowed)
 

@@ -93,6 +93,12 @@ def test_one_of_the_same_section_comes_first(told, setting, near):
     assert f"unknown setting; did you mean `{near}`?" in told(setting)
 
 
+def test_a_section_of_few_settings_is_told_in_full(told):
+    setting = "train.clip={name: value, limit: 1}"
+    assert told(setting) == "train.clip.limit: unknown setting; it may be name, at"
+    assert told("train.ema.patience=1") == "train.ema.patience: unknown setting; it may be momentum"
+
+
 def test_what_is_no_setting_anywhere_gets_those_that_there_are(told):
     assert "train.colour: unknown setting; it may be epochs, stages" in told("train.colour=3")
 
