@@ -49,7 +49,10 @@ def scale(made):
     return float(made._computed.scale.value)
 
 
-@pytest.mark.parametrize(("changes", "far"), [({"jit": True}, 1e-5), ({"precision": "mixed_bfloat16"}, 0.02)])
+@pytest.mark.parametrize(
+    ("changes", "far"),
+    [pytest.param({"jit": True}, 1e-5, marks=pytest.mark.slow), ({"precision": "mixed_bfloat16"}, 0.02)],
+)
 def test_what_is_computed_otherwise_learns_the_same(changes, far):
     reference, made = steps(), steps(**changes)
     assert reference.train(batches(), 0, 6) == made.train(batches(), 0, 6) == Outcome(6, True)
@@ -59,6 +62,7 @@ def test_what_is_computed_otherwise_learns_the_same(changes, far):
     assert {weight.dtype for weight in made.learner.model.weights} == {"float32"}
 
 
+@pytest.mark.slow
 def test_in_float16_the_loss_is_scaled_and_the_gradients_are_not():
     reference, made = steps(), steps("mixed_float16")
     reference.train(batches(), 0, 6)
@@ -104,6 +108,7 @@ def test_gradients_that_no_scale_helps_end_the_training():
     assert scale(made) == loss_scale.LEAST
 
 
+@pytest.mark.slow
 def test_after_many_updates_without_overflow_the_scale_doubles(monkeypatch):
     monkeypatch.setattr(loss_scale, "GROWTH", 3)
     made = steps("mixed_float16")

@@ -200,7 +200,8 @@ def test_what_is_judged_is_what_is_recorded(done):
     assert done.judged == expected
 
 
-@pytest.mark.parametrize("accumulated", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow  # tests of the updates hold it too
+@pytest.mark.parametrize("accumulated", [1, 2])
 def test_how_many_updates_are_made_at_once_changes_no_bit(accumulated):
     reference, other = (fitted(at_once=at_once, dropout=0.5, accumulated=accumulated) for at_once in (None, 4))
     for ours, expected in zip(other.weights, reference.weights, strict=True):

@@ -34,7 +34,7 @@ def weights(made):
     return np.concatenate([weight.numpy().ravel() for weight in made.learner.model.weights])
 
 
-@pytest.mark.parametrize("at_once", [(1, 1, 1, 1, 1, 1), (6,), (2, 3, 1)])
+@pytest.mark.parametrize("at_once", [(1, 1, 1, 1, 1, 1), (2, 3, 1)])
 def test_how_many_updates_are_asked_for_at_once_changes_no_bit(at_once):
     reference, made = steps(4, dropout=0.5), steps(4, dropout=0.5)
     assert reference.train(batches(4), 0, 6) == Outcome(6, True)
@@ -47,7 +47,7 @@ def test_how_many_updates_are_asked_for_at_once_changes_no_bit(at_once):
     assert (made.gradient_norms() == reference.gradient_norms()).all()
 
 
-@pytest.mark.parametrize(("size", "accumulated"), [(4, 2), (2, 4), (1, 8)])
+@pytest.mark.parametrize(("size", "accumulated"), [(4, 2), (1, 8)])
 def test_accumulated_batches_take_the_step_of_a_large_one(size, accumulated):
     large, made = steps(8), steps(size, accumulated)
     assert made.updates == large.updates == 3
@@ -69,8 +69,7 @@ def test_norms_of_gradients_are_those_of_the_gradients():
     assert made.names == [weight.path for weight in learner.trainable_variables]
 
 
-@pytest.mark.parametrize("accumulated", [1, 2])
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("bad", "accumulated"), [(np.nan, 1), (np.inf, 2), (-np.inf, 1)])
 def test_a_step_whose_loss_is_no_number_is_not_taken(bad, accumulated):
     spoilt = X.copy()
     spoilt[9, 2] = bad

@@ -76,6 +76,7 @@ def without(folder: Path, *kinds: str, each: int = 6) -> Path:
     return folder / "config.yaml"
 
 
+@pytest.mark.slow
 def test_labels_that_are_shuffled_are_the_first_reason_for_what_does_not_hold(tmp_path):
     shuffled = RNG.permutation(LABELS)
     config = arrays(tmp_path, GREY, shuffled, "{epochs: 25, optimizer: {name: adam, learning_rate: 5e-3}}")
@@ -85,6 +86,7 @@ def test_labels_that_are_shuffled_are_the_first_reason_for_what_does_not_hold(tm
     assert "probable reasons, in order: (1) labels that do not belong to the images" in remark["advice"]
 
 
+@pytest.mark.slow
 def test_labels_that_are_shuffled_are_named_too_where_nothing_is_learnt(tmp_path):
     shuffled = RNG.permutation(LABELS)
     _, document, run = trained(
@@ -95,7 +97,9 @@ def test_labels_that_are_shuffled_are_named_too_where_nothing_is_learnt(tmp_path
     assert "in order: (1) labels that do not belong to the images" in remark["advice"]
 
 
-@pytest.mark.parametrize("images", [GREY / np.float32(255) ** 2, np.uint8(GREY > 127)])
+@pytest.mark.parametrize(
+    "images", [GREY / np.float32(255) ** 2, pytest.param(np.uint8(GREY > 127), marks=pytest.mark.slow)]
+)
 def test_images_that_are_scaled_twice_are_named_before_the_training_and_after_it(tmp_path, images):
     before, document, run = trained(arrays(tmp_path, images, LABELS, "{epochs: 3}"))
     said = [line for line in before if "divided by 255 twice" in line]
