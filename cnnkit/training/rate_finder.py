@@ -205,7 +205,8 @@ class Rehearsal:
         self._fit = engine.before(stage)
         self._steps, self._optimizer = self._fit.steps, self._fit.steps.optimizer
         self._scale = float(self._optimizer.learning_rate)
-        self._changing, self._start = engine.variables(self._fit), engine.arrays(self._fit)
+        self._changing = engine.variables(self._fit)
+        self._start = {name: np.array(value) for name, value in engine.arrays(self._fit).items()}  # copies, to keep
         self._epochs = engine.plan[stage - 1].epochs or 1
         self.updates = self._fit.updates * self._epochs
         index = data.images.index
