@@ -258,17 +258,22 @@ def write_within(path: Path, content: Iterable[bytes | memoryview]) -> None:
         file.close()
 
 
-def append(path: Path, line: str) -> None:
-    """Adds a line to a file, whole or not at all.
+def append(path: Path, line: str, sync: bool = False) -> None:
+    """Adds a line to a file, whole or not at all; arguments else as of `append_bytes`.
 
     Raises:
         DiskError: The disk has no room for it, or fails.
     """
-    append_bytes(path, f"{line}\n".encode("utf-8", ERRORS))
+    append_bytes(path, f"{line}\n".encode("utf-8", ERRORS), sync)
 
 
-def append_bytes(path: Path, content: bytes) -> None:
+def append_bytes(path: Path, content: bytes, sync: bool = False) -> None:
     """Adds to a file, all or nothing.
+
+    Args:
+        path: The file.
+        content: What is added.
+        sync: Whether it is brought to the disk, so that it outlasts a loss of power too.
 
     Raises:
         DiskError: The disk has no room for it, or fails.
@@ -279,6 +284,8 @@ def append_bytes(path: Path, content: bytes) -> None:
             written = 0
             while written < len(content):  # a disk that is nearly full takes a part
                 written += file.write(content[written:])
+            if sync:
+                os.fsync(file.fileno())
         except OSError:
             file.truncate(before)
             raise

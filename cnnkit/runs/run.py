@@ -392,7 +392,8 @@ class Run:
         """Adds an epoch to the metrics."""
         # JSON has no NaN and no infinity; a loss that is one of these is recorded as null.
         finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
-        atomic.append(self.files.metrics, json.dumps(finite))
+        # A state that is saved behind it is brought to the disk too, and can't be gone on from without this line.
+        atomic.append(self.files.metrics, json.dumps(finite), sync=True)
 
     def history(self) -> list[dict[str, Any]]:
         """The epochs recorded so far; a last line that a crash cut short does not count."""

@@ -28,6 +28,7 @@ from cnnkit.core.errors import DiskError, TrainingError
 from cnnkit.core.lazy import np, safetensors
 from cnnkit.core.text import counted, first_line, in_one_line, typed
 from cnnkit.runs import checkpoints
+from cnnkit.runs.run import Files
 
 ARRAYS, POINTER = ".safetensors", ".json"
 
@@ -244,7 +245,7 @@ def newest(folder: Path, say: Callable[[str], None]) -> State:
         return state
     if not damaged:
         raise TrainingError(f"{folder.parent} has no state to go on from: none was saved before it ended")
-    anew = f"train it anew with: cnnkit train {typed(folder.parent / 'config.yaml')}"
+    anew = f"train it anew with: cnnkit train {typed(Files(folder.parent).config)}"
     raise TrainingError(*damaged, f"{folder.parent} has no other state to go on from; {anew}")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -309,3 +310,11 @@ def test_a_run_goes_on_with_the_images_that_it_began_with_and_no_others(run, ind
         images.refuse_others(run, other, splits[: len(other)], beside)
     with pytest.raises(DataError, match=r"1 image is in another split, first 3\.png"):
         images.refuse_others(run, index, ["train"] * 4, beside)
+
+
+def test_an_epoch_that_is_recorded_outlasts_a_loss_of_power(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    run = Run(tmp_path)
+    run.record({"epoch": 1, "loss": 0.5})
+    assert synced == [run.files.metrics.stat().st_ino]
