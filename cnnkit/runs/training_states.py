@@ -128,6 +128,10 @@ class State:
         with _opened(self.file) as file:
             return {name: file.get_tensor(name) for name in self.layout}
 
+    def release(self) -> None:
+        """Lets go of the arrays, which take the memory of a second training; they are read anew when asked for."""
+        self.__dict__.pop("arrays", None)
+
 
 def _worded(layout: tuple[tuple[int, ...], str] | None) -> str:
     return f"{'x'.join(map(str, layout[0])) or 'scalar'} {layout[1]}" if layout else "not"
@@ -221,12 +225,13 @@ def remove_others(folder: Path, kept: list[Position]) -> None:
                     file.unlink(missing_ok=True)
 
 
-def newest(folder: Path, say: Callable[[str], None]) -> State:
+def newest(folder: Path, say: Callable[[str], None], refuse: Callable[[State], None] = lambda state: None) -> State:
     """The newest state that is whole, and with it the weights of the epoch that was the best by then.
 
     Args:
         folder: Of the checkpoints of a run.
         say: Is told of each newer one what is wrong with it, and which is used instead.
+        refuse: Raises a TrainingError where the facts of one are none to go on from.
 
     Raises:
         TrainingError: There is none.
@@ -235,6 +240,7 @@ def newest(folder: Path, say: Callable[[str], None]) -> State:
     for position in reversed(saved(folder)):
         try:
             state = read(folder, position)
+            refuse(state)
             if best := state.facts.get("best_checkpoint"):
                 checkpoints.weights_of(best, state.file)
         except TrainingError as error:

@@ -224,6 +224,7 @@ class Engine:
             fit.observers = [Record(partial(self._record, number)), *self._observers(signals)]
             if self._resumed:
                 self._restore(fit, self._resumed)
+                self._resumed.release()
                 self._resumed = None
             with divergence.explained(fit, self.experiment, self.run):
                 try:

@@ -22,6 +22,7 @@ from cnnkit.runs import checkpoints, images, training_states
 from cnnkit.runs.provenance import circumstances
 from cnnkit.runs.run import FINISHED, Run
 from cnnkit.runs.training_states import State
+from cnnkit.training import standing
 
 BITS = ("device", "processor", "versions")
 """Circumstances on which the last digits of what is computed depend, beside oneDNN, of which `core.onednn` tells."""
@@ -126,7 +127,8 @@ class Resumption:
             raise UsageError(f"{run.folder} was trained by another process just now; see what it has, and try again")
         run.remove_unfinished()
         folder = run.files.checkpoints
-        state = training_states.newest(folder, progress.say) if training_states.saved(folder) else None
+        known = training_states.saved(folder)
+        state = training_states.newest(folder, progress.say, standing.refuse_unless_told) if known else None
         if state and self.longer and state.facts["stopped"] and state.position.stage == len(completed.plan()):
             epochs = counted(state.position.epoch, "epoch")
             raise UsageError(f"{run.folder}: early stopping has ended it after {epochs}, {_patient(run)}")
