@@ -114,7 +114,7 @@ def about_audit(audit: Audit) -> Iterator[Content]:
         yield f"Left out: {listed(audit.mixing)}, which mixes labels along with images."
     if audit.other_view:
         yield "Careful: the images are prepared as the run was trained, which is another way than in the config."
-    yield from ("", _reading())
+    yield from ("", *_reading())
 
 
 def _table(audit: Audit) -> Table:
@@ -156,7 +156,7 @@ def _advice(audited: Audited) -> str:
     return f"make it weaker; {third} seems harmless"
 
 
-def _reading() -> str:
+def _reading() -> list[str]:
     """How to read the table, and what it can't tell."""
     from cnnkit.evaluation.audit import CLEARLY, OF_A_CLASS, OF_ALL
 
@@ -167,4 +167,4 @@ end of the interval. It seems harmless if at the upper end it is no more than {1
 out; else the images are too few to tell. All that is a suspicion. A network is sure, too, of pictures unlike all it
 was trained with, though a person would know them; and what it never learnt to tell apart, it can't see destroyed. Look
 at the sheet, above all for what is confused most often."""
-    return textwrap.fill(text, 100)
+    return textwrap.wrap(text, 100)

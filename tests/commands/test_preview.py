@@ -102,6 +102,7 @@ def test_the_audit(photos: Path, command: Command) -> None:
     train(read("mine.yaml", "train={epochs: 5, optimizer: {name: adam, learning_rate: 0.1}}"), "run")
     words = ["--set", "augment=[{name: shift}, {name: flip}, {name: mixup}]", "--variants", "1"]
     code, out, err = command("preview", "mine.yaml", "--audit", "run", *words)
+    assert "\\n" not in out  # each line is one, none is shown as an escape
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "run answers 4 of 4 validation images rightly. Of these, each augmentation by itself turns:"
