@@ -120,7 +120,8 @@ def test_a_file_that_changes_while_it_is_decoded_again_and_again_ends_the_run_wh
     assert problem == f"{trained}: has changed since it was looked at; a run needs images that stay"
     best = json.loads((run / "checkpoints" / "best.json").read_text())["epoch"]
     assert closing.startswith(f"{run} keeps epoch {best}, the best of ")
-    assert closing.endswith(f"cnnkit evaluate {run}")
+    assert f"; see what it is worth with: cnnkit evaluate {run}; " in closing
+    assert closing.endswith(f"cnnkit train --resume {run}")
     assert "Traceback" not in out
     record = Run.open(run)
     assert record.provenance()["state"] == "failed"
