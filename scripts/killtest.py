@@ -4,10 +4,11 @@
     python scripts/killtest.py --moments 5        fewer
     python scripts/killtest.py --seed 7           other moments
 
-The training has all that has a state: augmentation, MixUp, dropout, momentum, averaged weights, a warm-up and a cosine,
-early stopping, and two stages of fine-tuning. It is trained once undisturbed, and then again and again, each time ended
-by SIGKILL or SIGTERM at moments drawn at random: at any time, right after the start, behind some update, in a
-validation, where a stage begins, and while a state is being written, a window that is made wide here. After each end
+The training has all that has a state: augmentation, MixUp, dropout, momentum, gradients of two batches an update,
+averaged weights, a warm-up and a cosine, early stopping, and two stages of fine-tuning. It is trained once undisturbed,
+and then again and again, each time ended by SIGKILL or SIGTERM at moments drawn at random: at any time, right after the
+start, behind some update, in a validation, where a stage begins, and while a state is being written, a window that is
+made wide here. Some processes have a slow disk, where a state is not yet written when the next is due. After each end
 all states on the disk have to be readable. `cnnkit train --resume` goes on, is often killed again itself, and at last
 comes to the end. There the weights of the best epoch, all arrays of the last state, the metrics (but for times) and the
 evaluations have to be those of the undisturbed run, bit for bit. The exit code is 1 if anything is not.
@@ -51,15 +52,22 @@ model:
     - {{name: dense, units: 64}}
     - {{name: dropout, rate: 0.3}}
 train:
-  optimizer: {{name: sgd, learning_rate: 0.02, momentum: 0.9, weight_decay: 1e-4}}
+  optimizer: {{name: sgd, learning_rate: 0.005, momentum: 0.9, weight_decay: 1e-4}}
   schedule: {{name: cosine, warmup_epochs: 0.5}}
-  ema: {{momentum: 0.98}}
-  early_stopping: {{monitor: val_accuracy, patience: 3, min_delta: 0.01}}
-  checkpoint: {{monitor: val_loss, every_minutes: null, every_steps: 17}}
+  ema: {{momentum: 0.97}}
+  gradient_accumulation: 2
+  early_stopping: {{monitor: val_accuracy, patience: 4, min_delta: 0.01}}
+  checkpoint: {{monitor: val_loss, every_minutes: null, every_steps: {every_steps}}}
   stages:
     - {{freeze: conv1, epochs: {epochs}}}
-    - {{epochs: {epochs}, learning_rate: 0.01}}
+    - {{epochs: {epochs}, learning_rate: 0.003}}
 """
+
+EVERY_STEPS = 9
+"""Updates between two states."""
+
+WINDOW, SLOW = 0.05, 1.5
+"""Seconds that each moment of writing a state is stretched by, usually and on a slow disk."""
 
 LONGEST_CHAIN = 4
 """Times that one run is ended at the most."""
@@ -80,24 +88,28 @@ class Moment:
         number: The signal.
         after: What is counted from the start of the process: seconds, updates, states, validations or stages.
         where: Of a state that is being written, how far it is.
+        window: Seconds that each moment of writing a state is stretched by.
     """
 
     kind: str
     number: int
     after: float
     where: str = ""
+    window: float = WINDOW
 
     def __str__(self) -> str:
         what = f"{self.kind} {self.where}".strip()
-        return f"{signal.Signals(self.number).name} {what} ({self.after:.4g})"
+        slow = ", slow disk" if self.window == SLOW else ""
+        return f"{signal.Signals(self.number).name} {what} ({self.after:.4g}{slow})"
 
     @classmethod
-    def drawn(cls, chance: random.Random, updates: int, seconds: float) -> Moment:
+    def drawn(cls, chance: random.Random, updates: int, epochs: float, seconds: float) -> Moment:
         """One at random.
 
         Args:
             chance: Draws it.
             updates: Those that the training has still to make.
+            epochs: As many.
             seconds: How long it has still to take.
         """
         kind = chance.choices([*KINDS], [*KINDS.values()])[0]
@@ -110,10 +122,11 @@ class Moment:
         elif kind == "update":
             after = chance.randint(1, max(updates, 1))
         elif kind == "saving":
-            after = chance.randint(1, max(updates // 17, 1))
+            after = chance.randint(1, max(updates // EVERY_STEPS, 1))
         elif kind == "validation":
-            after = chance.randint(1, max(updates // 40, 1))
-        return cls(kind, number, after, chance.choice(SAVING) if kind == "saving" else "")
+            after = chance.randint(1, max(int(epochs), 1))
+        window = chance.choice([WINDOW, WINDOW, SLOW])
+        return cls(kind, number, after, chance.choice(SAVING) if kind == "saving" else "", window)
 
 
 def drive(moment: Moment, words: list[str]) -> None:
@@ -131,10 +144,10 @@ def drive(moment: Moment, words: list[str]) -> None:
             os.kill(os.getpid(), moment.number)
 
     def pause(where: str) -> None:
-        time.sleep(0.05)  # the window: usually a state of this network is written in a few milliseconds
+        time.sleep(moment.window)  # usually a state of this network is written in a few milliseconds
         if moment.kind == "saving" and where == moment.where:
             happens()
-            time.sleep(0.05)
+            time.sleep(moment.window)
 
     training_states._pause = pause
     hooks: dict[str, tuple[Any, str]] = {
@@ -312,7 +325,8 @@ class Test:
             # So that all ends of a chain find their place: each within its share of what is left.
             share = left / max(times - killed, 1)
             wanted = killed < times
-            moment = Moment.drawn(self.chance, int(self.updates * share), self.seconds * share) if wanted else None
+            to_come = (int(self.updates * share), len(self.right_epochs) * share, self.seconds * share)
+            moment = Moment.drawn(self.chance, *to_come) if wanted else None
             if run.exists() and not resumed:
                 run.rmdir()  # ended between the folder and the config: nothing was begun
             ended = trained(words, self.folder, moment)
@@ -358,13 +372,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moments", type=int, default=30, help="at which trainings are ended (30)")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
-    parser.add_argument("--epochs", type=int, default=8, help="of each stage (8)")
-    parser.add_argument("--size", type=int, default=32, help="pixels a side (32)")
-    parser.add_argument("--filters", type=int, default=48, help="of each convolution (48)")
+    parser.add_argument("--epochs", type=int, default=14, help="of each stage (14)")
+    parser.add_argument("--size", type=int, default=64, help="pixels a side (64)")
+    parser.add_argument("--filters", type=int, default=64, help="of each convolution (64)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "killed.yaml"
-        config.write_text(CONFIG.format(epochs=options.epochs, size=options.size, filters=options.filters))
+        size = {"size": options.size, "filters": options.filters, "epochs": options.epochs}
+        config.write_text(CONFIG.format(every_steps=EVERY_STEPS, **size))
         test = Test(
             Path(folder), config, options.moments, random.Random(options.seed), lambda line: print(line, flush=True)
         )

@@ -14,7 +14,7 @@ SCRIPT = Path(killtest.__file__)
 def test_moments_are_the_same_for_a_seed_and_of_all_kinds():
     def drawn(seed):
         chance = random.Random(seed)
-        return [killtest.Moment.drawn(chance, 500, 60.0) for _ in range(300)]
+        return [killtest.Moment.drawn(chance, 500, 20, 60.0) for _ in range(300)]
 
     assert drawn(0) == drawn(0) != drawn(1)
     assert {moment.kind for moment in drawn(0)} == killtest.KINDS.keys()
