@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cnnkit.core.errors import UsageError
-from cnnkit.runs.run import Files
+from cnnkit.runs.files import Files
 
 TEXTS = (".yaml", ".yml", ".txt", ".csv", ".jsonl")
 """Endings of what commands write, which may lie among images without being one of them."""

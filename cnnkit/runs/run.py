@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from cnnkit.config import file as config_file
 from cnnkit.config.experiment import Experiment
@@ -22,9 +21,10 @@ from cnnkit.core.errors import DiskError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, typed, visible
 from cnnkit.data.feeding.preprocessing import Preprocessing
-from cnnkit.data.files import tables
 from cnnkit.data.index import Index
-from cnnkit.runs import checkpoints
+from cnnkit.runs import checkpoints, split_file
+from cnnkit.runs.files import Files
+from cnnkit.runs.split_file import SplitRow
 
 TIMES = ("seconds", "images_per_second", "waiting")
 """What of a line of the metrics is measured by the clock: a run that is repeated has other ones."""
@@ -32,72 +32,6 @@ TIMES = ("seconds", "images_per_second", "waiting")
 FINISHED, UNFINISHED = "finished", "unfinished"
 """States of a run that has come to its end, and of one whose time was up. Before that it is `training`, which a kill
 leaves behind too; else it was `interrupted`, or has `failed`."""
-
-
-class Files:
-    """Every file in the folder of a run: the one list of their names."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        """The folder of the run."""
-        self.config = folder / "config.yaml"
-        """The experiment, complete: every default filled in, every path absolute; to train it again repeats the run."""
-        self.provenance = folder / "provenance.json"
-        """The record of how the run came about: command, commit, versions, device, data, classes, hashes, its end."""
-        self.metrics = folder / "metrics.jsonl"
-        """A line for each epoch: loss, accuracy, learning rate, time."""
-        self.checkpoints = folder / "checkpoints"
-        """The folder of the weights; which files are in it is the matter of `cnnkit.runs.checkpoints`."""
-        self.evaluation = folder / "evaluation"
-        """The folder of what `evaluate` finds: `result` and `predictions` of each split."""
-        self.curves = folder / "history.png"
-        """Loss and accuracy over the epochs, drawn."""
-        self.rate_test = folder / "lr.json"
-        """How its learning rate was found, as `cnnkit lr --json` tells it; only there where the config said `auto`."""
-        self.rate_curve = folder / "lr.png"
-        """The same, drawn."""
-        self.split = folder / "split.csv"
-        """Which image was in which split, with the hash of its content and of what `data.prepare` reads beside it."""
-        self.unused = folder / "unused.csv"
-        """Which files of the source were left out and why; only there if some were."""
-        self.exclude = folder / "exclude.txt"
-        """The copy of the list that `data.exclude` names; only there if it names one."""
-        self.backbone = folder / "backbone"
-        """The copy of the network that a `hub` model builds on; only there for such a model."""
-        self.tensorboard = folder / "tensorboard"
-        """The folder of what TensorBoard shows: event files of the whole run, of its training and of its validation."""
-        self.log = folder / "log.txt"
-        """What was said on the screen, each line with its time; its lock is held by the process that trains the run."""
-
-    def result(self, split: str) -> Path:
-        """What `evaluate --json` prints of a split."""
-        return self.evaluation / f"{split}.json"
-
-    def predictions(self, split: str) -> Path:
-        """What the network says of each image of a split."""
-        return self.evaluation / f"{split}_predictions.csv"
-
-    def tracker(self, name: str) -> Path:
-        """The folder of what a tracker of `train.track` keeps on this machine; only there if it keeps something."""
-        return self.folder / name
-
-
-class SplitRow(NamedTuple):
-    """An image of a split.
-
-    Attributes:
-        image: Its name in the source.
-        label: Its class.
-        digest: Hash of its content.
-        beside: Hashes of the files beside it that `data.prepare` reads; empty if it reads none.
-        group: The group that it never parts from; empty if it has none.
-    """
-
-    image: str
-    label: str
-    digest: str
-    beside: str
-    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -427,21 +361,8 @@ class Run:
         atomic.append(self.files.log, f"{datetime.now().isoformat(timespec='seconds')}  {visible(line)}")
 
     def write_split(self, index: Index, splits: list[str], beside: list[str]) -> None:
-        """Writes which image was in which split, with the hash of its content, and which files were left out.
-
-        Args:
-            index: The images.
-            splits: The split of each.
-            beside: Digests of the files beside each that `data.prepare` reads, from `Preprocessing.digests_beside`.
-        """
-        columns = ["image", "split", "label", "digest", "beside"] + (["group"] if index.groups else [])
-        groups = [group or "" for group in index.groups or [None] * len(index)]
-        rows = sorted(zip(splits, index.names, index.labels, index.digests, beside, groups, strict=True))
-        table = [(name, split, index.classes[label], *more) for split, name, label, *more in rows]
-        tables.write(self.files.split, columns, [row[: len(columns)] for row in table])
-        if index.unused:
-            unused = [(visible(entry.name), visible(entry.reason), entry.files) for entry in index.unused]
-            tables.write(self.files.unused, ("file", "reason", "files"), unused)
+        """Writes which image was in which split, and which files were left out; see `split_file.write`."""
+        split_file.write(self.files, index, splits, beside)
 
     def split(self, name: str) -> list[SplitRow]:
         """The images that were in a split.
@@ -449,16 +370,4 @@ class Run:
         Raises:
             TrainingError: The record of the splits is missing or damaged.
         """
-        path = self.files.split
-        try:
-            with path.open(encoding="utf-8", errors=atomic.ERRORS, newline="") as file:
-                table = csv.DictReader(file)
-                if missing := {"image", "split", "label", "digest"} - set(table.fieldnames or ()):
-                    raise TrainingError(f"{path} is damaged: it has no column {', '.join(sorted(missing))}")
-                return [
-                    SplitRow(row["image"], row["label"], row["digest"], row.get("beside") or "", row.get("group") or "")
-                    for row in table
-                    if row["split"] == name
-                ]
-        except (OSError, csv.Error) as error:
-            raise TrainingError(f"{path} can't be read: {error}") from None
+        return split_file.read(self.files.split, name)

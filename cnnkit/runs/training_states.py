@@ -28,7 +28,7 @@ from cnnkit.core.errors import DiskError, TrainingError
 from cnnkit.core.lazy import np, safetensors
 from cnnkit.core.text import counted, first_line, in_one_line, typed
 from cnnkit.runs import checkpoints
-from cnnkit.runs.run import Files
+from cnnkit.runs.files import Files
 
 ARRAYS, POINTER = ".safetensors", ".json"
 

@@ -18,7 +18,7 @@ from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.files import tables
 from cnnkit.runs import checkpoints, images
-from cnnkit.runs.run import Files
+from cnnkit.runs.files import Files
 
 CONFIG = """
 name: tiny
@@ -222,7 +222,7 @@ def test_the_names_of_files_in_a_run_stand_in_one_place():
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
         ]
         named = {name for name in names for word in words if word == name or word.endswith(f"/{name}")}
-        assert named == (names if source == package / "runs" / "run.py" else set()), source
+        assert named == (names if source == package / "runs" / "files.py" else set()), source
 
 
 def test_what_a_run_writes_is_in_the_list(trained):
