@@ -10,8 +10,9 @@ from pydantic import TypeAdapter
 
 from cnnkit.core.cache import cache_folder
 from cnnkit.models import AnyArchitecture, backbones
-from cnnkit.models.backbones import FETCHED, KNOWN, Unusable
+from cnnkit.models.backbones import Unusable
 from cnnkit.models.keras_application import NETWORKS
+from cnnkit.models.known_backbones import FETCHED, KNOWN, UNKNOWN
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +99,7 @@ def test_a_saved_model_that_is_called_so_has_the_usual_range_and_says_that_it_is
     [found] = backbones.found().backbones
     assert found.model["pixel_range"] == pixels
     assert "usual range" in found.remark
-    assert found.known.accuracy > 45 and found.known != backbones.UNKNOWN
+    assert found.known.accuracy > 45 and found.known != UNKNOWN
 
 
 def test_a_saved_model_of_resnet_has_no_range_that_one_could_assume():

@@ -16,7 +16,8 @@ from cnnkit.core.text import counted
 from cnnkit.inspection.first_config import duration, pretrained, rules
 from cnnkit.inspection.first_config.base import Decision, Suggestion, Traits
 from cnnkit.models import backbones
-from cnnkit.models.backbones import FETCHED, FOLDER, Unusable
+from cnnkit.models.backbones import FOLDER, Unusable
+from cnnkit.models.known_backbones import FETCHED
 
 DETAIL = 64
 """Pixels of the shorter side: pictures that show more are for a network that has learnt from photographs."""
