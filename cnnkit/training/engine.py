@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from cnnkit.core.errors import DiskError, TrainingError
+from cnnkit.core.errors import DiskError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.signals import ENDING, Noted, noted
@@ -21,13 +20,12 @@ from cnnkit.models import freezing
 from cnnkit.models.base import Network
 from cnnkit.models.freezing import PlannedStage, Staged
 from cnnkit.optimization.schedules.plateau import Plateau
-from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
 from cnnkit.runs import checkpoints
 from cnnkit.runs.provenance import parameters
 from cnnkit.runs.run import Run
 from cnnkit.runs.state_writer import StateWriter
 from cnnkit.runs.training_states import Position, State
-from cnnkit.training import balance, divergence, head
+from cnnkit.training import balance, classifier_fit, divergence, state_variables
 from cnnkit.training.computing import Computing
 from cnnkit.training.data import TrainingData
 from cnnkit.training.gradients import WatchGradients
@@ -42,9 +40,6 @@ from cnnkit.training.steps import Steps
 from cnnkit.training.stopping import Asked, Clock, Stop, TimeIsUp
 from cnnkit.training.tracking.tracking import Tracking
 from cnnkit.training.waiting import WatchWaiting
-
-_COUNTED = re.compile(r"_\d+(?=/|:|$)")
-"""What Keras puts behind a name that it has given before in this process."""
 
 
 class Record(Observer):
@@ -109,7 +104,8 @@ class Engine:
                 facts[name] for name in ("stage", "begin", "saved", "before")
             )
             self.keep_best.restore(facts["best"])
-            self._assign(self._variables(network), resumed.arrays)  # before what is frozen computes features
+            # Before what is frozen computes features.
+            state_variables.assign(state_variables.variables(network), resumed.arrays)
 
     @property
     def epochs(self) -> int:
@@ -153,50 +149,19 @@ class Engine:
 
     def _fit_classifier(self, number: int, stage: PlannedStage, staged: Staged) -> None:
         """Puts the classifier at the optimum of its loss; it is an epoch of its own in all that is recorded."""
-        began, experiment = time.perf_counter(), self.experiment
+        began = time.perf_counter()
         images, training = self._features(), self.data.training
         if number == 1:
             self._record_balance(training)
-        groups, rows = self.data.groups(), images.rows(training.numbers)
-        names = self.data.images.index.names
-        head.refuse_unless_finite(rows, [names[number] for number in training.numbers])
-        with self.progress.task("fitting the classifier", len(head.STRENGTHS)) as advance:
-            try:
-                fitted = head.fit(
-                    rows,
-                    training.labels,
-                    training.weights,
-                    [groups[number] for number in training.numbers],
-                    len(images.index.classes),
-                    experiment.seed,
-                    advance,
-                )
-            except MemoryError:
-                raise TrainingError(
-                    f"there is not enough memory to fit a classifier to {len(rows):,} x {rows.shape[1]:,} features; "
-                    "to train it by steps name an optimizer, such as train.optimizer: {name: adam, learning_rate: 3e-3}"
-                ) from None
-        logits = self.network.classifier.get_layer("logits")
-        logits.set_weights(fitted.weights(logits.units))
+        fitted = classifier_fit.fit(self.data, self.network, images, self.progress)
         self.run.write_provenance(classifier=fitted.facts())
         self.say(fitted.line())
-        metrics = self._measured(images, training.numbers, training.weights, TRAINING)
-        metrics |= self._measured(images, self.validation, None, VALIDATION)
+        metrics = classifier_fit.measured(self.data, self.network, images)
         self.keep_best.judge(self.done + 1, metrics)
         seconds = time.perf_counter() - began
         speed = {"seconds": round(seconds, 3), "images_per_second": round(len(training) / seconds, 1)}
         facts = {"epoch": self.done + 1, "step": 0, **metrics, "learning_rate": None, "C": fitted.strength}
         self._record(number, facts | speed)
-
-    def _measured(self, images: Inputs, numbers: Sequence[int], weights: Any, side: str) -> dict[str, float]:
-        """Loss and accuracy of the classifier on some features, as training measures them; the loss weighted."""
-        loss, logits = self.experiment.train.loss, self.network.classifier(images.rows(numbers))
-        labels = np.eye(len(images.index.classes), dtype=np.float32)[images.index.labels[np.asarray(numbers)]]
-        values = {
-            "loss": np.average(loss(labels, logits), weights=weights),
-            "accuracy": np.mean(loss.accuracy(labels, logits)),
-        }
-        return {side + name: float(value) for name, value in values.items()}
 
     def _features(self) -> Features:
         """What the backbone makes of the images that train and choose, computed once."""
@@ -336,31 +301,12 @@ class Engine:
             self._saving.save_now(fit)
 
     def variables(self, fit: StageFit) -> dict[str, Any]:
-        """All variables that a stage changes, by a name of its own each: what a resume needs of them.
-
-        These are the weights (with the state of dropout's generators, which files of weights lack), those of the
-        auxiliary classifiers, of the optimizer, and what is measured of the epoch.
-        """
-        return self._variables(self.network, fit)
+        """All variables that a stage changes: see `state_variables.variables`."""
+        return state_variables.variables(self.network, fit)
 
     def arrays(self, fit: StageFit) -> dict[str, Any]:
         """The values of `variables`, as NumPy has them, to be copied at once."""
         return values(self.variables(fit))
-
-    @staticmethod
-    def _variables(network: Network, fit: StageFit | None = None) -> dict[str, Any]:
-        """The same; without a fit those of the network alone, which come first."""
-        found: dict[int, Any] = {}
-        models = [network.model, *(model for model, _ in network.auxiliary)]
-        own = [each for model in models for each in model.variables]
-        for variable in [*own, *(fit.steps.optimizer.variables if fit else ())]:
-            found.setdefault(id(variable.value), variable)
-        for variable in fit.steps.variables if fit else ():
-            found.setdefault(id(variable), variable)
-        return {
-            f"{number:04d}:{_COUNTED.sub('', getattr(variable, 'path', variable.name))}": variable
-            for number, variable in enumerate(found.values())
-        }
 
     def facts(self, fit: StageFit) -> dict[str, Any]:
         """Where the training stands, as JSON has it: what a resume needs beside the variables."""
@@ -403,25 +349,13 @@ class Engine:
             TrainingError: What was kept is of another network.
         """
         variables, facts = self.variables(fit), resumed.facts
-        resumed.require({name: (tuple(each.shape), _dtype(each)) for name, each in variables.items()})
-        self._assign(variables, resumed.arrays)
+        resumed.require(state_variables.forms(variables))
+        state_variables.assign(variables, resumed.arrays)
         fit.epoch, fit.update, fit.stopped = facts["epoch"], facts["update"], facts["stopped"]
         self.done = fit.epoch
         for observer in fit.observers:
             if (state := facts["observers"].get(type(observer).__name__)) is not None:
                 observer.restore(state)
-
-    @staticmethod
-    def _assign(variables: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-        """Gives variables the values that they had.
-
-        Raises:
-            TrainingError: There are none for one of them.
-        """
-        for name, variable in variables.items():
-            if name not in arrays or arrays[name].shape != tuple(variable.shape):
-                raise TrainingError(f"what was kept of the training is of another network: {name} is none of it")
-            variable.assign(arrays[name])
 
     def _record(self, number: int, metrics: dict[str, Any]) -> None:
         """An epoch of stage `number` is over."""
@@ -436,8 +370,3 @@ class Engine:
         """An epoch was the best so far."""
         folder, facts = self.run.files.checkpoints, {"metrics": metrics}
         checkpoints.save(self.network.model, folder, checkpoints.BEST, epoch, facts, self._needed)
-
-
-def _dtype(variable: Any) -> str:
-    """The type of a variable of Keras or TensorFlow, as NumPy calls it."""
-    return str(getattr(variable.dtype, "name", variable.dtype))
