@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -185,8 +185,7 @@ def _valid_sections(values: dict[str, Any], spoilt: set[Any]) -> dict[str, Any]:
     for name, field in Experiment.model_fields.items():
         if name in spoilt or (name not in values and field.is_required()):
             continue
-        annotation: Any = Annotated[field.annotation, field] if field.discriminator else field.annotation
-        adapter: Any = TypeAdapter(annotation)
+        adapter: Any = TypeAdapter(field.rebuild_annotation())
         sections[name] = adapter.validate_python(values[name]) if name in values else field.default
     return sections
 

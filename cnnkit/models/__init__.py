@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
-
+from cnnkit.core.spec import ByName
 from cnnkit.models.alexnet import AlexNet
 from cnnkit.models.densenet import DenseNet
 from cnnkit.models.hub import Hub
@@ -22,5 +21,5 @@ from cnnkit.models.vgg import Vgg
 
 AnyArchitecture: TypeAlias = Annotated[
     Sequential | LeNet | AlexNet | Vgg | ResNet | DenseNet | Inception | Snn | KerasApplication | Hub,
-    Field(discriminator="name"),
+    ByName(),
 ]

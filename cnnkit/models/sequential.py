@@ -83,6 +83,7 @@ class Residual(Layer):
         return keras.layers.Conv2D(after[-1], 1, strides=self._strides(tuple(x.shape[1:]), after), **settings)(x)
 
 
+# One of them holds its like, so it can't be a `ByName`.
 AnyLayer: TypeAlias = Annotated[
     Conv
     | SeparableConv

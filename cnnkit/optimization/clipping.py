@@ -6,10 +6,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
-
 from cnnkit.core.lazy import tf
-from cnnkit.core.spec import Positive, Spec
+from cnnkit.core.spec import ByName, Positive, Spec
 
 
 class Clip(Spec):
@@ -65,4 +63,4 @@ def _shortened(gradient: Any, norm: Any, longest: float) -> Any:
     return gradient * tf.cast(longest / tf.maximum(norm, longest), gradient.dtype)
 
 
-AnyClip: TypeAlias = Annotated[GlobalNorm | Norm | Value, Field(discriminator="name")]
+AnyClip: TypeAlias = Annotated[GlobalNorm | Norm | Value, ByName()]

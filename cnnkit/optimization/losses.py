@@ -14,7 +14,7 @@ from pydantic import Field
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem, TrainingError
 from cnnkit.core.lazy import keras, np
-from cnnkit.core.spec import Spec
+from cnnkit.core.spec import ByName, Spec
 from cnnkit.core.text import counted
 
 # What is left of probability 1 for a wrong class, at least.
@@ -203,5 +203,5 @@ FITTING = ("cross_entropy", "binary_cross_entropy")
 """Names of those by which a classifier can be fitted."""
 
 AnyLoss: TypeAlias = Annotated[
-    CrossEntropy | Focal | BinaryCrossEntropy | MeanSquaredError | MeanAbsoluteError, Field(discriminator="name")
+    CrossEntropy | Focal | BinaryCrossEntropy | MeanSquaredError | MeanAbsoluteError, ByName()
 ]

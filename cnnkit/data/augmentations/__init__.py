@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
-
+from cnnkit.core.spec import ByName
 from cnnkit.data.augmentations.affine import Affine
 from cnnkit.data.augmentations.blur import RandomBlur
 from cnnkit.data.augmentations.brightness import Brightness
@@ -58,5 +57,5 @@ AnyAugmentation: TypeAlias = Annotated[
     | TrivialAugment
     | MixUp
     | CutMix,
-    Field(discriminator="name"),
+    ByName(),
 ]

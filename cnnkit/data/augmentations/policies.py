@@ -6,6 +6,7 @@ and Hutter 2021, arXiv:2103.10158) does one of them at a random magnitude, up to
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -28,9 +29,10 @@ def _moved(matrices: Callable[[float, Size], Any]) -> Callable[[Any, float, Fill
     return lambda image, amount, fill: warped(image, matrices(amount, image.shape[1::-1]), fill)
 
 
-def _pixelwise(augmentation: Pixelwise) -> Callable[[Any, float, Fill], Any]:
-    """What an augmentation does to an image with an amount."""
-    return lambda image, amount, fill: augmentation(image, (amount,))
+def _pixelwise(kind: Callable[[], Pixelwise]) -> Callable[[Any, float, Fill], Any]:
+    """What an augmentation of a kind does to an image with an amount; it is made when it is first asked for."""
+    made = functools.cache(kind)
+    return lambda image, amount, fill: made()(image, (amount,))
 
 
 def _autocontrast(image: Any, amount: float, fill: Fill) -> Any:
@@ -84,11 +86,11 @@ OPERATIONS = (
     Operation("equalize", _equalized),
     Operation("rotate {:+.0f} deg", _moved(lambda by, size: turns(np.array([by]))), 30, 135, True),
     Operation("solarize {:.0%}", _solarized, 1, 1),
-    Operation("saturation {:+.0%}", _pixelwise(Saturation()), 0.9, 0.99, True),
+    Operation("saturation {:+.0%}", _pixelwise(Saturation), 0.9, 0.99, True),
     Operation("posterize by {:.0f} bits", _posterized, 4, 6),
-    Operation("contrast {:+.0%}", _pixelwise(Contrast()), 0.9, 0.99, True),
+    Operation("contrast {:+.0%}", _pixelwise(Contrast), 0.9, 0.99, True),
     Operation("brightness {:+.0%}", lambda image, amount, fill: linear(image, 1 + amount, 0), 0.9, 0.99, True),
-    Operation("sharpen {:+.0%}", _pixelwise(RandomSharpen()), 0.9, 0.99, True),
+    Operation("sharpen {:+.0%}", _pixelwise(RandomSharpen), 0.9, 0.99, True),
     # The papers slant by 0.3 and 0.99 of the height, and shift by 150 of 331 and by 32 of 224 pixels.
     Operation("shear {:+.0f} deg across", _moved(lambda by, size: shears([by], [0.0])), 16.7, 44.7, True),
     Operation("shear {:+.0f} deg down", _moved(lambda by, size: shears([0.0], [by])), 16.7, 44.7, True),

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
-
+from cnnkit.core.spec import ByName
 from cnnkit.data.balancing.borderline_smote import BorderlineSmote
 from cnnkit.data.balancing.class_weight import ClassWeight
 from cnnkit.data.balancing.none import NoBalance
@@ -17,5 +16,5 @@ from cnnkit.data.balancing.smote import Smote
 from cnnkit.data.balancing.undersample import Undersample
 
 AnyBalance: TypeAlias = Annotated[
-    NoBalance | ClassWeight | Oversample | Undersample | Smote | BorderlineSmote, Field(discriminator="name")
+    NoBalance | ClassWeight | Oversample | Undersample | Smote | BorderlineSmote, ByName()
 ]

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
-
+from cnnkit.core.spec import ByName
 from cnnkit.data.preparation.binarize import Binarize
 from cnnkit.data.preparation.blur import Blur
 from cnnkit.data.preparation.channel import Channel
@@ -48,5 +47,5 @@ AnyPreparation: TypeAlias = Annotated[
     | KeepLargest
     | Mask
     | Segment,
-    Field(discriminator="name"),
+    ByName(),
 ]

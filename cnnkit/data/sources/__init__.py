@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
-
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
+from cnnkit.core.spec import ByName
 from cnnkit.core.text import enumerated
 from cnnkit.data.sources.archive import Archive
 from cnnkit.data.sources.arrays import Arrays
@@ -25,9 +24,7 @@ from cnnkit.data.sources.manifest_of_folder import beside_folders
 from cnnkit.data.sources.tfds import Tfds
 from cnnkit.data.split_names import split_of
 
-AnySource: TypeAlias = Annotated[
-    Digits | Folder | Manifest | Arrays | Idx | Archive | KerasDataset | Tfds, Field(discriminator="name")
-]
+AnySource: TypeAlias = Annotated[Digits | Folder | Manifest | Arrays | Idx | Archive | KerasDataset | Tfds, ByName()]
 
 
 def recognised(path: Path) -> Source:

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
-from cnnkit.core.spec import AbsolutePath, FileText, path_settings
+from cnnkit.core.spec import AbsolutePath, ByName, FileText, path_settings
 from cnnkit.data.files.archives import is_archive, unpacked
 from cnnkit.data.files.walking import files_in, hidden, subfolders
 from cnnkit.data.index import Collection
@@ -23,7 +23,7 @@ from cnnkit.data.sources.idx import Idx
 from cnnkit.data.sources.manifest import Manifest
 
 # In the order in which they are asked whether it is theirs; any folder may be a Folder, so that is the last.
-Inside: TypeAlias = Annotated[Idx | Arrays | Manifest | Folder, Field(discriminator="name")]
+Inside: TypeAlias = Annotated[Idx | Arrays | Manifest | Folder, ByName()]
 
 
 class Archive(Source):

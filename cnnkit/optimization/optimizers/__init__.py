@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
-
+from cnnkit.core.spec import ByName
 from cnnkit.optimization.optimizers.adadelta import Adadelta
 from cnnkit.optimization.optimizers.adagrad import Adagrad
 from cnnkit.optimization.optimizers.adam import Adam
@@ -21,5 +20,5 @@ from cnnkit.optimization.optimizers.rmsprop import RmsProp
 from cnnkit.optimization.optimizers.sgd import Sgd
 
 AnyOptimizer: TypeAlias = Annotated[
-    Sgd | Adagrad | Adadelta | RmsProp | Adam | AdamW | Nadam | Adamax | Lion | Lamb, Field(discriminator="name")
+    Sgd | Adagrad | Adadelta | RmsProp | Adam | AdamW | Nadam | Adamax | Lion | Lamb, ByName()
 ]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
-
+from cnnkit.core.spec import ByName
 from cnnkit.optimization.schedules.constant import Constant
 from cnnkit.optimization.schedules.cosine import Cosine
 from cnnkit.optimization.schedules.cosine_restarts import CosineRestarts
@@ -22,5 +21,5 @@ from cnnkit.optimization.schedules.step import Step
 
 AnySchedule: TypeAlias = Annotated[
     Constant | Step | MultiStep | Exponential | Polynomial | Cosine | CosineRestarts | OneCycle | Plateau,
-    Field(discriminator="name"),
+    ByName(),
 ]

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
-
+from cnnkit.core.spec import ByName
 from cnnkit.optimization.tracking.mlflow import MLflow
 from cnnkit.optimization.tracking.wandb import WeightsAndBiases
 
-AnyTracker: TypeAlias = Annotated[MLflow | WeightsAndBiases, Field(discriminator="name")]
+AnyTracker: TypeAlias = Annotated[MLflow | WeightsAndBiases, ByName()]
