@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 from typing import Any
 
-from cnnkit.core import atomic
 from cnnkit.optimization import training_metrics
 from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
+from cnnkit.report import figures
 
 
 def draw(epochs: list[dict[str, Any]], best_epoch: int | None, path: Path) -> None:
     """Draws the metrics over the epochs, training and validation, into a PNG file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, MaxNLocator
 
@@ -32,7 +30,4 @@ def draw(epochs: list[dict[str, Any]], best_epoch: int | None, path: Path) -> No
         axes.xaxis.set_major_locator(MaxNLocator(integer=True) if len(numbers) > 1 else FixedLocator(numbers))
         axes.grid(alpha=0.3)
         axes.legend()
-    FigureCanvasAgg(figure)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    atomic.write_bytes(path, picture.getbuffer())
+    figures.save(figure, path)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-from cnnkit.core import atomic
 from cnnkit.optimization.rate_test import Finding
+from cnnkit.report import figures
 
 
 def draw(found: Finding, path: Path) -> None:
     """Draws what a range test has found into a PNG file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -33,7 +31,4 @@ def draw(found: Finding, path: Path) -> None:
         axes.axvline(found.rate, color="grey", linestyle=":", label=f"suggested: {found.rate:g}")
         axes.grid(alpha=0.3)
         axes.legend()
-    FigureCanvasAgg(figure)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    atomic.write_bytes(path, picture.getbuffer())
+    figures.save(figure, path)

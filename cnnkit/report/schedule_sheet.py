@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnkit.core import atomic
 from cnnkit.core.lazy import np
 from cnnkit.optimization.section import EPOCHS
+from cnnkit.report import figures
 
 if TYPE_CHECKING:
     from cnnkit.optimization.schedules.base import Schedule
@@ -31,12 +30,11 @@ def draw(schedules: Sequence[type[Schedule]], path: Path) -> None:
     Raises:
         DiskError: The disk has no room for it, or fails.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = 3
     rows = -(-len(schedules) // columns)
-    figure = Figure(figsize=(3.2 * columns, 2.2 * rows), layout="constrained")
+    figure = Figure(figsize=(3.2 * columns, 2.2 * rows), dpi=90, layout="constrained")
     epochs = np.arange(EPOCHS * PER_EPOCH) / PER_EPOCH
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for number, axes in enumerate(panels.flat):
@@ -53,7 +51,4 @@ def draw(schedules: Sequence[type[Schedule]], path: Path) -> None:
     panels[0, 0].legend(fontsize="small", loc="lower right")
     figure.supxlabel("epoch")
     figure.supylabel("share of the learning rate")
-    FigureCanvasAgg(figure)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=90)
-    atomic.write_bytes(path, picture.getbuffer())
+    figures.save(figure, path)
