@@ -11,14 +11,12 @@ format that has no checksum, where what is left can be decoded.
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import re
 import stat
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +25,8 @@ from cnnkit.core.lazy import np
 from cnnkit.core.locks import Turn
 from cnnkit.data.files import formats, jpeg, png
 from cnnkit.data.files.on_white import on_white
+from cnnkit.data.files.orientation import ON_ITS_SIDE, orientation_of, turned
+from cnnkit.data.files.pillow import pillow
 
 MAX_PIXELS = 178_956_970
 """Pictures beyond this many pixels are refused as decompression bombs (Pillow's own bound for an error)."""
@@ -175,8 +175,7 @@ def decode(content: bytes, channels: int, side: int = WHOLE, header: Header | No
             found, remark = _of_jpeg(content, header, channels, side)
         else:
             found, remark = as_pixels(_loaded(image or _opened(content), content), channels), None
-        # Pillow turns TIFFs itself.
-        return Decoded(found if header.format == "TIFF" else upright(found, header.orientation), remark)
+        return Decoded(upright(found, header), remark)
 
 
 def pixels(content: bytes, channels: int, side: int = WHOLE, header: Header | None = None) -> Any:
@@ -207,10 +206,9 @@ def as_stored(content: bytes) -> tuple[Any, Header]:
     return Image.fromarray(found[:, :, 0] if is_grey(head) else found), head
 
 
-def upright(pixels: Any, orientation: int) -> Any:
-    """Turns an array (H, W, ...) as EXIF's number says."""
-    turn = _TURNS.get(orientation)
-    return np.ascontiguousarray(turn(pixels)) if turn else pixels
+def upright(pixels: Any, header: Header) -> Any:
+    """Turns an array (H, W, ...) from a picture with this header; TIFFs Pillow has turned itself."""
+    return pixels if header.format == "TIFF" else turned(pixels, header.orientation)
 
 
 def image_of(content: bytes) -> Any:
@@ -265,7 +263,7 @@ def _opened(content: bytes) -> Any:
         raise BadImage("the file is empty")
     if content.startswith(png.MAGIC) and (damage := png.damage(content)):
         raise BadImage(f"damaged: {damage}")
-    pil = _pillow()
+    pil = pillow()
     try:
         if formats.is_heic(content[: formats.BEGINNING]):
             return _opened_heic(content)
@@ -299,7 +297,7 @@ def _header_of(image: Any, content: bytes) -> Header:
         # What else may stand behind the pixels, such as the orientation, Pillow reads with them. It is not to do so
         # unasked: of an error on the way nobody would hear, and what was decoded so far would pass for the picture.
         _loaded(image, content)
-    orientation = _orientation_of(image)
+    orientation = orientation_of(image)
     try:
         frames = int(getattr(image, "n_frames", 1))
     except Exception:  # the first is not damaged by what comes behind it, and no other is used
@@ -307,7 +305,7 @@ def _header_of(image: Any, content: bytes) -> Header:
     width, height = image.size
     if image.format == "TIFF":
         # Pillow turns these itself, and says beforehand how large they will be.
-        width, height = (height, width) if orientation in _ON_ITS_SIDE else (width, height)
+        width, height = (height, width) if orientation in ON_ITS_SIDE else (width, height)
     return Header(image.format, image.mode, width, height, orientation, frames, _bits(image, content))
 
 
@@ -353,17 +351,6 @@ def _of_jpeg(content: bytes, header: Header, channels: int, side: int) -> Decode
 
 _JPEGS = ("JPEG", "MPO")
 
-_TURNS: dict[int, Callable[[Any], Any]] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: lambda pixels: np.rot90(pixels),
-}
-"""From EXIF's orientation to what turns a picture upright."""
-
 
 def _bad(error: Exception) -> BadImage:
     """What a decoder has raised, which may be anything; that memory ran out tells nothing about the content."""
@@ -374,19 +361,6 @@ def _bad(error: Exception) -> BadImage:
     if re.fullmatch(r"decoder error -?\d+", str(error)):  # all that Pillow tells of what libtiff has found
         return BadImage("damaged: its pixels can't be decoded")
     return BadImage(f"damaged: {error}")
-
-
-def _orientation_of(image: Any) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # notes beside the pixels, which may be damaged in any way and do not make a picture bad
-        return 1
-
-
-_ORIENTATION = 0x0112
-"""EXIF's tag of the orientation."""
-
-_ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 def _bits(image: Any, content: bytes) -> int:
@@ -400,29 +374,3 @@ def _bits(image: Any, content: bytes) -> int:
 
 _BITS_PER_SAMPLE = 258
 """TIFF's tag."""
-
-
-@functools.cache
-def _pillow() -> Any:
-    from PIL import Image
-
-    # Between 89 and 179 million pixels Pillow warns; here the one bound is MAX_PIXELS.
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-    # Damaged notes beside the pixels (EXIF) do not make a picture bad.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\b")
-    _silence_libtiff()
-    return Image
-
-
-def _silence_libtiff() -> None:
-    """Of damage libtiff writes a line to stderr by itself, without the name of the file; Pillow raises as well."""
-    import ctypes
-
-    from PIL import _imaging
-
-    library = ctypes.CDLL(_imaging.__file__)
-    for name in ("TIFFSetErrorHandler", "TIFFSetErrorHandlerExt"):
-        with suppress(AttributeError):  # linked so that nobody can reach it, as on Windows, or not at all
-            handler = getattr(library, name)
-            handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
-            handler(None)

@@ -131,4 +131,4 @@ def _uncovered(content: bytes) -> Any:
     else:
         values = as_pixels(image, 3).max(axis=2)
     kept = values > (values.max() / 2 if header.format in LOSSY else 0)
-    return kept if header.format == "TIFF" else upright(kept, header.orientation)  # Pillow turns TIFFs itself
+    return upright(kept, header)

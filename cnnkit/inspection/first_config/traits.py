@@ -12,6 +12,7 @@ from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.files.decoding import BadImage
+from cnnkit.data.files.orientation import ON_ITS_SIDE
 from cnnkit.data.index import SPLITS, Collection, Index, ranked
 from cnnkit.data.likeness.pixels import COLOURLESS, colour_of, thumbnail
 from cnnkit.inspection.detail import MOST, detail
@@ -21,9 +22,6 @@ from cnnkit.inspection.first_config.base import Traits
 
 SAMPLE = 50
 """So many pictures are decoded."""
-
-ON_ITS_SIDE = 5
-"""From this EXIF orientation on a picture is stored with its height as width."""
 
 
 def look(collection: Collection, index: Index, splits: list[str], progress: Progress) -> Traits:
@@ -99,6 +97,6 @@ def _sizes(index: Index) -> dict[int, tuple[int, int]]:
     sizes = {}
     for i, facts in enumerate(index.facts or ()):
         if head := facts.header:
-            upright = head.orientation < ON_ITS_SIDE
+            upright = head.orientation not in ON_ITS_SIDE
             sizes[i] = (head.height, head.width) if upright else (head.width, head.height)
     return sizes
