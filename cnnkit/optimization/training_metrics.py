@@ -25,7 +25,7 @@ class EpochMetric:
     Attributes:
         name: What it is called everywhere.
         more_is_better: Its direction.
-        build: From the loss of the training to the Keras metric; None for what Keras measures by itself.
+        build: From the loss of the training to the Keras metric; None for the loss itself.
         format: How a value is written into a line.
     """
 
@@ -73,13 +73,8 @@ def metric_of(name: str) -> EpochMetric:
 
 
 def build(loss: Loss) -> list[Any]:
-    """The Keras metrics to compile a model with."""
+    """The Keras metrics that measure them, but for the loss."""
     return [metric.build(loss) for metric in EPOCH_METRICS if metric.build]
-
-
-def read(logs: Mapping[str, Any], *sides: str) -> dict[str, float]:
-    """The metrics out of the logs of Keras, as plain numbers."""
-    return {name: float(logs[name]) for name in names(*sides)}
 
 
 def text(values: Mapping[str, float]) -> str:

@@ -62,7 +62,8 @@ def stage_line(number: int, stages: int, stage: PlannedStage, staged: Staged, pa
 def epoch_line(metrics: dict[str, Any], epochs: int) -> Line:
     """An epoch in one line: where that is too long without the speed, then with shorter names, then figures."""
     count = f"{metrics['epoch']:>{len(str(epochs))}}/{epochs}"
-    names = f"epoch {count}  {training_metrics.text(training_metrics.read(metrics, TRAINING, VALIDATION))}"
+    values = {name: metrics[name] for name in training_metrics.names(TRAINING, VALIDATION)}
+    names = f"epoch {count}  {training_metrics.text(values)}"
     seconds = f"{metrics['seconds']:.1f} s"
     by_metric = [(metric.name, metrics[metric.name], metrics[f"{VALIDATION}{metric.name}"]) for metric in EPOCH_METRICS]
     return Line(

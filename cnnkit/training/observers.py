@@ -1,8 +1,4 @@
-"""What happens between the updates and epochs of a training: each follows it, and none has a say in its steps.
-
-Keras's callbacks are not used: one NaN and its EarlyStopping and ModelCheckpoint never see an improvement again, a
-monitor that does not exist only warns them, the checkpoint is written in place, and none can go on where it stopped.
-"""
+"""What happens between the updates and epochs of a training: each follows it, and none has a say in its steps."""
 
 from __future__ import annotations
 
@@ -51,9 +47,6 @@ class Observer:
             metrics: A line of metrics.jsonl.
         """
 
-    def stage_ends(self, fit: StageFit) -> None:
-        """After the last epoch."""
-
     def state(self) -> dict[str, Any]:
         """What a resume needs of it, as JSON has it."""
         return {}
@@ -91,10 +84,8 @@ class Watch(Observer):
         """Shows the epoch so far."""
         now, done = time.perf_counter(), fit.epoch * fit.updates + fit.update
         if self.began is None:
-            self.began, self.before = (
-                now,
-                done,
-            )  # the time that is left is told from the updates after the first, slow one
+            # The time that is left is told from the updates after the first, slow one.
+            self.began, self.before = now, done
         if now - self.refreshed < REFRESH:
             return
         self.refreshed = now

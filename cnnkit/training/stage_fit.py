@@ -118,7 +118,6 @@ class StageFit:
                     self._judge(self.epoch + 1, metrics)
                 self._close(metrics)
             self.steps.settle()
-            self._tell(lambda observer: observer.stage_ends(self))
 
     @property
     def seconds(self) -> float:
@@ -148,10 +147,8 @@ class StageFit:
     def _validated(self) -> dict[str, float]:
         """The metrics on the images that choose."""
         size = self.training.batch_size
-        batches, left = (
-            iter(feeding.eval_batches(self.images, self.validation, size)),
-            feeding.steps(len(self.validation), size),
-        )
+        batches = iter(feeding.eval_batches(self.images, self.validation, size))
+        left = feeding.steps(len(self.validation), size)
         self.steps.begin_validation()
         while left:
             left -= self.steps.evaluate(batches, left, LONGEST)

@@ -90,7 +90,7 @@ def test_a_new_metric_is_recorded_said_and_drawn(tmp_path):
 @pytest.mark.usefixtures("error")
 def test_a_new_metric_chooses_the_best_epoch():
     saved = []
-    callback = KeepBest("val_error", lambda epoch, metrics: saved.append(epoch))
+    keep_best = KeepBest("val_error", lambda epoch, metrics: saved.append(epoch))
     for epoch, value in enumerate([0.5, 0.6, 0.4], start=1):
-        callback.judge(epoch, {"val_error": value})
+        keep_best.judge(epoch, {"val_error": value})
     assert saved == [1, 3]

@@ -13,9 +13,9 @@ from cnnkit.training.observers import KeepBest, StopEarly, Watch
 
 def best_epochs(monitor, values):
     epochs = []
-    callback = KeepBest(monitor, lambda epoch, metrics: epochs.append(epoch))
+    keep_best = KeepBest(monitor, lambda epoch, metrics: epochs.append(epoch))
     for epoch, value in enumerate(values, start=1):
-        callback.judge(epoch, {monitor: value})
+        keep_best.judge(epoch, {monitor: value})
     return epochs
 
 
@@ -34,8 +34,8 @@ def test_each_epoch_that_is_the_best_so_far_is_kept(monitor, values, epochs):
 
 def test_what_is_kept_comes_with_its_metrics_as_plain_numbers():
     saved = []
-    callback = KeepBest("val_loss", lambda *facts: saved.append(facts))
-    callback.judge(5, {"val_loss": np.float32(0.5), "val_accuracy": np.float32(0.25)})
+    keep_best = KeepBest("val_loss", lambda *facts: saved.append(facts))
+    keep_best.judge(5, {"val_loss": np.float32(0.5), "val_accuracy": np.float32(0.25)})
     assert saved == [(5, {"val_loss": 0.5, "val_accuracy": 0.25})]
     assert all(type(value) is float for value in saved[0][1].values())
 

@@ -33,7 +33,6 @@ class Tracking(Observer):
         """
         self._run, self._progress = run, progress
         self._recorders = list(recorders)
-        self._known: dict[str, str] = {}
 
     @classmethod
     def of(cls, run: Run, experiment: Experiment, classes: Sequence[str], progress: Progress) -> Tracking:
