@@ -43,6 +43,7 @@ from benchmark_epochs import LENET, SMALL
 from benchmark_networks import NETWORKS, TINY
 from benchmark_pipeline import SIZES
 from benchmark_watching import BARE, WATCHED
+from threads import add_option, limits_of
 
 from cnnkit.core import onednn
 from cnnkit.core.machine import processor
@@ -54,7 +55,7 @@ OF_TRAIN = [name for name in NETWORKS if name != TINY]
 
 def in_own_process(command: list[str], threads: int) -> str:
     """The last line that a measurement prints."""
-    limits = {"OMP_NUM_THREADS": str(threads), "TF_NUM_INTRAOP_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    limits = limits_of(threads) | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, env=os.environ | limits, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
@@ -163,7 +164,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4, help="the first of them is not counted")
     parser.add_argument("--limit", type=int, default=2000, help="images a class, 6000 for all")
-    parser.add_argument("--threads", type=int, default=2)
+    add_option(parser)
     parser.add_argument(
         "--networks",
         nargs="+",

@@ -24,6 +24,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import threads
+
 BATCH, RATE = 64, 2e-3
 SMALL, LENET = "small", "lenet"
 CONFIG = Path(__file__).parent.parent / "configs" / "fashion_mnist.yaml"
@@ -180,10 +182,9 @@ def main() -> None:
     parser.add_argument("data", help="folder of the four files of Fashion-MNIST")
     parser.add_argument("--epochs", type=int, default=4, help="the first of them is not counted")
     parser.add_argument("--limit", type=int, default=2000, help="images a class, 6000 for all")
-    parser.add_argument("--threads", type=int, default=2)
+    threads.add_option(parser)
     chosen = parser.parse_args()
-    os.environ |= {"OMP_NUM_THREADS": str(chosen.threads), "TF_NUM_INTRAOP_THREADS": str(chosen.threads)}
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    threads.limit(chosen.threads)
     ends = MEASURES[chosen.side](chosen.network, chosen.data, chosen.epochs, chosen.limit)
     print(training_images(chosen.limit) / statistics.median(after - before for before, after in pairwise(ends)))
 

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import threads
+
 # Height and width, batch size, classes, and the network in cnnkit's words.
 NETWORKS: dict[str, tuple[int, int, int, dict[str, Any]]] = {
     "resnet20": (32, 64, 10, {"name": "resnet", "depth": 20}),
@@ -350,13 +352,12 @@ def main() -> None:
     parser.add_argument("side", choices=MEASURES)
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=2)
+    threads.add_option(parser)
     parser.add_argument("--inference", action="store_true", help="measure answers, not training")
     parser.add_argument("--onednn", choices=("on", "off"), help="TensorFlow's; as the variable says if left out")
     parser.add_argument("--count", action="store_true", help="print the trainable parameters instead")
     chosen = parser.parse_args()
-    os.environ |= {"OMP_NUM_THREADS": str(chosen.threads), "TF_NUM_INTRAOP_THREADS": str(chosen.threads)}
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    threads.limit(chosen.threads)
     if chosen.onednn:
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = str(int(chosen.onednn == "on"))
     print(MEASURES[chosen.side](chosen.network, chosen.steps, chosen.inference, chosen.count))

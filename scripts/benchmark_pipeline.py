@@ -29,6 +29,8 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+import threads
+
 SIZES = {"colours": 128, "warps": 224, "cached": 64}
 BATCH = 32
 
@@ -155,12 +157,11 @@ def main() -> None:
     parser.add_argument("side", choices=MEASURES)
     parser.add_argument("work", choices=SIZES)
     parser.add_argument("folder")
-    parser.add_argument("--threads", type=int, default=2)
+    threads.add_option(parser)
     chosen = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: chosen.threads])
-    os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = str(chosen.threads)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    threads.limit(chosen.threads)
     print(MEASURES[chosen.side](chosen.work, chosen.folder))
 
 

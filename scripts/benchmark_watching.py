@@ -15,13 +15,13 @@ import argparse
 import contextlib
 import json
 import math
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import threads
 from benchmark_networks import NETWORKS
 
 BARE, WATCHED = "bare", "watched"
@@ -81,10 +81,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="of an epoch")
     parser.add_argument("--epochs", type=int, default=3, help="the first of them is not counted")
     parser.add_argument("--every-minutes", type=float, default=1.0, help="between two states that are saved")
-    parser.add_argument("--threads", type=int, default=2)
+    threads.add_option(parser)
     chosen = parser.parse_args()
-    os.environ |= {"OMP_NUM_THREADS": str(chosen.threads), "TF_NUM_INTRAOP_THREADS": str(chosen.threads)}
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    threads.limit(chosen.threads)
     print(measure(chosen.side, chosen.network, chosen.steps, chosen.epochs, chosen.every_minutes))
 
 
