@@ -14,20 +14,36 @@ import os
 import platform
 import sys
 
+from cnnkit.core.errors import UsageError
 from cnnkit.core.lazy import util_port
 
 VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 """TensorFlow's, read once when it is imported."""
 
 
+_VALUES = ("0", "1", "false", "true")
+"""What TensorFlow takes for it, in capitals or not (`env_var.cc`); of anything else it logs an error and goes on."""
+
+
 def chosen() -> str | None:
-    """What the variable says, or will say once TensorFlow is imported; None where it is left to TensorFlow."""
+    """What the variable says, or will say once TensorFlow is imported; None where it is left to TensorFlow.
+
+    Raises:
+        UsageError: It says what TensorFlow would not understand.
+    """
     usual = "1" if platform.machine().lower() in ("x86_64", "amd64") else None
-    return os.environ.get(VARIABLE, usual)
+    value = os.environ.get(VARIABLE) or usual  # an empty one decides nothing
+    if value is not None and value.lower() not in _VALUES:
+        raise UsageError(f"{VARIABLE}={value}: it takes 1 or true (oneDNN's kernels), 0 or false (none of them)")
+    return value
 
 
 def set_default() -> None:
-    """Switches it on where nobody has decided; to be called before TensorFlow is imported."""
+    """Switches it on where nobody has decided; to be called before TensorFlow is imported.
+
+    Raises:
+        UsageError: As `chosen`.
+    """
     if (value := chosen()) is not None:
         os.environ[VARIABLE] = value
 
@@ -46,7 +62,7 @@ def as_recorded(on: bool) -> str | None:
     Returns:
         What to say where it is otherwise, as the variable was set or TensorFlow imported before; else None.
     """
-    chosen = os.environ.get(VARIABLE)
+    chosen = os.environ.get(VARIABLE) or None
     imported = "tensorflow" in sys.modules
     if not imported and chosen is None:
         os.environ[VARIABLE] = str(int(on))

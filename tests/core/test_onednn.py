@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from cnnkit.core import onednn
+from cnnkit.core.errors import UsageError
 from cnnkit.core.onednn import VARIABLE
 
 
@@ -29,12 +30,26 @@ def test_it_is_switched_on_where_its_kernels_were_measured(monkeypatch, before_i
     assert os.environ.get(VARIABLE) == expected
 
 
-@pytest.mark.parametrize("chosen", ["0", "1", ""])
+@pytest.mark.parametrize("chosen", ["0", "1", "FALSE", "true"])
 def test_what_the_caller_has_set_stays(monkeypatch, before_import, chosen):
     monkeypatch.setenv(VARIABLE, chosen)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     onednn.set_default()
     assert os.environ[VARIABLE] == chosen
+
+
+def test_an_empty_variable_decides_nothing(monkeypatch, before_import):
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    onednn.set_default()
+    assert os.environ[VARIABLE] == "1"
+
+
+@pytest.mark.parametrize("value", ["garbage", "yes", "2", "on", " 1"])
+def test_what_tensorflow_would_not_understand_is_refused(monkeypatch, before_import, value):
+    monkeypatch.setenv(VARIABLE, value)
+    with pytest.raises(UsageError, match=f"{VARIABLE}={value}: it takes 1 or true .*, 0 or false"):
+        onednn.set_default()
 
 
 @pytest.mark.parametrize("on", [True, False])

@@ -16,6 +16,13 @@ from cnnkit.data.sources.manifest_columns import NoLabelsError
 from cnnkit.data.sources.manifest_guess import POSSIBLE, SURE, Guess, NotAListError, look
 from cnnkit.data.split_names import split_of
 
+_OF_TABLES = {
+    *("label", "labels", "labelled", "labeled", "class", "classes", "annotation", "annotations", "gt", "truth"),
+    *("list", "lists", "file", "files", "table", "csv", "metadata", "meta", "info", "index", "df", "data", "dataset"),
+    *("set", "split", "image", "images", "img", "imgs", "with", "and", "solution", "answers"),
+}
+"""Words in the names of tables that say nothing of which images they list."""
+
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 
@@ -66,7 +73,7 @@ def add(guess: Guess, tables: Mapping[Path, Guess | str]) -> list[Path]:
     tables = {path: part for path, part in tables.items() if path != first}
     for split in ("validation", "test"):
         of_split = {path: part for path, part in tables.items() if split_of_table(path) == split}
-        like = [path for path in of_split if _rest(path) == _rest(first)] or list(of_split)
+        like = _likest(of_split, first)
         for path, part in of_split.items():
             if len(of_split) > 1 and like != [path]:
                 why = f"{listed([str(other.relative_to(top)) for other in of_split])} are all of {split}"
@@ -94,8 +101,19 @@ def add(guess: Guess, tables: Mapping[Path, Guess | str]) -> list[Path]:
 
 
 def _rest(table: Path) -> list[str]:
-    """What the name of a table has beside the split: `fold`, `1` of `fold1_train`."""
-    return [word.lower() for word in _TOKEN.findall(table.stem) if split_of(word) is None]
+    """What the name of a table has beside the split and that it is a table: `fold`, `1` of `fold1_train_labels`."""
+    words = [word.lower() for word in _TOKEN.findall(table.stem)]
+    return [word for word in words if split_of(word) is None and word not in _OF_TABLES]
+
+
+def _likest(tables: Mapping[Path, Guess | str], first: Path) -> list[Path]:
+    """Of the tables of a split that which is called like the one of training, or lists labels; several if many do.
+
+    Beside `train.csv` lie both `test.csv`, which tells no labels, and `test_labels.csv`.
+    """
+    like = [path for path in tables if _rest(path) == _rest(first)] or list(tables)
+    labelled = [path for path in like if not isinstance(tables[path], str)]
+    return labelled if labelled else like
 
 
 def _why_not(parts: dict[Path, Guess], part: Guess) -> str:

@@ -26,8 +26,26 @@ SAMPLE = 1000
 
 _NUMBER = re.compile("[0-9]")
 
+FOLDERS = ".*/([^/]+)/[^/]+"
+"""Folders below those of the classes, which are asked first."""
+
 DEEPEST = 3
 """So many parts of a name are tried, together, as the name of a group."""
+
+GROUPS = (
+    *("patient", "pat", "subject", "subj", "person", "participant", "donor", "case", "id", "pid", "animal", "mouse"),
+    *("specimen", "sample", "plant", "tree", "leaf", "film", "video", "movie", "slide", "p"),
+)
+"""Words before the number of a group at the end of a name; any other number there is rather the picture's."""
+
+PICTURES = ("img", "image", "photo", "pic", "picture", "foto", "dsc", "dscn", "dscf", "scan", "frame", "shot", "p")
+"""Words before numbers that are counted anew in each group, so that names with the same one are of many groups.
+
+`p` may be a page."""
+
+_NUMBERED = re.compile("([A-Za-z]+)[_ -]?[0-9]+[A-Za-z]?")
+
+_END = re.compile(rf"[_ -]({'|'.join(GROUPS)})([_ -]?)[0-9]+[A-Za-z]?(?:\.[^/.]*)?$", re.IGNORECASE)
 
 
 def torn(patient: Patient) -> Iterator[Finding]:
@@ -95,9 +113,11 @@ class _Reading(NamedTuple):
 
 
 def _readings(index: Index) -> Iterator[_Reading]:
-    """The ways to read the names as those of groups, the one with the largest groups first."""
+    """The ways to read the names as those of groups, the likeliest first; of like ones that with the largest groups."""
     some = range(0, len(index), max(1, len(index) // SAMPLE))
-    for pattern in _patterns():
+    named = [*_patterns(), *_patterns_of_ends(index.names[i] for i in some)]
+    named.sort(key=lambda pattern: _unlikeliness(_read(index, pattern, some)))
+    for pattern in (FOLDERS, *named):
         # Most names are built otherwise, which a few of a million tell.
         if sum(map(len, _read(index, pattern, some).values())) < ALIKE_NAMES * len(some) / 2:
             continue
@@ -120,22 +140,39 @@ def _readings(index: Index) -> Iterator[_Reading]:
 
 
 def _read(index: Index, pattern: str, chosen: Iterable[int]) -> dict[str, list[int]]:
-    """The images that a pattern finds a group for that has a number, as what follows it has: that of the picture."""
+    """The images that a pattern finds a group for that has a number, as the rest of the file's name has: its own."""
     groups: dict[str, list[int]] = defaultdict(list)
     for i in chosen:
         name = index.names[i]
         group = captured(pattern, name)
         if group is None or group == index.classes[index.labels[i]] or not _NUMBER.search(group):
             continue
-        if _NUMBER.search(name, name.rindex(group) + len(group)):
+        place = name.rindex(group)
+        if _NUMBER.search(name, place + len(group)) or _NUMBER.search(name, name.rfind("/") + 1, place):
             groups[group].append(i)
     return dict(groups)
 
 
+def _unlikeliness(groups: Iterable[str]) -> int:
+    """How unlikely names are those of groups, by the words in them: of two that would do the smaller one is meant."""
+    words = Counter(found[1].lower() for name in groups if (found := _NUMBERED.fullmatch(name)))
+    word = words.most_common(1)[0][0] if words else ""
+    return (word in PICTURES) - (word in GROUPS)
+
+
 def _patterns() -> Iterator[str]:
-    """Folders below those of the classes first; then the first parts of the name of a file, fewer of them first."""
-    yield ".*/([^/]+)/[^/]+"
+    """The first parts of the name of a file, fewer of them first."""
     for separator in SEPARATORS:
         part = f"[^/{separator}]+"
         for parts in range(1, DEEPEST + 1):
             yield f"(?:.*/)?({separator.join([part] * parts)}){separator}[^/]*"
+
+
+def _patterns_of_ends(names: Iterable[str]) -> Iterator[str]:
+    """The last part of the name of a file, where a word says that it is a group's number: `scan_001_patient12.png`."""
+    ends: Counter[tuple[str, str]] = Counter()
+    for name in names:
+        if found := _END.search(name):
+            ends[found[1], found[2]] += 1
+    for (word, between), _ in ends.most_common(1):
+        yield f"(?:.*/)?[^/]*[ _-]({word}{between}[0-9]+[A-Za-z]?)(?:[.][^/.]*)?"

@@ -10,14 +10,17 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from cnnkit.core.lazy import np
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, listed
 from cnnkit.inspection.doctor.base import Finding, Patient
 
 WORDS = ("mask", "masks", "seg", "segmentation", "gt", "groundtruth", "ground_truth", "label", "labels", "annotation")
 """What stands behind or before the name of a picture in that of its mask, in capitals or not."""
 
 SHARE = 0.2
-"""At least this share of the pictures of each class must be masks of others."""
+"""At least this share of the pictures of a class must be masks of others."""
+
+LEAST = 3
+"""Where not every class has masks, those that have some must have so many: a pair or two may be chance."""
 
 EXTREME = 0.7
 """At least so many of the grey levels of a small picture of a mask are black or white; between them lie its edges."""
@@ -31,7 +34,7 @@ _BEFORE = re.compile(rf"^(?:{_WORDS})[_ .-]+(.+)$", re.IGNORECASE)
 
 
 def check(patient: Patient) -> Iterator[Finding]:
-    """Pictures that seem to be the masks of others, where every class has them."""
+    """Pictures that seem to be the masks of others, in every class or in some."""
     patient = patient.sound()
     if patient.pixels is not None and len(patient.index):
         like_masks = black_and_white(patient.pixels.thumbnails)
@@ -52,7 +55,16 @@ def by_some(patient: Patient, like_masks: Mapping[str, bool]) -> Iterator[Findin
     pairs = dict(_pairs(index.names, [like_masks.get(name) for name in index.names]))
     counts = np.bincount(index.labels, minlength=len(index.classes))
     masks = np.bincount(index.labels[list(pairs)], minlength=len(index.classes)) if pairs else 0 * counts
-    if not masks.sum() or (masks < SHARE * counts).any():
+    masked = (masks > 0) & (masks >= SHARE * counts)
+    everywhere = bool(masked[counts > 0].all())
+    if not everywhere:
+        masked &= masks >= LEAST
+        pairs = {
+            one: other
+            for one, other in pairs.items()
+            if masked[index.labels[one]] and index.labels[one] == index.labels[other]
+        }
+    if not pairs:
         return
     first = min(pairs, key=index.names.__getitem__)
     mask, picture = index.names[first], index.names[pairs[first]]
@@ -63,8 +75,12 @@ def by_some(patient: Patient, like_masks: Mapping[str, bool]) -> Iterator[Findin
     parted = sum(len(patient.splits_of((one, other))) > 1 for one, other in pairs.items())
     if parted:
         message += f", {parted:,} in another split than their picture"
+    if not everywhere:
+        having = [name for name, some in zip(index.classes, masked, strict=True) if some]
+        have = "has" if len(having) == 1 else "have"
+        message += f". Only {listed(having)} {have} some, so that to be a mask tells the class"
     advice = "leave them out with `data.exclude`: `cnnkit data --fix-list` writes the list"
-    if pattern := _pattern({(index.names[one], index.names[other]) for one, other in pairs.items()}):
+    if everywhere and (pattern := _pattern({(index.names[one], index.names[other]) for one, other in pairs.items()})):
         advice = f'use them with `data.prepare: [{{name: mask, method: file, file: "{pattern}"}}]`, or {advice}'
     groups = sorted([other, one] for one, other in pairs.items())
     yield from patient.about_groups("masks", "warning", message, advice, groups, pairs)

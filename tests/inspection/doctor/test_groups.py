@@ -33,6 +33,13 @@ NAMED = {
     "films": (lambda i, k: f"{'ill' if i % 2 else 'well'}/film{i}-frame{k}.png", "film1"),
     "folders": (lambda i, k: f"{'ill' if i % 2 else 'well'}/case {i}/{k:03d}.png", "case 1"),
     "two parts": (lambda i, k: f"{'ill' if i % 2 else 'well'}/XY_{i:03d}_{k}.png", "XY_001"),
+    "at the end": (lambda i, k: f"{'ill' if i % 2 else 'well'}/scan_{10 * i + k:03d}_patient{i}.png", "patient1"),
+    "at the end, a letter": (lambda i, k: f"{'ill' if i % 2 else 'well'}/IMG_{k}_p{i:02d}.jpg", "p01"),
+    "at the end, two parts": (lambda i, k: f"{'ill' if i % 2 else 'well'}/{k}-Plant-{i}.jpg", "Plant-1"),
+    "at the end, counted anew": (lambda i, k: f"{'ill' if i % 2 else 'well'}/{k}_a_subject {i}.jpg", "subject 1"),
+    "pages": (lambda i, k: f"{'ill' if i % 2 else 'well'}/book{i}_p{k}.png", "book1"),
+    "slices": (lambda i, k: f"{'ill' if i % 2 else 'well'}/scan_{i:03d}_slice{k}.png", "scan_001"),
+    "changed pictures": (lambda i, k: f"{'ill' if i % 2 else 'well'}/image{i}_rot{k}.png", "image1"),
     "in split folders": (lambda i, k: f"train/{'ill' if i % 2 else 'well'}/p{i} {k}.png", "p1"),
 }
 
@@ -66,6 +73,8 @@ def test_of_splits_that_the_source_has_the_pattern_is_not_said_to_keep_groups_to
         lambda i, k: f"{'ill' if i % 2 else 'well'}/{'ill' if i % 2 else 'well'}2_{i}{k}.png",  # no more than classes
         lambda i, k: f"ill/2019_{i}{k}.png",  # one for all
         lambda i, k: f"ill/{1000 * i + k}_{k}.png",  # each of its own
+        lambda i, k: f"ill/scan_{i}{k}_p{i}{k}.png",
+        lambda i, k: f"ill/scan_{i}{k}_age{i}.png",  # a word that is none of a group
     ],
 )
 def test_other_names_are_no_groups(written):

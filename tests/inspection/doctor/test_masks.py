@@ -84,14 +84,33 @@ def test_masks_without_anything_in_them_are_masks_too(tmp_path):
     assert len(found["masks"].leave_out) == 24
 
 
+@pytest.mark.parametrize("place", ["{of}/{stem}.png", "{of}/{stem}_mask.png", "{of}/masks/{stem}.png"])
+def test_masks_in_one_class_are_told_too_and_can_only_be_left_out(tmp_path, place):
+    _, found = findings(folder(tmp_path / "images", place, masked=("ill",)))
+    finding = found["masks"]
+    assert finding.message.startswith("12 pictures seem to be the mask of another one")
+    assert finding.message.endswith(". Only `ill` has some, so that to be a mask tells the class")
+    assert len(finding.leave_out) == 12
+    assert all(name.startswith("ill/") and name.endswith(".png") for name in finding.leave_out)
+    assert "data.prepare" not in finding.advice  # a picture without a mask stops it
+
+
+def test_two_black_and_white_pictures_of_one_class_may_be_chance(tmp_path):
+    root = folder(tmp_path / "images", "{of}/{stem}.png", masked=())
+    for number in (0, 2):
+        mask(number).save(root / "ill" / f"{number:02d}.png")
+    _, found = findings(root)
+    assert "masks" not in found
+
+
 @pytest.mark.parametrize(
     "options",
     [
-        {"masked": ("ill",)},
         {"second": picture},
+        {"masked": ("ill",), "second": picture},
         {"place": "{of}/other {stem} one.png"},
     ],
-    ids=["in one class only", "no mask", "of another name"],
+    ids=["no mask", "no mask in one class", "of another name"],
 )
 def test_other_second_pictures_are_no_masks(tmp_path, options):
     _, found = findings(folder(tmp_path / "images", **{"place": "{of}/{stem}_mask.png", **options}))
