@@ -75,10 +75,12 @@ def add(guess: Guess, tables: Mapping[Path, Guess | str]) -> list[Path]:
         of_split = {path: part for path, part in tables.items() if split_of_table(path) == split}
         like = _likest(of_split, first)
         for path, part in of_split.items():
-            if len(of_split) > 1 and like != [path]:
+            if isinstance(part, str):
+                why = part
+            elif like != [path]:
                 why = f"{listed([str(other.relative_to(top)) for other in of_split])} are all of {split}"
             else:
-                why = part if isinstance(part, str) else _why_not(parts, part)
+                why = _why_not(parts, part)
             if not why and not isinstance(part, str):
                 used[split], parts[path] = path, part
             else:

@@ -136,6 +136,49 @@ def test_an_image_missing_beside_its_table_is_not_one_of_another_split(alike):
         source.open(Progress())
 
 
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ("train.csv", "test_labels.csv"),
+        ("train.csv", "labels_test.csv"),
+        ("train_labels.csv", "test.csv"),
+        ("train.csv", "TestLabels.csv"),
+        ("train_metadata.csv", "test_annotations.csv"),
+        ("Training_set.csv", "test_list.csv"),
+    ],
+)
+def test_that_a_table_holds_labels_need_not_be_said_in_the_name_of_each(alike, first, other):
+    root = alike("{split}.csv", "{split}/{i}.png,{a}", "path,label")
+    (root / "valid.csv").unlink()
+    (root / "test.csv").rename(root / other)
+    (root / "train.csv").rename(root / first)
+    for path in (root / first, root):
+        source = recognised(path)
+        assert isinstance(source, Manifest)
+        assert (source.path, source.test_path) == (str(root / first), str(root / other))
+
+
+def test_a_table_without_labels_does_not_stand_in_the_way_of_the_one_with_them(alike):
+    root = alike("{split}.csv", "{split}/{i}.png,{a}", "path,label")
+    (root / "test.csv").rename(root / "test_labels.csv")
+    (root / "test.csv").write_text("path\ntest/0.png\ntest/1.png\n")
+    source = recognised(root / "train.csv")
+    assert isinstance(source, Manifest)
+    assert source.test_path == str(root / "test_labels.csv")
+    index, _ = opened(source)
+    assert any(note.startswith("`test.csv` is not taken for test: it has one column only") for note in index.notes)
+
+
+@pytest.mark.parametrize("other", ["fold2_test.csv", "fold1_test_submission.csv"])
+def test_a_table_of_another_set_is_not_taken(alike, other):
+    root = alike("fold1_{split}.csv", "{split}/{i}.png,{a}", "path,label")
+    (root / "fold1_test.csv").rename(root / other)
+    source = recognised(root / "fold1_train.csv")
+    assert isinstance(source, Manifest)
+    assert source.validation_path == str(root / "fold1_valid.csv")
+    assert source.test_path is None
+
+
 def test_of_two_tables_for_a_split_none_is_taken(alike):
     root = alike("{split}.txt", "{split}/{i}.png {a}", "")
     (root / "dev.txt").write_text("valid/0.png 0\nvalid/1.png 1\n")
