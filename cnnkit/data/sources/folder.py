@@ -12,13 +12,14 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, CapturePattern, Spec, Text
-from cnnkit.core.text import printable
-from cnnkit.data.files.walking import files_below, files_in
+from cnnkit.core.text import enumerated, printable
+from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
 from cnnkit.data.index import Collection, ImageFile, Index, Unused
 from cnnkit.data.sources import layout, named_files, unlabelled
 from cnnkit.data.sources.base import OnBad, Source, at_path, grouped, in_order
 from cnnkit.data.sources.layout import Layout
 from cnnkit.data.sources.tree import Tree
+from cnnkit.data.split_names import is_split_name, split_of
 
 Files = tuple[Sequence[ImageFile], Sequence[Unused]]
 """The images that are used, and what is not."""
@@ -132,7 +133,8 @@ class Folder(Source):
         inhabited = {folder.path.name for folder in found.classes if tree.holds(folder.path)}
         empty = tuple(name for name in classes if name not in inhabited)
         splits = Collection.own(folder.split for folder in found.classes if tree.holds(folder.path))
-        return self._collection(tree.root, classes, files, splits=splits, notes=found.notes, empty=empty)
+        notes = (*found.notes, *([] if found.splits else _splits_beside(tree.root, classes)))
+        return self._collection(tree.root, classes, files, splits=splits, notes=notes, empty=empty)
 
     def _by_name(self, tree: Tree, pattern: str) -> Collection:
         told = layout.folders_of(tree, self.splits.folders()) if self.splits else None
@@ -144,7 +146,8 @@ class Folder(Source):
         first = min(found.images)
         note = f"the class is found in the names by label_pattern: `{first.label}` in `{first.path}`"
         splits = Collection.own(image.split for image in found.images)
-        notes = (note, *layout.which_is_which(tree, found.splits))
+        others = layout.which_is_which(tree, found.splits) if found.splits else _splits_beside(tree.root, classes)
+        notes = (note, *others)
         return self._collection(tree.root, classes, lambda: (found.images, found.unused), splits=splits, notes=notes)
 
     def _collection(
@@ -166,6 +169,27 @@ class Folder(Source):
             unused=lambda: files()[1],
             **more,
         )
+
+
+def _splits_beside(root: Path, classes: Sequence[str]) -> list[str]:
+    """That a folder is one split of several, in a sentence, where it was named alone."""
+    if not is_split_name(root.name):
+        return []
+    try:
+        others = (each for each in subfolders(root.parent) if is_split_name(each.name))
+        beside = [
+            each.name
+            for each in others
+            if split_of(each.name) != split_of(root.name)
+            and (any((each / name).is_dir() for name in classes) or any(not why_not(file) for file in files_in(each)))
+        ]
+    except OSError:  # beside the folder that was named may lie what nobody may read, and nothing was said of it
+        return []
+    if not beside:
+        return []
+    which, alone = enumerated((f"`{name}`" for name in beside), "and"), len(beside) == 1
+    seem = "seems to be another split, and is" if alone else "seem to be other splits, and are"
+    return [f"{which} beside `{root.name}` {seem} not used: to use all, name {root.parent}"]
 
 
 def _none_meant(tree: Tree, glob: str) -> str:

@@ -91,26 +91,36 @@ def mapped(tree: Tree, splits: Mapping[str, Sequence[str]]) -> Layout:
 def folders_of(tree: Tree, splits: Mapping[str, Sequence[str]]) -> dict[Path, str]:
     """The split of each folder that is told as one.
 
+    Links are followed, as everywhere, wherever they lead but upwards.
+
     Raises:
-        DataError: One is not there, or two hold the same images.
+        DataError: One is not there, leads upwards, or two hold the same images.
     """
     named: dict[Path, str] = {}
+    root = tree.root.resolve()
     for split, names in splits.items():
         for name in names:
             folder = _there(tree, name, split)
+            real = folder.resolve()
+            if folder != tree.root and root.is_relative_to(real):
+                raise _of_split(split, f"`{name}` is a link to {real}, which holds the images of all splits")
             for other in named:
-                if folder.is_relative_to(other) or other.is_relative_to(folder):
+                if real.is_relative_to(other.resolve()) or other.resolve().is_relative_to(real):
                     raise _of_split(split, f"`{name}` and `{tree.below(other) or '.'}` hold the same images")
             named[folder] = split
     return named
 
 
 def which_is_which(tree: Tree, splits: Mapping[Path, str]) -> list[str]:
-    """Which folder is which split, in a sentence, where their names alone may not tell."""
+    """Which folder is which split, where their names alone may not tell, and which lie elsewhere; a sentence each."""
     what = [
         f"`{tree.below(top)}` is the {split} split" for top, split in splits.items() if top.name not in (split, "val")
     ]
-    return [enumerated(what, "and")] if what else []
+    root = tree.root.resolve()
+    links = [
+        f"`{tree.below(top)}` is a link to {real}" for top in splits if not (real := top.resolve()).is_relative_to(root)
+    ]
+    return [enumerated(sentence, "and") for sentence in (what, links) if sentence]
 
 
 def setting_for(tree: Tree, splits: Mapping[Path, str]) -> dict[str, tuple[str, ...]]:

@@ -11,10 +11,11 @@ from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.text import listed
 from cnnkit.data.files import locating
 from cnnkit.data.files.finding import Ends
-from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
-from cnnkit.data.sources import manifest_parts
+from cnnkit.data.files.walking import files_in, subfolders, why_not
+from cnnkit.data.sources import layout, manifest_parts
 from cnnkit.data.sources.manifest_columns import NoLabelsError
 from cnnkit.data.sources.manifest_guess import OTHERS, POSSIBLE, SURE, Guess, NotAListError, look, of_json
+from cnnkit.data.sources.tree import Tree
 from cnnkit.data.split_names import split_of
 
 TABLES = 50
@@ -22,8 +23,6 @@ TABLES = 50
 
 FAITHFUL = 0.9
 """Folders are the classes where so large a share of their images has the label that most of the folder have."""
-
-_NO_CLASSES = {"images", "image", "img", "data"}
 
 
 def of_folder(root: Path) -> Guess | None:
@@ -176,12 +175,9 @@ def _faithful(guess: Guess) -> bool:
 
 
 def _has_class_folders(root: Path) -> bool:
-    """Whether a folder may be sorted into classes."""
-    tops = subfolders(root)
-    for folder in (root, *(each for each in tops if split_of(each.name))):
-        below = tops if folder == root else subfolders(folder)
-        likely = (each for each in below if each.name.lower() not in _NO_CLASSES and not split_of(each.name))
-        holding = (each for each in likely if any(not why_not(file) for file in files_below(each)))
-        if len(list(islice(holding, 2))) == 2:
-            return True
-    return False
+    """Whether a folder may be sorted into classes; where nobody can tell how, it is sorted all the same."""
+    try:
+        found = layout.find(Tree(root))
+    except DataError:
+        return True
+    return len({folder.path.name for folder in found.classes}) > 1

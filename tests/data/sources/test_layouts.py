@@ -404,3 +404,64 @@ def test_images_and_their_masks_in_each_split_are_no_classes(tree):
         DataError, match=r"it holds none, but 16 images in .* which are splits .* masks, as sets for segm"
     ):
         opened(root)
+
+
+@pytest.mark.parametrize(
+    ("paths", "named", "beside"),
+    [
+        (
+            ("train/cat/{2}.jpg", "train/dog/{2}.jpg", "valid/cat/0.jpg", "test/dog/0.jpg"),
+            "train",
+            "`test` and `valid`",
+        ),
+        (("Training/cat/{2}.jpg", "Training/dog/{2}.jpg", "Testing/cat/{2}.jpg"), "Training", "`Testing`"),
+        (("train/cat/{2}.jpg", "train/dog/{2}.jpg", "test/cat/0.jpg", "test/dog/0.jpg"), "test", "`train`"),
+        (("train/cat/{2}.jpg", "train/dog/{2}.jpg", "test/{2}.jpg"), "train", "`test`"),
+    ],
+)
+def test_the_splits_beside_one_that_is_named_alone_are_told(tree, paths, named, beside):
+    root = tree(*paths) / named
+    seem = "seem to be other splits, and are" if " and " in beside else "seems to be another split, and is"
+    assert opened(root).notes == (f"{beside} beside `{named}` {seem} not used: to use all, name {root.parent}",)
+
+
+def test_the_splits_beside_one_whose_names_tell_the_classes_are_told_too(tree):
+    root = tree("train/cat.{3}.jpg", "train/dog.{3}.jpg", "test/{2}.jpg")
+    notes = opened(root / "train", label_pattern=r"(cat|dog)\..*").notes
+    assert f"`test` beside `train` seems to be another split, and is not used: to use all, name {root}" in notes
+
+
+@pytest.mark.parametrize(
+    "beside", ["test/other/{2}.jpg", "test/notes.txt", "train_2/cat/0.jpg", "test_station/cat/0.jpg"]
+)
+def test_what_else_lies_beside_a_split_is_not_told(tree, beside):
+    root = tree("train/cat/{2}.jpg", "train/dog/{2}.jpg", beside)
+    assert not opened(root / "train").notes
+
+
+def test_a_split_may_be_a_link_to_wherever_and_that_is_said(tree, tmp_path):
+    root = tree("train/cat/{2}.jpg", "train/dog/{2}.jpg")
+    elsewhere = tree("cat/{2}.jpg", "dog/{2}.jpg", name="elsewhere")
+    (root / "test").symlink_to(elsewhere, target_is_directory=True)
+    for settings in ({}, {"splits": {"train": "train", "test": "test"}}):
+        index = opened(root, **settings).index(Progress())
+        assert Counter(index.splits) == {"train": 4, "test": 4}
+        assert f"`test` is a link to {elsewhere}" in index.notes
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("train", "`test` and `train` hold the same images"),
+        (".", "`test` is a link to .*images, which holds the images of all splits"),
+        ("..", "`test` is a link to .*, which holds the images of all splits"),
+        ("train/cat", "`test` and `train` hold the same images"),
+    ],
+)
+@pytest.mark.parametrize("pattern", [{}, {"label_pattern": r".*/(cat|dog)/.*"}])
+def test_a_split_is_no_link_to_what_holds_another(tree, target, why, pattern):
+    root = tree("train/cat/{2}.jpg", "train/dog/{2}.jpg")
+    (root / "test").symlink_to(target, target_is_directory=True)
+    with pytest.raises(DataError, match=why) as caught:
+        opened(root, splits={"train": "train", "test": "test"}, **pattern)
+    assert caught.value.problems[0].key == "splits.test"
