@@ -9,6 +9,23 @@ import pytest
 
 from cnnkit.core.progress import Progress
 
+STATEFUL = """
+name: stateful
+data: {source: {name: digits}, image_size: [8, 8], limit: 20, batch_size: 16}
+augment: [{name: rotate}, {name: mixup}]
+model:
+  name: sequential
+  layers: [{name: conv, filters: 4}, {name: batch_norm}, {name: flatten}, {name: dropout, rate: 0.3}]
+train:
+  optimizer: {name: sgd, learning_rate: 0.05, momentum: 0.9}
+  ema: {momentum: 0.9}
+  gradient_accumulation: 2
+  early_stopping: {monitor: val_loss, patience: 2, min_delta: 0.5}
+  checkpoint: {every_steps: 4}
+  time_limit: 600
+  stages: [{freeze: conv1, epochs: 1}, {epochs: 6}]
+"""
+
 
 class Tasks(Progress):
     """Remembers the names of the work that it hears of."""
@@ -24,6 +41,12 @@ class Tasks(Progress):
 @pytest.fixture
 def tasks() -> Tasks:
     return Tasks()
+
+
+@pytest.fixture(scope="session")
+def stateful() -> str:
+    """A config of all that has a state: chance, momentum, moving statistics, averages, accumulation, two stages."""
+    return STATEFUL
 
 
 @pytest.fixture

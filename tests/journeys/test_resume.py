@@ -17,23 +17,6 @@ from cnnkit.training import observers, resuming, stage_fit, steps
 from cnnkit.training.stopping import Clock
 from cnnkit.training.train import resume
 
-CONFIG = """
-name: stopped
-data: {source: {name: digits}, image_size: [8, 8], limit: 20, batch_size: 16}
-augment: [{name: rotate}, {name: mixup}]
-model:
-  name: sequential
-  layers: [{name: conv, filters: 4}, {name: batch_norm}, {name: flatten}, {name: dropout, rate: 0.3}]
-train:
-  optimizer: {name: sgd, learning_rate: 0.05, momentum: 0.9}
-  ema: {momentum: 0.9}
-  gradient_accumulation: 2
-  early_stopping: {monitor: val_loss, patience: 2, min_delta: 0.5}
-  checkpoint: {every_steps: 4}
-  time_limit: 600
-  stages: [{freeze: conv1, epochs: 1}, {epochs: 6}]
-"""
-
 PLAIN = """
 name: plain
 data: {source: {name: digits}, image_size: [8, 8], limit: 10, batch_size: 16}
@@ -95,9 +78,11 @@ def made(tmp_path):
     return make
 
 
-def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(made, tmp_path, when, monkeypatch, command):
+def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(
+    made, stateful, tmp_path, when, monkeypatch, command
+):
     """By its time in the first epoch, by SIGTERM in a validation of the second stage."""
-    experiment, run = made(CONFIG), tmp_path / "run"
+    experiment, run = made(stateful), tmp_path / "run"
     train(experiment, tmp_path / "whole")
     stages = [epoch["stage"] for epoch in Run.open(tmp_path / "whole").history()]
     assert stages.count(1) == 1 and 2 <= stages.count(2) < 6  # early stopping has ended the second one

@@ -16,27 +16,15 @@ from cnnkit.runs.state_writer import StateWriter
 from cnnkit.training import stage_fit
 from cnnkit.training.train import resume
 
-CONFIG = """
-name: saved
-data: {source: {name: digits}, image_size: [8, 8], limit: 6, batch_size: 8}
-augment: [{name: rotate}, {name: mixup}]
-model:
-  name: sequential
-  layers: [{name: conv, filters: 2}, {name: batch_norm}, {name: flatten}, {name: dropout, rate: 0.3}]
-train:
-  optimizer: {name: sgd, learning_rate: 0.05, momentum: 0.9}
-  ema: {momentum: 0.9}
-  early_stopping: {monitor: val_loss, patience: 1}
-  checkpoint: {every_steps: 1, keep: 1000}
-  stages: [{freeze: conv1, epochs: 1}, {epochs: 2}]
-"""
+SMALLER = ("data.limit=6", "data.batch_size=8", "train.gradient_accumulation=1", "train.stages.1.epochs=2")
+SAVED = ("train.checkpoint={every_steps: 1, keep: 1000}", "train.early_stopping={monitor: val_loss, patience: 1}")
 
 
 @pytest.fixture(scope="module")
-def experiment(tmp_path_factory):
+def experiment(tmp_path_factory, stateful):
     file = tmp_path_factory.mktemp("config") / "config.yaml"
-    file.write_text(CONFIG)
-    return read(file)
+    file.write_text(stateful)
+    return read(file, *SMALLER, *SAVED)
 
 
 @pytest.fixture(scope="module")
