@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnkit.config import checks
+from cnnkit.config import checks, training_checks
 from cnnkit.config.catalogue import KINDS
 from cnnkit.config.file import read, write
 from cnnkit.core.errors import ConfigError, DataError
@@ -118,7 +118,8 @@ def test_preprocessing_is_what_the_section_of_the_data_says(tmp_path: Path) -> N
 
 def test_the_checks_name_no_class_that_a_config_may_name() -> None:
     named = {section for kind in KINDS if kind.name != "sections" for section in kind.sections}
-    assert named.isdisjoint(value for value in vars(checks).values() if isinstance(value, type))
+    for module in (checks, training_checks):
+        assert named.isdisjoint(value for value in vars(module).values() if isinstance(value, type))
 
 
 # The network
