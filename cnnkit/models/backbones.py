@@ -23,8 +23,10 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from cnnkit.core.cache import cache_folder, expanded
+from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.spec import Spec
 from cnnkit.core.text import listed, nearest
+from cnnkit.models import weight_files
 from cnnkit.models.base import Architecture
 from cnnkit.models.hub import Hub
 from cnnkit.models.keras_application import IMAGENET, NETWORKS, KerasApplication
@@ -102,7 +104,8 @@ def found() -> Found:
             backbones.append(at(place))
         except Unusable as error:
             notes.append(str(error))
-    backbones += _of_keras()
+    of_keras, faults = _of_keras()
+    backbones, notes = [*backbones, *of_keras], [*notes, *faults]
     first = {backbone.title: backbone for backbone in reversed(backbones)}
     return Found(tuple(sorted(first.values(), key=lambda each: -each.known.accuracy)), tuple(notes))
 
@@ -122,7 +125,7 @@ def named(name: str) -> Backbone:
         here = [place.name for place in _entries(kept)]
         hint = nearest(name, [*here, *NETWORKS]) or (f"; in the cache there are {listed(here)}" if here else "")
         raise Unusable(f"there is no folder {name}, none in {kept}, and no such application{hint}")
-    fetched = next((each for each in _of_keras() if each.model["application"] == application), None)
+    fetched = next((each for each in _of_keras()[0] if each.model["application"] == application), None)
     return fetched or fetchable(application)
 
 
@@ -216,6 +219,8 @@ def at(place: Path, default_range: tuple[float, float] | None = None) -> Backbon
         )
     if alpha is not None and not NETWORKS[application].alphas:
         raise Unusable(f"{told}: {application} has one width only; leave alpha out")
+    if fault := _fault(file):
+        raise Unusable(fault)
     size = _size(facts) if told else None
     return _of_application(application, alpha, str(file), size=size)
 
@@ -302,17 +307,29 @@ def _at_home(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises where there is none
 
 
-def _of_keras() -> list[Backbone]:
-    """What Keras has fetched, for us or by itself."""
+def _fault(weights: Path) -> str | None:
+    """Why a file of weights can't be used, as far as its beginning and its end tell."""
+    try:
+        weight_files.refuse_broken(weights)
+    except (UsageError, DataError) as error:
+        return str(error)
+    return None
+
+
+def _of_keras() -> tuple[list[Backbone], list[str]]:
+    """What Keras has fetched, for us or by itself, and what of that is broken."""
     kept = cache_folder() / "keras"
     ours = expanded("KERAS_HOME", os.environ.get("KERAS_HOME") or str(kept)) / "models"
-    backbones = []
+    backbones, faults = [], []
     for folder in dict.fromkeys([ours, kept / "models", _at_home("~/.keras/models")]):
         for file in _entries(folder):
             guess = by_name(file.name) if file.is_file() else None
             if guess and re.search(r"no_?-?top", file.name, re.IGNORECASE):
+                if fault := _fault(file):
+                    faults.append(fault)
+                    continue
                 # What lies where a training looks for it is known by its checksum there, so it needs no path.
                 own = folder == ours and not re.search(r"_(192|160|128)_", file.name)
                 weights = IMAGENET if own else str(file)
                 backbones.append(_of_application(*guess, weights))
-    return backbones
+    return backbones, faults

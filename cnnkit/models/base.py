@@ -5,18 +5,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from cnnkit.core.careful import Given
-from cnnkit.core.errors import Problem, TrainingError
+from cnnkit.core.errors import DataError, Problem, TrainingError, UsageError
 from cnnkit.core.lazy import keras, tf
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, Spec
 from cnnkit.core.text import by
+from cnnkit.models import weight_files
 from cnnkit.models.layers import Style, odd_dropout, scaled
 
 Shape = tuple[int, int, int]
@@ -250,9 +251,12 @@ class Architecture(Spec):
         return Path(self.weights) if self.weights else None
 
     def absent(self) -> Iterator[Problem]:
-        """Files that it names and that are not there; found without TensorFlow."""
-        if self.weights and not Path(self.weights).exists():
-            yield Problem(f"there is no such file or run: {self.weights}", key="weights")
+        """Files that it names and that are not there, or not whole; found without TensorFlow."""
+        if self.weights and not Path(self.weights).is_dir():  # a folder is a run
+            try:
+                weight_files.refuse_broken(Path(self.weights))
+            except (UsageError, DataError) as error:
+                yield from (replace(problem, key="weights") for problem in error.problems)
 
 
 @contextmanager

@@ -60,9 +60,20 @@ class StoredLayer:
     number: int
 
 
+def refuse_broken(path: Path) -> None:
+    """Refuses what is no file of weights, or was cut off, by its beginning and its end; reads no more than these.
+
+    Raises:
+        UsageError: It is of another kind.
+        DataError: It is damaged, or can't be read.
+    """
+    with opened(path, unpack=False):
+        pass
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """The HDF5 file, or that inside of a .keras archive."""
+def opened(path: Path, unpack: bool = True) -> Iterator[Any]:
+    """The HDF5 file, or that inside of a .keras archive; None for an archive that is not to be unpacked."""
     forms = "a run, or a file that Keras wrote: .weights.h5, .h5 or .keras"
     if not path.exists():
         raise UsageError(f"there is no such file or run: {path}")
@@ -76,7 +87,10 @@ def opened(path: Path) -> Iterator[Any]:
                 raise DataError(f"{path} is damaged: it is empty")
             if not archive and not h5py.is_hdf5(path):
                 raise UsageError(f"{path} is of another kind; weights come from {forms}")
-            unpacked = _unpacked(path, file) if archive else path
+            unpacked = _unpacked(path, file, unpack) if archive else path
+            if unpacked is None:
+                yield None
+                return
             with damage_as_error(path):
                 hdf5 = h5py.File(unpacked, "r")
             with hdf5:
@@ -85,8 +99,11 @@ def opened(path: Path) -> Iterator[Any]:
         raise DataError(f"{path} can't be read: {error.strerror or error}") from None
 
 
-def _unpacked(path: Path, file: IO[bytes]) -> io.BytesIO:
-    """The weights out of a .keras archive, in memory; the names in the archive are not used as paths."""
+def _unpacked(path: Path, file: IO[bytes], unpack: bool) -> io.BytesIO | None:
+    """The weights out of a .keras archive, in memory; the names in the archive are not used as paths.
+
+    Where they are not to be unpacked None, once it is sure that they are there.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
             if "model.weights.h5" not in archive.namelist():
@@ -96,7 +113,7 @@ def _unpacked(path: Path, file: IO[bytes]) -> io.BytesIO:
                 raise DataError(f"{path} is refused: {member.file_size:,} bytes unpack from {member.compress_size:,}")
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataError(f"{path} is refused: it is packed in a way that Keras does not use")
-            return io.BytesIO(archive.read(member))
+            return io.BytesIO(archive.read(member)) if unpack else None
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise DataError(f"{path} is damaged: {first_line(error)}") from None
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -196,7 +197,7 @@ def test_tensorflow_is_never_imported_not_for_a_pretrained_network_either(tmp_pa
             pixels = random.integers(0, 256, (90, 90, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{i}.png")
     (cache_folder() / "backbones").mkdir()
-    (cache_folder() / "backbones" / "mobilenet_2_5_224_tf_no_top.h5").touch()
+    h5py.File(cache_folder() / "backbones" / "mobilenet_2_5_224_tf_no_top.h5", "w").close()
     code = (
         "import sys; sys.argv = ['cnnkit', 'init', 'pets']\n"
         "from cnnkit.commands.main import main\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import h5py
 import pytest
 
 from cnnkit.config import checks, training_checks
@@ -320,7 +321,7 @@ def test_weights_that_are_not_there_are_a_problem(tmp_path: Path) -> None:
 
 
 def test_a_pretrained_network_is_frozen_unless_stages_say_otherwise(tmp_path: Path) -> None:
-    (tmp_path / "some.weights.h5").touch()
+    h5py.File(tmp_path / "some.weights.h5", "w").close()
     file = tmp_path / "mine.yaml"
     file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {{name: resnet, depth: 20, weights: some.weights.h5}}\n")
     for settings, expected in (
@@ -345,7 +346,7 @@ def test_a_pretrained_network_is_frozen_unless_stages_say_otherwise(tmp_path: Pa
 
 
 def test_behind_a_fitted_classifier_adam_is_slow_unless_told_otherwise(tmp_path: Path) -> None:
-    (tmp_path / "some.weights.h5").touch()
+    h5py.File(tmp_path / "some.weights.h5", "w").close()
     file = tmp_path / "mine.yaml"
     file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {{name: resnet, depth: 20, weights: some.weights.h5}}\n")
     fitted, by_steps = "train.stages=[{freeze: backbone}, {epochs: 7}]", "train.stages=[{epochs: 7}]"
@@ -357,7 +358,7 @@ def test_behind_a_fitted_classifier_adam_is_slow_unless_told_otherwise(tmp_path:
 
 
 def test_normalisation_stays_in_inference_where_it_was_pretrained_unless_told_otherwise(tmp_path: Path) -> None:
-    (tmp_path / "some.weights.h5").touch()
+    h5py.File(tmp_path / "some.weights.h5", "w").close()
     file = tmp_path / "mine.yaml"
     file.write_text(f"data: {{source: {DIGITS}}}\nmodel: {{name: resnet, depth: 20, weights: some.weights.h5}}\n")
     plan = "train.stages=[{epochs: 7}, {epochs: 1, batch_norm: batch}, {epochs: 1, batch_norm: inference}]"
@@ -413,14 +414,14 @@ NAMES_ONE = "train.optimizer: {name: adam, learning_rate: 3e-3}"
 def test_what_a_fitted_classifier_has_no_use_for_is_a_problem_that_names_the_way_to_steps(
     tmp_path: Path, train: str, key: str, message: str
 ) -> None:
-    (tmp_path / "some.weights.h5").touch()
+    h5py.File(tmp_path / "some.weights.h5", "w").close()
     found = problems(tmp_path, model=PRETRAINED, train=train)
     assert list(found) == [key]
     assert re.search(message, found[key]), found
 
 
 def test_a_penalty_and_dropout_of_the_network_are_no_settings_of_a_fitted_classifier(tmp_path: Path) -> None:
-    (tmp_path / "some.weights.h5").touch()
+    h5py.File(tmp_path / "some.weights.h5", "w").close()
     found = problems(tmp_path, model=PRETRAINED.replace("20", "20, l2: 0.1"))
     assert "chosen by folds" in found["model.l2"] and NAMES_ONE in found["model.l2"]
     keras = "{name: keras_application, application: MobileNet, dropout: 0.2}"
@@ -443,7 +444,7 @@ def test_a_learning_rate_is_scaled_to_the_images_of_an_update_where_that_is_aske
 
 
 def test_what_steps_need_stays_allowed_where_steps_follow_or_an_optimizer_is_named(tmp_path: Path) -> None:
-    (tmp_path / "some.weights.h5").touch()
+    h5py.File(tmp_path / "some.weights.h5", "w").close()
     more = "schedule: {name: constant}, early_stopping: {}, checkpoint: {monitor: val_loss}"
     fine_tuning = f"{stages('freeze: backbone', 'epochs: 3')}, {more}"
     by_steps = f"epochs: 4, optimizer: {{name: sgd}}, loss: {{name: focal}}, {more}"
@@ -453,7 +454,7 @@ def test_what_steps_need_stays_allowed_where_steps_follow_or_an_optimizer_is_nam
 
 
 def test_all_that_is_wrong_beside_a_fitted_classifier_is_told_at_once(tmp_path: Path) -> None:
-    (tmp_path / "some.weights.h5").touch()
+    h5py.File(tmp_path / "some.weights.h5", "w").close()
     found = problems(tmp_path, model=PRETRAINED, train="epochs: 5, early_stopping: {}, loss: {name: focal}")
     assert list(found) == ["train.epochs", "train.early_stopping", "train.loss.name"]
 
@@ -497,7 +498,7 @@ def test_a_saved_model_has_a_precision_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_classifier_on_augmented_images_needs_epochs(tmp_path: Path) -> None:
-    (tmp_path / "some.weights.h5").touch()
+    h5py.File(tmp_path / "some.weights.h5", "w").close()
     found = problems(tmp_path, model=PRETRAINED, train=stages("freeze: backbone"), augment="[{name: flip}]")
     assert found == {
         "train.stages.0": "needs epochs: a classifier is fitted on features that never change, and images are augmented"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+import zipfile
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
@@ -26,12 +30,15 @@ def put(name: str, facts: object = None, saved_model: bool = False) -> Path:
     place = cache_folder() / "backbones" / name
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.suffix:
-        place.write_bytes(b"weights")
+        h5py.File(place, "w").close()
         if facts is not None:
             place.with_suffix(".json").write_text(json.dumps(facts))
         return place
     place.mkdir()
-    (place / ("saved_model.pb" if saved_model else "weights.h5")).write_bytes(b"")
+    if saved_model:
+        (place / "saved_model.pb").touch()
+    else:
+        h5py.File(place / "weights.h5", "w").close()
     if facts is not None:
         (place / "backbone.json").write_text(json.dumps(facts))
     return place
@@ -146,7 +153,7 @@ def test_what_keras_has_fetched_is_found_where_it_keeps_it(tmp_path, monkeypatch
     of_others = tmp_path / "home" / ".keras" / "models"
     for folder, file in ((own, "efficientnetb0_notop.h5"), (of_others, "mobilenet_2_5_224_tf_no_top.h5")):
         folder.mkdir(parents=True)
-        (folder / file).touch()
+        h5py.File(folder / file, "w").close()
     (of_others / "mobilenet_5_0_224_tf.h5").touch()  # with a classifier
     found = {each.title: each.model for each in backbones.found().backbones}
     assert found.keys() == {"EfficientNetB0", "MobileNet 0.25"}
@@ -193,3 +200,51 @@ def test_what_is_known_is_of_networks_that_there_are():
     for application, alpha in KNOWN:
         assert alpha is None or alpha in NETWORKS[application].alphas
     assert all((name, None) in KNOWN for name in FETCHED)
+
+
+CUT_OFF = {
+    "cut off": lambda content: content[: len(content) // 2],
+    "a few bytes short": lambda content: content[:-5],
+    "empty": lambda content: b"",
+    "a page of the web": lambda content: b"<!DOCTYPE html><html><head><title>404</title></head></html>",
+    "the first bytes lost": lambda content: content[8:],
+}
+
+
+@pytest.fixture(params=CUT_OFF)
+def broken(request, tmp_path):
+    """A file of weights that was cut off, or is none."""
+    with h5py.File(tmp_path / "whole.h5", "w") as file:
+        file["layer/kernel"] = np.zeros((16, 16), np.float32)
+    place = tmp_path / "mobilenet_2_5_224_tf_no_top.h5"
+    place.write_bytes(CUT_OFF[request.param]((tmp_path / "whole.h5").read_bytes()))
+    return place
+
+
+def test_a_broken_file_of_weights_is_none_and_that_is_said(broken):
+    with pytest.raises(Unusable, match=r"no_top\.h5 is (damaged|of another kind)"):
+        backbones.named(str(broken))
+    kept, of_keras = cache_folder() / "backbones", cache_folder() / "keras" / "models"
+    for folder in (kept, of_keras):
+        folder.mkdir(parents=True)
+        shutil.copy(broken, folder)
+    found = backbones.found()
+    assert not found.backbones
+    assert [str(folder) in note for folder, note in zip((kept, of_keras), found.notes, strict=True)] == [True] * 2
+
+
+def test_a_config_with_a_broken_file_of_weights_is_told_so_without_tensorflow(broken):
+    model = TypeAdapter(AnyArchitecture).validate_python({"name": "lenet", "weights": str(broken)})
+    [problem] = model.absent()
+    assert problem.key == "weights"
+    assert str(broken) in problem.message
+
+
+@pytest.mark.parametrize("cut", [0, 30])
+def test_an_archive_of_keras_is_looked_at_too(tmp_path, cut):
+    place = tmp_path / "a.keras"
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr("model.weights.h5", b"0" * 100)
+    place.write_bytes(place.read_bytes()[: place.stat().st_size - cut])
+    model = TypeAdapter(AnyArchitecture).validate_python({"name": "lenet", "weights": str(place)})
+    assert [problem.message.startswith(f"{place} is damaged") for problem in model.absent()] == [True] * bool(cut)

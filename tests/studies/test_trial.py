@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -101,7 +102,7 @@ def decided(monkeypatch, tmp_path):
     def decide(minutes=8.0, traits=PHOTOGRAPHS, wish=None, backbone=True, **figures):
         if backbone:
             (cache_folder() / "backbones").mkdir(parents=True, exist_ok=True)
-            (cache_folder() / "backbones" / "mobilenet_2_5_224_tf_no_top.h5").touch()
+            h5py.File(cache_folder() / "backbones" / "mobilenet_2_5_224_tf_no_top.h5", "w").close()
         clock = Clock()
         fake = FakeBench(clock, **figures)
         monkeypatch.setattr(trial, "Bench", fake)
