@@ -12,6 +12,7 @@ from cnnkit.commands.app import COMMANDS, app
 from cnnkit.commands.screen import Screen, show_error
 from cnnkit.commands.streams import standard_streams
 from cnnkit.core.errors import CnnkitError, DiskError, Interrupted, NobodyReads, TrainingError, UsageError
+from cnnkit.core.lazy import starting
 from cnnkit.core.signals import interrupts
 
 
@@ -19,7 +20,7 @@ def main() -> None:
     """Runs the command line; every error becomes a clear text and its exit code."""
     words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     json_output, debug = "--json" in words, "--debug" in words
-    with standard_streams():
+    with starting(), standard_streams():
         try:
             code = _run(words)
             sys.stdout.flush()

@@ -6,7 +6,7 @@ import ast
 import functools
 import inspect
 import itertools
-import textwrap
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -160,17 +160,21 @@ def setting_docs(section: type[Spec]) -> dict[str, str]:
     return docs
 
 
-@functools.cache  # many sections have a base in common, and Python parses a whole file to find a class in it
 def _written_under(section: type[Spec]) -> dict[str, str]:
     """The docstrings under the settings that a class has of its own."""
-    [definition] = ast.parse(textwrap.dedent(inspect.getsource(section))).body
-    assert isinstance(definition, ast.ClassDef)
     docs = {}
-    for pair in itertools.pairwise(definition.body):
+    for pair in itertools.pairwise(_classes_in(section.__module__)[section.__name__].body):
         match pair:
             case ast.AnnAssign(target=ast.Name(id=setting)), ast.Expr(value=ast.Constant(value=str(text))):
                 docs[setting] = inspect.cleandoc(text)
     return docs
+
+
+@functools.cache  # most files have several classes, and most classes several below them
+def _classes_in(module: str) -> dict[str, ast.ClassDef]:
+    """The classes of a module as they are written, by their names."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def options(section: type[Spec]) -> list[Option]:

@@ -48,11 +48,9 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Says of what is no setting only that, as Pydantic would read its type anew for every class below."""
+        """Leaves of the types of what is no setting only that."""
         super().__init_subclass__(**kwargs)
-        for name, hint in cls.__annotations__.items():
-            if isinstance(hint, str) and hint.startswith("ClassVar["):
-                cls.__annotations__[name] = ClassVar
+        _without_types_of_class_variables(cls)
 
     @classmethod
     def settings(cls) -> list[str]:
@@ -68,6 +66,16 @@ class Spec(BaseModel):
         """The values in the order of `settings`."""
         values: dict[str, Any] = serialize(self)
         return {name: values[name] for name in self.settings() if name in values}
+
+
+def _without_types_of_class_variables(section: type[Spec]) -> None:
+    """Says of a class variable only that it is one, as Pydantic would read its type anew for every class below."""
+    for name, hint in section.__annotations__.items():
+        if isinstance(hint, str) and hint.startswith("ClassVar["):
+            section.__annotations__[name] = ClassVar
+
+
+_without_types_of_class_variables(Spec)
 
 
 class FileText(str):

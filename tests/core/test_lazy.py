@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -49,6 +50,34 @@ def test_settings_of_keras_in_the_environment_and_in_the_home_change_nothing(tmp
     assert limits == [None, None]
     assert shape[1:] == [6, 4, 4]
     assert dtype == "float32"
+
+
+def test_no_garbage_is_looked_for_before_a_library_is_used_or_the_command_is_over(monkeypatch):
+    monkeypatch.delitem(sys.modules, "numpy")
+    with lazy.starting():
+        assert not gc.isenabled()
+        assert lazy.Lazy("json").loads("1") == 1
+        assert gc.isenabled()
+    with lazy.starting():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_garbage_is_looked_for_where_the_libraries_are_there_already():
+    assert "numpy" in sys.modules
+    with lazy.starting():
+        assert gc.isenabled()
+
+
+def test_who_looks_for_no_garbage_is_left_to_it(monkeypatch):
+    monkeypatch.delitem(sys.modules, "numpy")
+    gc.disable()
+    try:
+        with lazy.starting():
+            lazy.Lazy("json").loads("1")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_what_c_code_prints_at_import_is_shown_only_if_the_import_fails(capfd):
