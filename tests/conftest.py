@@ -93,7 +93,7 @@ def command(capsys, monkeypatch):
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["cnnkit", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
-            main()
+            main(own_process=False)
         captured = capsys.readouterr()
         return ended.value.code or 0, captured.out, captured.err
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
 import traceback
 
@@ -13,11 +13,16 @@ from cnnkit.commands.screen import Screen, show_error
 from cnnkit.commands.streams import standard_streams
 from cnnkit.core.errors import CnnkitError, DiskError, Interrupted, NobodyReads, TrainingError, UsageError
 from cnnkit.core.lazy import starting
-from cnnkit.core.signals import interrupts
+from cnnkit.core.signals import ENDING, exit_code, interrupts, unheard
 
 
-def main() -> None:
-    """Runs the command line; every error becomes a clear text and its exit code."""
+def main(own_process: bool = True) -> None:
+    """Runs the command line; every error becomes a clear text and its exit code.
+
+    Args:
+        own_process: Whether the process has nothing else to do: one that is interrupted then ends when that is told.
+            What Python and TensorFlow would still do, such as waiting for their threads, takes seconds.
+    """
     words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     json_output, debug = "--json" in words, "--debug" in words
     with starting(), standard_streams():
@@ -25,7 +30,10 @@ def main() -> None:
             code = _run(words)
             sys.stdout.flush()
         except CnnkitError as error:
-            code = _fail(error, json_output, debug)
+            with unheard():
+                code = _fail(error, json_output, debug)
+                if own_process and isinstance(error, Interrupted):
+                    os._exit(code)
     sys.exit(code)
 
 
@@ -36,10 +44,10 @@ def _run(words: list[str]) -> int:
         CnnkitError: It has failed, in whatever way.
     """
     try:
-        with interrupts(signal.SIGINT):
+        with interrupts(*ENDING) as received:
             code = app(standalone_mode=False)
-        if code == 130:  # what Typer makes of Ctrl-C
-            raise KeyboardInterrupt
+        if code == 130:  # what Typer makes of a KeyboardInterrupt
+            raise received[0] if received else KeyboardInterrupt
         return int(code or 0)
     except CnnkitError:
         raise
@@ -50,7 +58,9 @@ def _run(words: list[str]) -> int:
         hint = "" if len(words) == 0 else f"; see cnnkit{asked} --help"
         message = error.format_message().rstrip(". ").replace("Value error, ", "")
         raise UsageError(*(message + hint).splitlines()) from error
-    except (KeyboardInterrupt, typer.Abort) as error:
+    except KeyboardInterrupt as error:
+        raise Interrupted("Interrupted.", exit_code=exit_code(error)) from error
+    except typer.Abort as error:
         raise Interrupted("Interrupted.") from error
     except OSError as error:
         raise TrainingError(f"{error.filename or 'the output'}: {error.strerror or error}") from error

@@ -32,7 +32,7 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 
 
 @contextmanager
-def interrupts(*numbers: int) -> Iterator[None]:
+def interrupts(*numbers: int) -> Iterator[list[type[KeyboardInterrupt]]]:
     """Signals end the work within by KeyboardInterrupt, SIGTERM by `Terminated`, SIGHUP by `HungUp`.
 
     One that is ignored stays so, as `nohup` has it.
@@ -42,6 +42,9 @@ def interrupts(*numbers: int) -> Iterator[None]:
 
     Args:
         numbers: The signals, such as `signal.SIGINT`.
+
+    Yields:
+        What was raised so far, which other code may have caught.
 
     Raises:
         KeyboardInterrupt: One of the signals came.
@@ -57,7 +60,7 @@ def interrupts(*numbers: int) -> Iterator[None]:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 handlers.enter_context(handling(number, interrupt))
         try:
-            yield
+            yield received
         except Exception:
             if received:
                 raise received[0] from None
@@ -122,6 +125,15 @@ def handling(number: int, handler: Callable[[int, FrameType | None], None] | sig
         yield
     finally:
         signal.signal(number, before)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Within it nothing of ENDING is heard: for a moment's work that has to be whole."""
+    with ExitStack() as handlers:
+        for number in ENDING:
+            handlers.enter_context(handling(number, signal.SIG_IGN))
+        yield
 
 
 @contextmanager

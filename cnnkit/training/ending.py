@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from cnnkit.config.experiment import Experiment
 from cnnkit.core.errors import DataError, DiskError, Interrupted, NobodyReads, TrainingError
 from cnnkit.core.lazy import tf
-from cnnkit.core.signals import ENDING, exit_code, handling, interrupts
+from cnnkit.core.signals import ENDING, exit_code, interrupts, unheard
 from cnnkit.core.text import counted, typed
 from cnnkit.report import curves
 from cnnkit.runs import checkpoints, training_states
@@ -54,7 +53,7 @@ def _close(run: Run, state: str, goes_on: bool = True) -> str:
         state: How it ended.
         goes_on: Whether it may end otherwise where it is resumed: what is computed is not.
     """
-    with handling(signal.SIGINT, signal.SIG_IGN):  # a second Ctrl-C would leave no record
+    with unheard():  # a second Ctrl-C would leave no record
         if not run.files.provenance.exists():
             run.remove()
             return "Nothing was trained, and nothing is left."
@@ -64,6 +63,7 @@ def _close(run: Run, state: str, goes_on: bool = True) -> str:
         except TrainingError:
             best = None
         unrecorded = _record(run, state, epochs, best)
+    unrecorded = unrecorded or _draw(run, epochs, best)
     then = going_on(run) if goes_on else "resumed as it is, it would come to the same"
     if best is None:
         return f"{run.folder} holds the config, but no weights yet{unrecorded}; {then}"
@@ -98,14 +98,19 @@ def going_on(run: Run) -> str:
 
 
 def _record(run: Run, state: str, epochs: list[dict[str, Any]], best: int | None) -> str:
-    """Writes the end of a run and its curves; says what could not be written, for what was before still counts."""
+    """Writes the end of a run; says if it could not be written, for what was before still counts."""
     try:
         run.write_provenance(state=state, epochs=len(epochs), best_epoch=best)
     except (OSError, DiskError) as error:
         return f" (its end could not be recorded: {error})"
-    if epochs:
-        try:
+    return ""
+
+
+def _draw(run: Run, epochs: list[dict[str, Any]], best: int | None) -> str:
+    """Draws the curves, unless one more signal ends it, as that takes a second or two; says if there are none then."""
+    try:
+        if epochs:
             curves.draw(epochs, best, run.files.curves)
-        except (OSError, DiskError):
-            return f", without {run.files.curves.name}"
+    except (OSError, DiskError, KeyboardInterrupt):
+        return f", without {run.files.curves.name}"
     return ""

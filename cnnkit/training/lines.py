@@ -65,9 +65,11 @@ def epoch_line(metrics: dict[str, Any], epochs: int) -> Line:
     values = {name: metrics[name] for name in training_metrics.names(TRAINING, VALIDATION)}
     names = f"epoch {count}  {training_metrics.text(values)}"
     seconds = f"{metrics['seconds']:.1f} s"
+    speed = metrics["images_per_second"]
+    fast = "" if speed is None else f"  {speed:,.0f} images/s"
     by_metric = [(metric.name, metrics[metric.name], metrics[f"{VALIDATION}{metric.name}"]) for metric in EPOCH_METRICS]
     return Line(
-        f"{names}  {metrics['images_per_second']:,.0f} images/s  {seconds}",
+        f"{names}{fast}  {seconds}",
         f"{names}  {seconds}",
         "  ".join(
             [f"epoch {count}", *(f"{name} {one:.4f}  val {other:.4f}" for name, one, other in by_metric), seconds]

@@ -97,7 +97,7 @@ class Watch(Observer):
                 step=fit.update,
                 steps=fit.updates,
                 metrics=fit.steps.metrics(),
-                images_per_second=fit.images_per_second(now),
+                images_per_second=fit.images_per_second or 0.0,
                 seconds_left=(now - self.began) / max(done - self.before, 1) * left,
             )
         )

@@ -112,7 +112,7 @@ def record(watch: Stopwatch, data: TrainingData, network: Network, run: Run, pro
         working += usual * len(epochs)
         if len(plan) == 1 and not plan[0].freezes_backbone:
             macs = sum(row.macs for row in layer_rows(network.model))
-            rate = statistics.median(epoch["images_per_second"] for epoch in epochs[1:])
+            rate = statistics.median(epoch["images_per_second"] or 0.0 for epoch in epochs[1:])
             passes = 2 if experiment.train.sam else 1  # of each image, by which others are not estimated
             found[speeds.training(experiment.model.name)] = macs * rate * passes
     if features or len(epochs) > 1:

@@ -124,10 +124,11 @@ class StageFit:
         """For how long this epoch has been trained, its validation not counted."""
         return (self._trained or time.perf_counter()) - self._began
 
-    def images_per_second(self, now: float) -> float:
-        """How fast this epoch is so far."""
+    @property
+    def images_per_second(self) -> float | None:
+        """How fast this epoch is trained; None where no update of it was made since a resume, so that nobody knows."""
         done = (self.update - self._resumed_at) / self.updates * self.training.count
-        return done / max(now - self._began, 1e-6)
+        return done / max(self.seconds, 1e-6) if done else None
 
     def _train(self, batches: Any) -> None:
         """All updates of an epoch that are still to make."""
@@ -162,16 +163,15 @@ class StageFit:
             Diverged: The loss of validation is not a number.
         """
         measured = {name: value for observer in self.observers for name, value in observer.measured(self).items()}
+        speed = self.images_per_second
         self.epoch, self.update = self.epoch + 1, 0
-        taken = self._trained - self._began
-        part = (self.updates - self._resumed_at) / self.updates
         record = {
             "epoch": self.epoch,
             "step": self.step,
             **metrics,
             "learning_rate": float(self.rate_of((self.epoch - self.begin) * self.updates - 1)),
             "seconds": round(time.perf_counter() - self._began, 3),
-            "images_per_second": round(part * self.training.count / max(taken, 1e-6), 1),
+            "images_per_second": None if speed is None else round(speed, 1),
             **measured,
         }
         self._tell(lambda observer: observer.epoch_ends(self, record))

@@ -73,8 +73,9 @@ class WatchWaiting(Observer):
             self.say(f"  careful: training waits for its images {min(share, 1):.0%} of the time; try {steps}")
 
     def measured(self, fit: StageFit) -> dict[str, Any]:
-        """The share of this epoch's training, 0 to 1."""
-        return {"waiting": round(min(1.0, fit.steps.waited() / max(fit.seconds, 1e-6)), 3)}
+        """The share of this epoch's training, 0 to 1; None where a resume went on behind it."""
+        known = fit.images_per_second is not None
+        return {"waiting": round(min(1.0, fit.steps.waited() / max(fit.seconds, 1e-6)), 3) if known else None}
 
     def state(self) -> dict[str, Any]:
         """Whether it was said."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +54,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     def run(*words: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["cnnkit", *words])
         with pytest.raises(SystemExit) as left:
-            main.main()
+            main.main(own_process=False)
         told = capsys.readouterr()
         return Done(int(left.value.code or 0), told.out, told.err)
 
@@ -253,6 +255,28 @@ def test_ctrl_c_exits_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run("check", "mine.yaml")
     assert (done.code, done.out) == (130, "")
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    "words", ["train mine.yaml", "lr mine.yaml", "data mine.yaml", "evaluate RUN", "predict RUN X"]
+)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+def test_a_command_that_is_ended_still_prints_its_document(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: str, number: int, code: int
+) -> None:
+    def ended(_: bool) -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(60)  # until Python has seen it, which is at once
+
+    monkeypatch.setattr("cnnkit.commands.command.Screen", ended)
+    before = signal.signal(number, signal.SIG_DFL)  # a suite in the background ignores Ctrl-C
+    try:
+        done = run(*words.split(), "--json")
+    finally:
+        signal.signal(number, before)
+    assert done.code == code
+    assert json.loads(done.out)["error"]["kind"] == "interrupted"
 
 
 # check

@@ -208,6 +208,10 @@ def test_an_epoch_is_a_line_however_narrow_the_terminal(screen_of, width, said):
     assert len(said) <= width
 
 
+def test_a_speed_that_nobody_knows_is_left_out():
+    assert epoch_line(EPOCH | {"images_per_second": None}, 100) == f"{LONG}  123.5 s"
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 150])
 def test_the_line_that_moves_fits(screen_of, width):
     screen, terminal = screen_of(width)

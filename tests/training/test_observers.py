@@ -97,7 +97,7 @@ def test_signs_of_life_come_now_and_then_not_at_every_step():
             shown.append(step)
 
     metrics = {"loss": 0.5, "accuracy": 0.75}
-    fit = SimpleNamespace(epoch=1, update=0, updates=1000, images_per_second=lambda now: 5.0)
+    fit = SimpleNamespace(epoch=1, update=0, updates=1000, images_per_second=5.0)
     fit.steps = SimpleNamespace(metrics=lambda: metrics)
     watch = Watch(Heard(), 3)
     watch.stage_begins(fit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from cnnkit.training.model import Learner
 from cnnkit.training.observers import Observer, StopEarly
 from cnnkit.training.stage_fit import StageFit
 from cnnkit.training.steps import Steps
+from cnnkit.training.waiting import WatchWaiting
 
 RNG = np.random.default_rng(11)
 CLASSES, RATE, L2, AUXILIARY, MOMENTUM = 3, 0.5, 0.01, 0.3, 0.9
@@ -221,3 +223,13 @@ def test_an_update_of_several_batches_is_recorded_as_one_with_the_rate_of_its_ow
     rates = [RATE * (1 + np.cos(np.pi * update / 4)) / 2 for update in (1, 3)]
     assert [record["learning_rate"] for record in done.heard.records] == pytest.approx(rates)
     assert int(done.fit.steps.optimizer.iterations) == 4
+
+
+def test_of_an_epoch_that_is_gone_on_with_in_its_validation_nobody_knows_how_fast_it_was(done):
+    heard = Heard()
+    fit = copy(done.fit)
+    fit.epoch, fit.end, fit.update, fit.observers = 0, 1, fit.updates, [heard, WatchWaiting(None, print)]
+    fit.fit()
+    [record] = heard.records
+    assert record["images_per_second"] is None and record["waiting"] is None
+    assert done.heard.records[0]["images_per_second"] > 0
