@@ -170,9 +170,7 @@ def _refuse_unless_plain(group: _Group, size: int, visited: set[int], depth: int
         visited: Addresses of the groups so far.
         depth: Groups above it.
     """
-    if group.address in visited or depth > DEEPEST:
-        raise DataError(f"{group.path} is refused: its groups lie inside one another")
-    visited.add(group.address)
+    group.enter(visited, depth)
     group.refuse_odd_attributes()
     for name in group.names:
         if inner := group.group_or_none(name):
@@ -255,6 +253,20 @@ class _Group:
             texts += np.atleast_1d(attributes[part]).ravel().tolist()
         return [text.decode() if isinstance(text, bytes) else str(text) for text in texts]
 
+    def enter(self, visited: set[int], depth: int) -> None:
+        """Notes that it is looked into.
+
+        Args:
+            visited: Addresses of the groups so far.
+            depth: Groups above it.
+
+        Raises:
+            DataError: It was visited, or there are too many above it.
+        """
+        if self.address in visited or depth > DEEPEST:
+            raise DataError(f"{self.path} is refused: its groups lie inside one another")
+        visited.add(self.address)
+
     def refuse_odd_attributes(self) -> None:
         """Refuses attributes that Keras 3 would not write, of the group and of the arrays in it.
 
@@ -315,9 +327,7 @@ def _keras3_layers(
         visited: Addresses of the groups so far.
         depth: Groups above it.
     """
-    if group.address in visited or depth > DEEPEST:
-        raise DataError(f"{group.path} is refused: its groups lie inside one another")
-    visited.add(group.address)
+    group.enter(visited, depth)
     if kind in LISTS:
         owner = ""
     elif "vars" in group.names:
