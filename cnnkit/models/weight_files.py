@@ -41,6 +41,10 @@ LARGEST_ATTRIBUTE = 2**16
 """Bytes; Keras cuts what is longer into parts, as HDF5 asked for once."""
 
 
+_CUT_OFF = re.compile(r"truncated file: eof = ([0-9]+), .*stored_eof = ([0-9]+)")
+"""What HDF5 says of a file that was cut off."""
+
+
 @dataclass(frozen=True)
 class StoredLayer:
     """A layer in the file.
@@ -124,7 +128,9 @@ def damage_as_error(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        raise DataError(f"{path} is damaged: {first_line(error)}") from None
+        cut = _CUT_OFF.search(str(error))
+        why = f"of its {int(cut[2]):,} bytes it has the first {int(cut[1]):,}" if cut else first_line(error)
+        raise DataError(f"{path} is damaged: {why}") from None
 
 
 def contents(file: Any, path: Path, names: set[str]) -> list[StoredLayer]:

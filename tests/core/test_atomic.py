@@ -188,6 +188,21 @@ def test_what_has_room_kept_for_it_is_written_though_the_disk_is_full(tmp_path, 
     assert json.loads(path.read_text())["state"] == "failed"
 
 
+@pytest.mark.parametrize("left", [0, 100, 10_000])
+def test_room_that_a_killed_process_left_is_used_again_and_given_back(tmp_path, left):
+    path = tmp_path / "a.json"
+    atomic.write_json(path, {"state": "training"})
+    atomic.reserve(path)
+    (room,) = {*tmp_path.iterdir()} - {path}
+    size = room.stat().st_size
+    room.write_bytes(b" " * left)
+    atomic.reserve(path)
+    assert {*tmp_path.iterdir()} == {path, room}
+    assert room.stat().st_size == max(size, left)
+    atomic.write_last_json(path, {"state": "finished"})
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_more_than_there_is_room_for_leaves_the_old(tmp_path, disk):
     path = tmp_path / "a.json"
     atomic.write_json(path, {"state": "training"})

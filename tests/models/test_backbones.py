@@ -240,6 +240,16 @@ def test_a_config_with_a_broken_file_of_weights_is_told_so_without_tensorflow(br
     assert str(broken) in problem.message
 
 
+def test_of_a_file_that_was_cut_off_it_is_told_how_much_is_there(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["layer/kernel"] = np.zeros((16, 16), np.float32)
+    whole = (tmp_path / "a.h5").read_bytes()
+    (tmp_path / "a.h5").write_bytes(whole[:2000])
+    model = TypeAdapter(AnyArchitecture).validate_python({"name": "lenet", "weights": str(tmp_path / "a.h5")})
+    [problem] = model.absent()
+    assert problem.message.endswith(f"is damaged: of its {len(whole):,} bytes it has the first 2,000")
+
+
 @pytest.mark.parametrize("cut", [0, 30])
 def test_an_archive_of_keras_is_looked_at_too(tmp_path, cut):
     place = tmp_path / "a.keras"
