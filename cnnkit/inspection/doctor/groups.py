@@ -43,7 +43,7 @@ PICTURES = ("img", "image", "photo", "pic", "picture", "foto", "dsc", "dscn", "d
 
 `p` may be a page."""
 
-_NUMBERED = re.compile("([A-Za-z]+)[_ -]?[0-9]+[A-Za-z]?")
+_NUMBERED = re.compile("([A-Za-z]+)[_ -]?[0-9]")
 
 _END = re.compile(rf"[_ -]({'|'.join(GROUPS)})([_ -]?)[0-9]+[A-Za-z]?(?:\.[^/.]*)?$", re.IGNORECASE)
 
@@ -154,8 +154,8 @@ def _read(index: Index, pattern: str, chosen: Iterable[int]) -> dict[str, list[i
 
 
 def _unlikeliness(groups: Iterable[str]) -> int:
-    """How unlikely names are those of groups, by the words in them: of two that would do the smaller one is meant."""
-    words = Counter(found[1].lower() for name in groups if (found := _NUMBERED.fullmatch(name)))
+    """How unlikely names are those of groups, by the words that they begin with: of two that would do the smaller."""
+    words = Counter(found[1].lower() for name in groups if (found := _NUMBERED.match(name)))
     word = words.most_common(1)[0][0] if words else ""
     return (word in PICTURES) - (word in GROUPS)
 
@@ -169,10 +169,13 @@ def _patterns() -> Iterator[str]:
 
 
 def _patterns_of_ends(names: Iterable[str]) -> Iterator[str]:
-    """The last part of the name of a file, where a word says that it is a group's number: `scan_001_patient12.png`."""
+    """The last part of the name of a file, where a word says that it is a group's number: `scan_001_patient12.png`.
+
+    A letter behind it (`p07L`, `p07R`) does not make it another one.
+    """
     ends: Counter[tuple[str, str]] = Counter()
     for name in names:
         if found := _END.search(name):
             ends[found[1], found[2]] += 1
     for (word, between), _ in ends.most_common(1):
-        yield f"(?:.*/)?[^/]*[ _-]({word}{between}[0-9]+[A-Za-z]?)(?:[.][^/.]*)?"
+        yield f"(?:.*/)?[^/]*[ _-]({word}{between}[0-9]+)[A-Za-z]?(?:[.][^/.]*)?"

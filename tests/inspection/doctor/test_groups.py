@@ -37,9 +37,11 @@ NAMED = {
     "at the end, a letter": (lambda i, k: f"{'ill' if i % 2 else 'well'}/IMG_{k}_p{i:02d}.jpg", "p01"),
     "at the end, two parts": (lambda i, k: f"{'ill' if i % 2 else 'well'}/{k}-Plant-{i}.jpg", "Plant-1"),
     "at the end, counted anew": (lambda i, k: f"{'ill' if i % 2 else 'well'}/{k}_a_subject {i}.jpg", "subject 1"),
+    "at the end, two sides": (lambda i, k: f"{'ill' if i % 2 else 'well'}/IMG_{k}_p{i:02d}{'LR'[k % 2]}.jpg", "p01"),
     "pages": (lambda i, k: f"{'ill' if i % 2 else 'well'}/book{i}_p{k}.png", "book1"),
     "slices": (lambda i, k: f"{'ill' if i % 2 else 'well'}/scan_{i:03d}_slice{k}.png", "scan_001"),
     "changed pictures": (lambda i, k: f"{'ill' if i % 2 else 'well'}/image{i}_rot{k}.png", "image1"),
+    "parts of pictures": (lambda i, k: f"{'ill' if i % 2 else 'well'}/image{i}_{k % 2}_{k}.png", "image1"),
     "in split folders": (lambda i, k: f"train/{'ill' if i % 2 else 'well'}/p{i} {k}.png", "p1"),
 }
 
