@@ -44,6 +44,7 @@ def starting() -> ExitStack:
     if gc.isenabled() and "numpy" not in sys.modules:
         gc.disable()
         _start.callback(gc.enable)
+        _start.callback(gc.freeze)  # before that: what is there by then need not be looked through ever after
     return _start
 
 

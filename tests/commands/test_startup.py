@@ -6,6 +6,7 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -14,29 +15,71 @@ import pytest
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "digits.yaml"
 HEAVY = {"tensorflow", "keras"}
 
-# Runs commands one after the other, and tells of each how it ended and which packages there are by then.
+LIGHT = {"cnnkit", "platformdirs", "pydantic", "rich", "typer", "yaml"}
+"""Packages that `check` uses itself."""
+
+BELOW = {
+    "annotated_doc",
+    "annotated_types",
+    "cython_runtime",
+    "pydantic_core",
+    "shellingham",
+    "typing_extensions",
+    "typing_inspection",
+}
+"""What these use."""
+
+SECTIONS = {"Experiment", "Split", "Cache", "Train", "Checkpoint", "Stage", "PlannedStage", "Residual"}
+"""Sections that every config has, what the course of its training is put in, and the layer that holds its like."""
+
+# Runs commands one after the other, and tells of each how it ended, which modules there are by then, which sections are
+# ready to check what a config says of them, and how often all that there is was looked through for garbage.
 IMPORTED = """
-import json, sys
+import gc, json, sys
 from cnnkit.commands.main import main
-found = []
+def below(section):
+    return {section}.union(*map(below, section.__subclasses__()))
+def ready():
+    spec = sys.modules.get("cnnkit.core.spec")
+    return sorted(section.__name__ for section in below(spec.Spec) if section.__pydantic_complete__) if spec else []
+found, before = [], gc.get_stats()[2]["collections"]
 for words in json.loads(sys.argv[1]):
     sys.argv = ["cnnkit", *words]
     try:
         main()
     except SystemExit as ended:
-        found.append([ended.code or 0, sorted({name.split(".")[0] for name in sys.modules})])
+        found.append([ended.code or 0, [*sys.modules], ready(), gc.get_stats()[2]["collections"] - before])
 print("\\n" + json.dumps(found))
 """
 
 
-def imported(*commands: list[str]) -> list[set[str]]:
-    """The top-level packages that a fresh process has after each of these commands."""
+@dataclass(frozen=True)
+class Found:
+    """What a fresh process has after a command."""
+
+    modules: set[str]
+    ready: set[str]
+    searches: int
+
+
+def after(*commands: list[str]) -> list[Found]:
+    """What a fresh process has after each of these commands."""
     words = [sys.executable, "-c", IMPORTED, json.dumps(commands)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
-    assert {code for code, _ in found} <= {0, 2}, done.stderr
+    assert {code for code, *_ in found} <= {0, 2}, done.stderr
     assert len(found) == len(commands)
-    return [set(packages) for _, packages in found]
+    return [Found(set(modules), set(ready), searches) for _, modules, ready, searches in found]
+
+
+def packages(modules: set[str]) -> set[str]:
+    """The top-level packages of modules."""
+    return {name.split(".")[0] for name in modules}
+
+
+def imported(*commands: list[str]) -> list[set[str]]:
+    """The top-level packages that a fresh process has after each of these commands."""
+    return [packages(found.modules) for found in after(*commands)]
 
 
 def test_help_imports_neither_tensorflow_nor_numpy() -> None:
@@ -54,9 +97,18 @@ def test_checking_a_config_imports_neither_tensorflow_nor_numpy() -> None:
         ["train", str(CONFIG), "--set", "train.epochs=0"],
         ["summary", str(CONFIG), "--set", "model.depth=0"],
     ]
-    for words, found in zip(commands, imported(*commands), strict=True):
-        assert {"cnnkit", "pydantic", "yaml"} <= found
-        assert found & {*HEAVY, "numpy", "sklearn", "cv2", "matplotlib"} == set(), words
+    found = after(*commands)
+    for words, here in zip(commands, found, strict=True):
+        assert {"cnnkit", "pydantic", "yaml"} <= packages(here.modules)
+        assert packages(here.modules) & {*HEAVY, "numpy", "sklearn", "cv2", "matplotlib"} == set(), words
+    check = found[0]
+    outside = {name for name in packages(check.modules) - sys.stdlib_module_names if not name.startswith("_")}
+    assert outside <= LIGHT | BELOW
+    rooms = {name.split(".")[1] for name in check.modules if name.startswith("cnnkit.")}
+    assert rooms == {"core", "data", "models", "optimization", "config", "commands"}
+    # Not one of the hundred and more that a config may name and this does not.
+    assert check.ready == {*SECTIONS, "Digits", "Shift", "ResNet", "CrossEntropy", "Adam", "Cosine", "NoBalance"}
+    assert check.searches == 0
 
 
 def test_what_needs_no_network_imports_no_tensorflow() -> None:
