@@ -148,8 +148,9 @@ class Train(Spec):
     jit: FlagOrAuto = "auto"
     """Whether XLA compiles the steps; `auto` does so on one GPU, and not on a CPU, where it is slower."""
     steps_per_execution: CountOrAuto = "auto"
-    """Updates of the weights that TensorFlow makes in one call; `auto` ends a call after half a second. Results are the
-    same to the last bit; between two calls signals are heard and states are saved."""
+    """Updates of the weights that TensorFlow makes in one call, at the most: a call ends after half a second, too, and
+    `auto` has no other limit. Results are the same to the last bit; between two calls signals are heard and states are
+    saved."""
     devices: Devices = "auto"
     """What computes: `auto` is one GPU if there is one, `all` is every GPU, a number is as many, `cpu` is none. Several
     divide each batch of `data.batch_size` images among them and take the same steps as one, but for batch

@@ -74,7 +74,8 @@ class StageFit:
             observers: Are told of it.
             judge: Is given each epoch, from 1, with its metrics before it is recorded: what is recorded is never better
                 than what is on the disk.
-            at_once: Updates at a time; as many as LONGEST has if left out.
+            at_once: Updates at a time, at the most: a call ends where LONGEST is over, too. The first of all makes one,
+                which takes a while to be compiled, and by which the start is judged.
         """
         self.number, self.steps, self.rate_of, self.training, self.images = number, steps, rate_of, training, images
         self.validation, self.observers, self._judge = validation, observers, judge
@@ -90,8 +91,8 @@ class StageFit:
 
     @property
     def updates_a_call(self) -> int:
-        """How many updates were made at a time, about."""
-        return round(self._made / max(self._calls, 1))
+        """How many updates were made at a time after the first, about."""
+        return max(1, round((self._made - 1) / max(self._calls - 1, 1)))
 
     @property
     def step(self) -> int:
@@ -136,14 +137,20 @@ class StageFit:
         if not self.update:
             self.steps.reset()
         while self.update < self.updates:
-            count = min(self._at_once or self.updates, self.updates - self.update)
-            outcome = self.steps.train(batches, self.update, count, math.inf if self._at_once else LONGEST)
+            outcome = self.steps.train(batches, self.update, self._next_updates(), LONGEST)
             self.update += outcome.done
             self._calls, self._made = self._calls + 1, self._made + outcome.done
             if not outcome.sound:
                 raise self._diverged()
             self._tell(lambda observer: observer.updates_done(self))
         self._trained = time.perf_counter()
+
+    def _next_updates(self) -> int:
+        """How many the next call makes at the most; after one that was shorter it comes to a multiple of `at_once`."""
+        if not self._calls:
+            return 1
+        left = self.updates - self.update
+        return min(self._at_once - self.update % self._at_once, left) if self._at_once else left
 
     def _validated(self) -> dict[str, float]:
         """The metrics on the images that choose."""

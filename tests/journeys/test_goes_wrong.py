@@ -14,6 +14,7 @@ from cnnkit.core.lazy import tf
 from cnnkit.core.progress import Progress
 from cnnkit.data.feeding.batches import TrainBatches
 from cnnkit.models import freezing
+from cnnkit.models.base import Architecture
 from cnnkit.training import stage_fit, waiting
 from cnnkit.training.data import TrainingData
 from cnnkit.training.gradients import WatchGradients
@@ -166,6 +167,21 @@ def test_a_frozen_network_with_nothing_to_train(config, command, tmp_path, monke
     monkeypatch.setattr(freezing, "apply", apply)
     with pytest.raises(TrainingError, match=r"nothing to train: all layers are frozen.*train\.stages"):
         train(read(config(PLAIN)), tmp_path / "run")
+
+
+def test_a_network_that_is_sure_and_wrong_before_it_has_learnt(config, tmp_path, monkeypatch):
+    plain = Architecture.network
+
+    def sure(self, *given):
+        network = plain(self, *given)
+        kernel = network.classifier.get_layer("logits").kernel
+        kernel.assign(3000 * kernel.value)
+        return network
+
+    monkeypatch.setattr(Architecture, "network", sure)
+    lines, _ = careful(config(PLAIN), tmp_path / "run", "train.epochs=1")
+    assert "the loss begins at" in lines[0] and "weights that start too large" in lines[0]
+    assert not any("diverges" in line for line in lines)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from cnnkit.data.feeding.images import Images, allocated
 from cnnkit.data.index import Index
 from cnnkit.optimization.losses import CrossEntropy
 from cnnkit.optimization.schedules import Cosine
+from cnnkit.training import stage_fit
 from cnnkit.training.model import Learner
 from cnnkit.training.observers import Observer, StopEarly
 from cnnkit.training.stage_fit import StageFit
@@ -190,7 +191,16 @@ def test_each_image_is_shown_once_an_epoch_with_its_own_label_and_weight(done):
 
 def test_the_best_is_judged_before_it_is_recorded_and_validation_comes_between(done):
     epochs = [[f"{e}:3", f"{e}:6", "trained", f"judged {e + 1}", f"epoch {e + 1}"] for e in range(3)]
-    assert done.heard.told == ["begins", *epochs[0], *epochs[1], *epochs[2]]
+    first = "0:1"  # by which the start is judged
+    assert done.heard.told == ["begins", first, *epochs[0], *epochs[1], *epochs[2]]
+    assert done.fit.updates_a_call == 3
+
+
+def test_a_number_of_updates_at_a_time_lasts_no_longer_than_others(monkeypatch):
+    monkeypatch.setattr(stage_fit, "LONGEST", 0.0)
+    done = fitted(epochs=range(1), at_once=100_000)
+    assert [told for told in done.heard.told if ":" in told] == [f"0:{update}" for update in range(1, 7)]
+    assert done.fit.updates_a_call == 1
 
 
 def test_what_is_judged_is_what_is_recorded(done):
