@@ -7,6 +7,7 @@ disk, what was to be written and what that needs. A test holds that nothing else
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -100,6 +101,22 @@ class File:
             self._file.truncate()
             self._file.flush()
             os.fsync(self.fileno())
+
+    def verify(self, digest: str) -> None:
+        """Reads it back, from the disk where the system lets us ask for that; `sync` comes before.
+
+        Args:
+            digest: The SHA-256 of what was written.
+
+        Raises:
+            DiskError: It has another one, or can't be read.
+        """
+        with self._told(), self.path.open("rb") as written:
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(written.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            found = hashlib.file_digest(written, "sha256").hexdigest()
+        if found != digest:
+            raise DiskError(f"{self._called} does not hold what was written to it: its disk, or the memory, fails")
 
     def close(self) -> None:
         """Ends the writing; what is not brought to the disk yet may be lost."""

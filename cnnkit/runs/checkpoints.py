@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from cnnkit.core import atomic
 from cnnkit.core.errors import DataError, DiskError, TrainingError
 from cnnkit.core.lazy import saving_lib
-from cnnkit.core.text import first_line
 from cnnkit.models import weight_files
+from cnnkit.runs import reading
 
 LARGEST_POINTER = 2**16
 """Bytes of a file that names weights; ours have some 400."""
@@ -64,8 +63,14 @@ def remove_others(folder: Path, name: str, kept: Collection[str]) -> None:
             (folder / file).unlink()
 
 
-def put_back(folder: Path, name: str, pointer: dict[str, Any] | None) -> None:
-    """Makes a checkpoint what it was, of weights that `save` has kept; None where there was none yet.
+def put_back(folder: Path, name: str, pointer: dict[str, Any] | None, say: Callable[[str], None]) -> None:
+    """Makes a checkpoint what it was, of weights that `save` has kept.
+
+    Args:
+        folder: Where checkpoints of the run lie.
+        name: `best` or `last`.
+        pointer: What `read` gave of it; None where there was none yet.
+        say: Is told if what names the weights now is damaged.
 
     Raises:
         TrainingError: The weights are gone, or are not what was saved.
@@ -75,7 +80,12 @@ def put_back(folder: Path, name: str, pointer: dict[str, Any] | None) -> None:
         for old in (file, *folder.glob(f"{name}-*.weights.h5")):
             old.unlink(missing_ok=True)
         return
-    if not file.is_file() or read(folder, name) != pointer:
+    there = None
+    try:
+        there = read(folder, name) if file.exists() else None
+    except TrainingError as error:
+        say(f"{error}; it is written anew")
+    if there != pointer:
         atomic.write_json(file, pointer)
     verified(folder, name)
 
@@ -93,18 +103,12 @@ def read(folder: Path, name: str) -> dict[str, Any]:
     """What is known of a checkpoint: `epoch`, the facts it was saved with, `file` and `sha256`.
 
     Raises:
-        TrainingError: There is none.
+        TrainingError: There is none, it can't be read or is damaged.
     """
     path = folder / f"{name}.json"
-    try:
-        if path.stat().st_size > LARGEST_POINTER:
-            raise TrainingError(f"{path} is damaged: it is far too large")
-        pointer: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TrainingError(f"{folder.parent}: no checkpoint yet; the run ended before its first epoch did") from None
-    except (ValueError, RecursionError) as error:
-        raise TrainingError(f"{path} is damaged: {first_line(error)}") from None
-    return _told(pointer, path)
+    if not path.exists():
+        raise TrainingError(f"{folder.parent}: no checkpoint yet; the run ended before its first epoch did")
+    return _told(reading.json_object(path, LARGEST_POINTER), path)
 
 
 def _told(pointer: Any, where: Path) -> dict[str, Any]:
@@ -145,11 +149,12 @@ def weights_of(pointer: Any, where: Path) -> Path:
     folder = where.parent
     pointer = _told(pointer, where)
     weights: Path = folder / pointer["file"]
-    if not weights.is_file():
-        raise TrainingError(f"{weights} is missing, which {where.name} names")
-    if weights.resolve().parent != folder.resolve():
-        raise TrainingError(f"{weights} is refused: it is a link, and leads out of the run")
-    if sha256(weights) != pointer["sha256"]:
+    with reading.told(weights):
+        if not weights.is_file():
+            raise TrainingError(f"{weights} is missing, which {where.name} names")
+        if weights.resolve().parent != folder.resolve():
+            raise TrainingError(f"{weights} is refused: it is a link, and leads out of the run")
+    if reading.sha256(weights) != pointer["sha256"]:
         raise TrainingError(f"{weights} is damaged: its SHA-256 is not the one it was saved with")
     return weights
 
@@ -170,14 +175,3 @@ def load(model: Any, folder: Path, name: str) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         raise TrainingError(f"{weights} does not fit the network of the run's config: {error}") from error
     return pointer
-
-
-def sha256(path: Path) -> str:
-    """Of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sha256_of(content: bytes) -> str:
-    """Of bytes, likewise."""
-    return hashlib.sha256(content).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -19,10 +20,10 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core import atomic, locks, onednn
 from cnnkit.core.errors import DiskError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import counted, typed, visible
+from cnnkit.core.text import counted, first_line, typed, visible
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Index
-from cnnkit.runs import checkpoints, split_file
+from cnnkit.runs import checkpoints, reading, split_file
 from cnnkit.runs.files import Files
 from cnnkit.runs.split_file import SplitRow
 
@@ -210,7 +211,7 @@ class Run:
         """Puts another config in the place of its own; a crash meanwhile leaves it with the one or the other."""
         before = self.hashes()
         text = self._config_text(experiment)
-        after = before | {self.files.config.name: checkpoints.sha256_of(text.encode("utf-8", atomic.ERRORS))}
+        after = before | {self.files.config.name: hashlib.sha256(text.encode("utf-8", atomic.ERRORS)).hexdigest()}
         self.write_provenance(files=after, files_before=before)
         atomic.write_text(self.files.config, text)
         self.write_provenance(files_before=None)
@@ -219,8 +220,7 @@ class Run:
         """SHA-256 of the files that decide what the run's network is and what it is judged on."""
         files = (self.files.config, self.files.split, self.files.backbone / "saved_model.pb")
         return {
-            file.relative_to(self.folder).as_posix(): checkpoints.sha256(file) if file.is_file() else None
-            for file in files
+            file.relative_to(self.folder).as_posix(): reading.sha256(file) if file.is_file() else None for file in files
         }
 
     @cached_property
@@ -311,16 +311,9 @@ class Run:
         """The record of how the run came about.
 
         Raises:
-            TrainingError: It is damaged.
+            TrainingError: It can't be read, or is damaged.
         """
-        path = self.files.provenance
-        try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise TrainingError(f"{path} is damaged: {error}") from None
-        if not isinstance(facts, dict):
-            raise TrainingError(f"{path} is damaged: it is not a JSON object")
-        return facts
+        return reading.json_object(self.files.provenance)
 
     def record(self, metrics: dict[str, Any]) -> None:
         """Adds an epoch to the metrics."""
@@ -330,27 +323,51 @@ class Run:
         atomic.append(self.files.metrics, json.dumps(finite), sync=True)
 
     def history(self) -> list[dict[str, Any]]:
-        """The epochs recorded so far; a last line that a crash cut short does not count."""
+        """The epochs recorded so far; a last line that a crash cut short does not count.
+
+        Raises:
+            TrainingError: A line is damaged, or the file can't be read.
+        """
+        return [self._epoch(number, line) for number, line in enumerate(self._recorded(), start=1)]
+
+    def _recorded(self) -> list[bytes]:
+        """The whole lines of the metrics."""
         path = self.files.metrics
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        with reading.told(path):
+            return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+    def _epoch(self, number: int, line: bytes) -> dict[str, Any]:
+        """What a line of the metrics records.
+
+        Raises:
+            TrainingError: It is damaged.
+        """
+        try:
+            metrics = json.loads(line)
+            if not isinstance(metrics, dict) or not isinstance(metrics.get("epoch"), int):
+                raise ValueError("it records no epoch")
+        except (ValueError, RecursionError) as error:
+            damaged = f"{self.files.metrics}: line {number} is damaged: {first_line(error)}"
+            raise TrainingError(f"{damaged}; put it back from a copy of the run") from None
+        return metrics
 
     def cut_back(self, epochs: int) -> None:
         """Leaves the first epochs in the metrics, for what came behind is trained again.
 
         Raises:
-            TrainingError: There are not as many.
+            TrainingError: There are not as many, or one of them is damaged.
         """
-        path = self.files.metrics
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        path, lines = self.files.metrics, self._recorded()
         if len(lines) < epochs:
             raise TrainingError(
                 f"{path} has {counted(len(lines), 'epoch')} of the {epochs} that the run had when it was saved, so it "
                 "can't go on; somebody has changed it, or the disk has lost what was written"
             )
-        if (kept := "".join(lines[:epochs])) != text:
-            atomic.write_text(path, kept)
+        kept = b"".join(line + b"\n" for line in lines[:epochs])
+        for number, line in enumerate(lines[:epochs], start=1):
+            self._epoch(number, line)
+        if path.exists() and path.stat().st_size > len(kept):
+            atomic.write_bytes(path, kept)
 
     def remove_unfinished(self) -> None:
         """Removes what a crash has left half written; for whoever holds the run."""

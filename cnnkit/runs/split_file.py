@@ -11,6 +11,7 @@ from cnnkit.core.errors import TrainingError
 from cnnkit.core.text import visible
 from cnnkit.data.files import tables
 from cnnkit.data.index import Index
+from cnnkit.runs import reading
 from cnnkit.runs.files import Files
 
 
@@ -58,7 +59,7 @@ def read(path: Path, name: str) -> list[SplitRow]:
         TrainingError: The record of the splits is missing or damaged.
     """
     try:
-        with path.open(encoding="utf-8", errors=atomic.ERRORS, newline="") as file:
+        with reading.told(path), path.open(encoding="utf-8", errors=atomic.ERRORS, newline="") as file:
             table = csv.DictReader(file)
             if missing := {"image", "split", "label", "digest"} - set(table.fieldnames or ()):
                 raise TrainingError(f"{path} is damaged: it has no column {', '.join(sorted(missing))}")
@@ -67,5 +68,5 @@ def read(path: Path, name: str) -> list[SplitRow]:
                 for row in table
                 if row["split"] == name
             ]
-    except (OSError, csv.Error) as error:
-        raise TrainingError(f"{path} can't be read: {error}") from None
+    except csv.Error as error:
+        raise TrainingError(f"{path} is damaged: {error}") from None

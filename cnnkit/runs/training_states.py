@@ -13,7 +13,6 @@ that by itself and tells what the disk has against it in words alone, that for b
 from __future__ import annotations
 
 import json
-import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,7 @@ from cnnkit.core import atomic
 from cnnkit.core.errors import DiskError, TrainingError
 from cnnkit.core.lazy import np, safetensors
 from cnnkit.core.text import counted, first_line, in_one_line, typed
-from cnnkit.runs import checkpoints
+from cnnkit.runs import checkpoints, reading
 from cnnkit.runs.files import Files
 
 ARRAYS, POINTER = ".safetensors", ".json"
@@ -161,7 +160,7 @@ def save(folder: Path, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> P
         _pause("written")
         writing.sync()
         _pause("synced")
-        _verify(writing.path, file, digest.hexdigest())
+        writing.verify(digest.hexdigest())
     _pause("renamed")
     pointer = {**position._asdict(), "file": file.name, "bytes": size, "sha256": digest.hexdigest()}
     try:
@@ -196,17 +195,6 @@ def _content(arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[me
     yield memoryview(len(text).to_bytes(8, "little") + text)
     for _, array in in_order:
         yield memoryview(array.reshape(-1).view(np.uint8))
-
-
-def _verify(written: Path, file: Path, digest: str) -> None:
-    """Reads a file back, from the disk where the system lets us ask for that."""
-    with written.open("rb") as opened:
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    with atomic.disk_errors(file):
-        found = checkpoints.sha256(written)
-    if found != digest:
-        raise DiskError(f"{file} does not hold what was written to it: its disk, or the memory, fails")
 
 
 def saved(folder: Path) -> list[Position]:
@@ -266,7 +254,7 @@ def read(folder: Path, position: Position) -> State:
     file = folder / facts["file"]
     if (size := _size(file)) != facts["bytes"]:
         raise TrainingError(f"{file} is damaged: it has {size:,} bytes of {facts['bytes']:,}")
-    if checkpoints.sha256(file) != facts["sha256"]:
+    if reading.sha256(file) != facts["sha256"]:
         raise TrainingError(f"{file} is damaged: its SHA-256 is not the one it was saved with")
     return _state(file, position)
 
@@ -277,10 +265,8 @@ def _size(file: Path) -> int:
     Raises:
         TrainingError: It is missing, a link, or no file.
     """
-    try:
+    with reading.told(file):
         status = file.lstat()
-    except OSError as error:
-        raise TrainingError(f"{file} is missing ({error.strerror})") from None
     if not stat.S_ISREG(status.st_mode):
         kind = "a link" if stat.S_ISLNK(status.st_mode) else "no file"
         raise TrainingError(f"{file} is refused: it is {kind}")
@@ -293,16 +279,10 @@ def _pointer(path: Path, position: Position) -> dict[str, Any]:
     def damaged(why: str) -> NoReturn:
         raise TrainingError(f"{path} is damaged: {why}")
 
-    if _size(path) > LARGEST_POINTER:
-        damaged("it is far too large")
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        damaged(first_line(error))
-    except OSError as error:
-        damaged(str(error.strerror))
+    _size(path)
+    facts = reading.json_object(path, LARGEST_POINTER)
     told = {"file": f"{position.name}{ARRAYS}", **position._asdict()}
-    if not isinstance(facts, dict) or {name: facts.get(name) for name in told} != told:
+    if {name: facts.get(name) for name in told} != told:
         damaged(f"it should be of {told['file']}")
     if type(facts.get("bytes")) is not int or not isinstance(facts.get("sha256"), str):
         damaged("it should tell bytes and sha256")
@@ -332,6 +312,7 @@ def _opened(file: Path) -> Any:
         TrainingError: It is damaged.
     """
     try:
-        return safetensors.safe_open(file, "numpy")
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        with reading.told(file):
+            return safetensors.safe_open(file, "numpy")
+    except safetensors.SafetensorError as error:
         raise TrainingError(f"{file} is damaged: {first_line(error)}") from None

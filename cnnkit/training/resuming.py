@@ -134,7 +134,8 @@ class Resumption:
             raise UsageError(f"{run.folder}: early stopping has ended it after {epochs}, {_patient(run)}")
         try:
             run.cut_back(state.position.epoch if state else 0)
-            checkpoints.put_back(folder, checkpoints.BEST, state.facts["best_checkpoint"] if state else None)
+            best = state.facts["best_checkpoint"] if state else None
+            checkpoints.put_back(folder, checkpoints.BEST, best, progress.say)
         except TrainingError as error:
             anew = f"train it anew with: cnnkit train {typed(run.files.config)}"
             raise TrainingError(*error.problems, f"{run.folder} can't go on without it; {anew}") from None

@@ -21,7 +21,7 @@ from cnnkit.core.lazy import keras, np
 from cnnkit.core.text import counted, first_of, in_one_line
 from cnnkit.models.base import Architecture, Network
 from cnnkit.models.weight_files import StoredLayer, by_number, contents, damage_as_error, layer_names, opened
-from cnnkit.runs import checkpoints
+from cnnkit.runs import checkpoints, reading
 from cnnkit.runs.run import Run
 
 OF_KERAS = re.compile(
@@ -116,7 +116,7 @@ def load(
         if hasattr(layer.layer, "finalize_state"):
             layer.layer.finalize_state()
     spare = tuple(name for name in left if name not in {layer.name for layer in head})
-    digest = checkpoints.sha256(path)
+    digest = reading.sha256(path)
     return LoadedWeights(label, digest, len(pairs), sum(array.size for _, array in values), not reason, reason, spare)
 
 

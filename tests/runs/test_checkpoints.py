@@ -260,6 +260,19 @@ def test_a_file_that_means_harm_is_refused_before_keras_reads_it(saved, monkeypa
     assert str(raised.value).startswith(f"{file} is ") or str(raised.value).startswith(f"{file}: ")
 
 
+@pytest.mark.parametrize(
+    "harm", [*map(pointer, [*POINTERS, (WHOLE % ("3", '"best-0003.weights.h5"', '"0"')).encode()])]
+)
+def test_whatever_names_the_weights_is_put_back_and_what_was_damaged_named(saved, harm):
+    folder, _ = saved
+    known, said = checkpoints.read(folder, "best"), []
+    checkpoints.put_back(folder, "best", known, pytest.fail)
+    harm(folder)
+    checkpoints.put_back(folder, "best", known, said.append)
+    assert checkpoints.verified(folder, "best") == (folder / "best-0007.weights.h5", known)
+    assert all(line.endswith("; it is written anew") and "best.json is damaged" in line for line in said)
+
+
 def test_an_attribute_that_nobody_reads_does_no_harm(saved):
     folder, model = saved
     within(pickled)(folder, folder / "best-0007.weights.h5")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import math
 import os
@@ -250,6 +251,35 @@ def test_metrics_are_cut_back_to_whole_epochs(run):
         run.cut_back(2)
     run.cut_back(0)
     assert run.history() == []
+
+
+@pytest.mark.parametrize("line", [b'{"epoch": 2, "lo', b"\xff\x00", b"[2]", b'{"loss": 1.0}', b"", b"[" * 60_000])
+def test_a_damaged_line_amid_the_metrics_is_named_whoever_reads_them(run, line):
+    for number in (1, 2, 3):
+        run.record({"epoch": number, "loss": 0.1 * number})
+    lines = run.files.metrics.read_bytes().split(b"\n")
+    run.files.metrics.write_bytes(b"\n".join([lines[0], line, *lines[2:]]))
+    for reader in (run.history, lambda: run.cut_back(2)):
+        with pytest.raises(TrainingError, match=r"metrics\.jsonl: line 2 is damaged: .*; put it back from a copy"):
+            reader()
+    run.cut_back(1)  # what is trained again need not be whole
+    assert [epoch["epoch"] for epoch in run.history()] == [1]
+
+
+@pytest.mark.parametrize("name", ["provenance.json", "metrics.jsonl", "config.yaml", "split.csv"])
+def test_what_the_disk_does_not_give_back_is_named(run, monkeypatch, name):
+    run.record({"epoch": 1})
+    before = Path.open
+
+    def failing(path, *arguments, **options):
+        if path.name == name:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return before(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", failing)
+    reader = {"provenance.json": run.provenance, "metrics.jsonl": run.history, "config.yaml": run.hashes}
+    with pytest.raises(TrainingError, match=rf"{name} can't be read: Input/output error"):
+        reader.get(name, lambda: run.split("test"))()
 
 
 def test_a_crash_while_the_config_is_changed_leaves_a_run_with_the_one_or_the_other(run, experiment, monkeypatch):

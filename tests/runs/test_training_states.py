@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import pickle
 import re
 import resource
 import struct
 from hashlib import sha256
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -325,6 +327,25 @@ def test_a_state_whose_best_weights_are_not_what_they_were_is_not_used_either(fo
     assert training_states.newest(folder, said.append).position == Position(1, 3, 40)
     (line,) = said
     assert "0004" in line and line.endswith("; the state after 3 epochs and 40 updates is used")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("file", [DATA, POINTER, "best-0003.weights.h5"])
+def test_what_the_disk_does_not_give_back_is_named_and_the_one_before_is_used(folder, monkeypatch, file, number):
+    (folder / "best-0003.weights.h5").write_bytes(b"weights")
+    best = {"epoch": 3, "file": "best-0003.weights.h5", "sha256": sha256(b"weights").hexdigest()}
+    training_states.save(folder, arrays(2), facts(epoch=3, update=40, best_checkpoint=best))
+    before = Path.open
+
+    def failing(path, *arguments, **options):
+        if path == folder / file:
+            raise OSError(number, os.strerror(number), str(path))
+        return before(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", failing)
+    said = []
+    assert training_states.newest(folder, said.append).position == Position(1, 3, 0)
+    assert said == [f"{folder / file} can't be read: {os.strerror(number)}; the state after 3 epochs is used"]
 
 
 def test_where_two_are_swapped_both_are_named_and_none_is_used(folder):
