@@ -155,6 +155,21 @@ def _weights_are_kept_small_once(experiment: Experiment, given: Given) -> Iterat
         yield Problem(message, key="model.l2")
 
 
+def _states_are_saved_before_the_end(experiment: Experiment, given: Given) -> Iterator[Problem]:
+    checkpoint, images = experiment.train.checkpoint, given.images("train")
+    longest = max((stage.epochs or 0 for stage in experiment.plan()), default=0)
+    if longest and (checkpoint.every_epochs or 0) > longest:
+        message = f"{counted(longest, 'epoch')} end before, so no state is saved until then; lower it"
+        yield Problem(message, key="train.checkpoint.every_epochs")
+    if not longest or not images or not experiment.data.balance.changes_nothing:
+        return
+    batches = -(-images // experiment.data.batch_size)
+    updates = -(-batches // experiment.train.gradient_accumulation) * longest
+    if (checkpoint.every_steps or 0) > updates:
+        message = f"{counted(updates, 'update')} end before, so no state is saved until then; lower it"
+        yield Problem(message, key="train.checkpoint.every_steps")
+
+
 _BETWEEN: tuple[Callable[[Experiment, Given], Iterator[Problem]], ...] = (
     _augmentations_come_once,
     _preparation_is_done_once,
@@ -163,4 +178,5 @@ _BETWEEN: tuple[Callable[[Experiment, Given], Iterator[Problem]], ...] = (
     _batches_suit_the_normalisation,
     _an_epoch_has_the_batches_of_an_update,
     _weights_are_kept_small_once,
+    _states_are_saved_before_the_end,
 )

@@ -34,7 +34,9 @@ def _warmup_ends(context: Context) -> Iterator[Problem]:
 
 def _stages_or_epochs(context: Context) -> Iterator[Problem]:
     if context.train and context.train.stages and context.train.epochs is not None:
-        yield Problem("the stages have epochs of their own; leave this out", key="train.epochs")
+        fitted = all(stage.epochs is None for stage in context.train.stages)
+        own = "the classifier is fitted, which has no epochs" if fitted else "the stages have epochs of their own"
+        yield Problem(f"{own}; leave this out", key="train.epochs")
 
 
 _BY_STEPS = "to train it by steps name an optimizer, such as train.optimizer: {name: adam, learning_rate: 3e-3}"

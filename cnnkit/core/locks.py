@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,12 +36,13 @@ def shared(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone(path: Path, wait: bool = False) -> Iterator[None]:
+def alone(path: Path, wait: bool = False, patience: float = 0.0) -> Iterator[None]:
     """Holds the same lock alone.
 
     Args:
         path: The file.
-        wait: Whether to wait for whoever holds it.
+        wait: Whether to wait for whoever holds it, however long.
+        patience: Else so many seconds, as one that only looks whether somebody holds it has it for a moment.
 
     Raises:
         Busy: Somebody holds it.
@@ -50,10 +52,15 @@ def alone(path: Path, wait: bool = False) -> Iterator[None]:
 
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise Busy from None
+        end = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise Busy from None
+                time.sleep(patience / 20)
         yield
     finally:
         os.close(file)

@@ -157,7 +157,9 @@ class Train(Spec):
     normalisation, which sees the images of its device."""
     time_limit: Positive | None = None
     """Minutes after which the training saves its state, evaluates the best epoch so far and ends well, to be gone on
-    with: `cnnkit train --resume RUN`, which has as many again. They count from the start of the command."""
+    with: `cnnkit train --resume RUN`, which has as many again. They count from the start of the command; what is
+    done before the first update (preparing images, finding a learning rate, computing features, fitting a classifier)
+    is not cut off by them."""
     checkpoint: Checkpoint = Checkpoint()
     """Which epoch is kept, evaluated and used."""
     track: tuple[AnyTracker, ...] = ()

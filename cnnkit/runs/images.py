@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnnkit.config.experiment import Experiment
-from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.errors import ConfigError, DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import path_settings
 from cnnkit.core.text import counted
@@ -134,8 +134,24 @@ def where_they_are(source: Source) -> Iterator[None]:
         yield
     except DataError as error:
         problems = [replace(p, key=f"data.source.{p.key}" if p.key else None) for p in error.problems]
-        problems[-1] = replace(problems[-1], message=problems[-1].message + _if_moved(source))
-        raise DataError(*problems) from None
+        raise DataError(*_with_hint(problems, source)) from None
+
+
+@contextmanager
+def perhaps_moved(source: Source) -> Iterator[None]:
+    """The same of what is told by its setting already, as by a config; other problems come through as they are."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        if not all((problem.key or "").startswith("data.source") for problem in error.problems):
+            raise
+        raise type(error)(*_with_hint(error.problems, source)) from None
+
+
+def _with_hint(problems: Sequence[Problem], source: Source) -> list[Problem]:
+    """These, and at the end what to set if the images have moved."""
+    *others, last = problems
+    return [*others, replace(last, message=last.message + _if_moved(source))]
 
 
 def _if_moved(source: Source) -> str:

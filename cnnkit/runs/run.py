@@ -146,7 +146,8 @@ class Run:
         for name, digest in opened.hashes().items():
             if all(files.get(name) != digest for files in recorded):
                 raise TrainingError(
-                    f"{opened.folder / name} is not as the run left it: its SHA-256 is not the recorded one"
+                    f"{opened.folder / name} is not as the run left it: its SHA-256 is not the recorded one; "
+                    f"{_bring_back(opened)}"
                 )
         return opened
 
@@ -180,15 +181,18 @@ class Run:
         return sorted(begun, key=lambda run: run.files.provenance.stat().st_mtime, reverse=True)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, patience: float = 1.0) -> Iterator[None]:
         """Holds the run, as whoever trains it does; free again when the process is gone, however it ended.
+
+        Args:
+            patience: Seconds that it is tried, as another process may look for a moment whether it is held.
 
         Raises:
             UsageError: Another process holds it.
         """
         with ExitStack() as stack:
             try:
-                stack.enter_context(locks.alone(self.files.log))
+                stack.enter_context(locks.alone(self.files.log, patience=patience))
             except locks.Busy:
                 raise UsageError(f"{self.folder} is being trained by another process; wait until that ends") from None
             except OSError:
@@ -198,7 +202,7 @@ class Run:
     def is_held(self) -> bool:
         """Whether a process trains it now."""
         try:
-            with self.held():
+            with self.held(patience=0.0):
                 return False
         except UsageError:
             return True
@@ -313,7 +317,10 @@ class Run:
         Raises:
             TrainingError: It can't be read, or is damaged.
         """
-        return reading.json_object(self.files.provenance)
+        try:
+            return reading.json_object(self.files.provenance)
+        except TrainingError as error:
+            raise TrainingError(f"{error}; {_bring_back(self)}") from None
 
     def record(self, metrics: dict[str, Any]) -> None:
         """Adds an epoch to the metrics."""
@@ -388,3 +395,8 @@ class Run:
             TrainingError: The record of the splits is missing or damaged.
         """
         return split_file.read(self.files.split, name)
+
+
+def _bring_back(run: Run) -> str:
+    """What to do where a file that decides what a run is was changed or damaged."""
+    return f"bring it back from a copy, or train a run of its own: cnnkit train {typed(run.files.config)}"

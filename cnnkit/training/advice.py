@@ -43,8 +43,7 @@ def against_divergence(
 def against_vanishing(experiment: Experiment, stage: int) -> Iterator[str]:
     """What may help where gradients do not come back to the first layers."""
     model = experiment.model
-    named = list(_named(model.model_dump()))
-    flattening = sorted({value for key, value in named if key == "activation"} & set(FLATTENING))
+    named, flattening = list(_named(model.model_dump())), flattening_in(model)
     if not flattening:
         yield f"{slower(experiment, stage)}: steps that are too long switch rectifiers off for good"
     if flattening:
@@ -54,6 +53,13 @@ def against_vanishing(experiment: Experiment, stage: int) -> Iterator[str]:
     elif ("name", "sequential") in named and ("name", "batch_norm") not in named:
         yield "a `batch_norm` behind each layer"
     yield "fewer layers, or a network with shortcuts (resnet, densenet)"
+
+
+def flattening_in(model: Architecture) -> list[str]:
+    """The activations of a network that flatten out; none where most of its activations are others."""
+    activations = [value for key, value in _named(model.model_dump()) if key == "activation"]
+    found = [activation for activation in activations if activation in FLATTENING]
+    return sorted(set(found)) if 2 * len(found) >= len(activations) else []
 
 
 FLATTENING = {"sigmoid": "a quarter at most", "tanh": "far below 1 but around 0"}

@@ -196,7 +196,8 @@ class Engine:
                     try:
                         fit.fit()
                     except Asked:  # here, where the network has no averages of its weights in their place any more
-                        self._save_state(fit)
+                        if self.experiment.train.checkpoint.saves or not signals:  # what its time ends can always go on
+                            self._saving.save_now(fit)
                         signals.act()
                         raise TimeIsUp from None
                 except KeyboardInterrupt:  # the first signal when the state is saved, or a second one at any time
@@ -294,11 +295,6 @@ class Engine:
         waiting = WatchWaiting(self.experiment, self.say)
         last = [self.tracking, self._saving, Stop(signals, self._clock)]
         return [Watch(self.progress, self.epochs), checks, gradients, waiting, *lower, *early, *last]
-
-    def _save_state(self, fit: StageFit) -> None:
-        """Has the state of this moment on the disk, unless none is wanted there."""
-        if self.experiment.train.checkpoint.saves:
-            self._saving.save_now(fit)
 
     def variables(self, fit: StageFit) -> dict[str, Any]:
         """All variables that a stage changes: see `state_variables.variables`."""

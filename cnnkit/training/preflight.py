@@ -105,7 +105,7 @@ def preflight(experiment: Experiment, progress: Progress | None = None) -> Prefl
     data = TrainingData.of(experiment, progress)
     data = replace(data, experiment=data.experiment.with_usual_rate())
     with data.with_workers(progress) as data:
-        checks = list(_of_data(data))
+        checks = [*_of_config(data), *_of_data(data)]
         network, _ = network_of(data.experiment, data.preprocessing.shape, data.images.index.classes, progress)
         plan = data.experiment.plan()
         by_steps = [(number, stage) for number, stage in enumerate(plan, start=1) if stage.epochs]
@@ -136,10 +136,14 @@ def _rate_to_find(experiment: Experiment) -> Check | None:
     return Check("learning rate", "good", text, {"learning_rate": rate})
 
 
+def _of_config(data: TrainingData) -> Iterator[Check]:
+    """What the rules of caution say."""
+    yield from (Check("config", "careful", str(problem)) for problem in data.careful)
+
+
 def _of_data(data: TrainingData) -> Iterator[Check]:
-    """What the doctor and the rules of caution say; errors have ended it before."""
-    warnings = [finding.message for finding in data.findings if finding.severity == "warning"]
-    found = [*map(str, data.careful), *warnings]
+    """What the doctor says; errors have ended it before."""
+    found = [finding.message for finding in data.findings if finding.severity == "warning"]
     yield from (Check("data", "careful", message) for message in found)
     if not found:
         images = counted(len(data.images.index), "image")

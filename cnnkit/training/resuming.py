@@ -65,9 +65,11 @@ class Resumption:
         run = Run.begun(folder)
         record = run.provenance() if run.files.provenance.exists() else {}
         own = _in_its_folder(run, run.experiment)
-        configured = configure(config or run.files.config, settings, bool(config), progress, complete=not config)
+        with images.perhaps_moved(own.data.source):
+            configured = configure(config or run.files.config, settings, bool(config), progress, complete=not config)
+            completed = configured.completed(progress) if config else configured
         if config:
-            experiment = _with_its_rate(record, _in_its_folder(run, configured.completed(progress).experiment))
+            experiment = _with_its_rate(record, _in_its_folder(run, completed.experiment))
         else:
             experiment = _in_its_folder(run, run.with_settings(*settings).experiment)
         experiment = experiment.with_rate_of(own)

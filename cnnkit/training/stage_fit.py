@@ -176,7 +176,8 @@ class StageFit:
             "epoch": self.epoch,
             "step": self.step,
             **metrics,
-            "learning_rate": float(self.rate_of((self.epoch - self.begin) * self.updates - 1)),
+            # That of the last update that was taken: the schedule does not count those that float16 has left out.
+            "learning_rate": float(self.rate_of(max(int(self.steps.optimizer.iterations) - 1, 0))),
             "seconds": round(time.perf_counter() - self._began, 3),
             "images_per_second": None if speed is None else round(speed, 1),
             **measured,

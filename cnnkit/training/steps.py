@@ -158,8 +158,17 @@ class Steps:
         return int(self._evaluate(batches, tf.constant(count, tf.int64), tf.constant(seconds, tf.float64)))
 
     def validation_metrics(self) -> dict[str, float]:
-        """The metrics of the batches since `begin_validation`."""
-        return self._validation.values(VALIDATION)
+        """The metrics of the batches since `begin_validation`; NaN where the network is none of numbers any more.
+
+        That is asked of its weights, as what oneDNN fuses from a layer and its rectifier makes 0 of NaN.
+        """
+        values = self._validation.values(VALIDATION)
+        return values if self._finite() else dict.fromkeys(values, math.nan)
+
+    def _finite(self) -> bool:
+        """Whether all that the network holds is finite."""
+        tensors = (tf.convert_to_tensor(variable.value) for variable in self.learner.model.variables)
+        return all(bool(tf.reduce_all(tf.math.is_finite(each))) for each in tensors if each.dtype.is_floating)
 
     def _several_updates(self, batches: Any, first: Any, count: Any, seconds: Any) -> tuple[Any, Any]:
         return _repeated(lambda done: self._update(batches, first + done), count, seconds)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class TimeIsUp(Exception):
-    """`train.time_limit` is over; the state of the training is on the disk, if any is to be saved."""
+    """`train.time_limit` is over; the state of the training is on the disk."""
 
 
 class Asked(Exception):

@@ -53,6 +53,7 @@ def augmented(text):
 
 
 TRAINING = [
+    ("train.checkpoint.every_epochs=31", "train.checkpoint.every_epochs", "30 epochs end before"),
     ("train.optimizer={name: adam, learning_rate: 10}", "train.optimizer.learning_rate", "10 is so large a step"),
     ("train.optimizer={name: adam, learning_rate: 1e-8}", "train.optimizer.learning_rate", "hardly moves"),
     ("train.optimizer={name: sgd, learning_rate: 3}", "train.optimizer.learning_rate", "3 is so large a step for sgd"),
@@ -439,3 +440,9 @@ def test_an_update_has_no_more_batches_than_its_epoch(said):
     assert "learning rates are scaled by it" in said(ACCUMULATED, SCALED, counts=EVEN)[key]
     assert key not in said("train.gradient_accumulation=2", counts=EVEN)
     assert key not in said(ACCUMULATED)
+
+
+@pytest.mark.parametrize(("steps", "odd"), [(150, False), (151, True)])  # 30 epochs of 5 batches of 32
+def test_states_that_are_never_saved_before_the_end_are_told(said, steps, odd):
+    found = said(f"train.checkpoint.every_steps={steps}", "data.batch_size=32", counts=EVEN)
+    assert ("train.checkpoint.every_steps" in found) == odd

@@ -5,6 +5,8 @@ import errno
 import json
 import math
 import os
+import threading
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -303,7 +305,9 @@ def test_a_crash_while_the_config_is_changed_leaves_a_run_with_the_one_or_the_ot
     run.change(other)
     assert Run.open(run.folder).experiment == other
     run.files.config.write_text(run.files.config.read_text().replace("99", "98"))
-    with pytest.raises(TrainingError, match="is not as the run left it"):
+    with pytest.raises(
+        TrainingError, match=r"is not as the run left it.*; bring it back .* cnnkit train .*config\.yaml$"
+    ):
         Run.open(run.folder)
 
 
@@ -311,8 +315,16 @@ def test_one_process_holds_a_run(run):
     assert not run.is_held()
     with run.held():
         assert run.is_held()
-        with pytest.raises(UsageError, match="is being trained by another process"), Run(run.folder).held():
+        with pytest.raises(UsageError, match="is being trained by another process"), Run(run.folder).held(0.01):
             pass
+
+
+def test_who_only_looks_whether_a_run_is_held_keeps_nobody_from_it(run):
+    look = ExitStack()
+    look.enter_context(run.held())
+    threading.Timer(0.02, look.close).start()
+    with Run(run.folder).held():
+        assert run.is_held()
     with run.held():
         pass
 

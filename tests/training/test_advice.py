@@ -66,18 +66,25 @@ def test_against_divergence_the_likeliest_comes_first_and_what_is_set_already_is
     assert keys(advice.against_divergence(half, 1, first_epoch=False, overflow=True))[0] == "train.precision"
 
 
+MOSTLY_RECTIFIED = (
+    "model={name: sequential, layers: [{name: conv, filters: 1}, {name: conv, filters: 1}, "
+    "{name: flatten}, {name: dense, units: 9, activation: tanh}]}"
+)
+
+
 @pytest.mark.parametrize(
     ("settings", "first"),
     [
         (("model.activation=sigmoid",), "`relu` in place of `sigmoid`"),
         (("model.activation=tanh",), "`relu` in place of `tanh`"),
+        ((MOSTLY_RECTIFIED,), "train.optimizer.learning_rate=0.0001"),
         ((), "train.optimizer.learning_rate=0.0001"),  # rectifiers that a long step has switched off
     ],
 )
 def test_against_vanishing_gradients_it_goes_by_the_activation(experiment, settings, first):
     steps = list(advice.against_vanishing(experiment(*settings), 1))
     assert steps[0].startswith(first)
-    assert "model.normalization=batch" in steps
+    assert any(step in ("model.normalization=batch", "a `batch_norm` behind each layer") for step in steps)
 
 
 def test_what_is_proposed_can_be_set(experiment):

@@ -243,3 +243,15 @@ def test_of_an_epoch_that_is_gone_on_with_in_its_validation_nobody_knows_how_fas
     [record] = heard.records
     assert record["images_per_second"] is None and record["waiting"] is None
     assert done.heard.records[0]["images_per_second"] > 0
+
+
+def test_a_network_whose_weights_are_no_numbers_has_no_metrics_whatever_it_answers(done):
+    steps = done.fit.steps
+    weight = steps.learner.model.trainable_variables[0]
+    kept = weight.numpy()
+    weight.assign(np.full(kept.shape, np.nan))
+    steps.begin_validation()  # nothing is answered, so nothing of the answers is NaN
+    broken = steps.validation_metrics()
+    weight.assign(kept)
+    assert broken and all(map(np.isnan, broken.values()))
+    assert all(map(np.isfinite, steps.validation_metrics().values()))

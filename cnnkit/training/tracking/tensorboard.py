@@ -36,6 +36,8 @@ SECONDS = 1.0
 FIRST_BATCH = "first_batch"
 SHOWN, COLUMNS = 16, 4
 """Images of the first batch on its sheet, and how many stand side by side."""
+WIDEST, COLOURS = 800, 128
+"""Pixels of the longer side of that sheet, and its colours, at the most: so it takes half a MB, of noise."""
 
 _HYPERPARAMETERS = (
     "seed",
@@ -91,7 +93,8 @@ class TensorBoard(Recorder):
         if fit.number == 1 and not fit.epoch and not fit.update and isinstance(fit.training.images, Images):
             self._whole.cut(lambda _, tag: tag != FIRST_BATCH)  # begun anew, before anything was kept
             paper = first_batch(fit.training, self._classes)
-            png = sheet.as_png(paper).tobytes()
+            paper.thumbnail((WIDEST, WIDEST))
+            png = sheet.as_png(paper, COLOURS).tobytes()
             self._whole.add(0, event_files.picture(FIRST_BATCH, png, paper.size))
 
     def updates_done(self, fit: StageFit) -> None:

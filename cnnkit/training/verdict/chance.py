@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, enumerated
 from cnnkit.evaluation.verdict import LARGEST, LARGEST_OF_TWO
+from cnnkit.training import advice
 from cnnkit.training.verdict.course import Course, Part, Remark, option_of
 from cnnkit.training.verdict.rate import blown_up, usual_rate
 
@@ -120,7 +121,7 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
         seen = f", with a loss of up to {max(part.loss.values):.3g}" if blown_up(course, part) else ""
         less = usual if rate > usual else rate / FAR_FROM_USUAL
         yield Reason(f"a learning rate that is too high, {course.rate_of(part)}{seen}", course.rate_setting(part, less))
-    fading = list(_fading(part))
+    fading = [] if blown_up(course, part) else list(_fading(course, part))  # what was thrown far away has none either
     yield from fading
     if low:
         first, last = part.loss.values[[0, -1]]
@@ -137,7 +138,7 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
         yield Reason(f"gradients that get lost in {course.depth} layers without batch normalisation")
 
 
-def _fading(part: Part) -> Iterator[Reason]:
+def _fading(course: Course, part: Part) -> Iterator[Reason]:
     """That hardly any of the gradient comes back to the first part of the network, from the first epoch on."""
     norms = part.epochs[0].get("gradient_norms") or {}
     if len(norms) < 2:
@@ -148,7 +149,9 @@ def _fading(part: Part) -> Iterator[Reason]:
         words = (
             f"gradients that vanish on their way back, {norms[strongest]:.2g} in {strongest}, {weakest:.2g} in {first}"
         )
-        yield Reason(f"{words}, which normalisation, shortcuts and rectifiers let pass")
+        lacks = ["normalisation"] * (not course.normalised) + ["shortcuts"]
+        lacks += ["rectifiers"] * bool(advice.flattening_in(course.experiment.model))
+        yield Reason(f"{words}, which {enumerated(lacks, 'and')} let pass")
 
 
 def _late(course: Course, part: Part) -> Iterator[Reason]:
