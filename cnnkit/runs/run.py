@@ -399,4 +399,4 @@ class Run:
 
 def _bring_back(run: Run) -> str:
     """What to do where a file that decides what a run is was changed or damaged."""
-    return f"bring it back from a copy, or train a run of its own: cnnkit train {typed(run.files.config)}"
+    return f"put it back from a copy, or train a run of its own: cnnkit train {typed(run.files.config)}"

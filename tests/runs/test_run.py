@@ -306,7 +306,7 @@ def test_a_crash_while_the_config_is_changed_leaves_a_run_with_the_one_or_the_ot
     assert Run.open(run.folder).experiment == other
     run.files.config.write_text(run.files.config.read_text().replace("99", "98"))
     with pytest.raises(
-        TrainingError, match=r"is not as the run left it.*; bring it back .* cnnkit train .*config\.yaml$"
+        TrainingError, match=r"is not as the run left it.*; put it back .* cnnkit train .*config\.yaml$"
     ):
         Run.open(run.folder)
 
