@@ -14,8 +14,11 @@ from PIL import Image
 
 from cnnkit import read, train
 from cnnkit.core.errors import ConfigError, DataError
+from cnnkit.core.progress import Progress
 from cnnkit.data.balancing import AnyBalance
 from cnnkit.data.balancing.smote import Smote
+from cnnkit.training.balance import balance_line
+from cnnkit.training.data import TrainingData
 
 NAMES = [kind.model_fields["name"].default for kind in get_args(get_args(AnyBalance)[0])]
 
@@ -115,6 +118,12 @@ def balance_of(run):
     return json.loads((run / "provenance.json").read_text())["balance"]
 
 
+def line_before_training(experiment):
+    """What is said of the balance, of a training that is not begun; that `log.txt` has it is shown by `runs`."""
+    data = TrainingData.of(experiment, Progress())
+    return balance_line(experiment, data.images, data.chosen, data.training)
+
+
 def balance_lines(run):
     return re.findall("balanced by .*|balance: .*", (run / "log.txt").read_text())
 
@@ -156,21 +165,26 @@ def test_an_epoch_has_as_many_steps_as_its_images_need(runs, name):
         "{name: undersample}",
     ],
 )
-def test_classes_that_are_even_already_are_no_error_but_it_is_said(config, tmp_path, setting):
-    train(read(config(PIXELS, 15, 15), f"data.balance={setting}"), tmp_path / "run")
-    (line,) = balance_lines(tmp_path / "run")
+def test_classes_that_are_even_already_are_no_error_but_it_is_said(config, setting):
+    line = line_before_training(read(config(PIXELS, 15, 15), f"data.balance={setting}"))
     name = setting.strip("{}").split(",")[0].removeprefix("name: ")
-    assert line.endswith(
+    assert line == (
         f"balance: {name} changes nothing, for the classes are as even as it makes them: `cat` has 9 training images, "
         "`cat` 9"
     )
 
 
-@pytest.mark.parametrize("name", ["oversample", "undersample"])
-def test_a_ratio_that_changes_nothing_is_said(config, tmp_path, name):
-    train(read(config(PIXELS), f"data.balance={{name: {name}, ratio: 0.01}}"), tmp_path / "run")
+def test_a_run_records_that_its_balance_changes_nothing(config, tmp_path):
+    train(read(config(PIXELS), "data.balance={name: undersample, ratio: 0.01}"), tmp_path / "run")
     (line,) = balance_lines(tmp_path / "run")
-    assert f"balance: {name} changes nothing" in line
+    assert "balance: undersample changes nothing" in line
+    assert balance_of(tmp_path / "run") == {"before": BEFORE, "after": BEFORE}
+
+
+@pytest.mark.parametrize("name", ["oversample", "undersample"])
+def test_a_ratio_that_changes_nothing_is_said(config, name):
+    line = line_before_training(read(config(PIXELS), f"data.balance={{name: {name}, ratio: 0.01}}"))
+    assert line.startswith(f"balance: {name} changes nothing")
     assert line.endswith("`dog` has 6 training images, `cat` 24")
 
 

@@ -32,7 +32,7 @@ train:
   stages:
     - {freeze: batch_norm1, epochs: 1}
 """
-RESNET = "model={name: resnet, depth: 20}"
+RESNET = "model={name: resnet, depth: 16, version: 2}"
 
 
 @pytest.fixture
