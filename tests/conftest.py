@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import gzip
 import os
 import struct
@@ -30,6 +32,17 @@ def cache_of_shared_fixtures(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CNNKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leaves_no_caches(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a file remembers for its tests, such as networks, ends with it; a module stays as long as the process."""
+    gc.collect()
+    gc.freeze()  # what is left lives on, TensorFlow above all, and else is gone through again with each collection
+    yield
+    for value in list(vars(request.module).values()):
+        if isinstance(value, functools._lru_cache_wrapper) and value.__module__ == request.module.__name__:
+            value.cache_clear()
 
 
 @pytest.fixture(autouse=True)
