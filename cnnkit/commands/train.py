@@ -11,7 +11,8 @@ from typer import Argument, Exit, Option
 from cnnkit.commands.command import Settings, command
 from cnnkit.commands.results import evaluation_tables
 from cnnkit.commands.screen import Screen
-from cnnkit.core.errors import TrainingError, UsageError
+from cnnkit.core.errors import Interrupted, TrainingError, UsageError
+from cnnkit.core.signals import exit_code
 from cnnkit.core.text import counted, typed
 
 if TYPE_CHECKING:
@@ -51,9 +52,13 @@ def train(
         return
     with screen.watching() as progress:
         if resume:
-            from cnnkit.training.train import resume as go_on
+            try:
+                from cnnkit.training.train import resume as go_on
 
-            document = go_on(resume, config, settings, progress)
+                document = go_on(resume, config, settings, progress)
+            except KeyboardInterrupt as interrupt:  # before or behind its training, which tells more
+                message = f"Interrupted; go on with: cnnkit train --resume {typed(resume)}"
+                raise Interrupted(message, exit_code=exit_code(interrupt)) from None
         else:
             assert config
             experiment = read(config, *settings, progress=progress)
