@@ -192,6 +192,21 @@ def test_the_kernels_of_a_network_decay_and_nothing_else():
         assert decays(variable) == (variable.name == "kernel"), variable.path
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("tower/kernel", (3, 2), True),
+        ("beta_tower/debiased/kernel", (3, 2), True),
+        ("tower/kernel/bias", (3, 2), False),
+        ("tower/norm/gamma", (1, 2), False),
+        ("tower/scale", (2,), False),
+    ],
+)
+def test_a_weight_of_a_saved_model_is_judged_by_its_own_name_not_by_where_it_is(name, shape, expected):
+    adopted = keras.Variable(tf.Variable(np.ones(shape, np.float32), name=name), name=name.replace("/", "_"))
+    assert decays(adopted) is expected
+
+
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_variables_without_a_share_have_the_whole_rate(kind):
     first, second = keras.Variable(WEIGHTS, name="kernel"), keras.Variable(WEIGHTS, name="kernel")
@@ -203,7 +218,7 @@ def test_variables_without_a_share_have_the_whole_rate(kind):
     assert steps[0] == pytest.approx(steps[1] / 2, rel=1e-3, abs=1e-7)
 
 
-@pytest.mark.parametrize("kind", [Sgd, Adam, Nadam])
+@pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_what_is_remembered_is_all_of_the_state(kind):
     """A second optimizer that is given the variables of the first goes on as the first does, to the bit."""
     gradients = [keras.ops.convert_to_tensor(gradient) for gradient in GRADIENTS]

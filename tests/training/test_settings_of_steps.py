@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,11 +12,12 @@ from cnnkit.core.lazy import keras, tf
 from cnnkit.optimization.clipping import GlobalNorm, Norm, Value
 from cnnkit.optimization.ema import Ema
 from cnnkit.optimization.losses import CrossEntropy
-from cnnkit.optimization.optimizers import Adam, Sgd
+from cnnkit.optimization.optimizers import Adam, AnyOptimizer, Sgd
 from cnnkit.optimization.sam import Sam
 from cnnkit.training.model import Learner
 from cnnkit.training.steps import Steps
 
+OPTIMIZERS = get_args(get_args(AnyOptimizer)[0])
 RANDOM = np.random.default_rng(5)
 X = RANDOM.normal(0, 3, (64, 5)).astype(np.float32)
 Y = np.eye(3, dtype=np.float32)[RANDOM.integers(0, 3, 64)]
@@ -106,6 +107,19 @@ def test_four_batches_of_16_are_one_of_64(optimizer, settings):
         assert one.numpy() == pytest.approx(other.numpy(), abs=1e-5, rel=1e-5)
     for one, other in zip(large.weights(), small.weights(), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
+
+
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_batches_that_make_one_update_do_so_for_every_optimizer(kind):
+    optimizer = kind(learning_rate=0.01, weight_decay=0.1)
+    large, small = made(64, optimizer), made(32, optimizer, accumulated=2)
+    begun = large.weights()
+    after = large.train(64, 0, 1), small.train(32, 0, 1)
+    assert int(small.steps.optimizer.iterations) == 1
+    for before, one, other in zip(begun, *after, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+        assert not np.array_equal(before, one)
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -16,7 +16,7 @@ from cnnkit.core.spec import NotNegative, Positive, PositiveOrAuto, Spec
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 SPARED = ("bias", "gamma", "beta")
-"""What the names of weights hold that do not decay, even if they are no vectors."""
+"""What the last parts of the names of weights hold that do not decay, even if they are no vectors."""
 
 MUCH_DECAY = 0.005
 """Share of each weight that is taken off a step: recipes have 1e-3 at the most."""
@@ -132,9 +132,11 @@ def decays(weight: Any) -> bool:
     """Whether weight decay is for a weight: kernels it is for; biases, and scale and shift of a normalisation, not.
 
     Args:
-        weight: A Keras variable.
+        weight: A Keras variable. It is judged by its own name, the last part of that of TensorFlow's variable in it: to
+            Keras one of a SavedModel is called by all of its path.
     """
-    return len(weight.shape) > 1 and not any(part in weight.name for part in SPARED)
+    name = weight.value.name.rpartition("/")[2]
+    return len(weight.shape) > 1 and not any(part in name for part in SPARED)
 
 
 def long_momentum(momentum: float) -> Iterator[Problem]:
