@@ -11,7 +11,7 @@ from typing import Any
 from cnnkit.core.errors import DiskError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.core.signals import ENDING, Noted, noted
+from cnnkit.core.signals import ENDING, noted
 from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.balancing.base import Training
 from cnnkit.data.feeding import batches as feeding
@@ -186,7 +186,8 @@ class Engine:
         if number == 1:
             self._record_balance(training)
         with noted(*ENDING) as signals:
-            fit.observers = [Record(partial(self._record, number)), *self._observers(signals)]
+            stop = Stop(signals, self._clock, last=number == len(self.plan))
+            fit.observers = [Record(partial(self._record, number)), *self._observers(), stop]
             if self._resumed:
                 self._restore(fit, self._resumed)
                 self._resumed.release()
@@ -285,7 +286,7 @@ class Engine:
         with self.computing.devices.holding():
             return rate_of, train.optimizer.build(rate_of, staged.rates)
 
-    def _observers(self, signals: Noted) -> list[Observer]:
+    def _observers(self) -> list[Observer]:
         """Who follows a stage, in the order in which they are told; the state of all of them is saved by the last."""
         stop, schedule = self.experiment.train.early_stopping, self.experiment.train.schedule
         lower = [LowerRate(schedule, self.say)] if isinstance(schedule, Plateau) else []
@@ -293,7 +294,7 @@ class Engine:
         checks = StartChecks(self.experiment, self.say)
         gradients = WatchGradients(self.experiment, self.network, self.say, lambda: checks.grown)
         waiting = WatchWaiting(self.experiment, self.say)
-        last = [self.tracking, self._saving, Stop(signals, self._clock)]
+        last = [self.tracking, self._saving]
         return [Watch(self.progress, self.epochs), checks, gradients, waiting, *lower, *early, *last]
 
     def variables(self, fit: StageFit) -> dict[str, Any]:

@@ -43,14 +43,15 @@ class Stop(Observer):
     behind all others, whose state is to be that of the same moment.
     """
 
-    def __init__(self, signals: Noted, clock: Clock):
-        """Follows a training.
+    def __init__(self, signals: Noted, clock: Clock, last: bool = True):
+        """Follows a stage.
 
         Args:
             signals: Those that have come.
             clock: Its time.
+            last: Whether it is the last one.
         """
-        self._signals, self._clock = signals, clock
+        self._signals, self._clock, self._last = signals, clock, last
 
     def updates_done(self, fit: StageFit) -> None:
         """Stops if that is asked for."""
@@ -61,15 +62,22 @@ class Stop(Observer):
         self._stop()
 
     def epoch_ends(self, fit: StageFit, metrics: dict[str, Any]) -> None:
-        """Likewise; an epoch whose metrics are not all numbers is the end, and nothing to go on from."""
-        if sound(metrics):
-            self._stop()
+        """Likewise; an epoch whose metrics are not all numbers is the end, and nothing to go on from.
 
-    def _stop(self) -> None:
+        Behind the last epoch of all no time is needed any more.
+        """
+        over = self._last and (fit.stopped or fit.epoch == fit.end)
+        if sound(metrics):
+            self._stop(in_time=over)
+
+    def _stop(self, in_time: bool = False) -> None:
         """Stops if that is asked for.
+
+        Args:
+            in_time: Whether it is so whatever the clock says.
 
         Raises:
             Asked: It is.
         """
-        if self._signals or self._clock.is_up():
+        if self._signals or (not in_time and self._clock.is_up()):
             raise Asked
