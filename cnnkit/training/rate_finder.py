@@ -238,10 +238,10 @@ class Rehearsal:
         return self._steps.metrics()["loss"] if outcome.sound else math.inf
 
     def judged(self) -> tuple[float, float]:
-        """Loss and accuracy of the network as it is now, on the images that choose."""
+        """Loss and accuracy on the images that choose: of the network as it is now, as the training would judge it."""
         images, size = self._fit.images, self._fit.training.batch_size
         self._steps.begin_validation()
-        with images.errors_as_raised():
+        with images.errors_as_raised(), self._steps.averaged():
             batches = iter(feeding.eval_batches(images, self._judges, size))
             self._steps.evaluate(batches, feeding.steps(len(self._judges), size))
         metrics = self._steps.validation_metrics()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from cnnkit.core.errors import TrainingError
 from cnnkit.core.progress import Progress
 from cnnkit.optimization.optimizers import Adam, Sgd
 from cnnkit.training import rate_finder
-from cnnkit.training.rate_finder import FEWEST, FURTHER, RANGE, SHORT, _found
+from cnnkit.training.rate_finder import FEWEST, FURTHER, RANGE, SHORT, Rehearsal, _found
 
 
 class Formula:
@@ -49,6 +50,31 @@ class Said(Progress):
 
     def say(self, line: str) -> None:
         self.lines.append(line)
+
+
+def test_a_short_run_is_judged_by_the_averages_of_the_weights_as_the_training_is(monkeypatch):
+    inside, judged = [], []
+
+    @contextmanager
+    def averaged():
+        inside.append(True)
+        yield
+        inside.pop()
+
+    monkeypatch.setattr(rate_finder.feeding, "eval_batches", lambda *_: ())
+    rehearsal = Rehearsal.__new__(Rehearsal)  # without a network
+    rehearsal._judges = [1, 2]
+    rehearsal._fit = SimpleNamespace(
+        images=SimpleNamespace(errors_as_raised=nullcontext), training=SimpleNamespace(batch_size=2)
+    )
+    rehearsal._steps = SimpleNamespace(
+        averaged=averaged,
+        begin_validation=lambda: None,
+        evaluate=lambda *_: judged.append(bool(inside)),
+        validation_metrics=lambda: {"val_loss": 0.5, "val_accuracy": 0.75},
+    )
+    assert rehearsal.judged() == (0.5, 0.75)
+    assert judged == [True] and not inside
 
 
 def runs_of(found):
