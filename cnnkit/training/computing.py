@@ -141,13 +141,9 @@ class Gradients:
 
     @functools.cached_property
     def _seeds(self) -> list[Any]:
-        """The states of the generators of dropout and the like."""
-        variables = self.learner.all.variables
-        return [variable.value for variable in variables if variable.name == "seed_generator_state"]
+        return [variable.value for variable in self.learner.seeds]
 
     @functools.cached_property
     def _statistics(self) -> list[Any]:
-        """What is not trained and yet changes in training: the moving statistics of batch normalisation."""
-        layers = [layer for layer in self.learner.all.layers if layer.trainable]
-        variables = [variable.value for layer in layers for variable in layer.non_trainable_variables]
-        return [variable for variable in variables if variable.dtype.is_floating]
+        values = [variable.value for variable in self.learner.statistics]
+        return [value for value in values if value.dtype.is_floating]

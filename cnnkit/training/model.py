@@ -36,10 +36,20 @@ class Learner:
         return list(self.all.trainable_variables)
 
     @property
-    def other_variables(self) -> list[Any]:
-        """What does not learn: moving statistics, the state of dropout, what is frozen."""
-        learning = {id(variable) for variable in self.trainable_variables}
-        return [variable for variable in self.all.variables if id(variable) not in learning]
+    def seeds(self) -> list[Any]:
+        """The states of the generators of dropout and the like; frozen layers have them, too."""
+        return [variable for variable in self.all.variables if variable.name == "seed_generator_state"]
+
+    @property
+    def statistics(self) -> list[Any]:
+        """What is not trained and yet may change in training, as the moving statistics of batch normalisation."""
+        layers = [layer for layer in self.all.layers if layer.trainable]
+        return [variable for layer in layers for variable in layer.non_trainable_variables]
+
+    @property
+    def moved_variables(self) -> list[Any]:
+        """What changes where a gradient is computed."""
+        return list({id(variable): variable for variable in (*self.seeds, *self.statistics)}.values())
 
     def logits(self, images: Any, training: bool) -> list[Any]:
         """Those of the network, (B, logits), and in training those of its auxiliary classifiers behind."""

@@ -83,7 +83,7 @@ class Steps:
             # They are summed before, as clipping and what is sound go by the sum, and summed again they would grow.
             optimizer._all_reduce_sum_gradients = list
         self._clip, self._averages = clip, Averages(learner.model, ema) if ema else None
-        self._sharpness = Sharpness(sam, self._weights, learner.other_variables) if sam else None
+        self._sharpness = Sharpness(sam, self._weights, learner.moved_variables) if sam else None
         self._training, self._validation = _Measures(loss), _Measures(loss)
         self._squares = tf.Variable(tf.zeros(len(self._weights)), trainable=False, name="gradient_squares")
         self._updates = tf.Variable(0, dtype=tf.int64, trainable=False, name="updates")

@@ -43,6 +43,28 @@ def test_the_loss_of_training_is_that_of_the_network_and_three_tenths_of_each_au
     assert epoch(model, auxiliary)["loss"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_what_a_gradient_moves_are_statistics_of_what_learns_and_seeds_but_nothing_else_that_is_frozen():
+    image, layers = keras.Input((5,)), keras.layers
+    frozen = [layers.Dense(4), layers.BatchNormalization(), layers.Dropout(0.5)]
+    learning = [layers.Dense(4), layers.BatchNormalization(), layers.Dropout(0.5)]
+    x = image
+    for layer in (*frozen, *learning):
+        x = layer(x)
+    for layer in frozen:
+        layer.trainable = False
+    learner = Learner(keras.Model(image, x), (), CrossEntropy())
+    before = [variable.numpy() for variable in learner.all.variables]
+    learner.logits(RNG.normal(size=(6, 5)).astype(np.float32), training=True)
+    moved = {
+        variable.path
+        for variable, value in zip(learner.all.variables, before, strict=True)
+        if not np.array_equal(variable.numpy(), value)
+    }
+    assert len(moved) == 4  # two moving statistics, two generators
+    assert {variable.path for variable in learner.moved_variables} == moved
+    assert len(learner.moved_variables) == 4
+
+
 def test_the_loss_of_validation_is_that_of_the_network_alone(network):
     model, auxiliary = network
     model.layers[1].kernel.regularizer = keras.regularizers.L2(1.0)
