@@ -38,8 +38,6 @@ def train(
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Train a network, keep its best epoch, and evaluate that as read back from disk."""
-    from cnnkit.config.file import read
-
     if resume and run:
         raise UsageError(f"--run {run}: a run goes on in its own folder; leave out --run, or --resume")
     if preflight and (run or resume):
@@ -60,6 +58,8 @@ def train(
                 message = f"Interrupted; go on with: cnnkit train --resume {typed(resume)}"
                 raise Interrupted(message, exit_code=exit_code(interrupt)) from None
         else:
+            from cnnkit.config.file import read
+
             assert config
             experiment = read(config, *settings, progress=progress)
             from cnnkit.training.train import train as work
