@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
+from cnnkit.core.errors import Interrupted
+
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """The signals by which a person, a system that goes down and a terminal that is closed end a command."""
 
@@ -61,6 +63,8 @@ def interrupts(*numbers: int) -> Iterator[list[type[KeyboardInterrupt]]]:
                 handlers.enter_context(handling(number, interrupt))
         try:
             yield received
+        except Interrupted:  # it was heard, and is told already
+            raise
         except Exception:
             if received:
                 raise received[0] from None
