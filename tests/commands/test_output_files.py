@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from typer.models import ArgumentInfo
@@ -14,6 +14,7 @@ from typer.models import ArgumentInfo
 from cnnkit import Run, read
 from cnnkit.commands.app import app
 from cnnkit.runs import checkpoints
+from cnnkit.training import rate_finder
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -172,6 +173,20 @@ def test_a_folder_that_can_not_be_written_to_is_refused_before_all_else(
     assert err == f"{output} {file}: the folder locked can't be written to; choose another\n"
 
 
+@pytest.fixture
+def one_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second search for a learning rate finds what the first one has found, at once."""
+    find, found = rate_finder.find, []
+
+    def remembered(*args: Any) -> Any:
+        if not found:
+            found.append(find(*args))
+        return found[0]
+
+    monkeypatch.setattr(rate_finder, "find", remembered)
+
+
+@pytest.mark.usefixtures("one_search")
 def test_with_force_a_file_is_replaced_whole_or_not_at_all(
     option: tuple[str, str], command: Command, image_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
