@@ -35,7 +35,7 @@ from cnnkit.core.spec import Spec
 from cnnkit.core.text import first_line
 from cnnkit.models import AnyArchitecture
 from cnnkit.models.base import Architecture, Network
-from cnnkit.runs.checkpoints import serialised
+from cnnkit.runs.checkpoints import Weights
 from cnnkit.runs.overwriting import refuse
 
 TOLERANCE = 1e-4
@@ -130,7 +130,7 @@ def convert(file: Path, architecture: Architecture, output: Path, size: int, cla
     difference = largest_difference(ours, theirs, size)
     if not difference <= TOLERANCE:
         raise UsageError(f"the outputs of {architecture.title} and {theirs.title} differ, by {difference:.1e}")
-    write_bytes(output, serialised(ours.model if theirs.top else ours.backbone))
+    write_bytes(output, Weights.of(ours.model if theirs.top else ours.backbone).serialised())
     used = architecture.model_copy(update={"weights": str(output)}).model_dump(exclude_unset=True)
     print(f"{matched} layers match, all of {theirs.title}{'' if theirs.top else ' without its top'}")
     print(f"outputs on random images differ by {difference:.1e}")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnnkit.core import atomic
 from cnnkit.core.errors import DataError, DiskError, TrainingError
-from cnnkit.core.lazy import saving_lib
+from cnnkit.core.lazy import keras, np, saving_lib
 from cnnkit.models import weight_files
 from cnnkit.runs import reading
 
@@ -25,30 +26,90 @@ BEST = "best"
 """The checkpoint of the epoch that a run is evaluated by."""
 
 
-def save(model: Any, folder: Path, name: str, epoch: int, facts: dict[str, Any], kept: Collection[str] = ()) -> None:
-    """Saves a model's weights as the checkpoint `name`, in place of the one before.
+class Weights(NamedTuple):
+    """The weights of a model, as Keras's `save_weights` puts them into a file.
+
+    Attributes:
+        layers: Where each layer that has some lies in the file, and what is told of it.
+        arrays: NumPy arrays, each by where its layer lies and what it is called there.
+    """
+
+    layers: list[tuple[str, dict[str, Any] | None]]
+    arrays: dict[tuple[str, str], Any]
+
+    @classmethod
+    def of(cls, model: Any) -> Weights:
+        """What a model has at this moment: arrays to read and copy, but not to keep, as its training changes them."""
+        noted = cls([], {})
+
+        class Noting(saving_lib.H5IOStore):  # type: ignore[misc]
+            """Takes down what Keras would write."""
+
+            def __init__(self) -> None:
+                """There is no file."""
+
+            def __bool__(self) -> bool:
+                return True
+
+            def make(self, path: str, metadata: dict[str, Any] | None = None) -> Noting:
+                noted.layers.append((path, metadata))
+                return self
+
+            def __setitem__(self, key: str, value: Any) -> None:
+                # Not `numpy`, which copies.
+                array = value.value.read_value() if isinstance(value, keras.Variable) else value
+                noted.arrays[noted.layers[-1][0], key] = np.asarray(array)
+
+        saving_lib._save_state(model, weights_store=Noting(), assets_store=None, inner_path="", visited_saveables=set())
+        return noted
+
+    def serialised(self) -> memoryview:
+        """The file, in memory: HDF5 ends the whole process when a disk refuses what it writes."""
+        content = io.BytesIO()
+        store = saving_lib.H5IOStore(content, mode="w")
+        of_layer: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        for (path, key), array in self.arrays.items():
+            of_layer[path][key] = array
+        for path, metadata in self.layers:
+            layer = store.make(path, metadata)
+            for key, array in of_layer[path].items():
+                layer[key] = array
+        store.close()
+        return content.getbuffer()
+
+
+def save(weights: Weights, folder: Path, name: str, epoch: int, facts: dict[str, Any]) -> dict[str, Any]:
+    """Saves weights as the checkpoint `name`; the files of those before are for `remove_others`.
 
     Args:
-        model: A Keras model.
+        weights: Of a model.
         folder: Where checkpoints of the run lie.
         name: `best` or `last`.
         epoch: The epoch they come from, counted from 1.
         facts: What else is worth knowing of them, for example the metrics.
-        kept: Files of earlier weights that are not removed, as a training may go back to them.
+
+    Returns:
+        What `read` gives of it.
+
+    Raises:
+        DiskError: There is no room for it, or the disk fails; the one before stands.
     """
     atomic.make_folder(folder, exist_ok=True)
-    weights = folder / f"{name}-{epoch:04d}.weights.h5"
-    content = serialised(model)
-    pointer = {"epoch": epoch, **facts, "file": weights.name, "sha256": hashlib.sha256(content).hexdigest()}
-    there = weights.exists()
-    atomic.write_bytes(weights, content)
+    file = folder / f"{name}-{epoch:04d}.weights.h5"
+    content = weights.serialised()
+    pointer = {"epoch": epoch, **facts, "file": file.name, "sha256": hashlib.sha256(content).hexdigest()}
+    there = file.exists()
+    with atomic.replacing(file, len(content)) as writing:
+        writing.write(content)
+        writing.sync()
+        writing.verify(pointer["sha256"])
     try:
         atomic.write_json(folder / f"{name}.json", pointer)
     except DiskError:
         if not there:
-            weights.unlink()
+            file.unlink()
         raise
-    remove_others(folder, name, {weights.name, *kept})
+    return pointer
 
 
 def files(folder: Path, name: str) -> list[str]:
@@ -88,15 +149,6 @@ def put_back(folder: Path, name: str, pointer: dict[str, Any] | None, say: Calla
     if there != pointer:
         atomic.write_json(file, pointer)
     verified(folder, name)
-
-
-def serialised(model: Any) -> memoryview:
-    """What Keras's `save_weights` writes, in memory: HDF5 ends the whole process when a disk refuses what it writes."""
-    content = io.BytesIO()
-    store = saving_lib.H5IOStore(content, mode="w")
-    saving_lib._save_state(model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set())
-    store.close()
-    return content.getbuffer()
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:

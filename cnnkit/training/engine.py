@@ -24,7 +24,7 @@ from cnnkit.runs import checkpoints
 from cnnkit.runs.provenance import parameters
 from cnnkit.runs.run import Run
 from cnnkit.runs.state_writer import StateWriter
-from cnnkit.runs.training_states import Position, State
+from cnnkit.runs.training_states import State
 from cnnkit.training import balance, classifier_fit, divergence, state_variables
 from cnnkit.training.computing import Computing
 from cnnkit.training.data import TrainingData
@@ -93,11 +93,10 @@ class Engine:
         self._first, self._resumed = 1, resumed
         self._before: float | None = None  # the value of the monitor before the stage
         self._clock = clock or Clock()
-        folder, checkpoint = run.files.checkpoints, self.experiment.train.checkpoint
-        self._writer = StateWriter(folder, checkpoint.keep, resumed.position if resumed else None)
-        self._saving = Saving(checkpoint, self._writer, self.arrays, self._facts_to_save, self.say)
-        # Files of weights that a state may have as the best, by its position; of earlier states nobody has looked.
-        self._bests = dict.fromkeys(self._writer.positions, checkpoints.files(folder, checkpoints.BEST))
+        checkpoint = self.experiment.train.checkpoint
+        last, best = (resumed.position, resumed.facts["best_checkpoint"]) if resumed else (None, None)
+        self._writer = StateWriter(run.files.checkpoints, checkpoint.keep, last, best)
+        self._saving = Saving(checkpoint, self._writer, self.arrays, self.facts, self.say)
         if resumed:
             facts = resumed.facts
             self._first, self.done, self._saved, self._before = (
@@ -113,11 +112,11 @@ class Engine:
         return sum(stage.lines for stage in self.plan) - self._saved
 
     def fit(self) -> None:
-        """Fits the stages, and leaves the state at the end on the disk.
+        """Fits the stages, and leaves the state at the end and the best weights on the disk.
 
         Raises:
             TrainingError: It diverged.
-            DiskError: A state could not be written.
+            DiskError: A state, or the best weights, could not be written.
             TimeIsUp: It was; the state is on the disk, if any is to be saved.
         """
         try:
@@ -128,8 +127,6 @@ class Engine:
                 self._writer.flush()  # what is being written is of before, and good; then nobody writes in the run
             raise
         self._writer.close()
-        if best := self._best_checkpoint:
-            checkpoints.remove_others(self.run.files.checkpoints, checkpoints.BEST, {best["file"], *self._needed})
 
     def _fit(self) -> None:
         """Fits the stages one after the other; one that ends worse than it began is taken back."""
@@ -144,6 +141,7 @@ class Engine:
                 goes_on = number < len(self.plan)
                 self.say(f"stage {number} ended worse than it began: {line}{', the next one begins with it' * goes_on}")
                 if goes_on:
+                    self._writer.flush()
                     self.run.load_best(self.network.model)
                     self.keep_best.last = self.keep_best.best
 
@@ -306,7 +304,7 @@ class Engine:
         return values(self.variables(fit))
 
     def facts(self, fit: StageFit) -> dict[str, Any]:
-        """Where the training stands, as JSON has it: what a resume needs beside the variables."""
+        """Where the training stands, as JSON has it: what a resume needs beside the variables and the best weights."""
         return {
             "stage": fit.number,
             "epoch": fit.epoch,
@@ -316,28 +314,8 @@ class Engine:
             "saved": self._saved,
             "before": self._before,
             "best": self.keep_best.state(),
-            "best_checkpoint": self._best_checkpoint,
             "observers": {type(observer).__name__: observer.state() for observer in fit.observers},
         }
-
-    def _facts_to_save(self, fit: StageFit) -> dict[str, Any]:
-        """The same; the weights that they name as the best stay on the disk as long as the state does."""
-        facts = self.facts(fit)
-        self._bests = {position: self._bests.get(position, []) for position in self._writer.positions}
-        self._bests[Position.of(facts)] = [facts["best_checkpoint"]["file"]] if facts["best_checkpoint"] else []
-        return facts
-
-    @property
-    def _needed(self) -> set[str]:
-        """Files of weights that a resume may need, whichever state it goes on from."""
-        return {file for position in self._writer.positions for file in self._bests.get(position, ())}
-
-    @property
-    def _best_checkpoint(self) -> dict[str, Any] | None:
-        """What is known of the best epoch so far; None before there is one."""
-        if not self.keep_best.best_epoch:
-            return None
-        return checkpoints.read(self.run.files.checkpoints, checkpoints.BEST)
 
     def _restore(self, fit: StageFit, resumed: State) -> None:
         """Puts a stage where an earlier training of it stood.
@@ -364,6 +342,5 @@ class Engine:
         self.tracking.epoch(metrics | {"stage": number})
 
     def _save(self, epoch: int, metrics: dict[str, float]) -> None:
-        """An epoch was the best so far."""
-        folder, facts = self.run.files.checkpoints, {"metrics": metrics}
-        checkpoints.save(self.network.model, folder, checkpoints.BEST, epoch, facts, self._needed)
+        """An epoch was the best so far; the network has the weights that it was validated with."""
+        self._writer.save_best(checkpoints.Weights.of(self.network.model), epoch, {"metrics": metrics})

@@ -72,8 +72,7 @@ class StageFit:
             validation: Numbers of the images that choose.
             epochs: Which of the training these are, from 0.
             observers: Are told of it.
-            judge: Is given each epoch, from 1, with its metrics before it is recorded: what is recorded is never better
-                than what is on the disk.
+            judge: Is given each epoch, from 1, with its metrics, while the network has the weights that were validated.
             at_once: Updates at a time, at the most: a call ends where LONGEST is over, too. The first of all makes one,
                 which takes a while to be compiled, and by which the start is judged.
         """

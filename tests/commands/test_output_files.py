@@ -196,7 +196,9 @@ def test_with_force_a_file_is_replaced_whole_or_not_at_all(
         experiment = read("mine.yaml")
         run = Run.create(experiment, Path("run"))
         run.write_provenance(data={"classes": ["cat", "dog"]}, files=run.hashes())
-        checkpoints.save(experiment.model.build((8, 8, 3), 2), run.files.checkpoints, checkpoints.BEST, 1, {})
+        checkpoints.save(
+            checkpoints.Weights.of(experiment.model.build((8, 8, 3), 2)), run.files.checkpoints, checkpoints.BEST, 1, {}
+        )
     before = sorted(Path().iterdir())
     words = [option[0], *WRITTEN[option], option[1], str(there(option[0])), "--force"]
 

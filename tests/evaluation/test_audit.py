@@ -71,7 +71,7 @@ def run(sides):
     # What the network makes of pixels before: black and white are -1 and 1, so halves differ by twice as much.
     weights = SLOPE / 2 * np.tile(half, 8).reshape(64, 1) / 32 * [[1, 0]]
     dense.set_weights([weights.astype(np.float32), np.float32([SLOPE * LEAN, 0])])
-    checkpoints.save(model, made.files.checkpoints, "best", 1, {})
+    checkpoints.save(checkpoints.Weights.of(model), made.files.checkpoints, "best", 1, {})
     return made
 
 

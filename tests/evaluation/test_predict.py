@@ -36,7 +36,7 @@ def run(tmp_path_factory):
     run = Run.create(experiment, folder / "run")
     run.write_provenance(data={"classes": CLASSES}, files=run.hashes())
     keras.utils.set_random_seed(4)
-    checkpoints.save(experiment.model.build((6, 5, 3), 3), run.files.checkpoints, "best", 1, {})
+    checkpoints.save(checkpoints.Weights.of(experiment.model.build((6, 5, 3), 3)), run.files.checkpoints, "best", 1, {})
     return run
 
 
@@ -283,7 +283,7 @@ def broken_run(run, tmp_path):
     broken = Run.open(tmp_path / "broken")
     model = broken.network()
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
-    checkpoints.save(model, broken.files.checkpoints, "best", 1, {})
+    checkpoints.save(checkpoints.Weights.of(model), broken.files.checkpoints, "best", 1, {})
     return broken
 
 

@@ -40,7 +40,7 @@ def run_of(tmp_path_factory):
             made[classes].write_provenance(data={"classes": list(classes)}, files=made[classes].hashes())
             keras.utils.set_random_seed(4)
             network = experiment.model.build((6, 5, 3), len(classes))
-            checkpoints.save(network, made[classes].files.checkpoints, "best", 1, {})
+            checkpoints.save(checkpoints.Weights.of(network), made[classes].files.checkpoints, "best", 1, {})
         return made[classes]
 
     return make

@@ -23,9 +23,10 @@ def saved(tmp_path):
     """A folder in which epochs 3 and 7 of a network were saved, and the network."""
     folder = tmp_path / "checkpoints"
     model = network()
-    checkpoints.save(model, folder, "best", 3, {"metrics": {"loss": 1.0}})
+    checkpoints.save(checkpoints.Weights.of(model), folder, "best", 3, {"metrics": {"loss": 1.0}})
     model.set_weights([weight + 1 for weight in model.get_weights()])
-    checkpoints.save(model, folder, "best", 7, {"metrics": {"loss": 0.5}})
+    checkpoints.save(checkpoints.Weights.of(model), folder, "best", 7, {"metrics": {"loss": 0.5}})
+    checkpoints.remove_others(folder, "best", {"best-0007.weights.h5"})
     return folder, model
 
 
@@ -41,7 +42,7 @@ def test_what_was_saved_is_loaded(saved):
 def test_only_the_last_of_a_name_is_left(saved):
     folder, model = saved
     assert sorted(path.name for path in folder.iterdir()) == ["best-0007.weights.h5", "best.json"]
-    checkpoints.save(model, folder, "last", 9, {})
+    checkpoints.save(checkpoints.Weights.of(model), folder, "last", 9, {})
     names = ["best-0007.weights.h5", "best.json", "last-0009.weights.h5", "last.json"]
     assert sorted(path.name for path in folder.iterdir()) == names
 
@@ -54,7 +55,7 @@ def test_the_hash_is_that_of_the_file(saved):
 
 def test_the_same_epoch_can_be_saved_again(saved):
     folder, model = saved
-    checkpoints.save(model, folder, "best", 7, {"metrics": {"loss": 0.4}})
+    checkpoints.save(checkpoints.Weights.of(model), folder, "best", 7, {"metrics": {"loss": 0.4}})
     assert checkpoints.load(network(), folder, "best")["metrics"] == {"loss": 0.4}
 
 
@@ -306,7 +307,7 @@ def test_a_crash_between_weights_and_pointer_leaves_the_old_pair(saved, monkeypa
     model.set_weights([weight + 1 for weight in before])
     monkeypatch.setattr(checkpoints.atomic, "write_json", crash)
     with pytest.raises(KeyboardInterrupt):
-        checkpoints.save(model, folder, "best", 8, {})
+        checkpoints.save(checkpoints.Weights.of(model), folder, "best", 8, {})
     other = network()
     assert checkpoints.load(other, folder, "best")["epoch"] == 7
     assert np.array_equal(other.get_weights()[0], before[0])
@@ -331,9 +332,9 @@ def test_what_is_serialised_in_memory_is_what_keras_writes(tmp_path):
     outer = keras.Sequential([keras.Input((3,)), inner, keras.layers.BatchNormalization()])
     for model in (network(), outer, keras.Sequential([keras.Input((3,)), keras.layers.Flatten()])):
         model.save_weights(tmp_path / "theirs.weights.h5")
-        content = checkpoints.serialised(model)
+        content = checkpoints.Weights.of(model).serialised()
         assert held(io.BytesIO(content)) == held(tmp_path / "theirs.weights.h5")
-        assert checkpoints.serialised(model) == content
+        assert checkpoints.Weights.of(model).serialised() == content
 
 
 @pytest.mark.parametrize("taken", [0, 2000, 20_000])
@@ -341,9 +342,9 @@ def test_on_a_full_disk_the_old_pair_stands_and_nothing_else(saved, disk, taken)
     """Full before the weights, within them, and between them and the file that names them."""
     folder, model = saved
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    size = len(checkpoints.serialised(model))
+    size = len(checkpoints.Weights.of(model).serialised())
     disk.fail(errno.ENOSPC, taken=size if taken > size else taken)
     with pytest.raises(DiskError, match="is full"):
-        checkpoints.save(model, folder, "best", 8, {})
+        checkpoints.save(checkpoints.Weights.of(model), folder, "best", 8, {})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert checkpoints.load(network(), folder, "best")["epoch"] == 7

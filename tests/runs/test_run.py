@@ -167,7 +167,9 @@ def trained(image_folder, tmp_path):
     run = Run.create(experiment, tmp_path / "run")
     run.write_split(index, ["test"] * len(index), [""] * len(index))
     run.write_provenance(data={"classes": ["cat", "dog"]}, files=run.hashes())
-    checkpoints.save(experiment.model.build((8, 8, 1), 2), run.files.checkpoints, checkpoints.BEST, 1, {})
+    checkpoints.save(
+        checkpoints.Weights.of(experiment.model.build((8, 8, 1), 2)), run.files.checkpoints, checkpoints.BEST, 1, {}
+    )
     return run.folder
 
 

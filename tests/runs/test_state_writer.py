@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import threading
 
+import h5py
 import numpy as np
 import pytest
 
+from cnnkit.core import atomic
 from cnnkit.core.errors import DiskError
-from cnnkit.runs import training_states
+from cnnkit.runs import checkpoints, training_states
+from cnnkit.runs.checkpoints import Weights
 from cnnkit.runs.state_writer import StateWriter
 from cnnkit.runs.training_states import Position
 
@@ -86,20 +89,109 @@ def test_of_those_that_wait_only_the_newest_is_written(folder, gate):
     assert training_states.read(folder, Position(1, 1, 0)).arrays["seed"] == 1
 
 
-def test_it_tells_the_states_that_a_crash_may_leave(folder, gate):
-    gate.opened.set()
+def weights(number):
+    return Weights([("dense", {"name": "dense"})], {("dense", "0"): np.full((3, 2), number, np.float32)})
+
+
+def files(folder):
+    return sorted(file.name for file in folder.glob("best-*"))
+
+
+def first_weight(file):
+    with h5py.File(file) as opened:
+        return opened["dense/vars/0"][0, 0]
+
+
+def test_the_best_weights_are_copied_and_are_on_the_disk_before_the_state_that_names_them(folder, gate):
+    """Of those that come while another is written the newest are, and those that a state has named."""
+    writer = StateWriter(folder, 9)
+    writer.save(arrays(0), facts(0))
+    assert gate.reached.wait(10)
+    given = {epoch: weights(epoch) for epoch in range(1, 6)}
     for epoch in (1, 2):
-        training_states.save(folder, arrays(epoch), facts(epoch))
-    gate.opened.clear()
-    gate.reached.clear()
-    writer = StateWriter(folder, 2, last=Position(1, 2, 0))
-    for epoch in range(3, 7):  # the first is being written, the last waits
-        writer.save(arrays(epoch), facts(epoch))
-        assert gate.reached.wait(10)
-    assert [position.epoch for position in writer.positions] == [1, 2, 3, 6]
+        writer.save_best(given[epoch], epoch, {"metrics": {"loss": 1.0}})
+    writer.save(arrays(2), facts(2))
+    for epoch in (3, 4, 5):
+        writer.save_best(given[epoch], epoch, {"metrics": {"loss": 0.5}})
+    for each in given.values():
+        each.arrays["dense", "0"][:] = -1
+    assert files(folder) == []
     gate.opened.set()
     writer.close()
-    assert [position.epoch for position in writer.positions] == epochs(folder) == [3, 6]
+    assert files(folder) == ["best-0002.weights.h5", "best-0005.weights.h5"]
+    assert [first_weight(folder / name) for name in files(folder)] == [2, 5]
+    first, second = (training_states.read(folder, Position(1, epoch, 0)).facts for epoch in (0, 2))
+    assert first["best_checkpoint"] is None
+    assert second["best_checkpoint"] | {"sha256": ""} == {
+        "epoch": 2,
+        "metrics": {"loss": 1.0},
+        "file": "best-0002.weights.h5",
+        "sha256": "",
+    }
+    assert checkpoints.verified(folder, "best")[1] == writer.best and writer.best["epoch"] == 5
+
+
+def test_a_state_comes_to_the_disk_however_fast_better_epochs_do(folder, monkeypatch):
+    """Each time that something is written, there is a better epoch and a state of it."""
+    writer, save, left = StateWriter(folder, 99), checkpoints.save, [6]
+
+    def slow(*given):
+        if left[0]:
+            left[0] -= 1
+            writer.save(arrays(0), facts(10 - left[0]))
+            writer.save_best(weights(0), 11 - left[0], {})
+        return save(*given)
+
+    monkeypatch.setattr(checkpoints, "save", slow)
+    writer.save_best(weights(0), 1, {})
+    writer.close()
+    assert len(epochs(folder)) == 6
+
+
+def test_best_weights_stay_as_long_as_a_state_that_names_them(folder):
+    writer = StateWriter(folder, 2)
+    for epoch in (1, 2, 3, 4):
+        if epoch != 3:
+            writer.save_best(weights(epoch), epoch, {})
+        writer.save(arrays(epoch), facts(epoch))
+        writer.flush()
+    assert files(folder) == ["best-0002.weights.h5", "best-0004.weights.h5"]
+    best = training_states.newest(folder, pytest.fail).facts["best_checkpoint"]
+    again = StateWriter(folder, 2, last=Position(1, 4, 0), best=best)  # what earlier states name it does not know
+    again.save_best(weights(5), 5, {})
+    again.flush()
+    assert len(files(folder)) == 3
+    for epoch in (6, 7):
+        again.save(arrays(epoch), facts(epoch))
+        again.flush()
+    assert files(folder) == ["best-0005.weights.h5"]
+
+
+def test_a_disk_that_is_full_or_gives_back_something_else_leaves_the_best_before(folder, disk, monkeypatch):
+    writer, sync = StateWriter(folder, 2), atomic.File.sync
+    writer.save_best(weights(1), 1, {})
+    writer.flush()
+    disk.fail(errno.ENOSPC)
+    writer.save_best(weights(2), 2, {})
+    with pytest.raises(DiskError, match=r"is full: .*best-0002"):
+        writer.flush()
+    disk.number = None
+
+    def harmed(file):
+        sync(file)
+        content = bytearray(file.path.read_bytes())
+        content[-9] ^= 8
+        file.path.write_bytes(content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.File, "sync", harmed)
+        writer.save_best(weights(3), 3, {})
+        with pytest.raises(DiskError, match=r"best-0003\.weights\.h5 does not hold what was written to it"):
+            writer.flush()
+    assert files(folder) == ["best-0001.weights.h5"] and checkpoints.verified(folder, "best")[1]["epoch"] == 1
+    writer.save(arrays(4), facts(4))  # what it names is written first, though that failed before
+    writer.close()
+    assert training_states.newest(folder, pytest.fail).facts["best_checkpoint"]["epoch"] == 3
 
 
 def test_given_up_nobody_waits_for_it_and_what_others_have_saved_meanwhile_stays(folder, gate):

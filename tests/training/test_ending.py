@@ -47,7 +47,9 @@ def epoch(run):
     model = run.experiment.model.build((6, 5, 3), 2)
 
     def epoch(number):
-        checkpoints.save(model, run.files.checkpoints, checkpoints.BEST, number, {"metrics": EPOCH})
+        checkpoints.save(
+            checkpoints.Weights.of(model), run.files.checkpoints, checkpoints.BEST, number, {"metrics": EPOCH}
+        )
         run.record({"epoch": number, **EPOCH})
         run.log(f"epoch {number}")
 

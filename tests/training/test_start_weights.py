@@ -429,7 +429,7 @@ def run(tmp_path):
         earlier.write_provenance(data={"classes": classes}, files=earlier.hashes())
         network = experiment.model.network(SHAPE, len(classes))
         scatter(network.model)
-        checkpoints.save(network.model, earlier.files.checkpoints, "best", 12, {})
+        checkpoints.save(checkpoints.Weights.of(network.model), earlier.files.checkpoints, "best", 12, {})
         return earlier, network, experiment.model.network(SHAPE, 3)
 
     return make
