@@ -211,12 +211,10 @@ class Engine:
         experiment, batch_size = self.experiment, self.experiment.data.batch_size
         learner, images = self._learner(staged)
         images, training = self._balanced(images)
-        batches, accumulated = feeding.steps(len(training), batch_size), experiment.train.gradient_accumulation
-        rate_of, optimizer = self._optimizer(stage, staged, feeding.steps(batches, accumulated))
         train, at_once = experiment.train, experiment.train.steps_per_execution
-        steps = Steps(
-            learner, optimizer, train.loss, batches, accumulated, train.clip, train.ema, train.sam, self.computing
-        )
+        batches = feeding.steps(len(training), batch_size)
+        rate_of, optimizer = self._optimizer(stage, staged, feeding.steps(batches, train.gradient_accumulation))
+        steps = Steps.of(train, learner, optimizer, batches, self.computing)
         fit = StageFit(
             number,
             steps,

@@ -187,7 +187,7 @@ class Trial:
     def _steps(self, optimizer: Any, batches: int) -> Any:
         for variable, value in zip(self.learner.all.variables, self.start, strict=True):
             variable.assign(value)
-        steps = Steps(self.learner, optimizer, self.experiment.train.loss, batches, computing=self.computing)
+        steps = Steps.of(self.experiment.train, self.learner, optimizer, batches, self.computing)
         steps.reset()
         return steps
 
@@ -199,15 +199,12 @@ class Trial:
 
     def _first_updates(self) -> Iterator[Check]:
         """Some updates as the training makes them: the loss at the start, gradients, time."""
-        updates = feeding.steps(self.batches.count, self.batches.batch_size)
-        steps, source = self._steps(self._optimizer(), updates), self.batches.dataset(2)
-        batches = iter(source)
+        steps = self._steps(self._optimizer(), feeding.steps(self.batches.count, self.batches.batch_size))
+        batches, updates = iter(self.batches.dataset(2)), steps.updates
         outcome = steps.train(batches, 0, 1)
         if not outcome.sound:
-            found = origin.in_training(self.learner, next(iter(source)), passes=1)
-            where = f", {found.message}" if found else ""
-            images = _some_names(self.batches.names(0, 0), found.images if found else ())
-            yield Check("loss at the start", "failed", f"it is NaN or infinite{where}{images}")
+            where = self._where(min(steps.accumulated, steps.batches))
+            yield Check("loss at the start", "failed", f"it is NaN or infinite{where}")
             return
         loss, guessing = steps.metrics()["loss"], start_checks.guessing(self.experiment.train.loss, self.batches)
         line = start_checks.far_above(loss, guessing, self.learner, self.experiment)
@@ -223,6 +220,13 @@ class Trial:
         yield from self._of_gradients(steps, outcome.sound)
         if done:
             yield self._of_time(seconds * updates)
+
+    def _where(self, count: int) -> str:
+        """Where in the first so many batches, which went through the network just now, that begins, and its images."""
+        for number, batch in enumerate(self.batches.dataset(1).take(count)):
+            if found := origin.in_training(self.learner, batch, passes=count - number):
+                return f", {found.message}{_some_names(self.batches.names(0, number), found.images)}"
+        return ""
 
     def _of_gradients(self, steps: Any, sound: bool) -> Iterator[Check]:
         if not sound:

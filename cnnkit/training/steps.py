@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from cnnkit.core.lazy import keras, np, tf
 from cnnkit.optimization import training_metrics
@@ -18,6 +18,7 @@ from cnnkit.optimization.clipping import Clip
 from cnnkit.optimization.ema import Ema
 from cnnkit.optimization.losses import Loss
 from cnnkit.optimization.sam import Sam
+from cnnkit.optimization.section import Train
 from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
 from cnnkit.training.averages import Averages
 from cnnkit.training.computing import Computing, Gradients
@@ -90,6 +91,20 @@ class Steps:
         self._waited = tf.Variable(0.0, dtype=tf.float64, trainable=False, name="waited")
         self._train = tf.function(self._several_updates, autograph=False)
         self._evaluate = tf.function(self._several_batches, autograph=False)
+
+    @classmethod
+    def of(cls, train: Train, learner: Learner, optimizer: Any, batches: int, computing: Computing) -> Self:
+        """Those of a config.
+
+        Args:
+            train: How it is trained, but for the optimizer.
+            learner: What learns.
+            optimizer: Keras's.
+            batches: How many an epoch has.
+            computing: How it is computed.
+        """
+        accumulated = train.gradient_accumulation
+        return cls(learner, optimizer, train.loss, batches, accumulated, train.clip, train.ema, train.sam, computing)
 
     @property
     def updates(self) -> int:

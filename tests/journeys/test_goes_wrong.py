@@ -19,7 +19,9 @@ from cnnkit.training import stage_fit, waiting
 from cnnkit.training.data import TrainingData
 from cnnkit.training.gradients import WatchGradients
 from cnnkit.training.observers import Observer
+from cnnkit.training.preflight import preflight
 from cnnkit.training.start_checks import StartChecks
+from cnnkit.training.steps import Steps
 from cnnkit.training.waiting import WatchWaiting
 
 PLAIN = """
@@ -30,6 +32,10 @@ train: {epochs: 2, optimizer: {name: adam, learning_rate: 3e-3}}
 """
 
 SIGMOIDS = ", ".join(["{name: dense, units: 24, activation: sigmoid}"] * 50)
+
+
+class Ended(BaseException):
+    """Ends a training as a kill does: nobody records it."""
 
 
 class Lines(Progress):
@@ -224,6 +230,28 @@ def test_a_preflight_of_a_healthy_training_leaves_nothing(config, command, tmp_p
     assert figures["guessing"] == pytest.approx(np.log(10), rel=1e-5)
     assert figures["updates"] <= 120 and figures["accuracy"] == 1
     assert sorted(file.name for file in tmp_path.iterdir()) == ["config.yaml"]
+
+
+def test_a_preflight_makes_the_updates_of_the_training(config, tmp_path, monkeypatch):
+    settings = (
+        "train.clip={name: global_norm, at: 0.5}",
+        "train.ema={}",
+        "train.sam={}",
+        "train.gradient_accumulation=2",
+    )
+    experiment, made = read(config(PLAIN), *settings), []
+
+    def built(self, learner, optimizer, loss, *rest):
+        made.append(rest)
+        raise Ended  # what they compute is tested elsewhere
+
+    monkeypatch.setattr(Steps, "__init__", built)
+    for begin, given in ((preflight, ()), (train, (tmp_path / "run",))):
+        with pytest.raises(Ended):
+            begin(experiment, *given)
+    of_preflight, of_training = made
+    assert of_preflight == of_training
+    assert of_training[1:5] == (2, experiment.train.clip, experiment.train.ema, experiment.train.sam)
 
 
 @pytest.mark.slow
