@@ -223,6 +223,14 @@ def refused(experiment, folder, progress=None):
     return [(problem.key, problem.message) for problem in caught.value.problems]
 
 
+def mix(experiment, folder):
+    """As far into a training as mixing is: images are mixed before it, features of large ones within."""
+    if experiment.data.balance.on_features((*experiment.data.image_size, 3)):
+        train(experiment, folder)
+    else:
+        TrainingData.of(experiment, Progress())
+
+
 @pytest.mark.parametrize("size", [8, 40])
 def test_too_few_neighbours_are_told_before_there_is_a_run(config, tmp_path, tasks, size):
     path = config(FEATURES, 40, 5)
@@ -231,7 +239,7 @@ def test_too_few_neighbours_are_told_before_there_is_a_run(config, tmp_path, tas
     assert key == "data.balance.neighbors"
     assert message.startswith("class `dog` has 3 training images; for 3 neighbours it needs at least 4: set neighbors")
     assert "building the network" not in tasks.names
-    train(read(path, settings[0], "data.balance.neighbors=2"), tmp_path / "run")  # the call mended as advised
+    mix(read(path, settings[0], "data.balance.neighbors=2"), tmp_path / "run")  # the call mended as advised
 
 
 @pytest.mark.parametrize("size", [8, 40])
@@ -261,7 +269,7 @@ def test_more_memory_than_is_allowed_is_told_before_it_is_taken(config, tmp_path
     assert message.startswith("smote takes up to ")
     assert mixed == []
     advised = message.split("; set ")[1].split(",")[0]
-    train(read(path, large, f"data.cache.memory_gib={advised}"), tmp_path / "run")
+    mix(read(path, large, f"data.cache.memory_gib={advised}"), tmp_path / "run")
     assert mixed
 
 
