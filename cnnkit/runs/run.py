@@ -7,7 +7,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -55,8 +55,13 @@ class Run:
         return Files(self.folder)
 
     @classmethod
-    def create(cls, experiment: Experiment, folder: Path | None) -> Run:
+    def create(cls, experiment: Experiment, folder: Path | None, rate_test: Mapping[str, Any] | None = None) -> Run:
         """Makes the folder of a new run, with its config; by default runs/<name>-<time>.
+
+        Args:
+            experiment: What is done.
+            folder: The folder.
+            rate_test: How its learning rate was found, if it was: of a run that is killed from here on, that is known.
 
         Raises:
             UsageError: The folder exists already, or can't be made.
@@ -64,7 +69,9 @@ class Run:
         """
         run = cls(cls._new_folder(experiment, folder))
         try:
-            run._write_config(experiment)
+            if rate_test is not None:
+                atomic.write_json(run.files.rate_test, dict(rate_test))
+            run._write_config(experiment)  # which makes it a run
         except BaseException:
             run.remove()
             raise
@@ -163,7 +170,7 @@ class Run:
         files = run.files
         if not files.config.is_file() or files.provenance.exists():
             return cls.open(run.folder)
-        first = {files.config, files.exclude, files.backbone, files.split, files.unused, files.log}
+        first = {files.config, files.rate_test, files.exclude, files.backbone, files.split, files.unused, files.log}
         others = [
             path for path in run.folder.iterdir() if not path.name.startswith(atomic.WRITING) and path not in first
         ]
@@ -321,6 +328,19 @@ class Run:
             return reading.json_object(self.files.provenance)
         except TrainingError as error:
             raise TrainingError(f"{error}; {_bring_back(self)}") from None
+
+    def rate_found(self) -> float | None:
+        """The learning rate that was found for it; None where its config had one.
+
+        Raises:
+            TrainingError: How it was found can't be read, or is damaged.
+        """
+        if not self.files.rate_test.exists():
+            return None
+        rate = reading.json_object(self.files.rate_test).get("learning_rate")
+        if not isinstance(rate, float):
+            raise TrainingError(f"{self.files.rate_test} is damaged: it has no learning rate")
+        return rate
 
     def record(self, metrics: dict[str, Any]) -> None:
         """Adds an epoch to the metrics."""

@@ -69,7 +69,7 @@ class Resumption:
             configured = configure(config or run.files.config, settings, bool(config), progress, complete=not config)
             completed = configured.completed(progress) if config else configured
         if config:
-            experiment = _with_its_rate(record, _in_its_folder(run, completed.experiment))
+            experiment = _with_its_rate(run, record, _in_its_folder(run, completed.experiment))
         else:
             experiment = _in_its_folder(run, run.with_settings(*settings).experiment)
         experiment = experiment.with_rate_of(own)
@@ -228,12 +228,14 @@ def _in_its_folder(run: Run, experiment: Experiment) -> Experiment:
     return experiment.model_copy(update=update)
 
 
-def _with_its_rate(record: dict[str, Any], experiment: Experiment) -> Experiment:
+def _with_its_rate(run: Run, record: dict[str, Any], experiment: Experiment) -> Experiment:
     """The same with the learning rate that the run has found, where it is to be found."""
-    optimizer, found = experiment.train.optimizer, record.get("learning_rate")
-    if optimizer is None or optimizer.learning_rate != AUTO or not isinstance(found, dict):
+    optimizer = experiment.train.optimizer
+    if optimizer is None or optimizer.learning_rate != AUTO:
         return experiment
-    return experiment.with_learning_rate(found["found"])
+    recorded = record.get("learning_rate")  # not yet where the run was killed before it had one
+    found = recorded["found"] if isinstance(recorded, dict) else run.rate_found()
+    return experiment if found is None else experiment.with_learning_rate(found)
 
 
 def _names(file: str) -> set[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.config.experiment import Experiment
-from cnnkit.core import atomic, cache
+from cnnkit.core import cache
 from cnnkit.core.devices import Devices
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
@@ -60,11 +60,11 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         data, rate = _with_rate(data, network, progress)
         experiment = experiment.with_learning_rate(rate.rate) if rate else experiment
         earlier = None if folder else unfinished_like(data.experiment)
-        run = Run.create(data.experiment, folder)
+        run = Run.create(data.experiment, folder, rate.as_json() if rate else None)
         with run.held(), ending.recorded(run):
             _begin(run, data, network, report, progress)
             if rate:
-                _record_rate(run, rate, progress)
+                _show_rate(run, rate, progress)
             if earlier:
                 say(run, progress, earlier)
             document = _trained(experiment, run, data, network, None, clock, progress)
@@ -126,6 +126,8 @@ def _begin(
     facts = circumstances() | {"parameters": parameters(network.model), "data": data.facts()}
     computing = Computing.of(data.experiment.train, network.model)
     facts |= {"started_from": asdict(report) if report else None, "computing": computing.facts()}
+    if (rate := run.rate_found()) is not None:
+        facts["learning_rate"] = {"asked": AUTO, "found": rate, "how": run.files.rate_test.name}
     run.write_split(data.images.index, data.splits, data.preprocessing.digests_beside(data.images.index))
     run.write_provenance(**facts, state="training", files=run.hashes())
     for setting in ("weights", "handle"):
@@ -214,11 +216,9 @@ def _with_rate(data: TrainingData, network: Network, progress: Progress) -> tupl
     return replace(data, experiment=data.experiment.with_learning_rate(found.rate)), found
 
 
-def _record_rate(run: Run, found: Finding, progress: Progress) -> None:
-    """Records and tells how a learning rate was found; the config of the run has the rate itself."""
+def _show_rate(run: Run, found: Finding, progress: Progress) -> None:
+    """Draws and tells how a learning rate was found; the config of the run has the rate itself."""
     rate_chart.draw(found, run.files.rate_curve)
-    atomic.write_json(run.files.rate_test, found.as_json())
-    run.write_provenance(learning_rate={"asked": AUTO, "found": found.rate, "how": run.files.rate_test.name})
     say(run, progress, found.line())
     if caution := found.caution():
         say(run, progress, f"  careful: {caution}")

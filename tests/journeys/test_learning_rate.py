@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from cnnkit.core.errors import UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.runs.run import TIMES
 from cnnkit.training import rate_finder
+from cnnkit.training.train import resume
 
 CONFIG = """
 seed: 3
@@ -73,6 +75,16 @@ def test_the_run_keeps_the_rate_how_it_was_found_and_the_curve(runs):
     assert Image.open(run.files.rate_curve).size > (400, 200)
     assert run.files.config.read_bytes() == runs["given"].files.config.read_bytes()
     assert not runs["given"].files.rate_test.exists()
+
+
+def test_a_run_that_is_killed_as_soon_as_it_is_there_knows_that_its_rate_was_found(runs, tmp_path, monkeypatch):
+    whole, killed = runs["found"].files, Run(tmp_path / "killed")
+    killed.folder.mkdir()
+    for file in (whole.config, whole.rate_test):  # all that is in it before its record
+        shutil.copy(file, killed.folder)
+    monkeypatch.setattr("cnnkit.training.train._trained", lambda *_: {})
+    resume(killed.folder, whole.folder.parent / "config.yaml", [RATE.format("auto")])
+    assert killed.provenance()["learning_rate"] == runs["found"].provenance()["learning_rate"]
 
 
 @pytest.mark.slow
