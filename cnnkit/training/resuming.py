@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from cnnkit.runs.run import FINISHED, Run
 from cnnkit.runs.training_states import State
 from cnnkit.training import standing
 
-BITS = ("device", "processor", "versions")
+DEVICES = "train.devices"
+BITS = ("device", DEVICES, "processor", "versions")
 """Circumstances on which the last digits of what is computed depend, beside oneDNN, of which `core.onednn` tells."""
 
 
@@ -162,20 +163,30 @@ class Resumption:
         if changes:
             self.run.change(completed)
 
-    def lines(self, state: State | None) -> list[str]:
-        """What is said of it: from where it goes on, with what else, and why its bits may be others."""
+    def lines(self, state: State | None, computing: Mapping[str, Any]) -> list[str]:
+        """What is said of it: from where it goes on, with what else, and why its bits may be others.
+
+        Args:
+            state: From which it goes on; None if it begins anew.
+            computing: How it is computed from here on, by `Computing.facts`.
+        """
         if state is None:
             return [f"{self.run.folder} begins anew: it has no state to go on from"]
         lines = [f"{self.run.folder} goes on after {state.position}"]
         changes = differences.between(self.own, self.experiment)
         lines += [f"  changed: {difference.key}: {difference.worded()}" for difference in changes]
-        now = circumstances()
+        before, now = _on(self.record.get("computing", {})) | self.record, _on(computing) | circumstances()
         for name in BITS:
-            if other := _other(name, self.record.get(name), now[name]):
+            if other := _other(name, before.get(name), now[name]):
                 lines.append(
                     f"  careful: {other}, so last digits may differ from those of a run that was never stopped"
                 )
         return lines
+
+
+def _on(computing: Mapping[str, Any]) -> dict[str, Any]:
+    """The devices that compute, in words: those of the machine are not all of them."""
+    return {DEVICES: enumerated(computing["devices"], "and")} if "devices" in computing else {}
 
 
 def _other(name: str, before: Any, now: Any) -> str:

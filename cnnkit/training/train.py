@@ -112,9 +112,12 @@ def resume(
         state = resumption.take_up(data.experiment, progress)
         with ending.recorded(run):
             network, report = _network(data, progress, state is None)
+            computing = Computing.of(data.experiment.train, network.model).facts()
             if state is None:
                 _begin(run, data, network, report, progress)
-            for line in (*resumption.lines(state), *lines):
+            else:
+                run.write_provenance(computing=computing)
+            for line in (*resumption.lines(state, computing), *lines):
                 say(run, progress, line)
             return _trained(resumption.experiment, run, data, network, state, clock, progress)
 

@@ -13,7 +13,9 @@ import pytest
 from cnnkit import Run, read, train
 from cnnkit.core.errors import Interrupted, UsageError
 from cnnkit.runs import training_states
+from cnnkit.runs.training_states import State
 from cnnkit.training import observers, resuming, stage_fit, steps
+from cnnkit.training.resuming import Resumption
 from cnnkit.training.stopping import Clock
 from cnnkit.training.train import resume
 
@@ -166,6 +168,17 @@ def test_what_was_ended_before_it_had_a_record_begins_and_any_other_folder_is_no
             resume(folder)
     (run / "thesis.txt").unlink()
     assert resume(run)["state"] == "finished"
+
+
+def test_a_run_that_goes_on_on_other_devices_says_that_last_digits_may_differ(made):
+    experiment = made(PLAIN)
+    resumption = Resumption(Run(Path("run")), experiment, experiment, {"computing": {"devices": ["CPU:0"]}})
+    state = State(Path("state"), {"stage": 1, "epoch": 1, "update": 0}, {})
+    assert not any("careful" in line for line in resumption.lines(state, {"devices": ["CPU:0"]}))
+    *_, line = resumption.lines(state, {"devices": ["CPU:0", "CPU:1"]})
+    assert line.startswith(
+        "  careful: train.devices was CPU:0 so far and is CPU:0 and CPU:1 from here on, so last digits"
+    )
 
 
 def test_what_keeps_a_run_from_going_on_is_told_and_leaves_it_as_it_was(made, tmp_path, when, command):
