@@ -133,17 +133,23 @@ class Page:
             yield "\n".join([command, *(line.rstrip() for line in lines)]) + "\n" + "\n" * (not final)
 
     def _output_of(self, command: str, code: int) -> str:
-        done = subprocess.run(
-            ["sh", "-c", command],
-            cwd=self.home,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-        )
-        if done.returncode != code:
-            raise SystemExit(f"{self.path}: exit code {done.returncode}, not {code}: {command}\n{done.stdout}")
-        return done.stdout.replace(str(self.cache), "~/.cache/cnnkit").replace(str(self.home), "/home/you")
+        ended, output = run(command, self.home, self.environment)
+        if ended != code:
+            raise SystemExit(f"{self.path}: exit code {ended}, not {code}: {command}\n{output}")
+        return output.replace(str(self.cache), "~/.cache/cnnkit").replace(str(self.home), "/home/you")
+
+
+def run(command: str, folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """How a command of the shell ends, and all that it prints."""
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    return done.returncode, done.stdout
 
 
 def _plain(text: str, long: bool = False) -> str:

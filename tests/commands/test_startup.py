@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -157,20 +156,20 @@ ANSWERS = {
 }
 
 
-# By turns, so that whatever else the machine does slows all of them down alike. Warm means that Python has kept its
-# bytecode, which an environment may forbid it: so it has a place of its own here.
+# By turns, so that whatever else the machine does slows all of them down alike; and the least of some, for whatever
+# disturbs a process makes it dearer. So the first time, in which Python may still write its bytecode, is none that
+# counts; where that is forbidden it has a place of its own.
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     """What each answer takes, and the bare import."""
     programs = {"bare": ["-c", BARE]} | {name: ["-m", "cnnkit", *words] for name, words in ANSWERS.items()}
     with pytest.MonkeyPatch.context() as patched:
-        patched.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        patched.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        if sys.dont_write_bytecode:
+            patched.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+            patched.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
         patched.setenv("CNNKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        for program in programs.values():
-            cpu_seconds(*program)
-        rounds = [{name: cpu_seconds(*program) for name, program in programs.items()} for _ in range(5)]
-    return {name: median(taken[name] for taken in rounds) for name in programs}
+        rounds = [{name: cpu_seconds(*program) for name, program in programs.items()} for _ in range(4)]
+    return {name: min(taken[name] for taken in rounds) for name in programs}
 
 
 # Help takes less than the bare import, a check 1.6 times as long; scikit-learn alone would take 6 times as long
