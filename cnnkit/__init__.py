@@ -1,6 +1,6 @@
 """cnnkit: from one YAML file to a trained, evaluated, explained image classifier.
 
-    from cnnkit import read, train, evaluate, predict, Run
+    from cnnkit import read, train, resume, evaluate, predict, Run
 
     result = train(read("configs/digits.yaml"))
     evaluate(result["run"], split="test")

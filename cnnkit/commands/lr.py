@@ -30,7 +30,7 @@ def lr(
     force: Force = False,
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """Find a learning rate: a range test, and short runs at a third, once and three times what it suggests."""
+    """Find a learning rate: a range test, and short runs at a third, once and three times what its curve leads to."""
     from cnnkit.config.file import read
     from cnnkit.runs import overwriting
 

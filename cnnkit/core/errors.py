@@ -6,7 +6,7 @@
     |-- DataError                 3   the data is wrong
     |-- TrainingError             4   training or evaluation failed: diverged, out of memory, damaged checkpoint
     |-- DiskError                 4   a disk is full or fails
-    |-- Interrupted         130/143   stopped by Ctrl-C or by the system; what was saved is kept
+    |-- Interrupted     130/143/129   stopped by Ctrl-C, by the system or a closed terminal; what was saved is kept
     `-- NobodyReads             141   whoever read the output has seen enough
 
 The number is the exit code of the command.

@@ -71,7 +71,7 @@ class Data(Spec):
     balance: AnyBalance = NoBalance()
     """What is done about classes with far fewer training images than others."""
     batch_size: Count = 32
-    """Images a training step; more are faster, fewer need less memory."""
+    """Images a training step; more are faster on a GPU, fewer need less memory."""
     cache: Cache = Cache()
     """Where decoded images are kept."""
 

@@ -74,9 +74,9 @@ class Checkpoint(Spec):
     """The weights of the epoch in which this is best are kept; of equal ones the first."""
     every_minutes: Positive | None = MINUTES
     """Minutes between two states of the training, from which it can go on to the last bit; null if updates or epochs
-    are counted, or none is to be saved."""
+    are counted, or none is to be saved, at the end of a stage and when the training is stopped neither."""
     every_steps: Count | None = None
-    """The same, counted in updates: saved as soon as the work of at most a second that is under way is done."""
+    """The same, counted in updates: saved as soon as the updates that are under way then are done."""
     every_epochs: Count | None = None
     """The same, counted in epochs: saved at their end."""
     keep: Count = 2
@@ -129,8 +129,8 @@ class Train(Spec):
     clip: AnyClip | None = None
     """How large gradients may be; as large as they are if left out."""
     ema: Ema | None = None
-    """Whether an average of the weights over the last updates is what is validated, kept, evaluated and exported; if
-    left out, the weights as they are."""
+    """Whether an average of the weights over the last updates is what is validated, kept and evaluated; if left out,
+    the weights as they are."""
     sam: Sam | None = None
     """Whether training looks for a wide valley; not if left out."""
     gradient_accumulation: Count = 1
@@ -161,7 +161,7 @@ class Train(Spec):
     done before the first update (preparing images, finding a learning rate, computing features, fitting a classifier)
     is not cut off by them."""
     checkpoint: Checkpoint = Checkpoint()
-    """Which epoch is kept, evaluated and used."""
+    """Which epoch is kept, evaluated and used, and how often a state is saved from which the training can go on."""
     track: tuple[AnyTracker, ...] = ()
     """Where the run is recorded beside its folder. What TensorBoard shows is always in the folder itself."""
 

@@ -1,4 +1,4 @@
-"""What a run shows of itself: the curves of its training.
+"""What is drawn: the curves of a training, those of the search for a learning rate, and the course of schedules.
 
 May import `inspection`, `evaluation`, `runs` and what is below. Begin with `curves`.
 """

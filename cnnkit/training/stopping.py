@@ -39,8 +39,8 @@ class Clock:
 class Stop(Observer):
     """Ends the training where a signal has come or its time is up, at the next moment that can be kept whole.
 
-    That is after the updates of one call, half a second at most, or after some batches of a validation. It has to come
-    behind all others, whose state is to be that of the same moment.
+    That is after the updates of one call, half a second and an update at most, or after some batches of a validation.
+    It has to come behind all others, whose state is to be that of the same moment.
     """
 
     def __init__(self, signals: Noted, clock: Clock, last: bool = True):

@@ -42,7 +42,8 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         progress: Is told how far it is.
 
     Returns:
-        The document that `cnnkit train --json` prints, with run, state, epochs, best_epoch, validation, test.
+        The document that `cnnkit train --json` prints, with run, state, epochs, best_epoch, validation, test
+        and remarks.
 
     Raises:
         DataError: The images are not what they should be, or the doctor finds an error in them; nothing is left behind,
@@ -88,8 +89,8 @@ def resume(
     Args:
         folder: The run.
         config: A config that has to be the run's; that of the run if left out.
-        settings: `KEY=VALUE` pairs over it, as far as they say where its images are now, for how long it is trained, or
-            what is kept.
+        settings: `KEY=VALUE` pairs over it, as far as they say where its images are now, where, for how long and with
+            what traces it is trained, or what is kept; `cnnkit.config.differences` has the list.
         progress: Is told how far it is.
 
     Returns:
