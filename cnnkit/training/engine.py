@@ -288,7 +288,7 @@ class Engine:
         lower = [LowerRate(schedule, self.say)] if isinstance(schedule, Plateau) else []
         early = [StopEarly(stop.monitor, stop.patience, stop.min_delta, self.say)] if stop else []
         checks = StartChecks(self.experiment, self.say)
-        gradients = WatchGradients(self.experiment, self.network, self.say, lambda: checks.grown)
+        gradients = WatchGradients(self.experiment, self.network, self.say, lambda: checks.too_large)
         waiting = WatchWaiting(self.experiment, self.say)
         last = [self.tracking, self._saving]
         return [Watch(self.progress, self.epochs), checks, gradients, waiting, *lower, *early, *last]

@@ -156,7 +156,7 @@ class WatchGradients(Observer):
             experiment: What is done.
             network: The network, of which it tells stage by stage.
             say: Is told what is wrong.
-            diverges: Whether it is known, and was said, that the loss grows beyond all bounds: then gradients do too.
+            diverges: Whether it is known, and was said, that the loss is beyond all bounds: then gradients are, too.
         """
         self.experiment, self.network, self.say, self.diverges = experiment, network, say, diverges
         self.said: list[str] = []

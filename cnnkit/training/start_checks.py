@@ -67,8 +67,13 @@ class StartChecks(Observer):
         self.experiment, self.say = experiment, say
         self.guessing: float | None = None
         self.first: float | None = None
-        self.grown = self.timed = False
+        self.above = self.grown = self.timed = False
         self._began: tuple[float, int] | None = None
+
+    @property
+    def too_large(self) -> bool:
+        """Whether it was said that the loss is beyond reason, from the start or by now: gradients are too then."""
+        return self.above or self.grown
 
     def stage_begins(self, fit: StageFit) -> None:
         """Looks at what is to learn, and at the memory that it takes.
@@ -99,17 +104,18 @@ class StartChecks(Observer):
 
     def state(self) -> dict[str, Any]:
         """The loss at the start, and what was said."""
-        return {"first": self.first, "grown": self.grown, "timed": self.timed}
+        return {"first": self.first, "above": self.above, "grown": self.grown, "timed": self.timed}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on with these."""
         self.first = state.get("first")
-        self.grown, self.timed = bool(state.get("grown")), bool(state.get("timed"))
+        self.above, self.grown, self.timed = (bool(state.get(name)) for name in ("above", "grown", "timed"))
 
     def _look_at_start(self, fit: StageFit, loss: float) -> None:
         """Says that the loss begins far above that of guessing, where it does."""
         assert self.guessing is not None
         if line := far_above(loss, self.guessing, fit.steps.learner, self.experiment):
+            self.above = True
             self.say(f"  careful: {line}")
 
     def _look_at_loss(self, fit: StageFit, loss: float) -> None:

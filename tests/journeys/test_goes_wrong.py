@@ -186,8 +186,8 @@ def test_a_network_that_is_sure_and_wrong_before_it_has_learnt(config, tmp_path,
 
     monkeypatch.setattr(Architecture, "network", sure)
     lines, _ = careful(config(PLAIN), tmp_path / "run", "train.epochs=1")
-    assert "the loss begins at" in lines[0] and "weights that start too large" in lines[0]
-    assert not any("diverges" in line for line in lines)
+    [line] = lines  # and nothing of gradients, or of a rate, that hang on it
+    assert "the loss begins at" in line and "weights that start too large" in line
 
 
 @pytest.mark.slow
