@@ -318,7 +318,7 @@ class Test:
         run = self.folder / f"run-{number}"
         killed = 0
         while True:
-            resumed = (run / "config.yaml").exists()
+            resumed = run.exists()
             words: list[str | Path] = ["train", "--resume", run] if resumed else ["train", self.config, "--run", run]
             epoch, _ = position(run)
             left = 1 - (epoch * len(self.right_epochs) and epoch / len(self.right_epochs))
@@ -327,8 +327,6 @@ class Test:
             wanted = killed < times
             to_come = (int(self.updates * share), len(self.right_epochs) * share, self.seconds * share)
             moment = Moment.drawn(self.chance, *to_come) if wanted else None
-            if run.exists() and not resumed:
-                run.rmdir()  # ended between the folder and the config: nothing was begun
             ended = trained(words, self.folder, moment)
             if moment and ended.code in (-moment.number, 128 + moment.number):
                 killed += 1

@@ -229,12 +229,13 @@ class Architecture(Spec):
             DataError: They can't be had.
         """
 
-    def with_files_in(self, folder: Path, copy: bool = False) -> Architecture:
+    def with_files_in(self, folder: Path, copy: bool = False, called: Path | None = None) -> Architecture:
         """The same network, with the files that it is built from in a folder that a run has for them.
 
         Args:
             folder: The folder; where it is not there, and nothing is to be copied, the network is as it was.
             copy: Whether to copy them there first, unless they are there.
+            called: What the folder is going to be called, if it is not yet.
         """
         return self
 

@@ -102,7 +102,7 @@ class Hub(Architecture):
         if not self._is_url and (fault := _fault(Path(self.handle))):
             yield Problem(fault, key="handle")
 
-    def with_files_in(self, folder: Path, copy: bool = False) -> Architecture:
+    def with_files_in(self, folder: Path, copy: bool = False, called: Path | None = None) -> Architecture:
         """With a copy of the SavedModel as `folder`, which is there whole or not at all."""
         if copy and not folder.exists():
             source = self._folder()
@@ -111,7 +111,9 @@ class Hub(Architecture):
                     atomic.make_folder((temporary / file).parent, parents=True, exist_ok=True)
                     with (source / file).open("rb") as original:
                         atomic.write_within(temporary / file, iter(partial(original.read, _BLOCK), b""))
-        return self.model_copy(update={"handle": str(folder.absolute())}) if folder.is_dir() else self
+        if not folder.is_dir():
+            return self
+        return self.model_copy(update={"handle": str((called or folder).absolute())})
 
     @property
     def _is_url(self) -> bool:

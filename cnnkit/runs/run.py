@@ -67,53 +67,49 @@ class Run:
             UsageError: The folder exists already, or can't be made.
             DiskError: There is no room for what is in it; nothing is left.
         """
-        run = cls(cls._new_folder(experiment, folder))
-        try:
-            if rate_test is not None:
-                atomic.write_json(run.files.rate_test, dict(rate_test))
-            run._write_config(experiment)  # which makes it a run
-        except BaseException:
-            run.remove()
-            raise
-        return run
+        cls.refuse(folder)
+        stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+        base = chosen = folder or Path("runs") / f"{experiment.name}-{stamp}"
+        number = 1
+        while True:
+            try:
+                atomic.make_folder(chosen.parent, parents=True, exist_ok=True)
+                # It appears with its config, in one step, so whatever moment a crash chooses, what is there can go on.
+                # A folder in which there is something is never replaced: two processes can't get the same run.
+                with atomic.making(chosen) as making:
+                    begun = cls(making)
+                    if rate_test is not None:
+                        atomic.write_json(begun.files.rate_test, dict(rate_test))
+                    atomic.write_text(begun.files.config, begun._config_text(experiment, Files(chosen)))
+                return cls(chosen)
+            except OSError as error:
+                cls.refuse(folder)
+                if not os.path.lexists(chosen):
+                    why = f"{error.strerror}: {error.filename}"
+                    raise UsageError(f"the run's folder {chosen} can't be made: {why}") from None
+                number += 1
+                chosen = base.with_name(f"{base.name}-{number}")
 
-    def _write_config(self, experiment: Experiment) -> None:
-        atomic.write_text(self.files.config, self._config_text(experiment))
+    def _config_text(self, experiment: Experiment, called: Files | None = None) -> str:
+        """The config as the run keeps it; the files that it needs are copied into the run first.
 
-    def _config_text(self, experiment: Experiment) -> str:
-        """The config as the run keeps it; the files that it needs are copied into the run first."""
-        files = self.files
+        Args:
+            experiment: The experiment.
+            called: Where they are going to lie; where they lie if left out.
+        """
+        files, called = self.files, called or self.files
         # What the network can't be built without comes along, so that the run's config repeats it when it is gone.
-        update: dict[str, Any] = {"model": experiment.model.with_files_in(files.backbone, copy=True)}
+        model = experiment.model.with_files_in(files.backbone, copy=True, called=called.backbone)
+        update: dict[str, Any] = {"model": model}
         if experiment.data.exclude:
             text = Path(experiment.data.exclude).read_text(encoding="utf-8", errors=atomic.ERRORS)
             atomic.write_text(files.exclude, text)
-            update["data"] = experiment.data.model_copy(update={"exclude": str(files.exclude.absolute())})
+            update["data"] = experiment.data.model_copy(update={"exclude": str(called.exclude.absolute())})
         return config_file.write(experiment.model_copy(update=update))
 
     def remove(self) -> None:
         """Removes the folder of a run that has not begun."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    @classmethod
-    def _new_folder(cls, experiment: Experiment, folder: Path | None) -> Path:
-        cls.refuse(folder)
-        stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-        base = folder or Path("runs") / f"{experiment.name}-{stamp}"
-        chosen, number = base, 1
-        try:
-            atomic.make_folder(chosen.parent, parents=True, exist_ok=True)
-            while True:
-                try:
-                    # Whoever makes the folder owns the run: two processes can't get the same one.
-                    atomic.make_folder(chosen)
-                    return chosen
-                except FileExistsError:
-                    cls.refuse(folder)
-                    number += 1
-                    chosen = base.with_name(f"{base.name}-{number}")
-        except OSError as error:
-            raise UsageError(f"the run's folder {chosen} can't be made: {error.strerror}: {error.filename}") from None
 
     @staticmethod
     def refuse(folder: Path | None) -> None:

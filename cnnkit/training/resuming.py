@@ -18,7 +18,7 @@ from cnnkit.core.text import counted, enumerated, typed
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Index
 from cnnkit.data.section import read_names
-from cnnkit.runs import checkpoints, images, training_states
+from cnnkit.runs import checkpoints, images, reading, training_states
 from cnnkit.runs.provenance import circumstances
 from cnnkit.runs.run import FINISHED, Run
 from cnnkit.runs.training_states import State
@@ -58,7 +58,7 @@ class Resumption:
             progress: Is told how far it is.
 
         Raises:
-            UsageError: The folder is no run, or the run is finished and is not to be longer or has no state left.
+            UsageError: The folder is no run, or the run is finished, is to be longer and has no state left.
             ConfigError: The config differs from the run's, with each difference; or has mistakes.
             DataError: The images that a config names are not there.
             TrainingError: The run's files are damaged.
@@ -77,17 +77,41 @@ class Resumption:
         if found := [configured.place(problem) for problem in differences.refused(own, experiment, settings)]:
             other = "leave the config out, or train it as a run of its own" if config else "train a run of its own"
             raise ConfigError(*found, f"{run.folder} goes on as it began; {other}, without --resume")
+        resumption = cls(run, own, experiment, record)
+        if resumption.over:
+            return resumption
         with images.where_they_are(experiment.data.source):
             experiment.data.source.open(progress)
-        resumption = cls(run, own, experiment, record)
-        if record.get("state") == FINISHED and not resumption.longer:
-            raise UsageError(f"{run.folder} is finished, so there is nothing to go on with{_how_longer(run, own)}")
         if record.get("state") == FINISHED and not training_states.saved(run.files.checkpoints):
             anew = _anew(run, experiment.plan()[-1].epochs)
             raise UsageError(
                 f"{run.folder} is finished, and has no state to go on from; to train it for longer, {anew}"
             )
         return resumption
+
+    @property
+    def over(self) -> bool:
+        """Whether the run is finished and is not to be longer, so that there is nothing to do."""
+        return self.record.get("state") == FINISHED and not self.longer
+
+    def as_it_ended(self, progress: Progress) -> dict[str, Any]:
+        """Of a run that is over, the document of the end of its training, from what is on the disk.
+
+        Args:
+            progress: Is told that there is nothing to do.
+
+        Raises:
+            TrainingError: What is on the disk is damaged.
+        """
+        files = self.run.files
+        progress.say(
+            f"{self.run.folder} is finished, so there is nothing to go on with{_how_longer(self.run, self.own)}"
+        )
+        document: dict[str, Any] = {"run": str(self.run.folder), "state": FINISHED}
+        document |= {name: self.record.get(name) for name in ("epochs", "best_epoch")}
+        for split in ("validation", "test"):
+            document[split] = reading.json_object(files.result(split)) if files.result(split).exists() else None
+        return document | {"remarks": self.record.get("remarks", [])}
 
     def refuse_other_images(self, index: Index, splits: Sequence[str], preprocessing: Preprocessing) -> None:
         """Refuses images that are not those with which the run began.

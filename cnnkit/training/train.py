@@ -94,10 +94,10 @@ def resume(
         progress: Is told how far it is.
 
     Returns:
-        The document that `train` returns.
+        The document that `train` returns; that of a run that is finished already is from what is on the disk.
 
     Raises:
-        UsageError: The folder is no run, the run is finished, or another process trains it.
+        UsageError: The folder is no run, another process trains it, or it can't become longer.
         ConfigError: The config is another one; every difference is named.
         DataError: The images are not those of the run any more.
         TrainingError: Its states are damaged, or as for `train`.
@@ -105,6 +105,8 @@ def resume(
     """
     progress = progress or Progress()
     resumption = Resumption.of(folder, config, settings, progress)
+    if resumption.over:
+        return resumption.as_it_ended(progress)
     run, clock = resumption.run, Clock(resumption.experiment.train.time_limit)
     data = TrainingData.of(resumption.experiment, progress)
     resumption.refuse_other_images(data.images.index, data.splits, data.preprocessing)
@@ -253,6 +255,6 @@ def _result(
     document["remarks"] = [*(remark.line() for remark in told), *of_splits]
     for line in document["remarks"]:
         run.log(line)
-    facts = {"epochs": len(epochs), "best_epoch": best["epoch"], "verdict": [remark.facts() for remark in told]}
-    run.write_provenance(state=end, **facts)
+    facts = {name: document[name] for name in ("state", "epochs", "best_epoch", "remarks")}
+    run.write_provenance(**facts, verdict=[remark.facts() for remark in told])
     return document

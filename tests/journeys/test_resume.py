@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -108,14 +109,18 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(
     )  # all updates of the third epoch, the last of a batch
     assert Run.open(run).provenance()["state"] == "interrupted"
 
-    assert resume(run, tmp_path / "config.yaml")["state"] == "finished"
+    document = resume(run, tmp_path / "config.yaml")
+    assert document["state"] == "finished"
     assert killtest.differing(outcome(tmp_path / "whole"), outcome(run)) == []
     assert [entry["after"] for entry in Run.open(run).provenance()["resumed"]] == [
         {"stage": 1, "epoch": 0, "update": 1},
         {"stage": 2, "epoch": 2, "update": 5},
     ]
-    with pytest.raises(UsageError, match=r"run is finished, .* early stopping has ended it"):
-        resume(run)
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    code, out, err = command("train", "--resume", run, "--json")
+    assert code == 0 and json.loads(out) == document
+    assert f"{run} is finished, so there is nothing to go on with; early stopping has ended it" in err
+    assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
 
 
 @pytest.mark.slow
@@ -220,10 +225,11 @@ def test_a_finished_run_without_a_state_is_not_begun_anew_in_its_folder(tmp_path
     run = tmp_path / "run"
     shutil.copytree(Path(__file__).with_name("run_of_version_0_1_0"), run)
     before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
-    for settings in ([], ["--set", "train.epochs=2", "--set", "train.schedule.name=constant"]):
-        code, _, err = command("train", "--resume", run, *settings)
-        assert code == 2 and f"{run} is finished" in err
-        assert err.endswith(f"train it anew: cnnkit train {run}/config.yaml --set train.epochs=2\n")
+    anew = f"train it anew: cnnkit train {run}/config.yaml --set train.epochs=2\n"
+    code, out, err = command("train", "--resume", run)
+    assert (code, err) == (0, "") and out.startswith(f"{run} is finished") and anew in out
+    code, _, err = command("train", "--resume", run, "--set", "train.epochs=2", "--set", "train.schedule.name=constant")
+    assert code == 2 and f"{run} is finished" in err and err.endswith(anew)
     assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
 
 

@@ -63,6 +63,22 @@ def test_a_folder_has_one_run(run, experiment):
     assert (run.folder / "config.yaml").read_bytes() == before
 
 
+def test_a_run_appears_with_its_config_and_two_that_begin_at_once_do_not_share_it(experiment, tmp_path, monkeypatch):
+    folder, text, there = tmp_path / "run", Run._config_text, []
+
+    def slow(run, *given):
+        there.append(folder.exists())
+        if len(there) == 1:  # another is faster
+            Run.create(experiment.model_copy(update={"name": "faster"}), folder)
+        return text(run, *given)
+
+    monkeypatch.setattr(Run, "_config_text", slow)
+    with pytest.raises(UsageError, match="exists already, and a run never overwrites another"):
+        Run.create(experiment, folder)
+    assert there == [False, False]
+    assert Run.begun(folder).experiment.name == "faster" and list(tmp_path.glob(".writing*")) == []
+
+
 def test_a_folder_that_can_not_be_made_is_a_usage_error(experiment, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError):
