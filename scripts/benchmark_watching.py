@@ -1,12 +1,12 @@
 """Measures a training of one network by one side: `watched`, as `cnnkit train` does it, or `bare`.
 
-Usage: python scripts/benchmark_watching.py SIDE NETWORK [--steps 100] [--epochs 3] [--every-minutes 1] [--threads 2]
+Usage: python scripts/benchmark_watching.py SIDE NETWORK [--steps 100] [--epochs 3] [--threads 2]
 
 Prints the training images a CPU second of all epochs but the first, validation with them. `watched` saves states and
 best epochs, writes TensorBoard's files and watches gradients, waiting and signals, all at its defaults but for the
-states: one a minute, where the default is one in five, so that short runs have their share of them and more. `bare`
-makes the same steps and has none of this. Images are random, in memory; nothing is augmented. NETWORK is one of
-scripts/benchmark_networks.py.
+states: one, in the middle of the epochs that are counted, which is more than the default of one in five minutes as long
+as they take less than that. `bare` makes the same steps and has none of this. Images are random, in memory; nothing is
+augmented. NETWORK is one of scripts/benchmark_networks.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Enough(Exception):
     """The last epoch is measured."""
 
 
-def measure(side: str, name: str, steps: int, epochs: int, every_minutes: float) -> float:
+def measure(side: str, name: str, steps: int, epochs: int) -> float:
     import numpy as np
 
     from cnnkit import read, train
@@ -63,7 +63,8 @@ def measure(side: str, name: str, steps: int, epochs: int, every_minutes: float)
         config = {
             "data": {"source": {"name": "arrays", "path": str(images)}, "batch_size": batch},
             "model": model,
-            "train": {"epochs": epochs, "checkpoint": {"every_minutes": every_minutes}},
+            # The next would come behind the end.
+            "train": {"epochs": epochs, "checkpoint": {"every_steps": max(steps * (epochs + 1) // 2, 1)}},
         }
         file.write_text(json.dumps(config))  # which is YAML too
         with contextlib.ExitStack() as stack:
@@ -80,11 +81,10 @@ def main() -> None:
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("--steps", type=int, default=100, help="of an epoch")
     parser.add_argument("--epochs", type=int, default=3, help="the first of them is not counted")
-    parser.add_argument("--every-minutes", type=float, default=1.0, help="between two states that are saved")
     threads.add_option(parser)
     chosen = parser.parse_args()
     threads.limit(chosen.threads)
-    print(measure(chosen.side, chosen.network, chosen.steps, chosen.epochs, chosen.every_minutes))
+    print(measure(chosen.side, chosen.network, chosen.steps, chosen.epochs))
 
 
 if __name__ == "__main__":

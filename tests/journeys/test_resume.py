@@ -84,7 +84,7 @@ def made(tmp_path):
 def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(
     made, stateful, tmp_path, when, monkeypatch, command
 ):
-    """By its time in the first epoch, by SIGTERM in a validation of the second stage."""
+    """By its time in the first epoch, by SIGKILL while its next state is written, by SIGTERM in the second stage."""
     experiment, run = made(stateful), tmp_path / "run"
     train(experiment, tmp_path / "whole")
     stages = [epoch["stage"] for epoch in Run.open(tmp_path / "whole").history()]
@@ -97,6 +97,12 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(
     assert f"train.time_limit (600 minutes) is up after 0 epochs; go on with: cnnkit train --resume {run}\n" in out
     assert training_states.saved(run / "checkpoints") == [(1, 0, 1)]
     assert Run.open(run).provenance()["state"] == "unfinished"
+
+    killed = killtest.Moment("saving", signal.SIGKILL, 1, "synced")
+    ended = killtest.trained(["train", "--resume", run], tmp_path, killed)
+    assert ended.code == -signal.SIGKILL, ended.out
+    assert list((run / "checkpoints").glob(".writing*")) and list(killtest.unreadable(run)) == []
+    assert training_states.saved(run / "checkpoints") == [(1, 0, 1)]
 
     when(steps.Steps, "evaluate", 5, terminate)  # two for a validation
     with pytest.raises(Interrupted, match=r"keeps epoch \d.* go on with: cnnkit train --resume .*run$") as raised:
@@ -113,6 +119,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(
     assert document["state"] == "finished"
     assert killtest.differing(outcome(tmp_path / "whole"), outcome(run)) == []
     assert [entry["after"] for entry in Run.open(run).provenance()["resumed"]] == [
+        {"stage": 1, "epoch": 0, "update": 1},
         {"stage": 1, "epoch": 0, "update": 1},
         {"stage": 2, "epoch": 2, "update": 5},
     ]
