@@ -52,7 +52,7 @@ def measure(side: str, name: str, steps: int, epochs: int) -> float:
                 raise Enough
 
     nothing: dict[Any, dict[str, Any]] = {
-        Engine: {"_observers": lambda self, signals: [], "_save": lambda self, epoch, metrics: None},
+        Engine: {"_observers": lambda self: [], "_save": lambda self, epoch, metrics: None},
         Tracking: {"of": classmethod(lambda cls, run, *given: cls(run, Progress(), []))},
     }
     with tempfile.TemporaryDirectory() as folder:
