@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cnnkit.core.lazy import tf
+
+DRAWN = 65_537
+"""So many weights of a layer are drawn; a prime, so that no two filters get the same ones."""
+
+
+@pytest.fixture(scope="module")
+def large_kernels_repeat_what_is_drawn() -> Iterator[None]:
+    """Drawing millions of weights takes most of the time of building; the first ones of a kernel serve for the rest."""
+    from keras.src.initializers import random_initializers
+
+    def repeating(draw):
+        def drawn(shape, *args, **settings):
+            size = math.prod(shape)
+            if size <= DRAWN:
+                return draw(shape, *args, **settings)
+            some = draw((DRAWN,), *args, **settings)
+            return tf.reshape(tf.tile(some, [-(-size // DRAWN)])[:size], shape)
+
+        return drawn
+
+    real = random_initializers.random
+    kinds = {kind: repeating(getattr(real, kind)) for kind in ("normal", "truncated_normal", "uniform")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(random_initializers, "random", SimpleNamespace(**{**vars(real), **kinds}))
+        yield
+
 
 DECAY = 0.5
 """Regularisation loss of the tiny SavedModel: this times the sum of the squares of its first kernel."""

@@ -38,6 +38,8 @@ from cnnkit.models.sequential import (
     SeparableConv,
 )
 
+pytestmark = pytest.mark.usefixtures("large_kernels_repeat_what_is_drawn")
+
 FAMILIES = get_args(get_args(AnyArchitecture)[0])
 
 IMAGENET = (224, 224, 3), 1000

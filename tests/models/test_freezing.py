@@ -9,6 +9,8 @@ from cnnkit.models import KerasApplication, ResNet, Sequential, Snn, Vgg, freezi
 from cnnkit.models.freezing import Stage
 from cnnkit.models.sequential_layers import BatchNorm, Conv, Flatten
 
+pytestmark = pytest.mark.usefixtures("large_kernels_repeat_what_is_drawn")
+
 SHAPE = (8, 8, 3)
 
 
@@ -96,7 +98,6 @@ def test_nothing_is_dropped_in_what_is_frozen(model, size):
     assert np.array_equal(network.backbone(images, training=True), network.backbone(images, training=False))
     freezing.apply(model, network, Stage(epochs=1))
     assert not np.array_equal(network.backbone(images, training=True), network.backbone(images, training=False))
-    keras.backend.clear_session()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,6 @@ def test_layers_of_keras_are_divided_in_their_order(application):
     assert [layer for group in row for layer in group.layers] == list(network.backbone.layers)
     sides = [int(group.name.split(" x ")[0]) for group in row]
     assert sides == sorted(sides, reverse=True) and len(set(sides)) == len(sides)
-    keras.backend.clear_session()
 
 
 def test_every_layer_with_weights_is_in_one_group():
@@ -131,7 +131,6 @@ def test_a_frozen_normalisation_works_as_after_the_training(resnet):
     training = network.backbone(images, training=True).numpy()
     assert np.array_equal(training, network.backbone(images, training=False).numpy())
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, network.backbone.weights, strict=True))
-    keras.backend.clear_session()
 
 
 @pytest.mark.parametrize(
@@ -164,4 +163,3 @@ def test_normalisation_in_inference_is_as_after_the_training_while_scale_and_shi
     freezing.apply(model, network, Stage(epochs=1, batch_norm="batch"))  # a later stage may have it otherwise
     assert not np.array_equal(network.backbone(images, training=True), network.backbone(images, training=False))
     assert not any(np.array_equal(a, b.numpy()) for a, b in zip(before, statistics, strict=True))
-    keras.backend.clear_session()

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from cnnkit.core.lazy import keras
 from cnnkit.models import ResNet
 
+pytestmark = pytest.mark.usefixtures("large_kernels_repeat_what_is_drawn")
+
 IMAGENET = (224, 224, 3), 1000
 CIFAR = (32, 32, 3), 10
 
@@ -28,7 +30,7 @@ def trainable(model):
 
 @functools.cache
 def randomized(architecture, size=32):
-    """Every weight is drawn anew, those of normalisations too."""
+    """Every weight is drawn anew, those of normalisations too; a large one repeats its first numbers."""
     model = architecture.build((size, size, 3), 5)
     for weight in model.weights:
         weight.assign(drawn(weight))
@@ -36,10 +38,14 @@ def randomized(architecture, size=32):
 
 
 def drawn(weight):
-    random = np.random.default_rng([int(np.prod(weight.shape)), len(weight.path)])
+    size = int(np.prod(weight.shape))
+    random = np.random.default_rng([size, len(weight.path)])
+    count = min(size, 65_537)  # a prime: no two filters get the same numbers
     if weight.name in ("gamma", "moving_variance"):
-        return random.uniform(0.5, 1.5, weight.shape)
-    return random.normal(0, (2 / np.prod(weight.shape[:-1])) ** 0.5 if weight.name == "kernel" else 0.1, weight.shape)
+        numbers = random.uniform(0.5, 1.5, count)
+    else:
+        numbers = random.normal(0, (2 / np.prod(weight.shape[:-1])) ** 0.5 if weight.name == "kernel" else 0.1, count)
+    return np.resize(numbers.astype(np.float32), weight.shape)
 
 
 def pixels(count, size=32):
@@ -377,7 +383,7 @@ DROPPING += [(ResNet(depth=50, dropout=0.3), 2), (ResNet(depth=50, version=2, dr
 
 
 @pytest.mark.parametrize(("architecture", "gaps"), DROPPING, ids=["v1", "v2", "v1-bottleneck", "v2-bottleneck"])
-def test_dropout_is_between_the_convolutions_of_a_block_behind_the_activation(architecture, gaps):
+def test_dropout_is_between_the_convolutions_of_a_block_behind_the_activation(zeros, architecture, gaps):
     model = architecture.build((32, 32, 3), 2)
     dropped = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
     blocks = sum(layer.name.endswith("_add") for layer in model.layers)
