@@ -110,14 +110,33 @@ def draw_pictures(folder):
             Image.fromarray(random.integers(grey - 50, grey + 50, (12, 9, 3), np.uint8)).save(file)
 
 
+class Heard(Progress):
+    """Keeps what it is told of epochs and steps."""
+
+    def __init__(self):
+        self.epochs, self.steps = [], []
+
+    def epoch(self, line):
+        self.epochs.append(line)
+
+    def step(self, step):
+        self.steps.append(step)
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def heard():
+    """What the training of `plain` tells."""
+    return Heard()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, heard):
     """A folder with the runs `plain` and `chance`, trained here, and the documents that came back."""
     folder = tmp_path_factory.mktemp("runs")
     documents = []
-    for name, text in (("plain", PLAIN), ("chance", CHANCE)):
+    for name, text, progress in (("plain", PLAIN, heard), ("chance", CHANCE, Progress())):
         (folder / f"{name}.yaml").write_text(text)
-        documents.append(train(read(folder / f"{name}.yaml"), folder / name))
+        documents.append(train(read(folder / f"{name}.yaml"), folder / name, progress))
     return folder, documents
 
 
@@ -514,22 +533,10 @@ def test_two_runs_in_the_same_second_get_folders_of_their_own(config, tmp_path, 
     assert first.folder.name.startswith("plain-")
 
 
-def test_progress_is_told_of_every_epoch(config, tmp_path):
-    from cnnkit.core.progress import Progress
-
-    class Heard(Progress):
-        epochs, steps = [], []
-
-        def epoch(self, line):
-            self.epochs.append(line)
-
-        def step(self, step):
-            self.steps.append(step)
-
-    train(read(config(PLAIN)), tmp_path / "run", Heard())
-    assert [line.split()[1] for line in Heard.epochs] == ["1/3", "2/3", "3/3"]
-    assert Heard.steps
-    for step in Heard.steps:
+def test_progress_is_told_of_every_epoch(runs, heard):
+    assert [line.split()[1] for line in heard.epochs] == ["1/3", "2/3", "3/3"]
+    assert heard.steps
+    for step in heard.steps:
         assert 1 <= step.epoch <= step.epochs == 3
         assert 0 <= step.step <= step.steps == 4
         assert step.step == 0 or step.images_per_second > 0
