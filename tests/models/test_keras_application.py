@@ -22,7 +22,10 @@ from cnnkit.models import AnyArchitecture, KerasApplication
 from cnnkit.models.keras_application import NETWORKS, Name
 from cnnkit.models.keras_layers import BatchNormalization
 
-pytestmark = pytest.mark.filterwarnings("ignore:`input_shape` is undefined")  # Keras, of sizes without weights
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`input_shape` is undefined"),  # Keras, of sizes without weights
+    pytest.mark.usefixtures("large_kernels_repeat_what_is_drawn"),
+]
 
 WITH_ALPHA = [name for name, row in NETWORKS.items() if row.alphas]
 
