@@ -7,11 +7,12 @@
 The training has all that has a state: augmentation, MixUp, dropout, momentum, gradients of two batches an update,
 averaged weights, a warm-up and a cosine, early stopping, and two stages of fine-tuning. It is trained once undisturbed,
 and then again and again, each time ended by SIGKILL or SIGTERM at moments drawn at random: at any time, right after the
-start, behind some update, in a validation, where a stage begins, and while a state is being written, a window that is
-made wide here. Some processes have a slow disk, where a state is not yet written when the next is due. After each end
-all states on the disk have to be readable. `cnnkit train --resume` goes on, is often killed again itself, and at last
-comes to the end. There the weights of the best epoch, all arrays of the last state, the metrics (but for times) and the
-evaluations have to be those of the undisturbed run, bit for bit. The exit code is 1 if anything is not.
+start, behind some update, in a validation, where a stage begins, and while a state or the best weights are being
+written; for states that window is made wide here. Some processes have a slow disk, where a state is not yet written
+when the next is due. After each end all states on the disk have to be readable. `cnnkit train --resume` goes on, is
+often killed again itself, and at last comes to the end. There the weights of the best epoch, all arrays of the last
+state, the metrics (but for times) and the evaluations have to be those of the undisturbed run, bit for bit. The exit
+code is 1 if anything is not.
 """
 
 from __future__ import annotations
@@ -72,7 +73,16 @@ WINDOW, SLOW = 0.05, 1.5
 LONGEST_CHAIN = 4
 """Times that one run is ended at the most."""
 
-KINDS = {"at any time": 7, "right after the start": 3, "update": 6, "saving": 9, "validation": 3, "stage": 2}
+KINDS = {
+    "at any time": 6,
+    "right after the start": 3,
+    "update": 5,
+    "saving": 8,
+    "best weights": 2,
+    "best weights named": 2,
+    "validation": 2,
+    "stage": 2,
+}
 """Kinds of moments, and how often each is drawn."""
 
 SAVING = ("written", "synced", "renamed", "named")
@@ -86,7 +96,7 @@ class Moment:
     Attributes:
         kind: One of KINDS.
         number: The signal.
-        after: What is counted from the start of the process: seconds, updates, states, validations or stages.
+        after: What is counted from the start of the process: seconds, or how often what the kind names happens.
         where: Of a state that is being written, how far it is.
         window: Seconds that each moment of writing a state is stretched by.
     """
@@ -125,6 +135,8 @@ class Moment:
             after = chance.randint(1, max(updates // EVERY_STEPS, 1))
         elif kind == "validation":
             after = chance.randint(1, max(int(epochs), 1))
+        elif kind.startswith("best weights"):
+            after = chance.randint(1, max(int(epochs / 2), 1))
         window = chance.choice([WINDOW, WINDOW, SLOW])
         return cls(kind, number, after, chance.choice(SAVING) if kind == "saving" else "", window)
 
@@ -132,7 +144,7 @@ class Moment:
 def drive(moment: Moment, words: list[str]) -> None:
     """Is `cnnkit`, with a hook where a moment is that only this process knows of: there it sends itself the signal."""
     from cnnkit.commands.main import main
-    from cnnkit.runs import training_states
+    from cnnkit.runs import checkpoints, training_states
     from cnnkit.training import observers, steps
 
     left = moment.after
@@ -154,6 +166,8 @@ def drive(moment: Moment, words: list[str]) -> None:
         "validation": (steps.Steps, "evaluate"),
         "stage": (observers.Watch, "stage_begins"),
         "update": (steps.Steps, "train"),
+        "best weights": (checkpoints.Weights, "serialised"),
+        "best weights named": (checkpoints, "save"),
     }
     if moment.kind in hooks:
         owner, name = hooks[moment.kind]
