@@ -30,6 +30,7 @@ class SavedModelLayer(keras.layers.Layer):
     Attributes:
         in_inference: Whether the network runs as in inference where it is trained too: a SavedModel has one word for
             its normalisation and its dropout, so these go together.
+        losses_of_weights: Functions without arguments, each to what the SavedModel asks of some of its weights.
 
     Args:
         folder: Where the SavedModel lies.
@@ -51,7 +52,7 @@ class SavedModelLayer(keras.layers.Layer):
         self._network = self._loaded(folder, if_damaged)
         self._function = self._function_for(shape)
         self._takes_training = "training" in self._function.function_type.parameters
-        self._losses_of_weights = list(getattr(self._network, "regularization_losses", None) or [])
+        self.losses_of_weights = list(getattr(self._network, "regularization_losses", None) or [])
         self._adopted = [self._adopt(variable, trained) for variable, trained in self._variables_of_network()]
         if not self.trainable_weights:
             raise self._unusable(
@@ -63,7 +64,7 @@ class SavedModelLayer(keras.layers.Layer):
     def call(self, images: Any, training: bool = False) -> Any:
         """The vectors (B, c); where the layer is trained, what the SavedModel asks of its weights joins the loss."""
         if self.trainable:
-            for loss in self._losses_of_weights:
+            for loss in self.losses_of_weights:
                 self.add_loss(loss())
         return self._run(images, bool(training and self.trainable and not self.in_inference))
 

@@ -51,6 +51,19 @@ class Learner:
         """What changes where a gradient is computed."""
         return list({id(variable): variable for variable in (*self.seeds, *self.statistics)}.values())
 
+    def penalty(self) -> float:
+        """What regularisation asks of the weights as they are now.
+
+        Keras's `losses` can't be asked outside of the graph that was made of a training: what a layer has added to them
+        is a tensor of that graph.
+        """
+        weights = self.all.trainable_variables
+        asked = [weight.regularizer(weight) for weight in weights if weight.regularizer is not None]
+        for layer in self.all.layers:
+            if layer.trainable:
+                asked += [loss() for loss in getattr(layer, "losses_of_weights", ())]  # a SavedModel's own
+        return sum(float(keras.ops.sum(each)) for each in asked)
+
     def logits(self, images: Any, training: bool) -> list[Any]:
         """Those of the network, (B, logits), and in training those of its auxiliary classifiers behind."""
         # A Keras model with a single output gives it without a list around it.

@@ -161,7 +161,7 @@ def far_above(loss: float, guessing: float, learner: Learner, experiment: Experi
     guessed = guessing * (1 + sum(learner.weights_of_auxiliary))
     if loss <= FAR_ABOVE * guessed + 1:
         return None
-    loss -= sum(float(keras.ops.sum(each)) for each in learner.all.losses)
+    loss -= learner.penalty()
     if loss <= FAR_ABOVE * guessed + 1:
         return None
     reasons = ["weights that start too large (initializer)"]

@@ -120,3 +120,27 @@ def test_a_step_with_weights_goes_where_the_weighted_loss_falls(network):
     gradient = tape.gradient(loss, kernel.value).numpy()
     epoch(model, (), rate=0.1, weights=weights)
     assert kernel.numpy() == pytest.approx(before - 0.1 * gradient, abs=1e-6)
+
+
+def test_what_regularisation_asks_of_the_weights_is_known_after_the_graph_of_a_training_was_made():
+    class AsksOfItsWeights(keras.layers.Layer):
+        """As a SavedModel has it: a function of its weights, which joins the loss of each call."""
+
+        def build(self, shape):
+            self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+            self.losses_of_weights = [lambda: 7.0 * self.scale.value]
+
+        def call(self, x):
+            self.add_loss(self.losses_of_weights[0]())
+            return x * self.scale
+
+    dense = keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(0.5), name="dense")
+    asking, image = AsksOfItsWeights(), keras.Input((5,))
+    learner = Learner(keras.Model(image, asking(dense(image))), (), CrossEntropy())
+    steps = Steps(learner, keras.optimizers.SGD(0.0), CrossEntropy(), batches=1)
+    assert steps.train(iter(tf.data.Dataset.from_tensors((X, Y, np.ones(6, np.float32)))), 0, 1).sound
+    of_kernel = 0.5 * np.sum(np.float64(dense.kernel.numpy()) ** 2)
+    assert learner.penalty() == pytest.approx(7.0 + of_kernel, rel=1e-5)
+    assert steps.metrics()["loss"] == pytest.approx(cross_entropy(learner.model) + 7.0 + of_kernel, rel=1e-5)
+    asking.trainable = False
+    assert learner.penalty() == pytest.approx(of_kernel, rel=1e-5)

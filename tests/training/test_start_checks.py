@@ -58,8 +58,8 @@ def test_weights_of_images_count_in_the_loss_of_guessing():
     assert guessing(CrossEntropy(), training([0, 1], [0.5, 2.5], 2)) == pytest.approx(1.5 * math.log(2), rel=1e-5)
 
 
-def learner(auxiliary=(), penalties=()):
-    return SimpleNamespace(weights_of_auxiliary=auxiliary, all=SimpleNamespace(losses=list(penalties)))
+def learner(auxiliary=(), penalty=0.0):
+    return SimpleNamespace(weights_of_auxiliary=auxiliary, penalty=lambda: penalty)
 
 
 def test_a_loss_far_above_guessing_is_named_with_reasons(experiment):
@@ -70,7 +70,7 @@ def test_a_loss_far_above_guessing_is_named_with_reasons(experiment):
 
 def test_what_auxiliary_classifiers_and_regularisation_add_is_no_fault(experiment):
     assert far_above(5.0, 2.3, learner(), experiment) is None
-    assert far_above(90.0, 2.3, learner(penalties=[tf.constant(80.0)]), experiment) is None
+    assert far_above(90.0, 2.3, learner(penalty=80.0), experiment) is None
     assert far_above(30.0, 2.3, learner(auxiliary=(0.3, 0.3)), experiment) is None
     assert far_above(30.0, 2.3, learner(), experiment)
 
