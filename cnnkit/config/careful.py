@@ -156,17 +156,19 @@ def _weights_are_kept_small_once(experiment: Experiment, given: Given) -> Iterat
 
 
 def _states_are_saved_before_the_end(experiment: Experiment, given: Given) -> Iterator[Problem]:
-    checkpoint, images = experiment.train.checkpoint, given.images("train")
-    longest = max((stage.epochs or 0 for stage in experiment.plan()), default=0)
-    if longest and (checkpoint.every_epochs or 0) > longest:
-        message = f"{counted(longest, 'epoch')} end before, so no state is saved until then; lower it"
+    checkpoint, images, plan = experiment.train.checkpoint, given.images("train"), experiment.plan()
+    lengths = [stage.epochs for stage in plan if stage.epochs]
+    epochs, passed = sum(lengths), sum(stage.lines for stage in plan)  # as a training counts: over all its stages
+    saved = "states are saved at the ends of stages only" if len(lengths) > 1 else "no state is saved until then"
+    if epochs and (checkpoint.every_epochs or 0) > passed:
+        message = f"training ends after {counted(epochs, 'epoch')}, so {saved}; lower it"
         yield Problem(message, key="train.checkpoint.every_epochs")
-    if not longest or not images or not experiment.data.balance.changes_nothing:
+    if not epochs or not images or not experiment.data.balance.changes_nothing:
         return
     batches = -(-images // experiment.data.batch_size)
-    updates = -(-batches // experiment.train.gradient_accumulation) * longest
-    if (checkpoint.every_steps or 0) > updates:
-        message = f"{counted(updates, 'update')} end before, so no state is saved until then; lower it"
+    updates = -(-batches // experiment.train.gradient_accumulation)
+    if (checkpoint.every_steps or 0) > updates * passed:
+        message = f"training ends after {counted(updates * epochs, 'update')}, so {saved}; lower it"
         yield Problem(message, key="train.checkpoint.every_steps")
 
 

@@ -9,7 +9,7 @@ from cnnkit.config.context import Check, Context
 from cnnkit.core.errors import Problem
 from cnnkit.core.spec import AUTO, Spec
 from cnnkit.core.text import counted, enumerated
-from cnnkit.models.freezing import BACKBONE
+from cnnkit.models.freezing import BACKBONE, Stage
 from cnnkit.optimization.losses import FITTING
 from cnnkit.optimization.section import Checkpoint
 from cnnkit.optimization.training_metrics import MONITORS
@@ -33,10 +33,21 @@ def _warmup_ends(context: Context) -> Iterator[Problem]:
 
 
 def _stages_or_epochs(context: Context) -> Iterator[Problem]:
-    if context.train and context.train.stages and context.train.epochs is not None:
-        fitted = all(stage.epochs is None for stage in context.train.stages)
-        own = "the classifier is fitted, which has no epochs" if fitted else "the stages have epochs of their own"
-        yield Problem(f"{own}; leave this out", key="train.epochs")
+    if not context.train or not context.train.stages or context.train.epochs is None:
+        return
+    stages = context.train.stages
+    message = "the stages have epochs of their own; leave this out"
+    if lacking := sum(_lacks_epochs(stage, context) for stage in stages):
+        where = "the stage that needs them" if lacking == 1 else "the stages that need them"
+        message = f"the stages have epochs of their own; move these into {where}"
+    elif all(stage.epochs is None for stage in stages):
+        message = "the classifier is fitted, which has no epochs; leave this out"
+    yield Problem(message, key="train.epochs")
+
+
+def _lacks_epochs(stage: Stage, context: Context) -> bool:
+    """Whether a stage has no epochs, and is none that fits a classifier, which needs none."""
+    return stage.epochs is None and not (stage.freezes_backbone and context.unchanging)
 
 
 _BY_STEPS = "to train it by steps name an optimizer, such as train.optimizer: {name: adam, learning_rate: 3e-3}"

@@ -53,7 +53,7 @@ def augmented(text):
 
 
 TRAINING = [
-    ("train.checkpoint.every_epochs=31", "train.checkpoint.every_epochs", "30 epochs end before"),
+    ("train.checkpoint.every_epochs=31", "train.checkpoint.every_epochs", "ends after 30 epochs, so no state"),
     ("train.optimizer={name: adam, learning_rate: 10}", "train.optimizer.learning_rate", "10 is so large a step"),
     ("train.optimizer={name: adam, learning_rate: 1e-8}", "train.optimizer.learning_rate", "hardly moves"),
     ("train.optimizer={name: sgd, learning_rate: 3}", "train.optimizer.learning_rate", "3 is so large a step for sgd"),
@@ -446,3 +446,23 @@ def test_an_update_has_no_more_batches_than_its_epoch(said):
 def test_states_that_are_never_saved_before_the_end_are_told(said, steps, odd):
     found = said(f"train.checkpoint.every_steps={steps}", "data.batch_size=32", counts=EVEN)
     assert ("train.checkpoint.every_steps" in found) == odd
+
+
+@pytest.mark.parametrize(
+    ("lengths", "every", "message"),
+    [
+        ((5, 5), 8, None),
+        ((5, 5), 10, None),
+        ((5, 5), 11, "training ends after 10 epochs, so states are saved at the ends of stages only; lower it"),
+        ((1,), 2, "training ends after 1 epoch, so no state is saved until then; lower it"),
+        ((None, 5), 6, None),  # a classifier that is fitted counts as one
+        ((None, 5), 7, "training ends after 5 epochs, so no state is saved until then; lower it"),
+    ],
+)
+def test_states_are_counted_over_all_stages(said, lengths, every, message):
+    stages = [f"{{epochs: {length}}}" if length else "{freeze: backbone}" for length in lengths]
+    settings = (f"train.stages=[{', '.join(stages)}]", "data.batch_size=140")  # so an epoch has one update
+    for counter in ("every_epochs", "every_steps"):
+        found = said(*settings, f"train.checkpoint.{counter}={every}", counts=EVEN)
+        expected = message and (message if counter == "every_epochs" else message.replace("epoch", "update"))
+        assert found.get(f"train.checkpoint.{counter}") == expected

@@ -285,6 +285,26 @@ def test_stages_have_epochs_of_their_own(tmp_path: Path) -> None:
     assert found == {"train.epochs": "the stages have epochs of their own; leave this out"}
 
 
+@pytest.mark.parametrize(
+    ("entries", "augment", "said", "lacking"),
+    [
+        ([""], "[]", "the stages have epochs of their own; move these into the stage that needs them", {0}),
+        (["epochs: 1", ""], "[]", "own; move these into the stage that needs them", {1}),
+        (["", "freeze: stem"], "[]", "own; move these into the stages that need them", {0, 1}),
+        (["freeze: backbone"], "[{name: shift}]", "own; move these into the stage that needs them", {0}),
+        (["freeze: backbone"], "[]", "the classifier is fitted, which has no epochs; leave this out", set()),
+        (["freeze: backbone", "epochs: 1"], "[]", "the stages have epochs of their own; leave this out", set()),
+    ],
+)
+def test_epochs_beside_stages_are_told_where_they_belong(
+    tmp_path: Path, entries: list[str], augment: str, said: str, lacking: set[int]
+) -> None:
+    h5py.File(tmp_path / "some.weights.h5", "w").close()
+    found = problems(tmp_path, model=PRETRAINED, train="epochs: 10, " + stages(*entries), augment=augment)
+    assert said in found.pop("train.epochs")
+    assert found.keys() == {f"train.stages.{number}" for number in lacking}
+
+
 def test_a_stage_freezes_from_one_side_only(tmp_path: Path) -> None:
     found = problems(tmp_path, train=stages("freeze: stem, unfreeze_from: stage2, epochs: 1"))
     assert found == {"train.stages.0": "freeze and unfreeze_from say the same from two sides; leave one out"}
