@@ -11,8 +11,9 @@ import importlib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import ModuleType
 from typing import IO, Any
 
@@ -31,25 +32,45 @@ class Lazy:
         return getattr(self._loaded, attribute)
 
 
-_start = ExitStack()
-"""What ends when a command has started."""
+class _Start:
+    """The time in which no garbage is looked for; it ends once, whichever thread comes to that first."""
+
+    def __init__(self) -> None:
+        self._under_way = False
+        self._ending = threading.RLock()  # the end may set free what uses a library when it goes
+
+    def begin(self) -> None:
+        gc.disable()
+        self._under_way = True
+
+    def end(self) -> None:
+        with self._ending:
+            if self._under_way:
+                self._under_way = False
+                gc.freeze()  # what is there by now need not be looked through ever after
+                gc.enable()
 
 
-def starting() -> ExitStack:
+_start = _Start()
+
+
+@contextmanager
+def starting() -> Iterator[None]:
     """A command starts: no garbage is looked for before the first library below is imported, or the command is over.
 
     What a command makes until then, classes above all, stays. To look through it again and again took a seventh of the
     time of `cnnkit check`.
     """
     if gc.isenabled() and "numpy" not in sys.modules:
-        gc.disable()
-        _start.callback(gc.enable)
-        _start.callback(gc.freeze)  # before that: what is there by then need not be looked through ever after
-    return _start
+        _start.begin()
+    try:
+        yield
+    finally:
+        _start.end()
 
 
 def _load(module: str) -> ModuleType:
-    _start.close()
+    _start.end()
     if module == "keras":  # TensorFlow may have imported it already, with the settings of whoever it found
         return _load_keras()
     if module in sys.modules or module in ("numpy", "h5py", "simplejpeg"):

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -61,6 +62,23 @@ def test_no_garbage_is_looked_for_before_a_library_is_used_or_the_command_is_ove
         assert gc.isenabled()
     with lazy.starting():
         assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_the_time_without_looking_for_garbage_ends_once_when_threads_use_libraries(monkeypatch):
+    monkeypatch.delitem(sys.modules, "numpy")
+    enabled = []
+
+    def frozen():
+        other = threading.Thread(target=lambda: lazy.Lazy("json").loads("1"))
+        other.start()
+        other.join(0.1)
+        enabled.append(gc.isenabled())
+
+    monkeypatch.setattr(gc, "freeze", frozen)
+    with lazy.starting():
+        lazy.Lazy("json").loads("1")
+    assert enabled == [False]
     assert gc.isenabled()
 
 
