@@ -23,10 +23,11 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     model_serializer,
 )
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, core_schema, to_json
 
 if TYPE_CHECKING:
     from cnnkit.core.careful import Given
@@ -195,7 +196,8 @@ class ByName:
     """Makes of a union of sections the one that the `name` in the file says: `Annotated[Adam | Sgd, ByName()]`.
 
     Pydantic's own discriminator would make the checks of all of them, more than a hundred, which was a seventh of the
-    time of `cnnkit check`; a config names some twenty. No section of such a union may hold its like.
+    time of `cnnkit check`; a config names some twenty. No section of such a union may hold its like. `strict` and
+    `from_attributes` of a caller do not reach it.
     """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -215,7 +217,13 @@ class _WhenNamed:
     section: type[Spec]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.section.model_validate)
+        return core_schema.with_info_plain_validator_function(self._checked)
+
+    def _checked(self, value: Any, info: ValidationInfo) -> Spec:
+        """The section that a value makes, by the rules of the form that it came in: JSON has lists for tuples."""
+        if info.mode == "json":
+            return self.section.model_validate_json(to_json(value), context=info.context)
+        return self.section.model_validate(value, context=info.context)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         self.section.model_rebuild()

@@ -1,9 +1,57 @@
 from __future__ import annotations
 
-import pytest
-from pydantic import TypeAdapter, ValidationError
+from typing import Annotated, Literal
 
-from cnnkit.core.spec import CapturePattern, captured
+import pytest
+from pydantic import AfterValidator, TypeAdapter, ValidationError, ValidationInfo
+
+from cnnkit.core.spec import ByName, CapturePattern, Spec, captured
+
+
+def _scaled(value: float, info: ValidationInfo) -> float:
+    return value * (info.context or 1)
+
+
+class Line(Spec):
+    name: Literal["line"] = "line"
+    points: tuple[Annotated[float, AfterValidator(_scaled)], ...] = ()
+
+
+class Dot(Spec):
+    name: Literal["dot"] = "dot"
+
+
+class Drawing(Spec):
+    shape: Annotated[Line | Dot, ByName()]
+    others: tuple[Annotated[Line | Dot, ByName()], ...] = ()
+
+
+def test_a_section_by_name_is_read_from_the_json_that_it_is_written_as():
+    drawing = Drawing(shape=Line(points=(1.5, 2.0)), others=(Dot(), Line(points=(3.0,))))
+    written = drawing.model_dump_json()
+    assert Drawing.model_validate_json(written) == drawing
+    assert Drawing.model_validate_json(written, context=2).shape == Line(points=(3.0, 4.0))
+    with pytest.raises(ValidationError) as refused:
+        Drawing.model_validate_json(written.replace("1.5", '"1.5"'))
+    assert [error["loc"] for error in refused.value.errors()] == [("shape", "line", "points", 0)]
+
+
+def test_a_list_is_no_tuple_but_in_json():
+    with pytest.raises(ValidationError, match="tuple"):
+        Drawing.model_validate({"shape": {"name": "line", "points": [1.0]}})
+
+
+def test_a_section_by_name_is_written_where_none_of_its_kind_was_checked_before():
+    class Once(Spec):
+        name: Literal["once"] = "once"
+        size: int = 1
+
+    class Sheet(Spec):
+        shape: Annotated[Once | Dot, ByName()]
+
+    once = Once.model_construct(size=3)  # as it is unpickled in another process
+    assert not Once.__pydantic_complete__
+    assert Sheet.model_construct(shape=once).model_dump() == {"shape": {"name": "once", "size": 3}}
 
 
 @pytest.mark.parametrize(
