@@ -74,7 +74,8 @@ class Checkpoint(Spec):
     """The weights of the epoch in which this is best are kept; of equal ones the first."""
     every_minutes: Positive | None = MINUTES
     """Minutes between two states of the training, from which it can go on to the last bit; null if updates or epochs
-    are counted, or none is to be saved, at the end of a stage and when the training is stopped neither."""
+    are counted, or none is to be saved but when the time limit is up: at the end of a stage and when the training is
+    stopped neither."""
     every_steps: Count | None = None
     """The same, counted in updates: saved as soon as the updates that are under way then are done."""
     every_epochs: Count | None = None

@@ -37,9 +37,10 @@ def run_here(command: str, folder: Path, environment: dict[str, str]) -> tuple[i
     if found is None:
         return run_in_a_shell(command, folder, environment)
     program, *words = shlex.split(found["words"])
-    written, code = io.BytesIO(), 0
-    printed = io.TextIOWrapper(written, encoding="utf-8", write_through=True)
-    with pytest.MonkeyPatch.context() as patched, redirect_stdout(printed), redirect_stderr(printed):
+    written, beside, code = io.BytesIO(), io.BytesIO(), 0
+    printed, told = (io.TextIOWrapper(each, encoding="utf-8", write_through=True) for each in (written, beside))
+    stderr = printed if found["rest"] is None else told  # which goes through no pipe
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(printed), redirect_stderr(stderr):
         patched.chdir(folder)
         for name in os.environ.keys() - environment.keys():
             patched.delenv(name)
@@ -57,7 +58,7 @@ def run_here(command: str, folder: Path, environment: dict[str, str]) -> tuple[i
     if found["rest"] is None:
         return code, output.decode()
     piped = subprocess.run(["sh", "-c", found["rest"]], cwd=folder, input=output, capture_output=True)
-    return piped.returncode, (piped.stdout + piped.stderr).decode()
+    return piped.returncode, (beside.getvalue() + piped.stdout + piped.stderr).decode()
 
 
 class Checked(NamedTuple):
@@ -90,7 +91,7 @@ def test_what_a_page_shows_is_what_its_short_commands_print(page: Path, checked:
 
 
 def test_the_script_is_a_program_that_gives_what_it_does_here(tmp_path: Path, checked: Callable[..., Checked]) -> None:
-    block = "<!-- run -->\n```console\n$ cnnkit check no.yaml | head -1\nfine\n```\n\n"
+    block = "<!-- run exit=1 -->\n```console\n$ cnnkit check no.yaml | grep nothing\nfine\n```\n\n"
     path = page(tmp_path, f"{block}<!-- run -->\n```console\n$ cnnkit --version\n```\n")
     script = [sys.executable, console_blocks.__file__, "--check", str(path)]
     done = subprocess.run(script, capture_output=True, text=True, timeout=300)
