@@ -140,6 +140,7 @@ def a_column_a_class(folder: Folder) -> None:
 def elpv(folder: Folder) -> None:
     folder.pictures("images/cell{}.png", 16)
     table(folder, "labels.csv", "", "images/cell{i}.png  {a}.0  mono")
+    folder.pictures("doc/images/overview{}.png", 1)
     folder.files("README.md", "utils/elpv_reader.py")
 
 

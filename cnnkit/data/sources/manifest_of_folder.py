@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from cnnkit.data.files.walking import files_in, subfolders, why_not
 from cnnkit.data.sources import layout, manifest_parts
 from cnnkit.data.sources.manifest_columns import NoLabelsError
 from cnnkit.data.sources.manifest_guess import OTHERS, POSSIBLE, SURE, Guess, NotAListError, look, of_json
-from cnnkit.data.sources.tree import Tree
+from cnnkit.data.sources.tree import Tree, is_container
 from cnnkit.data.split_names import split_of
 
 TABLES = 50
@@ -34,12 +34,12 @@ def of_folder(root: Path) -> Guess | None:
         DataError: There are several such tables.
     """
     fits, _ = _fits(root)
-    if not fits and not _has_class_folders(root) and any(not why_not(file) for file in files_in(root)):
-        fits = _beside(root)
     if not fits:
-        return None
+        images = any(not why_not(file) for file in files_in(root))
+        fits = _beside(root) if images else {}
+        return _one_of(root, fits) if fits and not _is_sorted(root) else None
     guess = _one_of(root, fits)
-    if _has_class_folders(root):
+    if _is_sorted(root, guess.labels):
         if not guess.known or _faithful(guess):
             return None
         name = Path(guess.settings["path"]).name
@@ -114,9 +114,10 @@ def _levels(root: Path) -> Iterator[list[Path]]:
 def _beside(root: Path) -> dict[Path, Guess]:
     """The tables beside a folder of images that list these."""
     fits = {}
-    ends = Ends(root)
+    ends: Ends | None = None
     for path in map(Path, files_in(root.parent)):
         if path.suffix.lower() in (*SURE, *POSSIBLE) and path.is_file() and "submission" not in path.name.lower():
+            ends = ends or Ends(root)
             try:
                 fits[path] = look(path, [root], ends)
             except (NotAListError, NoLabelsError, DataError):
@@ -174,10 +175,22 @@ def _faithful(guess: Guess) -> bool:
     return most >= FAITHFUL * len(guess.labels)
 
 
-def _has_class_folders(root: Path) -> bool:
-    """Whether a folder may be sorted into classes; where nobody can tell how, it is sorted all the same."""
+def _is_sorted(root: Path, listed: Iterable[str] = ()) -> bool:
+    """Whether a folder may be sorted into classes; where nobody can tell how, it is sorted all the same.
+
+    It is not by one class beside a folder that holds images of any kind, as `doc` beside `images`.
+
+    Args:
+        root: The folder.
+        listed: The images of a table, as paths below it. Where all of them lie in such folders, or in splits, the
+            folders beside these are no classes of theirs.
+    """
     try:
-        found = layout.find(Tree(root))
+        classes = {folder.path for folder in layout.find(Tree(root)).classes}
     except DataError:
         return True
-    return len({folder.path.name for folder in found.classes}) > 1
+    if len({each.name for each in classes if not is_container(each.name)}) < 2:
+        return False
+    folders = {root / name.rpartition("/")[0] for name in listed}
+    homes = {next((each for each in (folder, *folder.parents) if each in classes), None) for folder in folders}
+    return not homes or any(home is None or not (is_container(home.name) or split_of(home.name)) for home in homes)

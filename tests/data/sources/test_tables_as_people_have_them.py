@@ -150,6 +150,26 @@ def test_folders_that_say_what_the_table_says_are_the_classes(where):
     assert "lists images of these folders and their splits" in recognised(root).open(Progress()).notes[0]
 
 
+@pytest.mark.parametrize("images", ["images", "data/images", "train"])
+@pytest.mark.parametrize(
+    "others", [["doc/images"], ["figures"], ["figures", "doc"], ["test"], ["test", "doc"]], ids=str
+)
+def test_folders_beside_that_of_the_images_of_a_table_are_no_classes(where, images, others):
+    for header in ("", "name,grade"):  # a label that is known as such would be taken anyway
+        tree = {images: NAMES} | {other: [f"{other[0]}.png"] for other in others}
+        root = where(tree, a_csv=rows("{name},{a}.0", header=header))
+        source, index, _ = opened(root)
+        assert (source.header, len(index)) == (bool(header), 8)
+        assert sum(entry.images for entry in index.unused) == len(others)
+
+
+@pytest.mark.parametrize("listed", [["cat"], ["cat", "dog"]], ids=str)
+def test_a_table_of_something_else_leaves_the_classes_to_the_folders(where, listed):
+    table = rows("{name},{a}.0", [f"{folder}/{name}" for folder in listed for name in NAMES], "name,grade")
+    root = where({"cat": NAMES, "dog": NAMES, "images": ["x.png"]}, a_csv=table)
+    assert isinstance(recognised(root), Folder)
+
+
 @pytest.mark.parametrize("table", ["annotations__list_csv", "list_csv", "meta__deep_csv"])
 def test_a_table_may_lie_in_a_folder_beside_the_images(where, table):
     root = where({"images": NAMES}, **{table: rows("{name},L{a}", header="file,label")})
