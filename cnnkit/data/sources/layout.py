@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,9 +105,8 @@ def folders_of(tree: Tree, splits: Mapping[str, Sequence[str]]) -> dict[Path, st
             real = folder.resolve()
             if folder != tree.root and root.is_relative_to(real):
                 raise _of_split(split, f"`{name}` is a link to {real}, which holds the images of all splits")
-            for other in named:
-                if real.is_relative_to(other.resolve()) or other.resolve().is_relative_to(real):
-                    raise _of_split(split, f"`{name}` and `{tree.below(other) or '.'}` hold the same images")
+            if other := _overlapping(folder, named):
+                raise _of_split(split, f"`{name}` and `{tree.below(other) or '.'}` hold the same images")
             named[folder] = split
     return named
 
@@ -228,6 +228,7 @@ def _as_splits(
         if len(twice := [each for each in labelled if labelled[each] == split]) > 1:
             message = f"{folder} holds {listed(_names(twice))}, which by their names would all be {split}"
             raise _say_which(tree, message, labelled)
+    _refuse_one_twice(folder, labelled)
     if "train" not in labelled.values():
         what = enumerated((f"`{each.name}` ({split})" for each, split in labelled.items()), "and")
         message = f"{folder} holds {what}, and no training images in folders, one a class"
@@ -253,6 +254,21 @@ def _as_splits(
         note = f"{listed(tables)} may tell the classes of the images beside it; a table of all images, with a column "
         found = replace(found, notes=(*found.notes, f"{note}`split` (source manifest), would use them too"))
     return found, reasons
+
+
+def _overlapping(folder: Path, others: Iterable[Path]) -> Path | None:
+    """The first of other folders that holds images of one, as links may lead to the same."""
+    real = folder.resolve()
+    there = ((each, each.resolve()) for each in others)
+    return next((each for each, its in there if real.is_relative_to(its) or its.is_relative_to(real)), None)
+
+
+def _refuse_one_twice(folder: Path, splits: Mapping[Path, str]) -> None:
+    for number, each in enumerate(splits):
+        if other := _overlapping(each, islice(splits, number)):
+            link, rest = (each, other) if each.is_symlink() else (other, each)
+            message = f"{folder}: `{link.name}` is a link to {link.resolve()}, and `{rest.name}` holds the same images"
+            raise at_path(f"{message}; remove the link, or make it lead to the images of {splits[link]}")
 
 
 def _without_labels(split: str, labelled: Mapping[Path, str]) -> str:

@@ -92,10 +92,14 @@ def add(guess: Guess, tables: Mapping[Path, Guess | str]) -> list[Path]:
     guess.settings.pop("folder", None)
     if folder != first.parent:
         guess.settings["folder"] = str(folder)
-    for path, part in parts.items():
-        if part.left_out and path != first:
+    for split, path in used.items():
+        part, name = parts[path], path.relative_to(top)
+        if part.left_out:
             guess.settings["on_bad"] = "skip"
-            guess.choices.append(f"Of {path.relative_to(top)} {part.left_out}")
+            guess.choices.append(f"Of {name} {part.left_out}")
+        if len(part.labels) > 1 == len(labels := {*part.labels.values()}):
+            only = f"All {len(part.labels):,} images of {name} have the label {listed([*labels])}"
+            guess.choices.append(f"{only}; if it only stands where the true one is not told, leave out {split}_path.")
     others = [f"{path.relative_to(top)} for {split}" for split, path in used.items()]
     taken = enumerated([f"{first.relative_to(top)} is taken for training", *others], "and")
     guess.choices.append(f"By their names, {taken}.")

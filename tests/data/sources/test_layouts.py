@@ -465,3 +465,23 @@ def test_a_split_is_no_link_to_what_holds_another(tree, target, why, pattern):
     with pytest.raises(DataError, match=why) as caught:
         opened(root, splits={"train": "train", "test": "test"}, **pattern)
     assert caught.value.problems[0].key == "splits.test"
+
+
+@pytest.mark.parametrize(
+    ("links", "which", "rest"),
+    [
+        ({"test": "train"}, "test", "train"),
+        ({"train": "test"}, "train", "test"),
+        ({"val": "../elsewhere", "test": "../elsewhere"}, "val", "test"),
+        ({"val": "../elsewhere", "test": "../elsewhere/deep"}, "val", "test"),
+    ],
+)
+def test_splits_by_their_names_are_no_links_to_one_another_either(tree, links, which, rest):
+    tree(*(f"{top}{animal}/{{2}}.jpg" for top in ("", "deep/") for animal in ANIMALS), name="elsewhere")
+    own = {"train", "test"} - links.keys() or {"train"}
+    root = tree(*(f"{top}/{animal}/{{2}}.jpg" for top in own for animal in ANIMALS))
+    for name, target in links.items():
+        (root / name).symlink_to(target, target_is_directory=True)
+    why = f"`{which}` is a link to .*, and `{rest}` holds the same images; remove the link"
+    with pytest.raises(DataError, match=why):
+        opened(root)

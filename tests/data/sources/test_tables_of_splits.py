@@ -128,6 +128,16 @@ def test_labels_that_training_has_not_leave_a_table_out(alike):
     assert "`valid.txt` is not taken for validation: no image of training has the label `7`." in index.notes
 
 
+def test_a_table_with_one_label_only_is_taken_and_that_is_told(alike):
+    root = alike("{split}.csv", "{split}/{i}.png,{a}", "path,label")
+    assert not any("leave out" in note for note in opened(recognised(root))[0].notes)
+    (root / "test.csv").write_text("path,label\ntest/0.png,0\ntest/1.png,0\n")
+    index, splits = opened(recognised(root))
+    assert splits == SPLITS
+    (note,) = [note for note in index.notes if "leave out" in note]
+    assert note.startswith("All 2 images of test.csv have the label `0`") and note.endswith("leave out test_path.")
+
+
 def test_an_image_missing_beside_its_table_is_not_one_of_another_split(alike):
     root = alike()
     source = recognised(root)
