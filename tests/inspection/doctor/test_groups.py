@@ -27,6 +27,8 @@ def patient(names, splits=None, classes=("ill", "well"), of_groups=None):
     return Patient(index, splits or [("train", "train", "validation", "test")[i % 4] for i in range(len(names))])
 
 
+KINDS = ("ill", "well", "old", "odd")
+
 NAMED = {
     "patients": (lambda i, k: f"{'ill' if i % 2 else 'well'}/patient{i}_{k:02d}.png", "patient1"),
     "letters and numbers": (lambda i, k: f"{'ill' if i % 2 else 'well'}/S{i:02d}_{k}.jpg", "S01"),
@@ -43,6 +45,7 @@ NAMED = {
     "changed pictures": (lambda i, k: f"{'ill' if i % 2 else 'well'}/image{i}_rot{k}.png", "image1"),
     "parts of pictures": (lambda i, k: f"{'ill' if i % 2 else 'well'}/image{i}_{k % 2}_{k}.png", "image1"),
     "in split folders": (lambda i, k: f"train/{'ill' if i % 2 else 'well'}/p{i} {k}.png", "p1"),
+    "two spellings": (lambda i, k: f"{KINDS[i % 2]}/{k}_{'Patient' if k % 2 else 'patient_'}{i}.png", "1"),
 }
 
 
@@ -57,6 +60,23 @@ def test_names_that_look_like_groups_are_told_with_the_pattern_to_write(kind):
     pattern = re.search("group_pattern: '(.*)'", finding.advice)[1]
     assert re.fullmatch(pattern, written(1, 2))[1] == first
     assert all(re.fullmatch(pattern, name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (lambda i, k: f"ill/scan_{i:03d}_p{k}.png", ["scan_003", "p4"]),
+        (lambda i, k: f"ill/IMG_{k}_p{i:02d}.jpg", ["p03", "IMG_4"]),
+        (lambda i, k: f"ill/book{i}_p{k}.png", ["book3"]),
+        (lambda i, k: f"ill/patient{i}_p{k}.png", ["patient3"]),
+    ],
+    ids=["patches", "patients", "pages of a book", "pictures of a patient"],
+)
+def test_where_p_may_count_patients_or_pages_both_ways_are_told(written, told):
+    (finding,) = groups.unnamed(patient([written(i, k) for i in range(20) for k in range(6)]))
+    patterns = re.findall("group_pattern: '(.*?)'", finding.advice)
+    assert [re.fullmatch(pattern, written(3, 4))[1] for pattern in patterns] == told
+    assert len(finding.groups) == 20
 
 
 def test_of_splits_that_the_source_has_the_pattern_is_not_said_to_keep_groups_together():
@@ -77,10 +97,16 @@ def test_of_splits_that_the_source_has_the_pattern_is_not_said_to_keep_groups_to
         lambda i, k: f"ill/{1000 * i + k}_{k}.png",  # each of its own
         lambda i, k: f"ill/scan_{i}{k}_p{i}{k}.png",
         lambda i, k: f"ill/scan_{i}{k}_age{i}.png",  # a word that is none of a group
+        # Numbers that are counted anew in each class, beside one that is the same in all of them, in each or in many.
+        lambda i, k: f"{KINDS[k]}/2023_{KINDS[k]}_sample_{i}.png",
+        lambda i, k: f"{KINDS[k]}/class{k}_id{i}.png",
+        lambda i, k: f"{KINDS[k]}/{2019 + i % 3}_sample_{i}.png",
+        lambda i, k: f"{KINDS[k]}/{i:03d}_2023.png",
+        lambda i, k: f"{KINDS[k]}/patient{i}_a.jp2",
     ],
 )
 def test_other_names_are_no_groups(written):
-    assert not list(groups.unnamed(patient([written(i, k) for i in range(10) for k in range(4)])))
+    assert not list(groups.unnamed(patient([written(i, k) for i in range(10) for k in range(4)], classes=KINDS)))
 
 
 def test_class_folders_that_are_numbers_are_no_groups():
