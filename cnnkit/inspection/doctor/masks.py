@@ -52,18 +52,19 @@ def by_some(patient: Patient, like_masks: Mapping[str, bool]) -> Iterator[Findin
         return  # so that a million names are not read in vain
     patient = patient.sound()
     index = patient.index
-    pairs = dict(_pairs(index.names, [like_masks.get(name) for name in index.names]))
+    found = [
+        {one: other for one, other in pairs if index.labels[one] == index.labels[other]}
+        for pairs in _pairs(index.names, [like_masks.get(name) for name in index.names])
+    ]
     counts = np.bincount(index.labels, minlength=len(index.classes))
-    masks = np.bincount(index.labels[list(pairs)], minlength=len(index.classes)) if pairs else 0 * counts
+    masks = np.bincount(index.labels[[one for alike in found for one in alike]], minlength=len(index.classes))
     masked = (masks > 0) & (masks >= SHARE * counts)
     everywhere = bool(masked[counts > 0].all())
     if not everywhere:
         masked &= masks >= LEAST
-        pairs = {
-            one: other
-            for one, other in pairs.items()
-            if masked[index.labels[one]] and index.labels[one] == index.labels[other]
-        }
+        # What is called as these masks are is one in the other classes too.
+        found = [alike for alike in found if any(masked[index.labels[one]] for one in alike)]
+    pairs = {one: other for alike in found for one, other in alike.items()}
     if not pairs:
         return
     first = min(pairs, key=index.names.__getitem__)
@@ -76,9 +77,12 @@ def by_some(patient: Patient, like_masks: Mapping[str, bool]) -> Iterator[Findin
     if parted:
         message += f", {parted:,} in another split than their picture"
     if not everywhere:
-        having = [name for name, some in zip(index.classes, masked, strict=True) if some]
-        have = "has" if len(having) == 1 else "have"
-        message += f". Only {listed(having)} {have} some, so that to be a mask tells the class"
+        having = listed([name for name, some in zip(index.classes, masked, strict=True) if some])
+        if all(masked[index.labels[one]] for one in pairs):
+            have = "has" if masked.sum() == 1 else "have"
+            message += f". Only {having} {have} some, so that to be a mask tells the class"
+        else:
+            message += f". Many images of {having} are such and few of others, so that to be a mask tells of the class"
     advice = "leave them out with `data.exclude`: `cnnkit data --fix-list` writes the list"
     if everywhere and (pattern := _pattern({(index.names[one], index.names[other]) for one, other in pairs.items()})):
         advice = f'use them with `data.prepare: [{{name: mask, method: file, file: "{pattern}"}}]`, or {advice}'
@@ -94,8 +98,8 @@ def black_and_white(thumbnails: Any) -> list[bool]:
     return decided
 
 
-def _pairs(names: Sequence[str], like_masks: Sequence[bool | None]) -> Iterator[tuple[int, int]]:
-    """The numbers of the masks, each with that of its picture; None is what was not looked at."""
+def _pairs(names: Sequence[str], like_masks: Sequence[bool | None]) -> Iterator[list[tuple[int, int]]]:
+    """The numbers of the masks, each with that of its picture, by how masks are called; None was not looked at."""
     paths = [PurePosixPath(name) for name in names]
     by_stem: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, path in enumerate(paths):
@@ -110,7 +114,7 @@ def _pairs(names: Sequence[str], like_masks: Sequence[bool | None]) -> Iterator[
         # One with so many edges that it has grey levels is a mask too where the others of its kind are.
         looks = [look for i, _ in pairs if (look := like_masks[i]) is not None]
         if looks and sum(looks) >= KIND * len(looks):
-            yield from pairs
+            yield pairs
 
 
 def _stems(path: PurePosixPath) -> Iterator[tuple[str, str]]:

@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 from cnnkit.core.progress import Progress
+from cnnkit.data.index import Index
 from cnnkit.data.section import Data
 from cnnkit.data.sources import Folder
-from cnnkit.inspection.doctor import examine, fix_list
+from cnnkit.inspection.doctor import examine, fix_list, masks
+from cnnkit.inspection.doctor.base import Patient
 
 
 def picture(number):
@@ -93,6 +95,31 @@ def test_masks_in_one_class_are_told_too_and_can_only_be_left_out(tmp_path, plac
     assert len(finding.leave_out) == 12
     assert all(name.startswith("ill/") and name.endswith(".png") for name in finding.leave_out)
     assert "data.prepare" not in finding.advice  # a picture without a mask stops it
+
+
+def test_the_few_masks_of_another_class_are_not_said_to_be_none_and_are_left_out_too(tmp_path):
+    root = folder(tmp_path / "images", "{of}/{stem}_mask.png", masked=("ill",))
+    for number in (1, 3):
+        mask(number).save(root / "well" / f"{number:02d}_mask.png")
+    _, found = findings(root)
+    finding = found["masks"]
+    assert len(finding.leave_out) == 14
+    told = "Many images of `ill` are such and few of others, so that to be a mask tells of the class"
+    assert finding.message.endswith(f". {told}")
+
+
+def test_masks_of_pictures_of_another_class_count_for_none():
+    names = [name for i in range(4) for name in (f"{i}.jpg", f"{i}_mask.png")]
+    index = Index(
+        classes=("ill", "well"),
+        names=names,
+        labels=np.asarray([0, 0, 1, 0, 1, 0, 1, 0]),
+        digests=names,
+        splits=[None] * 8,
+        open=lambda i: None,
+        path=lambda i: names[i],
+    )
+    assert not list(masks.by_some(Patient(index, ["train"] * 8), {name: "mask" in name for name in names}))
 
 
 def test_two_black_and_white_pictures_of_one_class_may_be_chance(tmp_path):
