@@ -307,10 +307,10 @@ def _at_home(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises where there is none
 
 
-def _fault(weights: Path) -> str | None:
-    """Why a file of weights can't be used, as far as its beginning and its end tell."""
+def _fault(weights: Path, instead: str = "") -> str | None:
+    """Why a file of weights can't be used, as far as its beginning and its end tell, and what to do."""
     try:
-        weight_files.refuse_broken(weights)
+        weight_files.refuse_broken(weights, instead)
     except (UsageError, DataError) as error:
         return str(error)
     return None
@@ -325,7 +325,7 @@ def _of_keras() -> tuple[list[Backbone], list[str]]:
         for file in _entries(folder):
             guess = by_name(file.name) if file.is_file() else None
             if guess and re.search(r"no_?-?top", file.name, re.IGNORECASE):
-                if fault := _fault(file):
+                if fault := _fault(file, "remove it, and it is fetched again"):
                     faults.append(fault)
                     continue
                 # What lies where a training looks for it is known by its checksum there, so it needs no path.

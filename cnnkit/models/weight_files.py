@@ -40,6 +40,8 @@ UNSUSPICIOUS = 2**26
 LARGEST_ATTRIBUTE = 2**16
 """Bytes; Keras cuts what is longer into parts, as HDF5 asked for once."""
 
+AGAIN = "fetch or copy it again"
+"""What to do with a damaged file."""
 
 _CUT_OFF = re.compile(r"truncated file: eof = ([0-9]+), .*stored_eof = ([0-9]+)")
 """What HDF5 says of a file that was cut off."""
@@ -64,20 +66,25 @@ class StoredLayer:
     number: int
 
 
-def refuse_broken(path: Path) -> None:
+def refuse_broken(path: Path, instead: str = "") -> None:
     """Refuses what is no file of weights, or was cut off, by its beginning and its end; reads no more than these.
+
+    Args:
+        path: The file.
+        instead: What to do with one that can't be used, where that is always the same.
 
     Raises:
         UsageError: It is of another kind.
         DataError: It is damaged, or can't be read.
     """
-    with opened(path, unpack=False):
+    with opened(path, unpack=False, instead=instead):
         pass
 
 
 @contextmanager
-def opened(path: Path, unpack: bool = True) -> Iterator[Any]:
+def opened(path: Path, unpack: bool = True, instead: str = "") -> Iterator[Any]:
     """The HDF5 file, or that inside of a .keras archive; None for an archive that is not to be unpacked."""
+    again = instead or AGAIN
     forms = "a run, or a file that Keras wrote: .weights.h5, .h5 or .keras"
     if not path.exists():
         raise UsageError(f"there is no such file or run: {path}")
@@ -88,22 +95,22 @@ def opened(path: Path, unpack: bool = True) -> Iterator[Any]:
             start = file.read(4)
             archive = start == b"PK\x03\x04"
             if not start:
-                raise DataError(f"{path} is damaged: it is empty")
+                raise DataError(f"{path} is damaged: it is empty; {again}")
             if not archive and not h5py.is_hdf5(path):
-                raise UsageError(f"{path} is of another kind; weights come from {forms}")
-            unpacked = _unpacked(path, file, unpack) if archive else path
+                raise UsageError(f"{path} is of another kind; {instead or f'weights come from {forms}'}")
+            unpacked = _unpacked(path, file, unpack, again) if archive else path
             if unpacked is None:
                 yield None
                 return
-            with damage_as_error(path):
+            with damage_as_error(path, again):
                 hdf5 = h5py.File(unpacked, "r")
             with hdf5:
                 yield hdf5
     except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror or error}") from None
+        raise DataError(f"{path} can't be read: {error.strerror or error}; see to its rights, or {again}") from None
 
 
-def _unpacked(path: Path, file: IO[bytes], unpack: bool) -> io.BytesIO | None:
+def _unpacked(path: Path, file: IO[bytes], unpack: bool, again: str) -> io.BytesIO | None:
     """The weights out of a .keras archive, in memory; the names in the archive are not used as paths.
 
     Where they are not to be unpacked None, once it is sure that they are there.
@@ -119,18 +126,18 @@ def _unpacked(path: Path, file: IO[bytes], unpack: bool) -> io.BytesIO | None:
                 raise DataError(f"{path} is refused: it is packed in a way that Keras does not use")
             return io.BytesIO(archive.read(member)) if unpack else None
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise DataError(f"{path} is damaged: {first_line(error)}") from None
+        raise DataError(f"{path} is damaged: {first_line(error)}; {again}") from None
 
 
 @contextmanager
-def damage_as_error(path: Path) -> Iterator[None]:
-    """What h5py raises when a file is not in order, in one line."""
+def damage_as_error(path: Path, again: str = AGAIN) -> Iterator[None]:
+    """What h5py raises when a file is not in order, in one line, with what to do."""
     try:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
         cut = _CUT_OFF.search(str(error))
         why = f"of its {int(cut[2]):,} bytes it has the first {int(cut[1]):,}" if cut else first_line(error)
-        raise DataError(f"{path} is damaged: {why}") from None
+        raise DataError(f"{path} is damaged: {why}; {again}") from None
 
 
 def contents(file: Any, path: Path, names: set[str]) -> list[StoredLayer]:
@@ -162,7 +169,7 @@ def refuse_unless_plain(path: Path) -> None:
         DataError: There is such a thing in it, or it is damaged.
     """
     if not h5py.is_hdf5(path):
-        raise DataError(f"{path} is damaged: it is no HDF5 file")
+        raise DataError(f"{path} is damaged: it is no HDF5 file; {AGAIN}")
     with damage_as_error(path), h5py.File(path, "r") as file:
         _refuse_unless_plain(_Group(file["/"], path), path.stat().st_size, set(), 0)
 
@@ -234,14 +241,16 @@ class _Group:
         found = self._group
         for part in name.split("/"):
             if not isinstance(found, h5py.Group) or part in ("", ".", "..") or not found.id.links.exists(part.encode()):
-                raise DataError(f"{self.path} is damaged: it lacks {in_one_line(f'{self._group.name}/{name}')}")
+                lacking = in_one_line(f"{self._group.name}/{name}")
+                raise DataError(f"{self.path} is damaged: it lacks {lacking}; {AGAIN}")
             if found.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
                 raise DataError(
                     f"{self.path} is refused: {in_one_line(part)} in it is a link, which may lead elsewhere"
                 )
             found = found[part]
         if not isinstance(found, kind):
-            raise DataError(f"{self.path} is damaged: {in_one_line(found.name)} should be a {kind.__name__.lower()}")
+            should = f"{in_one_line(found.name)} should be a {kind.__name__.lower()}"
+            raise DataError(f"{self.path} is damaged: {should}; {AGAIN}")
         return found
 
     def has_texts(self, name: str) -> bool:

@@ -231,6 +231,8 @@ def test_a_broken_file_of_weights_is_none_and_that_is_said(broken):
     found = backbones.found()
     assert not found.backbones
     assert [str(folder) in note for folder, note in zip((kept, of_keras), found.notes, strict=True)] == [True] * 2
+    assert found.notes[0].endswith(("; fetch or copy it again", ".h5 or .keras"))
+    assert found.notes[1].endswith("; remove it, and it is fetched again")
 
 
 def test_a_config_with_a_broken_file_of_weights_is_told_so_without_tensorflow(broken):
@@ -247,7 +249,8 @@ def test_of_a_file_that_was_cut_off_it_is_told_how_much_is_there(tmp_path):
     (tmp_path / "a.h5").write_bytes(whole[:2000])
     model = TypeAdapter(AnyArchitecture).validate_python({"name": "lenet", "weights": str(tmp_path / "a.h5")})
     [problem] = model.absent()
-    assert problem.message.endswith(f"is damaged: of its {len(whole):,} bytes it has the first 2,000")
+    has = f"of its {len(whole):,} bytes it has the first 2,000"
+    assert problem.message.endswith(f"is damaged: {has}; fetch or copy it again")
 
 
 @pytest.mark.parametrize("cut", [0, 30])
