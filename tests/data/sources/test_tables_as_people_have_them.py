@@ -8,7 +8,7 @@ import pytest
 
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
-from cnnkit.data.sources import Folder, Manifest, recognised
+from cnnkit.data.sources import Folder, Manifest, layout, recognised
 
 NAMES = [f"{i:02}.png" for i in range(8)]
 """The images of most tests; those of even numbers are of the first class."""
@@ -168,6 +168,17 @@ def test_a_table_of_something_else_leaves_the_classes_to_the_folders(where, list
     table = rows("{name},{a}.0", [f"{folder}/{name}" for folder in listed for name in NAMES], "name,grade")
     root = where({"cat": NAMES, "dog": NAMES, "images": ["x.png"]}, a_csv=table)
     assert isinstance(recognised(root), Folder)
+
+
+def test_what_the_folders_are_is_found_out_once(where, monkeypatch):
+    found = []
+    monkeypatch.setattr(layout, "find", lambda tree, find=layout.find: found.append(tree.root) or find(tree))
+    classes = where({"cat": NAMES[:4], "dog": NAMES[4:]})
+    assert isinstance(recognised(classes), Folder)
+    assert found == [classes]
+    (classes / "a.csv").write_text(rows("{name},{a}", header="path,label"))
+    assert isinstance(recognised(classes), Manifest)
+    assert found == [classes] * 2
 
 
 @pytest.mark.parametrize("table", ["annotations__list_csv", "list_csv", "meta__deep_csv"])
