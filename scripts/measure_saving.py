@@ -42,7 +42,6 @@ def measure(folder: Path, parameters: int, copies: int, saves: int) -> tuple[int
         writer.flush()
         writes.append(time.perf_counter() - began)
     cpu = time.process_time() - cpu
-    writer.close()
     return 4 * sum(layers), waits, writes, cpu
 
 

@@ -38,7 +38,12 @@ class StateWriter:
     """Writes states and best weights one after the other, and keeps the last few states and what they name as the best.
 
     Where they come faster than the disk takes them, no more wait than are needed: the newest state, the newest of the
-    best weights, and those that the state names.
+    best weights, and those that the state names. Behind what can't be written nothing is any more, and every call says
+    so.
+
+    Work that gives it something is done within it, as a context: whatever ends that, what was given is written, as it
+    is of before and good, and then nobody writes any more and the copies are gone. An error of the work is the one that
+    comes out. Who is interrupted while waiting there has given up.
 
     Attributes:
         last: Position of the newest state that was given to it, or from which the training went on.
@@ -60,14 +65,30 @@ class StateWriter:
         files = checkpoints.files(folder, checkpoints.BEST)
         self._kept = {position: files for position in training_states.saved(folder) if last and position <= last}
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
         self._waiting: list[_Given] = []
         self._unused: list[_Given] = []  # with arrays to copy into: new ones take several times as long
         self._error: Exception | None = None
-        self._idle = threading.Event()  # to wait for it may be interrupted; `join` is broken by that (Python 3.11)
+        # Set but while a thread writes; to wait for it may be interrupted, `join` is broken by that (Python 3.11).
+        self._idle = threading.Event()
         self._idle.set()
         self._given_up = False
         atomic.remove_unfinished(folder)
+
+    def __enter__(self) -> StateWriter:
+        """It, to be given something."""
+        return self
+
+    def __exit__(self, raised: type[BaseException] | None, *more: object) -> None:
+        """Waits until nobody writes any more; raises as `check` does, unless an error is on its way already."""
+        try:
+            self._wait()
+        except BaseException:
+            self.give_up()
+            raise
+        finally:
+            self._unused.clear()
+        if raised is None:
+            self.check()
 
     def save(self, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Copies a state, and has it written; a position that was saved already is not saved again.
@@ -77,7 +98,7 @@ class StateWriter:
             facts: As for `training_states.save`; what is known of the best weights is added, as `best_checkpoint`.
 
         Raises:
-            DiskError: What was given before could not be written.
+            Exception: As of `check`.
         """
         self.check()
         position = Position.of(facts)
@@ -98,7 +119,7 @@ class StateWriter:
             facts: As for `checkpoints.save`.
 
         Raises:
-            DiskError: What was given before could not be written.
+            Exception: As of `check`.
         """
         self.check()
         with self._lock:
@@ -116,49 +137,46 @@ class StateWriter:
         """Has something written when the thread has done what was given before."""
         with self._lock:
             self._waiting.append(given)
-            if self._thread is None:
-                # Whoever ends well waits for it (`flush`); a process that is to end at once does not.
+            if not self._idle.is_set():
+                return  # the thread takes it, too
+            try:
+                self._idle.clear()
+                # Whoever ends well waits for it; a process that is to end at once does not.
                 thread = threading.Thread(target=self._write, name="states", daemon=True)
                 thread.start()  # it goes on when the lock is free
-                self._thread = thread
-                self._idle.clear()
+            except BaseException:  # interrupted, or no thread can be had; one that has begun nevertheless finds nothing
+                self._waiting.remove(given)
+                self._idle.set()
+                raise
 
     def check(self) -> None:
-        """Tells what has gone wrong since the last call.
+        """Tells what has gone wrong, each time that it is asked.
 
         Raises:
-            DiskError: A state could not be written.
+            DiskError: A state, or the best weights, could not be written.
+            Exception: The same, where it is not the disk, for example for lack of memory.
         """
-        error, self._error = self._error, None
-        if error:
-            self.last = max(self._kept, default=None)
-            raise error
+        if self._error:
+            raise self._error
 
     def flush(self) -> None:
         """Waits until all is on the disk.
 
         Raises:
-            DiskError: A state could not be written.
+            Exception: As of `check`.
         """
+        self._wait()
+        self.check()
+
+    def _wait(self) -> None:
+        """Waits until nobody writes any more, unless all was given up."""
         if not self._given_up:
             self._idle.wait()
-        self.check()
 
     def give_up(self) -> None:
         """From now on nobody waits for what is being written, and nothing is removed: all is to end at once."""
         with self._lock:
             self._given_up, self._waiting = True, []
-
-    def close(self) -> None:
-        """The same, at the end; the arrays that were copied into are given back.
-
-        Raises:
-            DiskError: A state could not be written.
-        """
-        try:
-            self.flush()
-        finally:
-            self._unused.clear()
 
     def _copied(self, arrays: Mapping[Any, Any], best: bool) -> dict[Any, Any]:
         """Copies of arrays of a state, or of best weights, into others where there are some that nobody needs."""
@@ -182,7 +200,6 @@ class StateWriter:
         while True:
             with self._lock:
                 if not self._waiting or self._error:
-                    self._thread = None
                     self._idle.set()
                     return
                 # All of it, so that a state comes to the disk however fast others come to take its place.
@@ -192,10 +209,8 @@ class StateWriter:
                     self._save(taken[0])
                     with self._lock:
                         self._unused.append(taken.pop(0))
-            except Exception as error:  # raised in the thread that trains, by the next call
+            except Exception as error:  # raised in the thread that trains
                 self._error = error
-                with self._lock:
-                    self._waiting = [*taken, *self._waiting]  # a later state may name these weights
 
     def _save(self, given: _Given) -> None:
         """Writes one, and removes what is not needed any more."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from cnnkit.core.errors import DiskError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.signals import ENDING, noted
@@ -117,16 +115,10 @@ class Engine:
         Raises:
             TrainingError: It diverged.
             DiskError: A state, or the best weights, could not be written.
-            TimeIsUp: It was; the state is on the disk, if any is to be saved.
+            TimeIsUp: It was; the state is on the disk.
         """
-        try:
+        with self._writer:
             self._fit()
-            self._writer.flush()
-        except BaseException:
-            with suppress(DiskError):  # the first error is the one to tell
-                self._writer.flush()  # what is being written is of before, and good; then nobody writes in the run
-            raise
-        self._writer.close()
 
     def _fit(self) -> None:
         """Fits the stages one after the other; one that ends worse than it began is taken back."""
@@ -173,8 +165,9 @@ class Engine:
         Args:
             number: Of the stage, from 1.
         """
-        for earlier, stage in enumerate(self.plan[: number - 1], start=1):
-            self._fit_classifier(earlier, stage, freezing.apply(self.experiment.model, self.network, stage))
+        with self._writer:
+            for earlier, stage in enumerate(self.plan[: number - 1], start=1):
+                self._fit_classifier(earlier, stage, freezing.apply(self.experiment.model, self.network, stage))
         stage = self.plan[number - 1]
         fit, _ = self._stage_fit(number, stage, freezing.apply(self.experiment.model, self.network, stage))
         return fit
@@ -197,9 +190,11 @@ class Engine:
                     except Asked:  # here, where the network has no averages of its weights in their place any more
                         if self.experiment.train.checkpoint.saves or not signals:  # what its time ends can always go on
                             self._saving.save_now(fit)
+                        else:
+                            self._writer.flush()  # the best weights are all that is kept
                         signals.act()
                         raise TimeIsUp from None
-                except KeyboardInterrupt:  # the first signal when the state is saved, or a second one at any time
+                except KeyboardInterrupt:  # the first signal when all is on the disk, or a second one at any time
                     self._writer.give_up()
                     raise
         self.run.write_provenance(computing=self.computing.facts() | {"steps_per_execution": fit.updates_a_call})

@@ -27,7 +27,7 @@ class Observer:
         """Before the first update, or the first since a resume."""
 
     def updates_done(self, fit: StageFit) -> None:
-        """Some updates are made, as many as a second has at the most."""
+        """Some updates are made, as many as half a second has at the most, or one that takes longer."""
 
     def trained(self, fit: StageFit) -> None:
         """The last update of an epoch is made; validation begins."""

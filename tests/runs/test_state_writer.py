@@ -1,4 +1,4 @@
-"""States are written in a thread: none is half there, no more than one waits, and what goes wrong is told."""
+"""States are written in a thread: none is half there, no more wait than are needed, and what goes wrong is told."""
 
 from __future__ import annotations
 
@@ -60,7 +60,6 @@ def test_the_last_few_are_kept_and_nothing_else_lies_there(folder, keep, left):
     for epoch in range(1, 5):
         writer.save(arrays(epoch), facts(epoch))
         writer.flush()
-    writer.close()
     assert epochs(folder) == left
     assert len(list(folder.iterdir())) == 2 * len(left) + 1
     assert training_states.newest(folder, pytest.fail).arrays["kernel"][0, 0] == 4
@@ -72,7 +71,7 @@ def test_what_is_saved_is_what_was_there_when_it_was_given(folder, gate):
     given["kernel"][:] = 5
     told["list"].append(2)
     gate.opened.set()
-    writer.close()
+    writer.flush()
     state = training_states.newest(folder, pytest.fail)
     assert np.all(state.arrays["kernel"] == 1) and state.facts["list"] == [1]
 
@@ -83,7 +82,7 @@ def test_of_those_that_wait_only_the_newest_is_written(folder, gate):
         writer.save(arrays(epoch), facts(epoch))
         assert gate.reached.wait(10)
     gate.opened.set()
-    writer.close()
+    writer.flush()
     assert epochs(folder) == [1, 5]
     assert training_states.newest(folder, pytest.fail).arrays["seed"] == 5
     assert training_states.read(folder, Position(1, 1, 0)).arrays["seed"] == 1
@@ -117,7 +116,7 @@ def test_the_best_weights_are_copied_and_are_on_the_disk_before_the_state_that_n
         each.arrays["dense", "0"][:] = -1
     assert files(folder) == []
     gate.opened.set()
-    writer.close()
+    writer.flush()
     assert files(folder) == ["best-0002.weights.h5", "best-0005.weights.h5"]
     assert [first_weight(folder / name) for name in files(folder)] == [2, 5]
     first, second = (training_states.read(folder, Position(1, epoch, 0)).facts for epoch in (0, 2))
@@ -144,7 +143,7 @@ def test_a_state_comes_to_the_disk_however_fast_better_epochs_do(folder, monkeyp
 
     monkeypatch.setattr(checkpoints, "save", slow)
     writer.save_best(weights(0), 1, {})
-    writer.close()
+    writer.flush()
     assert len(epochs(folder)) == 6
 
 
@@ -175,7 +174,7 @@ def test_a_disk_that_is_full_or_gives_back_something_else_leaves_the_best_before
     writer.save_best(weights(2), 2, {})
     with pytest.raises(DiskError, match=r"is full: .*best-0002"):
         writer.flush()
-    disk.number = None
+    disk.number, writer = None, StateWriter(folder, 2)
 
     def harmed(file):
         sync(file)
@@ -189,9 +188,11 @@ def test_a_disk_that_is_full_or_gives_back_something_else_leaves_the_best_before
         with pytest.raises(DiskError, match=r"best-0003\.weights\.h5 does not hold what was written to it"):
             writer.flush()
     assert files(folder) == ["best-0001.weights.h5"] and checkpoints.verified(folder, "best")[1]["epoch"] == 1
-    writer.save(arrays(4), facts(4))  # what it names is written first, though that failed before
-    writer.close()
-    assert training_states.newest(folder, pytest.fail).facts["best_checkpoint"]["epoch"] == 3
+
+
+def the_thread():
+    [thread] = [each for each in threading.enumerate() if each.name == "states"]
+    return thread
 
 
 def test_given_up_nobody_waits_for_it_and_what_others_have_saved_meanwhile_stays(folder, gate):
@@ -199,7 +200,7 @@ def test_given_up_nobody_waits_for_it_and_what_others_have_saved_meanwhile_stays
     writer.save(arrays(1), facts(1))
     assert gate.reached.wait(10)
     writer.save(arrays(2), facts(2))
-    thread = writer._thread
+    thread = the_thread()
     writer.give_up()
     writer.flush()
     assert thread.daemon and thread.is_alive() and epochs(folder) == []
@@ -225,7 +226,7 @@ def test_the_same_moment_is_not_saved_twice(folder, monkeypatch):
     monkeypatch.setattr(training_states, "save", lambda *_: pytest.fail("saved"))
     writer.save(arrays(1), facts(1))
     StateWriter(folder, 2, last=Position(1, 1, 0)).save(arrays(1), facts(1))
-    writer.close()
+    writer.flush()
 
 
 def test_damaged_states_are_not_among_those_that_are_kept(folder):
@@ -235,7 +236,7 @@ def test_damaged_states_are_not_among_those_that_are_kept(folder):
     writer = StateWriter(folder, 2, last=Position(1, 2, 0))
     assert epochs(folder) == [1, 2, 3, 4]
     writer.save(arrays(5), facts(5))
-    writer.close()
+    writer.flush()
     assert epochs(folder) == [2, 5]
 
 
@@ -246,39 +247,102 @@ def test_what_a_crash_left_half_done_is_removed(folder):
     (folder / ".writing-room-best.json").touch()
     writer = StateWriter(folder, 2, last=Position(1, 1, 0))
     writer.save(arrays(3), facts(3))
-    writer.close()
+    writer.flush()
     assert epochs(folder) == [1, 3]
     assert len(list(folder.iterdir())) == 5 and (folder / ".writing-room-best.json").exists()
 
 
-@pytest.mark.parametrize("told", ["check", "flush", "close", "save"])
-def test_a_full_disk_is_told_by_the_next_call_and_once(folder, disk, told):
+def test_a_full_disk_is_told_by_every_call_from_then_on_and_nothing_more_is_written(folder, disk):
     writer = StateWriter(folder, 2)
     writer.save(arrays(1), facts(1))
     writer.flush()
     disk.fail(errno.ENOSPC)
     writer.save(arrays(2), facts(2))
-    while writer._thread:
-        pass
-    with pytest.raises(DiskError, match="is full"):
-        writer.save(arrays(3), facts(3)) if told == "save" else getattr(writer, told)()
-    assert epochs(folder) == [1]
+    assert writer._idle.wait(10)
     disk.number = None
-    writer.save(arrays(2), facts(2))
-    writer.close()
-    assert epochs(folder) == [1, 2]
+    for call in (
+        writer.check,
+        writer.flush,
+        lambda: writer.save(arrays(3), facts(3)),
+        lambda: writer.save_best(weights(3), 3, {}),
+    ):
+        with pytest.raises(DiskError, match="is full"):
+            call()
+    assert epochs(folder) == [1] and files(folder) == []
 
 
-def test_what_waits_behind_a_failure_is_not_lost(folder, disk, gate):
-    writer = StateWriter(folder, 2)
-    writer.save(arrays(1), facts(1))
+def test_behind_best_weights_that_could_not_be_written_no_state_is(folder, gate, monkeypatch):
+    def full(*_):
+        raise DiskError("full")
+
+    monkeypatch.setattr(checkpoints, "save", full)
+    writer = StateWriter(folder, 9)
+    writer.save(arrays(0), facts(0))
     assert gate.reached.wait(10)
-    writer.save(arrays(2), facts(2))
-    disk.fail(errno.ENOSPC)
+    writer.save_best(weights(1), 1, {})
+    writer.save(arrays(1), facts(1))
     gate.opened.set()
-    with pytest.raises(DiskError):
+    with pytest.raises(DiskError, match="full"):
         writer.flush()
-    disk.number = None
-    writer.save(arrays(3), facts(3))
-    writer.close()
-    assert epochs(folder) == [3]
+    assert epochs(folder) == [0]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_interrupted_where_its_thread_begins_nothing_is_written_unseen(folder, monkeypatch, begun):
+    writer, start, threads = StateWriter(folder, 9), threading.Thread.start, []
+
+    def interrupted(thread):
+        if begun:
+            start(thread)
+            threads.append(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            writer.save_best(weights(1), 1, {})
+    writer.flush()
+    for thread in threads:
+        thread.join(10)
+    assert files(folder) == []
+    writer.save_best(weights(2), 2, {})
+    writer.flush()
+    assert files(folder) == ["best-0002.weights.h5"]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_whatever_ends_the_work_within_what_was_given_is_written_and_no_copy_stays(folder, gate, error):
+    writer = StateWriter(folder, 2)
+    with pytest.raises(error), writer:
+        writer.save(arrays(1), facts(1))
+        assert gate.reached.wait(10)
+        threading.Timer(0.05, gate.opened.set).start()
+        raise error
+    assert epochs(folder) == [1] and writer._idle.is_set() and not writer._unused
+
+
+def test_the_first_error_is_the_one_that_is_told(folder, monkeypatch):
+    def fails(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(training_states, "save", fails)
+    with pytest.raises(MemoryError), StateWriter(folder, 2) as writer:
+        writer.save(arrays(1), facts(1))
+    with pytest.raises(ZeroDivisionError), StateWriter(folder, 2) as writer:
+        writer.save(arrays(1), facts(1))
+        raise ZeroDivisionError
+
+
+def test_who_is_interrupted_while_waiting_has_given_up(folder, gate, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), StateWriter(folder, 2) as writer:
+        writer.save(arrays(1), facts(1))
+        assert gate.reached.wait(10)
+        writer.save(arrays(2), facts(2))
+        monkeypatch.setattr(writer._idle, "wait", interrupted)
+    thread = the_thread()
+    gate.opened.set()
+    thread.join(10)
+    assert epochs(folder) == [1]

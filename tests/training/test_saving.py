@@ -60,7 +60,7 @@ def follow(tmp_path):
             now[0] += seconds
             fit.epoch, fit.update = fit.epoch + 1, 0
             saving.epoch_ends(fit, metrics or {"epoch": fit.epoch, "loss": 0.5, "C": None})
-        saving.writer.close()
+        saving.writer.flush()
         return given
 
     return go
@@ -124,8 +124,7 @@ def test_a_full_disk_ends_the_training(saving, disk, moment):
     made.save_now(Fit(epoch=1, update=3))
     disk.fail(errno.ENOSPC)
     made.writer.save({"kernel": np.zeros(3)}, {"stage": 1, "epoch": 1, "update": 4})
-    while made.writer._thread:
-        pass
+    assert made.writer._idle.wait(10)
     with pytest.raises(DiskError, match="is full"):
         getattr(made, moment)(Fit(epoch=1, update=5), *[{}] * (moment == "epoch_ends"))
     assert training_states.newest(folder, pytest.fail).position == (1, 1, 3)
