@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from cnnkit.config.experiment import Experiment
@@ -19,42 +20,51 @@ from cnnkit.training.stage_fit import Diverged
 
 
 @contextmanager
-def recorded(run: Run) -> Iterator[None]:
-    """Where the work within ends early, records it in the run, draws the curves so far and says what there is."""
+def recorded(run: Run, new: bool = True) -> Iterator[None]:
+    """Where the work within ends early, records it in the run, draws the curves so far and says what there is.
+
+    Args:
+        run: The run.
+        new: Whether it was made just now: then nothing is left of it where it has no record yet.
+    """
+    close = partial(_close, run, new)
     try:
         with interrupts(*ENDING):
             yield
     except KeyboardInterrupt as interrupt:
-        raise Interrupted(f"Interrupted. {_close(run, 'interrupted')}", exit_code=exit_code(interrupt)) from None
+        raise Interrupted(f"Interrupted. {close('interrupted')}", exit_code=exit_code(interrupt)) from None
     except NobodyReads:
-        _close(run, "interrupted")
+        close("interrupted")
         raise
     except DiskError as error:
-        raise DiskError(f"{error}. {_close(run, 'failed')}") from error
+        raise DiskError(f"{error}. {close('failed')}") from error
     except Diverged as error:
-        raise Diverged(*error.problems, _close(run, "failed", goes_on=False)) from None
+        raise Diverged(*error.problems, close("failed", goes_on=False)) from None
     except (TrainingError, DataError) as error:
-        raise type(error)(*error.problems, _close(run, "failed")) from None
+        raise type(error)(*error.problems, close("failed")) from None
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         message = "out of memory; try a smaller data.batch_size or data.image_size (`cnnkit summary` estimates it)"
-        raise TrainingError(message, _close(run, "failed")) from error
+        raise TrainingError(message, close("failed")) from error
     except OSError as error:
-        raise TrainingError(f"writing failed: {error}", _close(run, "failed")) from error
+        raise TrainingError(f"writing failed: {error}", close("failed")) from error
     except Exception:
-        _close(run, "failed")
+        close("failed")
         raise
 
 
-def _close(run: Run, state: str, goes_on: bool = True) -> str:
+def _close(run: Run, new: bool, state: str, goes_on: bool = True) -> str:
     """Records how a run ended before its time; says in a line what there is of it.
 
     Args:
         run: The run.
+        new: Whether it was made just now.
         state: How it ended.
         goes_on: Whether it may end otherwise where it is resumed: what is computed is not.
     """
     with unheard():  # a second Ctrl-C would leave no record
         if not run.files.provenance.exists():
+            if not new:
+                return f"Nothing was trained; {going_on(run)}"
             run.remove()
             return "Nothing was trained, and nothing is left."
         epochs = run.history()
@@ -107,10 +117,14 @@ def _record(run: Run, state: str, epochs: list[dict[str, Any]], best: int | None
 
 
 def _draw(run: Run, epochs: list[dict[str, Any]], best: int | None) -> str:
-    """Draws the curves, unless one more signal ends it, as that takes a second or two; says if there are none then."""
+    """Draws the curves, unless one more signal ends it, as that takes a second or two; says if there are none then.
+
+    Nobody else hears of that signal: it has not ended the run.
+    """
     try:
-        if epochs:
-            curves.draw(epochs, best, run.files.curves)
+        with interrupts(*ENDING):
+            if epochs:
+                curves.draw(epochs, best, run.files.curves)
     except (OSError, DiskError, KeyboardInterrupt):
         return f", without {run.files.curves.name}"
     return ""

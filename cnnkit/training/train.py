@@ -113,7 +113,7 @@ def resume(
     with data.with_workers(progress) as data, run.held():  # workers come before TensorFlow, which tells of the kernels
         lines = resumption.on_its_kernels()
         state = resumption.take_up(data.experiment, progress)
-        with ending.recorded(run):
+        with ending.recorded(run, new=False):
             network, report = _network(data, progress, state is None)
             computing = Computing.of(data.experiment.train, network.model).facts()
             if state is None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from cnnkit import Run, read
 from cnnkit.core.errors import DataError, DiskError, Interrupted, NobodyReads, TrainingError
 from cnnkit.core.lazy import keras
+from cnnkit.core.signals import interrupts
 from cnnkit.runs import checkpoints, training_states
 from cnnkit.training import ending
+from cnnkit.training.stage_fit import Diverged
 
 CONFIG = """
 name: tiny
@@ -157,3 +160,20 @@ def test_where_a_limit_was_too_short_for_anything_a_longer_one_is_told(run, tmp_
     line = ending.time_is_up(run, experiment, last)
     assert "is up, and the run is where it was, after 0 epochs and 8 updates" in line
     assert line.endswith(f"{goes_on} --set train.time_limit=0.2, or more")
+
+
+def test_a_signal_while_the_curves_are_drawn_costs_them_and_not_what_has_ended_the_run(run, begin, epoch, monkeypatch):
+    monkeypatch.setattr(ending.curves, "draw", lambda *_: signal.raise_signal(signal.SIGTERM))
+    said = r"the loss is NaN\n.*keeps epoch 1, .*, without history\.png; see"
+    with pytest.raises(Diverged, match=said), interrupts(signal.SIGTERM), ending.recorded(run):
+        begin()
+        epoch(1)
+        raise Diverged("the loss is NaN")
+
+
+def test_a_run_that_begins_anew_and_is_ended_before_it_has_a_record_stays(run):
+    with pytest.raises(Interrupted) as raised, ending.recorded(run, new=False):
+        raise KeyboardInterrupt
+    anew = f"no state of it was saved, so begin anew with: cnnkit train --resume {run.folder}"
+    assert str(raised.value) == f"Interrupted. Nothing was trained; {anew}"
+    assert Run.begun(run.folder).experiment.name == "tiny"
