@@ -80,7 +80,7 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
         "",
         *evaluation_tables(document["test"], screen.console.width),
         _of_which(document),
-        *(metrics.line(document[split]) for split in ("validation", "test")),
+        *(metrics.line(document[split]) for split in ("validation", "test") if document[split]),
         *document["remarks"],
         f"The run: {document['run']}",
     )

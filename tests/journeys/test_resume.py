@@ -240,6 +240,15 @@ def test_a_finished_run_without_a_state_is_not_begun_anew_in_its_folder(tmp_path
     assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
 
 
+@pytest.mark.parametrize(("gone", "left"), [("validation", "test: accuracy"), ("test", "The run: ")])
+def test_of_a_finished_run_that_has_lost_a_result_the_rest_is_shown(tmp_path, command, gone, left):
+    run = tmp_path / "run"
+    shutil.copytree(Path(__file__).with_name("run_of_version_0_1_0"), run)
+    (run / "evaluation" / f"{gone}.json").unlink()
+    code, out, err = command("train", "--resume", run)
+    assert (code, err) == (0, "") and left in out and f"{gone}: accuracy" not in out
+
+
 @pytest.mark.slow
 def test_a_training_names_an_unfinished_run_of_its_config(made, tmp_path, when, monkeypatch):
     monkeypatch.chdir(tmp_path)
