@@ -8,11 +8,11 @@ The training has all that has a state: augmentation, MixUp, dropout, momentum, g
 averaged weights, a warm-up and a cosine, early stopping, and two stages of fine-tuning. It is trained once undisturbed,
 and then again and again, each time ended by SIGKILL or SIGTERM at moments drawn at random: at any time, right after the
 start, behind some update, in a validation, where a stage begins, and while a state or the best weights are being
-written; for states that window is made wide here. Some processes have a slow disk, where a state is not yet written
-when the next is due. After each end all states on the disk have to be readable. `cnnkit train --resume` goes on, is
-often killed again itself, and at last comes to the end. There the weights of the best epoch, all arrays of the last
-state, the metrics (but for times) and the evaluations have to be those of the undisturbed run, bit for bit. The exit
-code is 1 if anything is not.
+written; that window is made wide here. Some processes have a slow disk, where a state is not yet written when the next
+is due. After each end all states on the disk have to be readable. `cnnkit train --resume` goes on, is often killed
+again itself, and at last comes to the end. There the weights of the best epoch, all arrays of the last state, the
+metrics (but for times) and the evaluations have to be those of the undisturbed run, bit for bit. The exit code is 1 if
+anything is not.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ EVERY_STEPS = 9
 """Updates between two states."""
 
 WINDOW, SLOW = 0.05, 1.5
-"""Seconds that each moment of writing a state is stretched by, usually and on a slow disk."""
+"""Seconds that each moment of writing a state or the best weights is stretched by, usually and on a slow disk."""
 
 LONGEST_CHAIN = 4
 """Times that one run is ended at the most."""
@@ -78,15 +78,14 @@ KINDS = {
     "right after the start": 3,
     "update": 5,
     "saving": 8,
-    "best weights": 2,
-    "best weights named": 2,
+    "best weights": 4,
     "validation": 2,
     "stage": 2,
 }
 """Kinds of moments, and how often each is drawn."""
 
 SAVING = ("written", "synced", "renamed", "named")
-"""The moments of writing a state, as `training_states._pause` is told them."""
+"""The moments of writing a state or the best weights, as `_pause` of `training_states` and `checkpoints` is told."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,8 @@ class Moment:
         kind: One of KINDS.
         number: The signal.
         after: What is counted from the start of the process: seconds, or how often what the kind names happens.
-        where: Of a state that is being written, how far it is.
-        window: Seconds that each moment of writing a state is stretched by.
+        where: Of a state, or the best weights, that are being written, how far they are.
+        window: Seconds that each moment of writing them is stretched by.
     """
 
     kind: str
@@ -135,10 +134,11 @@ class Moment:
             after = chance.randint(1, max(updates // EVERY_STEPS, 1))
         elif kind == "validation":
             after = chance.randint(1, max(int(epochs), 1))
-        elif kind.startswith("best weights"):
+        elif kind == "best weights":
             after = chance.randint(1, max(int(epochs / 2), 1))
         window = chance.choice([WINDOW, WINDOW, SLOW])
-        return cls(kind, number, after, chance.choice(SAVING) if kind == "saving" else "", window)
+        where = chance.choice(SAVING) if kind in ("saving", "best weights") else ""
+        return cls(kind, number, after, where, window)
 
 
 def drive(moment: Moment, words: list[str]) -> None:
@@ -155,19 +155,21 @@ def drive(moment: Moment, words: list[str]) -> None:
         if before > 0 >= left:
             os.kill(os.getpid(), moment.number)
 
-    def pause(where: str) -> None:
-        time.sleep(moment.window)  # usually a state of this network is written in a few milliseconds
-        if moment.kind == "saving" and where == moment.where:
-            happens()
-            time.sleep(moment.window)
+    def pausing(kind: str) -> Any:
+        def pause(where: str) -> None:
+            time.sleep(moment.window)  # usually a state of this network is written in a few milliseconds
+            if moment.kind == kind and where == moment.where:
+                happens()
+                time.sleep(moment.window)
 
-    training_states._pause = pause
+        return pause
+
+    training_states._pause = pausing("saving")
+    checkpoints._pause = pausing("best weights")
     hooks: dict[str, tuple[Any, str]] = {
         "validation": (steps.Steps, "evaluate"),
         "stage": (observers.Watch, "stage_begins"),
         "update": (steps.Steps, "train"),
-        "best weights": (checkpoints.Weights, "serialised"),
-        "best weights named": (checkpoints, "save"),
     }
     if moment.kind in hooks:
         owner, name = hooks[moment.kind]

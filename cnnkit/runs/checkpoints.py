@@ -101,15 +101,27 @@ def save(weights: Weights, folder: Path, name: str, epoch: int, facts: dict[str,
     there = file.exists()
     with atomic.replacing(file, len(content)) as writing:
         writing.write(content)
+        _pause("written")
         writing.sync()
+        _pause("synced")
         writing.verify(pointer["sha256"])
+    _pause("renamed")
     try:
         atomic.write_json(folder / f"{name}.json", pointer)
     except DiskError:
         if not there:
-            file.unlink()
+            file.unlink(missing_ok=True)
         raise
+    _pause("named")
     return pointer
+
+
+def _pause(where: str) -> None:
+    """Does nothing; a test of crashes makes the moment last, by putting another function in its place.
+
+    Args:
+        where: The moment: `written`, `synced`, `renamed`, `named`.
+    """
 
 
 def files(folder: Path, name: str) -> list[str]:
@@ -119,9 +131,10 @@ def files(folder: Path, name: str) -> list[str]:
 
 def remove_others(folder: Path, name: str, kept: Collection[str]) -> None:
     """Removes the files of weights of a checkpoint but for some."""
-    for file in files(folder, name):
-        if file not in kept:
-            (folder / file).unlink()
+    with atomic.disk_errors(folder):
+        for file in files(folder, name):
+            if file not in kept:
+                (folder / file).unlink(missing_ok=True)
 
 
 def put_back(folder: Path, name: str, pointer: dict[str, Any] | None, say: Callable[[str], None]) -> None:
@@ -138,8 +151,9 @@ def put_back(folder: Path, name: str, pointer: dict[str, Any] | None, say: Calla
     """
     file = folder / f"{name}.json"
     if pointer is None:
-        for old in (file, *folder.glob(f"{name}-*.weights.h5")):
-            old.unlink(missing_ok=True)
+        with atomic.disk_errors(folder):
+            file.unlink(missing_ok=True)
+        remove_others(folder, name, ())
         return
     there = None
     try:

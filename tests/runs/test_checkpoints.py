@@ -59,6 +59,20 @@ def test_the_same_epoch_can_be_saved_again(saved):
     assert checkpoints.load(network(), folder, "best")["metrics"] == {"loss": 0.4}
 
 
+def test_who_removes_old_weights_may_find_them_gone_and_is_told_of_a_disk_that_fails(saved, monkeypatch):
+    folder, _ = saved
+    (folder / "best-0007.weights.h5").unlink()
+    monkeypatch.setattr(checkpoints, "files", lambda *_: ["best-0007.weights.h5"])  # it was there a moment ago
+    checkpoints.remove_others(folder, "best", ())
+
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(checkpoints.Path, "unlink", read_only)
+    with pytest.raises(DiskError, match="is read-only"):
+        checkpoints.remove_others(folder, "best", ())
+
+
 def test_without_a_checkpoint_it_says_so(tmp_path):
     with pytest.raises(TrainingError, match="no checkpoint yet"):
         checkpoints.load(network(), tmp_path / "checkpoints", "best")
@@ -297,20 +311,22 @@ def test_weights_of_another_network_are_refused(saved):
         checkpoints.load(network(units=4), saved[0], "best")
 
 
-def test_a_crash_between_weights_and_pointer_leaves_the_old_pair(saved, monkeypatch):
+@pytest.mark.parametrize("where", ["written", "synced", "renamed", "named"])
+def test_a_crash_at_any_moment_leaves_the_old_pair_or_the_new_one(saved, monkeypatch, where):
     folder, model = saved
-
-    def crash(*_):
-        raise KeyboardInterrupt
-
     before = model.get_weights()
     model.set_weights([weight + 1 for weight in before])
-    monkeypatch.setattr(checkpoints.atomic, "write_json", crash)
+
+    def crash(moment):
+        if moment == where:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "_pause", crash)
     with pytest.raises(KeyboardInterrupt):
         checkpoints.save(checkpoints.Weights.of(model), folder, "best", 8, {})
-    other = network()
-    assert checkpoints.load(other, folder, "best")["epoch"] == 7
-    assert np.array_equal(other.get_weights()[0], before[0])
+    other, whole = network(), where == "named"
+    assert checkpoints.load(other, folder, "best")["epoch"] == (8 if whole else 7)
+    assert np.array_equal(other.get_weights()[0], before[0] + whole)
 
 
 def held(file):
