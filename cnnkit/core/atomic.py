@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,9 @@ WRITING = ".writing-"
 
 MANY = 1000
 """Files in a folder from which on they are brought to the disk together."""
+
+DAY = 24 * 3600.0
+"""Seconds after which nobody is still writing what is not complete."""
 
 _ROOM = f"{WRITING}room-"
 """How the names begin of files that keep room for another."""
@@ -183,11 +187,20 @@ def making(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Removes what a process that has gone left half written in a folder; nobody else may be writing there."""
+def remove_unfinished(folder: Path, age: float = 0.0) -> None:
+    """Removes what a process that has gone left half written in a folder, as far as that can be removed.
+
+    Args:
+        folder: The folder.
+        age: Only what has not changed for so many seconds, DAY where others may be writing there.
+    """
     for path in folder.glob(f"{WRITING}*"):
-        if _OWN.match(path.name):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        with suppress(OSError):  # it has just been completed, or is somebody else's
+            if _OWN.match(path.name) and (not age or path.stat().st_mtime < time.time() - age):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
 
 
 def beside(path: Path) -> Path:

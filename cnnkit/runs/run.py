@@ -74,6 +74,7 @@ class Run:
         while True:
             try:
                 atomic.make_folder(chosen.parent, parents=True, exist_ok=True)
+                atomic.remove_unfinished(chosen.parent, atomic.DAY)  # left by processes that were killed here
                 # It appears with its config, in one step, so whatever moment a crash chooses, what is there can go on.
                 # A folder in which there is something is never replaced: two processes can't get the same run.
                 with atomic.making(chosen) as making:

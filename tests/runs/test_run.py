@@ -79,6 +79,15 @@ def test_a_run_appears_with_its_config_and_two_that_begin_at_once_do_not_share_i
     assert Run.begun(folder).experiment.name == "faster" and list(tmp_path.glob(".writing*")) == []
 
 
+def test_what_a_process_that_was_killed_has_left_of_a_run_goes_after_a_day(experiment, tmp_path):
+    old, new, other = (tmp_path / name for name in (".writing-0123456789ab-a", ".writing-ba9876543210-b", ".writing-c"))
+    for folder in (old, new, other):
+        (folder / "backbone").mkdir(parents=True)
+        os.utime(folder, (0, 0) if folder != new else None)
+    Run.create(experiment, tmp_path / "run")
+    assert [folder.exists() for folder in (old, new, other)] == [False, True, True]
+
+
 def test_a_folder_that_can_not_be_made_is_a_usage_error(experiment, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError):
