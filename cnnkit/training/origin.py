@@ -160,17 +160,20 @@ def _in_input(**parts: Any) -> Origin | None:
 
 
 def _forward(works: Sequence[Work], training: bool) -> Origin | None:
-    """The first layer whose output is not finite; what came into it was."""
+    """The first layer whose weights or output are not finite; what came into it was.
+
+    Weights are looked at wherever they are: what oneDNN fuses from a layer and its rectifier makes 0 of NaN.
+    """
     for work in works:
-        bad = [output for output in work.outputs if not _finite(output)]
-        if not bad:
-            continue
         weights = [weight for weight in getattr(work.layer, "weights", []) if not _finite(weight.value)]
         if training:  # moving statistics have followed the batch that it is about
             weights = [weight for weight in weights if "moving" not in weight.name]
         if weights:
             message = f"its weights ({', '.join(weight.name for weight in weights)}) are not finite any more"
             return Origin("forward", work.name, f"{work.called}: {message}", in_weights=True)
+        bad = [output for output in work.outputs if not _finite(output)]
+        if not bad:
+            continue
         total, images = len(bad[0]), _rows(bad[0])
         message = f"makes NaN or infinity of {len(images):,} of {counted(total, 'image')}"
         sizes = [f"what comes in is up to {_largest(work.inputs):.3g}"] if work.inputs else []

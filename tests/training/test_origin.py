@@ -38,6 +38,16 @@ class RootOfWeight(keras.layers.Layer):
         return x + tf.sqrt(self.scale)
 
 
+class Fused(keras.layers.Layer):
+    """Makes 0 of NaN, as oneDNN does where a rectifier is fused with the layer before it."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(name="scale", initializer="ones")
+
+    def call(self, x):
+        return tf.where(tf.math.is_nan(x * self.scale), 0.0, x)
+
+
 def network(*within):
     keras.utils.set_random_seed(0)
     x = keras.Input((6, 6, 1))
@@ -170,3 +180,12 @@ def test_in_validation_moving_statistics_are_to_blame_for_what_they_make():
     there = origin.in_validation(learner, (tf.constant(IMAGES), tf.constant(LABELS)))
     assert (there.layer, there.in_weights) == ("inner/norm", True)
     assert found(model) is None  # training works with those of the batch
+
+
+def test_weights_are_to_blame_though_what_they_make_is_finite():
+    model = network(Fused(name="fused"))
+    learner, batch = Learner(model, (), CrossEntropy()), (tf.constant(IMAGES), tf.constant(LABELS))
+    assert origin.in_validation(learner, batch) is None
+    model.get_layer("fused").scale.assign(np.nan)
+    there = origin.in_validation(learner, batch)
+    assert (there.layer, there.in_weights) == ("fused", True)
