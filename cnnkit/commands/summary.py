@@ -92,8 +92,8 @@ def summary_notes(summary: Summary, blocks: Sequence[Sequence[Row]]) -> Iterator
     )
     yield (
         f"Training with batches of {summary.batch_size} needs about {memory['total']}: weights {memory['weights']}, "
-        f"gradients {memory['gradients']}, optimizer {memory['optimizer']}, activations {memory['activations']} "
-        "(an estimate, beside TensorFlow itself and the images)"
+        f"gradients {memory['gradients']}, optimizer {memory['optimizer']}, activations {memory['activations']}, "
+        f"copies to save {memory['saving']} (an estimate, beside TensorFlow itself and the images)"
     )
     yield from _stage_notes(summary)
     yield ""

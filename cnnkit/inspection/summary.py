@@ -120,9 +120,12 @@ def summarize(experiment: Experiment, shape: tuple[int, int, int], classes: int)
     rows = tuple(layer_rows(network.model))
     batch_size = experiment.data.batch_size
     stages = tuple(_stages(experiment, network))
-    slots = experiment.train.slots(experiment.plan())
+    slots, saves = experiment.train.slots(experiment.plan()), experiment.train.checkpoint.saves
     # Of all stages the one that needs most.
-    estimates = (memory_of(rows, batch_size, slots, stage["parameters"], stage["frozen"]) for stage in stages)
+    estimates = (
+        memory_of(rows, batch_size, slots, stage["parameters"], stage["frozen"], saves and stage["epochs"] is not None)
+        for stage in stages
+    )
     memory = max(estimates, key=lambda estimate: estimate["total"])
     return Summary(network.model.name, shape, classes, rows, batch_size, memory, stages)
 
@@ -320,14 +323,15 @@ def _activations(operation: Any, output_shape: tuple[int, ...]) -> tuple[int, ..
 
 
 def memory_of(
-    rows: Sequence[Row], batch_size: int, slots: int, parameters: int, frozen: Sequence[str]
+    rows: Sequence[Row], batch_size: int, slots: int, parameters: int, frozen: Sequence[str], saves: bool
 ) -> dict[str, int]:
     """Bytes that a training step needs, estimated.
 
     Weights, their gradients and the optimizer's state are exact. Of the layers' outputs, those that hold numbers
     of their own are kept for the way back; a rectifier or a dropout shares, or nearly shares, what the layer before
     has made, so about the convolutions, normalisations, poolings, sums and dense layers count. On the way back
-    as much again as the two largest is in use. Of a frozen backbone nothing is kept for the way back.
+    as much again as the two largest is in use. Of a frozen backbone nothing is kept for the way back. What is saved is
+    copied: the best weights, with the file that they become, and a state. A disk that is slow makes it more.
 
     Args:
         rows: The layers.
@@ -335,14 +339,17 @@ def memory_of(
         slots: Numbers that training remembers for each weight, most of them the optimizer's.
         parameters: How many numbers are trained.
         frozen: Names of what is not.
+        saves: Whether states of the training are saved.
     """
     outputs = [numbers * batch_size * FLOAT for row in rows for numbers in row.activations]
     activations = 0 if BACKBONE in frozen else sum(outputs)
+    weights, remembered = sum(row.parameters for row in rows) * FLOAT, slots * parameters * FLOAT
     parts = {
-        "weights": sum(row.parameters for row in rows) * FLOAT,
+        "weights": weights,
         "gradients": parameters * FLOAT,
-        "optimizer": slots * parameters * FLOAT,
+        "optimizer": remembered,
         "activations": activations + sum(sorted(outputs)[-2:]),
+        "saving": 2 * weights + saves * (weights + remembered),
     }
     return parts | {"total": sum(parts.values())}
 

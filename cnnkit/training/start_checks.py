@@ -188,11 +188,12 @@ def memory_line(learner: Learner, training: TrainBatches, experiment: Experiment
         return None
     if any(type(layer).__name__ == "SavedModelLayer" for layer in learner.all.layers):
         return None  # to count what is in it takes longer than to try
-    slots = experiment.train.optimizer.slots if experiment.train.optimizer else 0
+    slots = experiment.train.slots(experiment.plan())
     weights = learner.trainable_variables
     learns = sum(int(np.prod(weight.shape)) for weight in weights)
     frozen = () if any(layer_of(weight.path) != LOGITS for weight in weights) else (BACKBONE,)
-    parts = memory_of(layer_rows(learner.model), training.batch_size, slots, learns, frozen)
+    saves = experiment.train.checkpoint.saves
+    parts = memory_of(layer_rows(learner.model), training.batch_size, slots, learns, frozen, saves)
     if parts["total"] <= free:
         return None
     fixed = parts["total"] - parts["activations"]

@@ -405,6 +405,7 @@ def test_memory_by_hand(tmp_path):
     parameters = (3 * 3 * 2 + 2) + (8 * 8 * 2 * 3 + 3) + (3 * 2 + 2)
     assert memory["weights"] == memory["gradients"] == 4 * parameters
     assert memory["optimizer"] == 2 * 4 * parameters  # Adam: a mean and a mean of squares
+    assert memory["saving"] == (1 + 1 + 3) * 4 * parameters  # the best weights, their file, a state
     outputs = 4 * 10 * (8 * 8 * 2 + 3 + 2)  # convolution, dense, logits; batches of 10
     assert outputs <= memory["activations"] <= 3 * outputs
     assert memory["total"] == sum(memory.values()) - memory["total"]

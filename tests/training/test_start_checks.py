@@ -11,6 +11,7 @@ import pytest
 from cnnkit import read
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import tf
+from cnnkit.inspection.summary import memory_of, summarize
 from cnnkit.optimization.losses import BinaryCrossEntropy, CrossEntropy, Focal
 from cnnkit.training import start_checks
 from cnnkit.training.start_checks import StartChecks, far_above, guessing
@@ -143,3 +144,24 @@ def test_memory_that_is_not_there_is_said_with_a_batch_that_fits(experiment, mon
     assert start_checks.memory_line(trained, batch, experiment) is None
     batch.batch_size = int(fitting * 1.2)
     assert start_checks.memory_line(trained, batch, experiment)
+
+
+def test_memory_is_that_of_the_summary_with_all_that_training_remembers_and_copies(tmp_path, monkeypatch):
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    experiment = read(tmp_path / "tiny.yaml", "train.ema={}", "train.gradient_accumulation=2")
+    network, found = experiment.model.network((32, 32, 1), 10), []
+    trained = SimpleNamespace(
+        model=network.model, all=network.model, trainable_variables=network.model.trainable_variables
+    )
+
+    def noting(*given):
+        found.append(memory_of(*given))
+        return found[-1]
+
+    monkeypatch.setattr(start_checks, "free_memory", lambda: 2**40)
+    monkeypatch.setattr(start_checks, "memory_of", noting)
+    batch = training([0, 1])
+    batch.batch_size = experiment.data.batch_size
+    start_checks.memory_line(trained, batch, experiment)
+    assert found == [summarize(experiment, (32, 32, 1), 10).memory]
+    assert found[0]["optimizer"] == 4 * found[0]["weights"]  # Adam's two, an average, a sum of gradients
