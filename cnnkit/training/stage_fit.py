@@ -176,7 +176,7 @@ class StageFit:
             "step": self.step,
             **metrics,
             # That of the last update that was taken: the schedule does not count those that float16 has left out.
-            "learning_rate": float(self.rate_of(max(int(self.steps.optimizer.iterations) - 1, 0))),
+            "learning_rate": float(self.rate_of(max(self.steps.taken - 1, 0))),
             "seconds": round(time.perf_counter() - self._began, 3),
             "images_per_second": None if speed is None else round(speed, 1),
             **measured,

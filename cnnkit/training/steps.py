@@ -112,6 +112,11 @@ class Steps:
         return -(-self.batches // self.accumulated)
 
     @property
+    def taken(self) -> int:
+        """How many were taken in this stage so far; float16 leaves some out."""
+        return int(keras.ops.convert_to_numpy(self.optimizer.iterations))  # on several devices there is one on each
+
+    @property
     def variables(self) -> list[Any]:
         """What is measured of the epoch so far, the averages of the weights, and the scale of the loss."""
         averages = self._averages.variables if self._averages else []
