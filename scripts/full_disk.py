@@ -41,7 +41,7 @@ train:
   checkpoint: {{monitor: loss, every_steps: 1}}
 """
 
-SIZES = {"128k": 1, "1m": 64, "5m": 512}
+SIZES = {"128k": 1, "1m": 16, "5m": 128}
 """Of the disk, and units of the network: its weights find room some times."""
 
 IMAGES = 90
