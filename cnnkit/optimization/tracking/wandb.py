@@ -82,3 +82,7 @@ class _WandbSession(Session):
         for file in files:
             self._run.save(file, base_path=self._base, policy="now")
         self._run.finish(exit_code=0 if state in ("finished", "unfinished") else 1)
+
+        import wandb
+
+        wandb.teardown()  # a process of W&B writes its files; by `finish` alone they may not be whole yet
