@@ -253,7 +253,7 @@ def write_json(path: Path, document: Any) -> None:
     Raises:
         ValueError: There is NaN or infinity in it, which JSON has not.
     """
-    write_text(path, _as_json(document))
+    write_text(path, as_json(document))
 
 
 def write_last_json(path: Path, document: Any) -> None:
@@ -261,13 +261,14 @@ def write_last_json(path: Path, document: Any) -> None:
     try:
         write_json(path, document)
     except DiskError:
-        if not _written_into_room(path, _as_json(document).encode("utf-8", ERRORS)):
+        if not _written_into_room(path, as_json(document).encode("utf-8", ERRORS)):
             raise
     finally:
         release(path)
 
 
-def _as_json(document: Any) -> str:
+def as_json(document: Any) -> str:
+    """The text of a JSON file that a person can read too."""
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -312,7 +312,7 @@ class _Exam:
             batch = chain.images(self.images[k : k + size], draw, self.numbers[k : k + size])
             changed = changed or not np.array_equal(batch, self.images[k : k + size])
             logits.append(self.network.predict_on_batch(batch))
-        return self.run.experiment.train.loss.probabilities(np.concatenate(logits)), changed
+        return self.run.probabilities(np.concatenate(logits)), changed
 
 
 class _Trial:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnkit.config.experiment import Experiment
 from cnnkit.config.file import refuse_settings
 from cnnkit.core import atomic, cache
 from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.lazy import keras, np
 from cnnkit.core.progress import Progress
 from cnnkit.data.feeding import batches
-from cnnkit.data.feeding.images import Images
 from cnnkit.data.feeding.loading import BAD_FILES, load
 from cnnkit.data.files import tables
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation import metrics
-from cnnkit.evaluation.metrics import Answers
+from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.exam import Exam, Question, Shown
 from cnnkit.runs.images import index_of
 from cnnkit.runs.run import Run
 
@@ -29,7 +28,11 @@ MAY_BE_SET = ("data.source", "data.batch_size", "data.cache")
 
 @cache.in_use()
 def evaluate(
-    run: Run | Path | str, split: str = "test", settings: Sequence[str] = (), progress: Progress | None = None
+    run: Run | Path | str,
+    split: str = "test",
+    settings: Sequence[str] = (),
+    progress: Progress | None = None,
+    questions: Sequence[Question] = (),
 ) -> dict[str, Any]:
     """Evaluates the best checkpoint of a run on one of its splits, from what is on disk.
 
@@ -38,6 +41,7 @@ def evaluate(
         split: `test`, `validation` or `train`.
         settings: `KEY=VALUE` pairs over the run's config, for example for images that moved.
         progress: Is told how far it is.
+        questions: What is asked beyond the metrics.
 
     Returns:
         The document that `cnnkit evaluate --json` prints; it is written to the run's folder too.
@@ -53,6 +57,18 @@ def evaluate(
     refuse_settings(settings, MAY_BE_SET, "a run is evaluated as it was trained")
     # Nothing that may be set has a say in the network, so one config, with the settings, serves all that follows.
     run = run.with_settings(*settings)
+    shown = _shown(run, split, progress)
+    with progress.task("building the network", 1):
+        model = run.network(progress)
+    return score(run, split, model, shown, lambda other: _shown(run, other, progress), progress, questions)
+
+
+def _shown(run: Run, split: str, progress: Progress) -> Shown:
+    """The images of a split of a run.
+
+    Raises:
+        DataError: They are gone, or are not the ones of the run, or can't be shown to the network any more.
+    """
     index = index_of(run, split, progress)
     # All of them count: what can't be decoded any more is told below, and not left out.
     images = load(index, run.preprocessing, run.experiment.data.cache, progress, skip_bad=True)
@@ -61,9 +77,7 @@ def evaluate(
             *(Problem(entry.reason, file=entry.name) for entry in bad[:BAD_FILES]),
             f"{len(bad)} of the {len(index)} {split} images can't be shown to the network any more; put them right",
         )
-    with progress.task("building the network", 1):
-        model = run.network(progress)
-    return score(run, split, model, run.experiment, images, range(len(images.index)), progress)
+    return Shown(images, range(len(images.index)))
 
 
 def recorded(run: Run | Path | str, split: str) -> dict[str, Any] | None:
@@ -79,37 +93,64 @@ def score(
     run: Run,
     split: str,
     model: Any,
-    experiment: Experiment,
-    images: Images,
-    numbers: Sequence[int],
+    shown: Shown,
+    of: Callable[[str], Shown],
     progress: Progress,
+    questions: Sequence[Question] = (),
 ) -> dict[str, Any]:
-    """Scores a network on some images, and writes the result and every prediction into the run's folder.
+    """Scores a network on the images of a split, and writes the result and every answer into the run's folder.
+
+    Args:
+        run: The run.
+        split: `test`, `validation` or `train`.
+        model: Its network.
+        shown: The images of the split.
+        of: The images of another split, read when they are first asked for.
+        progress: Is told how far it is.
+        questions: What is asked beyond the metrics.
 
     Raises:
         TrainingError: The network answers what is no number.
     """
-    with progress.task("evaluating", len(numbers)) as advance:
-        logits = np.concatenate(list(batches.outputs(model, images, numbers, experiment.data.batch_size, advance)))
-    loss, index = experiment.train.loss, images.index
-    labels, names = np.asarray(index.labels)[np.asarray(numbers)], [index.names[i] for i in numbers]
-    answers = Answers(labels, loss.probabilities(logits, names), index.classes)
-    one_hot = keras.ops.one_hot(labels, len(index.classes))
-    losses = keras.ops.convert_to_numpy(loss(one_hot, keras.ops.convert_to_tensor(logits)))
-    result = {"split": split, "images": len(labels), "loss": float(np.mean(losses, dtype=np.float64))}
+    logits = logits_of(run, model, shown, progress)
+    answers = Answers.of(run, np.asarray(shown.labels), logits, shown.names)
+    result = {"split": split, "images": len(answers.labels), "loss": _loss(run, answers)}
     result |= metrics.computed(answers)
+    exam = Exam(run, model, split, shown, answers, of, progress)
+    result |= {question.name: question.answered(exam) for question in questions}
     atomic.make_folder(run.files.evaluation, exist_ok=True)
-    tables.write(run.files.predictions(split), *prediction_table(names, answers))
+    tables.write(run.files.predictions(split), *prediction_table(answers))
+    answers.write(run, split)
     atomic.write_json(run.files.result(split), result)
     return result
 
 
-def prediction_table(names: Sequence[str], answers: Answers) -> tuple[tuple[str, ...], list[Any]]:
+def logits_of(run: Run, model: Any, shown: Shown, progress: Progress) -> Any:
+    """What a network answers to images, float32 (images, logits).
+
+    Raises:
+        DataError: An image can't be read any more.
+    """
+    with progress.task("evaluating", len(shown.numbers)) as advance:
+        size = run.experiment.data.batch_size
+        return np.concatenate(list(batches.outputs(model, shown.images, shown.numbers, size, advance)))
+
+
+def _loss(run: Run, answers: Answers) -> float:
+    """The mean of the loss of its training, which knows no temperature."""
+    one_hot = keras.ops.one_hot(answers.labels, len(answers.classes))
+    losses = run.experiment.train.loss(one_hot, keras.ops.convert_to_tensor(answers.logits))
+    return float(np.mean(keras.ops.convert_to_numpy(losses), dtype=np.float64))
+
+
+def prediction_table(answers: Answers) -> tuple[tuple[str, ...], list[Any]]:
     """Header and rows: image, its label, the predicted class, and the probability of each class."""
     classes = answers.classes
     header = ("image", "label", "predicted", "probability", *(f"p_{name}" for name in classes))
     rows = [
         [name, classes[label], classes[best], *(f"{p:.6f}" for p in (row[best], *row))]
-        for name, label, best, row in zip(names, answers.labels, answers.predicted, answers.probabilities, strict=True)
+        for name, label, best, row in zip(
+            answers.names, answers.labels, answers.predicted, answers.probabilities, strict=True
+        )
     ]
     return header, rows

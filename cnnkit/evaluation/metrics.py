@@ -7,75 +7,14 @@ in a line. One of each class is a row of CLASS_METRICS, and so a column of their
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from statistics import NormalDist
 from typing import Any
 
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a network says of images, beside what they are.
-
-    Attributes:
-        labels: int64 (images,), the right classes.
-        probabilities: float (images, classes).
-        classes: Names of the classes.
-    """
-
-    labels: Any
-    probabilities: Any
-    classes: Sequence[str]
-
-    @cached_property
-    def predicted(self) -> Any:
-        """The likeliest class of each image, int64 (images,)."""
-        return self.probabilities.argmax(axis=1)
-
-    @cached_property
-    def accuracy(self) -> float:
-        """The share of the images that is answered rightly."""
-        return int(np.sum(self.labels == self.predicted)) / len(self.labels)
-
-    @cached_property
-    def by_class(self) -> dict[str, Any]:
-        """Precision, recall, F1 and images of each class; the precision of one that is never predicted is 0."""
-        from sklearn.metrics import precision_recall_fscore_support
-
-        columns = precision_recall_fscore_support(
-            self.labels, self.predicted, labels=np.arange(len(self.classes)), average=None, zero_division=0.0
-        )
-        return dict(zip(("precision", "recall", "f1", "images"), columns, strict=True))
-
-    def confusion(self) -> Any:
-        """How many images of each class (rows) are taken for each class (columns), as lists."""
-        from sklearn.metrics import confusion_matrix
-
-        return confusion_matrix(self.labels, self.predicted, labels=np.arange(len(self.classes))).tolist()
-
-    def majority_class(self) -> dict[str, Any]:
-        """The class that most images have, and the accuracy of always saying it."""
-        counts = np.bincount(self.labels, minlength=len(self.classes))
-        largest = int(counts.argmax())
-        return {"name": self.classes[largest], "accuracy": int(counts[largest]) / len(self.labels)}
-
-    def never_predicted(self) -> list[str]:
-        """The classes that some of the images have and none is taken for."""
-        predicted = set(self.predicted.tolist())
-        return [self.classes[label] for label in np.unique(self.labels).tolist() if label not in predicted]
-
-    def table(self) -> list[dict[str, Any]]:
-        """The metrics of each class."""
-        columns = {metric.name: metric.of(self) for metric in CLASS_METRICS}
-        return [
-            {"name": name, "images": int(self.by_class["images"][i])}
-            | {metric: float(column[i]) for metric, column in columns.items()}
-            for i, name in enumerate(self.classes)
-        ]
+from cnnkit.evaluation.answers import Answers
 
 
 @dataclass(frozen=True)
@@ -104,7 +43,7 @@ METRICS = (
     EvaluationMetric("macro_f1", lambda answers: float(np.mean(answers.by_class["f1"])), "macro F1 {macro_f1:.4f}"),
     EvaluationMetric("majority_class", Answers.majority_class),
     EvaluationMetric("never_predicted", Answers.never_predicted),
-    EvaluationMetric("classes", Answers.table),
+    EvaluationMetric("classes", lambda answers: table(answers)),
     EvaluationMetric("confusion", Answers.confusion),
 )
 """What `evaluate` computes of all images, in the order of its result."""
@@ -120,6 +59,16 @@ CLASS_METRICS = (
 def computed(answers: Answers) -> dict[str, Any]:
     """All metrics by their names."""
     return {metric.name: metric.of(answers) for metric in METRICS}
+
+
+def table(answers: Answers) -> list[dict[str, Any]]:
+    """The metrics of each class."""
+    columns = {metric.name: metric.of(answers) for metric in CLASS_METRICS}
+    return [
+        {"name": name, "images": int(answers.by_class["images"][i])}
+        | {metric: float(column[i]) for metric, column in columns.items()}
+        for i, name in enumerate(answers.classes)
+    ]
 
 
 def line(result: dict[str, Any]) -> str:

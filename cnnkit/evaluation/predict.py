@@ -64,13 +64,13 @@ def predict(
 
 def predict_images(run: Run, images: Sequence[NewImage], progress: Progress) -> Iterator[Prediction]:
     """Predicts the class of each image that was found, in their order."""
-    model, experiment = run.network(progress), run.experiment
+    model = run.network(progress)
     with progress.task("predicting", len(images)) as advance:
-        for batch in _decoded(images, run.preprocessing, experiment.data.batch_size):
+        for batch in _decoded(images, run.preprocessing, run.experiment.data.batch_size):
             shown = [(image.name, content) for image, content in batch if not isinstance(content, str)]
             names, pixels = zip(*shown, strict=True) if shown else ((), ())
             logits = model.predict_on_batch(np.stack(pixels).astype(np.float32)) if pixels else []
-            rows = iter(experiment.train.loss.probabilities(logits, names) if pixels else [])
+            rows = iter(run.probabilities(logits, names) if pixels else [])
             for image, content in batch:
                 if isinstance(content, str):
                     yield Prediction(image.name, error=content)

@@ -19,6 +19,8 @@ class Files:
         """A line for each epoch: loss, accuracy, learning rate, time."""
         self.checkpoints = folder / "checkpoints"
         """The folder of the weights; which files are in it is the matter of `cnnkit.runs.checkpoints`."""
+        self.calibration = folder / "calibration.json"
+        """Temperature and thresholds that were fitted on the validation images; only there if they were."""
         self.evaluation = folder / "evaluation"
         """The folder of what `evaluate` finds: `result` and `predictions` of each split."""
         self.curves = folder / "history.png"
@@ -47,6 +49,10 @@ class Files:
     def predictions(self, split: str) -> Path:
         """What the network says of each image of a split."""
         return self.evaluation / f"{split}_predictions.csv"
+
+    def answers(self, split: str) -> Path:
+        """The same exactly, for programs: the logits."""
+        return self.evaluation / f"{split}_answers.safetensors"
 
     def tracker(self, name: str) -> Path:
         """The folder of what a tracker of `train.track` keeps on this machine; only there if it keeps something."""

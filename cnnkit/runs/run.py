@@ -7,9 +7,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +19,13 @@ from cnnkit.config import file as config_file
 from cnnkit.config.experiment import Experiment
 from cnnkit.core import atomic, locks, onednn
 from cnnkit.core.errors import DiskError, TrainingError, UsageError
+from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, first_line, typed, visible
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Index
 from cnnkit.runs import checkpoints, reading, split_file
+from cnnkit.runs.calibration import Calibration
 from cnnkit.runs.files import Files
 from cnnkit.runs.split_file import SplitRow
 
@@ -217,16 +219,20 @@ class Run:
 
     def change(self, experiment: Experiment) -> None:
         """Puts another config in the place of its own; a crash meanwhile leaves it with the one or the other."""
+        self._replace(self.files.config, self._config_text(experiment))
+
+    def _replace(self, file: Path, text: str) -> None:
+        """Writes one of the files that `hashes` has; at any moment the record knows what is there."""
         before = self.hashes()
-        text = self._config_text(experiment)
-        after = before | {self.files.config.name: hashlib.sha256(text.encode("utf-8", atomic.ERRORS)).hexdigest()}
+        after = before | {file.name: hashlib.sha256(text.encode("utf-8", atomic.ERRORS)).hexdigest()}
         self.write_provenance(files=after, files_before=before)
-        atomic.write_text(self.files.config, text)
+        atomic.write_text(file, text)
         self.write_provenance(files_before=None)
 
     def hashes(self) -> dict[str, str | None]:
         """SHA-256 of the files that decide what the run's network is and what it is judged on."""
-        files = (self.files.config, self.files.split, self.files.backbone / "saved_model.pb")
+        listed = self.files
+        files = (listed.config, listed.split, listed.backbone / "saved_model.pb", listed.calibration)
         return {
             file.relative_to(self.folder).as_posix(): reading.sha256(file) if file.is_file() else None for file in files
         }
@@ -242,6 +248,45 @@ class Run:
         if any(setting.startswith("model") for setting in self.settings):
             return experiment
         return experiment.model_copy(update={"model": experiment.model.with_files_in(self.files.backbone)})
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What was fitted on its validation images behind its training.
+
+        Raises:
+            TrainingError: The file of it is damaged.
+        """
+        return Calibration.read(self.files.calibration)
+
+    def calibrate(self, **facts: Any) -> Run:
+        """Records what was fitted on its validation images, beside what was before; the run from now on.
+
+        A crash meanwhile leaves it with the one or the other.
+        """
+        text = atomic.as_json(asdict(replace(self.calibration, **facts)))
+        self._replace(self.files.calibration, text)
+        return Run(self.folder, self.settings)
+
+    def probabilities(self, logits: Any, names: Sequence[str] = ()) -> Any:
+        """From logits (B, logits) of its network to calibrated probabilities (B, classes), NumPy float64.
+
+        Args:
+            logits: What the network answers.
+            names: What its images are called, for the error.
+
+        Raises:
+            TrainingError: A logit is NaN or infinite.
+        """
+        scaled = np.asarray(logits, np.float64) / self.calibration.temperature
+        return self.experiment.train.loss.probabilities(scaled, names)
+
+    def weights_digest(self) -> str:
+        """SHA-256 of the weights of its best epoch, as they were saved.
+
+        Raises:
+            TrainingError: It has no usable checkpoint.
+        """
+        return str(checkpoints.read(self.files.checkpoints, checkpoints.BEST)["sha256"])
 
     def load_best(self, model: Any) -> dict[str, Any]:
         """Loads the weights of the best epoch into a model; returns what is known of that epoch."""

@@ -21,6 +21,7 @@ from cnnkit.data.feeding.images import Images
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import SPLITS, Index
+from cnnkit.evaluation.exam import Shown
 from cnnkit.inspection.doctor import faint
 from cnnkit.inspection.doctor.base import Finding
 from cnnkit.inspection.doctor.examine import before_training
@@ -83,6 +84,10 @@ class TrainingData:
     def numbers(self, split: str) -> list[int]:
         """The numbers of the images of a split."""
         return _numbers(self.splits, split)
+
+    def shown(self, split: str) -> Shown:
+        """The images of a split, to evaluate on."""
+        return Shown(self.images, self.numbers(split))
 
     def groups(self) -> list[str]:
         """For each image what those that never part have in common: the least of the hashes of their contents."""

@@ -246,8 +246,7 @@ def _result(
     document["best_epoch"] = best["epoch"]
     curves.draw(epochs, best["epoch"], run.files.curves)
     for split in ("validation", "test"):
-        numbers = data.numbers(split)
-        document[split] = evaluate.score(run, split, network.model, data.experiment, data.images, numbers, progress)
+        document[split] = evaluate.score(run, split, network.model, data.shown(split), data.shown, progress)
     told = []
     if end == FINISHED:
         told = judge.remarks(Course.of(experiment, data, network, run, best["epoch"], document["validation"]))

@@ -9,13 +9,13 @@ import pytest
 from cnnkit import Run, evaluate, read
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
+from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.evaluate import prediction_table
-from cnnkit.evaluation.metrics import Answers
 
 
 def test_a_prediction_is_told_with_every_probability():
     probabilities = np.array([[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]])
-    header, rows = prediction_table(["a.png", "b.png"], Answers(np.array([2, 0]), probabilities, ["ant", "bee", "cat"]))
+    header, rows = prediction_table(Answers(np.array([2, 0]), probabilities, ["ant", "bee", "cat"], ["a.png", "b.png"]))
     assert header == ("image", "label", "predicted", "probability", "p_ant", "p_bee", "p_cat")
     assert rows == [
         ["a.png", "cat", "bee", "0.700000", "0.100000", "0.700000", "0.200000"],

@@ -8,7 +8,8 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from cnnkit.evaluation import metrics
-from cnnkit.evaluation.metrics import CLASS_METRICS, METRICS, Answers, EvaluationMetric
+from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.metrics import CLASS_METRICS, METRICS, EvaluationMetric
 
 CLASSES = ["ant", "bee", "cat", "dog"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnkit.evaluation import metrics, verdict
-from cnnkit.evaluation.metrics import Answers
+from cnnkit.evaluation.answers import Answers
 
 
 def result(labels, predicted, split="test"):
