@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from cnnkit.core.errors import TrainingError
@@ -38,7 +38,7 @@ class Calibration:
             return cls()
         document: dict[str, Any] = reading.json_object(file)
         try:
-            read = TypeAdapter(cls).validate_python(document)
+            read = cls(**document)
         except ValidationError as error:
             wrong = error.errors()[0]
             where = ".".join(map(str, wrong["loc"]))

@@ -17,6 +17,7 @@ from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
 from cnnkit.data.feeding.images import Images, allocated
 from cnnkit.evaluation.evaluate import score
+from cnnkit.evaluation.exam import Shown
 from cnnkit.runs import checkpoints
 
 CONFIG = """
@@ -299,7 +300,7 @@ def test_a_network_that_answers_no_number_is_told_and_nothing_is_predicted(broke
 def test_its_evaluation_and_the_end_of_its_training_say_the_same(broken_run, index_of):
     index = index_of(np.zeros((3, 6, 5, 3), np.uint8), [0, 1, 2], 3)
     images = Images(index, (6, 5, 3), allocated((3, 6, 5, 3), np.uint8))
-    experiment = broken_run.experiment
+    shown = Shown(images, range(3))
     with pytest.raises(TrainingError, match=r"NaN or infinity to 3 of 3 images, first to 0\.png"):
-        score(broken_run, "test", broken_run.network(), experiment, images, range(3), Progress())
+        score(broken_run, "test", broken_run.network(), shown, lambda split: shown, Progress())
     assert not broken_run.files.evaluation.exists()
