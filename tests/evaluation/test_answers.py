@@ -86,7 +86,7 @@ def test_a_run_without_calibration_has_the_temperature_1(run):
 def test_a_damaged_calibration_is_a_clear_error(run, text):
     run.files.calibration.write_text(text)
     with pytest.raises(TrainingError, match=r"calibration\.json is damaged: "):
-        run.probabilities(LOGITS)
+        Run(run.folder).probabilities(LOGITS)
 
 
 def test_a_calibration_that_was_changed_by_hand_is_named(run):
