@@ -244,7 +244,7 @@ def test_settings_are_over_the_config_and_change_nothing_in_the_run(trained):
 
 def test_the_names_of_files_in_a_run_stand_in_one_place():
     names = {path.name for path in vars(Files(Path("run"))).values() if path.suffix}
-    assert len(names) == 10
+    assert len(names) >= 11  # so that there is something to look for
     package = Path(cnnkit.__file__).parent
     for source in package.rglob("*.py"):
         tree = ast.parse(source.read_text(encoding="utf-8"))
