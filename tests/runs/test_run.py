@@ -263,7 +263,7 @@ def test_what_a_run_writes_is_in_the_list(trained):
     files = vars(run.files).values()
     assert [path for path in trained.iterdir() if path not in files] == []
     found = set(run.files.evaluation.iterdir())
-    assert found == {run.files.result("test"), run.files.predictions("test")}
+    assert found == {run.files.result("test"), run.files.predictions("test"), run.files.answers("test")}
 
 
 def test_metrics_are_cut_back_to_whole_epochs(run):
