@@ -235,6 +235,7 @@ WRITING |= {"pwrite", "imwrite", "export", "to_csv", "posix_fallocate"}
 ELSEWHERE = {
     ("core/lazy.py", "TemporaryFile"): "only where a file in memory can't be had",
     ("core/sheet.py", "save"): "into memory",
+    ("evaluation/answers.py", "save"): "into memory",
     ("report/curves.py", "save"): "by `report.figures`",
     ("report/rate_chart.py", "save"): "by `report.figures`",
     ("training/rate_finder.py", "TemporaryDirectory"): "for the states of a try, which are written like any",
