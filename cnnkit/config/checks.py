@@ -18,6 +18,7 @@ from cnnkit.data.preparation import AnyPreparation
 from cnnkit.data.preparation.base import decoded_channels
 from cnnkit.data.section import Data, read_names
 from cnnkit.data.sources.base import Source
+from cnnkit.data.splitting import own_split
 from cnnkit.optimization.section import Train
 
 
@@ -85,9 +86,27 @@ def _below(section: str, problem: Problem) -> Problem:
 def _split_keeps_the_own_one(context: Context) -> Iterator[Problem]:
     if context.data and context.collection:
         for name in sorted(context.collection.splits):
-            if getattr(context.data.split, name) is not None:
+            if getattr(context.data.split, name) is not None and not context.data.split.folds:
                 message = f"the source has a {name} split of its own, which is kept; leave this out"
                 yield Problem(message, key=f"data.split.{name}")
+
+
+def _folds_are_whole(context: Context) -> Iterator[Problem]:
+    split = context.data.split if context.data else None
+    if split is None or not (split.folds or split.fold):
+        return
+    if split.folds is None:
+        yield Problem("says which of how many folds? set data.split.folds too", key="data.split.fold")
+        return
+    if split.fold is None:
+        which = f"a run judges on one fold: set data.split.fold, from 1 to {split.folds}, or leave folds out and"
+        yield Problem(f"{which} train all of them with --folds {split.folds}", key="data.split.folds")
+    elif split.fold > split.folds:
+        yield Problem(f"there are {split.folds} folds, from 1 to {split.folds}", key="data.split.fold")
+    if split.test is not None:
+        yield Problem("the test split is one of the folds; leave this out, or set it to null", key="data.split.test")
+    for name in sorted(context.collection.splits if context.collection else ()):
+        yield Problem(own_split(name), key="data.split.folds")
 
 
 def _split_leaves_training_images(context: Context) -> Iterator[Problem]:
@@ -103,6 +122,9 @@ def _limit_leaves_an_image_for_each_split(context: Context) -> Iterator[Problem]
         splits = ("train", *sorted(context.data.split.shares(context.collection.splits), reverse=True))
         if context.data.limit < len(splits):
             message = f"should be at least {len(splits)}, an image a class for each of {', '.join(splits)}"
+            yield Problem(message, key="data.limit")
+        elif context.data.limit < (context.data.split.folds or 0):
+            message = f"should be at least {context.data.split.folds}, an image a class for each fold"
             yield Problem(message, key="data.limit")
 
 
@@ -205,6 +227,7 @@ def _balance_suits_the_network(context: Context) -> Iterator[Problem]:
 
 _CHECKS: tuple[Check, ...] = (
     _split_keeps_the_own_one,
+    _folds_are_whole,
     _split_leaves_training_images,
     _limit_leaves_an_image_for_each_split,
     _image_suits_the_network,

@@ -164,8 +164,26 @@ class Data(Spec):
         Raises:
             DataError: A class has too few different images, or groups of them, to be in every split.
         """
-        parts = self.parts(index, progress) if index.groups or self.split.keep_together else None
+        parts = self._told_parts(index, progress)
         return self.split.assign(index.classes, index.labels, index.digests, index.splits, parts)
+
+    def folds(self, index: Index, progress: Progress | None = None) -> list[int]:
+        """The fold of each image, from 1 to `split.folds`.
+
+        Args:
+            index: The images.
+            progress: Is told how far it is where near-duplicates are looked for.
+
+        Raises:
+            DataError: A class has too few different images, or groups of them, to be in every fold; or the source
+                itself sets images apart.
+        """
+        parts = self._told_parts(index, progress)
+        return self.split.divided(index.classes, index.labels, index.digests, index.splits, parts)
+
+    def _told_parts(self, index: Index, progress: Progress | None) -> list[int] | None:
+        """The same as `parts`; None where only equal files never part."""
+        return self.parts(index, progress) if index.groups or self.split.keep_together else None
 
 
 def read_names(file: str) -> dict[str, int]:

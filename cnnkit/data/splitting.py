@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
 from cnnkit.core.careful import Given
 from cnnkit.core.disjoint_sets import joined
 from cnnkit.core.errors import DataError, Problem
-from cnnkit.core.spec import Seed, Spec
+from cnnkit.core.spec import Count, Seed, Spec
 from cnnkit.core.text import counted, enumerated
+from cnnkit.data.dividing import Division, Unit, in_folds, units_of
 from cnnkit.data.index import empty_class, ranked
-
-WINDOW = 32
-"""So many groups with images of several classes are tried for the one that suits all shares best."""
 
 TINY, SMALL, LARGE = 0.005, 0.05, 0.7
 """Shares that are tiny in any set, small if few images come of them, and so large, together, that little trains."""
@@ -37,6 +35,11 @@ class Split(Spec):
     """Share of the images to choose the best epoch on; 0.15 if left out and the source sets none apart."""
     test: Share | None = None
     """Share of the images to judge the result on, once; 0.15 if left out and the source sets none apart."""
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = None
+    """In place of `test`: all images are divided into so many folds, class by class, and one of them is judged on.
+    `cnnkit train --folds K` sets both and trains a network for each fold."""
+    fold: Count | None = None
+    """Which fold is judged on, from 1 to `folds`."""
     seed: Seed = 0
     """Which images these are; also which those of `data.limit` are. The training's chance has a seed of its own."""
     keep_together: Literal["near"] | None = None
@@ -77,11 +80,14 @@ class Split(Spec):
 
     def completed(self, own: frozenset[str]) -> Self:
         """The same with all shares filled in, but those of the splits that the source has of its own."""
-        return self.model_copy(update=self.shares(own))
+        shares = self.shares(own)
+        if self.folds:
+            shares.pop("test", None)
+        return self.model_copy(update=shares)
 
     def shares(self, own: frozenset[str]) -> dict[str, float]:
         """What is to be set apart, given the splits that the source has of its own."""
-        wanted = {"test": self.test, "validation": self.validation}
+        wanted = {"test": 1 / self.folds if self.folds else self.test, "validation": self.validation}
         return {name: 0.15 if share is None else share for name, share in wanted.items() if name not in own}
 
     def assign(
@@ -116,13 +122,18 @@ class Split(Spec):
         """
         result = [name or "train" for name in own]
         shares = self.shares(frozenset(name for name in own if name and name != "train"))
+        if self.folds:
+            for i, fold in enumerate(self.divided(classes, labels, digests, own, parts)):
+                result[i] = "test" if fold == self.fold else "train"
+            # The share is one of all images, those of the fold among them.
+            shares = {"validation": shares["validation"] / (1 - shares["test"])}
         images = [i for i, split in enumerate(result) if split == "train"]
-        units = sorted(
-            _units(images, labels, digests, parts), key=lambda unit: ranked(unit.content, self.seed, "split")
-        )
-        division = _Division(units, len(classes), shares)
+        units = self._ranked_units(images, labels, digests, parts)
+        division = Division(units, len(classes), shares)
         grouped = any(unit.contents > 1 for unit in units)
         if small := [(name, len(division.of_class[c])) for c, name in enumerate(classes) if division.too_few(c)]:
+            if self.folds:
+                raise DataError(*(_too_few_beside(name, found, self.fold or 1, grouped) for name, found in small))
             held: dict[str, set[str]] = defaultdict(set)
             for label, split in zip(labels, result, strict=True):
                 held[classes[label]].add(split)
@@ -134,6 +145,57 @@ class Split(Spec):
         if lacking := list(division.lacking()):
             raise DataError(*(_torn_apart(classes[c], split) for c, split in lacking))
         return result
+
+    def divided(
+        self,
+        classes: Sequence[str],
+        labels: Sequence[int],
+        digests: Sequence[str],
+        own: Sequence[str | None],
+        parts: Sequence[int] | None = None,
+    ) -> list[int]:
+        """The fold of each image, from 1 to `folds`: each class is in all of them, as evenly as its parts allow.
+
+        Which part is in which fold depends on contents and seed alone, as in `assign`, and not on which fold is judged
+        on.
+
+        Args:
+            classes: As for `assign`.
+            labels: Likewise.
+            digests: Likewise.
+            own: Likewise.
+            parts: Likewise.
+
+        Raises:
+            DataError: A class has too few different images, or groups of them, to be in every fold; or the source
+                itself sets images apart.
+        """
+        folds = self.folds or 1
+        if apart := sorted({name for name in own if name and name != "train"}):
+            raise DataError(own_split(apart[0]))
+        units = self._ranked_units(range(len(labels)), labels, digests, parts)
+        holding = Counter(c for unit in units for c in unit.classes)
+        grouped = any(unit.contents > 1 for unit in units)
+        if small := [(name, holding[c]) for c, name in enumerate(classes) if holding[c] < folds]:
+            there = {classes[label] for label in labels}
+            raise DataError(*(_too_few_for(name, found, folds, grouped, name in there) for name, found in small))
+        numbers = in_folds(units, len(classes), folds)
+        result = [0] * len(labels)
+        for unit, number in zip(units, numbers, strict=True):
+            for i in unit.images:
+                result[i] = number + 1
+        held = {(c, number) for unit, number in zip(units, numbers, strict=True) for c in unit.classes}
+        if torn := [(c, n) for c in range(len(classes)) for n in range(folds) if (c, n) not in held]:
+            raise DataError(*(_torn_apart(classes[c], f"fold {n + 1}") for c, n in torn))
+        return result
+
+    def _ranked_units(
+        self, images: Iterable[int], labels: Sequence[int], digests: Sequence[str], parts: Sequence[int] | None
+    ) -> list[Unit]:
+        """What may not part of the images, in an order that is random in contents and seed."""
+        return sorted(
+            units_of(images, labels, digests, parts), key=lambda unit: ranked(unit.content, self.seed, "split")
+        )
 
 
 def together(
@@ -158,115 +220,6 @@ def together(
     return joined(len(digests), pairs)
 
 
-class _Unit(NamedTuple):
-    """Images that may not part.
-
-    Attributes:
-        content: The digest that ranks them.
-        contents: How many different ones there are.
-        images: Their numbers.
-        classes: How many of them count for each class; copies in several classes count for the first of these.
-    """
-
-    content: str
-    contents: int
-    images: list[int]
-    classes: dict[int, int]
-
-
-def _units(
-    images: Iterable[int], labels: Sequence[int], digests: Sequence[str], parts: Sequence[int] | None
-) -> Iterator[_Unit]:
-    equal: dict[str, list[int]] = defaultdict(list)
-    for i in images:
-        equal[digests[i]].append(i)
-    by_part: dict[int, list[str]] = defaultdict(list)
-    for digest, copies in equal.items():
-        by_part[parts[copies[0]] if parts else copies[0]].append(digest)
-    for group in by_part.values():
-        counts: Counter[int] = Counter()
-        for digest in group:
-            counts[min(int(labels[i]) for i in equal[digest])] += len(equal[digest])
-        yield _Unit(min(group), len(group), [i for digest in group for i in equal[digest]], counts)
-
-
-class _Division:
-    """Which units are set apart.
-
-    Attributes:
-        of_class: The numbers of the units of each class, in the order of their rank.
-        splits: The split of each unit that is set apart.
-    """
-
-    def __init__(self, units: Sequence[_Unit], classes: int, shares: dict[str, float]):
-        self.units = units
-        self.shares = shares
-        self.of_class: list[list[int]] = [[] for _ in range(classes)]
-        for number, unit in enumerate(units):
-            for c in unit.classes:
-                self.of_class[c].append(number)
-        self.splits: dict[int, str] = {}
-        self.held: Counter[tuple[str, int]] = Counter()
-        self.left = [len(numbers) for numbers in self.of_class]
-        totals = [sum(units[n].classes[c] for n in numbers) for c, numbers in enumerate(self.of_class)]
-        self.wanted = {(split, c): round(shares[split] * totals[c]) for split in shares for c in range(classes)}
-        self.window = WINDOW if any(len(unit.classes) > 1 for unit in units) else 1
-
-    def too_few(self, c: int) -> bool:
-        """Whether a class has too few units to be in every split."""
-        return len(self.of_class[c]) <= len(self.shares)
-
-    def lacking(self) -> Iterator[tuple[int, str]]:
-        """Classes without an image in some split."""
-        for c in range(len(self.of_class)):
-            for split in self.shares:
-                if not self.held[split, c]:
-                    yield c, split
-
-    def divide(self) -> None:
-        """Sets apart the shares of each class."""
-        for c in sorted(range(len(self.of_class)), key=lambda c: len(self.of_class[c])):
-            for later, split in zip(range(len(self.shares), 0, -1), self.shares, strict=True):
-                self._fill(c, split, later)
-
-    def _fill(self, c: int, split: str, later: int) -> None:
-        """Sets images of a class apart; `later` is how many splits, training with them, want some of the rest."""
-        wanted = self.wanted[split, c]
-        free = [n for n in reversed(self.of_class[c]) if n not in self.splits]  # the first of them at the end
-        passed = []
-        # At least one unit, and never so many that a later split or training gets none.
-        while free and not (self.held[split, c] and (self.held[split, c] >= wanted or self.left[c] <= later)):
-            # Of the next ones that which brings least too much of other classes.
-            few = range(len(free) - 1, max(-1, len(free) - 1 - self.window), -1)
-            n = free.pop(min(few, key=lambda k: self._too_much(free[k], c, split)))
-            unit, missing = self.units[n], wanted - self.held[split, c]
-            if not all(self.left[other] > 1 for other in unit.classes):
-                continue  # training keeps it: no other has images of one of its classes
-            if unit.contents > 1 and unit.classes[c] - missing > missing:
-                passed.append(n)
-            else:
-                self._take(n, split)
-        if passed and not self.held[split, c]:
-            self._take(min(passed, key=lambda n: self.units[n].classes[c]), split)
-
-    def _too_much(self, number: int, c: int, split: str) -> int:
-        """How many images beyond their share a unit brings of other classes than `c`."""
-        counts = self.units[number].classes
-        if len(counts) == 1:
-            return 0
-        return sum(
-            max(0, self.held[split, other] + count - self.wanted[split, other])
-            for other, count in counts.items()
-            if other != c
-        )
-
-    def _take(self, number: int, split: str) -> None:
-        self.splits[number] = split
-        for c, images in self.units[number].classes.items():
-            self.held[split, c] += images
-            self.left[c] -= 1
-
-
 def _too_few(name: str, found: int, shares: Iterable[str], grouped: bool, held: set[str]) -> str:
     if not held:
         return "; ".join(empty_class(name))
@@ -276,13 +229,40 @@ def _too_few(name: str, found: int, shares: Iterable[str], grouped: bool, held: 
             f"class `{name}` has no training images, only such of {where}; move some to train, or leave the class out"
         )
     if found == 0:
-        return (
-            f"each image of class `{name}` is in another class too, so none is left to divide; keep it in one of them"
-        )
-    what = ("group of images", "groups of images") if grouped else ("different image", None)
+        return _none_to_divide(name)
     splits = ["train", *sorted(shares, reverse=True)]
     needed = f"at least {len(splits)} are needed to have one in each of: {', '.join(splits)}"
-    return f"class `{name}` has {counted(found, *what)} to divide; {needed}"
+    return f"class `{name}` has {_of_them(found, grouped)} to divide; {needed}"
+
+
+def _too_few_for(name: str, found: int, folds: int, grouped: bool, there: bool) -> str:
+    if found == 0:
+        return _none_to_divide(name) if there else "; ".join(empty_class(name))
+    fewer = f"; with {found} folds each would" if found > 2 else "; leave the class out, or add images of it"
+    return f"class `{name}` has {_of_them(found, grouped)}, and each of {folds} folds has to hold some of it{fewer}"
+
+
+def _none_to_divide(name: str) -> str:
+    return f"each image of class `{name}` is in another class too, so none is left to divide; keep it in one of them"
+
+
+def _too_few_beside(name: str, found: int, fold: int, grouped: bool) -> str:
+    return (
+        f"class `{name}` has {_of_them(found, grouped)} outside fold {fold}; at least 2 are needed to have one in each "
+        "of: train, validation; more folds leave more outside of one"
+    )
+
+
+def own_split(name: str) -> str:
+    """Why there are no folds where a source sets images apart itself."""
+    return (
+        f"the source has a {name} split of its own, and folds divide all images anew; train without folds, or name a "
+        "source without that split"
+    )
+
+
+def _of_them(found: int, grouped: bool) -> str:
+    return counted(found, *(("group of images", "groups of images") if grouped else ("different image", None)))
 
 
 def _torn_apart(name: str, split: str) -> str:
