@@ -9,16 +9,15 @@ from typing import Any
 
 from cnnkit.config.file import refuse_settings
 from cnnkit.core import atomic, cache
-from cnnkit.core.errors import DataError, Problem, UsageError
+from cnnkit.core.errors import UsageError
 from cnnkit.core.lazy import keras, np
 from cnnkit.core.progress import Progress
-from cnnkit.data.feeding import batches
-from cnnkit.data.feeding.loading import BAD_FILES, load
 from cnnkit.data.files import tables
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.exam import Exam, Question, Shown
+from cnnkit.evaluation.exam import Exam, Question, Shown, logits_of
+from cnnkit.evaluation.other_images import OtherImages
 from cnnkit.runs.images import index_of
 from cnnkit.runs.run import Run
 
@@ -33,8 +32,9 @@ def evaluate(
     settings: Sequence[str] = (),
     progress: Progress | None = None,
     questions: Sequence[Question] = (),
+    others: OtherImages | None = None,
 ) -> dict[str, Any]:
-    """Evaluates the best checkpoint of a run on one of its splits, from what is on disk.
+    """Evaluates the best checkpoint of a run on one of its splits, or on other images, from what is on disk.
 
     Args:
         run: The run, or its folder.
@@ -42,12 +42,13 @@ def evaluate(
         settings: `KEY=VALUE` pairs over the run's config, for example for images that moved.
         progress: Is told how far it is.
         questions: What is asked beyond the metrics.
+        others: Images that are asked about in place of a split.
 
     Returns:
-        The document that `cnnkit evaluate --json` prints; it is written to the run's folder too.
+        The document that `cnnkit evaluate --json` prints; that of a split is written to the run's folder too.
 
     Raises:
-        DataError: Images of that split are gone, or are not the ones of the run.
+        DataError: Images of that split are gone, or are not the ones of the run; or others can't be read.
         TrainingError: The run has no usable checkpoint, or its network answers what is no number.
     """
     run = Run.open(run)
@@ -57,10 +58,17 @@ def evaluate(
     refuse_settings(settings, MAY_BE_SET, "a run is evaluated as it was trained")
     # Nothing that may be set has a say in the network, so one config, with the settings, serves all that follows.
     run = run.with_settings(*settings)
-    shown = _shown(run, split, progress)
+    shown = others.shown(run, progress) if others else _shown(run, split, progress)
     with progress.task("building the network", 1):
         model = run.network(progress)
-    return score(run, split, model, shown, lambda other: _shown(run, other, progress), progress, questions)
+
+    def of(other: str) -> Shown:
+        return _shown(run, other, progress)
+
+    if not others:
+        return score(run, split, model, shown, of, progress, questions)
+    # Nothing is written into the run: these are the figures of none of its splits.
+    return examined(run, None, model, shown, of, progress, questions, others.facts(run, shown))[0]
 
 
 def _shown(run: Run, split: str, progress: Progress) -> Shown:
@@ -70,14 +78,7 @@ def _shown(run: Run, split: str, progress: Progress) -> Shown:
         DataError: They are gone, or are not the ones of the run, or can't be shown to the network any more.
     """
     index = index_of(run, split, progress)
-    # All of them count: what can't be decoded any more is told below, and not left out.
-    images = load(index, run.preprocessing, run.experiment.data.cache, progress, skip_bad=True)
-    if bad := images.index.unused[len(index.unused) :]:
-        raise DataError(
-            *(Problem(entry.reason, file=entry.name) for entry in bad[:BAD_FILES]),
-            f"{len(bad)} of the {len(index)} {split} images can't be shown to the network any more; put them right",
-        )
-    return Shown(images, range(len(images.index)))
+    return Shown.of(run, index, f"{split} images can't be shown to the network any more; put them right", progress)
 
 
 def recorded(run: Run | Path | str, split: str) -> dict[str, Any] | None:
@@ -112,12 +113,7 @@ def score(
     Raises:
         TrainingError: The network answers what is no number.
     """
-    logits = logits_of(run, model, shown, progress)
-    answers = Answers.of(run, np.asarray(shown.labels), logits, shown.names)
-    result = {"split": split, "images": len(answers.labels), "loss": _loss(run, answers)}
-    result |= metrics.computed(answers)
-    exam = Exam(run, model, split, shown, answers, of, progress)
-    result |= {question.name: question.answered(exam) for question in questions}
+    result, answers = examined(run, split, model, shown, of, progress, questions)
     atomic.make_folder(run.files.evaluation, exist_ok=True)
     tables.write(run.files.predictions(split), *prediction_table(answers))
     answers.write(run, split)
@@ -125,15 +121,38 @@ def score(
     return result
 
 
-def logits_of(run: Run, model: Any, shown: Shown, progress: Progress) -> Any:
-    """What a network answers to images, float32 (images, logits).
+def examined(
+    run: Run,
+    split: str | None,
+    model: Any,
+    shown: Shown,
+    of: Callable[[str], Shown],
+    progress: Progress,
+    questions: Sequence[Question] = (),
+    source: dict[str, Any] | None = None,
+) -> tuple[dict[str, Any], Answers]:
+    """What a network is worth on images, and its answers; nothing is written.
+
+    Args:
+        run: The run.
+        split: Which of its splits they are; None for other images.
+        model: Its network.
+        shown: The images.
+        of: The images of another split, read when they are first asked for.
+        progress: Is told how far it is.
+        questions: What is asked beyond the metrics.
+        source: What is told of where other images are from.
 
     Raises:
-        DataError: An image can't be read any more.
+        TrainingError: The network answers what is no number.
     """
-    with progress.task("evaluating", len(shown.numbers)) as advance:
-        size = run.experiment.data.batch_size
-        return np.concatenate(list(batches.outputs(model, shown.images, shown.numbers, size, advance)))
+    logits = logits_of(run, model, shown, progress)
+    answers = Answers.of(run, np.asarray(shown.labels), logits, shown.names)
+    result: dict[str, Any] = {"split": split} | ({"source": source} if source else {})
+    result |= {"images": len(answers.labels), "loss": _loss(run, answers)}
+    result |= metrics.computed(answers)
+    exam = Exam(run, model, split, shown, answers, of, progress)
+    return result | {question.name: question.answered(exam) for question in questions}, answers
 
 
 def _loss(run: Run, answers: Answers) -> float:

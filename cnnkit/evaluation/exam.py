@@ -7,8 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
+from cnnkit.data.feeding import batches
 from cnnkit.data.feeding.images import Images
+from cnnkit.data.feeding.loading import BAD_FILES, load
+from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.runs.run import Run
 
@@ -24,6 +29,26 @@ class Shown:
 
     images: Images
     numbers: Sequence[int]
+
+    @classmethod
+    def of(cls, run: Run, index: Index, bad: str, progress: Progress) -> Shown:
+        """All images of an index, as a run's network is shown them.
+
+        Args:
+            run: The run.
+            index: The images.
+            bad: What is said of those that can't be, behind how many of how many they are.
+            progress: Is told how far it is.
+
+        Raises:
+            DataError: Some can't be decoded.
+        """
+        # All of them count: what can't be decoded is told below, and not left out.
+        images = load(index, run.preprocessing, run.experiment.data.cache, progress, skip_bad=True)
+        if unused := images.index.unused[len(index.unused) :]:
+            problems = [Problem(entry.reason, file=entry.name) for entry in unused[:BAD_FILES]]
+            raise DataError(*problems, f"{len(unused)} of the {len(index)} {bad}")
+        return cls(images, range(len(images.index)))
 
     @property
     def names(self) -> list[str]:
@@ -57,6 +82,31 @@ class Exam:
     answers: Answers
     of: Callable[[str], Shown]
     progress: Progress
+
+    def answers_of(self, split: str) -> Answers:
+        """What the run's network says of one of its splits: what is asked about, what was kept, or computed now.
+
+        Raises:
+            DataError: Its images are gone, or are not the ones of the run.
+        """
+        if split == self.split:
+            return self.answers
+        if kept := Answers.read(self.run, split):
+            return kept
+        shown = self.of(split)
+        logits = logits_of(self.run, self.network, shown, self.progress)
+        return Answers.of(self.run, np.asarray(shown.labels), logits, shown.names)
+
+
+def logits_of(run: Run, model: Any, shown: Shown, progress: Progress) -> Any:
+    """What a network answers to images, float32 (images, logits).
+
+    Raises:
+        DataError: An image can't be read any more.
+    """
+    with progress.task("evaluating", len(shown.numbers)) as advance:
+        size = run.experiment.data.batch_size
+        return np.concatenate(list(batches.outputs(model, shown.images, shown.numbers, size, advance)))
 
 
 class Question(ABC):

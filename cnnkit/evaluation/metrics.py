@@ -7,7 +7,7 @@ in a line. One of each class is a row of CLASS_METRICS, and so a column of their
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -75,7 +75,12 @@ def line(result: dict[str, Any]) -> str:
     """The result of `evaluate` in a line."""
     texts = [metric.text for metric in METRICS if metric.text]
     texts = ["{split}: " + texts[0], *texts[1:], "loss {loss:.4f}", counted(result["images"], "image")]
-    return ", ".join(texts).format_map(result)
+    return ", ".join(texts).format_map(result | {"split": called(result)})
+
+
+def called(result: Mapping[str, Any]) -> str:
+    """What a result is of: the name of a split, or where other images are from."""
+    return str(result["split"] or result["source"]["path"])
 
 
 def interval(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:

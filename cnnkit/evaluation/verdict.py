@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnnkit.core.text import enumerated
+from cnnkit.evaluation.metrics import called
 
 LARGEST, LARGEST_OF_TWO = 0.5, 0.6
 """From this share of the images on a class is the majority that always saying it is measured against."""
@@ -28,7 +29,7 @@ def _majority(result: Mapping[str, Any]) -> Iterator[str]:
     largest, low = result["majority_class"], result["accuracy_interval"][0]
     share = largest["accuracy"]
     if share >= (LARGEST_OF_TWO if len(result["classes"]) == 2 else LARGEST):
-        line = f"{result['split']}: always saying `{largest['name']}` would reach accuracy {share:.4f}"
+        line = f"{called(result)}: always saying `{largest['name']}` would reach accuracy {share:.4f}"
         if result["accuracy"] <= share:
             line += "; the network is no better than that"
         elif low <= share:
@@ -41,7 +42,7 @@ def _never_predicted(result: Mapping[str, Any]) -> Iterator[str]:
         images = {entry["name"]: entry["images"] for entry in result["classes"]}
         told = [f"`{name}` ({images[name]:,} of {result['images']:,} images)" for name in names[:5]]
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        yield f"{result['split']}: never predicted: {', '.join(told) + more if more else enumerated(told, 'and')}"
+        yield f"{called(result)}: never predicted: {', '.join(told) + more if more else enumerated(told, 'and')}"
 
 
 def _disjoint(test: Mapping[str, Any], validation: Mapping[str, Any]) -> Iterator[str]:

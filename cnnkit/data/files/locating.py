@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from cnnkit.core.errors import DataError
 from cnnkit.data.files import formats
 from cnnkit.data.files.archive_members import Refused, paths_in
 from cnnkit.data.files.finding import Spelling
@@ -36,6 +37,19 @@ _PACKED = (".zip", ".tar", *(f".{tar}{kind}" for tar in ("tar.", "t") for kind i
 
 Place = tuple[Path, str | None]
 """A folder, or an archive, or a folder within one; and the ending that names lack, if they do."""
+
+
+def beside(table: Path, names: Sequence[str]) -> Place | None:
+    """Where the images of a table are: in folders beside it, else in archives.
+
+    Raises:
+        DataError: A folder beside it can't be read.
+    """
+    folder, like = table.parent, table.stem
+    try:
+        return in_folders(folder, names, like) or in_archives(folder, names, like)
+    except OSError as error:
+        raise DataError(f"{error.filename} can't be read: {error.strerror}") from None
 
 
 def in_folders(folder: Path, names: Sequence[str], like: str = "") -> Place | None:

@@ -109,15 +109,12 @@ class Manifest(Source):
 
     def open(self, progress: Progress) -> Collection:
         """Reads the rows, and looks whether their images are there; of very many only the first ones."""
-        self._check_settings()
-        root, below, moved = self._places(self._root(progress))
-        read = rows.read(self._readers(root, below), self.classes)
+        root, read = self._read(progress)
         classes = in_order(row.label for row in read.rows)
         if len(classes) < 2:
             message = f"all rows have the label `{classes[0]}`; at least two classes are needed"
             raise DataError(Problem(message, file=self.path))
         there = self._there(root, read.rows[:_LOOKED_FOR])
-        read.notes += moved
         notes = (*self._choices, *read.notes, *there.notes)
         index = partial(self._index, root, read, there if len(read.rows) <= _LOOKED_FOR else None, classes)
         splits = Collection.own(row.split for row in read.rows)
@@ -131,6 +128,20 @@ class Manifest(Source):
             counts=lambda: Collection.counted(classes, ((row.split, row.label) for row in read.rows)),
             unused=lambda: [*read.unused, *there.unused, *self._not_listed(root, there.found)],
         )
+
+    def labelled(self, progress: Progress) -> Index:
+        """Its images to judge by, not to train with: one class is enough, and rows that say none are left out."""
+        root, read = self._read(progress, to_train=False)
+        classes = in_order(row.label for row in read.rows)
+        return self._index(root, read, None, classes, progress, beside=False)
+
+    def _read(self, progress: Progress, to_train: bool = True) -> tuple[Path, rows.Rows]:
+        """The folder that the paths are below, and what the tables say."""
+        self._check_settings()
+        root, below, moved = self._places(self._root(progress))
+        read = rows.read(self._readers(root, below, skip=not to_train), self.classes, to_train)
+        read.notes += moved
+        return root, read
 
     def _tables(self) -> dict[str | None, str]:
         """The files, by the split that all of their rows are in; None where the rows say it."""
@@ -151,7 +162,7 @@ class Manifest(Source):
                 if getattr(self, key) != default:
                     raise DataError(Problem("label_columns say the classes; leave out one of the two", key=key))
 
-    def _readers(self, root: Path, below: Mapping[str, str]) -> list[rows.ManifestReader]:
+    def _readers(self, root: Path, below: Mapping[str, str], skip: bool = False) -> list[rows.ManifestReader]:
         ending = self.extension or ""
         ending = ending if ending[:1] in ("", ".") else f".{ending}"
         names: dict[str, str | None] = {"path": self.path_column, "label": self.label_column}
@@ -162,7 +173,7 @@ class Manifest(Source):
             for what, number in (("path", "1"), ("label", "2")):
                 names[what] = number if names[what] == what else names[what]
         columns = rows.Columns(names, self.label_columns or (), self.header)
-        faults, skip = rows.Faults(), self.on_bad == "skip"
+        faults, skip = rows.Faults(), skip or self.on_bad == "skip"
         return [
             rows.ManifestReader(path, str(root), ending, columns, faults, split, skip, below.get(path, ""))
             for split, path in self._tables().items()
@@ -207,7 +218,13 @@ class Manifest(Source):
         return root
 
     def _index(
-        self, root: Path, read: rows.Rows, there: _There | None, classes: tuple[str, ...], progress: Progress
+        self,
+        root: Path,
+        read: rows.Rows,
+        there: _There | None,
+        classes: tuple[str, ...],
+        progress: Progress,
+        beside: bool = True,
     ) -> Index:
         there = there or self._there(root, read.rows)
         moved = there.moved
@@ -216,7 +233,7 @@ class Manifest(Source):
             ImageFile(path, row.label, row.split, path if row.file in moved else row.file, row.weight, row.group)
             for path, row in there.found.items()
         ]
-        unused = [*read.unused, *there.unused, *self._not_listed(root, there.found)]
+        unused = [*read.unused, *there.unused, *(self._not_listed(root, there.found) if beside else ())]
         notes = (*self._choices, *read.notes, *there.notes)
         return Index.of_files(root, grouped(images, self.group_pattern), classes, progress, unused, notes)
 
@@ -274,7 +291,7 @@ class Manifest(Source):
         first = listed[: locating.SAMPLE]
         hint = ""
         written = [rows.with_slashes(row.written) for row in listed]
-        if place := locating.in_folders(root, written) or located(Path(self.path), written):
+        if place := locating.in_folders(root, written) or locating.beside(Path(self.path), written):
             folder, ending = place
             there = self._from_outside(root, str(folder.relative_to(root))) if folder.is_relative_to(root) else folder
             hint = f"; they are there with folder: {there}" + (f" and extension: {ending}" if ending else "")
@@ -370,15 +387,6 @@ def _files_of(root: Path, listed: Sequence[ManifestRow]) -> tuple[dict[str, str]
 
 def _closed(root: Path) -> bool:
     return root.resolve().is_relative_to(cache_folder().resolve())
-
-
-def located(table: Path, names: Sequence[str]) -> locating.Place | None:
-    """Where the images of a table are: in folders beside it, else in archives."""
-    folder, like = table.parent, table.stem
-    try:
-        return locating.in_folders(folder, names, like) or locating.in_archives(folder, names, like)
-    except OSError as error:
-        raise DataError(f"{error.filename} can't be read: {error.strerror}") from None
 
 
 def _why_absent(path: str) -> str:

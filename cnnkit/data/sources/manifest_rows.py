@@ -142,12 +142,13 @@ class Columns:
     header: bool = True
 
 
-def read(readers: Sequence[ManifestReader], classes: Sequence[str] | None = None) -> Rows:
+def read(readers: Sequence[ManifestReader], classes: Sequence[str] | None = None, to_train: bool = True) -> Rows:
     """Reads all rows of some tables.
 
     Args:
         readers: One a table.
         classes: Names of the classes, where labels are their numbers.
+        to_train: Whether each class needs images to train with.
 
     Raises:
         DataError: With all that is wrong.
@@ -173,7 +174,7 @@ def read(readers: Sequence[ManifestReader], classes: Sequence[str] | None = None
         else:
             unused.append(row.again_after(first))
     different = list(rows.values())
-    _check_splits(different, faults)
+    _check_splits(different if to_train else [], faults)
     faults.raise_if_any()
     if not different:
         below = "below the names of the columns" if readers[0].columns.header else "that name an image and its class"

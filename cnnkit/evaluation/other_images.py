@@ -1,0 +1,183 @@
+"""Other images: those that a run never had as a split, with the classes that they are of, matched by name."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cnnkit.core.errors import DataError, Problem, UsageError
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import FIRST, counted, listed, nearest
+from cnnkit.data.files import archives, tables
+from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
+from cnnkit.data.index import Collection, ImageFile, Index, Unused, why_left_out
+from cnnkit.data.sources import recognised
+from cnnkit.data.sources.base import in_order
+from cnnkit.data.sources.manifest import Manifest
+from cnnkit.evaluation.exam import Shown
+from cnnkit.runs.run import Run
+
+
+@dataclass(frozen=True)
+class OtherImages:
+    """Where other images are, with their classes.
+
+    Attributes:
+        path: A folder of class folders, an archive of such, or what else a source reads; or a table of images.
+        table: Whether it has to be a table.
+    """
+
+    path: Path
+    table: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.path.exists():
+            what = "file" if self.table else "file or folder"
+            raise UsageError(f"{self.path}: there is no such {what}")
+
+    def shown(self, run: Run, progress: Progress) -> Shown:
+        """The images, with labels that are places in the run's classes.
+
+        Raises:
+            DataError: They can't be read or decoded, or a class has no name that the run knows.
+        """
+        index = _of_run(self._index(run, progress), run.classes, self.path)
+        for line in (*index.notes, *why_left_out(index.unused), *_what_is_in(index, run)):
+            progress.say(line)
+        return Shown.of(
+            run, index, f"images of {self.path} can't be decoded; put them right, or take them out", progress
+        )
+
+    def facts(self, run: Run, shown: Shown) -> dict[str, Any]:
+        """What the result tells of where the figures are from."""
+        return {"path": str(self.path), "known_from_training": _known(shown.images.index, run)}
+
+    def _index(self, run: Run, progress: Progress) -> Index:
+        """The images of whatever classes, without the masks of others."""
+        collection = Collection((), frozenset(), run.shape, lambda progress: self._all(run, progress))
+        data = run.experiment.data.model_copy(update={"exclude": None, "limit": None})
+        try:
+            return data.index(collection, progress)
+        except OSError as error:
+            raise DataError(f"{error.filename} can't be read: {error.strerror}") from None
+
+    def _all(self, run: Run, progress: Progress) -> Index:
+        if self.table:
+            return _manifest(self.path, run).labelled(progress)
+        if found := _class_folders(self.path, run.classes, progress):
+            return found
+        source = recognised(self.path.absolute())
+        return source.labelled(progress) if isinstance(source, Manifest) else source.open(progress).index(progress)
+
+
+def _class_folders(path: Path, classes: Sequence[str], progress: Progress) -> Index | None:
+    """The images in folders that are called like classes of a run, be it one only; None where none is."""
+    packed = path.is_file() and path.suffix.lower() != ".npz" and archives.is_archive(path)
+    if not packed and not path.is_dir():
+        return None
+    root = archives.unpacked(path, progress) if packed else path
+    folders, known = subfolders(root), set(map(_composed, classes))
+    if packed and len(folders) == 1 and _composed(folders[0].name) not in known:
+        root, folders = folders[0], subfolders(folders[0])
+    # A single folder with images in it is a class too, of whatever name; other folders are for the sources to make out.
+    alone = len(folders) == 1 and any(not why_not(file) for file in files_in(folders[0]))
+    if not alone and not known.intersection(_composed(folder.name) for folder in folders):
+        return None
+    images: list[ImageFile] = []
+    unused = [Unused(Path(file).name, why_not(file) or "beside the class folders") for file in files_in(root)]
+    for folder in folders:
+        for file in files_below(folder):
+            below = file[len(str(root)) + 1 :]
+            if reason := why_not(file):
+                unused.append(Unused(below, reason))
+            else:
+                images.append(ImageFile(below, folder.name, None))
+    if not images:
+        raise DataError(f"{path} holds no images")
+    return Index.of_files(root, images, in_order(image.label for image in images), progress, unused)
+
+
+def _manifest(path: Path, run: Run) -> Manifest:
+    """How a table is read: as that of the run if it has the same columns, else as its columns tell.
+
+    Raises:
+        DataError: They don't tell.
+    """
+    path = path.absolute()
+    trained = run.experiment.data.source
+    if isinstance(trained, Manifest) and trained.header:
+        needed = {trained.path_column, *(trained.label_columns or (trained.label_column,))}
+        if needed.issubset(_rows(path)[0]):
+            alike = {"path": str(path), "validation_path": None, "test_path": None, "split_column": None}
+            return trained.model_copy(update=alike | {"folder": None})
+    source = Manifest.recognise(path)
+    if source is None:
+        message = "is no table of images and classes: it should have a column of paths and one of labels"
+        raise DataError(Problem(message, file=str(path)))
+    found = source.model_copy(update={"validation_path": None, "test_path": None})
+    column = _column_of_classes(path, run.classes) if found.header and not found.label_columns else None
+    if column and column != found.label_column:
+        found = found.model_copy(update={"label_column": column, "classes": None})
+        found._choices = ()
+    return found
+
+
+def _column_of_classes(path: Path, classes: Sequence[str]) -> str | None:
+    """The column of a table in which most rows have the name of a class; None if none has any."""
+    header, *rows = _rows(path)
+    known = set(map(_composed, classes))
+    counts = [
+        sum(len(row) > place and _composed(row[place].strip()) in known for row in rows) for place in range(len(header))
+    ]
+    most = max(counts, default=0)
+    return header[counts.index(most)] if most else None
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """The rows of a table, the first with the names of its columns."""
+    header, *rows = [row for _, row in tables.Table(path)] or [[]]
+    return [[name.strip() for name in header], *rows]
+
+
+def _of_run(index: Index, classes: Sequence[str], path: Path) -> Index:
+    """The same images with labels that are places in the classes of a run.
+
+    Raises:
+        DataError: The run knows no class of some name.
+    """
+    places = {_composed(name): place for place, name in enumerate(classes)}
+    used = np.unique(index.labels).tolist()
+    unknown = [index.classes[label] for label in used if _composed(index.classes[label]) not in places]
+    if unknown:
+        problems = [f"{path}: `{name}` is no class of the run{nearest(name, classes)}" for name in unknown[:FIRST]]
+        problems += [f"and {len(unknown) - FIRST:,} more are none"] if len(unknown) > FIRST else []
+        its = f"its {counted(len(classes), 'class is', 'classes are')} {listed(classes)}"
+        raise DataError(*problems, f"{its}; call yours so, or take out the images of others")
+    of = np.asarray([places.get(_composed(name), -1) for name in index.classes], np.int64)
+    return replace(index, classes=tuple(classes), labels=of[index.labels])
+
+
+def _what_is_in(index: Index, run: Run) -> list[str]:
+    """What should be known of other images before their figures are read."""
+    lines = []
+    there = set(index.labels.tolist())
+    if missing := [name for label, name in enumerate(run.classes) if label not in there]:
+        lines.append(f"no image of {len(missing):,} of the run's {len(run.classes):,} classes: {listed(missing)}")
+    if known := _known(index, run):
+        of = f"{known:,} of the {counted(len(index), 'image')}"
+        lines.append(f"careful: {of} {'is one' if known == 1 else 'are some'} that the run was trained or chosen on")
+    return lines
+
+
+def _known(index: Index, run: Run) -> int:
+    """How many are, by their content, among those that a run was trained on, or its best epoch chosen."""
+    known = {row.digest for split in ("train", "validation") for row in run.split(split)}
+    return sum(digest in known for digest in index.digests)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

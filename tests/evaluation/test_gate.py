@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+
+from cnnkit.core.errors import UsageError
+from cnnkit.evaluation.gate import Gate, figures
+
+RESULT = {
+    "split": "test",
+    "images": 200,
+    "loss": 0.25,
+    "accuracy": 0.9,
+    "accuracy_interval": [0.85, 0.94],
+    "roc_auc": None,
+    "majority_class": {"name": "rose", "accuracy": 0.5},
+    "never_predicted": ["tulip"],
+    "classes": [
+        {"name": "rose", "images": 100, "recall": 0.8, "recall_interval": [0.7, 0.88]},
+        {"name": "a=b].c", "images": 100, "recall": 1.0, "recall_interval": [0.96, 1.0]},
+    ],
+    "confusion": [[80, 20], [0, 100]],
+    "by": {
+        "column": "clinic",
+        "values": [{"name": "A", "images": 3, "accuracy": 0.5, "accuracy_interval": [0.2, 0.9]}],
+    },
+}
+
+
+def test_every_figure_has_a_name():
+    assert figures(RESULT) == {
+        "images": 200,
+        "loss": 0.25,
+        "accuracy": 0.9,
+        "accuracy.low": 0.85,
+        "accuracy.high": 0.94,
+        "roc_auc": None,
+        "majority_class.accuracy": 0.5,
+        "images[rose]": 100,
+        "recall[rose]": 0.8,
+        "recall[rose].low": 0.7,
+        "recall[rose].high": 0.88,
+        "images[a=b].c]": 100,
+        "recall[a=b].c]": 1.0,
+        "recall[a=b].c].low": 0.96,
+        "recall[a=b].c].high": 1.0,
+        "by.images[A]": 3,
+        "by.accuracy[A]": 0.5,
+        "by.accuracy[A].low": 0.2,
+        "by.accuracy[A].high": 0.9,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "over", "met"),
+    [
+        ("accuracy=0.9", False, True),
+        ("accuracy = 0.9001", False, False),
+        ("accuracy.low=0.85", False, True),
+        ("accuracy.low=0.9", False, False),
+        ("recall[a=b].c]=1", False, True),
+        ("recall[rose].low=0.71", False, False),
+        ("by.accuracy[A]=0.5", False, True),
+        ("roc_auc=0", False, False),
+        ("loss=0.25", True, True),
+        ("loss=0.2", True, False),
+    ],
+)
+def test_a_gate_is_met_from_its_value_on(text, over, met):
+    gate = Gate.parsed(text, over)
+    gate.refuse_unknown(list(figures(RESULT)))
+    assert gate.met(RESULT) is met
+    assert gate.line(RESULT).startswith("met: " if met else "not met: ")
+
+
+def test_it_is_told_in_a_line():
+    assert Gate.parsed("accuracy.low=0.9").line(RESULT) == "not met: accuracy.low is 0.8500, wanted at least 0.9"
+    assert Gate.parsed("loss=0.2", over=True).line(RESULT) == "not met: loss is 0.2500, wanted at most 0.2"
+    assert Gate.parsed("roc_auc=0.5").line(RESULT) == "not met: roc_auc has no value, wanted at least 0.5"
+    almost = RESULT | {"accuracy": 0.899999}  # rounded it would seem to be enough
+    assert Gate.parsed("accuracy=0.9").line(almost) == "not met: accuracy is 0.899999, wanted at least 0.9"
+
+
+@pytest.mark.parametrize("text", ["accuracy", "=0.9", "accuracy=", "accuracy=high", "accuracy=nan", ""])
+def test_what_is_no_gate_is_a_usage_error(text):
+    with pytest.raises(UsageError, match=r"should be a figure and a number, such as accuracy=0\.9"):
+        Gate.parsed(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "over", "other"),
+    [("loss=0.5", False, "over"), ("x.log_loss[a].low=1", False, "over"), ("accuracy=0.5", True, "under")],
+)
+def test_a_figure_that_is_better_the_other_way_round_is_refused(text, over, other):
+    with pytest.raises(UsageError, match=f"use --fail-{other}"):
+        Gate.parsed(text, over)
+
+
+def test_an_unknown_figure_is_refused_with_the_nearest_ones():
+    with pytest.raises(UsageError, match=r"no such figure.*`recall\[rose\]`"):
+        Gate.parsed("recall[rosee]=0.5").refuse_unknown(list(figures(RESULT)))
+    with pytest.raises(UsageError, match=r"at hand: `images`, `loss`, `accuracy`, `roc_auc`"):
+        Gate.parsed("zzz=0.5").refuse_unknown(list(figures(RESULT)))

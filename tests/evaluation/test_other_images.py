@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import zipfile
+
+import pytest
+
+from cnnkit import Run, evaluate, read
+from cnnkit.core.errors import DataError, UsageError
+from cnnkit.core.progress import Progress
+from cnnkit.evaluation.other_images import OtherImages
+from cnnkit.runs import checkpoints
+
+CONFIG = """
+data: {{source: {{name: folder, path: {images}}}, image_size: [8, 8], channels: 3}}
+model: {{name: sequential, layers: [{{name: flatten}}]}}
+"""
+
+
+class Said(Progress):
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+@pytest.fixture
+def said():
+    return Said()
+
+
+@pytest.fixture
+def run(image_folder, tmp_path):
+    """A run of the classes ant, bee, cat, as training leaves it, with weights drawn by chance."""
+    images = image_folder({"ant": 2, "bee": 2, "cat": 2})
+    (tmp_path / "mine.yaml").write_text(CONFIG.format(images=images))
+    experiment = read(tmp_path / "mine.yaml")
+    index = experiment.data.source.open(Progress()).index(Progress())
+    made = Run.create(experiment, tmp_path / "run")
+    made.write_split(index, ["train", "test"] * 3, [""] * len(index))
+    made.write_provenance(data={"classes": list(index.classes)}, files=made.hashes())
+    weights = checkpoints.Weights.of(experiment.model.build((8, 8, 3), 3))
+    checkpoints.save(weights, made.files.checkpoints, checkpoints.BEST, 1, {})
+    return Run.open(made.folder)
+
+
+def labels_by_name(shown):
+    classes = shown.images.index.classes
+    return {name: classes[label] for name, label in zip(shown.names, shown.labels, strict=True)}
+
+
+def test_classes_are_matched_by_name_in_whatever_order_and_be_they_a_few(run, image_folder, said):
+    others = image_folder({"cat": 2, "bee": 1, "notes": []}, name="others")
+    shown = OtherImages(others).shown(run, said)
+    assert shown.images.index.classes == ("ant", "bee", "cat")
+    assert labels_by_name(shown) == {"bee/0.png": "bee", "cat/0.png": "cat", "cat/1.png": "cat"}
+    assert "no image of 1 of the run's 3 classes: `ant`" in said.lines
+
+
+def test_a_single_class_is_enough(run, image_folder):
+    assert OtherImages(image_folder({"cat": 2}, name="others")).shown(run, Progress()).labels == [2, 2]
+
+
+def test_what_is_evaluated_is_told_and_written_nowhere(run, image_folder):
+    others = image_folder({"cat": 2, "bee": 1}, name="others")
+    before = {file: file.read_bytes() for file in run.folder.rglob("*") if file.is_file()}
+    found = evaluate(run, others=OtherImages(others))
+    assert (found["split"], found["source"]["path"], found["images"]) == (None, str(others), 3)
+    assert [entry["images"] for entry in found["classes"]] == [0, 1, 2]
+    assert {file: file.read_bytes() for file in run.folder.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize("folders", [{"ant": 1, "bees": 1}, {"bees": 1}, {"bees": 1, "cats": 1}])
+def test_a_class_that_the_run_does_not_know_is_refused_with_the_nearest(run, image_folder, folders):
+    with pytest.raises(DataError, match=r"`bees` is no class of the run; did you mean `bee`\?") as raised:
+        OtherImages(image_folder(folders, name="others")).shown(run, Progress())
+    assert "its 3 classes are `ant`, `bee`, `cat`" in str(raised.value)
+    assert raised.value.exit_code == 3
+
+
+def test_images_without_a_class_are_said(run, image_folder, said):
+    OtherImages(image_folder({"cat": 1, ".": ["photo.png"]}, name="others")).shown(run, said)
+    assert "1 file not used: beside the class folders: photo.png" in said.lines
+
+
+def test_images_that_the_run_was_trained_on_are_said(run, tmp_path, said):
+    shown = OtherImages(tmp_path / "images").shown(run, said)
+    assert "careful: 3 of the 6 images are some that the run was trained or chosen on" in said.lines
+    assert OtherImages(tmp_path / "images").facts(run, shown)["known_from_training"] == 3
+
+
+def test_what_can_not_be_decoded_is_named(run, image_folder):
+    others = image_folder({"cat": 2, "bee": 1}, name="others")
+    (others / "cat" / "bad.jpg").write_text("no image")
+    with pytest.raises(DataError, match=r"cat/bad\.jpg: not a JPEG.*\n1 of the 4 images of .* can't be decoded"):
+        OtherImages(others).shown(run, Progress())
+
+
+@pytest.mark.parametrize("inside", ["", "others/"])
+def test_an_archive_is_a_folder_too(run, image_folder, tmp_path, inside):
+    others = image_folder({"cat": 2, "bee": 1}, name="others")
+    with zipfile.ZipFile(tmp_path / "others.zip", "w") as packed:
+        for file in others.rglob("*.png"):
+            packed.write(file, f"{inside}{file.relative_to(others)}")
+    assert OtherImages(tmp_path / "others.zip").shown(run, Progress()).labels == [1, 2, 2]
+
+
+@pytest.mark.parametrize("header", ["path,label", "file,animal", "image,clinic,animal"])
+def test_a_table_is_read_by_the_column_that_has_the_classes(run, image_folder, header, said):
+    others = image_folder({"pictures": 4}, name="others")
+    names = header.split(",")
+    cells = {"clinic": "xyxy", "animal": ["cat", "bee", "", "cat"]}
+    cells["label"] = cells["animal"]
+    lines = [",".join([f"pictures/{i}.png", *(cells[name][i] for name in names[1:])]) for i in range(4)]
+    (others / "table.csv").write_text("\n".join([header, *lines]) + "\n")
+    shown = OtherImages(others / "table.csv", table=True).shown(run, said)
+    assert shown.labels == [2, 1, 2]
+    assert [line for line in said.lines if "pictures/2.png" in line] == [
+        f"1 file not used: its row has no `{names[-1]}`: pictures/2.png"
+    ]
+
+
+def test_a_table_may_have_one_class_and_any_splits(run, image_folder):
+    others = image_folder({"pictures": 2}, name="others")
+    (others / "table.csv").write_text("path,label,split\npictures/0.png,cat,test\npictures/1.png,cat,val\n")
+    assert OtherImages(others / "table.csv", table=True).shown(run, Progress()).labels == [2, 2]
+
+
+def test_a_class_of_a_table_that_the_run_does_not_know_is_refused(run, image_folder):
+    others = image_folder({"pictures": 2}, name="others")
+    (others / "table.csv").write_text("path,label\npictures/0.png,cat\npictures/1.png,cats\n")
+    with pytest.raises(DataError, match=r"`cats` is no class of the run; did you mean `cat`\?"):
+        OtherImages(others / "table.csv", table=True).shown(run, Progress())
+
+
+def test_what_is_not_there_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="no such file or folder"):
+        OtherImages(tmp_path / "nothing")
+
+
+# The command
+
+
+def test_a_gate_that_is_not_met_ends_with_4_behind_the_document(run, image_folder, command):
+    others = image_folder({"cat": 2, "bee": 1}, name="others")
+    words = ("evaluate", run.folder, "--images", others, "--json", "--fail-over", "loss=1e9")
+    code, out, err = command(*words, "--fail-under", "accuracy=1.5")
+    assert (code, json.loads(out)["images"]) == (4, 3)
+    assert "met: loss is" in err and "not met: accuracy is" in err and "wanted at least 1.5" in err
+    code, out, err = command(*words, "--fail-under", "images=3")
+    assert (code, json.loads(out)["source"]["path"]) == (0, str(others))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--images", "."), "--split and --images are different images"),
+        (("--manifest", "t.csv", "--images", "."), "--split and --images and --manifest are different images"),
+        (("--fail-under", "loss=1"), "use --fail-over loss=1"),
+    ],
+)
+def test_what_does_not_go_together_is_a_usage_error(run, command, words, told):
+    code, _, err = command("evaluate", run.folder, "--split", "test", *words)
+    assert code == 2 and told in err
