@@ -27,6 +27,23 @@ def evaluate(
         Path | None, Option(metavar="DIR", help="Other images: a folder, or archive, of class folders.")
     ] = None,
     manifest: Annotated[Path | None, Option(metavar="CSV", help="Other images: a table of them.")] = None,
+    by: Annotated[
+        str | None, Option(metavar="COLUMN", help="Figures for each value of a column of the table of the images.")
+    ] = None,
+    abstain: Annotated[
+        float | None,
+        Option(metavar="SHARE", help="From which probability on is what is answered right so often, e.g. 0.95?"),
+    ] = None,
+    positive: Annotated[
+        str | None,
+        Option(metavar="CLASS", help="Of two classes the one to be found.", show_default="yes, or the second"),
+    ] = None,
+    costs: Annotated[
+        str | None, Option(metavar="FP:FN", help="The threshold for these costs of both mistakes, e.g. 1:5.")
+    ] = None,
+    sensitivity: Annotated[
+        float | None, Option(metavar="SHARE", help="The threshold that finds this share of the positive images.")
+    ] = None,
     fail_under: Annotated[
         list[str],
         Option(metavar="FIGURE=VALUE", help="Exit 4 if it is below, e.g. accuracy.low=0.9, f1[rose]=0.8. Repeatable."),
@@ -38,10 +55,14 @@ def evaluate(
 ) -> None:
     """Tell what a trained network is worth: accuracy with its interval, and every class."""
     from cnnkit.evaluation import metrics, verdict
+    from cnnkit.evaluation.abstain import Abstain
+    from cnnkit.evaluation.by_column import ByColumn
     from cnnkit.evaluation.evaluate import evaluate as work
     from cnnkit.evaluation.evaluate import recorded
     from cnnkit.evaluation.gate import Gate, figures
     from cnnkit.evaluation.other_images import OtherImages
+    from cnnkit.evaluation.two_classes import Costs, TwoClasses
+    from cnnkit.runs.run import Run
 
     given = [option for option, value in (("--split", split), ("--images", images), ("--manifest", manifest)) if value]
     if len(given) > 1:
@@ -49,13 +70,23 @@ def evaluate(
     gates = [*map(Gate.parsed, fail_under), *(Gate.parsed(text, over=True) for text in fail_over)]
     other = images or manifest
     others = OtherImages(other, table=images is None) if other else None
+    opened = Run.open(run)
     questions: list[Question] = []
+    two = TwoClasses(positive, Costs.parsed(costs) if costs else None, sensitivity)
+    if two != TwoClasses():
+        two.refuse_others(opened.classes)
+    if len(opened.classes) == 2:
+        questions.append(two)
+    if abstain is not None:
+        questions.append(Abstain(abstain))
+    if by:
+        questions.append(ByColumn(by))
     with screen.watching() as progress:
-        document = work(run, split or "test", settings, progress, questions, others)
+        document = work(opened, split or "test", settings, progress, questions, others)
     for gate in gates:
         gate.refuse_unknown(list(figures(document)))
     told = [line for question in questions for line in question.lines(document[question.name])]
-    told += verdict.remarks(document, recorded(run, "validation"))
+    told += verdict.remarks(document, recorded(opened, "validation"))
     screen.result(document, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)
     for gate in gates:
         Screen(json_output=True).say(gate.line(document))

@@ -91,6 +91,7 @@ class ImageFile(NamedTuple):
         name: What it is called; None if that is its path.
         weight: What it counts for in training; None if all count the same.
         group: Images of the same one never part: those of a patient, a plant, a film; None if it belongs to none.
+        row: The table that lists it, and the line where; None if none does.
     """
 
     path: str
@@ -99,6 +100,7 @@ class ImageFile(NamedTuple):
     name: str | None = None
     weight: float | None = None
     group: str | None = None
+    row: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class Index:
         splits: The split each image belongs to by the source's own word, else None.
         open: Decodes image number i, whole and upright, as a `PIL.Image.Image`; raises `decoding.BadImage`.
         path: The path of the file of image number i; None where images are no files.
+        rows: The table that lists each image, and the line where; None if no table does.
         facts: What is known of the file of each image; None where images are no files.
         weights: float32 array of shape (images,), what each counts for in training; None if all count the same.
         groups: The group of each image, None for one without; None if the source knows of no groups.
@@ -157,6 +160,7 @@ class Index:
     notes: tuple[str, ...] = ()
     changed: Callable[[int], bool] = lambda i: False
     path: Callable[[int], str] | None = None
+    rows: Sequence[tuple[str, int]] | None = None
 
     @classmethod
     def of_files(
@@ -182,6 +186,7 @@ class Index:
         facts = file_facts.look(root, paths, progress)
         label = {name: number for number, name in enumerate(classes)}
         weights = [image.weight for image in images if image.weight is not None]
+        rows = [image.row for image in images if image.row is not None]
         return cls(
             classes=classes,
             names=[image.name or image.path for image in images],
@@ -196,6 +201,7 @@ class Index:
             notes=tuple(notes),
             changed=lambda i: file_facts.stamp_of(os.path.join(root, paths[i])) != facts[i].stamp,  # noqa: PTH118 - often
             path=lambda i: os.path.join(root, paths[i]),  # noqa: PTH118 - often
+            rows=rows if len(rows) == len(images) else None,
         )
 
     @classmethod
@@ -271,6 +277,7 @@ class Index:
             unused=(*self.unused, *unused),
             changed=lambda i: self.changed(places[i]),
             path=_through(self.path, places),
+            rows=None if self.rows is None else [self.rows[i] for i in places],
         )
 
     def without(self, names: dict[str, int], file: str) -> Index:

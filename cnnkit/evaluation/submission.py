@@ -164,7 +164,7 @@ def columns_of(sample: Sample, classes: Sequence[str], positive: str | None, pro
         line, _, value = (no_shares or strange)[0]
         message = f"`{value}` under `{name}` is no class of the run{suggestion(value, classes)}"
         raise _wrong(sample.file, f"{message}. For the probability of one class add --positive CLASS", line)
-    chosen = positive or _meant(name, classes)
+    chosen = positive or meant(name, classes)
     if chosen is None:
         either = " or ".join(f"--positive {label}" for label in classes)
         raise UsageError(f"{sample.file}: `{name}` takes the probability of one class; say of which: {either}")
@@ -193,7 +193,7 @@ def _is_share(value: str) -> bool:
         return False
 
 
-def _meant(column: str, classes: Sequence[str]) -> str | None:
+def meant(column: str, classes: Sequence[str]) -> str | None:
     """Which of two classes is meant by one probability."""
     if column in classes:
         return column

@@ -121,6 +121,17 @@ def test_a_table_is_read_by_the_column_that_has_the_classes(run, image_folder, h
     ]
 
 
+def test_a_table_is_told_by_its_columns_from_the_command_on(run, image_folder, command):
+    others = image_folder({"pictures": 3}, name="others")
+    rows = ["path,label,clinic", "pictures/0.png,cat,north", "pictures/1.png,bee,south", "pictures/2.png,cat,north"]
+    (others / "table.csv").write_text("\n".join(rows))
+    words = ("evaluate", run.folder, "--manifest", others / "table.csv", "--json", "--by", "clinic")
+    code, out, _ = command(*words, "--fail-under", "by.images[north]=2")
+    told = json.loads(out)["by"]
+    assert (code, told["column"]) == (0, "clinic")
+    assert sorted((each["name"], each["images"]) for each in told["values"]) == [("north", 2), ("south", 1)]
+
+
 def test_a_table_may_have_one_class_and_any_splits(run, image_folder):
     others = image_folder({"pictures": 2}, name="others")
     (others / "table.csv").write_text("path,label,split\npictures/0.png,cat,test\npictures/1.png,cat,val\n")

@@ -230,8 +230,9 @@ class Manifest(Source):
         moved = there.moved
         # Named as the table spells them: so they are the same wherever the images lie.
         images = [
-            ImageFile(path, row.label, row.split, path if row.file in moved else row.file, row.weight, row.group)
+            ImageFile(path, row.label, row.split, name, row.weight, row.group, (row.table, row.line))
             for path, row in there.found.items()
+            for name in [path if row.file in moved else row.file]
         ]
         unused = [*read.unused, *there.unused, *(self._not_listed(root, there.found) if beside else ())]
         notes = (*self._choices, *read.notes, *there.notes)

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, f1_score, recall_score
+
+from cnnkit.core.errors import UsageError
+from cnnkit.data.index import Index
+from cnnkit.evaluation import abstain, by_column, two_classes
+from cnnkit.evaluation.abstain import Abstain
+from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.by_column import ByColumn
+from cnnkit.evaluation.two_classes import Costs, TwoClasses
+
+
+def exam_of(answers, validation=None, split="test", shown=None):
+    """What a question is asked of, without a network."""
+    of_splits = {"validation": validation, split: answers}
+    return SimpleNamespace(answers=answers, split=split, answers_of=of_splits.__getitem__, shown=shown)
+
+
+def of_two(truth, probability):
+    """Answers of the classes no and yes, from what is right and the probability of yes."""
+    probability = np.asarray(probability, np.float64)
+    return Answers(np.asarray(truth), np.stack([1 - probability, probability], axis=1), ["no", "yes"])
+
+
+# Abstain
+
+
+@pytest.mark.parametrize(("right", "count"), [(0, 10), (7, 10), (10, 10), (180, 200)])
+def test_the_bound_is_that_of_clopper_and_pearson(right, count):
+    # SciPy's interval leaves as much doubt on either side.
+    exact = binomtest(right, count).proportion_ci(0.9, method="exact").low
+    assert abstain.least_accuracy(right, count, 0.05) == pytest.approx(exact, abs=1e-9)
+
+
+def test_fifty_nine_answers_without_a_mistake_are_enough_for_95_percent():
+    assert abstain.least_images(0.95, tried=1) == 59  # the least n with 0.95^n <= 0.05
+    assert abstain.least_accuracy(59, 59, 0.05) >= 0.95 > abstain.least_accuracy(58, 58, 0.05)
+
+
+def answers_right_as_sure(rng, count):
+    """Answers that are right as often as they say: in half of the images surely, in the others hardly."""
+    best = np.where(rng.random(count) < 0.5, 0.99, 0.6) - rng.random(count) / 1000
+    return of_two((rng.random(count) < best).astype(int), best)
+
+
+def test_what_is_answered_is_right_so_often_in_95_of_100_runs():
+    rng = np.random.default_rng(0)
+    judged = answers_right_as_sure(rng, 20_000)
+    broken = 0
+    for _ in range(200):
+        threshold = abstain.threshold_for(answers_right_as_sure(rng, 300), 0.95)
+        if threshold is not None:
+            chosen = judged.probabilities.max(axis=1) >= threshold
+            broken += np.mean((judged.labels == judged.predicted)[chosen]) < 0.95
+    assert broken <= 200 * 0.05
+
+
+def test_a_threshold_divides_the_sure_from_the_unsure_answers():
+    validation = of_two([1] * 180 + [0] * 20, [0.9] * 150 + [0.6] * 50)  # 30 of the unsure ones are right
+    found = Abstain(0.95).answered(exam_of(of_two([1, 1, 0, 1], [0.95, 0.9, 0.99, 0.7]), validation))
+    assert found["threshold"] == 0.9
+    assert (found["images_answered"], found["answered"], found["accuracy"]) == (3, 0.75, 2 / 3)
+    assert (found["validation"]["images_answered"], found["validation"]["accuracy"]) == (150, 1.0)
+    first, second = Abstain(0.95).lines(found)
+    assert first.startswith("abstain: below probability 0.9000 say nothing")
+    assert second.startswith("  here 75.0% would be answered (3), with accuracy 0.6667 (95 % interval ")
+
+
+def test_where_all_is_right_all_may_be_answered():
+    found = Abstain(0.9).answered(exam_of(of_two([1] * 200, [0.8] * 200), of_two([1] * 200, [0.8] * 200)))
+    assert (found["threshold"], found["answered"], found["accuracy"]) == (0.0, 1.0, 1.0)
+    assert next(Abstain(0.9).lines(found)).startswith("abstain: all may be answered")
+
+
+def test_where_no_threshold_is_enough_that_is_said_with_what_would_be_needed():
+    found = Abstain(0.95).answered(exam_of(of_two([1], [0.9]), of_two([1] * 20, np.linspace(0.6, 0.9, 20))))
+    assert (found["threshold"], found["answered"], found["accuracy"]) == (None, 0.0, None)
+    needed = found["images_needed"]
+    tried = abstain.steps(20)
+    assert 0.95**needed <= 0.05 / tried < 0.95 ** (needed - 1)
+    [line] = Abstain(0.95).lines(found)
+    assert f"at the least {needed:,} answers without a mistake" in line and "20 validation images" in line
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.5, 95, math.nan])
+def test_what_is_no_share_is_refused(share):
+    with pytest.raises(UsageError, match=r"--abstain .* should be a share"):
+        Abstain(share)
+
+
+# Two classes
+
+
+TRUTH = [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+PROBABILITY = [0.9, 0.7, 0.5, 0.3, 0.8, 0.4, 0.35, 0.2, 0.1, 0.05]
+
+
+def test_sensitivity_and_specificity_are_the_recalls_of_scikit_learn():
+    answers = of_two(TRUTH, PROBABILITY)
+    found = TwoClasses().answered(exam_of(answers))
+    taken = np.asarray(PROBABILITY) >= 0.5
+    assert found["positive"] == "yes"
+    assert found["sensitivity"] == recall_score(TRUTH, taken) == 0.75
+    assert found["specificity"] == recall_score(TRUTH, taken, pos_label=0) == 5 / 6
+    (_, false_positives), (false_negatives, _) = confusion_matrix(TRUTH, taken)
+    assert (found["false_positives"], found["false_negatives"]) == (false_positives, false_negatives)
+    low, high = found["sensitivity_interval"]
+    wilson = binomtest(3, 4).proportion_ci(0.95, method="wilson")
+    assert (low, high) == pytest.approx((wilson.low, wilson.high))
+
+
+@pytest.mark.parametrize(
+    ("classes", "given", "positive"),
+    [
+        (["no", "yes"], None, "yes"),
+        (["positive", "negative"], None, "positive"),
+        (["healthy", "sick"], None, "sick"),
+        (["infected", "uninfected"], "infected", "infected"),
+    ],
+)
+def test_the_positive_class_is_that_which_is_meant(classes, given, positive):
+    answers = Answers(np.asarray([0, 1]), np.asarray([[0.9, 0.1], [0.2, 0.8]]), classes)
+    assert TwoClasses(given).answered(exam_of(answers))["positive"] == positive
+
+
+def cost_of(truth, probability, threshold, costs):
+    pairs = zip(truth, probability, strict=True)
+    return sum(
+        costs.false_positive if p >= threshold and not t else costs.false_negative if p < threshold and t else 0
+        for t, p in pairs
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("costs", [Costs(1, 1), Costs(1, 5), Costs(20, 1)])
+def test_no_threshold_costs_less_than_the_one_that_is_chosen(seed, costs):
+    rng = np.random.default_rng(seed)
+    truth, probability = rng.random(40) < 0.3, rng.integers(0, 11, 40) / 10  # ties, and 0 and 1 among them
+    chosen = two_classes.cheapest(truth, probability, costs)
+    least = min(cost_of(truth, probability, t, costs) for t in np.linspace(0, 1.01, 102))
+    assert cost_of(truth, probability, chosen, costs) == least
+
+
+def test_of_thresholds_that_cost_the_same_that_of_right_probabilities_is_taken():
+    chosen = two_classes.cheapest(np.asarray([False, True]), np.asarray([0.01, 0.99]), Costs(1, 4))
+    assert chosen == pytest.approx(1 / (1 + 4))  # Elkan 2001, theorem 1
+
+
+@pytest.mark.parametrize(("sensitivity", "threshold"), [(0.25, 0.9), (0.5, 0.7), (0.6, 0.5), (0.75, 0.5), (1.0, 0.3)])
+def test_the_highest_threshold_that_finds_as_many_is_chosen(sensitivity, threshold):
+    assert two_classes.finding(np.asarray(TRUTH) == 1, np.asarray(PROBABILITY), sensitivity) == threshold
+
+
+def test_a_threshold_is_chosen_on_validation_and_shown_where_it_is_asked():
+    answers, validation = of_two([1, 0], [0.4, 0.45]), of_two(TRUTH, PROBABILITY)
+    question = TwoClasses(sensitivity=1.0)
+    found = question.answered(exam_of(answers, validation))
+    chosen = found["chosen"]
+    assert (found["sensitivity"], chosen["threshold"], chosen["sensitivity"], chosen["specificity"]) == (0, 0.3, 1, 0)
+    assert (chosen["validation"]["sensitivity"], chosen["validation"]["specificity"]) == (1, 0.5)
+    assert "from probability 0.3000 on, chosen on validation to find 1 of them" in list(question.lines(found))[1]
+
+
+def test_costs_are_told_for_an_image():
+    question = TwoClasses(costs=Costs(1, 3))
+    found = question.answered(exam_of(of_two(TRUTH, PROBABILITY), of_two(TRUTH, PROBABILITY)))
+    assert found["cost"] == (1 * 1 + 1 * 3) / 10
+    assert found["chosen"]["cost"] == (3 * 1) / 10  # from 0.3 on: none is overlooked, and 0.8, 0.4, 0.35 are taken
+    assert "cost 0.3 an image" in list(question.lines(found))[1]
+
+
+def test_without_images_of_a_class_there_is_no_figure():
+    found = TwoClasses().answered(exam_of(of_two([0, 0], [0.1, 0.7])))
+    assert (found["sensitivity"], found["sensitivity_interval"], found["specificity"]) == (None, None, 0.5)
+    assert "no sensitivity, as no image is positive" in next(TwoClasses().lines(found))
+
+
+@pytest.mark.parametrize("text", ["1", "1:2:3", "0:1", "a:b", "1:-1", "nan:1", "1:inf", ""])
+def test_costs_in_another_form_are_refused(text):
+    with pytest.raises(UsageError, match="such as 1:5"):
+        Costs.parsed(text)
+
+
+def test_what_is_for_two_classes_is_refused_for_others():
+    with pytest.raises(UsageError, match="--costs: is for two classes, and the run has 3 classes"):
+        TwoClasses(costs=Costs(1, 2)).refuse_others("abc")
+    with pytest.raises(UsageError, match=r"--positive yess: the run has no such class; did you mean `yes`\?"):
+        TwoClasses("yess").refuse_others(["no", "yes"])
+    with pytest.raises(UsageError, match="leave one of them out"):
+        TwoClasses(costs=Costs(1, 2), sensitivity=0.9)
+    with pytest.raises(UsageError, match="--sensitivity 95"):
+        TwoClasses(sensitivity=95)
+
+
+# By a column
+
+
+def test_each_value_has_its_figures_and_the_worst_comes_first():
+    labels, predicted = np.asarray([0, 1, 2, 0, 1, 0, 0]), np.asarray([0, 1, 0, 0, 0, 0, 1])
+    values = ["a", "a", "a", "b", "b", "", "b"]
+    found = by_column.figures(Answers(labels, np.eye(3)[predicted], "xyz"), values)
+    assert [(entry["name"], entry["images"], entry["accuracy"]) for entry in found] == [
+        ("b", 3, 1 / 3),
+        ("a", 3, 2 / 3),
+        ("(empty)", 1, 1.0),
+    ]
+    of_b, of_a = found[0], found[1]
+    assert of_a["macro_f1"] == pytest.approx(f1_score([0, 1, 2], [0, 1, 0], average="macro"))
+    # Those of b are of x and y; z, of which there is none, says nothing of them.
+    assert of_b["macro_f1"] == pytest.approx(f1_score([0, 1, 0], [0, 0, 1], average="macro"))
+    wilson = binomtest(2, 3).proportion_ci(0.95, method="wilson")
+    assert of_a["accuracy_interval"] == pytest.approx([wilson.low, wilson.high])
+
+
+def shown_of(rows=None, groups=None, count=3):
+    """Images that a table lists, or none."""
+    index = Index(
+        classes=("no", "yes"),
+        names=[f"{i}.png" for i in range(count)],
+        labels=np.zeros(count, np.int64),
+        digests=[""] * count,
+        splits=[None] * count,
+        open=str,
+        groups=groups,
+        rows=rows,
+    )
+    return SimpleNamespace(images=SimpleNamespace(index=index), numbers=range(count))
+
+
+TABLES = {
+    "table.csv": "path,sex,label\n0.png,f,no\n1.png,m,no\n2.png,f,no\n",
+    "table.jsonl": '{"path": "0.png", "sex": "f"}\n{"path": "1.png", "sex": "m"}\n{"path": "2.png", "sex": "f"}\n',
+    "bare.csv": "0.png,f,no\n1.png,m,no\n2.png,f,no\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "column"), [("table.csv", 2, "sex"), ("table.jsonl", 1, "sex"), ("bare.csv", 1, "2")]
+)
+def test_the_values_are_those_of_the_rows(tmp_path, name, first, column):
+    file = tmp_path / name
+    file.write_text(TABLES[name])
+    shown = shown_of([(str(file), line) for line in (first + 2, first, first + 1)])
+    found = ByColumn(column).answered(exam_of(of_two([0, 0, 0], [0.1, 0.2, 0.9]), shown=shown))
+    assert [(each["name"], each["images"], each["accuracy"]) for each in found["values"]] == [("m", 1, 0), ("f", 2, 1)]
+    lines = list(ByColumn(column).lines(found))
+    assert lines[0] == f"by {column}, the worst first:" and lines[1].startswith("  m: accuracy 0.0000 (0.0000 to ")
+
+
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    file = tmp_path / "table.csv"
+    file.write_text(TABLES["table.csv"])
+    exam = exam_of(of_two([0], [0.1]), shown=shown_of([(str(file), 2)], count=1))
+    with pytest.raises(UsageError, match=r"--by six: the columns are `path`, `sex`, `label`; did you mean `sex`\?"):
+        ByColumn("six").answered(exam)
+    with pytest.raises(UsageError, match="--by sex: images that no table lists have no columns"):
+        ByColumn("sex").answered(exam_of(of_two([0], [0.1]), shown=shown_of(count=1)))
+
+
+def test_groups_that_a_pattern_tells_are_a_column_too():
+    shown = shown_of(groups=["anna", None, "anna"])
+    found = ByColumn("group").answered(exam_of(of_two([0, 0, 0], [0.1, 0.2, 0.9]), shown=shown))
+    assert [(each["name"], each["accuracy"]) for each in found["values"]] == [("anna", 0.5), ("(empty)", 1.0)]
