@@ -32,10 +32,23 @@ def data(
     fix_list: Annotated[
         Path | None, Option(help="Write the images to leave out, for data.exclude.", show_default=False)
     ] = None,
+    suspects: Annotated[
+        str | None,
+        Option(
+            metavar="RUN|folds",
+            help="Look for wrong labels instead, with the network of a run, or by training in folds.",
+            show_default=False,
+        ),
+    ] = None,
     force: Force = False,
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Examine the images: damaged files, copies, wrong labels, leaks between splits, classes that are too small."""
+    if suspects is not None:
+        from cnnkit.commands.data_studies import look_for_suspects
+
+        look_for_suspects(screen, target, suspects, sheets, fix_list, force, settings)
+        return
     from cnnkit.commands.arguments import images
     from cnnkit.inspection.doctor import examine
     from cnnkit.inspection.doctor.fix_list import write as write_fix_list

@@ -127,11 +127,10 @@ def fit(
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):  # sums over threads come in another order each time
-        mean = np.average(features, axis=0, weights=weights)
-        deviation = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
-        deviation[deviation <= np.maximum(1e-5 * np.abs(mean), 1e-30)] = 1.0  # the same of all, but for rounding
+        mean, deviation = _moments(features, weights)
         scaled = (features - mean) / deviation
-        folds = _folds(labels, groups, seed, _parts(len(features), features.shape[1], classes))
+        parts = _parts(len(features), features.shape[1], classes)
+        folds = dealt(labels, groups, seed, parts)
         losses, judged = _losses(scaled, labels, weights, folds, classes, advance)
         strength = min(losses, key=losses.__getitem__, default=STRENGTHS[len(STRENGTHS) // 2])
         model = _Logistic(classes, tolerance=1e-5)
@@ -140,6 +139,58 @@ def fit(
         bias = model.bias - mean @ kernel
     sample = int(np.sum(folds < FOLDS))
     return Head(np.float32(kernel), np.float32(bias), strength, losses, judged, sample, model.converged)
+
+
+def out_of_fold(
+    features: Any,
+    labels: Any,
+    groups: Sequence[str],
+    classes: int,
+    seed: int,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Any:
+    """What classifiers say of images that they were not fitted to, by FOLDS-fold cross-validation.
+
+    The mean, the deviation and the choice of C, few numbers in all, are those of all images.
+
+    Args:
+        features: float32 (n, c).
+        labels: int64 (n,).
+        groups: Of each image; those of one group are in one fold.
+        classes: How many there are.
+        seed: Deals the groups into folds.
+        advance: Is told after each of `len(STRENGTHS) + FOLDS` parts of the work.
+
+    Returns:
+        float64 (n, classes), probabilities.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        weights = np.ones(len(features))
+        mean, deviation = _moments(features, weights)
+        scaled = (features - mean) / deviation
+        sample = dealt(labels, groups, seed, _parts(len(features), features.shape[1], classes))
+        losses, _ = _losses(scaled, labels, weights, sample, classes, advance)
+        strength = min(losses, key=losses.__getitem__, default=STRENGTHS[len(STRENGTHS) // 2])
+        folds = dealt(labels, groups, seed)
+        found = np.full((len(features), classes), 1 / classes)
+        for fold in range(FOLDS):
+            outside = folds == fold
+            if outside.any() and not outside.all():
+                model = _Logistic(classes, tolerance=1e-4)
+                model.fit(scaled[~outside], labels[~outside], weights[~outside], strength)
+                found[outside] = np.exp(model.log_probabilities(scaled[outside]))
+            advance(1)
+    return found
+
+
+def _moments(features: Any, weights: Any) -> tuple[Any, Any]:
+    """The weighted mean and deviation of each feature, the latter 1 where a feature is the same of all images."""
+    mean = np.average(features, axis=0, weights=weights)
+    deviation = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
+    deviation[deviation <= np.maximum(1e-5 * np.abs(mean), 1e-30)] = 1.0  # the same, but for rounding
+    return mean, deviation
 
 
 def _parts(images: int, features: int, classes: int) -> int:
@@ -219,13 +270,16 @@ class _Logistic:
 
     def losses(self, features: Any, labels: Any) -> Any:
         """The cross-entropy of each image, float64 (n,)."""
+        return -self.log_probabilities(features)[np.arange(len(labels)), labels]
+
+    def log_probabilities(self, features: Any) -> Any:
+        """The logarithm of the probability of each class, float64 (n, K)."""
         logits = features @ self.kernel + self.bias
         highest = logits.max(axis=1, keepdims=True)
-        logits -= highest + np.log(np.exp(logits - highest).sum(axis=1, keepdims=True))
-        return -logits[np.arange(len(labels)), labels]
+        return logits - (highest + np.log(np.exp(logits - highest).sum(axis=1, keepdims=True)))
 
 
-def _folds(labels: Any, groups: Sequence[str], seed: int, parts: int = FOLDS) -> Any:
+def dealt(labels: Any, groups: Sequence[str], seed: int, parts: int = FOLDS) -> Any:
     """The part that each image is dealt into, int64 (n,); those below FOLDS are the folds.
 
     Groups in the order of their hash, class by class, are dealt like cards; one of several classes goes with the first

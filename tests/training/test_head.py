@@ -87,7 +87,7 @@ def test_the_penalty_is_the_one_with_the_least_loss_over_the_folds():
     tried = list(found.losses)
     assert tried == list(head.STRENGTHS[: len(tried)])
     # The loss of the folds again, each by what scikit-learn learns of the others.
-    folds = head._folds(labels, names(len(labels)), 0)
+    folds = head.dealt(labels, names(len(labels)), 0)
     scaled, _ = standardised(features, weights)
     total = 0.0
     for fold in range(head.FOLDS):
@@ -127,20 +127,20 @@ def test_an_image_that_counts_twice_is_two_images():
 def test_groups_never_part_and_each_class_is_spread_evenly():
     labels = np.repeat([0, 1, 2], [40, 20, 7])
     groups = [f"{label}-{i // 2}" for label, count in ((0, 40), (1, 20), (2, 7)) for i in range(count)]
-    folds = head._folds(labels, groups, 0)
+    folds = head.dealt(labels, groups, 0)
     for group in set(groups):
         assert len({fold for fold, name in zip(folds, groups, strict=True) if name == group}) == 1
     for label, pairs in enumerate((20, 10, 4)):
         counts = np.bincount(folds[labels == label], minlength=head.FOLDS)
         assert counts.max() - counts.min() <= 2 and counts.sum() in (2 * pairs, 2 * pairs - 1)
-    assert not np.array_equal(folds, head._folds(labels, groups, 1))
+    assert not np.array_equal(folds, head.dealt(labels, groups, 1))
 
 
 def test_folds_hang_on_content_and_not_on_the_order_of_images():
     labels, groups = np.arange(30) % 3, names(30)
     order = np.random.default_rng(0).permutation(30)
-    shuffled = head._folds(labels[order], [groups[i] for i in order], 5)
-    assert np.array_equal(shuffled, head._folds(labels, groups, 5)[order])
+    shuffled = head.dealt(labels[order], [groups[i] for i in order], 5)
+    assert np.array_equal(shuffled, head.dealt(labels, groups, 5)[order])
 
 
 def test_equal_bits_whatever_the_number_of_threads():

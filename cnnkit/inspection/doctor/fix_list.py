@@ -26,12 +26,12 @@ def write(file: Path, report: Report, data: Data) -> int:
     for reason, names in groups:
         # What was named for a worse reason is not named again.
         if new := [name for name in names if name not in listed]:
-            lines += [f"# {' '.join(reason.split())}", *map(_line, new)]
+            lines += [f"# {' '.join(reason.split())}", *map(line, new)]
             listed.update(new)
-    atomic.write_text(file, "".join(f"{line}\n" for line in lines or ["# nothing is to be left out"]))
+    atomic.write_text(file, "".join(f"{each}\n" for each in lines or ["# nothing is to be left out"]))
     return len(listed)
 
 
-def _line(name: str) -> str:
+def line(name: str) -> str:
     """A name as the list has it: a `#` or a space in front of it is part of the name."""
     return f"./{name}" if name.startswith(("#", " ", "./")) else name

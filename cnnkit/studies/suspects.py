@@ -1,0 +1,227 @@
+"""Suspects: images whose label is probably wrong, the most suspicious first.
+
+A network that was trained on an image has learnt its label too, right or wrong. So each image is judged by classifiers
+that were fitted without it, in folds in which what belongs together never parts. Pictures that lie in two classes need
+no judge: one of their labels is wrong, and they come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cnnkit.config.experiment import Experiment
+from cnnkit.core import atomic
+from cnnkit.core import sheet as sheets
+from cnnkit.core.cache import cache_folder
+from cnnkit.core.errors import UsageError
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import counted
+from cnnkit.data.files.file_facts import digest_of
+from cnnkit.data.index import Index
+from cnnkit.evaluation import label_errors
+from cnnkit.inspection.doctor import examine
+from cnnkit.inspection.doctor.base import Report
+from cnnkit.runs.run import Run
+from cnnkit.studies import material
+from cnnkit.training import head
+from cnnkit.training.data import TrainingData
+
+Kind = Literal["copy", "near_copy", "unlike"]
+"""Why an image is a suspect, the surest first."""
+
+OF_THE_DOCTOR: dict[str, Kind] = {"contradicting_labels": "copy", "near_contradicting": "near_copy"}
+"""Findings of the doctor about pictures that lie in two classes."""
+
+PICTURES, COLUMNS = 60, 6
+"""Of the sheet, at most."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """An image whose label is probably wrong.
+
+    Attributes:
+        file: What it is called.
+        label: Its class as it is given.
+        suggested: The class that it is more likely of.
+        score: How right the label looks, 0..1: the normalised margin by classifiers that did not see the image.
+        kind: Why it is suspected.
+        reason: The same in words.
+    """
+
+    file: str
+    label: str
+    suggested: str
+    score: float
+    kind: Kind
+    reason: str
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """The images whose labels are probably wrong.
+
+    Attributes:
+        images: How many were looked at.
+        by: By what they were judged, in words.
+        accuracy: The share of the labels that the classifiers named too, out of fold.
+        wrong: An estimate of the share of the labels that is wrong (confident learning).
+        suspects: They, the most suspicious first.
+        sheet: The sheet of the first of them; None if there are none.
+    """
+
+    images: int
+    by: str
+    accuracy: float
+    wrong: float
+    suspects: tuple[Suspect, ...]
+    sheet: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `cnnkit data --suspects --json`."""
+        return asdict(self)
+
+
+def find(experiment: Experiment, run: Run | None, progress: Progress, sheet: Path | None = None) -> Suspects:
+    """Looks for them among all images of an experiment.
+
+    Args:
+        experiment: The experiment.
+        run: A run whose network tells what images are like; without one a pretrained network of the experiment does,
+            else its network is trained once for each fold.
+        progress: Is told how far it is.
+        sheet: The file of the sheet, a PNG; in the cache by default.
+
+    Raises:
+        UsageError: The run has other classes.
+        DataError: The images can't be learnt from.
+    """
+    data = material.material(experiment, progress, run.preprocessing if run else None)
+    index = data.images.index
+    if run and list(index.classes) != run.classes:
+        raise UsageError(f"--suspects {run.folder}: that run has other classes ({', '.join(run.classes[:5])} ...)")
+    report = examine.examine(experiment.data, progress)
+    probabilities, by = judged(data, run, progress)
+    suspects = tuple(suspected(index, probabilities, report))
+    accuracy = float(np.mean(probabilities.argmax(axis=1) == index.labels))
+    wrong = float(1 - np.trace(label_errors.joint(index.labels, probabilities)))
+    return Suspects(len(index), by, accuracy, wrong, suspects, _drawn(index, suspects, sheet))
+
+
+def judged(data: TrainingData, run: Run | None, progress: Progress) -> tuple[Any, str]:
+    """The probabilities of the classes of each image by what was not fitted to it, float64 (n, K); and by what."""
+    index, groups, seed = data.images.index, data.groups(), data.experiment.seed
+    if run or data.experiment.model.pretrained:
+        if run:
+            features, whose = material.features_of_run(run, data, progress), f"the network of {run.folder}"
+        else:
+            features, whose = material.features_of_backbone(data, progress), "the pretrained network"
+        with progress.task("judging the labels", len(head.STRENGTHS) + head.FOLDS) as advance:
+            found = head.out_of_fold(features, index.labels, groups, len(index.classes), seed, advance)
+        return found, f"classifiers on what {whose} makes of images, fitted without those that they judge"
+    return _trained(data, groups, progress), "networks of the config, trained without the images that they judge"
+
+
+def _trained(data: TrainingData, groups: list[str], progress: Progress) -> Any:
+    """The same by the network of the experiment, trained once for each fold."""
+    index, folds = data.images.index, head.FOLDS
+    # Each fold is two of ten parts; the part behind it chooses the best epoch, so that the fold itself does not.
+    parts = head.dealt(index.labels, groups, data.experiment.seed, 2 * folds)
+    found = np.full((len(index), len(index.classes)), 1 / len(index.classes))
+    progress.say(f"{counted(folds, 'training')} of the config's network, each on 7 tenths of the images")
+    with progress.task("training for each fold", folds) as advance:
+        for fold in range(folds):
+            asked, chooses = parts // 2 == fold, parts == (2 * fold + 2) % (2 * folds)
+            train, validation, outside = (np.flatnonzero(mask).tolist() for mask in (~asked & ~chooses, chooses, asked))
+            if train and validation and outside:
+                found[asked] = material.probabilities_of_training(data, train, validation, outside, progress)
+            advance(1)
+    return found
+
+
+def suspected(index: Index, probabilities: Any, report: Report) -> Iterator[Suspect]:
+    """The suspects, the most suspicious first.
+
+    Args:
+        index: The images.
+        probabilities: float64 (n, K), out of fold.
+        report: What the doctor says of the same images.
+    """
+    quality = label_errors.quality(index.labels, probabilities)
+    numbers = {name: i for i, name in enumerate(index.names)}
+    told: set[int] = set()
+    for kind, means in OF_THE_DOCTOR.items():
+        for group in (group for finding in report.findings if finding.kind == kind for group in finding.groups):
+            members = [numbers[name] for name in group if name in numbers]
+            for i in (i for i in members if i not in told):
+                others = sorted({int(index.labels[k]) for k in members} - {int(index.labels[i])})
+                if others:
+                    told.add(i)
+                    best = max(others, key=lambda label: probabilities[i, label])
+                    same = "the same picture" if means == "copy" else "nearly the same picture"
+                    names = ", ".join(index.classes[label] for label in others)
+                    yield _suspect(index, i, best, quality[i], means, f"{same} is in {names} too")
+    order, count = label_errors.ranked(index.labels, probabilities)
+    found = label_errors.confident(index.labels, probabilities)
+    for i in (i for i in order[:count].tolist() if i not in told):
+        label = int(found[i])
+        reason = f"looks like {index.classes[label]} ({probabilities[i, label]:.2f})"
+        yield _suspect(index, i, label, quality[i], "unlike", reason)
+
+
+def _suspect(index: Index, i: int, suggested: int, score: float, kind: Kind, reason: str) -> Suspect:
+    label = index.classes[int(index.labels[i])]
+    return Suspect(index.names[i], label, index.classes[suggested], round(float(score), 4), kind, reason)
+
+
+def _drawn(index: Index, suspects: tuple[Suspect, ...], file: Path | None) -> str | None:
+    """Draws the sheet of the first suspects, and tells where."""
+    shown = suspects[:PICTURES]
+    if not shown:
+        return None
+    numbers = {name: i for i, name in enumerate(index.names)}
+    cells = [
+        sheets.Cell(
+            index.decode(numbers[each.file], 3, sheets.LARGE).pixels, (each.file, f"{each.label}: {each.reason}")
+        )
+        for each in shown
+    ]
+    columns = min(COLUMNS, len(cells))
+    blank = sheets.Cell(np.full((sheets.SMALL, sheets.SMALL, 3), 255, np.uint8), ())
+    cells += [blank] * (-len(cells) % columns)
+    if file is None:
+        folder = cache_folder() / "doctor" / "suspects"
+        atomic.make_folder(folder, parents=True, exist_ok=True)
+        file = folder / f"{digest_of(repr((index.fingerprint(), shown)).encode(errors='surrogateescape'))}.png"
+    heading = f"{len(shown)} of {counted(len(suspects), 'label')} that may be wrong, the most suspicious first"
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    sheets.draw(file, heading, [""] * columns, rows)
+    return str(file)
+
+
+def write_list(file: Path, found: Suspects, before: tuple[str, ...] = ()) -> int:
+    """Writes the suspects in the form that `data.exclude` takes: one name a line, a comment with the reason before it.
+
+    Args:
+        file: Is written whole or not at all.
+        found: The suspects.
+        before: Names that are left out already, and stay on the list.
+
+    Returns:
+        How many names there are.
+    """
+    from cnnkit.inspection.doctor.fix_list import line
+
+    lines = ["# left out before", *map(line, before)] if before else []
+    listed = set(before)
+    for each in found.suspects:
+        if each.file not in listed:
+            reason = " ".join(f"{each.label}, score {each.score:.3f}: {each.reason}".split())
+            lines += [f"# {reason}", line(each.file)]
+            listed.add(each.file)
+    atomic.write_text(file, "".join(f"{text}\n" for text in lines or ["# no label looks wrong"]))
+    return len(listed)
