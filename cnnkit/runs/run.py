@@ -24,7 +24,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, first_line, typed, visible
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Index
-from cnnkit.runs import checkpoints, reading, split_file
+from cnnkit.runs import checkpoints, reading, split_file, weights_hash
 from cnnkit.runs.calibration import Calibration
 from cnnkit.runs.files import Files
 from cnnkit.runs.split_file import SplitRow
@@ -144,17 +144,17 @@ class Run:
         opened = cls(Path(run))
         needed = (opened.files.config, opened.files.provenance)
         if not all(file.is_file() for file in needed):
-            names = " and ".join(file.name for file in needed)
+            names = " and ".join(file.name for file in needed if not file.is_file())
             why = f"holds no {names}" if opened.folder.is_dir() else "there is no such folder"
             raise UsageError(f"{run} is not a run of cnnkit: {why}")
         facts = opened.provenance()
         recorded = [files for files in (facts.get("files"), facts.get("files_before")) if isinstance(files, dict)]
         for name, digest in opened.hashes().items():
             if all(files.get(name) != digest for files in recorded):
-                raise TrainingError(
-                    f"{opened.folder / name} is not as the run left it: its SHA-256 is not the recorded one; "
-                    f"{_bring_back(opened)}"
-                )
+                raise _changed(opened, name)
+        others = [weights_hash.changed(files, opened.files) for files in recorded]
+        if others and others[0] and all(others):
+            raise _changed(opened, others[0])
         return opened
 
     @classmethod
@@ -223,11 +223,22 @@ class Run:
 
     def _replace(self, file: Path, text: str) -> None:
         """Writes one of the files that `hashes` has; at any moment the record knows what is there."""
-        before = self.hashes()
+        recorded = self.provenance().get("files")
+        before = self.hashes() | weights_hash.recorded(recorded if isinstance(recorded, dict) else {}, self.files)
         after = before | {file.name: hashlib.sha256(text.encode("utf-8", atomic.ERRORS)).hexdigest()}
         self.write_provenance(files=after, files_before=before)
         atomic.write_text(file, text)
         self.write_provenance(files_before=None)
+
+    def hashes_at_end(self) -> dict[str, str | None]:
+        """The recorded hashes, with that of its best weights as its training leaves them."""
+        return self.hashes_in_training() | weights_hash.of_best(self.files)
+
+    def hashes_in_training(self) -> dict[str, str | None]:
+        """The recorded hashes without that of its best weights, which training may replace at any moment."""
+        recorded = self.provenance().get("files") or {}
+        weights = weights_hash.recorded(recorded, self.files)
+        return {name: digest for name, digest in recorded.items() if name not in weights}
 
     def hashes(self) -> dict[str, str | None]:
         """SHA-256 of the files that decide what the run's network is and what it is judged on."""
@@ -457,6 +468,12 @@ class Run:
             TrainingError: The record of the splits is missing or damaged.
         """
         return split_file.read(self.files.split, name)
+
+
+def _changed(run: Run, name: str) -> TrainingError:
+    """That a file of a run, by its path below the folder, was changed."""
+    what = f"{run.folder / name} is not as the run left it: its SHA-256 is not the recorded one"
+    return TrainingError(f"{what}; {_bring_back(run)}")
 
 
 def _bring_back(run: Run) -> str:

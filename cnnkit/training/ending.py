@@ -110,7 +110,7 @@ def going_on(run: Run) -> str:
 def _record(run: Run, state: str, epochs: list[dict[str, Any]], best: int | None) -> str:
     """Writes the end of a run; says if it could not be written, for what was before still counts."""
     try:
-        run.write_provenance(state=state, epochs=len(epochs), best_epoch=best)
+        run.write_provenance(state=state, epochs=len(epochs), best_epoch=best, files=run.hashes_at_end())
     except (OSError, DiskError) as error:
         return f" (its end could not be recorded: {error})"
     return ""

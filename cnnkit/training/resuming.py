@@ -162,6 +162,8 @@ class Resumption:
         try:
             run.cut_back(state.position.epoch if state else 0)
             best = state.facts["best_checkpoint"] if state else None
+            if self.record:
+                run.write_provenance(files=run.hashes_in_training())
             checkpoints.put_back(folder, checkpoints.BEST, best, progress.say)
         except TrainingError as error:
             anew = f"train it anew with: cnnkit train {typed(run.files.config)}"

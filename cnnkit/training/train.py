@@ -255,5 +255,5 @@ def _result(
     for line in document["remarks"]:
         run.log(line)
     facts = {name: document[name] for name in ("state", "epochs", "best_epoch", "remarks")}
-    run.write_provenance(**facts, verdict=[remark.facts() for remark in told])
+    run.write_provenance(**facts, verdict=[remark.facts() for remark in told], files=run.hashes_at_end())
     return document

@@ -239,6 +239,79 @@ def test_settings_are_over_the_config_and_change_nothing_in_the_run(trained):
     assert run.with_settings() is run
 
 
+# Changed by hand
+
+
+@pytest.fixture
+def ended(trained):
+    """A run whose training has ended, with all that its record has hashes of."""
+    run = Run.open(trained)
+    (trained / "backbone").mkdir()
+    (trained / "backbone" / "saved_model.pb").write_bytes(b"a network")
+    run.write_provenance(state="finished", files=run.hashes())
+    run = Run.open(trained).calibrate(temperature=2.0)
+    run.write_provenance(files=run.hashes_at_end())
+    return Run.open(trained)
+
+
+def add_a_line(file):
+    file.write_bytes(file.read_bytes() + b"\n")
+
+
+def other_weights(file):
+    """Other weights in the place of the best, and the file that names them with their hash to match."""
+    experiment = Run(file.parent.parent).experiment
+    weights = checkpoints.Weights.of(experiment.model.build((8, 8, 1), 2))
+    checkpoints.save(weights, file.parent, checkpoints.BEST, 1, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("config.yaml", add_a_line, r"config\.yaml is not as the run left it: its SHA-256 is not the recorded one"),
+        ("split.csv", add_a_line, r"split\.csv is not as the run left it"),
+        ("split.csv", Path.unlink, r"split\.csv is not as the run left it"),
+        ("backbone/saved_model.pb", add_a_line, r"saved_model\.pb is not as the run left it"),
+        ("calibration.json", add_a_line, r"calibration\.json is not as the run left it"),
+        ("calibration.json", Path.unlink, r"calibration\.json is not as the run left it"),
+        ("checkpoints/best.json", other_weights, r"checkpoints/best-0001\.weights\.h5 is not as the run left it"),
+        ("checkpoints/best-0001.weights.h5", add_a_line, r"best-0001\.weights\.h5 is damaged: its SHA-256 is not"),
+        ("checkpoints/best-0001.weights.h5", Path.unlink, r"best-0001\.weights\.h5 is missing, which best\.json names"),
+        ("checkpoints/best.json", Path.unlink, "no checkpoint"),
+        ("provenance.json", Path.unlink, r"is not a run of cnnkit: holds no provenance\.json"),
+    ],
+)
+def test_what_was_changed_by_hand_is_named(ended, name, change, told):
+    change(ended.folder / name)
+    with pytest.raises((TrainingError, UsageError), match=told):
+        evaluate(ended.folder)
+
+
+def test_weights_are_recorded_when_training_has_ended_and_not_before(ended):
+    other_weights(ended.files.checkpoints / "best.json")
+    ended.write_provenance(files=ended.hashes_in_training(), state="training")
+    Run.open(ended.folder)
+    ended.write_provenance(files=ended.hashes_at_end(), state="finished")
+    Run.open(ended.folder)
+    other_weights(ended.files.checkpoints / "best.json")
+    with pytest.raises(TrainingError, match="is not as the run left it"):
+        Run.open(ended.folder)
+
+
+def test_the_end_of_training_does_not_make_a_changed_config_right(ended):
+    add_a_line(ended.files.config)
+    ended.write_provenance(files=ended.hashes_at_end())
+    with pytest.raises(TrainingError, match=r"config\.yaml is not as the run left it"):
+        Run.open(ended.folder)
+
+
+def test_a_calibration_keeps_the_record_of_the_weights(ended):
+    ended.calibrate(unsure=0.5)
+    other_weights(ended.files.checkpoints / "best.json")
+    with pytest.raises(TrainingError, match=r"best-0001\.weights\.h5 is not as the run left it"):
+        Run.open(ended.folder)
+
+
 # Files
 
 
