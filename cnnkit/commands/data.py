@@ -40,10 +40,17 @@ def data(
             show_default=False,
         ),
     ] = None,
+    curve: Annotated[bool, Option("--curve", help="Tell instead whether more images would help.")] = False,
     force: Force = False,
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Examine the images: damaged files, copies, wrong labels, leaks between splits, classes that are too small."""
+    if curve:
+        from cnnkit.commands.data_studies import show_curve
+
+        others = {"--suspects": suspects, "--fix-list": fix_list, "--sheets": sheets}
+        show_curve(screen, target, [option for option, value in others.items() if value is not None], settings)
+        return
     if suspects is not None:
         from cnnkit.commands.data_studies import look_for_suspects
 

@@ -1,4 +1,4 @@
-"""`cnnkit data` with --suspects: what networks tell of the data, beyond what can be seen of it at once."""
+"""`cnnkit data` with --suspects or --curve: what networks tell of the data, beyond what can be seen of it at once."""
 
 from __future__ import annotations
 
@@ -116,3 +116,33 @@ def _next(
     elif found.suspects:
         words = f"{typed(config, settings)} --suspects {typed(Path(by))}"
         yield f"Next: look at the sheet; cnnkit data {words} --fix-list suspects.txt writes the list of all"
+
+
+def show_curve(screen: Screen, config: Path, others: Sequence[str], settings: Sequence[str]) -> None:
+    """Shows whether more images would help.
+
+    Args:
+        screen: Where to show it.
+        config: The config of the images.
+        others: Options that were given beside it and mean nothing with it.
+        settings: What is set over the config.
+
+    Raises:
+        UsageError: There is no config, or there are such options.
+    """
+    from cnnkit.config.file import read
+
+    refuse_without_config("--curve", config)
+    if others:
+        raise UsageError(f"--curve and {others[0]} are two questions; ask one after the other")
+    with screen.watching() as progress:
+        experiment = read(config, *settings, progress=progress)
+        from cnnkit.studies import curve
+
+        found = curve.measure(experiment, progress)
+    table = new_table(">training images", ">accuracy", ">95 % interval", ">repeats")
+    for point in found.points:
+        low, high = point.interval
+        table.add_row(f"{point.images:,}", f"{point.accuracy:.3f}", f"{low:.3f} to {high:.3f}", str(point.repeats))
+    told = f"Accuracy on {counted(found.validation, 'validation image')}, by {found.by}:"
+    screen.result({"config": str(config), **found.as_json()}, told, table, "", found.sentence())

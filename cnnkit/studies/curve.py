@@ -1,0 +1,314 @@
+"""The learning curve: would more images help? Accuracy on validation by how many images train, and how it goes on.
+
+A classifier is fitted to what a pretrained network makes of the images, or the network of the config is trained, with a
+tenth, a fifth, a half and all of the training images. How far the curve can be trusted is told by drawing again: the
+validation images, which all sizes share, and the repeats of each size (Efron 1979, the bootstrap).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from cnnkit.config.experiment import Experiment
+from cnnkit.core.errors import DataError
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import counted
+from cnnkit.data.index import ranked
+from cnnkit.inspection.first_config.duration import in_words
+from cnnkit.studies import material
+from cnnkit.training import head
+from cnnkit.training.data import TrainingData
+
+SHARES = (0.1, 0.2, 0.5, 1.0)
+"""Of the training images."""
+
+FITTED, TRAINED = 5, 2
+"""Repeats of each size but the whole: of a fitted classifier, and of a training."""
+
+FEWEST = 40
+"""Training images below which there is no curve."""
+
+DRAWS = 200
+"""Of the bootstrap."""
+
+LEVEL = 0.95
+"""Of all intervals."""
+
+CLEAR, LITTLE = 0.005, 0.01
+"""A gain by twice the images that is surely above the first is worth telling; one surely below the second is hardly
+any."""
+
+STEEPEST = 1.5
+"""The largest exponent: errors of learning curves fall with exponents of 0.1 to 1 (Hestness et al. 2017,
+arXiv:1712.00409)."""
+
+Classifier = Callable[[Sequence[int], int], Any]
+"""From the numbers of training images and a seed to which validation images are told right, bool (n,)."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """The accuracy with so many training images.
+
+    Attributes:
+        images: How many, in the mean of the repeats.
+        accuracy: On the validation images, in the mean of the repeats.
+        interval: Where it is with 95 % confidence.
+        repeats: How often it was measured, each time with other images.
+    """
+
+    images: int
+    accuracy: float
+    interval: tuple[float, float]
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """How the curve goes on, by a - b n^-c through its points.
+
+    Attributes:
+        images: Twice the training images.
+        accuracy: What is expected with these.
+        interval: Where it is with 95 % confidence, if the curve goes on as it has begun.
+        gain: By how much that is better than now, at least and at most, with the same confidence.
+        limit: The a of the fit: what no number of images would go beyond.
+    """
+
+    images: int
+    accuracy: float
+    interval: tuple[float, float]
+    gain: tuple[float, float]
+    limit: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A learning curve.
+
+    Attributes:
+        by: What was fitted or trained, in words.
+        validation: How many images judged.
+        points: The sizes.
+        continuation: How it goes on; None where no curve can be laid through the points.
+    """
+
+    by: str
+    validation: int
+    points: tuple[Point, ...]
+    continuation: Continuation | None
+
+    def sentence(self) -> str:
+        """Whether more images would help."""
+        if self.continuation is None:
+            return "Whether more images would help can't be told: the accuracy does not rise with their number."
+        on, now = self.continuation, self.points[-1].accuracy
+        low, high = on.interval
+        figures = f"With twice the images ({on.images:,}) about {on.accuracy:.3f} ({low:.3f} to {high:.3f})"
+        figures += f", {now:.3f} now"
+        if on.gain[0] > CLEAR:
+            return f"{figures}: more images would help."
+        if on.gain[1] < LITTLE:
+            return f"{figures}: more images would hardly help; another network or other settings may."
+        return f"{figures}: whether more images would help can't be told for sure."
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `cnnkit data --curve --json`."""
+        return {**asdict(self), "verdict": self.sentence()}
+
+
+def measure(experiment: Experiment, progress: Progress) -> Curve:
+    """Measures the curve of an experiment.
+
+    Args:
+        experiment: The experiment. Where its network is pretrained, a classifier is fitted to its features; else it is
+            trained as the config says.
+        progress: Is told how far it is.
+
+    Raises:
+        DataError: There are too few images to train on, or none to choose by.
+    """
+    data = material.material(experiment, progress)
+    train, validation = data.numbers("train"), data.numbers("validation")
+    if len(train) < FEWEST or not validation:
+        raise DataError(
+            f"{counted(len(train), 'image')} to train on and {len(validation):,} to choose by: a curve needs at least "
+            f"{FEWEST} and 1"
+        )
+    classify: Classifier
+    if data.experiment.model.pretrained:
+        classify, repeats, by = _fitted(data, progress), FITTED, "classifiers fitted to the pretrained network"
+    else:
+        classify, repeats, by = _trained(data, progress), TRAINED, "trainings of the config's network"
+    plan = [(share, seed) for share in SHARES for seed in range(repeats if share < 1 else 1)]
+    whole = sum(share for share, _ in plan)
+    progress.say(f"{len(plan)} {by}, together about {whole:.1f} times the work of one with all images")
+    found: dict[float, list[tuple[int, Any]]] = {share: [] for share in SHARES}
+    subsets = {seed: Nested(data, train, seed) for seed in range(repeats)}
+    with progress.task("measuring the curve", round(100 * whole)) as advance:
+        for done, (share, seed) in enumerate(plan, start=1):
+            numbers, began = subsets[seed].of(share), time.perf_counter()
+            found[share].append((len(numbers), classify(numbers, seed)))
+            advance(round(100 * share))
+            if done == 1:  # what is done once, as making the first step, counts in each of it: so it takes no longer
+                left = (whole - share) / share * (time.perf_counter() - began)
+                progress.say(f"the rest takes {in_words(left)} at most")
+    sizes = [round(float(np.mean([count for count, _ in found[share]]))) for share in SHARES]
+    right = [np.stack([each for _, each in found[share]]).astype(float) for share in SHARES]
+    points = tuple(point(size, answers) for size, answers in zip(sizes, right, strict=True))
+    return Curve(by, len(validation), points, continued(sizes, right, experiment.seed))
+
+
+def point(images: int, right: Any) -> Point:
+    """The accuracy of one size, with an interval that knows of the chance in both: which images train, and which judge.
+
+    The variance of a mean of few answers is that of Agresti and Coull (1998), with two right and two wrong ones added;
+    between the repeats it is that of their means.
+
+    Args:
+        images: How many trained.
+        right: float64 (repeats, validation images), 1 where one was told right.
+    """
+    repeats, judged = right.shape
+    accuracy, middle = float(right.mean()), float((right.mean() * judged + 2) / (judged + 4))
+    variance = middle * (1 - middle) / (judged + 4)
+    if repeats > 1:
+        variance += float(right.mean(axis=1).var(ddof=1)) / repeats
+    half = 1.96 * math.sqrt(variance)
+    interval = (max(0.0, min(accuracy, middle - half)), min(1.0, max(accuracy, middle + half)))
+    return Point(images, accuracy, interval, repeats)
+
+
+def continued(sizes: Sequence[int], right: Sequence[Any], seed: int = 0) -> Continuation | None:
+    """The curve at twice the largest size; None where it does not rise.
+
+    Args:
+        sizes: How many images trained, rising.
+        right: Of each, float64 (repeats, validation images), 1 where one was told right.
+        seed: Of the bootstrap.
+    """
+    accuracies = [float(answers.mean()) for answers in right]
+    fitted = fit(sizes, accuracies)
+    if fitted is None or accuracies[-1] <= accuracies[0]:
+        return None
+    random, twice = np.random.default_rng(seed), 2 * sizes[-1]
+    rows = []
+    for _ in range(DRAWS):
+        judges = random.integers(0, right[0].shape[1], right[0].shape[1])
+        means = [float(a[random.integers(0, len(a), len(a))][:, judges].mean()) for a in right]
+        if again := fit(sizes, means):
+            rows.append((at(again, twice), at(again, twice) - at(again, sizes[-1])))
+    ends = [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2]
+    (low, high), gain = (np.percentile(column, ends).tolist() for column in np.asarray(rows).T)
+    expected = at(fitted, twice)
+    interval = (min(low, expected), max(high, expected))
+    return Continuation(twice, expected, interval, (gain[0], gain[1]), fitted[0])
+
+
+def fit(sizes: Sequence[int], accuracies: Sequence[float]) -> tuple[float, float, float] | None:
+    """The a, b and c of a - b (n / largest)^-c by least squares, with a in 0..1, b in 0..1, c in 0..STEEPEST.
+
+    Sizes are told in the largest of them, so that b is the distance to the limit now.
+    """
+    from scipy.optimize import OptimizeWarning, curve_fit
+
+    largest = max(sizes)
+    shares = np.asarray(sizes, float) / largest
+    start = (min(0.999, max(accuracies) + 0.02), 0.02, 0.5)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OptimizeWarning)  # of the covariance, which nobody asks for
+            found, _ = curve_fit(
+                lambda n, a, b, c: a - b * n**-c,
+                shares,
+                np.asarray(accuracies),
+                start,
+                bounds=([0, 0, 0.01], [1, 1, STEEPEST]),
+                max_nfev=2000,
+            )
+    except RuntimeError:  # it does not converge
+        return None
+    a, b, c = map(float, found)
+    return a, b * largest**c, c
+
+
+def at(fitted: tuple[float, float, float], images: int) -> float:
+    """The accuracy that a fit expects with so many training images."""
+    a, b, c = fitted
+    return float(a - b * images**-c)
+
+
+class Nested:
+    """Subsets of the training images, each within all larger ones, with the classes as in the whole.
+
+    What belongs together is in or out together. Which are in is decided by content and seed, not by names.
+
+    Args:
+        data: The images.
+        train: Numbers of those that train.
+        seed: Chooses others.
+    """
+
+    def __init__(self, data: TrainingData, train: Sequence[int], seed: int):
+        groups, labels = data.groups(), data.images.index.labels
+        members: dict[str, list[int]] = {}
+        for i in train:
+            members.setdefault(groups[i], []).append(i)
+        by_class: dict[int, list[list[int]]] = {}
+        for group in sorted(members, key=lambda group: ranked(group, seed, "curve")):
+            numbers = members[group]
+            by_class.setdefault(min(int(labels[i]) for i in numbers), []).append(numbers)
+        self._by_class = by_class
+
+    def of(self, share: float) -> list[int]:
+        """About that share of each class, at least one group; in the order of the index."""
+        chosen: list[int] = []
+        for groups in self._by_class.values():
+            wanted, taken = share * sum(map(len, groups)), 0
+            for numbers in groups:
+                # A group that would go further beyond than its absence falls short is the first that stays out.
+                if taken and taken + len(numbers) / 2 > wanted:
+                    break
+                chosen += numbers
+                taken += len(numbers)
+        return sorted(chosen)
+
+
+def _fitted(data: TrainingData, progress: Progress) -> Classifier:
+    """Fits classifiers to what the pretrained network makes of the images."""
+    features = material.features_of_backbone(data, progress)
+    index, groups, validation = data.images.index, data.groups(), data.numbers("validation")
+
+    def classify(train: Sequence[int], seed: int) -> Any:
+        found = head.fit(
+            features[train],
+            index.labels[train],
+            np.ones(len(train)),
+            [groups[i] for i in train],
+            len(index.classes),
+            seed,
+        )
+        return (features[validation] @ found.kernel + found.bias).argmax(axis=1) == index.labels[validation]
+
+    return classify
+
+
+def _trained(data: TrainingData, progress: Progress) -> Classifier:
+    """Trains the network of the experiment; the best epoch is chosen by images that otherwise train, not by judges."""
+    index, groups, validation = data.images.index, data.groups(), data.numbers("validation")
+
+    def classify(train: Sequence[int], seed: int) -> Any:
+        parts = head.dealt(index.labels[train], [groups[i] for i in train], seed, 10)
+        chooses = [i for i, part in zip(train, parts, strict=True) if part == 0]
+        learns = [i for i, part in zip(train, parts, strict=True) if part != 0]
+        again = replace(data, experiment=data.experiment.model_copy(update={"seed": data.experiment.seed + seed}))
+        found = material.probabilities_of_training(again, learns, chooses, validation, progress)
+        return found.argmax(axis=1) == index.labels[validation]
+
+    return classify
