@@ -12,6 +12,8 @@ from cnnkit.core import atomic
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import np, safetensors
 from cnnkit.core.text import first_line
+from cnnkit.evaluation.intervals import Bootstrap
+from cnnkit.evaluation.ranking import Areas
 from cnnkit.runs import reading
 from cnnkit.runs.run import Run
 
@@ -92,6 +94,33 @@ class Answers:
             self.labels, self.predicted, labels=np.arange(len(self.classes)), average=None, zero_division=0.0
         )
         return dict(zip(("precision", "recall", "f1", "images"), columns, strict=True))
+
+    @cached_property
+    def log_losses(self) -> Any:
+        """What the logarithm of the probability of the right class costs, float64 (images,); at most 36."""
+        right = self.probabilities[np.arange(len(self.labels)), self.labels]
+        return -np.log(np.clip(right, np.finfo(np.float64).eps, None))
+
+    @cached_property
+    def squared_errors(self) -> Any:
+        """The squared distance of the probabilities to the truth, summed over the classes (Brier 1950); (images,)."""
+        truth = np.arange(self.probabilities.shape[1]) == np.asarray(self.labels)[:, None]
+        return np.square(self.probabilities - truth).sum(axis=1)
+
+    @cached_property
+    def roc(self) -> Areas:
+        """Areas under the ROC curves."""
+        return Areas.roc(self.labels, self.probabilities)
+
+    @cached_property
+    def precision_recall(self) -> Areas:
+        """Areas under the curves of precision by recall."""
+        return Areas.precision_recall(self.labels, self.probabilities)
+
+    @cached_property
+    def bootstrap(self) -> Bootstrap:
+        """What figures of the confusion matrix are with the images drawn anew."""
+        return Bootstrap(self.confusion())
 
     def confusion(self) -> Any:
         """How many images of each class (rows) are taken for each class (columns), as lists."""

@@ -1,20 +1,24 @@
 """Metrics: what the answers of a network are worth, with error bars.
 
-A metric is a row of METRICS: its name in the result of `evaluate`, how it comes from the answers, and how it is said
-in a line. One of each class is a row of CLASS_METRICS, and so a column of their table.
+A metric is a row of METRICS: its name in the result of `evaluate`, how it comes from the answers, its interval, and how
+it is said in a line. One of each class is a row of CLASS_METRICS, and so a column of their table.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
 from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.intervals import interval as interval
+from cnnkit.evaluation.intervals import of_mean, wilson
+from cnnkit.evaluation.reliability import reliability
+
+TOP = 5
+"""Among how many of the likeliest classes the right one is looked for, where there are more classes than that."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,45 @@ class EvaluationMetric:
         of: From the answers to its value, or for a metric of each class to their values.
         text: How it is said in the line of the result, with the names of metrics in braces; of a metric of each class
             the head of its column. One without a text is not in that line.
+        interval: From the answers to its interval at 95 %, or their intervals; it is called NAME_interval.
+        said: What it is called among the lines of figures; one without a name there is in none.
     """
 
     name: str
     of: Callable[[Answers], Any]
     text: str = ""
+    interval: Callable[[Answers], Any] | None = None
+    said: str = ""
+
+
+def _averaged(figure: str) -> tuple[EvaluationMetric, EvaluationMetric]:
+    """Precision, recall or F1: its mean over all classes, and weighed by their images."""
+
+    def macro(answers: Answers) -> float:
+        return float(np.mean(answers.by_class[figure]))
+
+    def macro_interval(answers: Answers) -> Any:
+        resampled = getattr(answers.bootstrap, figure).mean(1)
+        return answers.bootstrap.interval(macro(answers), resampled, len(answers.labels))
+
+    def weighted(answers: Answers) -> float:
+        return float(np.average(answers.by_class[figure], weights=answers.by_class["images"]))
+
+    def weighted_interval(answers: Answers) -> Any:
+        resampled = answers.bootstrap.weighted(getattr(answers.bootstrap, figure))
+        return answers.bootstrap.interval(weighted(answers), resampled, len(answers.labels))
+
+    is_f1 = figure == "f1"
+    return (
+        EvaluationMetric(
+            f"macro_{figure}",
+            macro,
+            "macro F1 {macro_f1:.4f}" if is_f1 else "",
+            macro_interval,
+            "macro F1" if is_f1 else "",
+        ),
+        EvaluationMetric(f"weighted_{figure}", weighted, "", weighted_interval),
+    )
 
 
 METRICS = (
@@ -38,9 +76,52 @@ METRICS = (
         "accuracy",
         lambda answers: answers.accuracy,
         "accuracy {accuracy:.4f} (95 % interval {accuracy_interval[0]:.4f} to {accuracy_interval[1]:.4f})",
+        lambda answers: wilson(answers.accuracy, len(answers.labels)),
+        "accuracy",
     ),
-    EvaluationMetric("accuracy_interval", lambda answers: list(interval(answers.accuracy, len(answers.labels)))),
-    EvaluationMetric("macro_f1", lambda answers: float(np.mean(answers.by_class["f1"])), "macro F1 {macro_f1:.4f}"),
+    EvaluationMetric("top_k", lambda answers: TOP if len(answers.classes) > TOP else None),
+    EvaluationMetric(
+        "top_k_accuracy",
+        lambda answers: _top(answers),
+        interval=lambda answers: None if (share := _top(answers)) is None else wilson(share, len(answers.labels)),
+        said=f"top {TOP}",
+    ),
+    EvaluationMetric(
+        "balanced_accuracy",
+        lambda answers: _balanced(answers),
+        interval=lambda answers: answers.bootstrap.interval(
+            _balanced(answers), answers.bootstrap.balanced_accuracy, len(answers.labels)
+        ),
+        said="balanced accuracy",
+    ),
+    *_averaged("precision"),
+    *_averaged("recall"),
+    *_averaged("f1"),
+    EvaluationMetric(
+        "roc_auc", lambda answers: answers.roc.mean, "", lambda answers: answers.roc.mean_interval, "ROC area"
+    ),
+    EvaluationMetric(
+        "average_precision",
+        lambda answers: answers.precision_recall.mean,
+        "",
+        lambda answers: answers.precision_recall.mean_interval,
+        "PR area",
+    ),
+    EvaluationMetric(
+        "log_loss",
+        lambda answers: float(np.mean(answers.log_losses)),
+        "",
+        lambda answers: of_mean(answers.log_losses),
+        "log loss",
+    ),
+    EvaluationMetric(
+        "brier",
+        lambda answers: float(np.mean(answers.squared_errors)),
+        "",
+        lambda answers: of_mean(answers.squared_errors),
+        "Brier score",
+    ),
+    EvaluationMetric("calibration", reliability),
     EvaluationMetric("majority_class", Answers.majority_class),
     EvaluationMetric("never_predicted", Answers.never_predicted),
     EvaluationMetric("classes", lambda answers: table(answers)),
@@ -48,27 +129,99 @@ METRICS = (
 )
 """What `evaluate` computes of all images, in the order of its result."""
 
+
+def _top(answers: Answers) -> float | None:
+    """How often the right class is among the five likeliest; None of five classes or fewer."""
+    from sklearn.metrics import top_k_accuracy_score
+
+    if len(answers.classes) <= TOP:
+        return None
+    every = np.arange(len(answers.classes))
+    return float(top_k_accuracy_score(answers.labels, answers.probabilities, k=TOP, labels=every))
+
+
+def _balanced(answers: Answers) -> float:
+    """The mean recall of the classes that are there."""
+    return float(np.mean(answers.by_class["recall"][answers.by_class["images"] > 0]))
+
+
+def _proportions(answers: Answers, figure: str, counts: Any) -> list[Any]:
+    return [wilson(float(share), int(count)) for share, count in zip(answers.by_class[figure], counts, strict=True)]
+
+
+def _f1_intervals(answers: Answers) -> list[Any]:
+    """Of the images that are of a class or taken for it."""
+    taken, resampled = np.bincount(answers.predicted, minlength=len(answers.classes)), answers.bootstrap.f1
+    counts = np.maximum(answers.by_class["images"], taken)
+    values = answers.by_class["f1"]
+    return [answers.bootstrap.interval(float(values[i]), resampled[:, i], int(counts[i])) for i in range(len(values))]
+
+
 CLASS_METRICS = (
-    EvaluationMetric("precision", lambda answers: answers.by_class["precision"], "precision"),
-    EvaluationMetric("recall", lambda answers: answers.by_class["recall"], "recall"),
-    EvaluationMetric("f1", lambda answers: answers.by_class["f1"], "F1"),
+    EvaluationMetric(
+        "precision",
+        lambda answers: answers.by_class["precision"],
+        "precision",
+        lambda answers: _proportions(
+            answers, "precision", np.bincount(answers.predicted, minlength=len(answers.classes))
+        ),
+    ),
+    EvaluationMetric(
+        "recall",
+        lambda answers: answers.by_class["recall"],
+        "recall",
+        lambda answers: _proportions(answers, "recall", answers.by_class["images"]),
+    ),
+    EvaluationMetric("f1", lambda answers: answers.by_class["f1"], "F1", _f1_intervals),
+    EvaluationMetric(
+        "roc_auc", lambda answers: answers.roc.of_class, "ROC area", lambda answers: answers.roc.of_class_intervals
+    ),
+    EvaluationMetric(
+        "average_precision",
+        lambda answers: answers.precision_recall.of_class,
+        "PR area",
+        lambda answers: answers.precision_recall.of_class_intervals,
+    ),
 )
 """What it computes of each class, beside the number of its images."""
 
 
 def computed(answers: Answers) -> dict[str, Any]:
-    """All metrics by their names."""
-    return {metric.name: metric.of(answers) for metric in METRICS}
+    """All metrics by their names, each with its interval behind it."""
+    found: dict[str, Any] = {}
+    for metric in METRICS:
+        found |= _found(metric, answers)
+    return found
+
+
+def _found(metric: EvaluationMetric, answers: Answers) -> dict[str, Any]:
+    of_interval = {f"{metric.name}_interval": metric.interval(answers)} if metric.interval else {}
+    return {metric.name: metric.of(answers)} | of_interval
 
 
 def table(answers: Answers) -> list[dict[str, Any]]:
     """The metrics of each class."""
-    columns = {metric.name: metric.of(answers) for metric in CLASS_METRICS}
+    columns: dict[str, Any] = {}
+    for metric in CLASS_METRICS:
+        columns |= _found(metric, answers)
     return [
         {"name": name, "images": int(answers.by_class["images"][i])}
-        | {metric: float(column[i]) for metric, column in columns.items()}
+        | {column: _plain(values[i]) for column, values in columns.items()}
         for i, name in enumerate(answers.classes)
     ]
+
+
+def _plain(value: Any) -> Any:
+    """A value of a class as JSON has it."""
+    return value if value is None or isinstance(value, list) else float(value)
+
+
+def figure_lines(result: Mapping[str, Any]) -> list[tuple[str, float, list[float] | None]]:
+    """The headline figures of a result that have a value: what each is called, it, and its interval."""
+    rows = [(m.said, result.get(m.name), result.get(f"{m.name}_interval")) for m in METRICS if m.said]
+    calibration = result.get("calibration") or {}
+    rows.append(("calibration error", calibration.get("ece"), calibration.get("ece_interval")))
+    return [(said, value, ends) for said, value, ends in rows if value is not None]
 
 
 def line(result: dict[str, Any]) -> str:
@@ -81,21 +234,3 @@ def line(result: dict[str, Any]) -> str:
 def called(result: Mapping[str, Any]) -> str:
     """What a result is of: the name of a split, or where other images are from."""
     return str(result["split"] or result["source"]["path"])
-
-
-def interval(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval for a proportion (Wilson 1927).
-
-    It holds for few images and near 0 and 1, where the usual "plus or minus" does not.
-
-    Args:
-        share: What was found, in 0..1.
-        count: Of how many that do not depend on each other.
-        confidence: How often such an interval holds the true proportion.
-    """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    scale = 1 + z * z / count
-    middle = (share + z * z / (2 * count)) / scale
-    half = z / scale * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    # At 0 and 1 an end is the share itself; rounding must not put it beyond.
-    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))

@@ -103,7 +103,7 @@ def test_a_metric_is_one_row_that_computes_and_says_it(monkeypatch):
 
 
 def test_a_metric_of_each_class_is_one_row(monkeypatch):
-    missed = replace(CLASS_METRICS[0], name="missed", of=lambda a: 1 - a.by_class["recall"])
+    missed = replace(CLASS_METRICS[0], name="missed", of=lambda a: 1 - a.by_class["recall"], interval=None)
     monkeypatch.setattr(metrics, "CLASS_METRICS", (missed,))
     table = metrics_of(np.array([0, 0, 1]), np.array([0, 1, 1]), CLASSES[:2])["classes"]
     assert table == [{"name": "ant", "images": 2, "missed": 0.5}, {"name": "bee", "images": 1, "missed": 0.0}]

@@ -1,0 +1,154 @@
+"""Intervals: in what range the true value of a figure lies, by how few images it was measured on.
+
+Proportions have Wilson's. What is computed from the confusion matrix is resampled (the bootstrap of Efron 1979). What
+depends on every probability has the infinitesimal jackknife (Jaeckel 1972), to which the bootstrap comes with many
+resamples: for an area under a ROC curve it is the interval of DeLong et al. 1988 but for terms of 1 / images.
+
+The standard error found so is laid around the logit of a figure in 0..1, where the figure is nearer to a normal
+distribution and no end leaves 0..1. `scripts/measure_intervals.py` counts how often such intervals hold the truth.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from statistics import NormalDist
+from typing import Any
+
+from cnnkit.core.lazy import np
+
+CONFIDENCE = 0.95
+"""How often an interval holds the true value."""
+
+RESAMPLES, SEED = 2000, 0
+"""How often images are drawn anew, and from where on, so that the same answers have the same interval."""
+
+_AT_ONCE = 4_000_000  # counts that are in memory at a time
+
+
+def interval(share: float, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Wilson's interval for a proportion (Wilson 1927).
+
+    It holds for few images and near 0 and 1, where the usual "plus or minus" does not.
+
+    Args:
+        share: What was found, in 0..1.
+        count: Of how many that do not depend on each other.
+        confidence: How often such an interval holds the true proportion.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    scale = 1 + z * z / count
+    middle = (share + z * z / (2 * count)) / scale
+    half = z / scale * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    # At 0 and 1 an end is the share itself; rounding must not put it beyond.
+    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))
+
+
+def wilson(share: float, count: int) -> list[float] | None:
+    """The same as JSON has it; None of no images."""
+    return list(interval(share, count)) if count else None
+
+
+def around_logit(value: float, error: float, count: int) -> list[float] | None:
+    """The interval of a figure in 0..1 with a standard error, symmetric around its logit.
+
+    Args:
+        value: The figure.
+        error: Its standard error.
+        count: Of how many images it is. Where these leave no error, as where all are answered rightly, an interval
+            without width would claim certainty: it is Wilson's for as many then.
+    """
+    if not 0 < value < 1 or error < 1e-12:
+        return wilson(min(1.0, max(0.0, value)), count)
+    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error / (value * (1 - value))
+    middle = math.log(value / (1 - value))
+    return [1 / (1 + math.exp(-max(-700.0, min(700.0, middle + sign * half)))) for sign in (-1, 1)]
+
+
+def of_mean(values: Any) -> list[float] | None:
+    """The interval of the mean of what is 0 or more, float (images,), such as a loss; None of fewer than two images.
+
+    It is symmetric around the logarithm of the mean, so the lower end is not below 0.
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return None
+    if not mean > 0:
+        return [mean, mean]
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    factor = math.exp(min(700.0, NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error / mean))
+    return [mean / factor, mean * factor]
+
+
+class Bootstrap:
+    """Standard errors of figures of a confusion matrix, by resampling the images.
+
+    Drawing images anew with replacement draws how many fall into each cell of the matrix, from a multinomial
+    distribution; that is the same and takes a fraction of the time.
+
+    Args:
+        confusion: int (classes, classes), rows what the images are.
+        resamples: How often they are drawn anew.
+    """
+
+    def __init__(self, confusion: Any, resamples: int = RESAMPLES):
+        self.confusion = np.asarray(confusion)
+        self.resamples = resamples
+
+    @cached_property
+    def counts(self) -> tuple[Any, Any, Any]:
+        """How many images of each class are right, are of it, and are taken for it; float64 (resamples, classes)."""
+        from scipy.sparse import csr_array
+
+        rows, columns = np.nonzero(self.confusion)
+        cells, classes = self.confusion[rows, columns], len(self.confusion)
+        random, images = np.random.default_rng(SEED), int(cells.sum())
+        places, ones = np.arange(len(cells)), np.ones(len(cells))
+        true = csr_array((ones, (places, rows)), (len(cells), classes))
+        taken = csr_array((ones, (places, columns)), (len(cells), classes))
+        right = csr_array(((rows == columns).astype(float), (places, rows)), (len(cells), classes))
+        parts, left = [], self.resamples
+        while left:
+            size = min(left, max(1, _AT_ONCE // len(cells)))
+            drawn = random.multinomial(images, cells / images, size).astype(float)
+            parts.append((drawn @ right, drawn @ true, drawn @ taken))
+            left -= size
+        of_right, of_true, of_taken = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return of_right, of_true, of_taken
+
+    @cached_property
+    def precision(self) -> Any:
+        """Of each resample and class, (resamples, classes); 0 of one that is never predicted."""
+        right, _, taken = self.counts
+        return right / np.maximum(taken, 1)
+
+    @cached_property
+    def recall(self) -> Any:
+        """Of each resample and class; 0 of one that has no images."""
+        right, true, _ = self.counts
+        return right / np.maximum(true, 1)
+
+    @cached_property
+    def f1(self) -> Any:
+        """Of each resample and class; 0 where it is neither there nor predicted."""
+        right, true, taken = self.counts
+        return 2 * right / np.maximum(true + taken, 1)
+
+    @cached_property
+    def balanced_accuracy(self) -> Any:
+        """Of each resample: the mean recall of the classes that are there."""
+        return self.recall.sum(1) / (self.counts[1] > 0).sum(1)
+
+    def weighted(self, figures: Any) -> Any:
+        """Of each resample: the mean of a figure of the classes, each weighed by its images."""
+        return (figures * self.counts[1]).sum(1) / self.counts[1].sum(1)
+
+    def interval(self, value: float, resampled: Any, count: int) -> list[float] | None:
+        """The interval of a figure.
+
+        Args:
+            value: It.
+            resampled: It of each resample, float (resamples,).
+            count: Of how many images it is.
+        """
+        return around_logit(value, float(np.std(resampled)), count) if count else None

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from cnnkit.evaluation import metrics
+from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.intervals import Bootstrap, around_logit, of_mean
+from cnnkit.evaluation.ranking import Areas, precision_by_weight, roc_by_weight
+
+CLASSES = list("abcdefg")
+
+
+def answers_of(images, classes, seed, ties=False):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, classes, images)
+    logits = random.normal(size=(images, classes)) + 1.5 * np.eye(classes)[labels]
+    logits = np.round(logits) if ties else logits
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return Answers(labels, probabilities, CLASSES[:classes])
+
+
+@pytest.mark.parametrize(("classes", "ties"), [(2, False), (4, True), (7, False)])
+def test_figures_are_those_of_scikit_learn(classes, ties):
+    answers = answers_of(200, classes, classes, ties)
+    labels, probabilities = answers.labels, answers.probabilities
+    told, predicted, every = metrics.computed(answers), probabilities.argmax(1), np.arange(classes)
+    assert told["balanced_accuracy"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(labels, predicted))
+    for average in ("macro", "weighted"):
+        found = sklearn_metrics.precision_recall_fscore_support(labels, predicted, average=average)[:3]
+        assert [told[f"{average}_{name}"] for name in ("precision", "recall", "f1")] == pytest.approx(found)
+    assert told["log_loss"] == pytest.approx(sklearn_metrics.log_loss(labels, probabilities, labels=every))
+    one_hot = np.eye(classes)[labels]
+    assert told["roc_auc"] == pytest.approx(sklearn_metrics.roc_auc_score(one_hot, probabilities, average="macro"))
+    areas = sklearn_metrics.average_precision_score(one_hot, probabilities, average="macro")
+    assert told["average_precision"] == pytest.approx(areas)
+    assert told["brier"] == pytest.approx(sum(np.sum((probabilities - one_hot) ** 2, 1)) / 200)
+    assert told["top_k"] == (5 if classes > 5 else None)
+    if classes > 5:
+        wanted = sklearn_metrics.top_k_accuracy_score(labels, probabilities, k=5, labels=every)
+        assert told["top_k_accuracy"] == wanted
+        assert told["top_k_accuracy_interval"][0] < wanted < told["top_k_accuracy_interval"][1]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "cost"),
+    [
+        ([0.43, 0.28, 0.19, 0.88, 0.72, 0.01, 0.64, 0.86, 0.99, 0.63], 3.36),
+        ([0.02, 0.03, 0.06, 0.97, 0.07, 0.02, 0.05, 0.06, 0.08, 0.04], 0.03),
+    ],
+)
+def test_the_brier_score_is_the_sum_of_squares_over_the_classes(outputs, cost):
+    """A worked example: ten outputs, of which the fourth should be 1 and the others 0."""
+    answers = Answers(np.array([3]), np.array([outputs]), list("0123456789"))
+    assert round(float(answers.squared_errors[0]), 2) == cost
+
+
+def test_calibration_error_and_bins_by_hand():
+    # Confidence 0.9 three times, right twice, in (13/15, 14/15]; 0.6 once, right, in (8/15, 9/15].
+    answers = Answers(np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.4, 0.6]]), ["a", "b"])
+    found = metrics.computed(answers)["calibration"]
+    assert found["ece"] == pytest.approx((3 * abs(0.9 - 2 / 3) + 1 * abs(0.6 - 1)) / 4)
+    held = [entry for entry in found["bins"] if entry["images"]]
+    assert [(entry["images"], entry["accuracy"]) for entry in held] == [(1, 1.0), (3, pytest.approx(2 / 3))]
+    assert len(found["bins"]) == 15
+    assert found["bins"][0] == {
+        "low": 0,
+        "high": pytest.approx(1 / 15),
+        "images": 0,
+        "confidence": None,
+        "accuracy": None,
+    }
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_what_an_image_adds_to_an_area_is_its_derivative_by_the_weight(ties):
+    answers = answers_of(60, 2, 5, ties)
+    one, scores = answers.labels == 1, answers.probabilities[:, 1]
+    for area, by_weight in (
+        (sklearn_metrics.roc_auc_score, roc_by_weight),
+        (sklearn_metrics.average_precision_score, precision_by_weight),
+    ):
+        found, step = by_weight(one, scores), 1e-5
+        for image in range(0, 60, 7):
+            up, down = np.ones(60), np.ones(60)
+            up[image], down[image] = 1 + step, 1 - step
+            slope = (area(one, scores, sample_weight=up) - area(one, scores, sample_weight=down)) / (2 * step)
+            assert found[image] == pytest.approx(slope, abs=1e-7)
+
+
+def test_errors_are_those_of_images_that_are_drawn_anew():
+    """The plain bootstrap, with scikit-learn, in 400 resamples: a standard error of a standard error of 4 %."""
+    answers, random = answers_of(300, 4, 9), np.random.default_rng(1)
+    labels, predicted = answers.labels, answers.predicted
+    bootstrap, drawn = Bootstrap(answers.confusion()), [random.integers(0, 300, 300) for _ in range(400)]
+    f1 = [sklearn_metrics.f1_score(labels[i], predicted[i], average="macro") for i in drawn]
+    assert np.std(bootstrap.f1.mean(1)) == pytest.approx(np.std(f1), rel=0.15)
+    balanced = [sklearn_metrics.balanced_accuracy_score(labels[i], predicted[i]) for i in drawn]
+    assert np.std(bootstrap.balanced_accuracy) == pytest.approx(np.std(balanced), rel=0.15)
+    areas = [Areas.roc(labels[i], answers.probabilities[i]).mean for i in drawn[:200]]
+    assert np.sqrt(np.sum(answers.roc.by_weight**2)) == pytest.approx(np.std(areas), rel=0.2)
+
+
+def test_the_same_answers_have_the_same_intervals_that_hold_their_figure():
+    first, second = (metrics.computed(answers_of(80, 7, 3)) for _ in range(2))
+    assert first == second
+    for part in (first, first["calibration"], *first["classes"]):
+        for name, ends in part.items():
+            if name.endswith("_interval"):
+                assert 0 <= ends[0] <= part[name.removesuffix("_interval")] <= ends[1], name
+    assert all(f"{name}_interval" in first for name in ("accuracy", "macro_f1", "roc_auc", "log_loss", "brier"))
+
+
+def test_nothing_is_certain_for_being_all_right_and_one_class_has_no_areas():
+    told = metrics.computed(Answers(np.zeros(30, int), np.tile([0.9, 0.1], (30, 1)), ["a", "b"]))
+    assert told["roc_auc"] is told["roc_auc_interval"] is told["average_precision"] is None
+    assert told["classes"][1]["recall_interval"] is told["classes"][1]["f1_interval"] is None
+    assert told["balanced_accuracy_interval"] == told["accuracy_interval"] == [pytest.approx(0.8865, abs=1e-4), 1.0]
+
+
+def test_intervals_stay_where_their_figure_can_be():
+    assert 0 < around_logit(0.999, 0.01, 10)[0] < 0.999 < around_logit(0.999, 0.01, 10)[1] < 1
+    assert of_mean(np.array([0.0, 0.0, 9.0]))[0] > 0
+    assert of_mean(np.array([1.0])) is None
