@@ -10,10 +10,11 @@ from typer import Argument, Exit, Option
 
 from cnnkit.commands.command import Settings, command
 from cnnkit.commands.results import evaluation_tables
-from cnnkit.commands.screen import Screen
+from cnnkit.commands.screen import Screen, new_table
 from cnnkit.core.errors import Interrupted, TrainingError, UsageError
 from cnnkit.core.signals import exit_code
 from cnnkit.core.text import counted, typed
+from cnnkit.runs.files import FOLDS
 
 if TYPE_CHECKING:
     from cnnkit.training.preflight import Preflight, Verdict
@@ -35,6 +36,9 @@ def train(
     resume: Annotated[
         Path | None, Option(metavar="RUN", help="Go on with a run that ended before its time.", show_default=False)
     ] = None,
+    folds: Annotated[
+        int | None, Option(metavar="K", help="Train K networks, each judged on another part of all images.", min=2)
+    ] = None,
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Train a network, keep its best epoch, and evaluate that as read back from disk."""
@@ -42,11 +46,17 @@ def train(
         raise UsageError(f"--run {run}: a run goes on in its own folder; leave out --run, or --resume")
     if preflight and (run or resume):
         raise UsageError("--preflight trains nothing and leaves no run; leave out " + ("--run" if run else "--resume"))
+    if folds and (preflight or resume):
+        why = "looks at one training" if preflight else "goes on with as many folds as the folder has"
+        raise UsageError(f"--folds {folds}: {'--preflight' if preflight else '--resume'} {why}; leave out --folds")
     if not resume and not config:
         raise UsageError("Missing argument 'CONFIG', the YAML file; see cnnkit train --help")
     if preflight:
         assert config
         _preflight(screen, config, settings)
+        return
+    if folds or (resume and (resume / FOLDS).is_file()):
+        _folds(screen, config, folds, run, resume, settings)
         return
     with screen.watching() as progress:
         if resume:
@@ -84,6 +94,38 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
         *document["remarks"],
         f"The run: {document['run']}",
     )
+
+
+def _folds(
+    screen: Screen, config: Path | None, folds: int | None, run: Path | None, resume: Path | None, settings: list[str]
+) -> None:
+    """Trains every fold, or goes on with them, and shows what all of them say together."""
+    from cnnkit.config.file import configure
+
+    if resume and config:
+        raise UsageError(f"{config}: folds go on with the config that is in {resume}; leave out the config")
+    with screen.watching() as progress:
+        configured = configure(config, settings, progress=progress) if config else None
+        from cnnkit.studies import fold_results
+        from cnnkit.studies import folds as study
+
+        if configured:
+            assert folds
+            document = study.train(configured.experiment, folds, run, progress, configured.place)
+        else:
+            assert resume
+            document = study.resume(resume, settings, progress)
+    table = new_table("fold", ">images", ">accuracy", ">95 % interval", ">macro F1", ">best epoch", "run")
+    for entry in document["runs"]:
+        if "accuracy" in entry:
+            low, high = entry["accuracy_interval"]
+            figures = (f"{entry['accuracy']:.4f}", f"{low:.4f} to {high:.4f}", f"{entry['macro_f1']:.4f}")
+            best = f"{entry['best_epoch']} of {entry['epochs']}"
+            table.add_row(str(entry["fold"]), f"{entry['images']:,}", *figures, best, entry["run"])
+        else:
+            table.add_row(str(entry["fold"]), "", "", "", "", "", entry["run"])
+    pooled = evaluation_tables(document["pooled"], screen.console.width) if document["pooled"] else ()
+    screen.result(document, table, "", *pooled, *fold_results.lines(document), f"The folds: {document['run']}")
 
 
 def _of_which(document: dict[str, Any]) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+FOLDS = "folds.json"
+"""In a folder that holds runs, one for each fold: what they have come to; it is no run itself."""
+
 
 class Files:
     """Every file in the folder of a run: the one list of their names."""

@@ -26,7 +26,7 @@ from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Index
 from cnnkit.runs import checkpoints, reading, split_file, weights_hash
 from cnnkit.runs.calibration import Calibration
-from cnnkit.runs.files import Files
+from cnnkit.runs.files import FOLDS, Files
 from cnnkit.runs.split_file import SplitRow
 
 TIMES = ("seconds", "images_per_second", "waiting")
@@ -146,6 +146,8 @@ class Run:
         if not all(file.is_file() for file in needed):
             names = " and ".join(file.name for file in needed if not file.is_file())
             why = f"holds no {names}" if opened.folder.is_dir() else "there is no such folder"
+            if (opened.folder / FOLDS).is_file():
+                why = f"each of its folds is one, such as {typed(opened.folder / 'fold-1')}"
             raise UsageError(f"{run} is not a run of cnnkit: {why}")
         facts = opened.provenance()
         recorded = [files for files in (facts.get("files"), facts.get("files_before")) if isinstance(files, dict)]

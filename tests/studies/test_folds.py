@@ -1,0 +1,221 @@
+"""`train --folds`: each fold a run as any other, and all of them judged together."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import statistics
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from cnnkit.config.file import read
+from cnnkit.core.errors import ConfigError, DataError, Interrupted, TrainingError, UsageError
+from cnnkit.core.progress import Progress
+from cnnkit.evaluation.answers import Answers
+from cnnkit.runs.run import Run
+from cnnkit.studies import fold_results, folds
+from cnnkit.training import train as training
+
+CONFIG = """
+name: tiny
+data: {source: {name: digits}, image_size: [8, 8], limit: 6, batch_size: 16, split: {validation: 0.2}}
+model: {name: sequential, layers: [{name: conv, filters: 2}, {name: flatten}, {name: dropout, rate: 0.3}]}
+train: {epochs: 1, optimizer: {name: sgd, learning_rate: 0.05}}
+"""
+COUNT = 2
+
+
+class Interrupting(Progress):
+    """Somebody presses Ctrl-C when the second fold begins."""
+
+    def say(self, line: str) -> None:
+        if line.startswith("Fold 2"):
+            self.second = True
+
+    def task(self, what, total):
+        if what.startswith("fold 2 of 2"):
+            raise KeyboardInterrupt
+        return super().task(what, total)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Folds that were interrupted in the second one, and what was said; then gone on with."""
+    folder = tmp_path_factory.mktemp("folds")
+    (folder / "config.yaml").write_text(CONFIG)
+    experiment = read(folder / "config.yaml")
+    with pytest.raises(Interrupted) as interrupted:
+        folds.train(experiment, COUNT, folder / "run", Interrupting())
+    first = (folder / "run" / "fold-1" / "provenance.json").read_bytes()
+    there = sorted(path.name for path in (folder / "run").iterdir())
+    document = folds.resume(folder / "run")
+    return SimpleNamespace(
+        folder=folder / "run", config=folder / "config.yaml", document=document, interrupted=interrupted.value,
+        there=there, first=first,
+    )  # fmt: skip
+
+
+def test_after_ctrl_c_it_says_what_is_done_and_resuming_trains_the_missing_ones_alone(study):
+    assert study.there == ["config.yaml", "fold-1", "folds.csv", "folds.json"]
+    assert study.interrupted.exit_code == 130
+    assert str(study.interrupted) == (
+        f"Interrupted in fold 2 of 2, fold 1 done; go on with: cnnkit train --resume {study.folder}"
+    )
+    assert (study.folder / "fold-1" / "provenance.json").read_bytes() == study.first
+    assert study.document["state"] == "finished"
+    assert [entry["state"] for entry in study.document["runs"]] == ["finished", "finished"]
+
+
+def test_each_image_is_judged_once_by_a_run_that_did_not_see_it(study):
+    names = []
+    for fold in range(1, COUNT + 1):
+        run = Run.open(study.folder / f"fold-{fold}")
+        assert (run.experiment.data.split.folds, run.experiment.data.split.fold) == (COUNT, fold)
+        tested = [row.image for row in run.split("test")]
+        assert not {row.image for split in ("train", "validation") for row in run.split(split)} & set(tested)
+        names += tested
+    assert len(names) == len(set(names)) == 60
+    with (study.folder / "folds.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["image"] for row in rows} == set(names)
+
+
+def test_the_summary_is_that_of_all_answers(study):
+    answers = [Answers.read(Run.open(study.folder / f"fold-{fold}"), "test") for fold in range(1, COUNT + 1)]
+    labels, predicted = (np.concatenate([getattr(each, name) for each in answers]) for name in ("labels", "predicted"))
+    pooled, document = study.document["pooled"], study.document
+    assert pooled["images"] == 60
+    assert pooled["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
+    assert pooled["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro", zero_division=0))
+    each = [accuracy_score(one.labels, one.predicted) for one in answers]
+    assert [entry["accuracy"] for entry in document["runs"]] == pytest.approx(each)
+    assert document["accuracy"]["mean"] == pytest.approx(np.mean(each))
+    assert document["accuracy"]["standard_deviation"] == pytest.approx(np.std(each, ddof=1))
+    kept = json.loads((study.folder / "folds.json").read_text())
+    assert kept["pooled"] == pooled
+    with (study.folder / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 60
+    assert sum(row["label"] == row["predicted"] for row in rows) == round(pooled["accuracy"] * 60)
+    assert {row["fold"] for row in rows} == {"1", "2"}
+    told = "\n".join(fold_results.lines(document))
+    assert "Bengio and Grandvalet 2004" in told
+
+
+def test_a_fold_has_the_bits_of_its_own_config_trained_alone(study, tmp_path):
+    """The second one, which another network was trained before in the same process."""
+    training.train(read(study.folder / "fold-2" / "config.yaml"), tmp_path / "alone")
+    alone, fold = Run.open(tmp_path / "alone"), Run.open(study.folder / "fold-2")
+    assert alone.weights_digest() == fold.weights_digest()
+    assert [row.image for row in alone.split("test")] == [row.image for row in fold.split("test")]
+
+
+def test_finished_folds_are_left_as_they_are(study):
+    before = {path: path.read_bytes() for path in study.folder.rglob("*") if path.is_file()}
+    assert folds.resume(study.folder)["pooled"] == study.document["pooled"]
+    assert {path: path.read_bytes() for path in study.folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_of_folds_is_no_run_and_says_where_they_are(study, command):
+    code, _, told = command("evaluate", study.folder)
+    assert code == 2
+    assert f"each of its folds is one, such as {study.folder / 'fold-1'}" in told
+
+
+def test_the_command_shows_a_finished_study_again(study, command):
+    code, out, _ = command("train", "--resume", study.folder)
+    assert code == 0
+    assert "all 2 folds are done" in out
+    assert "accuracy of 2 folds: mean" in out
+    code, out, _ = command("train", "--resume", study.folder, "--json")
+    assert json.loads(out)["pooled"] == study.document["pooled"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--folds", "3", "--preflight"], "--preflight looks at one training; leave out --folds"),
+        (["--folds", "3", "--resume", "there"], "goes on with as many folds as the folder has; leave out --folds"),
+        (["--folds", "1"], "--folds"),
+        (["--folds", "3", "--set", "data.split.test=0.2"], "data.split.test: each fold is the test split in its turn"),
+        (["--folds", "3", "--set", "data.split.folds=3", "--set", "data.split.fold=1"], "leave folds and fold out"),
+        (["--folds", "9"], "data.limit: should be at least 9, an image a class for each fold"),
+    ],
+)
+def test_what_does_not_go_together_is_told(study, command, tmp_path, words, message):
+    where = [] if {"--preflight", "--resume"} & {*words} else ["--run", tmp_path / "run"]
+    code, _, told = command("train", study.config, *where, *words)
+    assert code == 2
+    assert message in told
+    assert not (tmp_path / "run").exists()
+
+
+def copy_of(study, tmp_path: Path) -> Path:
+    """The same without its second fold."""
+    folder = tmp_path / "copy"
+    shutil.copytree(study.folder, folder, ignore=shutil.ignore_patterns("fold-2"))
+    return folder
+
+
+def test_folds_do_not_go_on_with_other_images_or_another_training(study, tmp_path):
+    folder = copy_of(study, tmp_path)
+    with pytest.raises(ConfigError, match=r"optimizer\.learning_rate"):
+        folds.resume(folder, ["train.optimizer.learning_rate=0.1"])
+    with pytest.raises(UsageError, match="can't become longer"):
+        folds.resume(folder, ["train.epochs=9"])
+    with (folder / "config.yaml").open("a") as file:
+        file.write("# changed\n")
+    with pytest.raises(TrainingError, match=r"config\.yaml is not as the training left it"):
+        folds.resume(folder)
+
+
+def test_a_fold_that_has_begun_is_resumed_and_one_that_has_not_is_trained(study, tmp_path, monkeypatch):
+    folder, called = tmp_path / "three", []
+    for name in ("train", "resume"):
+        monkeypatch.setattr(training, name, lambda first, *more, name=name: called.append((name, first, *more)))
+    monkeypatch.setattr(folds, "summary", lambda *all_of_them: {"run": "", "remarks": []})
+    monkeypatch.setattr(folds.Study, "state", lambda self, fold: {1: "finished", 2: "interrupted"}.get(fold))
+    (folder / "fold-2").mkdir(parents=True)
+    (folder / "folds.json").write_text("{}")
+    document = folds._trained(folds.Study(folder, 3), read(study.config), ("train.time_limit=5",), Progress())
+    assert [(name, first) for name, first, *_ in called][:1] == [("resume", folder / "fold-2")]
+    assert called[0][3] == ("train.time_limit=5",)
+    name, experiment, where, _ = called[1]
+    assert (name, experiment.data.split.fold, where) == ("train", 3, folder / "fold-3")
+    assert document["state"] == "unfinished"
+    assert "the time of folds 2 and 3 was up" in document["remarks"][-1]
+
+
+def test_a_failing_fold_tells_its_error_and_what_is_done(study, tmp_path, monkeypatch):
+    folder = copy_of(study, tmp_path)
+
+    def failing(*all_of_them):
+        raise TrainingError("out of memory")
+
+    monkeypatch.setattr(training, "train", failing)
+    with pytest.raises(TrainingError) as failed:
+        folds.resume(folder)
+    assert str(failed.value) == (
+        f"out of memory\nThis was fold 2 of 2, fold 1 done; go on with: cnnkit train --resume {folder}"
+    )
+
+
+def test_a_class_that_is_too_small_is_told_before_anything_is_made(image_folder, tmp_path):
+    images = image_folder({"many": 20, "few": 4})
+    (tmp_path / "mine.yaml").write_text(
+        f"data: {{source: {{name: folder, path: {images}}}}}\nmodel: {{name: resnet, depth: 20}}\n"
+    )
+    with pytest.raises(DataError, match="class `few` has 4 different images, and each of 5 folds has to hold"):
+        folds.train(read(tmp_path / "mine.yaml"), 5, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_spread_is_the_standard_deviation_of_a_sample():
+    assert fold_results.spread([0.8, 0.9, 0.85])["standard_deviation"] == pytest.approx(
+        statistics.stdev([0.8, 0.9, 0.85])
+    )
