@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from cnnkit.commands import cache, check, data, evaluate, init, list, lr, predict, preview, schema, summary, train
+from cnnkit.commands import (
+    cache,
+    check,
+    compare,
+    data,
+    evaluate,
+    init,
+    list,
+    lr,
+    predict,
+    preview,
+    schema,
+    summary,
+    train,
+)
 from cnnkit.commands.screen import Screen
 from cnnkit.core.version import __version__
 
@@ -28,6 +42,7 @@ COMMANDS = (
     lr.lr,
     train.train,
     evaluate.evaluate,
+    compare.compare,
     predict.predict,
     cache.cache,
     list.list_,

@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cnnkit.core.errors import CnnkitError, Interrupted, TrainingError, UsageError
-from cnnkit.core.lazy import np, tf
+from cnnkit.core.lazy import tf
 from cnnkit.core.signals import Terminated, interrupts
 from cnnkit.core.text import counted
 from cnnkit.data.feeding.pixel_store import bytes_of
+from cnnkit.evaluation.paired import Paired
 from cnnkit.inspection.first_config import pretrained, rules
 from cnnkit.inspection.first_config.base import Decision, Suggestion, Traits
 from cnnkit.inspection.first_config.decision import Candidates, Wish, candidates, decided, suits
@@ -265,15 +265,12 @@ def chosen(head: Outcome, small: Outcome, rule: bool) -> tuple[Outcome, Outcome,
 def difference(one: Tried, other: Tried) -> tuple[int, float]:
     """By how many validation images one is ahead of the other, and how far chance would bring them apart.
 
-    Of the images that both tell right, or both wrong, nothing is learnt; of the n others the difference has a standard
-    deviation of the root of n if both are equally good (McNemar 1947).
+    Only images count that both were asked about.
     """
     places = {name: i for i, name in enumerate(other.names)}
     common = [(i, places[name]) for i, name in enumerate(one.names) if name in places]
-    ours = np.asarray([one.right[i] for i, _ in common], bool)
-    theirs = np.asarray([other.right[k] for _, k in common], bool)
-    differing: Any = ours != theirs
-    return int(ours.sum()) - int(theirs.sum()), math.sqrt(int(differing.sum()))
+    paired = Paired.of([one.right[i] for i, _ in common], [other.right[k] for _, k in common])
+    return paired.ahead, paired.chance
 
 
 def _title(outcome: Outcome) -> str:

@@ -1,0 +1,100 @@
+"""`cnnkit compare`: runs beside each other, and whether they can be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from typer import Argument, Option
+
+from cnnkit.commands.command import Force, command
+from cnnkit.commands.screen import Content, Screen, new_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Grid = list[list[str]]
+"""Rows of a table, its head the first."""
+
+
+@command("cnnkit compare runs/first runs/second")
+def compare(
+    screen: Screen,
+    runs: Annotated[list[Path], Argument(metavar="RUN RUN...", help="The folders of runs.", show_default=False)],
+    split: Annotated[Literal["test", "validation", "train"], Option(help="On which of their splits.")] = "test",
+    csv: Annotated[Path | None, Option("--csv", help="Write the table as CSV.", show_default=False)] = None,
+    markdown: Annotated[Path | None, Option(help="Write the table in Markdown.", show_default=False)] = None,
+    force: Force = False,
+) -> None:
+    """Compare runs on the same images: settings, metrics, cost, and whether one of them is better."""
+    from cnnkit.inspection.comparison import compare as work
+    from cnnkit.runs import overwriting
+
+    for option, file in (("--csv", csv), ("--markdown", markdown)):
+        if file or not (csv or markdown):
+            overwriting.refuse(option, file, force, reads=runs)
+    with screen.watching() as progress:
+        document = work(runs, split, progress)
+    grid = side_by_side(document)
+    sentences = [pair["told"] for pair in document["pairs"]]
+    written = _write(grid, sentences, csv, markdown)
+    head = f"{document['images']:,} {split} images, the same for all"
+    screen.result(document, head, "", _table(grid), "", *sentences, *written)
+
+
+def side_by_side(document: dict[str, Any]) -> Grid:
+    """A row for each setting that differs, each metric and each cost; a column for each run."""
+    runs = document["runs"]
+    rows = [["", *(run["name"] for run in runs)]]
+    rows += [
+        [entry["key"], *("-" if value is None else value for value in entry["values"])]
+        for entry in document["settings"]
+    ]
+    for name in runs[0]["metrics"]:
+        if not name.endswith("_interval"):
+            rows.append([name.replace("_", " "), *(_figure(run["metrics"], name) for run in runs)])
+    rows.append(["parameters", *(f"{run['parameters']:,}" for run in runs)])
+    rows.append(["multiply-adds", *(f"{run['macs']:,}" for run in runs)])
+    rows.append(["epochs", *(f"{run['epochs']:,}" for run in runs)])
+    rows.append(["seconds of training", *(f"{run['training_seconds']:.1f}" for run in runs)])
+    return rows
+
+
+def _figure(metrics: dict[str, Any], name: str) -> str:
+    """A figure, with its interval if it has one."""
+    if metrics.get(name) is None:
+        return "-"
+    if ends := metrics.get(f"{name}_interval"):
+        return f"{metrics[name]:.4f} ({ends[0]:.4f} to {ends[1]:.4f})"
+    return f"{metrics[name]:.4f}"
+
+
+def _table(grid: Grid) -> Table:
+    head, *rows = grid
+    table = new_table(*head)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _write(grid: Grid, sentences: Sequence[str], csv: Path | None, markdown: Path | None) -> list[Content]:
+    """Writes the table where it is wanted; returns what to say of it."""
+    from cnnkit.core import atomic
+    from cnnkit.data.files import tables
+
+    head, *rows = grid
+    if csv:
+        tables.write(csv, head, rows)
+    if markdown:
+        lines = ["| " + " | ".join(map(_cell, row)) + " |" for row in grid]
+        lines.insert(1, "|" + " --- |" * len(head))
+        atomic.write_text(markdown, "\n".join([*lines, "", *(f"- {_cell(sentence)}" for sentence in sentences), ""]))
+    return [f"written: {file}" for file in (csv, markdown) if file]
+
+
+def _cell(text: str) -> str:
+    """A text as it can stand in a table of Markdown."""
+    from cnnkit.core.text import visible
+
+    return visible(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

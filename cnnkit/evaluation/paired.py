@@ -1,0 +1,122 @@
+"""Paired: two networks that have answered the same images, and whether they can be told apart.
+
+Of images that both answer rightly, or both wrongly, nothing is learnt; of the others, which only one of them answers
+rightly, each falls to either with probability 1/2 if both are equally good (McNemar 1947).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnkit.core.lazy import np
+from cnnkit.evaluation.metrics import interval
+
+FEW = 25
+"""With fewer images than these that only one of both answers rightly, the test is the exact one."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """How many images two networks answer rightly.
+
+    Attributes:
+        both: Images that both answer rightly.
+        first: Those that only the first does.
+        second: Those that only the second does.
+        neither: Those that neither does.
+    """
+
+    both: int
+    first: int
+    second: int
+    neither: int
+
+    @classmethod
+    def of(cls, first: Any, second: Any) -> Paired:
+        """From whether each image is answered rightly, two arrays of booleans (images,)."""
+        one, other = np.asarray(first, bool), np.asarray(second, bool)
+        parts: tuple[Any, ...] = (one & other, one & ~other, ~one & other, ~(one | other))
+        return cls(*(int(np.sum(part)) for part in parts))
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return self.both + self.first + self.second + self.neither
+
+    @property
+    def ahead(self) -> int:
+        """By how many images the first is ahead."""
+        return self.first - self.second
+
+    @property
+    def chance(self) -> float:
+        """How far chance brings two equally good ones apart: the standard deviation of `ahead`, in images."""
+        return math.sqrt(self.first + self.second)
+
+    @property
+    def difference(self) -> float:
+        """The accuracy of the first less that of the second, in -1..1."""
+        return self.ahead / self.images
+
+    @property
+    def exact(self) -> bool:
+        """Whether `p` is that of the exact test."""
+        return self.first + self.second < FEW
+
+    @property
+    def p(self) -> float:
+        """How probable it is that chance brings two equally good ones at least as far apart: McNemar's test.
+
+        The exact binomial test of the images that only one answers rightly where they are few, else chi-square with
+        one degree of freedom and the correction for continuity (Edwards 1948).
+        """
+        from scipy.stats import binomtest, chi2
+
+        differing = self.first + self.second
+        if not differing:
+            return 1.0
+        if self.exact:
+            return float(binomtest(self.first, differing, 0.5).pvalue)
+        return float(chi2.sf(max(abs(self.ahead) - 1, 0) ** 2 / differing, 1))
+
+    @property
+    def difference_interval(self) -> tuple[float, float]:
+        """The 95 % interval of `difference`, by squares and sums of Wilson's for both accuracies.
+
+        Method 10 of Newcombe 1998, Improved confidence intervals for the difference between binomial proportions based
+        on paired data, Statistics in Medicine 17, 2635-2650.
+        """
+        n, difference = self.images, self.difference
+        one, other = (self.both + self.first) / n, (self.both + self.second) / n
+        (low_1, high_1), (low_2, high_2) = interval(one, n), interval(other, n)
+        phi = self._correlation()
+
+        def root(a: float, b: float) -> float:
+            return math.sqrt(max(a * a - 2 * phi * a * b + b * b, 0.0))
+
+        below, above = root(one - low_1, high_2 - other), root(high_1 - one, other - low_2)
+        return max(-1.0, difference - below), min(1.0, difference + above)
+
+    def _correlation(self) -> float:
+        """How far right answers of both go together, in -1..1, where it is positive with half an image less."""
+        e, f, g, h = self.both, self.first, self.second, self.neither
+        around = (e + f) * (g + h) * (e + g) * (f + h)
+        product = e * h - f * g
+        if product > 0:
+            return max(product - self.images / 2, 0.0) / math.sqrt(around)
+        return product / math.sqrt(around) if around else 0.0
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """The p of several tests, each as large as is right where any of them could be the one that seems to differ.
+
+    Holm 1979, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 65-70.
+    """
+    adjusted, most = [0.0] * len(values), 0.0
+    for done, i in enumerate(sorted(range(len(values)), key=lambda i: values[i])):
+        most = max(most, min(1.0, (len(values) - done) * values[i]))
+        adjusted[i] = most
+    return adjusted

@@ -1,0 +1,119 @@
+"""Runs beside each other: which may be, and what is said of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cnnkit import Run, read
+from cnnkit.core.errors import DataError, UsageError
+from cnnkit.core.progress import Progress
+from cnnkit.evaluation.answers import Answers
+from cnnkit.inspection import same_images
+from cnnkit.inspection.comparison import compare
+from cnnkit.runs import checkpoints
+
+IMAGES = 60
+LAYERS = "{name: sequential, layers: [{name: flatten}]}"
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    config = tmp_path_factory.mktemp("digits") / "config.yaml"
+    config.write_text(f"data: {{source: {{name: digits}}, image_size: [8, 8], channels: 1}}\nmodel: {LAYERS}\n")
+    return read(config).data.source.open(Progress()).index(Progress()), config
+
+
+@pytest.fixture
+def run_of(digits, tmp_path, monkeypatch):
+    """Makes a run as training leaves it, but for the weights: it is wrong on the images of these numbers."""
+    monkeypatch.setattr(checkpoints, "read", lambda folder, name: {"sha256": "as saved"})
+    index, config = digits
+
+    def make(name, wrong=(), images=range(IMAGES), settings=(), order=None, names=None):
+        shown = index.take(images)
+        if names:
+            shown = replace(shown, names=[f"{names}{number}" for number in images])
+        order = list(order or range(len(shown.classes)))
+        experiment = read(config, *settings)
+        experiment = experiment.completed(experiment.data.source.open(Progress()))
+        run = Run.create(experiment, tmp_path / "runs" / name)
+        run.write_split(shown, ["test"] * len(shown), [""] * len(shown))
+        classes = [index.classes[i] for i in order]
+        run.write_provenance(data={"classes": classes}, files=run.hashes())
+        labels = np.array([order.index(label) for label in shown.labels])
+        said = np.array([(label + (i in wrong)) % 10 for i, label in zip(images, labels, strict=True)])
+        run.files.evaluation.mkdir()
+        Answers.of(run, labels, 5 * np.eye(10, dtype=np.float32)[said], shown.names).write(run, "test")
+        return run.folder
+
+    return make
+
+
+def test_runs_that_differ_by_chance_cannot_be_told_apart(run_of):
+    document = compare([run_of("a", wrong=[1, 2, 3]), run_of("b", wrong=[3, 4], settings=["seed=1"])])
+    assert document["settings"] == [{"key": "seed", "values": ["0", "1"]}]
+    (pair,) = document["pairs"]
+    assert (pair["first"], pair["only_first"], pair["only_second"], pair["better"]) == ("b", 2, 1, None)
+    assert pair["told"].startswith("b and a cannot be told apart: 2 against 1 image of 60, p = 1.00;")
+    assert document["runs"][0]["metrics"]["accuracy"] == 57 / 60
+    assert document["runs"][0]["parameters"] == 650 and document["runs"][0]["macs"] == 640
+
+
+def test_the_better_one_is_told_with_how_much_and_how_sure(run_of):
+    (pair,) = compare([run_of("a", wrong=range(10)), run_of("b")])["pairs"]
+    assert pair["better"] == "b" and pair["difference"] == pytest.approx(10 / 60)
+    assert pair["p"] == pytest.approx(2 / 2**10) and pair["p_corrected"] is None  # all of ten coins alike
+    assert "b is better than a by 16.7 points of accuracy" in pair["told"]
+    assert "10 against 0 images of 60, p = 0.002; equally good ones come so far apart in 1 of 512" in pair["told"]
+
+
+def test_of_three_runs_each_two_are_tested_with_holms_correction(run_of):
+    document = compare([run_of("a", wrong=range(6)), run_of("b"), run_of("c", wrong=[59])])
+    assert document["correction"] == "holm"
+    pairs = {(pair["first"], pair["second"]): pair for pair in document["pairs"]}
+    assert pairs["b", "a"]["p"] == pytest.approx(2 / 2**6)
+    assert pairs["b", "a"]["p_corrected"] == pytest.approx(3 * 2 / 2**6) and pairs["b", "a"]["better"] is None
+    assert "with Holm's correction for 3 tests" in pairs["b", "a"]["told"]
+
+
+def test_other_test_images_are_refused_with_how_many(run_of):
+    one, other = run_of("a"), run_of("b", images=range(5, 65))
+    with pytest.raises(DataError, match="other test images: 5 of the 60 of the first are not among the 60") as error:
+        compare([one, other])
+    assert "the same data.split, seed included" in str(error.value)
+    with pytest.raises(DataError, match="all 60 of the first are among the 80 of the second, which has 20 more"):
+        compare([one, run_of("c", images=range(80))])
+
+
+def test_images_are_known_by_content_and_classes_by_name(run_of):
+    backwards = run_of("b", wrong=[2], order=[*range(9, -1, -1)], images=range(IMAGES - 1, -1, -1), names="moved/")
+    one, other = same_images.aligned([Run.open(run_of("a", wrong=[1, 2])), Run.open(backwards)], "test", Progress())
+    assert list(one.labels) == list(other.labels) and other.accuracy == 59 / 60
+    assert (one.predicted != other.predicted).nonzero()[0].tolist() == [1, 2]  # of 2 both say something else
+    assert list(np.take_along_axis(other.probabilities, other.labels[:, None], 1)[:, 0] > 0.9).count(True) == 59
+
+
+def test_less_than_two_runs_are_refused(run_of):
+    folder = run_of("a")
+    for runs, why in (([folder], "one run alone"), ([folder, folder], "is named twice")):
+        with pytest.raises(UsageError, match=why):
+            compare(runs)
+
+
+def test_the_table_is_written_as_csv_and_markdown(run_of, command, tmp_path):
+    runs = [run_of("a"), run_of("b", settings=["seed=1"])]
+    table, page = tmp_path / "table.csv", tmp_path / "page.md"
+    code, out, _ = command("compare", *runs, "--csv", table, "--markdown", page)
+    assert code == 0 and "cannot be told apart: they answer the same images rightly" in out
+    rows = list(csv.reader(table.open()))
+    assert rows[:2] == [["", "a", "b"], ["seed", "0", "1"]]
+    assert page.read_text().startswith("|  | a | b |\n| --- | --- | --- |\n| seed | 0 | 1 |\n")
+    code, _, err = command("compare", *runs, "--csv", table)
+    assert code == 2 and f"--csv {table} exists already; --force replaces it" in err
+    code, out, _ = command("compare", *runs, "--json")
+    assert code == 0 and json.loads(out)["images"] == IMAGES
