@@ -31,9 +31,9 @@ def compare(
     from cnnkit.inspection.comparison import compare as work
     from cnnkit.runs import overwriting
 
-    for option, file in (("--csv", csv), ("--markdown", markdown)):
-        if file or not (csv or markdown):
-            overwriting.refuse(option, file, force, reads=runs)
+    wanted = [(option, file) for option, file in (("--csv", csv), ("--markdown", markdown)) if file]
+    for option, file in wanted or [("--csv or --markdown", None)]:
+        overwriting.refuse(option, file, force, reads=runs)
     with screen.watching() as progress:
         document = work(runs, split, progress)
     grid = side_by_side(document)

@@ -115,5 +115,10 @@ def test_the_table_is_written_as_csv_and_markdown(run_of, command, tmp_path):
     assert page.read_text().startswith("|  | a | b |\n| --- | --- | --- |\n| seed | 0 | 1 |\n")
     code, _, err = command("compare", *runs, "--csv", table)
     assert code == 2 and f"--csv {table} exists already; --force replaces it" in err
+    code, _, err = command("compare", *runs, "--force")
+    assert code == 2 and err.startswith("--force is for --csv or --markdown: leave it out")
+    for option in ("--csv", "--markdown"):
+        code, _, err = command("compare", *runs, option, runs[0] / "split.csv", "--force")
+        assert code == 2 and "this belongs to the run a" in err
     code, out, _ = command("compare", *runs, "--json")
     assert code == 0 and json.loads(out)["images"] == IMAGES
