@@ -31,6 +31,7 @@ def compare(
     from cnnkit.inspection.comparison import compare as work
     from cnnkit.runs import overwriting
 
+    wanted: list[tuple[str, Path | None]]
     wanted = [(option, file) for option, file in (("--csv", csv), ("--markdown", markdown)) if file]
     for option, file in wanted or [("--csv or --markdown", None)]:
         overwriting.refuse(option, file, force, reads=runs)

@@ -44,6 +44,8 @@ NOT_WRITTEN = {
     ("train", "--resume"),  # a folder, in which a run goes on
     ("preview", "--audit"),
     ("predict", "--sample"),
+    ("evaluate", "--images"),
+    ("evaluate", "--manifest"),
 }
 """Options that name a file or a folder which is never written over."""
 
