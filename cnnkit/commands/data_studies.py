@@ -107,7 +107,9 @@ def _about(found: Suspects) -> Iterator[Content]:
 def _next(
     found: Suspects, config: Path, by: str, fix_list: Path | None, count: int, settings: Sequence[str]
 ) -> Iterator[str]:
-    if fix_list:
+    if fix_list and not found.suspects:
+        yield f"{fix_list} lists {counted(count, 'image')}, none for its label."
+    elif fix_list:
         others = [setting for setting in settings if not setting.startswith("data.exclude")]
         advice = (
             f"{fix_list} lists {counted(count, 'image')}. Look through it, delete the lines of those that are right"
