@@ -101,7 +101,8 @@ def _about(found: Suspects) -> Iterator[Content]:
     if len(found.suspects) > SHOWN:
         yield f"and {len(found.suspects) - SHOWN:,} more"
     yield ""
-    yield f"The sheet of the first: {found.sheet}"
+    if found.sheet:
+        yield f"The sheet of the first: {found.sheet}"
 
 
 def _next(

@@ -61,6 +61,7 @@ KINDS = (
     Kind("near", "which pictures are near-duplicates", "doctor/near", _HASH),
     Kind("thumbnails", "small copies, to find near-duplicates", "doctor/pixels", rf"{_HASH}(\..+)?"),
     Kind("sheets", "contact sheets of `cnnkit data`", "doctor/sheets", _HASH),
+    Kind("suspects", "sheets of labels that may be wrong", "doctor/suspects", rf"{_HASH}\.png"),
     Kind("previews", "sheets of `cnnkit preview`", "preview", rf".+-{_HASH}\.png"),
     Kind("rates", "curves of `cnnkit lr`", "lr", rf".+-{_HASH}\.png"),
     Kind("hub", "networks of TF Hub", "hub", rf"{_HASH}(\..+)?"),

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from cnnkit.config.experiment import Experiment
 from cnnkit.core import atomic
 from cnnkit.core import sheet as sheets
-from cnnkit.core.cache import cache_folder
-from cnnkit.core.errors import UsageError
+from cnnkit.core.cache import cache_folder, why_not_written
+from cnnkit.core.errors import DiskError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
@@ -71,7 +71,7 @@ class Suspects:
         accuracy: The share of the labels that the classifiers named too, out of fold.
         wrong: An estimate of the share of the labels that is wrong (confident learning).
         suspects: They, the most suspicious first.
-        sheet: The sheet of the first of them; None if there are none.
+        sheet: The sheet of the first of them; None if there are none, or it can't be written to the cache.
     """
 
     images: int
@@ -109,7 +109,7 @@ def find(experiment: Experiment, run: Run | None, progress: Progress, sheet: Pat
     suspects = tuple(suspected(index, probabilities, report))
     accuracy = float(np.mean(probabilities.argmax(axis=1) == index.labels))
     wrong = float(1 - np.trace(label_errors.joint(index.labels, probabilities)))
-    return Suspects(len(index), by, accuracy, wrong, suspects, _drawn(index, suspects, sheet))
+    return Suspects(len(index), by, accuracy, wrong, suspects, _drawn(index, suspects, sheet, progress))
 
 
 def judged(data: TrainingData, run: Run | None, progress: Progress) -> tuple[Any, str]:
@@ -178,7 +178,7 @@ def _suspect(index: Index, i: int, suggested: int, score: float, kind: Kind, rea
     return Suspect(index.names[i], label, index.classes[suggested], round(float(score), 4), kind, reason)
 
 
-def _drawn(index: Index, suspects: tuple[Suspect, ...], file: Path | None) -> str | None:
+def _drawn(index: Index, suspects: tuple[Suspect, ...], file: Path | None, progress: Progress) -> str | None:
     """Draws the sheet of the first suspects, and tells where."""
     shown = suspects[:PICTURES]
     if not shown:
@@ -193,13 +193,22 @@ def _drawn(index: Index, suspects: tuple[Suspect, ...], file: Path | None) -> st
     columns = min(COLUMNS, len(cells))
     blank = sheets.Cell(np.full((sheets.SMALL, sheets.SMALL, 3), 255, np.uint8), ())
     cells += [blank] * (-len(cells) % columns)
-    if file is None:
-        folder = cache_folder() / "doctor" / "suspects"
-        atomic.make_folder(folder, parents=True, exist_ok=True)
-        file = folder / f"{digest_of(repr((index.fingerprint(), shown)).encode(errors='surrogateescape'))}.png"
     heading = f"{len(shown)} of {counted(len(suspects), 'label')} that may be wrong, the most suspicious first"
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    sheets.draw(file, heading, [""] * columns, rows)
+    if file is not None:
+        try:
+            sheets.draw(file, heading, [""] * columns, rows)
+        except OSError as error:
+            raise UsageError(f"--sheets {file.parent} can't be written: {error.strerror or error}") from None
+        return str(file)
+    what = repr((index.fingerprint(), shown)).encode(errors="surrogateescape")
+    file = cache_folder() / "doctor" / "suspects" / f"{digest_of(what)}.png"
+    try:
+        atomic.make_folder(file.parent, parents=True, exist_ok=True)
+        sheets.draw(file, heading, [""] * columns, rows)
+    except (OSError, DiskError) as error:
+        progress.say(f"no sheet of them: {why_not_written(error, file.parent)}; choose a folder with --sheets")
+        return None
     return str(file)
 
 

@@ -22,6 +22,7 @@ KEPT = {
     f"doctor/near/{HASH}": "near",
     f"doctor/pixels/{HASH}": "thumbnails",
     f"doctor/sheets/{HASH}/sheet.png": "sheets",
+    f"doctor/suspects/{HASH}.png": "suspects",
     f"preview/digits-{HASH}.png": "previews",
     f"lr/digits-{HASH}.png": "rates",
     f"hub/{HASH}/saved_model.pb": "hub",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from cnnkit.core.progress import Progress
 from cnnkit.data.section import read_names
 from cnnkit.inspection.doctor.base import Finding, Report
 from cnnkit.studies import suspects
@@ -107,3 +109,18 @@ def test_a_folder_without_a_config_is_refused(image_folder, command, monkeypatch
     code, _, err = command("data", root, "--suspects", "folds")
     assert code == 2
     assert "--suspects needs a config" in err
+
+
+def test_a_cache_that_can_not_be_written_costs_the_sheet_alone(index_of, monkeypatch, tmp_path):
+    class Said(Progress):
+        lines: ClassVar[list[str]] = []
+
+        def say(self, line):
+            self.lines.append(line)
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(suspects, "cache_folder", lambda: tmp_path / "file")
+    index = index_of(pictures(6), [0, 0, 0, 1, 0, 1])
+    found = tuple(suspects.suspected(index, PROBABILITIES, REPORT))
+    assert suspects._drawn(index, found, None, Said()) is None
+    assert "choose a folder with --sheets" in Said.lines[0]
