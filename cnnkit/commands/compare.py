@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,12 +23,16 @@ def compare(
     screen: Screen,
     runs: Annotated[list[Path], Argument(metavar="RUN RUN...", help="The folders of runs.", show_default=False)],
     split: Annotated[Literal["test", "validation", "train"], Option(help="On which of their splits.")] = "test",
+    vary: Annotated[
+        list[str], Option(metavar="SETTING", help="Table of runs that differ in it, e.g. train.epochs. Repeatable.")
+    ] = [],  # noqa: B006
     csv: Annotated[Path | None, Option("--csv", help="Write the table as CSV.", show_default=False)] = None,
     markdown: Annotated[Path | None, Option(help="Write the table in Markdown.", show_default=False)] = None,
     force: Force = False,
 ) -> None:
     """Compare runs on the same images: settings, metrics, cost, and whether one of them is better."""
     from cnnkit.inspection.comparison import compare as work
+    from cnnkit.inspection.sensitivity import sensitivity
     from cnnkit.runs import overwriting
 
     wanted: list[tuple[str, Path | None]]
@@ -36,12 +40,35 @@ def compare(
     for option, file in wanted or [("--csv or --markdown", None)]:
         overwriting.refuse(option, file, force, reads=runs)
     with screen.watching() as progress:
-        document = work(runs, split, progress)
-    grid = side_by_side(document)
-    sentences = [pair["told"] for pair in document["pairs"]]
+        document = sensitivity(runs, vary, split, progress) if vary else work(runs, split, progress)
+    grid, sentences = (by_setting(document), [*_of_table(document)]) if vary else (side_by_side(document), [])
+    sentences += [pair["told"] for pair in document.get("pairs", ())]
     written = _write(grid, sentences, csv, markdown)
-    head = f"{document['images']:,} {split} images, the same for all"
+    head = f"accuracy on {split} images" if vary else f"{document['images']:,} {split} images, the same for all"
     screen.result(document, head, "", _table(grid), "", *sentences, *written)
+
+
+def by_setting(document: dict[str, Any]) -> Grid:
+    """A row for each network, a column for each value of each setting that was varied; the base has a star."""
+    heads = (f"{c['setting']}: {c['value']}{' *' if c['base'] else ''}" for c in document["columns"])
+    return [["model", *heads], *([row["model"], *map(_accuracy, row["cells"])] for row in document["rows"])]
+
+
+def _accuracy(cell: dict[str, Any] | None) -> str:
+    """The mean of a cell; of several runs with their range and number."""
+    if cell is None:
+        return "-"
+    if cell["runs"] == 1:
+        return f"{cell['mean']:.4f}"
+    return f"{cell['mean']:.4f} ({cell['lowest']:.4f} to {cell['highest']:.4f}, {cell['runs']} runs)"
+
+
+def _of_table(document: dict[str, Any]) -> Iterator[str]:
+    """What there is to say of a table by settings."""
+    yield f"* the base: {', '.join(f'{key} {value}' for key, value in document['base'].items())}"
+    yield from document["remarks"]
+    for run in document["left_out"]:
+        yield f"left out: {run['run']} {run['why']}"
 
 
 def side_by_side(document: dict[str, Any]) -> Grid:
