@@ -28,6 +28,8 @@ class Files:
         """The folder of what `evaluate` finds: `result` and `predictions` of each split."""
         self.curves = folder / "history.png"
         """Loss and accuracy over the epochs, drawn."""
+        self.report = folder / "report.html"
+        """One page that tells all of the run."""
         self.rate_test = folder / "lr.json"
         """How its learning rate was found, as `cnnkit lr --json` tells it; only there where the config said `auto`."""
         self.rate_curve = folder / "lr.png"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 from cnnkit.config.experiment import Experiment
 from cnnkit.core.errors import DataError, DiskError, Interrupted, NobodyReads, TrainingError
 from cnnkit.core.lazy import tf
+from cnnkit.core.progress import Progress
 from cnnkit.core.signals import ENDING, exit_code, interrupts, unheard
-from cnnkit.core.text import counted, typed
+from cnnkit.core.text import counted, first_line, typed
+from cnnkit.evaluation.exam import Shown
 from cnnkit.report import curves
 from cnnkit.runs import checkpoints, training_states
 from cnnkit.runs.run import Run
@@ -81,6 +83,24 @@ def _close(run: Run, new: bool, state: str, goes_on: bool = True) -> str:
         f"{run.folder} keeps epoch {best}, the best of {max(best, len(epochs))}{unrecorded}; "
         f"see what it is worth with: cnnkit evaluate {typed(run.folder)}; {then}"
     )
+
+
+def reported(run: Run, of: Callable[[str], Shown], model: Any, progress: Progress) -> str:
+    """Writes the report of a run that is recorded; says in a line why there is none, if there is none.
+
+    Nothing that happens to it ends the run: neither one more signal, of which nobody else hears, nor an error.
+    """
+    from cnnkit.report import report
+
+    again = f"there is no {run.files.report.name}; make it with: cnnkit report {typed(run.folder)}"
+    try:
+        with interrupts(*ENDING):
+            report.write(run, of, model, progress)
+    except KeyboardInterrupt:
+        return f"interrupted: {again}"
+    except Exception as error:
+        return f"{type(error).__name__}: {first_line(error)}: {again}"
+    return ""
 
 
 def time_is_up(run: Run, experiment: Experiment, begun: State | None) -> str:

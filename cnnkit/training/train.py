@@ -256,4 +256,6 @@ def _result(
         run.log(line)
     facts = {name: document[name] for name in ("state", "epochs", "best_epoch", "remarks")}
     run.write_provenance(**facts, verdict=[remark.facts() for remark in told], files=run.hashes_at_end())
+    if line := ending.reported(run, data.shown, network.model, progress):
+        say(run, progress, line)
     return document

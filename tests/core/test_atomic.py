@@ -237,6 +237,7 @@ ELSEWHERE = {
     ("core/sheet.py", "save"): "into memory",
     ("evaluation/answers.py", "save"): "into memory",
     ("report/curves.py", "save"): "by `report.figures`",
+    ("report/pictures.py", "save"): "into memory",
     ("report/rate_chart.py", "save"): "by `report.figures`",
     ("training/rate_finder.py", "TemporaryDirectory"): "for the states of a try, which are written like any",
     ("report/schedule_sheet.py", "save"): "by `report.figures`",

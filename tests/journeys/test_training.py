@@ -242,6 +242,7 @@ def test_a_run_leaves_what_the_readme_says(runs):
         "split.csv",
         "log.txt",
         "history.png",
+        "report.html",
         "checkpoints/best.json",
         "checkpoints/state-01-0003-00000000.json",
         "evaluation/validation.json",

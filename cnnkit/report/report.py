@@ -1,0 +1,118 @@
+"""report.html: one page that tells all of a run, without anything from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnnkit.core import atomic
+from cnnkit.core.progress import Progress
+from cnnkit.data.feeding.images import ImageReader, Images
+from cnnkit.evaluation.exam import Shown
+from cnnkit.inspection.summary import layer_rows
+from cnnkit.report import charts
+from cnnkit.report.page import Of, Page, page_of
+from cnnkit.runs.images import index_of
+from cnnkit.runs.run import Run
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write(run: Run, of: Of, model: Any, progress: Progress, path: Path | None = None) -> Path:
+    """Writes the page of a run.
+
+    Args:
+        run: The run.
+        of: The images of its splits.
+        model: Its network, whose weights do not matter.
+        progress: Is told how far it is.
+        path: The file; report.html in the run's folder by default.
+
+    Returns:
+        The file.
+
+    Raises:
+        TrainingError: A file of the run is damaged.
+        DiskError: The disk has no room for it, or fails.
+    """
+    path = path or run.files.report
+    with progress.task("writing the report", 1):
+        page = page_of(run, of, layer_rows(model))
+        atomic.write_bytes(path, html(page).encode("utf-8", "replace"))
+    return path
+
+
+def of_run(run: Run | Path | str, progress: Progress, path: Path | None = None, settings: Sequence[str] = ()) -> Path:
+    """The same of a run on the disk; where its images are gone, without pictures.
+
+    Args:
+        run: The run, or its folder.
+        progress: Is told how far it is.
+        path: The file; report.html in the run's folder by default.
+        settings: `KEY=VALUE` pairs over the run's config, for images that moved.
+
+    Raises:
+        UsageError: It is no run.
+        TrainingError: A file of the run is damaged.
+        DiskError: The disk has no room for it, or fails.
+    """
+    run = Run.open(run).with_settings(*settings)
+
+    def shown(split: str) -> Shown:
+        index = index_of(run, split, progress)
+        images = Images(index, run.shape, reader=ImageReader(index, run.preprocessing, None, None))
+        return Shown(images, range(len(index)))
+
+    with progress.task("building the network", 1):
+        logits = run.experiment.train.loss.logits(len(run.classes))
+        model = run.experiment.model.build(run.shape, logits, run.experiment.train.precision)
+    return write(run, shown, model, progress, path)
+
+
+def html(page: Page) -> str:
+    """The page as HTML, in which whatever is a text stays one, and no script runs but its own."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    # BokehJS reads a part before what refers to it: the order counts.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    script, css = ((TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    library = charts.library()
+    return environment.get_template("report.html").render(
+        page=page,
+        contents=_contents(page),
+        items=[(chart.name, chart.item) for chart in page.charts],
+        css=Markup(css),  # these are of this package, and of Bokeh
+        script=Markup(script),
+        library=Markup(library),
+        scripts=Markup(" ".join(map(_hash, (library, script)))),
+    )
+
+
+def _hash(script: str) -> str:
+    """A script as the policy of the page allows it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _contents(page: Page) -> list[tuple[str, str]]:
+    """The sections that the page has, by their `id`."""
+    sections = (
+        ("curves", "Curves", page.curves),
+        ("confusion", "Confusion", page.split),
+        ("classes", "Classes", page.split),
+        ("calibration", "Calibration", page.calibration or page.calibrated),
+        ("mistakes", "Mistakes", page.mistakes),
+        ("unsure", "Unsure", page.unsure),
+        ("more", "More", page.more),
+        ("data", "Data", True),
+        ("augmentation", "Augmentation", page.augmented),
+        ("network", "Network", True),
+        ("config", "Config", True),
+        ("provenance", "Provenance", True),
+        ("repeat", "Repeat", True),
+    )
+    return [(name, title) for name, title, there in sections if there]
