@@ -51,11 +51,13 @@ def evaluate(
     fail_over: Annotated[
         list[str], Option(metavar="FIGURE=VALUE", help="Exit 4 if it is above, e.g. loss=0.5. Repeatable.")
     ] = [],  # noqa: B006
+    baseline: Annotated[bool, Option(help="Compare it with simple methods on small pixels.")] = True,
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Tell what a trained network is worth: accuracy with its interval, and every class."""
     from cnnkit.evaluation import metrics, verdict
     from cnnkit.evaluation.abstain import Abstain
+    from cnnkit.evaluation.baseline import Baseline
     from cnnkit.evaluation.by_column import ByColumn
     from cnnkit.evaluation.evaluate import evaluate as work
     from cnnkit.evaluation.evaluate import recorded
@@ -71,7 +73,7 @@ def evaluate(
     other = images or manifest
     others = OtherImages(other, table=images is None) if other else None
     opened = Run.open(run)
-    questions: list[Question] = []
+    questions: list[Question] = [Baseline()] if baseline else []
     two = TwoClasses(positive, Costs.parsed(costs) if costs else None, sensitivity)
     if two != TwoClasses():
         two.refuse_others(opened.classes)

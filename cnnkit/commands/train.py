@@ -81,6 +81,7 @@ def train(
 def _show(screen: Screen, document: dict[str, Any]) -> None:
     """What came of it; of a run whose time was up in its first epoch there is nothing to evaluate."""
     from cnnkit.evaluation import metrics
+    from cnnkit.evaluation.baseline import Baseline
 
     if not document["test"]:
         screen.result(document, "", f"The run: {document['run']}")
@@ -91,6 +92,7 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
         *evaluation_tables(document["test"], screen.console.width),
         _of_which(document),
         *(metrics.line(document[split]) for split in ("validation", "test") if document[split]),
+        *(Baseline().lines(document["test"]["baseline"]) if "baseline" in document["test"] else ()),
         *document["remarks"],
         f"The run: {document['run']}",
     )

@@ -14,6 +14,7 @@ from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AUTO
 from cnnkit.evaluation import evaluate, verdict
+from cnnkit.evaluation.baseline import Baseline
 from cnnkit.models import freezing
 from cnnkit.models.base import Network
 from cnnkit.optimization.rate_test import Finding
@@ -245,8 +246,9 @@ def _result(
     best = run.load_best(network.model)
     document["best_epoch"] = best["epoch"]
     curves.draw(epochs, best["epoch"], run.files.curves)
-    for split in ("validation", "test"):
-        document[split] = evaluate.score(run, split, network.model, data.shown(split), data.shown, progress)
+    for split, questions in (("validation", []), ("test", [Baseline()])):
+        shown = data.shown(split)
+        document[split] = evaluate.score(run, split, network.model, shown, data.shown, progress, questions)
     told = []
     if end == FINISHED:
         told = judge.remarks(Course.of(experiment, data, network, run, best["epoch"], document["validation"]))

@@ -1,0 +1,182 @@
+"""Baseline: what simple methods reach on small pixels, and what the network adds to the best of them."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from cnnkit.core.errors import DataError, TrainingError
+from cnnkit.core.lazy import cv2, np
+from cnnkit.core.text import by, enumerated, first_line
+from cnnkit.evaluation.exam import Exam, Question, Shown
+from cnnkit.evaluation.metrics import interval
+from cnnkit.evaluation.paired import difference
+
+
+@dataclass(frozen=True)
+class Baseline(Question):
+    """What simple methods reach on the same images, shown small, and what the network adds to the best of them.
+
+    They are the class that most training images have, the nearest training image by Euclidean distance, and logistic
+    regression. Neither balancing nor augmentation enters.
+
+    Attributes:
+        side: Pixels that height and width have at the most.
+        most: Training images that are learnt from at the most, and images that are judged; chosen by their contents.
+        seconds: When they are over, nothing further is begun.
+    """
+
+    side: int = 16
+    most: int = 10_000
+    seconds: float = 60.0
+
+    name: ClassVar[str] = "baseline"
+
+    def answered(self, exam: Exam) -> dict[str, Any]:
+        """The accuracy of each method, and what the network adds; or `impossible`, why there is none."""
+        if exam.split == "train":
+            return {"impossible": "it would be judged on the images that it learns from"}
+        until = time.monotonic() + self.seconds
+        try:
+            known = exam.of("train")
+            chosen = self._chosen(known)
+            x = _small(known, chosen, self.side, time.monotonic() + self.seconds / 4)
+        except (DataError, TrainingError) as error:
+            return {"impossible": f"the images of its training can't be read: {first_line(error)}"}
+        y = np.asarray(known.labels)[chosen[: len(x)]]
+        places = self._chosen(exam.shown)
+        asked = _small(exam.shown, places, self.side, time.monotonic() + self.seconds / 4)
+        places = places[: len(asked)]
+        truth = exam.answers.labels[places]
+        found: dict[str, Any] = {
+            "pixels": list(x.shape[1:3]),
+            "learnt_from": [len(x), len(known.numbers)],
+            "images": [len(asked), len(exam.shown.numbers)],
+        }
+        right: dict[str, Any] = {}
+        with exam.progress.task("fitting a baseline", len(METHODS)) as advance:
+            for method, answer in METHODS.items():
+                told = answer(_flat(x), y, _flat(asked), until)
+                advance(1)
+                if told is not None:
+                    right[method] = told == truth
+                    share = float(np.mean(right[method]))
+                    found[method] = {"accuracy": share, "accuracy_interval": list(interval(share, len(truth)))}
+        best = max(right, key=lambda method: int(right[method].sum()))
+        network = exam.answers.predicted[places] == truth
+        adds, low, high = difference(
+            int(np.sum(network & ~right[best])), int(np.sum(right[best] & ~network)), len(truth)
+        )
+        return found | {"best": best, "network_adds": adds, "network_adds_interval": [low, high]}
+
+    def _chosen(self, shown: Shown) -> Any:
+        """Places of the images that are taken, int64: all, or as many as are wanted, whichever their contents say."""
+        digests = shown.images.index.digests
+        order = sorted(range(len(shown.numbers)), key=lambda place: digests[shown.numbers[place]])
+        return np.asarray(order[: self.most])
+
+    def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
+        """What the best of them reaches and what the network adds, in a line."""
+        if "impossible" in found:
+            yield f"no baseline: {found['impossible']}"
+            return
+        best, adds, (low, high) = found["best"], found["network_adds"], found["network_adds_interval"]
+        how = "always saying the majority class" if best == "majority" else best.replace("_", " ")
+        if best != "majority":
+            how += f" on {by(found['pixels'])} pixels"
+        line = f"baseline: {how} reaches {found[best]['accuracy']:.4f}; the network "
+        if adds >= 0:
+            line += f"adds {adds:.4f} (95 % interval {low:.4f} to {high:.4f})"
+        else:
+            line += f"is {-adds:.4f} below that (95 % interval of the difference {low:.4f} to {high:.4f})"
+        if low <= 0 <= high:
+            line += ", which may be chance"
+        used, of = found["learnt_from"]
+        if used < of:
+            line += f"; learnt from {used:,} of the {of:,} training images"
+        judged, of = found["images"]
+        if judged < of:
+            line += f"; judged on {judged:,} of {of:,} images"
+        if late := [method.replace("_", " ") for method in METHODS if method not in found]:
+            line += f"; not tried: {enumerated(late, 'and')}"
+        yield line
+
+
+def _small(shown: Shown, places: Sequence[int], side: int, until: float) -> Any:
+    """Images by area averaging, uint8 (n, h, w, C); as many as can be read until then, one lot at least."""
+    height, width, channels = shown.images.shape
+    size = (min(side, width), min(side, height))
+    made = np.empty((len(places), size[1], size[0], channels), np.uint8)
+    for first in range(0, len(places), _LOT):
+        if first and time.monotonic() > until:
+            return made[:first]
+        numbers = [shown.numbers[place] for place in places[first : first + _LOT]]
+        for at, image in enumerate(shown.images.rows(numbers), start=first):
+            made[at] = cv2.resize(image, size, interpolation=cv2.INTER_AREA).reshape(made.shape[1:])
+    return made
+
+
+def _flat(images: Any) -> Any:
+    """As float32 (n, pixels), 0..1."""
+    return images.reshape(len(images), -1).astype(np.float32) / 255
+
+
+def _majority(x: Any, y: Any, asked: Any, until: float) -> Any:
+    """The class that most have, for each image."""
+    return np.full(len(asked), np.bincount(y).argmax())
+
+
+def _nearest(x: Any, y: Any, asked: Any, until: float) -> Any:
+    """The class of the nearest image; None if the time is up before all have one."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    nearest = KNeighborsClassifier(1, algorithm="brute").fit(x, y)
+    told = []
+    for first in range(0, len(asked), _LOT):
+        if time.monotonic() > until:
+            return None
+        told.append(nearest.predict(asked[first : first + _LOT]))
+    return np.concatenate(told)
+
+
+def _regression(x: Any, y: Any, asked: Any, until: float) -> Any:
+    """What logistic regression says on standardised pixels; None if there is no time for it, or only one class."""
+    classes = len(np.unique(y))
+    if time.monotonic() > until or classes < 2:
+        return None
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    mean, spread = x.mean(axis=0), x.std(axis=0)
+    spread[spread == 0] = 1
+    # It can't be stopped, so that what it may cost is known before: a step goes through the numbers twice.
+    steps = math.floor(_OPERATIONS / (4 * x.size * classes))
+    fitted = LogisticRegression(C=_STRENGTH, max_iter=min(_STEPS, max(1, steps)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # as many steps as there are time for are what is asked
+        fitted.fit((x - mean) / spread, y)
+    return fitted.predict((asked - mean) / spread)
+
+
+METHODS: dict[str, Callable[[Any, Any, Any, float], Any]] = {
+    "majority": _majority,
+    "nearest_neighbour": _nearest,
+    "logistic_regression": _regression,
+}
+"""What the network is measured against: from images, their classes, others and a time to the classes of the others."""
+
+_LOT = 1000
+"""Images that are worked on at a time."""
+
+_STEPS = 100
+"""Steps of logistic regression at the most."""
+
+_STRENGTH = 0.01
+"""The inverse of the weight of its penalty: standardised pixels are many, and images few."""
+
+_OPERATIONS = 4e11
+"""Multiplications and additions that it may take: some ten seconds of two cores."""

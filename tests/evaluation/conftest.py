@@ -1,0 +1,48 @@
+"""What several questions are asked in: an exam on arrays, with a network that is a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnnkit.core.progress import Progress
+from cnnkit.data.feeding.images import Images, allocated
+from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.exam import Exam, Shown
+
+
+@pytest.fixture
+def shown(index_of) -> Callable[..., Shown]:
+    """Images in memory, from uint8 (n, h, w, c) and labels."""
+
+    def make(pixels: Any, labels: Any, classes: int = 2) -> Shown:
+        index = index_of(pixels if pixels.shape[3] == 3 else pixels[..., 0], labels, classes)
+        memory = allocated(pixels.shape, np.uint8)
+        memory[:] = pixels
+        return Shown(Images(index, pixels.shape[1:], memory), range(len(pixels)))
+
+    return make
+
+
+@pytest.fixture
+def exam_of() -> Callable[..., Exam]:
+    """An exam of images by a network, which is a function from float32 (B, h, w, c) to probabilities (B, classes)."""
+
+    def make(asked: Shown, network: Callable[[Any], Any], train: Shown | None = None, augment: Any = ()) -> Exam:
+        classes = asked.images.index.classes
+        run = SimpleNamespace(
+            classes=classes,
+            probabilities=lambda logits, names=(): np.asarray(logits, np.float64),
+            experiment=SimpleNamespace(seed=1, augment=list(augment), data=SimpleNamespace(batch_size=3)),
+        )
+        given = network(asked.images.memory.astype(np.float32))
+        answers = Answers(np.asarray(asked.labels), np.asarray(given, np.float64), classes, asked.names, given)
+        model = SimpleNamespace(predict_on_batch=lambda batch: network(np.asarray(batch)))
+        others = {"train": train}
+        return Exam(run, model, "test", asked, answers, others.__getitem__, Progress())  # type: ignore[arg-type]
+
+    return make

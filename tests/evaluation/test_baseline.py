@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cnnkit.core.errors import DataError
+from cnnkit.evaluation import baseline
+from cnnkit.evaluation.baseline import Baseline
+
+
+def grey(*levels, side=2):
+    """An image of one grey for each level."""
+    return np.broadcast_to(np.uint8(levels)[:, None, None, None], (len(levels), side, side, 1))
+
+
+def always(*probabilities):
+    return lambda batch: np.tile(np.float64([probabilities]), (len(batch), 1))
+
+
+@pytest.fixture
+def exam(shown, exam_of):
+    """Dark ones are `a` and bright ones `b`, but 90 is `a` between two `b`; most are `b`; the network says `b`."""
+    train = shown(grey(0, 10, 90, 80, 100, 200, 220, 255), [0, 0, 0, 1, 1, 1, 1, 1])
+    asked = shown(grey(5, 91, 210, 250), [0, 0, 1, 1])
+    return exam_of(asked, always(0.4, 0.6), train)
+
+
+def test_each_method_is_judged_on_the_same_images(exam):
+    found = Baseline().answered(exam)
+    assert found["majority"]["accuracy"] == 0.5
+    assert found["nearest_neighbour"]["accuracy"] == 1.0
+    assert found["best"] == "nearest_neighbour"
+    flat = np.float64([0, 10, 90, 80, 100, 200, 220, 255])[:, None].repeat(4, axis=1)
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(C=0.01)).fit(flat, [0, 0, 0, 1, 1, 1, 1, 1])
+    asked = np.float64([5, 91, 210, 250])[:, None].repeat(4, axis=1)
+    assert found["logistic_regression"]["accuracy"] == fitted.score(asked, [0, 0, 1, 1])
+    assert (found["learnt_from"], found["images"]) == ([8, 8], [4, 4])
+
+
+def test_what_the_network_adds_is_told_with_the_interval_of_the_pairs(exam):
+    found = Baseline().answered(exam)
+    assert found["network_adds"] == -0.5
+    # Agresti and Min: 0 + 0.5 and 2 + 0.5 of 4 + 2 images.
+    middle, half = -2 / 6, 1.959964 * np.sqrt(3 - 4 / 6) / 6
+    assert found["network_adds_interval"] == pytest.approx([middle - half, middle + half])
+    [line] = Baseline().lines(found)
+    assert line == (
+        "baseline: nearest neighbour on 2 x 2 pixels reaches 1.0000; the network is 0.5000 below that "
+        f"(95 % interval of the difference {middle - half:.4f} to {middle + half:.4f}), which may be chance"
+    )
+
+
+def test_pixels_are_means_of_areas(shown):
+    """4 x 2 pixels at 2 x 2: the mean of each pair."""
+    image = np.uint8([[10, 20], [30, 50], [0, 100], [200, 255]])[None, ..., None]
+    small = baseline._small(shown(image, [0]), [0], 2, 0.0)
+    assert small[0, :, :, 0].tolist() == [[20, 35], [100, 178]]
+
+
+def test_of_many_images_it_learns_from_those_that_their_contents_choose(exam):
+    found = Baseline(most=2).answered(exam)
+    assert (found["learnt_from"], found["images"]) == ([2, 8], [2, 4])
+    train = exam.of("train")
+    turned = dataclasses.replace(train, numbers=list(reversed(train.numbers)))
+    again = Baseline(most=2).answered(dataclasses.replace(exam, of=lambda split: turned))
+    assert again == found
+    [line] = Baseline().lines(found)
+    assert line.endswith("learnt from 2 of the 8 training images; judged on 2 of 4 images")
+
+
+def test_what_there_is_no_time_for_is_said(exam):
+    found = Baseline(seconds=-1.0).answered(exam)
+    assert found["best"] == "majority"
+    assert next(Baseline().lines(found)).endswith("; not tried: nearest neighbour and logistic regression")
+
+
+def test_training_images_that_are_gone_are_said(exam):
+    def gone(split):
+        raise DataError("3 of the 8 train images are gone")
+
+    found = Baseline().answered(dataclasses.replace(exam, of=gone))
+    assert list(Baseline().lines(found)) == [
+        "no baseline: the images of its training can't be read: 3 of the 8 train images are gone"
+    ]
+
+
+def test_of_the_training_split_there_is_none(exam):
+    found = Baseline().answered(dataclasses.replace(exam, split="train"))
+    assert list(Baseline().lines(found)) == ["no baseline: it would be judged on the images that it learns from"]
