@@ -14,7 +14,7 @@ from cnnkit.core.lazy import cv2, np
 from cnnkit.core.text import by, enumerated, first_line
 from cnnkit.evaluation.exam import Exam, Question, Shown
 from cnnkit.evaluation.metrics import interval
-from cnnkit.evaluation.paired import difference
+from cnnkit.evaluation.paired import Paired
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,9 @@ class Baseline(Question):
                     found[method] = {"accuracy": share, "accuracy_interval": list(interval(share, len(truth)))}
         best = max(right, key=lambda method: int(right[method].sum()))
         network = exam.answers.predicted[places] == truth
-        adds, low, high = difference(
-            int(np.sum(network & ~right[best])), int(np.sum(right[best] & ~network)), len(truth)
-        )
-        return found | {"best": best, "network_adds": adds, "network_adds_interval": [low, high]}
+        pairs = Paired.of(network, right[best])
+        adds, ends = pairs.difference, list(pairs.difference_interval)
+        return found | {"best": best, "network_adds": adds, "network_adds_interval": ends}
 
     def _chosen(self, shown: Shown) -> Any:
         """Places of the images that are taken, int64: all, or as many as are wanted, whichever their contents say."""

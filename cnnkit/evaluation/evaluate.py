@@ -16,6 +16,7 @@ from cnnkit.data.files import tables
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.exam import Exam, Question, Shown, logits_of
 from cnnkit.evaluation.other_images import OtherImages
 from cnnkit.runs.images import index_of
@@ -31,7 +32,7 @@ def evaluate(
     split: str = "test",
     settings: Sequence[str] = (),
     progress: Progress | None = None,
-    questions: Sequence[Question] = (),
+    questions: Sequence[Question] = (Baseline(),),
     others: OtherImages | None = None,
 ) -> dict[str, Any]:
     """Evaluates the best checkpoint of a run on one of its splits, or on other images, from what is on disk.

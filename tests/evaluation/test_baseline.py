@@ -45,13 +45,13 @@ def test_each_method_is_judged_on_the_same_images(exam):
 def test_what_the_network_adds_is_told_with_the_interval_of_the_pairs(exam):
     found = Baseline().answered(exam)
     assert found["network_adds"] == -0.5
-    # Agresti and Min: 0 + 0.5 and 2 + 0.5 of 4 + 2 images.
-    middle, half = -2 / 6, 1.959964 * np.sqrt(3 - 4 / 6) / 6
-    assert found["network_adds_interval"] == pytest.approx([middle - half, middle + half])
+    # Newcombe's of Wilson's: 0.15004 to 0.84996 for 2 of 4, 0.51011 to 1 for 4 of 4, which do not go together.
+    below, above = 0.5 - 0.15004, np.hypot(0.84996 - 0.5, 1 - 0.51011)
+    assert found["network_adds_interval"] == pytest.approx([-0.5 - below, -0.5 + above], abs=1e-4)
     [line] = Baseline().lines(found)
     assert line == (
         "baseline: nearest neighbour on 2 x 2 pixels reaches 1.0000; the network is 0.5000 below that "
-        f"(95 % interval of the difference {middle - half:.4f} to {middle + half:.4f}), which may be chance"
+        f"(95 % interval of the difference {-0.5 - below:.4f} to {-0.5 + above:.4f}), which may be chance"
     )
 
 
