@@ -50,7 +50,11 @@ def compare(
 
 def by_setting(document: dict[str, Any]) -> Grid:
     """A row for each network, a column for each value of each setting that was varied; the base has a star."""
-    heads = (f"{c['setting']}: {c['value']}{' *' if c['base'] else ''}" for c in document["columns"])
+    settings = list(dict.fromkeys(column["setting"] for column in document["columns"]))
+    short = {key: key.rpartition(".")[2] for key in settings}
+    if len(set(short.values())) < len(short):
+        short = dict(zip(settings, settings, strict=True))
+    heads = (f"{short[c['setting']]} {c['value']}{' *' if c['base'] else ''}" for c in document["columns"])
     return [["model", *heads], *([row["model"], *map(_accuracy, row["cells"])] for row in document["rows"])]
 
 
