@@ -44,6 +44,9 @@ def evaluate(
     sensitivity: Annotated[
         float | None, Option(metavar="SHARE", help="The threshold that finds this share of the positive images.")
     ] = None,
+    calibrate: Annotated[
+        bool, Option("--calibrate", help="First fit a temperature on the validation images, and keep it with the run.")
+    ] = False,
     fail_under: Annotated[
         list[str],
         Option(metavar="FIGURE=VALUE", help="Exit 4 if it is below, e.g. accuracy.low=0.9, f1[rose]=0.8. Repeatable."),
@@ -55,6 +58,7 @@ def evaluate(
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Tell what a trained network is worth: accuracy with its interval, and every class."""
+    from cnnkit.evaluation import calibrate as calibration
     from cnnkit.evaluation import metrics, verdict
     from cnnkit.evaluation.abstain import Abstain
     from cnnkit.evaluation.baseline import Baseline
@@ -84,10 +88,11 @@ def evaluate(
     if by:
         questions.append(ByColumn(by))
     with screen.watching() as progress:
-        document = work(opened, split or "test", settings, progress, questions, others)
+        document = work(opened, split or "test", settings, progress, questions, others, calibrate)
     for gate in gates:
         gate.refuse_unknown(list(figures(document)))
-    told = [line for question in questions for line in question.lines(document[question.name])]
+    told = list(calibration.lines(document["calibrated"])) if calibrate else []
+    told += [line for question in questions for line in question.lines(document[question.name])]
     told += verdict.remarks(document, recorded(opened, "validation"))
     screen.result(document, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)
     for gate in gates:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cnnkit.config.file import refuse_settings
@@ -14,6 +15,7 @@ from cnnkit.core.lazy import keras, np
 from cnnkit.core.progress import Progress
 from cnnkit.data.files import tables
 from cnnkit.data.index import SPLITS
+from cnnkit.evaluation import calibrate as calibration
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.baseline import Baseline
@@ -34,6 +36,7 @@ def evaluate(
     progress: Progress | None = None,
     questions: Sequence[Question] = (Baseline(),),
     others: OtherImages | None = None,
+    calibrate: bool = False,
 ) -> dict[str, Any]:
     """Evaluates the best checkpoint of a run on one of its splits, or on other images, from what is on disk.
 
@@ -44,6 +47,7 @@ def evaluate(
         progress: Is told how far it is.
         questions: What is asked beyond the metrics.
         others: Images that are asked about in place of a split.
+        calibrate: Whether a temperature is fitted on the validation images first, and kept with the run.
 
     Returns:
         The document that `cnnkit evaluate --json` prints; that of a split is written to the run's folder too.
@@ -63,13 +67,32 @@ def evaluate(
     with progress.task("building the network", 1):
         model = run.network(progress)
 
-    def of(other: str) -> Shown:
-        return _shown(run, other, progress)
+    def of(other: str, opened: Run = run) -> Shown:
+        return _shown(opened, other, progress)
 
+    fit: dict[str, Any] = {}
+    if calibrate:
+        run, fit["calibrated"] = _calibrated(run, split if not others else None, model, shown, of, progress)
     if not others:
-        return score(run, split, model, shown, of, progress, questions)
+        return score(run, split, model, shown, of, progress, questions, fit)
     # Nothing is written into the run: these are the figures of none of its splits.
-    return examined(run, None, model, shown, of, progress, questions, others.facts(run, shown))[0]
+    facts = others.facts(run, shown)
+    return examined(run, None, model, shown, of, progress, questions, facts, fit)[0]
+
+
+def _calibrated(
+    run: Run, split: str | None, model: Any, shown: Shown, of: Callable[[str], Shown], progress: Progress
+) -> tuple[Run, dict[str, Any]]:
+    """Calibrates a run on its validation images; what was found of these before is brought up to date."""
+    chosen_on = shown if split == "validation" else of("validation")
+    answers = Answers.read(run, "validation")
+    if answers is None:
+        logits = logits_of(run, model, chosen_on, progress)
+        answers = Answers.of(run, np.asarray(chosen_on.labels), logits, chosen_on.names)
+    run, found = calibration.calibrated(run, answers)
+    if split != "validation":
+        score(run, "validation", model, chosen_on, of, progress)
+    return run, found
 
 
 def _shown(run: Run, split: str, progress: Progress) -> Shown:
@@ -99,6 +122,7 @@ def score(
     of: Callable[[str], Shown],
     progress: Progress,
     questions: Sequence[Question] = (),
+    fit: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Scores a network on the images of a split, and writes the result and every answer into the run's folder.
 
@@ -110,11 +134,12 @@ def score(
         of: The images of another split, read when they are first asked for.
         progress: Is told how far it is.
         questions: What is asked beyond the metrics.
+        fit: What is told of a calibration that came before.
 
     Raises:
         TrainingError: The network answers what is no number.
     """
-    result, answers = examined(run, split, model, shown, of, progress, questions)
+    result, answers = examined(run, split, model, shown, of, progress, questions, fit=fit)
     atomic.make_folder(run.files.evaluation, exist_ok=True)
     tables.write(run.files.predictions(split), *prediction_table(answers))
     answers.write(run, split)
@@ -131,6 +156,7 @@ def examined(
     progress: Progress,
     questions: Sequence[Question] = (),
     source: dict[str, Any] | None = None,
+    fit: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], Answers]:
     """What a network is worth on images, and its answers; nothing is written.
 
@@ -143,6 +169,7 @@ def examined(
         progress: Is told how far it is.
         questions: What is asked beyond the metrics.
         source: What is told of where other images are from.
+        fit: What is told of a calibration that came before.
 
     Raises:
         TrainingError: The network answers what is no number.
@@ -151,7 +178,7 @@ def examined(
     answers = Answers.of(run, np.asarray(shown.labels), logits, shown.names)
     result: dict[str, Any] = {"split": split} | ({"source": source} if source else {})
     result |= {"images": len(answers.labels), "loss": _loss(run, answers)}
-    result |= metrics.computed(answers)
+    result |= metrics.computed(answers) | {"temperature": run.calibration.temperature, **fit}
     exam = Exam(run, model, split, shown, answers, of, progress)
     return result | {question.name: question.answered(exam) for question in questions}, answers
 

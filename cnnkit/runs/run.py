@@ -280,6 +280,12 @@ class Run:
         self._replace(self.files.calibration, text)
         return Run(self.folder, self.settings)
 
+    def with_temperature(self, temperature: float) -> Run:
+        """The same run as if it had that temperature; nothing is recorded."""
+        other = Run(self.folder, self.settings)
+        vars(other)["calibration"] = replace(self.calibration, temperature=temperature)
+        return other
+
     def probabilities(self, logits: Any, names: Sequence[str] = ()) -> Any:
         """From logits (B, logits) of its network to calibrated probabilities (B, classes), NumPy float64.
 

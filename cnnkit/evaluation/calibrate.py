@@ -1,0 +1,117 @@
+"""Calibrate: a temperature that makes a network as sure as it is right, fitted on its validation images.
+
+All logits are divided by one number, the temperature, that makes the log loss smallest (Guo et al. 2017,
+arXiv:1706.04599, section 4.2). No answer changes, only how sure it is: a network that was trained long is too sure, and
+has a temperature above 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cnnkit.core.lazy import np
+from cnnkit.evaluation.abstain import threshold_for
+from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.metrics import computed
+from cnnkit.optimization.losses import Loss
+from cnnkit.runs.run import Run
+
+LOWEST, HIGHEST = 1 / 20, 20.0
+"""Temperatures that are looked at."""
+
+SURE = 0.95
+"""An answer is called unsure below the probability from which on answers are right so often."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A temperature that was looked for.
+
+    Attributes:
+        temperature: The one to use.
+        at: The end of the range that the log loss falls up to, `lowest` or `highest`; None where it is smallest within.
+    """
+
+    temperature: float
+    at: str | None = None
+
+
+def fitted(loss: Loss, logits: Any, labels: Any) -> Fitted:
+    """The temperature with the smallest log loss.
+
+    That is convex in 1 / temperature, so there is one. Where the log loss falls to the lowest temperature, as it does
+    if every image is answered rightly, nothing says how unsure the network should be, and it stays as it is.
+
+    Args:
+        loss: Which makes probabilities of logits.
+        logits: float (images, logits).
+        labels: int64 (images,), the right classes.
+    """
+    from scipy.optimize import minimize_scalar
+
+    logits, images = np.asarray(logits, np.float64), np.arange(len(labels))
+    tiny = np.finfo(np.float64).tiny
+
+    def log_loss(logarithm: float) -> float:
+        right = loss.probabilities(logits / math.exp(logarithm))[images, labels]
+        return -float(np.mean(np.log(np.maximum(right, tiny))))
+
+    ends = (math.log(LOWEST), math.log(HIGHEST))
+    found = float(minimize_scalar(log_loss, bounds=ends, method="bounded", options={"xatol": 1e-6}).x)
+    least = log_loss(found)
+    if log_loss(ends[0]) <= least:
+        return Fitted(1.0, "lowest")
+    return Fitted(HIGHEST, "highest") if log_loss(ends[1]) <= least else Fitted(math.exp(found))
+
+
+def calibrated(run: Run, answers: Answers) -> tuple[Run, dict[str, Any]]:
+    """Fits temperature and threshold and keeps them with a run; the run from now on, and what was found.
+
+    Args:
+        run: The run.
+        answers: Those to its validation images, with logits.
+
+    Raises:
+        UsageError: The run is being trained by another process.
+    """
+    with run.held():
+        found = fitted(run.experiment.train.loss, answers.logits, answers.labels)
+        before = Answers.of(run.with_temperature(1.0), answers.labels, answers.logits, answers.names)
+        after = Answers.of(run.with_temperature(found.temperature), answers.labels, answers.logits, answers.names)
+        threshold = threshold_for(after, SURE)
+        run = run.calibrate(temperature=found.temperature, unsure=threshold)
+    facts = {"temperature": found.temperature, "at_bound": found.at, "images": len(answers.labels)}
+    facts |= {"unsure": threshold, "right_above": SURE}
+    return run, facts | {"before": _told(before), "after": _told(after)}
+
+
+def _told(answers: Answers) -> dict[str, float]:
+    figures = computed(answers)
+    return {"log_loss": figures["log_loss"], "ece": figures["calibration"]["ece"]}
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """What was found, in sentences."""
+    before, after, images = found["before"], found["after"], f"{found['images']:,} validation images"
+    if found["at_bound"] == "lowest":
+        yield (
+            f"calibrated: the {images} are answered so well that no temperature follows from them; it stays 1. More "
+            "validation images (data.split.validation) would tell"
+        )
+    else:
+        bound = ", the largest that is tried: the network is sure of what it does not know" if found["at_bound"] else ""
+        yield (
+            f"calibrated: temperature {found['temperature']:.4f}{bound}; on the {images} log loss "
+            f"{before['log_loss']:.4f} became {after['log_loss']:.4f}, calibration error (ECE) {before['ece']:.4f} "
+            f"became {after['ece']:.4f}"
+        )
+    share = f"right {found['right_above']:.0%} of the time, with 95% confidence"
+    if found["unsure"] is None:
+        yield f"unsure: none, as no threshold makes sure that answers are {share}"
+    elif found["unsure"] == 0:
+        yield f"unsure: no answer is; all of them together are {share}"
+    else:
+        yield f"unsure: answers below probability {found['unsure']:.4f}; those above are {share}"

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnkit.evaluation import calibrate, metrics
+from cnnkit.evaluation.answers import Answers
+from cnnkit.optimization.losses import BinaryCrossEntropy, CrossEntropy, Focal, MeanSquaredError
+
+
+def drawn(images, classes, seed, too_sure=1.0):
+    """Logits, and labels drawn from what these say; then all logits are larger by a factor."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(size=(images, classes)) * 2
+    shares = CrossEntropy().probabilities(logits)
+    labels = np.array([random.choice(classes, p=share) for share in shares])
+    return logits * too_sure, labels
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy(label_smoothing=0.1), Focal(), MeanSquaredError()])
+@pytest.mark.parametrize("factor", [3.0, 0.5])
+def test_the_temperature_is_how_much_too_large_the_logits_are(loss, factor):
+    logits, labels = drawn(4000, 4, 0, factor)
+    assert calibrate.fitted(loss, logits, labels).temperature == pytest.approx(factor, rel=0.08)
+
+
+def test_one_logit_has_a_temperature_too():
+    random = np.random.default_rng(1)
+    logits = random.normal(size=(4000, 1)) * 2
+    labels = (random.random(4000) < 1 / (1 + np.exp(-logits[:, 0]))).astype(int)
+    found = calibrate.fitted(BinaryCrossEntropy(), logits * 4, labels)
+    assert found.temperature == pytest.approx(4, rel=0.08)
+    assert found.at is None
+
+
+def test_answers_without_a_mistake_and_logits_of_no_use_are_told():
+    labels = np.arange(30) % 3
+    assert calibrate.fitted(CrossEntropy(), 5.0 * np.eye(3)[labels], labels) == calibrate.Fitted(1.0, "lowest")
+    wrong = 50.0 * np.eye(3)[(labels + 1) % 3]
+    assert calibrate.fitted(CrossEntropy(), wrong, labels) == calibrate.Fitted(calibrate.HIGHEST, "highest")
+
+
+def test_the_calibration_error_of_an_overfitted_network_falls_on_images_of_no_say_in_it():
+    (logits, labels), (other_logits, other_labels) = drawn(500, 5, 2, 4.0), drawn(1000, 5, 3, 4.0)
+    found = calibrate.fitted(CrossEntropy(), logits, labels)
+    before, after = (
+        metrics.computed(Answers(other_labels, CrossEntropy().probabilities(other_logits / temperature), list("abcde")))
+        for temperature in (1.0, found.temperature)
+    )
+    assert before["calibration"]["ece"] > 0.15
+    assert after["calibration"]["ece"] < before["calibration"]["ece"] / 3
+    assert after["log_loss"] < before["log_loss"]
+    assert after["accuracy"] == before["accuracy"]
+
+
+FOUND = {
+    "temperature": 2.5,
+    "at_bound": None,
+    "images": 1200,
+    "unsure": 0.8,
+    "right_above": 0.95,
+    "before": {"log_loss": 0.9, "ece": 0.2},
+    "after": {"log_loss": 0.5, "ece": 0.02},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "temperature 2.5000; on the 1,200 validation images log loss 0.9000 became 0.5000"),
+        ({}, "unsure: answers below probability 0.8000; those above are right 95% of the time"),
+        ({"at_bound": "lowest", "temperature": 1.0}, "no temperature follows from them; it stays 1"),
+        ({"at_bound": "highest"}, "the largest that is tried"),
+        ({"unsure": None}, "unsure: none"),
+        ({"unsure": 0.0}, "unsure: no answer is"),
+    ],
+)
+def test_what_is_said_of_a_calibration(change, words):
+    assert words in "\n".join(calibrate.lines(FOUND | change))
