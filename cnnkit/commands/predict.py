@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from typer import Argument, Exit, Option
 
 from cnnkit.commands.command import Force, RunFolder, command
-from cnnkit.commands.screen import Screen
+from cnnkit.commands.screen import Screen, new_table
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
     from cnnkit.core.progress import Progress
+    from cnnkit.evaluation.predict import Prediction
     from cnnkit.runs.run import Run
 
 
@@ -25,7 +29,12 @@ def predict(
     screen: Screen,
     run: RunFolder,
     images: Annotated[
-        list[Path], Argument(metavar="IMAGES...", help="Image files, folders and archives.", show_default=False)
+        list[Path],
+        Argument(
+            metavar="IMAGES...",
+            help="Image files, folders, archives and patterns; - for a list of paths on standard input.",
+            show_default=False,
+        ),
     ],
     output: Annotated[Path | None, Option(help="A file to write to.", show_default="standard output")] = None,
     form: Annotated[
@@ -38,6 +47,9 @@ def predict(
     positive: Annotated[
         str | None, Option(metavar="CLASS", help="With a sample of one column: write the probability of this class.")
     ] = None,
+    top: Annotated[
+        int | None, Option(min=1, help="Tell the K likeliest classes in JSON and the table.", metavar="K")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Tell the class of new images. One that can't be read has a row with the reason; with --sample it is an error."""
@@ -45,6 +57,7 @@ def predict(
     from cnnkit.runs import overwriting
     from cnnkit.runs.run import Run
 
+    images = _paths(images)
     _refuse_together(screen.json_output, form, sample, positive, output)
     overwriting.refuse("--output", output, force, reads=(sample, *images))
     opened = Run.open(run)
@@ -54,11 +67,15 @@ def predict(
         if sample:
             rows = _in_form(opened, images, sample, positive, output, progress)
         else:
-            rows = _of_each(opened, images, form, progress)
+            # People read a table; programs, and files, get what they always got.
+            table = form is None and not output and not screen.json_output and sys.stdout.isatty()
+            rows = _of_each(opened, images, "table" if table else form, top, progress)
     if output:
         atomic.write_text(output, rows.text)
     if screen.json_output:
         screen.document({"run": str(run), **rows.document})
+    elif rows.table is not None:
+        screen.say(rows.table)
     elif not output:
         sys.stdout.write(rows.text)
     if rows.bad or rows.left_out or output:
@@ -67,6 +84,17 @@ def predict(
         people.say(f"left out: {rows.left_out}")
     if rows.bad:
         raise Exit(DataError.exit_code)
+
+
+def _paths(words: list[Path]) -> list[Path]:
+    """What the words name: `-` is the list on standard input, and patterns are what they match."""
+    from cnnkit.evaluation.new_images import expanded, listed
+
+    paths: list[Path] = []
+    for word in words:
+        # What a list names is exact: a file that is called `a[1].jpg` is no pattern there.
+        paths.extend(listed(sys.stdin.buffer.read()) if str(word) == "-" else expanded([word]))
+    return paths
 
 
 def _refuse_together(
@@ -91,6 +119,7 @@ class _Rows(NamedTuple):
     document: dict[str, Any]
     bad: int = 0
     left_out: str = ""
+    table: Table | None = None
 
 
 def _in_form(
@@ -103,19 +132,35 @@ def _in_form(
     return _Rows(filled.text, f"{counted(filled.rows, 'row')} in the form of {sample}", document)
 
 
-def _of_each(run: Run, images: list[Path], form: str | None, progress: Progress) -> _Rows:
+def _of_each(run: Run, images: list[Path], form: str | None, top: int | None, progress: Progress) -> _Rows:
     from cnnkit.evaluation import predict as evaluation_predict
     from cnnkit.evaluation.new_images import by_reason, find_images
 
     found = find_images(images, progress)
     rows = list(evaluation_predict.predict_images(run, found.images, progress))
     failed = Counter(row.error for row in rows if row.error is not None)
-    text = evaluation_predict.as_jsonl(rows) if form == "jsonl" else evaluation_predict.as_csv(rows, run.classes)
+    table = _table(rows, top or 1) if form == "table" else None
+    if form == "jsonl":
+        text = evaluation_predict.as_jsonl(rows, top)
+    else:
+        text = "" if table else evaluation_predict.as_csv(rows, run.classes)
     line = f"{counted(len(rows), 'file')}, {failed.total():,} of them not readable as images"
     line += f" ({by_reason(failed)})" if failed else ""
     document = {
-        "predictions": [asdict(row) for row in rows],
+        "predictions": [row.document(top) for row in rows],
         "failed": dict(failed.most_common()),
         "left_out": dict(found.left_out.most_common()),
     }
-    return _Rows(text, line, document, failed.total(), by_reason(found.left_out))
+    return _Rows(text, line, document, failed.total(), by_reason(found.left_out), table)
+
+
+def _table(predictions: Sequence[Prediction], top: int) -> Table:
+    """A row for each image, and one below it for each further class that is asked for."""
+    table = new_table("image", "label", ">probability", "")
+    for told in predictions:
+        if told.error is not None:
+            table.add_row(told.image, "", "", told.error)
+        for place, likely in enumerate(told.top(top)):
+            word = "unsure" if told.unsure and not place else ""
+            table.add_row("" if place else told.image, likely["label"], f"{likely['probability']:.4f}", word)
+    return table

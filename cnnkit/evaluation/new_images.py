@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +46,42 @@ class Found:
 
     images: list[NewImage]
     left_out: Counter[str]
+
+
+def listed(content: bytes) -> list[Path]:
+    """The paths of a list: one a line, or with a zero byte behind each, as `find -print0` writes them.
+
+    Raises:
+        UsageError: There are none.
+    """
+    parts = content.split(b"\0") if b"\0" in content else [line.removesuffix(b"\r") for line in content.split(b"\n")]
+    paths = [Path(os.fsdecode(part)) for part in parts if part]
+    if not paths:
+        raise UsageError("-: standard input names no files; give it a list of paths, one a line")
+    return paths
+
+
+def expanded(words: Iterable[Path]) -> list[Path]:
+    """The words with patterns (`*`, `?`, `[a-z]`, `**`) replaced by what they match, in the order of the names.
+
+    A word that is the path of something is no pattern.
+
+    Raises:
+        UsageError: A pattern matches nothing.
+    """
+    paths: list[Path] = []
+    for word in words:
+        if not glob.has_magic(str(word)) or os.path.lexists(word):
+            paths.append(word)
+            continue
+        # Not `Path.glob`, which takes no absolute pattern and lets `*` match hidden files.
+        matched = [Path(path) for path in sorted(glob.glob(str(word), recursive=True))]  # noqa: PTH207
+        # `**` matches folders too; what is below them it matches itself.
+        files = [path for path in matched if not path.is_dir()] if "**" in word.parts else matched
+        if not files:
+            raise UsageError(f"{word}: no file matches this pattern")
+        paths.extend(files)
+    return paths
 
 
 def find_images(paths: Sequence[Path | str], progress: Progress) -> Found:

@@ -28,6 +28,7 @@ class Prediction:
         label: The likeliest class.
         probability: How likely the network holds it.
         probabilities: The same of every class, in their order.
+        unsure: Whether that is below the run's threshold (`Calibration.unsure`); None where the run has none.
         error: Why the file could not be decoded; the rest is None then.
     """
 
@@ -35,7 +36,18 @@ class Prediction:
     label: str | None = None
     probability: float | None = None
     probabilities: dict[str, float] | None = None
+    unsure: bool | None = None
     error: str | None = None
+
+    def top(self, count: int) -> list[dict[str, Any]]:
+        """The likeliest classes, the likeliest first: `label` and `probability` of each."""
+        ranked = sorted((self.probabilities or {}).items(), key=lambda named: -named[1])[:count]
+        return [{"label": label, "probability": probability} for label, probability in ranked]
+
+    def document(self, top: int | None = None) -> dict[str, Any]:
+        """As JSON has it, with the likeliest classes under `top` where a number of them is given."""
+        told = asdict(self)
+        return told if top is None else told | {"top": self.top(top)}
 
 
 def predict(
@@ -75,7 +87,7 @@ def predict_images(run: Run, images: Sequence[NewImage], progress: Progress) -> 
                 if isinstance(content, str):
                     yield Prediction(image.name, error=content)
                 else:
-                    yield _prediction(image, next(rows), run.classes)
+                    yield _prediction(image, next(rows), run.classes, run.calibration.unsure)
             advance(len(batch))
 
 
@@ -103,24 +115,27 @@ def _decoded(
             yield batch
 
 
-def _prediction(image: NewImage, probabilities: Any, classes: Sequence[str]) -> Prediction:
+def _prediction(image: NewImage, probabilities: Any, classes: Sequence[str], threshold: float | None) -> Prediction:
     named = {name: float(p) for name, p in zip(classes, probabilities, strict=True)}
     best = int(probabilities.argmax())
-    return Prediction(image.name, classes[best], float(probabilities[best]), named)
+    likeliest = float(probabilities[best])
+    unsure = None if threshold is None else likeliest < threshold
+    return Prediction(image.name, classes[best], likeliest, named, unsure)
 
 
 def as_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
     """A row for each prediction, with a column for each class; control characters in names are written as escapes."""
-    header = ["image", "label", "probability", *(f"p_{name}" for name in classes), "error"]
+    header = ["image", "label", "probability", *(f"p_{name}" for name in classes), "unsure", "error"]
     rows = []
     for p in predictions:
         numbers = [p.probability, *(p.probabilities or dict.fromkeys(classes)).values()]
         image, error = visible(p.image), visible(p.error) if p.error else None
-        rows.append([image, p.label, *("" if n is None else f"{n:.6f}" for n in numbers), error])
+        unsure = {None: None, True: "yes", False: "no"}[p.unsure]
+        rows.append([image, p.label, *("" if n is None else f"{n:.6f}" for n in numbers), unsure, error])
     return tables.text_of(header, rows)
 
 
-def as_jsonl(predictions: Iterable[Prediction]) -> str:
-    """A JSON object a line for each prediction."""
-    lines = (json.dumps(asdict(prediction), ensure_ascii=False, allow_nan=False) for prediction in predictions)
+def as_jsonl(predictions: Iterable[Prediction], top: int | None = None) -> str:
+    """A JSON object a line for each prediction, with its likeliest classes where a number of them is given."""
+    lines = (json.dumps(prediction.document(top), ensure_ascii=False, allow_nan=False) for prediction in predictions)
     return "".join(f"{visible_in_json(line)}\n" for line in lines)

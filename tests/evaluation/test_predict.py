@@ -18,6 +18,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.feeding.images import Images, allocated
 from cnnkit.evaluation.evaluate import score
 from cnnkit.evaluation.exam import Shown
+from cnnkit.evaluation.new_images import listed
 from cnnkit.runs import checkpoints
 
 CONFIG = """
@@ -228,7 +229,7 @@ def test_csv_is_the_form_by_default(run, images, command):
     code, out, err = command("predict", run.folder, images / "pictures", images / "broken.jpg")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert code == 3
-    assert list(rows[0]) == ["image", "label", "probability", "p_ant", "p_bee", "p_cat", "error"]
+    assert list(rows[0]) == ["image", "label", "probability", "p_ant", "p_bee", "p_cat", "unsure", "error"]
     assert [bool(row["error"]) for row in rows] == [False, False, False, True]
     assert rows[3]["label"] == rows[3]["p_bee"] == ""
     for row, told in zip(rows, predict(run, [images / "pictures"]), strict=False):
@@ -239,14 +240,52 @@ def test_csv_is_the_form_by_default(run, images, command):
 
 def test_the_columns_are_the_same_when_no_file_is_an_image(run, images, command):
     _, out, _ = command("predict", run.folder, images / "broken.jpg")
-    assert out.splitlines()[0] == "image,label,probability,p_ant,p_bee,p_cat,error"
+    assert out.splitlines()[0] == "image,label,probability,p_ant,p_bee,p_cat,unsure,error"
 
 
 def test_jsonl_is_an_object_a_line(run, images, command):
     _, out, _ = command("predict", run.folder, images / "pictures", images / "broken.jpg", "--format", "jsonl")
     told = [json.loads(line) for line in out.splitlines()]
     assert len(told) == 4
-    assert all(entry.keys() == {"image", "label", "probability", "probabilities", "error"} for entry in told)
+    assert all(entry.keys() == {"image", "label", "probability", "probabilities", "unsure", "error"} for entry in told)
+
+
+def test_a_pattern_that_no_shell_expanded_is_what_it_matches(run, images, command):
+    for word, names in (("pictures/*.[jJ]*", ["a.jpg", "c.JPG"]), ("pictures/**/*.jpg", ["a.jpg", "more/b.jpg"])):
+        code, out, _ = command("predict", run.folder, images / word)
+        files = [row["image"] for row in csv.DictReader(io.StringIO(out))]
+        assert (code, files) == (0, [str(images / "pictures" / name) for name in names])
+    code, _, err = command("predict", run.folder, images / "*.tiff")
+    assert code == 2 and "no file matches" in err
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(run, images, command):
+    shutil.copy(images / "pictures" / "a.jpg", images / "a[1].jpg")
+    code, out, _ = command("predict", run.folder, images / "a[1].jpg")
+    assert code == 0 and f"{images}/a[1].jpg," in out
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\0"])
+def test_a_list_of_paths_has_one_a_line_or_a_zero_byte_behind_each(end):
+    assert listed(end.join([b"a b.jpg", b"c.jpg", b""])) == [Path("a b.jpg"), Path("c.jpg")]
+    with pytest.raises(UsageError, match="names no files"):
+        listed(end)
+
+
+def test_the_likeliest_classes_are_in_the_order_of_their_probabilities(run, images, command):
+    _, out, _ = command("predict", run.folder, images / "pictures", "--json", "--top", "2")
+    for told in json.loads(out)["predictions"]:
+        ranked = sorted(told["probabilities"].items(), key=lambda named: -named[1])
+        assert [(entry["label"], entry["probability"]) for entry in told["top"]] == ranked[:2]
+
+
+def test_what_is_below_the_threshold_of_the_run_is_unsure(run, images, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "strict")
+    [plain] = predict(run, images / "pictures" / "a.jpg")
+    assert plain.unsure is None
+    for above, unsure in ((1e-6, True), (-1e-6, False)):
+        strict = Run.open(tmp_path / "strict").calibrate(unsure=plain.probability + above)
+        assert [told.unsure for told in predict(strict, images / "pictures" / "a.jpg")] == [unsure]
 
 
 def test_json_is_one_document(run, images, command):
