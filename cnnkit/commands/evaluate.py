@@ -55,6 +55,7 @@ def evaluate(
         list[str], Option(metavar="FIGURE=VALUE", help="Exit 4 if it is above, e.g. loss=0.5. Repeatable.")
     ] = [],  # noqa: B006
     baseline: Annotated[bool, Option(help="Compare it with simple methods on small pixels.")] = True,
+    corruptions: Annotated[bool, Option("--corruptions", help="Accuracy under noise, blur, JPEG and others.")] = False,
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Tell what a trained network is worth: accuracy with its interval, and every class."""
@@ -63,6 +64,7 @@ def evaluate(
     from cnnkit.evaluation.abstain import Abstain
     from cnnkit.evaluation.baseline import Baseline
     from cnnkit.evaluation.by_column import ByColumn
+    from cnnkit.evaluation.corruptions import Corruptions
     from cnnkit.evaluation.evaluate import evaluate as work
     from cnnkit.evaluation.evaluate import recorded
     from cnnkit.evaluation.gate import Gate, figures
@@ -78,6 +80,8 @@ def evaluate(
     others = OtherImages(other, table=images is None) if other else None
     opened = Run.open(run)
     questions: list[Question] = [Baseline()] if baseline else []
+    if corruptions:
+        questions.append(Corruptions())
     two = TwoClasses(positive, Costs.parsed(costs) if costs else None, sensitivity)
     if two != TwoClasses():
         two.refuse_others(opened.classes)
