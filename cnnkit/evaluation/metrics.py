@@ -41,14 +41,19 @@ class EvaluationMetric:
     said: str = ""
 
 
+def _there(answers: Answers) -> Any:
+    """Which classes have images, bool (classes,): other images may be of a few classes alone."""
+    return answers.by_class["images"] > 0
+
+
 def _averaged(figure: str) -> tuple[EvaluationMetric, EvaluationMetric]:
-    """Precision, recall or F1: its mean over all classes, and weighed by their images."""
+    """Precision, recall or F1: its mean over the classes that are there, and weighed by their images."""
 
     def macro(answers: Answers) -> float:
-        return float(np.mean(answers.by_class[figure]))
+        return float(np.mean(answers.by_class[figure][_there(answers)]))
 
     def macro_interval(answers: Answers) -> Any:
-        resampled = getattr(answers.bootstrap, figure).mean(1)
+        resampled = getattr(answers.bootstrap, figure)[:, _there(answers)].mean(1)
         return answers.bootstrap.interval(macro(answers), resampled, len(answers.labels))
 
     def weighted(answers: Answers) -> float:
@@ -142,7 +147,7 @@ def _top(answers: Answers) -> float | None:
 
 def _balanced(answers: Answers) -> float:
     """The mean recall of the classes that are there."""
-    return float(np.mean(answers.by_class["recall"][answers.by_class["images"] > 0]))
+    return float(np.mean(answers.by_class["recall"][_there(answers)]))
 
 
 def _proportions(answers: Answers, figure: str, counts: Any) -> list[Any]:
