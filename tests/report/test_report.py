@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from cnnkit.evaluation.answers import Answers
-from cnnkit.report import charts, confusion, report
-from cnnkit.report.page import Page
-from cnnkit.report.pictures import Album, Picture
-from cnnkit.report.tables import Table, of_entries, tables_of
+from cnnkit.report import confusion, report
+from cnnkit.report.pictures import Album
+from cnnkit.report.tables import of_entries, tables_of
 
 HOSTILE = "<script>alert(1)</script>{{ 7 * 7 }}\"'</style>&<!--"
 
@@ -34,42 +32,7 @@ class Reader(HTMLParser):
         self.texts.append(data)
 
 
-def page(text="cat", classes=("cat", "dog"), counts=((3, 1), (0, 2)), pictures=()) -> Page:
-    table = Table(text, (text, "value"), [[text, text]])
-    history = [{"epoch": k, "loss": 1 / k, "accuracy": 0.5, "val_loss": None, "val_accuracy": 0.4} for k in (1, 2)]
-    known = {
-        "name": text,
-        "title": text,
-        "remarks": [text],
-        "made": text,
-        "figures": table,
-        "curves": charts.curves(history, 2),
-        "split": "test",
-        "matrix": confusion.matrix(classes, counts),
-        "cells": {"0,1": list(pictures) or [Picture("data:image/png;base64,", text, text)]},
-        "pairs": confusion.pairs(classes, counts),
-        "classes": table,
-        "calibration": charts.reliability([(0.5, 0.4, 3)]),
-        "calibrated": table,
-        "mistakes": [Picture("data:image/png;base64,", text, text)],
-        "candidates": 1,
-        "unsure": [],
-        "more": [table],
-        "images": table,
-        "findings": [text],
-        "samples": [],
-        "augmented": [],
-        "layers": table,
-        "config": text,
-        "provenance": table,
-        "commands": [(text, text)],
-        "notes": [text],
-    }
-    assert {field.name for field in fields(Page)} == set(known)
-    return Page(**known)
-
-
-def test_a_hostile_name_stays_text_wherever_it_stands():
+def test_a_hostile_name_stays_text_wherever_it_stands(page):
     plain, hostile = (Reader(report.html(page(text, (text, "dog")))) for text in ("cat", HOSTILE))
     assert [tag for tag, _ in plain.tags] == [tag for tag, _ in hostile.tags]
     assert "".join(hostile.texts).count(HOSTILE) > 20
@@ -77,7 +40,7 @@ def test_a_hostile_name_stays_text_wherever_it_stands():
     assert [set(attributes) for _, attributes in plain.tags] == [set(attributes) for _, attributes in hostile.tags]
 
 
-def test_the_policy_lets_nothing_be_fetched_and_only_its_own_scripts_run():
+def test_the_policy_lets_nothing_be_fetched_and_only_its_own_scripts_run(page):
     read = Reader(report.html(page()))
     policy = next(a["content"] for tag, a in read.tags if tag == "meta" and a.get("http-equiv"))
     assert policy.startswith("default-src 'none';")
@@ -88,7 +51,7 @@ def test_the_policy_lets_nothing_be_fetched_and_only_its_own_scripts_run():
             assert (attributes.get(name) or "#").startswith(("#", "data:")), (tag, attributes)
 
 
-def test_of_a_thousand_classes_the_pairs_are_shown_and_the_page_stays_small():
+def test_of_a_thousand_classes_the_pairs_are_shown_and_the_page_stays_small(page):
     counts = np.zeros((1000, 1000), int)
     counts[3, 7], counts[5, 2] = 4, 9
     np.fill_diagonal(counts, 50)
