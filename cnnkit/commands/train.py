@@ -14,7 +14,6 @@ from cnnkit.commands.screen import Screen, new_table
 from cnnkit.core.errors import Interrupted, TrainingError, UsageError
 from cnnkit.core.signals import exit_code
 from cnnkit.core.text import counted, typed
-from cnnkit.runs.files import FOLDS
 
 if TYPE_CHECKING:
     from cnnkit.training.preflight import Preflight, Verdict
@@ -55,6 +54,8 @@ def train(
         assert config
         _preflight(screen, config, settings)
         return
+    from cnnkit.runs.files import FOLDS
+
     if folds or (resume and (resume / FOLDS).is_file()):
         _folds(screen, config, folds, run, resume, settings)
         return

@@ -49,8 +49,8 @@ NOT_WRITTEN = {
 }
 """Options that name a file or a folder which is never written over."""
 
-WRITTEN_ELSEWHERE = {("compare", "--csv"), ("compare", "--markdown")}
-"""Options of which a command has two; tests/inspection/test_comparison.py is about them."""
+WRITTEN_ELSEWHERE = {("compare", "--csv"), ("compare", "--markdown"), ("report", "--output")}
+"""Options whose command needs whole runs; tests/inspection/test_comparison.py and tests/report are about them."""
 
 CONFIG = """\
 data: {source: {name: folder, path: photos}, image_size: [8, 8], channels: 3}

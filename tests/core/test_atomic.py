@@ -242,6 +242,7 @@ ELSEWHERE = {
     ("training/rate_finder.py", "TemporaryDirectory"): "for the states of a try, which are written like any",
     ("report/schedule_sheet.py", "save"): "by `report.figures`",
     ("report/figures.py", "savefig"): "into memory",
+    ("studies/material.py", "TemporaryDirectory"): "for the run of a study, which is written like any",
     ("studies/trial.py", "TemporaryDirectory"): "for the runs of a trial, which are written like any",
     ("training/observers.py", "save"): "hands weights to `checkpoints`",
     ("optimization/tracking/wandb.py", "save"): "tells Weights & Biases of a file that is there",
