@@ -41,8 +41,8 @@ def evaluation_tables(result: dict[str, Any], width: int) -> Iterator[Content]:
 
 
 def _figure(entry: dict[str, Any], name: str, bounds: bool) -> str:
-    """A figure of a class, with its interval if wanted and there."""
-    value, ends = entry[name], entry.get(f"{name}_interval")
+    """A figure of a class, with its interval if wanted and there; results of earlier versions lack some figures."""
+    value, ends = entry.get(name), entry.get(f"{name}_interval")
     if value is None:
         return "-"
     return f"{value:.3f}" + (f" ({ends[0]:.2f} to {ends[1]:.2f})" if bounds and ends else "")

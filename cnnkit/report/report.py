@@ -82,7 +82,7 @@ def html(page: Page) -> str:
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     script, css = ((TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     library = charts.library()
-    return environment.get_template("report.html").render(
+    return environment.get_template("page.html").render(
         page=page,
         contents=_contents(page),
         items=[(chart.name, chart.item) for chart in page.charts],
