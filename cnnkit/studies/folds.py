@@ -37,7 +37,7 @@ from cnnkit.data.feeding.loading import load
 from cnnkit.data.files import tables
 from cnnkit.data.index import Index
 from cnnkit.runs import reading
-from cnnkit.runs.files import FOLDS
+from cnnkit.runs.files import FOLDS, Files
 from cnnkit.runs.run import FINISHED, UNFINISHED, Run
 from cnnkit.studies.fold_results import summary
 from cnnkit.training import train as training
@@ -62,7 +62,7 @@ class Study:
     @property
     def config(self) -> Path:
         """The experiment, complete, without its folds."""
-        return self.folder / "config.yaml"
+        return Files(self.folder).config
 
     @property
     def divided(self) -> Path:
