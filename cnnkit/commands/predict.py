@@ -12,7 +12,7 @@ from typer import Argument, Exit, Option
 from cnnkit.commands.command import Force, RunFolder, command
 from cnnkit.commands.screen import Screen, new_table
 from cnnkit.core.errors import DataError, UsageError
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,9 +134,13 @@ def _in_form(
 
 def _of_each(run: Run, images: list[Path], form: str | None, top: int | None, progress: Progress) -> _Rows:
     from cnnkit.evaluation import predict as evaluation_predict
+    from cnnkit.evaluation.familiarity import Familiarity
     from cnnkit.evaluation.new_images import by_reason, find_images
 
     found = find_images(images, progress)
+    if Familiarity.read(run) is None:
+        again = f"cnnkit evaluate {typed(run.folder)} --calibrate"
+        progress.say(f"the run does not tell which images are unlike all that it has seen; {again} makes it do so")
     rows = list(evaluation_predict.predict_images(run, found.images, progress))
     failed = Counter(row.error for row in rows if row.error is not None)
     table = _table(rows, top or 1) if form == "table" else None
@@ -161,6 +165,9 @@ def _table(predictions: Sequence[Prediction], top: int) -> Table:
         if told.error is not None:
             table.add_row(told.image, "", "", told.error)
         for place, likely in enumerate(told.top(top)):
-            word = "unsure" if told.unsure and not place else ""
-            table.add_row("" if place else told.image, likely["label"], f"{likely['probability']:.4f}", word)
+            words = [
+                word for word, is_so in (("unsure", told.unsure), ("unfamiliar", (told.unfamiliar or 0) > 1)) if is_so
+            ]
+            said = "" if place else ", ".join(words)
+            table.add_row("" if place else told.image, likely["label"], f"{likely['probability']:.4f}", said)
     return table

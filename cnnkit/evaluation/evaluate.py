@@ -16,7 +16,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.files import tables
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation import calibrate as calibration
-from cnnkit.evaluation import metrics
+from cnnkit.evaluation import familiarity, metrics
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.exam import Exam, Question, Shown, logits_of
@@ -90,6 +90,9 @@ def _calibrated(
         logits = logits_of(run, model, chosen_on, progress)
         answers = Answers.of(run, np.asarray(chosen_on.labels), logits, chosen_on.names)
     run, found = calibration.calibrated(run, answers)
+    if familiarity.Familiarity.read(run) is None:  # a run of an earlier version
+        with run.held():
+            familiarity.fit(run, model, of, progress)
     if split != "validation":
         score(run, "validation", model, chosen_on, of, progress)
     return run, found

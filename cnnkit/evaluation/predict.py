@@ -15,6 +15,7 @@ from cnnkit.core.text import visible, visible_in_json
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files import tables
 from cnnkit.data.files.decoding import BadImage
+from cnnkit.evaluation.familiarity import Familiarity, with_features
 from cnnkit.evaluation.new_images import NewImage, find_images
 from cnnkit.runs.run import Run
 
@@ -29,6 +30,8 @@ class Prediction:
         probability: How likely the network holds it.
         probabilities: The same of every class, in their order.
         unsure: Whether that is below the run's threshold (`Calibration.unsure`); None where the run has none.
+        unfamiliar: How far it is from the training images, over the distance that 99 % of the validation images keep:
+            above 1 it is unlike all that the network has seen; None where the run does not tell.
         error: Why the file could not be decoded; the rest is None then.
     """
 
@@ -37,6 +40,7 @@ class Prediction:
     probability: float | None = None
     probabilities: dict[str, float] | None = None
     unsure: bool | None = None
+    unfamiliar: float | None = None
     error: str | None = None
 
     def top(self, count: int) -> list[dict[str, Any]]:
@@ -77,17 +81,27 @@ def predict(
 def predict_images(run: Run, images: Sequence[NewImage], progress: Progress) -> Iterator[Prediction]:
     """Predicts the class of each image that was found, in their order."""
     model = run.network(progress)
+    known = Familiarity.read(run)
+    seeing = with_features(model) if known else None
     with progress.task("predicting", len(images)) as advance:
         for batch in _decoded(images, run.preprocessing, run.experiment.data.batch_size):
             shown = [(image.name, content) for image, content in batch if not isinstance(content, str)]
             names, pixels = zip(*shown, strict=True) if shown else ((), ())
-            logits = model.predict_on_batch(np.stack(pixels).astype(np.float32)) if pixels else []
-            rows = iter(run.probabilities(logits, names) if pixels else [])
+            rows: Iterator[tuple[Any, float | None]] = iter(())
+            if pixels:
+                given = np.stack(pixels).astype(np.float32)
+                far: Any = [None] * len(pixels)
+                if known and seeing:
+                    features, logits = seeing.predict_on_batch(given)
+                    far = known.scores(features).tolist()
+                else:
+                    logits = model.predict_on_batch(given)
+                rows = iter(zip(run.probabilities(logits, names), far, strict=True))
             for image, content in batch:
                 if isinstance(content, str):
                     yield Prediction(image.name, error=content)
                 else:
-                    yield _prediction(image, next(rows), run.classes, run.calibration.unsure)
+                    yield _prediction(image, *next(rows), run.classes, run.calibration.unsure)
             advance(len(batch))
 
 
@@ -115,23 +129,26 @@ def _decoded(
             yield batch
 
 
-def _prediction(image: NewImage, probabilities: Any, classes: Sequence[str], threshold: float | None) -> Prediction:
+def _prediction(
+    image: NewImage, probabilities: Any, far: float | None, classes: Sequence[str], threshold: float | None
+) -> Prediction:
     named = {name: float(p) for name, p in zip(classes, probabilities, strict=True)}
     best = int(probabilities.argmax())
     likeliest = float(probabilities[best])
     unsure = None if threshold is None else likeliest < threshold
-    return Prediction(image.name, classes[best], likeliest, named, unsure)
+    return Prediction(image.name, classes[best], likeliest, named, unsure, far)
 
 
 def as_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
     """A row for each prediction, with a column for each class; control characters in names are written as escapes."""
-    header = ["image", "label", "probability", *(f"p_{name}" for name in classes), "unsure", "error"]
+    header = ["image", "label", "probability", *(f"p_{name}" for name in classes), "unsure", "unfamiliar", "error"]
     rows = []
     for p in predictions:
         numbers = [p.probability, *(p.probabilities or dict.fromkeys(classes)).values()]
         image, error = visible(p.image), visible(p.error) if p.error else None
+        far = None if p.unfamiliar is None else f"{p.unfamiliar:.3f}"
         unsure = {None: None, True: "yes", False: "no"}[p.unsure]
-        rows.append([image, p.label, *("" if n is None else f"{n:.6f}" for n in numbers), unsure, error])
+        rows.append([image, p.label, *("" if n is None else f"{n:.6f}" for n in numbers), unsure, far, error])
     return tables.text_of(header, rows)
 
 

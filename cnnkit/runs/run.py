@@ -223,13 +223,14 @@ class Run:
         """Puts another config in the place of its own; a crash meanwhile leaves it with the one or the other."""
         self._replace(self.files.config, self._config_text(experiment))
 
-    def _replace(self, file: Path, text: str) -> None:
+    def _replace(self, file: Path, content: str | bytes) -> None:
         """Writes one of the files that `hashes` has; at any moment the record knows what is there."""
         recorded = self.provenance().get("files")
         before = self.hashes() | weights_hash.recorded(recorded if isinstance(recorded, dict) else {}, self.files)
-        after = before | {file.name: hashlib.sha256(text.encode("utf-8", atomic.ERRORS)).hexdigest()}
+        content = content.encode("utf-8", atomic.ERRORS) if isinstance(content, str) else content
+        after = before | {file.name: hashlib.sha256(content).hexdigest()}
         self.write_provenance(files=after, files_before=before)
-        atomic.write_text(file, text)
+        atomic.write_bytes(file, memoryview(content))
         self.write_provenance(files_before=None)
 
     def hashes_at_end(self) -> dict[str, str | None]:
@@ -245,7 +246,8 @@ class Run:
     def hashes(self) -> dict[str, str | None]:
         """SHA-256 of the files that decide what the run's network is and what it is judged on."""
         listed = self.files
-        files = (listed.config, listed.split, listed.backbone / "saved_model.pb", listed.calibration)
+        backbone = listed.backbone / "saved_model.pb"
+        files = (listed.config, listed.split, backbone, listed.calibration, listed.familiarity)
         return {
             file.relative_to(self.folder).as_posix(): reading.sha256(file) if file.is_file() else None for file in files
         }
@@ -279,6 +281,10 @@ class Run:
         text = atomic.as_json(asdict(replace(self.calibration, **facts)))
         self._replace(self.files.calibration, text)
         return Run(self.folder, self.settings)
+
+    def keep_familiarity(self, content: bytes) -> None:
+        """Keeps what tells unfamiliar images, see `cnnkit.evaluation.familiarity`, in the place of what was before."""
+        self._replace(self.files.familiarity, content)
 
     def with_temperature(self, temperature: float) -> Run:
         """The same run as if it had that temperature; nothing is recorded."""

@@ -13,7 +13,7 @@ from cnnkit.core.devices import Devices
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AUTO
-from cnnkit.evaluation import evaluate, verdict
+from cnnkit.evaluation import evaluate, familiarity, verdict
 from cnnkit.evaluation.baseline import Baseline
 from cnnkit.models import freezing
 from cnnkit.models.base import Network
@@ -249,6 +249,7 @@ def _result(
     for split, questions in (("validation", []), ("test", [Baseline()])):
         shown = data.shown(split)
         document[split] = evaluate.score(run, split, network.model, shown, data.shown, progress, questions)
+    familiarity.fit(run, network.model, data.shown, progress)
     told = []
     if end == FINISHED:
         told = judge.remarks(Course.of(experiment, data, network, run, best["epoch"], document["validation"]))

@@ -18,6 +18,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.data.feeding.images import Images, allocated
 from cnnkit.evaluation.evaluate import score
 from cnnkit.evaluation.exam import Shown
+from cnnkit.evaluation.familiarity import Familiarity
 from cnnkit.evaluation.new_images import listed
 from cnnkit.runs import checkpoints
 
@@ -39,6 +40,8 @@ def run(tmp_path_factory):
     run.write_provenance(data={"classes": CLASSES}, files=run.hashes())
     keras.utils.set_random_seed(4)
     checkpoints.save(checkpoints.Weights.of(experiment.model.build((6, 5, 3), 3)), run.files.checkpoints, "best", 1, {})
+    features = np.random.default_rng(1).normal(size=(40, 90))
+    Familiarity.fitted(features[:20], features[20:], run.weights_digest()).write(run)
     return run
 
 
@@ -229,7 +232,17 @@ def test_csv_is_the_form_by_default(run, images, command):
     code, out, err = command("predict", run.folder, images / "pictures", images / "broken.jpg")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert code == 3
-    assert list(rows[0]) == ["image", "label", "probability", "p_ant", "p_bee", "p_cat", "unsure", "error"]
+    assert list(rows[0]) == [
+        "image",
+        "label",
+        "probability",
+        "p_ant",
+        "p_bee",
+        "p_cat",
+        "unsure",
+        "unfamiliar",
+        "error",
+    ]
     assert [bool(row["error"]) for row in rows] == [False, False, False, True]
     assert rows[3]["label"] == rows[3]["p_bee"] == ""
     for row, told in zip(rows, predict(run, [images / "pictures"]), strict=False):
@@ -240,14 +253,17 @@ def test_csv_is_the_form_by_default(run, images, command):
 
 def test_the_columns_are_the_same_when_no_file_is_an_image(run, images, command):
     _, out, _ = command("predict", run.folder, images / "broken.jpg")
-    assert out.splitlines()[0] == "image,label,probability,p_ant,p_bee,p_cat,unsure,error"
+    assert out.splitlines()[0] == "image,label,probability,p_ant,p_bee,p_cat,unsure,unfamiliar,error"
 
 
 def test_jsonl_is_an_object_a_line(run, images, command):
     _, out, _ = command("predict", run.folder, images / "pictures", images / "broken.jpg", "--format", "jsonl")
     told = [json.loads(line) for line in out.splitlines()]
     assert len(told) == 4
-    assert all(entry.keys() == {"image", "label", "probability", "probabilities", "unsure", "error"} for entry in told)
+    assert all(
+        entry.keys() == {"image", "label", "probability", "probabilities", "unsure", "unfamiliar", "error"}
+        for entry in told
+    )
 
 
 def test_a_pattern_that_no_shell_expanded_is_what_it_matches(run, images, command):
@@ -286,6 +302,23 @@ def test_what_is_below_the_threshold_of_the_run_is_unsure(run, images, tmp_path)
     for above, unsure in ((1e-6, True), (-1e-6, False)):
         strict = Run.open(tmp_path / "strict").calibrate(unsure=plain.probability + above)
         assert [told.unsure for told in predict(strict, images / "pictures" / "a.jpg")] == [unsure]
+
+
+def test_an_image_is_as_unfamiliar_as_its_features_are_far_and_a_run_that_does_not_tell_says_how_to(
+    run, images, command, tmp_path
+):
+    _, out, err = command("predict", run.folder, images / "pictures" / "a.jpg")
+    [row] = csv.DictReader(io.StringIO(out))
+    features = np.asarray(Image.open(images / "pictures" / "a.jpg"), np.float64).ravel() / 127.5 - 1
+    expected = Familiarity.read(run).scores(features[None])[0]
+    assert (float(row["unfamiliar"]), err) == (pytest.approx(expected, abs=1e-3), "")
+    shutil.copytree(run.folder, tmp_path / "earlier")
+    earlier = Run(tmp_path / "earlier")
+    earlier.files.familiarity.unlink()
+    earlier.write_provenance(files=earlier.hashes())
+    _, out, err = command("predict", earlier.folder, images / "pictures" / "a.jpg")
+    [row] = csv.DictReader(io.StringIO(out))
+    assert row["unfamiliar"] == "" and "--calibrate" in err
 
 
 def test_json_is_one_document(run, images, command):

@@ -10,6 +10,7 @@ import measure_doctor
 import measure_feeding_memory
 import measure_near_duplicates
 import measure_saving
+import measure_unfamiliar
 import numpy as np
 import pytest
 from PIL import Image
@@ -76,3 +77,11 @@ def test_saving(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert re.match(r"a state of 12 MB\ntraining waits \d+ ms for the first, \d+ ms then\nit is on the disk", printed)
     assert not any(tmp_path.iterdir())
+
+
+def test_unfamiliar_tells_the_areas_under_the_curve_of_distance_and_of_probability():
+    known = measure_unfamiliar.Told(np.array([0.5, 0.9, 1.1]), np.array([0.9, 0.8, 0.5]))
+    other = measure_unfamiliar.Told(np.array([1.0, 2.0]), np.array([0.7, 0.95]))
+    # Of the six pairs five by distance, and two by probability, are in the right order.
+    expected = f"| noise | {5 / 6:.4f} | {2 / 6:.4f} | 1 of 2 | 0.825 |"
+    assert measure_unfamiliar.row("noise", known, other) == expected

@@ -1,0 +1,148 @@
+"""Familiarity: how far an image is from all that a network was trained on.
+
+A network answers whatever it is shown, and often surely. What it computes just before its classifier tells more: images
+like those of its training lie near some of them there. The measure is the distance to the k-th nearest training image,
+of feature vectors brought to length 1 (Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors",
+arXiv:2204.06507), over the distance below which 99 % of the validation images lie.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnkit.core.errors import TrainingError
+from cnnkit.core.lazy import keras, np, safetensors
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import first_line
+from cnnkit.evaluation.exam import Shown
+from cnnkit.runs import reading
+from cnnkit.runs.run import Run
+
+NEIGHBOUR = 10
+"""Which neighbour the distance is taken to: some training images lie alone, and some twice."""
+
+FAMILIAR = 0.99
+"""The share of the validation images that is called familiar."""
+
+MOST_IMAGES, MOST_BYTES = 1_000, 4 * 2**20
+"""So many training images are kept at the most, in so many bytes; of the validation images as many are asked."""
+
+_AT_ONCE = 512
+"""Images whose distances to all that are kept are computed at once."""
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """What a run keeps to tell whether images are like those that it was trained on.
+
+    Attributes:
+        features: float16 (n, c), feature vectors of training images, each of length 1.
+        threshold: The distance, 0 to 2, above which an image is unfamiliar.
+        weights: SHA-256 of the weights that made the features.
+    """
+
+    features: Any
+    threshold: float
+    weights: str
+
+    @classmethod
+    def fitted(cls, train: Any, validation: Any, weights: str) -> Familiarity:
+        """From feature vectors (n, c) of training images and (m, c) of validation images."""
+        kept = np.float16(_of_length_1(train))
+        distances = _distances(kept, validation)
+        # Where all of them are nearest to their likes, as equal images are, the smallest distance that float16 tells.
+        threshold = max(float(np.quantile(distances, FAMILIAR)), float(np.finfo(np.float16).eps))
+        return cls(kept, threshold, weights)
+
+    @classmethod
+    def read(cls, run: Run) -> Familiarity | None:
+        """That of a run; None where it has none, or one of other weights.
+
+        Raises:
+            TrainingError: It can't be read, or is damaged.
+        """
+        file = run.files.familiarity
+        if not file.exists():
+            return None
+        try:
+            with reading.told(file), safetensors.safe_open(file, "numpy") as opened:
+                noted = json.loads((opened.metadata() or {})["familiarity"])
+                found = cls(opened.get_tensor("features"), float(noted["threshold"]), noted["weights"])
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise TrainingError(f"{file} is damaged: {first_line(error)}; put it back from a copy of the run") from None
+        return found if found.weights == run.weights_digest() else None
+
+    def write(self, run: Run) -> None:
+        """Writes it into the run's folder, and its hash into the run's record."""
+        from safetensors.numpy import save
+
+        noted = json.dumps({"threshold": self.threshold, "weights": self.weights})
+        run.keep_familiarity(save({"features": self.features}, {"familiarity": noted}))
+
+    def scores(self, features: Any) -> Any:
+        """How unfamiliar images are, from their feature vectors (m, c): float64 (m,), above 1 for unfamiliar ones."""
+        return _distances(self.features, features) / self.threshold
+
+
+def fit(run: Run, model: Any, of: Callable[[str], Shown], progress: Progress) -> Familiarity:
+    """Fits that of a run to its training and validation images, and keeps it with the run.
+
+    Args:
+        run: The run; whoever calls holds it.
+        model: Its network, with the weights of its best epoch.
+        of: The images of a split.
+        progress: Is told how far it is.
+    """
+    seeing = with_features(model)
+    width = seeing.output_shape[0][-1]
+    most = min(MOST_IMAGES, max(MOST_BYTES // (2 * width), 1))
+    chosen = [_some(of("train"), most, run.experiment.seed), _some(of("validation"), MOST_IMAGES, run.experiment.seed)]
+    with progress.task("looking at what is familiar", sum(len(some.numbers) for some in chosen)) as advance:
+        train, validation = (
+            np.concatenate(list(_features(seeing, some, run.experiment.data.batch_size, advance))) for some in chosen
+        )
+    found = Familiarity.fitted(train, validation, run.weights_digest())
+    found.write(run)
+    return found
+
+
+def with_features(model: Any) -> Any:
+    """The Keras model that answers feature vectors (B, c), the input of the classifier layer, and logits (B, K)."""
+    return keras.Model(model.input, [model.get_layer("logits").input, model.output], name="seeing")
+
+
+def _features(seeing: Any, shown: Shown, size: int, advance: Callable[[int], None]) -> Iterator[Any]:
+    from cnnkit.data.feeding import batches
+
+    with shown.images.errors_as_raised():
+        for batch, _ in batches.eval_batches(shown.images, shown.numbers, size):
+            yield np.asarray(seeing.predict_on_batch(batch)[0], np.float32)
+            advance(len(batch))
+
+
+def _some(shown: Shown, most: int, seed: int) -> Shown:
+    """As many of some images, drawn by chance, in their order."""
+    numbers: Sequence[int] = shown.numbers
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(numbers))[:most])
+    return Shown(shown.images, [numbers[i] for i in drawn.tolist()])
+
+
+def _of_length_1(features: Any) -> Any:
+    vectors = np.asarray(features, np.float64).reshape(len(features), -1)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+
+
+def _distances(kept: Any, features: Any) -> Any:
+    """Of each vector the distance to the NEIGHBOUR-th nearest that is kept, 0 to 2, or to the farthest of fewer."""
+    known, asked = np.asarray(kept, np.float32), np.float32(_of_length_1(features))
+    # What float16 keeps is of length 1 but for rounding, so the distance is taken as it is defined.
+    squares, place = np.sum(known**2, axis=1), min(NEIGHBOUR, len(known)) - 1
+    found = []
+    for start in range(0, len(asked), _AT_ONCE):
+        part = asked[start : start + _AT_ONCE]
+        squared = squares + np.sum(part**2, axis=1, keepdims=True) - 2 * (part @ known.T)
+        found.append(np.sqrt(np.maximum(np.partition(squared, place, axis=1)[:, place], 0.0, dtype=np.float64)))
+    return np.concatenate(found) if found else np.empty(0)
