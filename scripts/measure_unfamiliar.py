@@ -74,8 +74,8 @@ def table(run: Run, others: dict[str, Path]) -> Iterator[str]:
     yield f"| test images | | | {wrongly} of {len(known.unfamiliar)} | {np.median(known.probability):.3f} |"
     for name, folder in others.items():
         yield row(name, known, Told.of(run, folder))
-    with tempfile.TemporaryDirectory() as folder:
-        yield row("noise", known, Told.of(run, noise(Path(folder), max(run.shape[:2]))))
+    with tempfile.TemporaryDirectory() as made:
+        yield row("noise", known, Told.of(run, noise(Path(made), max(run.shape[:2]))))
 
 
 def main() -> None:
