@@ -393,13 +393,13 @@ def test_a_crash_while_the_config_is_changed_leaves_a_run_with_the_one_or_the_ot
     for left in (0, 1, 2):
         writes = iter(range(left))
 
-        def failing(path, text, write=atomic.write_text, writes=writes):
+        def failing(path, content, write=atomic.write_bytes, writes=writes):
             if next(writes, None) is None:
                 raise Crash
-            write(path, text)
+            write(path, content)
 
         with monkeypatch.context() as patch, pytest.raises(Crash):
-            patch.setattr(atomic, "write_text", failing)
+            patch.setattr(atomic, "write_bytes", failing)
             run.change(other)
         assert Run.open(run.folder).experiment.train.epochs == (99 if left == 2 else None)
     run.change(other)
