@@ -236,6 +236,7 @@ ELSEWHERE = {
     ("core/lazy.py", "TemporaryFile"): "only where a file in memory can't be had",
     ("core/sheet.py", "save"): "into memory",
     ("evaluation/answers.py", "save"): "into memory",
+    ("evaluation/familiarity.py", "save"): "into memory",
     ("report/curves.py", "save"): "by `report.figures`",
     ("report/pictures.py", "save"): "into memory",
     ("report/rate_chart.py", "save"): "by `report.figures`",
