@@ -79,7 +79,7 @@ MOMENTS: dict[str, tuple[Callable[[Path], bool], int]] = {
     "after the first epoch": (a_file("checkpoints/best.json"), 0),
     "after the second epoch, but for 4 KB": (an_epoch(2), 4096),
     "after the fourth epoch": (an_epoch(4), 0),
-    "while it is evaluated": (a_file("history.png"), 0),
+    "while it is evaluated": (a_file("evaluation/validation.json"), 0),
     "once there is a state": (a_state, 0),
     OWN: (lambda run: False, 0),
 }

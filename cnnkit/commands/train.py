@@ -95,7 +95,7 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
         *(metrics.line(document[split]) for split in ("validation", "test") if document[split]),
         *(Baseline().lines(document["test"]["baseline"]) if "baseline" in document["test"] else ()),
         *document["remarks"],
-        f"The run: {document['run']}",
+        f"The run: {document['run']}" + (f"; open {document['report']} with a browser" if document["report"] else ""),
     )
 
 

@@ -28,8 +28,6 @@ class Files:
         """Feature vectors of training images, to tell what is unlike all of them; there from the end of a training."""
         self.evaluation = folder / "evaluation"
         """The folder of what `evaluate` finds: `result` and `predictions` of each split."""
-        self.curves = folder / "history.png"
-        """Loss and accuracy over the epochs, drawn."""
         self.report = folder / "report.html"
         """One page that tells all of the run."""
         self.rate_test = folder / "lr.json"

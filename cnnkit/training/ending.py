@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from cnnkit.config.experiment import Experiment
@@ -14,7 +15,6 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.signals import ENDING, exit_code, interrupts, unheard
 from cnnkit.core.text import counted, first_line, typed
 from cnnkit.evaluation.exam import Shown
-from cnnkit.report import curves
 from cnnkit.runs import checkpoints, training_states
 from cnnkit.runs.run import Run
 from cnnkit.runs.training_states import State
@@ -23,7 +23,7 @@ from cnnkit.training.stage_fit import Diverged
 
 @contextmanager
 def recorded(run: Run, new: bool = True) -> Iterator[None]:
-    """Where the work within ends early, records it in the run, draws the curves so far and says what there is.
+    """Where the work within ends early, records it in the run and says what there is.
 
     Args:
         run: The run.
@@ -75,7 +75,6 @@ def _close(run: Run, new: bool, state: str, goes_on: bool = True) -> str:
         except TrainingError:
             best = None
         unrecorded = _record(run, state, epochs, best)
-    unrecorded = unrecorded or _draw(run, epochs, best)
     then = going_on(run) if goes_on else "resumed as it is, it would come to the same"
     if best is None:
         return f"{run.folder} holds the config, but no weights yet{unrecorded}; {then}"
@@ -85,22 +84,31 @@ def _close(run: Run, new: bool, state: str, goes_on: bool = True) -> str:
     )
 
 
-def reported(run: Run, of: Callable[[str], Shown], model: Any, progress: Progress) -> str:
-    """Writes the report of a run that is recorded; says in a line why there is none, if there is none.
+def reported(run: Run, of: Callable[[str], Shown], model: Any, progress: Progress) -> Path | None:
+    """Writes the report of a run that is recorded: should that fail or be interrupted, says so, and the run counts.
 
-    Nothing that happens to it ends the run: neither one more signal, of which nobody else hears, nor an error.
+    A signal is heard by nobody else: it has not ended the run. What is no such failure is a bug, and raised.
+
+    Returns:
+        Its file; None if it is not written.
     """
     from cnnkit.report import report
 
-    again = f"there is no {run.files.report.name}; make it with: cnnkit report {typed(run.folder)}"
     try:
         with interrupts(*ENDING):
-            report.write(run, of, model, progress)
+            return report.write(run, of, model, progress)
     except KeyboardInterrupt:
-        return f"interrupted: {again}"
-    except Exception as error:
-        return f"{type(error).__name__}: {first_line(error)}: {again}"
-    return ""
+        why = "interrupted"
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        why = "out of memory"
+    except (DataError, TrainingError, DiskError, OSError) as error:
+        why = first_line(error)
+    line = f"{run.files.report.name} is not written ({why}); the run is complete without it; make it with: "
+    line += f"cnnkit report {typed(run.folder)}"
+    progress.say(line)
+    with suppress(DiskError, OSError):  # what a full disk costs here is told by this very line
+        run.log(line)
+    return None
 
 
 def time_is_up(run: Run, experiment: Experiment, begun: State | None) -> str:
@@ -133,18 +141,4 @@ def _record(run: Run, state: str, epochs: list[dict[str, Any]], best: int | None
         run.write_provenance(state=state, epochs=len(epochs), best_epoch=best, files=run.hashes_at_end())
     except (OSError, DiskError) as error:
         return f" (its end could not be recorded: {error})"
-    return ""
-
-
-def _draw(run: Run, epochs: list[dict[str, Any]], best: int | None) -> str:
-    """Draws the curves, unless one more signal ends it, as that takes a second or two; says if there are none then.
-
-    Nobody else hears of that signal: it has not ended the run.
-    """
-    try:
-        with interrupts(*ENDING):
-            if epochs:
-                curves.draw(epochs, best, run.files.curves)
-    except (OSError, DiskError, KeyboardInterrupt):
-        return f", without {run.files.curves.name}"
     return ""

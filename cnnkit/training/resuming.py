@@ -111,7 +111,8 @@ class Resumption:
         document |= {name: self.record.get(name) for name in ("epochs", "best_epoch")}
         for split in ("validation", "test"):
             document[split] = reading.json_object(files.result(split)) if files.result(split).exists() else None
-        return document | {"remarks": self.record.get("remarks", [])}
+        report = str(files.report) if files.report.exists() else None
+        return document | {"remarks": self.record.get("remarks", []), "report": report}
 
     def refuse_other_images(self, index: Index, splits: Sequence[str], preprocessing: Preprocessing) -> None:
         """Refuses images that are not those with which the run began.

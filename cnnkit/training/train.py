@@ -18,7 +18,7 @@ from cnnkit.evaluation.baseline import Baseline
 from cnnkit.models import freezing
 from cnnkit.models.base import Network
 from cnnkit.optimization.rate_test import Finding
-from cnnkit.report import curves, rate_chart
+from cnnkit.report import rate_chart
 from cnnkit.runs.provenance import circumstances, parameters
 from cnnkit.runs.run import FINISHED, UNFINISHED, Run
 from cnnkit.runs.training_states import State
@@ -43,8 +43,8 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         progress: Is told how far it is.
 
     Returns:
-        The document that `cnnkit train --json` prints, with run, state, epochs, best_epoch, validation, test
-        and remarks.
+        The document that `cnnkit train --json` prints, with run, state, epochs, best_epoch, validation, test,
+        remarks and report.
 
     Raises:
         DataError: The images are not what they should be, or the doctor finds an error in them; nothing is left behind,
@@ -63,13 +63,15 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         experiment = experiment.with_learning_rate(rate.rate) if rate else experiment
         earlier = None if folder else unfinished_like(data.experiment)
         run = Run.create(data.experiment, folder, rate.as_json() if rate else None)
-        with run.held(), ending.recorded(run):
-            _begin(run, data, network, report, progress)
-            if rate:
-                _show_rate(run, rate, progress)
-            if earlier:
-                say(run, progress, earlier)
-            document = _trained(experiment, run, data, network, None, clock, progress)
+        with run.held():
+            with ending.recorded(run):
+                _begin(run, data, network, report, progress)
+                if rate:
+                    _show_rate(run, rate, progress)
+                if earlier:
+                    say(run, progress, earlier)
+                document = _trained(experiment, run, data, network, None, clock, progress)
+            document = _reported(document, data, network, run, progress)
         if document["state"] == FINISHED:
             pace.record(watch, data, network, run, progress)
         return document
@@ -123,7 +125,8 @@ def resume(
                 run.write_provenance(computing=computing)
             for line in (*resumption.lines(state, computing), *lines):
                 say(run, progress, line)
-            return _trained(resumption.experiment, run, data, network, state, clock, progress)
+            document = _trained(resumption.experiment, run, data, network, state, clock, progress)
+        return _reported(document, data, network, run, progress)
 
 
 def _begin(
@@ -234,7 +237,7 @@ def _show_rate(run: Run, found: Finding, progress: Progress) -> None:
 def _result(
     experiment: Experiment, data: TrainingData, network: Network, run: Run, progress: Progress, end: str
 ) -> dict[str, Any]:
-    """Draws the curves, reads the best epoch back from disk, evaluates it and closes the record of the run.
+    """Reads the best epoch back from disk, evaluates it and closes the record of the run.
 
     Of a run that has no epoch yet there is nothing to evaluate, and one that goes on has no verdict yet.
     """
@@ -245,7 +248,6 @@ def _result(
         return document | {"best_epoch": None, "validation": None, "test": None, "remarks": []}
     best = run.load_best(network.model)
     document["best_epoch"] = best["epoch"]
-    curves.draw(epochs, best["epoch"], run.files.curves)
     for split, questions in (("validation", []), ("test", [Baseline()])):
         shown = data.shown(split)
         document[split] = evaluate.score(run, split, network.model, shown, data.shown, progress, questions)
@@ -259,6 +261,12 @@ def _result(
         run.log(line)
     facts = {name: document[name] for name in ("state", "epochs", "best_epoch", "remarks")}
     run.write_provenance(**facts, verdict=[remark.facts() for remark in told], files=run.hashes_at_end())
-    if line := ending.reported(run, data.shown, network.model, progress):
-        say(run, progress, line)
     return document
+
+
+def _reported(
+    document: dict[str, Any], data: TrainingData, network: Network, run: Run, progress: Progress
+) -> dict[str, Any]:
+    """The document, with the file of the report, which is written where there is an epoch to tell of."""
+    file = ending.reported(run, data.shown, network.model, progress) if document["epochs"] else None
+    return document | {"report": str(file) if file else None}

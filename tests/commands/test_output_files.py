@@ -131,13 +131,13 @@ READ = [
 ]
 """Commands that would write over what they read."""
 
-RUN = ("config.yaml", "provenance.json", "split.csv", "history.png")
+RUN = ("config.yaml", "provenance.json", "split.csv", "lr.png")
 
 OF_A_RUN = [
     "init photos --output run/config.yaml",
     "data photos --fix-list run/split.csv",
-    "preview mine.yaml --output run/history.png",
-    "lr mine.yaml --plot run/history.png",
+    "preview mine.yaml --output run/lr.png",
+    "lr mine.yaml --plot run/lr.png",
     "predict other there.png --output run/config.yaml",
 ]
 """Commands that would write over a file of a run."""

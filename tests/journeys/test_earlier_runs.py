@@ -16,7 +16,7 @@ run_of_version_0_1_0/ was made by version 0.1.0 and is not to be made anew, with
       epochs: 1
       optimizer: {name: adam, learning_rate: 0.01}
 
-Without history.png and the name of the machine, to keep it small and plain; all else is as it was written.
+Without the curves as a picture and the name of the machine, to keep it small and plain; all else is as it was written.
 """
 
 from __future__ import annotations

@@ -118,7 +118,6 @@ def test_a_run_that_is_stopped_keeps_its_best_epoch_and_says_so_in_one_line(conf
     assert training_states.newest(run / "checkpoints", print).position.epoch == len(Run.open(run).history())
     assert "Traceback" not in out
     assert Run.open(run).provenance()["state"] == "interrupted"
-    assert (run / "history.png").exists()
     assert list(run.rglob(".writing*")) == []
     assert usable(run)
 
@@ -223,6 +222,18 @@ def test_ctrl_c_during_the_last_evaluation_keeps_the_run_too(config, tmp_path, m
     with pytest.raises(Interrupted, match=r"keeps epoch [12], the best of 2") as raised:
         train(experiment, tmp_path / "run")
     assert raised.value.exit_code == 130
+
+
+def test_a_bug_in_the_report_stays_one_and_the_run_is_finished(config, tmp_path, monkeypatch):
+    from cnnkit.report import report
+
+    monkeypatch.delattr(report, "html")
+    with pytest.raises(NameError):
+        train(
+            read(config(ENDLESS), "data.limit=10", "model.layers=[{name: flatten}]", "train.epochs=1"), tmp_path / "run"
+        )
+    facts = Run.open(tmp_path / "run").provenance()
+    assert (facts["state"], facts["best_epoch"]) == ("finished", 1)
 
 
 def test_after_a_training_sigterm_means_what_it_meant_before(config, tmp_path):

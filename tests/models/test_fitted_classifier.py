@@ -66,7 +66,7 @@ def test_nothing_set_fits_the_classifier_and_leaves_every_file_of_a_run(fitted):
     assert document["validation"]["loss"] == pytest.approx(line["val_loss"], rel=1e-4)
     assert document["validation"]["accuracy"] == pytest.approx(line["val_accuracy"])
     names = {file.name for file in run.iterdir()}
-    assert names >= {"config.yaml", "provenance.json", "history.png", "split.csv", "log.txt", "checkpoints"}
+    assert names >= {"config.yaml", "provenance.json", "report.html", "split.csv", "log.txt", "checkpoints"}
     assert "fitted to 6 features, at the optimum of its loss; penalty C " in (run / "log.txt").read_text()
     assert evaluate(run) == document["test"]
 

@@ -9,11 +9,11 @@ import pytest
 
 from cnnkit import Run, read
 from cnnkit.core.errors import DataError, DiskError, Interrupted, NobodyReads, TrainingError
-from cnnkit.core.lazy import keras
-from cnnkit.core.signals import interrupts
+from cnnkit.core.lazy import keras, tf
+from cnnkit.core.progress import Progress
+from cnnkit.report import report
 from cnnkit.runs import checkpoints, training_states
 from cnnkit.training import ending
-from cnnkit.training.stage_fit import Diverged
 
 CONFIG = """
 name: tiny
@@ -162,18 +162,48 @@ def test_where_a_limit_was_too_short_for_anything_a_longer_one_is_told(run, tmp_
     assert line.endswith(f"{goes_on} --set train.time_limit=0.2, or more")
 
 
-def test_a_signal_while_the_curves_are_drawn_costs_them_and_not_what_has_ended_the_run(run, begin, epoch, monkeypatch):
-    monkeypatch.setattr(ending.curves, "draw", lambda *_: signal.raise_signal(signal.SIGTERM))
-    said = r"the loss is NaN\n.*keeps epoch 1, .*, without history\.png; see"
-    with pytest.raises(Diverged, match=said), interrupts(signal.SIGTERM), ending.recorded(run):
-        begin()
-        epoch(1)
-        raise Diverged("the loss is NaN")
-
-
 def test_a_run_that_begins_anew_and_is_ended_before_it_has_a_record_stays(run):
     with pytest.raises(Interrupted) as raised, ending.recorded(run, new=False):
         raise KeyboardInterrupt
     anew = f"no state of it was saved, so begin anew with: cnnkit train --resume {run.folder}"
     assert str(raised.value) == f"Interrupted. Nothing was trained; {anew}"
     assert Run.begun(run.folder).experiment.name == "tiny"
+
+
+def raising(error):
+    def write(*_):
+        raise error
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("write", "why"),
+    [
+        (lambda *_: signal.raise_signal(signal.SIGINT), "interrupted"),
+        (lambda *_: signal.raise_signal(signal.SIGTERM), "interrupted"),
+        (raising(DataError("cat/3.png: is gone")), "cat/3.png: is gone"),
+        (raising(TrainingError("metrics.jsonl is damaged")), "metrics.jsonl is damaged"),
+        (raising(DiskError("the disk is full")), "the disk is full"),
+        (raising(PermissionError(errno.EACCES, "Permission denied")), "[Errno 13] Permission denied"),
+        (raising(MemoryError()), "out of memory"),
+        (raising(tf.errors.ResourceExhaustedError(None, None, "OOM")), "out of memory"),
+    ],
+)
+def test_a_report_that_fails_costs_a_run_nothing_and_a_line_says_how_to_make_it(run, begin, monkeypatch, write, why):
+    begin()
+    before, said = run.files.provenance.read_bytes(), []
+    progress = Progress()
+    monkeypatch.setattr(progress, "say", said.append)
+    monkeypatch.setattr(report, "write", write)
+    assert ending.reported(run, None, None, progress) is None
+    whole = f"({why}); the run is complete without it; make it with: cnnkit report {run.folder}"
+    assert said == [f"report.html is not written {whole}"]
+    assert run.files.log.read_text().endswith(f"{said[0]}\n")
+    assert run.files.provenance.read_bytes() == before
+
+
+def test_a_line_on_a_full_disk_is_told_though_the_log_has_no_room_for_it(run, begin, disk, monkeypatch):
+    begin()
+    monkeypatch.setattr(report, "write", lambda *_: disk.fail(errno.ENOSPC) or run.write_provenance(x=1))
+    assert ending.reported(run, None, None, Progress()) is None

@@ -129,7 +129,7 @@ def figures(run: Run) -> Iterator[tuple[str, float]]:
 
 def files(run: Run, tracker: Tracker) -> Iterator[Path]:
     """What goes along with a run: those of these that there are."""
-    yield from filter(Path.is_file, (run.files.config, run.files.curves, *map(run.files.result, SPLITS)))
+    yield from filter(Path.is_file, (run.files.config, *map(run.files.result, SPLITS)))
     if tracker.weights and (run.files.checkpoints / f"{checkpoints.BEST}.json").is_file():
         yield run.files.checkpoints / checkpoints.read(run.files.checkpoints, checkpoints.BEST)["file"]
 
