@@ -237,7 +237,6 @@ ELSEWHERE = {
     ("core/sheet.py", "save"): "into memory",
     ("evaluation/answers.py", "save"): "into memory",
     ("evaluation/familiarity.py", "save"): "into memory",
-    ("report/curves.py", "save"): "by `report.figures`",
     ("report/pictures.py", "save"): "into memory",
     ("report/rate_chart.py", "save"): "by `report.figures`",
     ("training/rate_finder.py", "TemporaryDirectory"): "for the states of a try, which are written like any",
