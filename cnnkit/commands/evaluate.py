@@ -56,6 +56,9 @@ def evaluate(
     ] = [],  # noqa: B006
     baseline: Annotated[bool, Option(help="Compare it with simple methods on small pixels.")] = True,
     corruptions: Annotated[bool, Option("--corruptions", help="Accuracy under noise, blur, JPEG and others.")] = False,
+    tta: Annotated[
+        int | None, Option(metavar="N", help="What N augmented views of each image would add, and cost.")
+    ] = None,
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Tell what a trained network is worth: accuracy with its interval, and every class."""
@@ -69,6 +72,7 @@ def evaluate(
     from cnnkit.evaluation.evaluate import recorded
     from cnnkit.evaluation.gate import Gate, figures
     from cnnkit.evaluation.other_images import OtherImages
+    from cnnkit.evaluation.tta import TestTimeAugmentation
     from cnnkit.evaluation.two_classes import Costs, TwoClasses
     from cnnkit.runs.run import Run
 
@@ -82,10 +86,10 @@ def evaluate(
     questions: list[Question] = [Baseline()] if baseline else []
     if corruptions:
         questions.append(Corruptions())
+    if tta is not None:
+        questions.append(TestTimeAugmentation(tta))
     two = TwoClasses(positive, Costs.parsed(costs) if costs else None, sensitivity)
-    if two != TwoClasses():
-        two.refuse_others(opened.classes)
-    if len(opened.classes) == 2:
+    if two != TwoClasses() or len(opened.classes) == 2:
         questions.append(two)
     if abstain is not None:
         questions.append(Abstain(abstain))

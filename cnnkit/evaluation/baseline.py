@@ -43,12 +43,12 @@ class Baseline(Question):
         until = time.monotonic() + self.seconds
         try:
             known = exam.of("train")
-            chosen = self._chosen(known)
+            chosen = np.asarray(known.sample(self.most))
             x = _small(known, chosen, self.side, time.monotonic() + self.seconds / 4)
         except (DataError, TrainingError) as error:
             return {"impossible": f"the images of its training can't be read: {first_line(error)}"}
         y = np.asarray(known.labels)[chosen[: len(x)]]
-        places = self._chosen(exam.shown)
+        places = np.asarray(exam.shown.sample(self.most))
         asked = _small(exam.shown, places, self.side, time.monotonic() + self.seconds / 4)
         places = places[: len(asked)]
         truth = exam.answers.labels[places]
@@ -71,12 +71,6 @@ class Baseline(Question):
         pairs = Paired.of(network, right[best])
         adds, ends = pairs.difference, list(pairs.difference_interval)
         return found | {"best": best, "network_adds": adds, "network_adds_interval": ends}
-
-    def _chosen(self, shown: Shown) -> Any:
-        """Places of the images that are taken, int64: all, or as many as are wanted, whichever their contents say."""
-        digests = shown.images.index.digests
-        order = sorted(range(len(shown.numbers)), key=lambda place: digests[shown.numbers[place]])
-        return np.asarray(order[: self.most])
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """What the best of them reaches and what the network adds, in a line."""

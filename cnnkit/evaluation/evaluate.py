@@ -53,6 +53,7 @@ def evaluate(
         The document that `cnnkit evaluate --json` prints; that of a split is written to the run's folder too.
 
     Raises:
+        UsageError: There is no such split or setting, or a question can't be asked of the run.
         DataError: Images of that split are gone, or are not the ones of the run; or others can't be read.
         TrainingError: The run has no usable checkpoint, or its network answers what is no number.
     """
@@ -61,6 +62,8 @@ def evaluate(
     if split not in SPLITS:
         raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
     refuse_settings(settings, MAY_BE_SET, "a run is evaluated as it was trained")
+    for question in questions:
+        question.refuse(run)
     # Nothing that may be set has a say in the network, so one config, with the settings, serves all that follows.
     run = run.with_settings(*settings)
     shown = others.shown(run, progress) if others else _shown(run, split, progress)

@@ -60,6 +60,16 @@ class Shown:
         """Their classes."""
         return [int(self.images.index.labels[i]) for i in self.numbers]
 
+    @property
+    def keys(self) -> Any:
+        """What chance knows each of them by, int64 (images,): equal contents have the same, whatever else is there."""
+        return np.asarray([int(self.images.index.digests[i][:15], 16) for i in self.numbers], np.int64)
+
+    def sample(self, most: int) -> list[int]:
+        """Places of all, or of as many as are wanted, whichever their contents say: the same in whatever order."""
+        digests = self.images.index.digests
+        return sorted(range(len(self.numbers)), key=lambda place: digests[self.numbers[place]])[:most]
+
 
 @dataclass(frozen=True)
 class Exam:
@@ -116,6 +126,14 @@ class Question(ABC):
     """
 
     name: ClassVar[str]
+
+    def refuse(self, run: Run) -> None:
+        """Refuses a run that this can't be asked of, before anything is computed.
+
+        Raises:
+            UsageError: It is one.
+        """
+        return
 
     @abstractmethod
     def answered(self, exam: Exam) -> dict[str, Any]:

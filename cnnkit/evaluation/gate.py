@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from cnnkit.core.errors import UsageError
 
-SMALLER_IS_BETTER = frozenset({"loss", "log_loss", "brier", "ece", "cost"})
+SMALLER_IS_BETTER = frozenset({"loss", "log_loss", "brier", "ece", "cost", "seconds_per_image"})
 """Figures that are better the smaller they are; those of which neither can be said are counts."""
 
 INTERVAL = "_interval"

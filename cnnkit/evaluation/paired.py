@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnkit.core.lazy import np
+from cnnkit.evaluation.intervals import CONFIDENCE
 from cnnkit.evaluation.metrics import interval
 
 FEW = 25
@@ -108,6 +109,21 @@ class Paired:
         if product > 0:
             return max(product - self.images / 2, 0.0) / math.sqrt(around)
         return product / math.sqrt(around) if around else 0.0
+
+
+def mean_interval(differences: Any) -> list[float] | None:
+    """The 95 % interval of the mean of what differs on each image, float (images,), by Student's t; None of one image.
+
+    Student 1908, The probable error of a mean, Biometrika 6, 1-25.
+    """
+    from scipy.stats import t
+
+    n = len(differences)
+    if n < 2:
+        return None
+    mean, error = float(np.mean(differences)), float(np.std(differences, ddof=1)) / math.sqrt(n)
+    half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
+    return [mean - half, mean + half]
 
 
 def holm(values: Sequence[float]) -> list[float]:

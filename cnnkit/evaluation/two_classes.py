@@ -14,6 +14,7 @@ from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
 from cnnkit.evaluation.metrics import interval
 from cnnkit.evaluation.submission import meant
+from cnnkit.runs.run import Run
 
 HALF = 0.5
 """The threshold of the likeliest class."""
@@ -81,6 +82,10 @@ class TwoClasses(Question):
         """Whether a threshold is to be chosen."""
         return self.costs is not None or self.sensitivity is not None
 
+    def refuse(self, run: Run) -> None:
+        """Refuses a run of other classes."""
+        self.refuse_others(run.classes)
+
     def refuse_others(self, classes: Sequence[str]) -> None:
         """Refuses classes that this is no question for.
 
@@ -101,7 +106,6 @@ class TwoClasses(Question):
     def answered(self, exam: Exam) -> dict[str, Any]:
         """Sensitivity and specificity at a half, and at the threshold that is chosen on validation."""
         classes = list(exam.answers.classes)
-        self.refuse_others(classes)
         positive = self.positive or meant("", classes) or classes[1]
         place = classes.index(positive)
         found: dict[str, Any] = {"positive": positive} | at(exam.answers, place, HALF, self.costs)

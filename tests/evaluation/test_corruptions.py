@@ -1,36 +1,119 @@
 from __future__ import annotations
 
+import colorsys
+import io
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 
-from cnnkit.evaluation.corruptions import LARGE, SMALL, Corruptions, corrupted
+from cnnkit.evaluation.corruptions import STRENGTHS, Corruptions, corrupted, strengths
 
 
 def chance():
     return np.random.default_rng(0)
 
 
-def test_amounts_are_those_that_are_told():
-    grey = np.full((40, 40, 1), 100, np.uint8)
-    assert (corrupted(grey, "brightness", 0.2, chance()) == 151).all()
-    noisy = corrupted(grey, "noise", 0.1, chance()).astype(float)
-    assert noisy.std() == pytest.approx(25.5, rel=0.1)
-    halves = np.repeat(np.uint8([[50, 150]]), 20, axis=1)[..., None].repeat(40, axis=0)
-    flat = corrupted(halves, "contrast", 0.5, chance())
-    assert sorted(set(flat.ravel().tolist())) == [75, 125]
+def picture(side, channels):
+    """Smooth, with some detail, in all shades."""
+    cells = max(4, side // 8)
+    coarse = chance().integers(0, 256, (cells, cells, channels), dtype=np.uint8)
+    return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC).reshape(side, side, channels)
+
+
+# The first and the last strength that the authors' programs have: make_cifar_c.py for 32 pixels, make_imagenet_64_c.py
+# for 64 and make_imagenet_c.py for 224, of github.com/hendrycks/robustness.
+OF_THE_AUTHORS = {
+    32: {
+        "noise": (0.04, 0.1),
+        "blur": (0.4, 1),
+        "brightness": (0.05, 0.3),
+        "contrast": (0.75, 0.15),
+        "jpeg": (80, 40),
+        "resolution": (0.95, 0.65),
+    },
+    64: {
+        "noise": (0.04, 0.18),
+        "blur": (0.5, 1.5),
+        "brightness": (0.1, 0.5),
+        "contrast": (0.4, 0.05),
+        "jpeg": (65, 25),
+        "resolution": (0.9, 0.5),
+    },
+    224: {
+        "noise": (0.08, 0.38),
+        "blur": (1, 6),
+        "brightness": (0.1, 0.5),
+        "contrast": (0.4, 0.05),
+        "jpeg": (25, 7),
+        "resolution": (0.6, 0.25),
+    },
+}
+
+
+@pytest.mark.parametrize("side", [32, 64, 224])
+def test_at_the_sizes_of_the_authors_strengths_are_theirs(side):
+    found = strengths(side)
+    assert {kind: (levels[0], levels[-1]) for kind, levels in found.items()} == OF_THE_AUTHORS[side]
+    assert found == {kind: by_side[side] for kind, by_side in STRENGTHS.items()}
+
+
+def test_between_and_beyond_these_sizes_they_follow_the_side():
+    # 128 is 1 of log2(224 / 64) = 1.8074 doublings above 64.
+    assert strengths(128)["noise"][0] == pytest.approx(0.04 + 0.04 / 1.8074, abs=1e-4)
+    assert strengths(128)["jpeg"][0] == round(65 - 40 / 1.8074)
+    assert strengths(8) == strengths(32)
+    assert strengths(448)["blur"] == (2, 4, 6, 8, 12)
+    assert strengths(448) | {"blur": ()} == strengths(224) | {"blur": ()}
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("side", [32, 64])
-def test_each_keeps_type_and_shape_and_hurts_more_the_stronger_it_is(side, channels):
-    coarse = chance().integers(0, 256, (side // 8, side // 8, channels), dtype=np.uint8)
-    image = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC).reshape(side, side, channels)
-    for kind, levels in (SMALL if side < 64 else LARGE).items():
-        made = [corrupted(image, kind, level, chance()) for level in (levels[0], levels[-1])]
+@pytest.mark.parametrize("side", [8, 32, 64, 100, 224])
+def test_a_stronger_one_is_farther_from_the_image(side, channels):
+    image = picture(side, channels)
+    for kind, levels in strengths(side).items():
+        made = [corrupted(image, kind, level, chance()) for level in levels]
         assert all(one.shape == image.shape and one.dtype == np.uint8 for one in made)
-        weak, strong = (np.abs(one.astype(float) - image).mean() for one in made)
-        assert strong > weak, kind
+        distances = [np.abs(one.astype(float) - image).mean() for one in made]
+        assert distances == sorted(distances) and distances[0] < distances[-1], kind
+
+
+def test_noise_has_the_deviation_that_is_told():
+    grey = np.full((100, 100, 1), 128, np.uint8)
+    assert (corrupted(grey, "noise", 0.1, chance()) / 255).std() == pytest.approx(0.1, rel=0.02)
+
+
+def test_brightness_is_added_to_the_value_of_hsv():
+    image = np.uint8([[[0, 0, 0], [10, 20, 40], [200, 100, 50], [255, 0, 255], [90, 90, 90]]])
+    for colour, brighter in zip(image[0], corrupted(image, "brightness", 0.3, chance())[0], strict=True):
+        hue, saturation, value = colorsys.rgb_to_hsv(*(colour / 255))
+        expected = colorsys.hsv_to_rgb(hue, saturation, min(value + 0.3, 1))
+        assert np.abs(brighter / 255 - expected).max() <= 0.5 / 255 + 1e-9
+
+
+def test_contrast_is_taken_from_each_channel_by_itself():
+    halves = np.uint8([[[50, 0, 9]] * 4 + [[150, 200, 9]] * 4] * 8)
+    flat = corrupted(halves, "contrast", 0.5, chance())
+    assert flat[0, 0].tolist() == [75, 50, 9] and flat[0, -1].tolist() == [125, 150, 9]
+
+
+@pytest.mark.parametrize("sigma", [0.4, 1, 6])
+def test_blur_is_the_gaussian_of_scipy(sigma):
+    image = picture(64, 3)
+    expected = gaussian_filter(image.astype(float), (sigma, sigma, 0), mode="nearest", truncate=4)
+    assert np.abs(corrupted(image, "blur", sigma, chance()) - expected).max() <= 1
+
+
+def test_jpeg_and_resolution_are_those_of_pillow():
+    image, file = picture(64, 3), io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=25)
+    assert np.array_equal(corrupted(image, "jpeg", 25, chance()), np.asarray(Image.open(file)))
+    steps = corrupted(picture(64, 1), "resolution", 0.5, chance())
+    assert np.array_equal(steps[::2, ::2], steps[1::2, 1::2])
+    mean = picture(64, 1).reshape(32, 2, 32, 2).mean(axis=(1, 3))
+    assert np.abs(steps[::2, ::2, 0] - mean).max() <= 1  # height and width are each rounded
 
 
 def test_a_network_that_sees_brightness_only_suffers_from_that(shown, exam_of):
@@ -46,6 +129,11 @@ def test_a_network_that_sees_brightness_only_suffers_from_that(shown, exam_of):
     # 100 becomes 113, 126, 138, 151 and 177.
     assert found["accuracy"]["brightness"] == [1.0, 1.0, 1.0, 0.5, 0.5]
     assert found["mean_accuracy"] == pytest.approx(29 / 30)
+    low, high = found["mean_accuracy_interval"]
+    assert low < 29 / 30 < high
     assert Corruptions().answered(exam) == found
     last = list(Corruptions().lines(found))[-1]
-    assert last == ("corrupted: mean accuracy 0.9667, 1.0000 as they are (4 images); worst under brightness: 0.8000")
+    assert last == (
+        f"corrupted: mean accuracy 0.9667 (95 % interval {low:.4f} to {high:.4f}), 1.0000 as they are (4 images); "
+        "worst under brightness: 0.8000"
+    )
