@@ -11,8 +11,8 @@ from typer import Argument, Exit, Option
 from cnnkit.commands.command import Settings, command
 from cnnkit.commands.results import evaluation_tables
 from cnnkit.commands.screen import Screen, new_table
-from cnnkit.core.errors import Interrupted, TrainingError, UsageError
-from cnnkit.core.signals import exit_code
+from cnnkit.core.errors import TrainingError, UsageError
+from cnnkit.core.signals import resumable
 from cnnkit.core.text import counted, typed
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def train(
         Path | None, Option(metavar="RUN", help="Go on with a run that ended before its time.", show_default=False)
     ] = None,
     folds: Annotated[
-        int | None, Option(metavar="K", help="Train K networks, each judged on another part of all images.", min=2)
+        int | None, Option(metavar="K", help="Train K networks, each judged on another part of all images.")
     ] = None,
     settings: Settings = [],  # noqa: B006
 ) -> None:
@@ -45,7 +45,7 @@ def train(
         raise UsageError(f"--run {run}: a run goes on in its own folder; leave out --run, or --resume")
     if preflight and (run or resume):
         raise UsageError("--preflight trains nothing and leaves no run; leave out " + ("--run" if run else "--resume"))
-    if folds and (preflight or resume):
+    if folds is not None and (preflight or resume):
         why = "looks at one training" if preflight else "goes on with as many folds as the folder has"
         raise UsageError(f"--folds {folds}: {'--preflight' if preflight else '--resume'} {why}; leave out --folds")
     if not resume and not config:
@@ -56,18 +56,15 @@ def train(
         return
     from cnnkit.runs.files import FOLDS
 
-    if folds or (resume and (resume / FOLDS).is_file()):
+    if folds is not None or (resume and (resume / FOLDS).is_file()):
         _folds(screen, config, folds, run, resume, settings)
         return
     with screen.watching() as progress:
         if resume:
-            try:
+            with resumable(f"cnnkit train --resume {typed(resume)}"):  # before or behind its training, which tells more
                 from cnnkit.training.train import resume as go_on
 
                 document = go_on(resume, config, settings, progress)
-            except KeyboardInterrupt as interrupt:  # before or behind its training, which tells more
-                message = f"Interrupted; go on with: cnnkit train --resume {typed(resume)}"
-                raise Interrupted(message, exit_code=exit_code(interrupt)) from None
         else:
             from cnnkit.config.file import read
 
@@ -113,11 +110,12 @@ def _folds(
         from cnnkit.studies import folds as study
 
         if configured:
-            assert folds
+            assert folds is not None
             document = study.train(configured.experiment, folds, run, progress, configured.place)
         else:
             assert resume
-            document = study.resume(resume, settings, progress)
+            with resumable(f"cnnkit train --resume {typed(resume)}"):
+                document = study.resume(resume, settings, progress)
     table = new_table("fold", ">images", ">accuracy", ">95 % interval", ">macro F1", ">best epoch", "run")
     for entry in document["runs"]:
         if "accuracy" in entry:

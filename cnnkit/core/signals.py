@@ -132,6 +132,22 @@ def handling(number: int, handler: Callable[[int, FrameType | None], None] | sig
 
 
 @contextmanager
+def resumable(command: str) -> Iterator[None]:
+    """What is interrupted within can be gone on with.
+
+    Args:
+        command: By which one, for example `cnnkit train --resume RUN`.
+
+    Raises:
+        Interrupted: In the place of a KeyboardInterrupt; it tells the command.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(f"Interrupted; go on with: {command}", exit_code=exit_code(interrupt)) from None
+
+
+@contextmanager
 def unheard() -> Iterator[None]:
     """Within it nothing of ENDING is heard: for a moment's work that has to be whole."""
     with ExitStack() as handlers:

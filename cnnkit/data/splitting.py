@@ -22,6 +22,8 @@ TINY, SMALL, LARGE = 0.005, 0.05, 0.7
 FEW = 30
 """So many images tell an accuracy to within 0.18 at best."""
 
+MOST_FOLDS = 1000
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -35,7 +37,7 @@ class Split(Spec):
     """Share of the images to choose the best epoch on; 0.15 if left out and the source sets none apart."""
     test: Share | None = None
     """Share of the images to judge the result on, once; 0.15 if left out and the source sets none apart."""
-    folds: Annotated[int, Field(ge=2, le=1000)] | None = None
+    folds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = None
     """In place of `test`: all images are divided into so many folds, class by class, and one of them is judged on.
     `cnnkit train --folds K` sets both and trains a network for each fold."""
     fold: Count | None = None

@@ -122,7 +122,9 @@ class Run:
             UsageError: It exists, or can't be made.
         """
         if folder and os.path.lexists(folder):
-            goes_on = f", or go on with it: cnnkit train --resume {typed(folder)}" * Files(folder).provenance.is_file()
+            goes_on = ""
+            if Files(folder).provenance.is_file() or (folder / FOLDS).is_file():
+                goes_on = f", or go on with it: cnnkit train --resume {typed(folder)}"
             message = f"{folder} exists already, and a run never overwrites another; choose another --run{goes_on}"
             raise UsageError(message)
         above = (folder or Path("runs")).absolute().parent

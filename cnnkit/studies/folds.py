@@ -31,11 +31,12 @@ from cnnkit.core.errors import (
 )
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress, Step
-from cnnkit.core.signals import exit_code
+from cnnkit.core.signals import exit_code, resumable
 from cnnkit.core.text import enumerated, typed
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.files import tables
 from cnnkit.data.index import Index
+from cnnkit.data.splitting import MOST_FOLDS
 from cnnkit.runs import reading
 from cnnkit.runs.files import FOLDS, Files
 from cnnkit.runs.run import FINISHED, UNFINISHED, Run
@@ -110,6 +111,7 @@ def train(
         The document that `cnnkit train --folds K --json` prints; folds.json keeps it.
 
     Raises:
+        UsageError: There are fewer than 2 or more than 1,000 folds; or the folder exists, or can't be made.
         ConfigError: The config has a test share or folds, or can't be divided so.
         DataError: A class has too few images for so many folds, or the source has a split of its own.
         TrainingError: The training of a fold failed; those before it are kept.
@@ -117,8 +119,12 @@ def train(
     """
     progress = progress or Progress()
     folder = Path(folder) if folder else None
+    if folds < 2:
+        raise UsageError(f"--folds {folds}: at least 2 are needed, as one is judged on and the others train")
+    if folds > MOST_FOLDS:
+        raise UsageError(f"--folds {folds}: at most {MOST_FOLDS:,}, as each is a training; 5 or 10 are usual")
     Run.refuse(folder)
-    if problems := [place(problem) for problem in _problems(experiment, folds)]:
+    if problems := [place(problem) if problem.key else problem for problem in _problems(experiment, folds)]:
         raise ConfigError(*problems)
     completed, index, numbers = _looked_at(experiment, folds, progress)
     study = _begun(completed, index, numbers, folds, folder)
@@ -195,9 +201,6 @@ def of_fold(experiment: Experiment, folds: int, fold: int) -> Experiment:
 def _problems(experiment: Experiment, folds: int) -> Iterator[Problem]:
     """What keeps an experiment from being trained by folds."""
     split = experiment.data.split
-    if folds < 2:
-        yield Problem(f"--folds {folds}: at least 2 are needed, as one is judged on and the others train")
-        return
     if split.folds or split.fold:
         yield Problem("the config judges on one fold, and --folds on all; leave folds and fold out", key="data.split")
     elif split.test is not None:
@@ -205,7 +208,9 @@ def _problems(experiment: Experiment, folds: int) -> Iterator[Problem]:
         yield Problem(message, key="data.split.test")
     else:
         first = of_fold(experiment, folds, 1)
-        yield from checks.problems({name: getattr(first, name) for name in Experiment.model_fields})
+        for problem in checks.problems({name: getattr(first, name) for name in Experiment.model_fields}):
+            asked = problem.key in ("data.split.folds", "data.split.fold")  # which the config does not have
+            yield Problem(f"--folds {folds}: {problem.message}") if asked else problem
 
 
 def _looked_at(experiment: Experiment, folds: int, progress: Progress) -> tuple[Experiment, Index, list[int]]:
@@ -286,7 +291,8 @@ def _trained(study: Study, experiment: Experiment, settings: Sequence[str], prog
         progress.say("")
     record = reading.json_object(study.folder / FOLDS)
     states = {fold: study.state(fold) or "missing" for fold in range(1, study.count + 1)}
-    found = summary(study.folder, {fold: study.run(fold) for fold in states}, progress)
+    with resumable(f"cnnkit train --resume {typed(study.folder)}"):
+        found = summary(study.folder, {fold: study.run(fold) for fold in states}, progress)
     found["state"] = FINISHED if set(states.values()) == {FINISHED} else UNFINISHED
     if found["state"] != FINISHED:
         behind = [str(fold) for fold, state in states.items() if state != FINISHED]

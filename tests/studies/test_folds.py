@@ -141,7 +141,10 @@ def test_the_command_shows_a_finished_study_again(study, command):
     [
         (["--folds", "3", "--preflight"], "--preflight looks at one training; leave out --folds"),
         (["--folds", "3", "--resume", "there"], "goes on with as many folds as the folder has; leave out --folds"),
-        (["--folds", "1"], "--folds"),
+        (["--folds", "1"], "--folds 1: at least 2 are needed, as one is judged on and the others train"),
+        (["--folds", "0"], "--folds 0: at least 2 are needed, as one is judged on and the others train"),
+        (["--folds", "0", "--preflight"], "--preflight looks at one training; leave out --folds"),
+        (["--folds", "1001"], "--folds 1001: at most 1,000, as each is a training; 5 or 10 are usual"),
         (["--folds", "3", "--set", "data.split.test=0.2"], "data.split.test: each fold is the test split in its turn"),
         (["--folds", "3", "--set", "data.split.folds=3", "--set", "data.split.fold=1"], "leave folds and fold out"),
         (["--folds", "9"], "data.limit: should be at least 9, an image a class for each fold"),
@@ -153,6 +156,31 @@ def test_what_does_not_go_together_is_told(study, command, tmp_path, words, mess
     assert code == 2
     assert message in told
     assert not (tmp_path / "run").exists()
+
+
+def test_folds_are_not_trained_over_others_but_gone_on_with(study, command):
+    code, _, told = command("train", study.config, "--folds", "2", "--run", study.folder)
+    assert code == 2
+    assert f"or go on with it: cnnkit train --resume {study.folder}" in told
+
+
+def test_a_source_with_a_split_of_its_own_has_no_folds(image_folder, command, tmp_path):
+    image_folder({"train/a": 6, "train/b": 6, "test/a": 2, "test/b": 2})
+    (tmp_path / "mine.yaml").write_text(
+        "data: {source: {name: folder, path: images}}\nmodel: {name: sequential, layers: [{name: flatten}]}\n"
+    )
+    code, _, told = command("train", tmp_path / "mine.yaml", "--folds", "3", "--run", tmp_path / "run")
+    assert code == 2
+    assert told.startswith("--folds 3: the source has a test split of its own, and folds divide all images anew")
+
+
+def test_when_all_are_trained_ctrl_c_tells_how_to_see_what_they_say_together(study, monkeypatch):
+    def interrupted(*all_of_them):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folds, "summary", interrupted)
+    with pytest.raises(Interrupted, match=f"go on with: cnnkit train --resume {study.folder}"):
+        folds.resume(study.folder)
 
 
 def copy_of(study, tmp_path: Path) -> Path:
