@@ -243,7 +243,7 @@ def unreadable(run: Path) -> Iterator[str]:
 def outcome(run: Path) -> dict[str, Any]:
     """All of a finished run that has to be the same: bytes, and documents without times."""
     from cnnkit.runs import checkpoints, training_states
-    from cnnkit.runs.run import TIMES
+    from cnnkit.runs.epochs import TIMES
 
     folder = run / "checkpoints"
     weights, best = checkpoints.verified(folder, checkpoints.BEST)

@@ -12,7 +12,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.config.messages import KeyPath, SettingProblem, displaced, entry_with, named
 from cnnkit.core.errors import ConfigError, Problem
 from cnnkit.core.spec import FileText, Spec
-from cnnkit.core.text import nearest
+from cnnkit.core.text import nearest, typed
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Document:
             hint = nearest(file.name, beside) or ("; `cnnkit list` tells what a config may hold" if not beside else "")
             raise ConfigError(Problem(f"there is no such file{hint}", str(file))) from None
         except IsADirectoryError:
-            raise ConfigError(Problem("is a folder, not a config file", str(file))) from None
+            within = sorted(file.glob("*.y*ml"))
+            hint = f"; did you mean {typed(within[0])}?" if len(within) == 1 else ""
+            raise ConfigError(Problem(f"is a folder, not a config file{hint}", str(file))) from None
         except OSError as error:
             raise ConfigError(Problem(f"can't be read: {error.strerror}", str(file))) from None
         try:

@@ -47,6 +47,10 @@ class Files:
         self.log = folder / "log.txt"
         """What was said on the screen, each line with its time; its lock is held by the process that trains the run."""
 
+    def tell_of_runs(self) -> bool:
+        """Whether the folder is that of a run that has begun, or of folds, which are runs."""
+        return self.provenance.is_file() or (self.folder / FOLDS).is_file()
+
     def result(self, split: str) -> Path:
         """What `evaluate --json` prints of a split."""
         return self.evaluation / f"{split}.json"

@@ -1,4 +1,4 @@
-"""Files that someone names for a command to write: over others only if asked to, over what is needed never."""
+"""Files and folders that someone names to be written: over others only if asked to, over what is needed never."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cnnkit.core.errors import UsageError
+from cnnkit.core.text import typed
 from cnnkit.runs.files import Files
 
 TEXTS = (".yaml", ".yml", ".txt", ".csv", ".jsonl")
@@ -55,5 +56,25 @@ def refuse_what_is_read(option: str, file: Path, reads: Iterable[Path | str | No
         if read == file.resolve() or (read in above and file.suffix.lower() not in TEXTS):
             raise UsageError(f"{option} {file}: this is what the command reads; write to another file")
     for folder in above:
-        if Files(folder).config.is_file() and Files(folder).provenance.is_file():
+        if Files(folder).config.is_file() and Files(folder).tell_of_runs():
             raise UsageError(f"{option} {file}: this belongs to the run {folder.name}; write to another file")
+
+
+def refuse_run(folder: Path | None) -> None:
+    """Refuses a folder for a new run that exists already or can't be made; asked before the long work, too.
+
+    Args:
+        folder: The folder; below `runs` if left out.
+
+    Raises:
+        UsageError: It exists, or can't be made.
+    """
+    if folder and os.path.lexists(folder):
+        goes_on = f", or go on with it: cnnkit train --resume {typed(folder)}" * Files(folder).tell_of_runs()
+        message = f"{folder} exists already, and a run never overwrites another; choose another --run{goes_on}"
+        raise UsageError(message)
+    above = (folder or Path("runs")).absolute().parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not os.access(above, os.W_OK):
+        raise UsageError(f"the run's folder can't be made: {above} may not be written to; choose another --run")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -17,20 +14,19 @@ from typing import Any
 
 from cnnkit.config import file as config_file
 from cnnkit.config.experiment import Experiment
-from cnnkit.core import atomic, locks, onednn
-from cnnkit.core.errors import DiskError, TrainingError, UsageError
+from cnnkit.core import atomic, onednn
+from cnnkit.core.errors import TrainingError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import counted, first_line, typed, visible
+from cnnkit.core.text import typed, visible
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Index
-from cnnkit.runs import checkpoints, reading, split_file, weights_hash
+from cnnkit.runs import checkpoints, holding, overwriting, reading, split_file
 from cnnkit.runs.calibration import Calibration
+from cnnkit.runs.epochs import Epochs
 from cnnkit.runs.files import FOLDS, Files
+from cnnkit.runs.record import Record
 from cnnkit.runs.split_file import SplitRow
-
-TIMES = ("seconds", "images_per_second", "waiting")
-"""What of a line of the metrics is measured by the clock: a run that is repeated has other ones."""
 
 FINISHED, UNFINISHED = "finished", "unfinished"
 """States of a run that has come to its end, and of one whose time was up. Before that it is `training`, which a kill
@@ -55,6 +51,16 @@ class Run:
     def files(self) -> Files:
         """Where each of its files lies."""
         return Files(self.folder)
+
+    @cached_property
+    def _record(self) -> Record:
+        """How it came about."""
+        return Record(self.files)
+
+    @cached_property
+    def _epochs(self) -> Epochs:
+        """What was measured in each of its epochs."""
+        return Epochs(self.files.metrics)
 
     @classmethod
     def create(cls, experiment: Experiment, folder: Path | None, rate_test: Mapping[str, Any] | None = None) -> Run:
@@ -116,22 +122,8 @@ class Run:
 
     @staticmethod
     def refuse(folder: Path | None) -> None:
-        """Refuses a folder that exists already or can't be made; asked before the long work, too.
-
-        Raises:
-            UsageError: It exists, or can't be made.
-        """
-        if folder and os.path.lexists(folder):
-            goes_on = ""
-            if Files(folder).provenance.is_file() or (folder / FOLDS).is_file():
-                goes_on = f", or go on with it: cnnkit train --resume {typed(folder)}"
-            message = f"{folder} exists already, and a run never overwrites another; choose another --run{goes_on}"
-            raise UsageError(message)
-        above = (folder or Path("runs")).absolute().parent
-        while not above.exists() and above != above.parent:
-            above = above.parent
-        if not os.access(above, os.W_OK):
-            raise UsageError(f"the run's folder can't be made: {above} may not be written to; choose another --run")
+        """As `overwriting.refuse_run`."""
+        overwriting.refuse_run(folder)
 
     @classmethod
     def open(cls, run: Run | Path | str) -> Run:
@@ -149,16 +141,10 @@ class Run:
             names = " and ".join(file.name for file in needed if not file.is_file())
             why = f"holds no {names}" if opened.folder.is_dir() else "there is no such folder"
             if (opened.folder / FOLDS).is_file():
-                why = f"each of its folds is one, such as {typed(opened.folder / 'fold-1')}"
+                why = f"each of its folds is one, such as {typed(opened.folder / 'fold-1')}; "
+                why += f"what they say together tells cnnkit train --resume {typed(opened.folder)}"
             raise UsageError(f"{run} is not a run of cnnkit: {why}")
-        facts = opened.provenance()
-        recorded = [files for files in (facts.get("files"), facts.get("files_before")) if isinstance(files, dict)]
-        for name, digest in opened.hashes().items():
-            if all(files.get(name) != digest for files in recorded):
-                raise _changed(opened, name)
-        others = [weights_hash.changed(files, opened.files) for files in recorded]
-        if others and others[0] and all(others):
-            raise _changed(opened, others[0])
+        opened._record.refuse_changed()
         return opened
 
     @classmethod
@@ -200,13 +186,7 @@ class Run:
         Raises:
             UsageError: Another process holds it.
         """
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(locks.alone(self.files.log, patience=patience))
-            except locks.Busy:
-                raise UsageError(f"{self.folder} is being trained by another process; wait until that ends") from None
-            except OSError:
-                pass  # a disk without locks; and one that can't be written to is told of by the first write
+        with holding.held(self.files, patience):
             yield
 
     def is_held(self) -> bool:
@@ -223,36 +203,19 @@ class Run:
 
     def change(self, experiment: Experiment) -> None:
         """Puts another config in the place of its own; a crash meanwhile leaves it with the one or the other."""
-        self._replace(self.files.config, self._config_text(experiment))
-
-    def _replace(self, file: Path, content: str | bytes) -> None:
-        """Writes one of the files that `hashes` has; at any moment the record knows what is there."""
-        recorded = self.provenance().get("files")
-        before = self.hashes() | weights_hash.recorded(recorded if isinstance(recorded, dict) else {}, self.files)
-        content = content.encode("utf-8", atomic.ERRORS) if isinstance(content, str) else content
-        after = before | {file.name: hashlib.sha256(content).hexdigest()}
-        self.write_provenance(files=after, files_before=before)
-        atomic.write_bytes(file, memoryview(content))
-        self.write_provenance(files_before=None)
-
-    def hashes_at_end(self) -> dict[str, str | None]:
-        """The recorded hashes, with that of its best weights as its training leaves them."""
-        return self.hashes_in_training() | weights_hash.of_best(self.files)
-
-    def hashes_in_training(self) -> dict[str, str | None]:
-        """The recorded hashes without that of its best weights, which training may replace at any moment."""
-        recorded = self.provenance().get("files") or {}
-        weights = weights_hash.recorded(recorded, self.files)
-        return {name: digest for name, digest in recorded.items() if name not in weights}
+        self._record.replace(self.files.config, self._config_text(experiment))
 
     def hashes(self) -> dict[str, str | None]:
         """SHA-256 of the files that decide what the run's network is and what it is judged on."""
-        listed = self.files
-        backbone = listed.backbone / "saved_model.pb"
-        files = (listed.config, listed.split, backbone, listed.calibration, listed.familiarity)
-        return {
-            file.relative_to(self.folder).as_posix(): reading.sha256(file) if file.is_file() else None for file in files
-        }
+        return self._record.hashes()
+
+    def hashes_in_training(self) -> dict[str, str | None]:
+        """The recorded hashes without that of its best weights, which training may replace at any moment."""
+        return self._record.hashes_in_training()
+
+    def hashes_at_end(self) -> dict[str, str | None]:
+        """The recorded hashes, with that of its best weights as its training leaves them."""
+        return self._record.hashes_at_end()
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -281,12 +244,12 @@ class Run:
         A crash meanwhile leaves it with the one or the other.
         """
         text = atomic.as_json(asdict(replace(self.calibration, **facts)))
-        self._replace(self.files.calibration, text)
+        self._record.replace(self.files.calibration, text)
         return Run(self.folder, self.settings)
 
     def keep_familiarity(self, content: bytes) -> None:
         """Keeps what tells unfamiliar images, see `cnnkit.evaluation.familiarity`, in the place of what was before."""
-        self._replace(self.files.familiarity, content)
+        self._record.replace(self.files.familiarity, content)
 
     def with_temperature(self, temperature: float) -> Run:
         """The same run as if it had that temperature; nothing is recorded."""
@@ -373,19 +336,7 @@ class Run:
 
         While its state is `training`, room is kept on the disk for how it ends.
         """
-        path = self.files.provenance
-        begun = path.exists()
-        record = (self.provenance() if begun else {}) | facts
-        if record.get("state") != "training":
-            atomic.write_last_json(path, record)
-            return
-        atomic.write_json(path, record)
-        try:
-            atomic.reserve(path)
-        except DiskError:
-            if not begun:
-                path.unlink()
-            raise
+        self._record.write(**facts)
 
     def provenance(self) -> dict[str, Any]:
         """The record of how the run came about.
@@ -393,10 +344,7 @@ class Run:
         Raises:
             TrainingError: It can't be read, or is damaged.
         """
-        try:
-            return reading.json_object(self.files.provenance)
-        except TrainingError as error:
-            raise TrainingError(f"{error}; {_bring_back(self)}") from None
+        return self._record.read()
 
     def rate_found(self) -> float | None:
         """The learning rate that was found for it; None where its config had one.
@@ -413,10 +361,7 @@ class Run:
 
     def record(self, metrics: dict[str, Any]) -> None:
         """Adds an epoch to the metrics."""
-        # JSON has no NaN and no infinity; a loss that is one of these is recorded as null.
-        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
-        # A state that is saved behind it is brought to the disk too, and can't be gone on from without this line.
-        atomic.append(self.files.metrics, json.dumps(finite), sync=True)
+        self._epochs.add(metrics)
 
     def history(self) -> list[dict[str, Any]]:
         """The epochs recorded so far; a last line that a crash cut short does not count.
@@ -424,28 +369,7 @@ class Run:
         Raises:
             TrainingError: A line is damaged, or the file can't be read.
         """
-        return [self._epoch(number, line) for number, line in enumerate(self._recorded(), start=1)]
-
-    def _recorded(self) -> list[bytes]:
-        """The whole lines of the metrics."""
-        path = self.files.metrics
-        with reading.told(path):
-            return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-
-    def _epoch(self, number: int, line: bytes) -> dict[str, Any]:
-        """What a line of the metrics records.
-
-        Raises:
-            TrainingError: It is damaged.
-        """
-        try:
-            metrics = json.loads(line)
-            if not isinstance(metrics, dict) or not isinstance(metrics.get("epoch"), int):
-                raise ValueError("it records no epoch")
-        except (ValueError, RecursionError) as error:
-            damaged = f"{self.files.metrics}: line {number} is damaged: {first_line(error)}"
-            raise TrainingError(f"{damaged}; put it back from a copy of the run") from None
-        return metrics
+        return self._epochs.all()
 
     def cut_back(self, epochs: int) -> None:
         """Leaves the first epochs in the metrics, for what came behind is trained again.
@@ -453,17 +377,7 @@ class Run:
         Raises:
             TrainingError: There are not as many, or one of them is damaged.
         """
-        path, lines = self.files.metrics, self._recorded()
-        if len(lines) < epochs:
-            raise TrainingError(
-                f"{path} has {counted(len(lines), 'epoch')} of the {epochs} that the run had when it was saved, so it "
-                "can't go on; somebody has changed it, or the disk has lost what was written"
-            )
-        kept = b"".join(line + b"\n" for line in lines[:epochs])
-        for number, line in enumerate(lines[:epochs], start=1):
-            self._epoch(number, line)
-        if path.exists() and path.stat().st_size > len(kept):
-            atomic.write_bytes(path, kept)
+        self._epochs.cut_back(epochs)
 
     def remove_unfinished(self) -> None:
         """Removes what a crash has left half written; for whoever holds the run."""
@@ -484,14 +398,3 @@ class Run:
             TrainingError: The record of the splits is missing or damaged.
         """
         return split_file.read(self.files.split, name)
-
-
-def _changed(run: Run, name: str) -> TrainingError:
-    """That a file of a run, by its path below the folder, was changed."""
-    what = f"{run.folder / name} is not as the run left it: its SHA-256 is not the recorded one"
-    return TrainingError(f"{what}; {_bring_back(run)}")
-
-
-def _bring_back(run: Run) -> str:
-    """What to do where a file that decides what a run is was changed or damaged."""
-    return f"put it back from a copy, or train a run of its own: cnnkit train {typed(run.files.config)}"

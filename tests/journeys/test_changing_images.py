@@ -21,7 +21,7 @@ from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
-from cnnkit.runs.run import TIMES
+from cnnkit.runs.epochs import TIMES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 

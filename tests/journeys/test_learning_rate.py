@@ -13,7 +13,7 @@ from PIL import Image
 from cnnkit import Run, read, train
 from cnnkit.core.errors import UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.runs.run import TIMES
+from cnnkit.runs.epochs import TIMES
 from cnnkit.training import rate_finder
 from cnnkit.training.train import resume
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cnnkit import Run, read, train
-from cnnkit.runs.run import TIMES
+from cnnkit.runs.epochs import TIMES
 
 CONFIG = """
 name: tracked

@@ -21,7 +21,7 @@ from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.lazy import keras, tf
 from cnnkit.core.progress import Progress
 from cnnkit.optimization.schedules import Cosine
-from cnnkit.runs.run import TIMES
+from cnnkit.runs.epochs import TIMES
 from cnnkit.training.steps import Steps
 
 PLAIN = """
