@@ -1,9 +1,10 @@
-"""Measures how often the intervals of accuracy and macro F1 hold the true value, on drawn answers.
+"""Measures how often the intervals of accuracy, macro F1 and the calibration error hold the true value.
 
     python scripts/measure_intervals.py --simulations 2000 --images 300 --classes 4
+    python scripts/measure_intervals.py --figure ece --simulations 2000 --images 300 --classes 4 --too-sure 1.5
 
-Answers are drawn from a network of known accuracy, so the true figures are known. Of intervals at 95 % as many as that
-should hold them.
+Answers are drawn from a network of known accuracy, or that is too sure by a known factor, so the true figures are
+known. Of intervals at 95 % as many as that should hold them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ import argparse
 
 import numpy as np
 
+from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.intervals import RESAMPLES, Bootstrap, wilson
+from cnnkit.evaluation.reliability import reliability
+
+MANY = 1_000_000
+"""Answers from which the true calibration error is known, to a thousandth."""
 
 
 def coverage(simulations: int, images: int, classes: int, accuracy: float = 0.8, seed: int = 1) -> dict[str, float]:
@@ -36,15 +42,53 @@ def coverage(simulations: int, images: int, classes: int, accuracy: float = 0.8,
     return {name: count / simulations for name, count in held.items()}
 
 
+def drawn(random: np.random.Generator, images: int, classes: int, spread: float, too_sure: float) -> Answers:
+    """Answers of a network whose logits are those that labels are drawn by, times a factor.
+
+    Args:
+        random: Chance.
+        images: How many.
+        classes: How many.
+        spread: The standard deviation of the right logits: the larger, the more answers are right.
+        too_sure: The factor; with 1 the network is calibrated.
+    """
+    logits = random.normal(size=(images, classes)) * spread
+    right, told = (np.exp(of - of.max(1, keepdims=True)) for of in (logits, logits * too_sure))
+    labels = (right.cumsum(1) > random.random((images, 1)) * right.sum(1, keepdims=True)).argmax(1)
+    return Answers(labels, told / told.sum(1, keepdims=True), [str(i) for i in range(classes)])
+
+
+def coverage_of_ece(
+    simulations: int, images: int, classes: int, spread: float = 2.0, too_sure: float = 1.0, seed: int = 1
+) -> dict[str, float]:
+    """The share of intervals that hold the true calibration error, beside it and the means of what is measured."""
+    random = np.random.default_rng(seed)
+    # Of a calibrated network none is left, but for chance.
+    true = 0.0 if too_sure == 1 else reliability(drawn(random, MANY, classes, spread, too_sure))["ece"]
+    measured = [reliability(drawn(random, images, classes, spread, too_sure)) for _ in range(simulations)]
+    held = [found["ece_interval"][0] <= true <= found["ece_interval"][1] for found in measured]
+    means = {name: float(np.mean([found[name] for found in measured])) for name in ("ece", "ece_by_chance")}
+    return {"held": float(np.mean(held)), "true": true, **means}
+
+
 def main() -> None:
     """Measures and tells."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option, value in (("simulations", 2000), ("images", 300), ("classes", 4)):
         parser.add_argument(f"--{option}", type=int, default=value)
     parser.add_argument("--accuracy", type=float, default=0.8)
+    parser.add_argument("--figure", choices=["accuracy", "ece"], default="accuracy")
+    parser.add_argument("--spread", type=float, default=2.0, help="of the right logits")
+    parser.add_argument("--too-sure", type=float, default=1.0, help="what the logits are multiplied by")
     chosen = parser.parse_args()
+    simulations = f"{chosen.simulations:,}"
+    if chosen.figure == "ece":
+        found = coverage_of_ece(chosen.simulations, chosen.images, chosen.classes, chosen.spread, chosen.too_sure)
+        print(f"ece: {found['held']:.1%} of {simulations} intervals hold {found['true']:.4f}")
+        print(f"     measured {found['ece']:.4f} in the mean, {found['ece_by_chance']:.4f} by chance alone")
+        return
     for name, share in coverage(chosen.simulations, chosen.images, chosen.classes, chosen.accuracy).items():
-        print(f"{name}: {share:.1%} of {chosen.simulations:,} intervals hold {chosen.accuracy}")
+        print(f"{name}: {share:.1%} of {simulations} intervals hold {chosen.accuracy}")
 
 
 if __name__ == "__main__":

@@ -226,6 +226,7 @@ def figure_lines(result: Mapping[str, Any]) -> list[tuple[str, float, list[float
     rows = [(m.said, result.get(m.name), result.get(f"{m.name}_interval")) for m in METRICS if m.said]
     calibration = result.get("calibration") or {}
     rows.append(("calibration error", calibration.get("ece"), calibration.get("ece_interval")))
+    rows.append(("  by chance alone", calibration.get("ece_by_chance"), None))
     return [(said, value, ends) for said, value, ends in rows if value is not None]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binom, binomtest
 from sklearn import metrics as sklearn_metrics
 
 from cnnkit.evaluation import metrics
@@ -71,6 +72,33 @@ def test_calibration_error_and_bins_by_hand():
         "confidence": None,
         "accuracy": None,
     }
+
+
+def test_the_calibration_error_of_a_bin_has_the_interval_of_its_accuracy():
+    """All are answered with 0.9, and 60 of 100 rightly: it is 0.9 less the accuracy, whose test is the binomial one."""
+    labels = np.r_[np.zeros(60, int), np.ones(40, int)]
+    found = metrics.computed(Answers(labels, np.tile([0.9, 0.1], (100, 1)), ["a", "b"]))["calibration"]
+    exact = binomtest(60, 100).proportion_ci(0.95, method="exact")
+    assert found["ece_interval"] == pytest.approx([0.9 - exact.high, 0.9 - exact.low], abs=0.01)
+    # The mean distance of a binomial share to its mean, by SciPy.
+    distances = binom(100, 0.9).expect(lambda right: abs(right / 100 - 0.9))
+    assert found["ece_by_chance"] == pytest.approx(distances, rel=0.05)
+
+
+def test_a_calibration_error_that_chance_makes_may_be_none():
+    """40 answers with 0.9, of which 35 are right: 0.025, and 36 would be none."""
+    labels = np.r_[np.zeros(35, int), np.ones(5, int)]
+    found = metrics.computed(Answers(labels, np.tile([0.9, 0.1], (40, 1)), ["a", "b"]))["calibration"]
+    assert found["ece"] == pytest.approx(0.025)
+    assert found["ece_interval"][0] == 0
+    assert found["ece_by_chance"] > 0.025
+
+
+def test_no_calibration_error_in_few_images_is_not_certainly_none():
+    found = metrics.computed(Answers(np.zeros(30, int), np.tile([1.0, 0.0], (30, 1)), ["a", "b"]))["calibration"]
+    exact = binomtest(30, 30).proportion_ci(0.95, method="exact")
+    assert (found["ece"], found["ece_by_chance"]) == (0, 0)
+    assert found["ece_interval"] == [0, pytest.approx(1 - exact.low, abs=0.01)]
 
 
 @pytest.mark.parametrize("ties", [False, True])

@@ -14,3 +14,16 @@ def test_intervals_hold_the_truth_as_often_as_they_say(classes):
 def test_some_intervals_hold_the_truth_about_as_often():
     """Of 100 right intervals fewer than 88 hold it once in a thousand times."""
     assert min(measure_intervals.coverage(100, 300, 3).values()) >= 0.88
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("images", "spread", "too_sure"), [(45, 2, 1.0), (300, 2, 1.5), (300, 40, 0.1)])
+def test_intervals_of_the_calibration_error_hold_it_whether_or_not_there_is_any(images, spread, too_sure):
+    found = measure_intervals.coverage_of_ece(200, images, 4, spread, too_sure)
+    assert found["held"] >= 0.89  # of 200 right ones fewer hold it once in a thousand times
+
+
+def test_the_error_by_chance_is_that_of_a_calibrated_network():
+    found = measure_intervals.coverage_of_ece(40, 300, 4)
+    assert found["held"] >= 0.8
+    assert found["ece"] == pytest.approx(found["ece_by_chance"], rel=0.12) and found["ece"] > 0.05
