@@ -43,6 +43,7 @@ def compare(
         document = sensitivity(runs, vary, split, progress) if vary else work(runs, split, progress)
     grid, sentences = (by_setting(document), [*_of_table(document)]) if vary else (side_by_side(document), [])
     sentences += [pair["told"] for pair in document.get("pairs", ())]
+    sentences += () if vary else document["remarks"]
     written = _write(grid, sentences, csv, markdown)
     head = f"accuracy on {split} images" if vary else f"{document['images']:,} {split} images, the same for all"
     screen.result(document, head, "", _table(grid), "", *sentences, *written)

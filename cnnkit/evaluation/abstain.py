@@ -1,8 +1,13 @@
 """Abstain: from which probability on answers are right as often as asked, and how much is then answered.
 
-The threshold is chosen on validation by "selection with guaranteed risk" (Geifman and El-Yaniv 2017, arXiv:1705.08500,
-algorithm 1): a search in halves, each step judged by an exact binomial bound (Clopper and Pearson 1934) whose doubt is
-divided among all steps, so that 95 % holds for the threshold that was chosen, not for one alone.
+The threshold is chosen on validation by testing thresholds in an order that is fixed beforehand, from the surest
+answers to all of them ("Learn then test", Angelopoulos, Bates, Candès, Jordan and Lei 2021, arXiv:2110.01052, fixed
+sequence testing): as long as each is passed the next may be tried with all of the doubt, and the first that fails ends
+it. Each is judged by an exact binomial bound (Clopper and Pearson 1934). So that one mistake among the surest does not
+end everything, there are several starts, each with its part of the doubt, and a start that is passed hands what it had
+on to the next (the fallback procedure: Wiens 2003, "A fixed sequence Bonferroni procedure for testing multiple
+endpoints", Pharmaceutical Statistics 2, 211-215). The 95 % hold for the threshold that is chosen, and not only for one
+alone, if surer answers are right at least as often as less sure ones; at the starts they hold without that.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
-from cnnkit.evaluation.metrics import interval
+from cnnkit.evaluation.intervals import wilson
 
 CONFIDENCE = 0.95
 """How sure it is that what is answered is right as often as asked."""
@@ -44,7 +49,8 @@ class Abstain(Question):
         images = len(chosen_on.labels)
         threshold = threshold_for(chosen_on, self.accuracy)
         found: dict[str, Any] = {"wanted": self.accuracy, "confidence": CONFIDENCE, "threshold": threshold}
-        found |= {"images_needed": least_images(self.accuracy, steps(images)), "validation_images": images}
+        needed = least_images(self.accuracy, max(len(starts(images, self.accuracy)), 1))
+        found |= {"images_needed": needed, "validation_images": images}
         found["validation"] = told(chosen_on, threshold)
         return found | told(exam.answers, threshold) | {"chosen_here": exam.split == "validation"}
 
@@ -84,58 +90,54 @@ def told(answers: Answers, threshold: float | None) -> dict[str, Any]:
         "images_answered": count,
         "answered": count / len(right),
         "accuracy": accuracy,
-        "accuracy_interval": None if accuracy is None else list(interval(accuracy, count)),
+        "accuracy_interval": None if accuracy is None else wilson(accuracy, count),
     }
 
 
 def threshold_for(answers: Answers, accuracy: float) -> float | None:
-    """The threshold from which on answers are surely right so often; None where none is.
+    """The threshold from which on answers are surely right so often; None where none is, 0 where all may be answered.
 
     Args:
         answers: Those of validation.
-        accuracy: How often, in 0..1.
+        accuracy: How often, above 0 and below 1.
     """
+    from scipy.stats import binom
+
     best = answers.probabilities.max(axis=1)
     order = np.argsort(-best, kind="stable")
     best, right = best[order], np.cumsum((answers.labels == answers.predicted)[order])
-    doubt = (1 - CONFIDENCE) / steps(len(best))
-
-    def surely(count: int) -> float | None:
-        """The threshold of the so many likeliest answers, with all that are as likely; None if it is not enough."""
-        threshold = float(best[count - 1])
-        count = int(np.searchsorted(-best, -threshold, side="right"))
-        return threshold if least_accuracy(int(right[count - 1]), count, doubt) >= accuracy else None
-
-    if surely(len(best)) is not None:
-        return 0.0  # all may be answered
-    found, low, high = None, 1, len(best)
-    while low < high:
-        middle = (low + high) // 2
-        if (threshold := surely(middle)) is None:
-            high = middle
+    # What is equally probable is answered together: a threshold is the last of these.
+    last = np.flatnonzero(np.append(np.diff(best) != 0, True))
+    # How often so many of them would be right at the least, were their accuracy only that which is asked for.
+    chances = binom.sf(right[last] - 1, last + 1, accuracy)
+    begins, own = starts(len(best), accuracy), np.zeros(len(last))
+    np.add.at(own, np.searchsorted(last, np.asarray(begins, int) - 1), (1 - CONFIDENCE) / max(len(begins), 1))
+    found, doubt = None, 0.0
+    for place in np.arange(len(last))[own.cumsum() > 0].tolist():
+        doubt += own[place]
+        if doubt and chances[place] <= doubt:
+            found = place
         else:
-            found, low = threshold, middle + 1
-    return found
+            doubt = 0.0
+    if found is None:
+        return None
+    return 0.0 if found == len(last) - 1 else float(best[last[found]])
 
 
-def steps(images: int) -> int:
-    """How many thresholds may be tried at the most: all of the images, and what halves them."""
-    return 1 + math.ceil(math.log2(images)) if images > 1 else 1
-
-
-def least_accuracy(right: int, count: int, doubt: float) -> float:
-    """The exact one-sided lower bound of a proportion (Clopper and Pearson 1934).
+def starts(images: int, accuracy: float) -> list[int]:
+    """How many of the surest answers are tried without others before: the fewest that can be enough, twice as many ...
 
     Args:
-        right: How many were right.
-        count: Of how many.
-        doubt: How often such a bound may lie above the true proportion.
+        images: How many there are.
+        accuracy: How often answers should be right, above 0 and below 1.
     """
-    from scipy.stats import beta
+    count = 1
+    while least_images(accuracy, count + 1) * 2**count <= images:
+        count += 1
+    first = least_images(accuracy, count)
+    return [first * 2**k for k in range(count)] if first <= images else []
 
-    return float(beta.ppf(doubt, right, count - right + 1)) if right else 0.0
 
-
-def least_images(accuracy: float, tried: int) -> int:
-    """So many answers without a mistake are enough: the bound is then the doubt's root of that degree."""
-    return math.ceil(math.log((1 - CONFIDENCE) / tried) / math.log(accuracy))
+def least_images(accuracy: float, begins: int) -> int:
+    """So many answers without a mistake are enough for one of so many starts: accuracy^n is then at most its doubt."""
+    return math.ceil(math.log((1 - CONFIDENCE) / begins) / math.log(accuracy))

@@ -13,7 +13,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.config.file import leaves
 from cnnkit.core.errors import UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, enumerated, typed
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.paired import Paired, holm
@@ -23,6 +23,9 @@ from cnnkit.runs.run import Run
 
 SURE = 0.05
 """Below this p two runs are told apart."""
+
+LEAST = 1e-300
+"""A p that is smaller than this has no digits left, or is 0 in the computer's numbers, as it never is in truth."""
 
 
 def compare(runs: Sequence[Run | Path | str], split: str = "test", progress: Progress | None = None) -> dict[str, Any]:
@@ -34,8 +37,8 @@ def compare(runs: Sequence[Run | Path | str], split: str = "test", progress: Pro
         progress: Is told how far it is.
 
     Returns:
-        The document that `cnnkit compare --json` prints: `runs` with metrics and cost, `settings` that differ, and in
-        `pairs` each two of them, the better one first.
+        The document that `cnnkit compare --json` prints: `runs` with metrics and cost, `settings` that differ, in
+        `pairs` each two of them, the better one first, and in `remarks` what else should be known.
 
     Raises:
         DataError: Their images or classes are others, with how many.
@@ -67,6 +70,7 @@ def compare(runs: Sequence[Run | Path | str], split: str = "test", progress: Pro
             for (first, second, paired), p in zip(pairs, corrected, strict=True)
         ],
         "correction": "holm" if len(pairs) > 1 else None,
+        "remarks": _remarks(opened, names),
     }
 
 
@@ -156,22 +160,49 @@ def _pair(first: str, second: str, paired: Paired, p: float, tests: int) -> dict
 
 
 def _told(first: str, second: str, paired: Paired, p: float, tests: int) -> str:
-    """How much better, and how sure."""
-    holms = f" (with Holm's correction for {tests} tests)" if tests > 1 else ""
-    counts = f"{paired.first:,} against {counted(paired.second, 'image')} of {paired.images:,}"
+    """How much better, and how sure.
+
+    Args:
+        first: The run that answers at least as many images rightly.
+        second: The other one.
+        paired: What they answer rightly.
+        p: By it they are told apart: that of the test, by Holm's method the larger the more tests there are.
+        tests: How many there are.
+    """
+    several = tests > 1
+    counts = f"{paired.first:,} against {counted(paired.second, 'image')} of {paired.images:,}, {p_text(paired.p)}"
+    holms = f" ({p_text(p)} with Holm's correction for {tests} tests)" if several else ""
     low, high = (100 * end for end in paired.difference_interval)
+    # Holm's method corrects no interval, so it may leave 0 out where the test, corrected, finds nothing.
+    ends = f"(95 % interval {low:.1f} to {high:.1f}{', of these two alone' if several else ''})"
     ahead = 100 * paired.difference
     if p >= SURE:
         if not paired.first + paired.second:
             said = f"{first} and {second} cannot be told apart: they answer the same images rightly"
         else:
-            said = f"{first} and {second} cannot be told apart: {counts}, p = {p_text(p)}{holms}"
-        return f"{said}; the accuracies differ by {ahead:.1f} points (95 % interval {low:.1f} to {high:.1f})"
-    said = f"{first} is better than {second} by {ahead:.1f} points of accuracy (95 % interval {low:.1f} to {high:.1f})"
-    chance = f"1 of {odds:,}" if (odds := int(1 / p)) <= 1_000_000 else "less than 1 of 1,000,000"
-    return f"{said}: {counts}, p = {p_text(p)}{holms}; equally good ones come so far apart in {chance} such tests"
+            said = f"{first} and {second} cannot be told apart: {counts}{holms}"
+        return f"{said}; the accuracies differ by {ahead:.1f} points {ends}"
+    said = f"{first} is better than {second} by {ahead:.1f} points of accuracy {ends}"
+    chance = f"1 of {int(1 / paired.p):,}" if paired.p > 1e-6 else "less than 1 of 1,000,000"
+    return f"{said}: {counts}{holms}; equally good ones come so far apart in {chance} such tests"
 
 
 def p_text(p: float) -> str:
-    """A p with two digits that count."""
-    return "1.00" if p > 0.995 else f"{p:.2f}" if p >= 0.1 else f"{p:.2g}" if p >= 0.0001 else f"{p:.0e}"
+    """A p with two digits that count; of one too small for a number, that it is smaller than such."""
+    if p < LEAST:
+        return f"p < {LEAST:.0e}"
+    return "p = " + ("1.00" if p > 0.995 else f"{p:.2f}" if p >= 0.1 else f"{p:.2g}" if p >= 0.0001 else f"{p:.0e}")
+
+
+def _remarks(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
+    """What makes figures differ beside what the networks have learnt."""
+    calibrated = [run.files.calibration.exists() for run in runs]
+    if all(calibrated) or not any(calibrated):
+        return []
+    which = [name for name, is_so in zip(names, calibrated, strict=True) if is_so]
+    others = [run for run, is_so in zip(runs, calibrated, strict=True) if not is_so]
+    commands = " and ".join(f"cnnkit evaluate {typed(run.folder)} --calibrate" for run in others[:3])
+    return [
+        f"only {enumerated(which, 'and')} {'is' if len(which) == 1 else 'are'} calibrated, which changes log loss, "
+        f"Brier score and areas, and no answer; so that these are of one kind: {commands}{' ...' * (len(others) > 3)}"
+    ]

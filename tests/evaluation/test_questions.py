@@ -32,34 +32,78 @@ def of_two(truth, probability):
 # Abstain
 
 
-@pytest.mark.parametrize(("right", "count"), [(0, 10), (7, 10), (10, 10), (180, 200)])
-def test_the_bound_is_that_of_clopper_and_pearson(right, count):
-    # SciPy's interval leaves as much doubt on either side.
-    exact = binomtest(right, count).proportion_ci(0.9, method="exact").low
-    assert abstain.least_accuracy(right, count, 0.05) == pytest.approx(exact, abs=1e-9)
+def of_ranked(right, best=None):
+    """Answers right or not, the surest first; by themselves no two are as sure."""
+    best = np.linspace(0.99, 0.6, len(right)) if best is None else best
+    return of_two(np.asarray(right, int), best)
 
 
 def test_fifty_nine_answers_without_a_mistake_are_enough_for_95_percent():
-    assert abstain.least_images(0.95, tried=1) == 59  # the least n with 0.95^n <= 0.05
-    assert abstain.least_accuracy(59, 59, 0.05) >= 0.95 > abstain.least_accuracy(58, 58, 0.05)
+    assert abstain.least_images(0.95, begins=1) == 59  # the least n with 0.95^n <= 0.05
+    # SciPy's interval leaves as much doubt on either side.
+    low = [binomtest(n, n).proportion_ci(0.9, method="exact").low for n in (58, 59)]
+    assert low[0] < 0.95 <= low[1]
+    assert abstain.threshold_for(of_ranked([1] * 59), 0.95) == 0.0
+    assert abstain.threshold_for(of_ranked([1] * 58), 0.95) is None
+
+
+@pytest.mark.parametrize("sure", [100, 150, 195])
+def test_of_200_images_the_surest_that_are_right_are_answered_though_no_two_are_as_sure(sure):
+    answers = of_ranked([1] * sure + [0] * (200 - sure))
+    best = np.sort(answers.probabilities.max(axis=1))[::-1]
+    threshold = abstain.threshold_for(answers, 0.95)
+    answered = int((best >= threshold).sum())
+    assert answered >= sure
+    doubt = binomtest(sure, answered, 0.95, alternative="greater").pvalue  # of an accuracy of 0.95 at the most
+    assert doubt <= 0.05
+
+
+def test_a_mistake_among_the_surest_does_not_end_it():
+    assert abstain.threshold_for(of_ranked([0] + [1] * 999), 0.95) == 0.0
+
+
+def test_what_is_as_probable_is_answered_together_or_not_at_all():
+    best = [0.9] * 100 + [0.8] * 100
+    assert abstain.threshold_for(of_ranked([1] * 110 + [0] * 90, best), 0.95) == 0.9
+    assert abstain.threshold_for(of_ranked([1] * 50 + [0] * 50 + [1] * 100, best), 0.95) is None
+
+
+@pytest.mark.parametrize("images", [20, 59, 200, 10_000])
+@pytest.mark.parametrize("accuracy", [0.5, 0.95, 0.99])
+def test_the_first_start_can_be_passed_and_all_of_them_lie_within_the_images(images, accuracy):
+    begins = abstain.starts(images, accuracy)
+    if not begins:
+        assert accuracy**images > 0.05  # all of them right would not be enough
+        return
+    assert accuracy ** begins[0] <= 0.05 / len(begins) and begins[-1] <= images
 
 
 def answers_right_as_sure(rng, count):
-    """Answers that are right as often as they say: in half of the images surely, in the others hardly."""
-    best = np.where(rng.random(count) < 0.5, 0.99, 0.6) - rng.random(count) / 1000
+    """Answers that are right as often as they say, the surest always and the least sure one in five."""
+    best = 1 - 0.4 * rng.random(count) ** 2
     return of_two((rng.random(count) < best).astype(int), best)
 
 
-def test_what_is_answered_is_right_so_often_in_95_of_100_runs():
+def answers_right_to_a_border(rng, count):
+    """Three quarters of the answers are right always, the others in six of ten times: the border is hard to hit."""
+    rank = rng.random(count)
+    return of_two((rng.random(count) < np.where(rank > 0.25, 1, 0.6)).astype(int), 0.5 + rank / 2)
+
+
+def answers_right_too_seldom(rng, count):
+    """All of them are right a little less often than is asked for, however sure they are."""
+    return of_two((rng.random(count) < 0.945).astype(int), 0.5 + rng.random(count) / 2)
+
+
+@pytest.mark.parametrize("drawn", [answers_right_as_sure, answers_right_to_a_border, answers_right_too_seldom])
+def test_what_is_answered_is_right_so_often_in_95_of_100_runs(drawn):
     rng = np.random.default_rng(0)
-    judged = answers_right_as_sure(rng, 20_000)
-    broken = 0
-    for _ in range(200):
-        threshold = abstain.threshold_for(answers_right_as_sure(rng, 300), 0.95)
-        if threshold is not None:
-            chosen = judged.probabilities.max(axis=1) >= threshold
-            broken += np.mean((judged.labels == judged.predicted)[chosen]) < 0.95
-    assert broken <= 200 * 0.05
+    judged = drawn(rng, 50_000)
+    best, right = judged.probabilities.max(axis=1), judged.labels == judged.predicted
+    found = [abstain.threshold_for(drawn(rng, 200), 0.95) for _ in range(300)]
+    broken = sum(threshold is not None and right[best >= threshold].mean() < 0.95 for threshold in found)
+    # No more than chance makes of 5 %.
+    assert binomtest(broken, len(found), 0.05, alternative="greater").pvalue > 0.01
 
 
 def test_a_threshold_divides_the_sure_from_the_unsure_answers():
@@ -82,11 +126,9 @@ def test_where_all_is_right_all_may_be_answered():
 def test_where_no_threshold_is_enough_that_is_said_with_what_would_be_needed():
     found = Abstain(0.95).answered(exam_of(of_two([1], [0.9]), of_two([1] * 20, np.linspace(0.6, 0.9, 20))))
     assert (found["threshold"], found["answered"], found["accuracy"]) == (None, 0.0, None)
-    needed = found["images_needed"]
-    tried = abstain.steps(20)
-    assert 0.95**needed <= 0.05 / tried < 0.95 ** (needed - 1)
+    assert found["images_needed"] == 59
     [line] = Abstain(0.95).lines(found)
-    assert f"at the least {needed:,} answers without a mistake" in line and "20 validation images" in line
+    assert "at the least 59 answers without a mistake" in line and "20 validation images" in line
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.5, 95, math.nan])

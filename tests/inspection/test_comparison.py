@@ -13,7 +13,8 @@ from cnnkit import Run, read
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.evaluation.answers import Answers
-from cnnkit.inspection import same_images
+from cnnkit.evaluation.paired import Paired
+from cnnkit.inspection import comparison, same_images
 from cnnkit.inspection.comparison import compare
 from cnnkit.runs import checkpoints
 
@@ -78,7 +79,38 @@ def test_of_three_runs_each_two_are_tested_with_holms_correction(run_of):
     pairs = {(pair["first"], pair["second"]): pair for pair in document["pairs"]}
     assert pairs["b", "a"]["p"] == pytest.approx(2 / 2**6)
     assert pairs["b", "a"]["p_corrected"] == pytest.approx(3 * 2 / 2**6) and pairs["b", "a"]["better"] is None
-    assert "with Holm's correction for 3 tests" in pairs["b", "a"]["told"]
+    told = pairs["b", "a"]["told"]
+    assert "6 against 0 images of 60, p = 0.031 (p = 0.094 with Holm's correction for 3 tests)" in told
+    # Corrected they are not told apart; the interval is that of two runs, which is said.
+    assert pairs["b", "a"]["difference_interval"][0] > 0 and told.endswith(", of these two alone)")
+
+
+def test_chance_is_told_by_the_p_of_the_test_itself_and_not_by_holms(run_of):
+    document = compare([run_of("a", wrong=range(10)), run_of("b"), run_of("c", wrong=[59])])
+    pair = next(pair for pair in document["pairs"] if (pair["first"], pair["second"]) == ("b", "a"))
+    assert pair["p"] == pytest.approx(2 / 2**10) and pair["p_corrected"] == pytest.approx(3 * 2 / 2**10)
+    assert "p = 0.002 (p = 0.0059 with Holm's" in pair["told"] and "come so far apart in 1 of 512 such" in pair["told"]
+
+
+@pytest.mark.parametrize("only", [(8000, 100), (40_000, 0), (1_000_000, 3)])
+def test_a_p_that_is_0_in_the_computers_numbers_is_told_as_smaller_than_one_that_is_not(only):
+    paired = Paired(1000, *only, 900)
+    assert paired.p == 0.0
+    told = comparison._told("cnn", "linear", paired, paired.p, 1)
+    assert "p < 1e-300; equally good ones come so far apart in less than 1 of 1,000,000 such tests" in told
+
+
+def test_a_run_that_is_calibrated_beside_one_that_is_not_is_named(run_of, command):
+    one, other = run_of("a"), run_of("b")
+    assert compare([one, other])["remarks"] == []
+    Run.open(other).calibrate(temperature=2.0)
+    [line] = compare([one, other])["remarks"]
+    assert line.startswith("only b is calibrated, which changes log loss")
+    assert line.endswith(f"cnnkit evaluate {one} --calibrate")
+    code, out, _ = command("compare", one, other)
+    assert code == 0 and "only b is calibrated" in out
+    Run.open(one).calibrate(temperature=1.5)
+    assert compare([one, other])["remarks"] == []
 
 
 def test_other_test_images_are_refused_with_how_many(run_of):
