@@ -1,4 +1,4 @@
-"""`cnnkit report`: one page that tells all of a run."""
+"""`cnnkit report`: one page that tells all of a run, or of several beside each other."""
 
 from __future__ import annotations
 
@@ -11,31 +11,43 @@ from cnnkit.commands.command import Force, Settings, command
 from cnnkit.commands.screen import Screen
 from cnnkit.core.errors import UsageError
 
-_RUNS = Argument(metavar="RUN...", help="The folders of runs.", show_default=False)
+JOINT = Path("report.html")
+"""The page of several runs, which belongs to none of them: in the working folder."""
+
+_RUNS = Argument(metavar="RUN...", help="The folder of a run, or of several.", show_default=False)
+_OUTPUT = Option(
+    help="The page's file, an HTML file.", show_default=f"report.html of the run; of several, {JOINT} here"
+)
 
 
 @command("cnnkit report runs/first")
 def report(
     screen: Screen,
     runs: Annotated[list[Path], _RUNS],
-    output: Annotated[
-        Path | None, Option(help="The page's file, an HTML file.", show_default="report.html of the run")
-    ] = None,
+    output: Annotated[Path | None, _OUTPUT] = None,
     force: Force = False,
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """Write one page that tells all of a run: verdict, curves, mistakes, images, network."""
+    """Write one page that tells all of a run: verdict, curves, mistakes, images, network; or compares several."""
     from cnnkit.config.file import refuse_settings
     from cnnkit.evaluation.evaluate import MAY_BE_SET
-    from cnnkit.report.report import of_run
+    from cnnkit.report.report import of_run, of_runs
     from cnnkit.runs import overwriting
     from cnnkit.runs.run import Run
 
-    if output and len(runs) > 1:
-        raise UsageError("--output is for the page of one run; each of several gets its own: leave it out")
+    several = len(runs) > 1
+    if several and settings:
+        raise UsageError(f"--set {settings[0]}: is for the page of one run; several are told of as they were evaluated")
     refuse_settings(settings, MAY_BE_SET, "a run is told of as it was trained")
-    overwriting.refuse("--output", output, force)
+    file = output or (JOINT if several else None)
+    overwriting.refuse("--output", file, force)
+    if several and file:
+        overwriting.refuse_what_is_read("--output", file, [])  # in the folder of a run it would be taken for that run's
     opened = [Run.open(run) for run in runs]
     with screen.watching() as progress:
-        files = [of_run(run, progress, output, settings) for run in opened]
-    screen.result({"reports": list(map(str, files))}, *(f"{file}: open it with a browser" for file in files))
+        if several:
+            assert file
+            made = of_runs(opened, file, progress)
+        else:
+            made = of_run(opened[0], progress, file, settings)
+    screen.result({"report": str(made)}, f"{made}: open it with a browser")

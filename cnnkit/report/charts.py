@@ -11,8 +11,11 @@ from cnnkit.optimization import training_metrics
 from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
 from cnnkit.report.tables import Table, said, words
 
-BLUE, ORANGE = "#0072B2", "#D55E00"
-"""Two colours that the colour-blind tell apart, of Okabe and Ito, Color Universal Design (2008)."""
+BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+"""Colours that the colour-blind tell apart, of Okabe and Ito, Color Universal Design (2008)."""
+
+_MARKERS = ("circle", "square", "triangle", "diamond")
+"""Of more runs than colours the next ones have other markers."""
 
 HEIGHT = 280
 """Of a chart, in CSS pixels."""
@@ -24,15 +27,28 @@ class Chart:
 
     Attributes:
         name: The `id` of its place in the page.
+        title: What stands above it.
         text: What it shows, for who does not see it.
         item: What BokehJS draws, as JSON.
         table: Its numbers.
     """
 
     name: str
+    title: str
     text: str
     item: Mapping[str, Any]
     table: Table
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of a chart: what it is called, its values over the epochs from 1 on, and how it looks."""
+
+    label: str
+    values: Sequence[float]
+    colour: str
+    dash: str = "solid"
+    marker: str = "circle"
 
 
 def library() -> str:
@@ -49,15 +65,44 @@ def curves(history: Sequence[Mapping[str, Any]], best: int | None) -> list[Chart
         history: The epochs, as metrics.jsonl has them.
         best: The epoch that was kept.
     """
-    charts = []
-    for metric in training_metrics.EPOCH_METRICS:
-        names = {"training": TRAINING + metric.name, "validation": VALIDATION + metric.name}
-        lines = {label: [_number(epoch.get(name)) for epoch in history] for label, name in names.items()}
-        charts.append(_over_epochs(metric.name, history, lines, best))
-    rates = [_number(epoch.get("learning_rate")) for epoch in history]
+    charts = [
+        _over_epochs(
+            metric.name,
+            [
+                _Line("training", _values(history, TRAINING + metric.name), BLUE),
+                _Line("validation", _values(history, VALIDATION + metric.name), VERMILLION, "dashed"),
+            ],
+            best,
+        )
+        for metric in training_metrics.EPOCH_METRICS
+    ]
+    rates = _values(history, "learning_rate")
     if len(history) > 1 and not all(map(math.isnan, rates)):
-        charts.append(_over_epochs("learning_rate", history, {"training": rates}, best))
+        charts.append(_over_epochs("learning_rate", [_Line("training", rates, BLUE)], best))
     return charts
+
+
+def curves_of_runs(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
+    """Each metric of several runs over the epochs: in validation, and dashed in training.
+
+    Args:
+        histories: By the names of the runs their epochs, as metrics.jsonl has them.
+    """
+    colours = (BLUE, VERMILLION, GREEN, PURPLE)
+    looks = [(colours[i % 4], _MARKERS[i // 4 % 4]) for i in range(len(histories))]
+    return [
+        _over_epochs(
+            side + metric.name,
+            [
+                _Line(name, _values(history, side + metric.name), colour, marker=marker)
+                for (name, history), (colour, marker) in zip(histories.items(), looks, strict=True)
+            ],
+            None,
+            f"{words(metric.name).capitalize()} in {'validation' if side == VALIDATION else 'training'}",
+        )
+        for metric in training_metrics.EPOCH_METRICS
+        for side in (VALIDATION, TRAINING)
+    ]
 
 
 def reliability(bins: Sequence[tuple[float, float, int]]) -> Chart:
@@ -66,7 +111,7 @@ def reliability(bins: Sequence[tuple[float, float, int]]) -> Chart:
     Args:
         bins: Of each bin the mean probability, the share of right answers, both in 0..1, and how many answers.
     """
-    figure = _figure("probability of the answer", "share that is right", x_range=(0, 1), y_range=(0, 1))
+    figure = _figure("probability of the answer", "share that is right", x_range=(0, 1.02), y_range=(0, 1.02))
     figure.line([0, 1], [0, 1], color="#888888", line_dash="dashed", legend_label="as it should be")
     data = {"probability": [b[0] for b in bins], "right": [b[1] for b in bins], "answers": [b[2] for b in bins]}
     figure.line("probability", "right", source=data, color=BLUE, line_width=2, legend_label="the network")
@@ -77,31 +122,46 @@ def reliability(bins: Sequence[tuple[float, float, int]]) -> Chart:
     _finish(figure)
     rows = [[said(probability), said(right), said(count)] for probability, right, count in bins]
     table = Table("Numbers of this chart", ("mean probability", "share that is right", "answers"), rows)
-    return Chart("chart-reliability", "Share of right answers over their probability", _item(figure), table)
+    text = "Share of right answers over their probability"
+    return Chart("chart-reliability", text, text, _item(figure), table)
 
 
-def _over_epochs(
-    name: str, history: Sequence[Mapping[str, Any]], lines: Mapping[str, Sequence[float]], best: int | None
-) -> Chart:
+def _over_epochs(name: str, lines: Sequence[_Line], best: int | None, title: str = "") -> Chart:
     from bokeh.models.annotations import Span
 
-    numbers = [epoch["epoch"] for epoch in history]
-    figure = _figure("epoch", words(name))
+    epochs = max(len(line.values) for line in lines)
+    figure = _figure("epoch", "")
     figure.xaxis.ticker.update(min_interval=1, num_minor_ticks=0)
-    for (label, values), colour, dash in zip(lines.items(), (BLUE, ORANGE), ("solid", "dashed"), strict=False):
-        data = {"epoch": numbers, "value": values}
-        figure.line("epoch", "value", source=data, color=colour, line_width=2, line_dash=dash, legend_label=label)
-        points = figure.scatter("epoch", "value", source=data, color=colour, size=5, legend_label=label)
-        _hover(figure, points, [(label, "@value{0.0000}"), ("epoch", "@epoch")])
-    if best:
+    for line in lines:
+        data = {"epoch": list(range(1, len(line.values) + 1)), "value": list(line.values)}
+        figure.line(
+            "epoch",
+            "value",
+            source=data,
+            color=line.colour,
+            line_width=2,
+            line_dash=line.dash,
+            legend_label=line.label,
+        )
+        points = figure.scatter(
+            "epoch", "value", source=data, color=line.colour, size=5, marker=line.marker, legend_label=line.label
+        )
+        # Bokeh reads a `@` or a brace of a name as the name of a column.
+        _hover(figure, points, [(_plain(line.label), "@value{0.0000}"), ("epoch", "@epoch")])
+    if best and epochs > 1:
         figure.add_layout(Span(location=best, dimension="height", line_color="#888888", line_dash="dotted"))
     _finish(figure)
-    rows = [[str(number), *(said(values[i]) for values in lines.values())] for i, number in enumerate(numbers)]
-    text = f"{words(name).capitalize()} over the epochs" + (f"; dotted: epoch {best}, which is kept" if best else "")
-    return Chart(f"chart-{name}", text, _item(figure), Table("Numbers of this chart", ("epoch", *lines), rows))
+    rows = [
+        [str(i + 1), *(said(line.values[i]) if i < len(line.values) else "-" for line in lines)] for i in range(epochs)
+    ]
+    title = title or words(name).capitalize()
+    text = f"{title} over the epochs" + (f"; dotted: epoch {best}, which is kept" if best else "")
+    table = Table("Numbers of this chart", ("epoch", *(line.label for line in lines)), rows)
+    return Chart(f"chart-{name}", title, text, _item(figure), table)
 
 
 def _figure(x: str, y: str, **more: Any) -> Any:
+    from bokeh.models import BasicTickFormatter
     from bokeh.plotting import figure
 
     made = figure(
@@ -110,13 +170,16 @@ def _figure(x: str, y: str, **more: Any) -> Any:
         toolbar_location=None,
         tools="",  # dragging and the wheel move the page, also on a telephone
         x_axis_label=x,
-        y_axis_label=y,
+        y_axis_label=y or None,
         background_fill_alpha=0,
         border_fill_alpha=0,
         outline_line_alpha=0.2,
         **more,
     )
     made.grid.grid_line_alpha = 0.25
+    made.axis.minor_tick_line_color = None
+    made.axis.axis_label_text_font_style = "normal"
+    made.axis.formatter = BasicTickFormatter(power_limit_low=-5, power_limit_high=7)
     return made
 
 
@@ -131,6 +194,9 @@ def _finish(figure: Any) -> None:
     figure.legend.background_fill_alpha = 0
     figure.legend.border_line_alpha = 0
     figure.legend.orientation = "horizontal"
+    figure.legend.spacing = 14
+    figure.legend.margin = 0
+    figure.legend.padding = 2
     figure.add_layout(figure.legend[0], "above")
 
 
@@ -140,5 +206,9 @@ def _item(figure: Any) -> Mapping[str, Any]:
     return dict(json_item(figure))
 
 
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
+def _values(history: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return [math.nan if epoch.get(name) is None else float(epoch[name]) for epoch in history]
+
+
+def _plain(label: str) -> str:
+    return "".join(" " if sign in "@${}" else sign for sign in label)

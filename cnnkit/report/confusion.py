@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnkit.core.text import counted
-from cnnkit.report.tables import Table
+from cnnkit.report.bidi import isolated
+from cnnkit.report.tables import percent
 
 MOST_CLASSES = 30
 """Of more, no screen has room for a matrix."""
@@ -47,6 +48,27 @@ class Matrix:
     rows: Sequence[Sequence[Cell]]
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two classes of which one is taken for the other.
+
+    Attributes:
+        key: As the pictures of it are called.
+        label: What the images are.
+        predicted: What they are taken for.
+        count: How many.
+        share: Their share of the images of their class.
+        text: The same in words.
+    """
+
+    key: str
+    label: str
+    predicted: str
+    count: int
+    share: str
+    text: str
+
+
 def matrix(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> Matrix | None:
     """The matrix; None of too many classes."""
     if len(classes) > MOST_CLASSES:
@@ -54,14 +76,14 @@ def matrix(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> Matrix | 
     return Matrix(classes, [[_cell(classes, counts, i, j) for j in range(len(classes))] for i in range(len(classes))])
 
 
-def pairs(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> Table:
+def pairs(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> list[Pair]:
     """The pairs of classes that are confused, those most often first."""
-    found = _confused(counts)
-    rows = [
-        [classes[i], classes[j], f"{count:,}", f"{100 * count / sum(counts[i]):.1f} %"]
-        for count, i, j in found[:MOST_PAIRS]
+    return [
+        Pair(
+            f"{i},{j}", classes[i], classes[j], count, percent(count / sum(counts[i])), _in_words(classes, i, j, count)
+        )
+        for count, i, j in _confused(counts)[:MOST_PAIRS]
     ]
-    return Table("Confused most often", ("is", "taken for", "images", "of its class"), rows)
 
 
 def _confused(counts: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
@@ -69,15 +91,18 @@ def _confused(counts: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
     return sorted(found, key=lambda entry: (-entry[0], entry[1:]))
 
 
+def _in_words(classes: Sequence[str], i: int, j: int, count: int) -> str:
+    verb = "is" if count == 1 else "are"
+    right = "rightly answered" if i == j else f"taken for {isolated(classes[j])}"
+    return f"{counted(count, 'image')} of {isolated(classes[i])} {verb} {right}"
+
+
 def _cell(classes: Sequence[str], counts: Sequence[Sequence[int]], i: int, j: int) -> Cell:
     from bokeh.palettes import Cividis256
 
     count, images = counts[i][j], sum(counts[i])
     background = Cividis256[round(255 * count / images) if images else 0]
-    verb = "is" if count == 1 else "are"
-    right = "rightly answered" if i == j else f"taken for {classes[j]}"
-    text = f"{counted(count, 'image')} of {classes[i]} {verb} {right}"
-    return Cell(f"{i},{j}", count, text, background, _ink(background))
+    return Cell(f"{i},{j}", count, _in_words(classes, i, j, count), background, _ink(background))
 
 
 def _ink(background: str) -> str:
@@ -96,6 +121,11 @@ def places(answers: Any, i: int, j: int, most: int) -> list[int]:
 
 
 def shown_cells(counts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """The cells with images, in the order in which they get pictures: confused most first, right answers last."""
+    """The cells that can be chosen, in the order in which they get pictures: confused most first, right answers last.
+
+    They are all with images of a matrix, and else the pairs that are confused most.
+    """
     wrong = [(i, j) for _, i, j in _confused(counts)]
+    if len(counts) > MOST_CLASSES:
+        return wrong[:MOST_PAIRS]
     return [*wrong, *((i, i) for i in range(len(counts)) if counts[i][i])]

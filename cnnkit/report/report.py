@@ -1,4 +1,4 @@
-"""report.html: one page that tells all of a run, without anything from elsewhere."""
+"""report.html: one page that tells all of a run, or of several, without anything from elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from cnnkit.data.feeding.images import ImageReader, Images
 from cnnkit.evaluation.exam import Shown
 from cnnkit.inspection.summary import layer_rows
 from cnnkit.report import charts
-from cnnkit.report.page import Of, Page, page_of
+from cnnkit.report.gallery import Of
+from cnnkit.report.joint import Joint, joint_of
+from cnnkit.report.page import Page, page_of
 from cnnkit.runs.images import index_of
 from cnnkit.runs.run import Run
 
@@ -72,8 +74,30 @@ def of_run(run: Run | Path | str, progress: Progress, path: Path | None = None, 
     return write(run, shown, model, progress, path)
 
 
-def html(page: Page) -> str:
-    """The page as HTML, in which whatever is a text stays one, and no script runs but its own."""
+def of_runs(runs: Sequence[Run | Path | str], path: Path, progress: Progress) -> Path:
+    """Writes the page of several runs beside each other.
+
+    Args:
+        runs: Two or more runs, or their folders.
+        path: The file.
+        progress: Is told how far it is.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: One is no run, or is named twice.
+        TrainingError: A file of a run is damaged.
+        DiskError: The disk has no room for it, or fails.
+    """
+    page = joint_of([Run.open(run) for run in runs], path, progress)
+    with progress.task("writing the report", 1):
+        atomic.write_bytes(path, html(page).encode("utf-8", "replace"))
+    return path
+
+
+def html(page: Page | Joint) -> str:
+    """A page as HTML, in which whatever is a text stays one, and no script runs but its own."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -82,9 +106,9 @@ def html(page: Page) -> str:
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     script, css = ((TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     library = charts.library()
-    return environment.get_template("page.html").render(
+    return environment.get_template("page.html" if isinstance(page, Page) else "joint.html").render(
         page=page,
-        contents=_contents(page),
+        cells=page.cell_pictures,
         items=[(chart.name, chart.item) for chart in page.charts],
         css=Markup(css),  # these are of this package, and of Bokeh
         script=Markup(script),
@@ -96,23 +120,3 @@ def html(page: Page) -> str:
 def _hash(script: str) -> str:
     """A script as the policy of the page allows it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-def _contents(page: Page) -> list[tuple[str, str]]:
-    """The sections that the page has, by their `id`."""
-    sections = (
-        ("curves", "Curves", page.curves),
-        ("confusion", "Confusion", page.split),
-        ("classes", "Classes", page.split),
-        ("calibration", "Calibration", page.calibration or page.calibrated),
-        ("mistakes", "Mistakes", page.mistakes),
-        ("unsure", "Unsure", page.unsure),
-        ("more", "More", page.more),
-        ("data", "Data", True),
-        ("augmentation", "Augmentation", page.augmented),
-        ("network", "Network", True),
-        ("config", "Config", True),
-        ("provenance", "Provenance", True),
-        ("repeat", "Repeat", True),
-    )
-    return [(name, title) for name, title, there in sections if there]

@@ -1,13 +1,45 @@
-"""Tables of the report: rows of texts, and how whatever the result of `evaluate` says becomes some."""
+"""Tables of the report: rows of cells, and how whatever the result of `evaluate` says becomes some."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MOST_ROWS = 300
+from cnnkit.evaluation.metrics import CLASS_METRICS, METRICS
+
+MOST_ROWS = 2000
 """Rows of a table that a page shows; behind them stands how many more there are."""
+
+TALL = 25
+"""A table of more rows scrolls in a window of its own, and can be searched."""
+
+_NUMBER = re.compile(r"-?[\d,.]+(e[+-]?\d+)?([\s\u00a0]%)?|-|")
+
+_CALLED = {"ece": "calibration error (ECE)", "f1": "F1", "roc_auc": "ROC area", "average_precision": "PR area"}
+_CALLED |= {metric.name: metric.said for metric in METRICS if metric.said}
+_CALLED |= {metric.name: metric.text for metric in CLASS_METRICS}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with the ends of its interval.
+
+    Attributes:
+        value: The figure.
+        interval: From where to where.
+    """
+
+    value: str
+    interval: str
+
+    def __str__(self) -> str:
+        return f"{self.value} ({self.interval})"
+
+
+Cell = str | Figure
 
 
 @dataclass(frozen=True)
@@ -22,10 +54,10 @@ class Table:
 
     title: str
     head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Cell]]
 
     @property
-    def shown(self) -> Sequence[Sequence[str]]:
+    def shown(self) -> Sequence[Sequence[Cell]]:
         """Those of the rows that a page has room for."""
         return self.rows[:MOST_ROWS]
 
@@ -33,6 +65,19 @@ class Table:
     def left_out(self) -> int:
         """How many rows it has no room for."""
         return len(self.rows) - len(self.shown)
+
+    @property
+    def tall(self) -> bool:
+        """Whether it scrolls in a window of its own."""
+        return len(self.rows) > TALL
+
+    @property
+    def numbers(self) -> list[bool]:
+        """Of each column whether it has numbers, which stand below each other."""
+        return [
+            all(isinstance(row[i], Figure) or _NUMBER.fullmatch(str(row[i])) for row in self.rows)
+            for i in range(len(self.head))
+        ]
 
 
 def said(value: Any) -> str:
@@ -43,6 +88,8 @@ def said(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
+            if math.isnan(value):
+                return "-"
             return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.4g}"
         case int():
             return f"{value:,}"
@@ -53,18 +100,26 @@ def said(value: Any) -> str:
     return str(value)
 
 
-def with_interval(entry: Mapping[str, Any], name: str) -> str:
-    """A figure, and where the entry has `NAME_interval`, that too."""
+def with_interval(entry: Mapping[str, Any], name: str) -> Cell:
+    """A figure, and where the entry has `NAME_interval`, that too; `-` where it has neither."""
+    if name not in entry:
+        return "-"
     ends = entry.get(f"{name}_interval")
-    return said(entry[name]) + (f" ({said(ends[0])} to {said(ends[1])})" if isinstance(ends, list) and ends else "")
+    text = said(entry[name])
+    return Figure(text, f"{said(ends[0])} to {said(ends[1])}") if isinstance(ends, list) and ends else text
+
+
+def percent(share: float) -> str:
+    """A share as it is read, with a space that breaks no line."""
+    return f"{100 * share:.1f}\u00a0%"
 
 
 def words(name: str) -> str:
     """A key of a JSON document as words."""
-    return name.replace("_", " ")
+    return _CALLED.get(name) or name.replace("_", " ").replace("f1", "F1")
 
 
-def rows_of(entry: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+def rows_of(entry: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Cell]]:
     """What stands in a document, a row each; lists of documents are left to `tables_of`."""
     for name, value in entry.items():
         key = f"{before}{words(name)}"
@@ -89,8 +144,12 @@ def of_entries(title: str, entries: Sequence[Mapping[str, Any]]) -> Table:
     """Documents that are alike, a row each."""
     names = list(dict.fromkeys(name for entry in entries for name in entry))
     names = [name for name in names if not name.endswith("_interval")]
-    rows = [[with_interval(entry, name) if name in entry else "-" for name in names] for entry in entries]
-    return Table(title, [words(name) for name in names], rows)
+    return Table(title, [words(name) for name in names], [[with_interval(e, name) for name in names] for e in entries])
+
+
+def of_lists(title: str, head: str, columns: Sequence[str], lists: Mapping[str, Sequence[Any]]) -> Table:
+    """Lists of figures that are alike, a row each."""
+    return Table(title, (head, *columns), [[words(name), *map(said, values)] for name, values in lists.items()])
 
 
 def _is_table(value: Any) -> bool:

@@ -1,5 +1,6 @@
 "use strict";
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
+const made = (name, text = "", facts = {}) => Object.assign(document.createElement(name), { textContent: text }, facts);
 
 // Charts: drawn where they stand, in the colours of the page.
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -10,7 +11,7 @@ function paint(inDark) {
     for (const part of [...plot.below, ...plot.left, ...plot.above, ...plot.center]) {
       const colours = {};
       for (const name of ["axis_label_text_color", "major_label_text_color", "label_text_color", "axis_line_color",
-        "major_tick_line_color", "minor_tick_line_color"]) if (name in part.properties) colours[name] = ink;
+        "major_tick_line_color"]) if (name in part.properties) colours[name] = ink;
       if ("grid_line_color" in part.properties) colours.grid_line_color = ink;
       part.setv(colours);
     }
@@ -28,39 +29,59 @@ function paint(inDark) {
 Promise.all(read("items").map(([id, item]) => Bokeh.embed.embed_item(item, id))).then(() => {
   paint(dark.matches);
   dark.addEventListener("change", () => paint(dark.matches));
-  addEventListener("beforeprint", () => paint(false));
-  addEventListener("afterprint", () => paint(dark.matches));
+  addEventListener("beforeprint", () => { for (const shown of Bokeh.documents) shown.roots().forEach(printed); });
+  addEventListener("afterprint", () => {
+    for (const each of document.querySelectorAll(".printed")) each.remove();
+    paint(dark.matches);
+  });
   document.documentElement.dataset.drawn = "yes";
 });
 
-// Cells of the confusion matrix: one of them is reached by Tab, the others from there by the arrow keys.
+// A chart fits itself to its place only after a while, and paper does not wait: there it is a picture, in which the
+// text is dark at once, and lines keep their colours. The legend has no lines in it: in its place is one of text.
+function printed(plot) {
+  const view = Bokeh.index.get_by_id(plot.id), box = made("div", "", { className: "printed" });
+  const legend = made("p"), image = made("img", "", { alt: "" });
+  for (const { label, renderers } of plot.above.flatMap((part) => part.items ?? [])) {
+    const glyph = renderers[0].glyph, line = made("span", `${glyph.line_dash.value.length ? "- -" : "\u2014"} ${label.value}`);
+    line.style.color = glyph.line_color.value;
+    legend.append(line, " ");
+  }
+  paint(false);
+  image.src = view.export("png", true).canvas.toDataURL();
+  image.style.marginTop = `${4 - view.frame.bbox.y}px`;
+  const window = made("div");
+  window.append(image);
+  box.append(legend, window);
+  document.getElementById(view.el.closest(".drawn").id).after(box);
+}
+
+// On paper nothing can be opened.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details.print:not([open])")];
+  for (const each of opened) each.open = true;
+});
+addEventListener("afterprint", () => { for (const each of opened) each.open = false; });
+
+// What is confused, a cell of the matrix or a pair, shows its pictures. Of the cells one is reached by Tab, the others
+// from there by the arrow keys.
 const pictures = read("cells");
-const buttons = [...document.querySelectorAll("#matrix button")];
+const choices = [...document.querySelectorAll("[data-cell]")];
+const buttons = choices.filter((button) => button.closest("#matrix"));
 const place = (button) => button.dataset.cell.split(",").map(Number);
 function show(button) {
-  const chosen = document.getElementById("chosen"), title = document.createElement("h3");
-  const row = document.createElement("div");
-  for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
-  title.textContent = button.title;
-  row.className = "pictures";
+  const chosen = document.getElementById("chosen"), row = made("div", "", { className: "pictures" });
+  for (const other of choices) other.setAttribute("aria-pressed", String(other === button));
   for (const [source, name, told] of pictures[button.dataset.cell]) {
-    const figure = document.createElement("figure"), image = document.createElement("img");
-    const caption = document.createElement("figcaption"), small = document.createElement("small");
-    image.src = source;
-    image.alt = name;
-    small.textContent = name;
-    caption.append(told, small);
-    figure.append(image, caption);
+    const figure = made("figure"), caption = made("figcaption");
+    caption.append(told, made("small", name));
+    figure.append(made("img", "", { src: source, alt: name }), caption);
     row.append(figure);
   }
-  chosen.replaceChildren(title, row);
-  const all = Number(button.textContent.replaceAll(",", "")), some = pictures[button.dataset.cell].length;
-  if (some < all) {
-    const more = document.createElement("p");
-    more.className = "small";
-    more.textContent = `${some} of ${all} are shown.`;
-    chosen.append(more);
-  }
+  chosen.replaceChildren(made("h3", button.title), row);
+  const all = Number(button.dataset.count), some = pictures[button.dataset.cell].length;
+  if (some < all) chosen.append(made("p", `${some} of ${all.toLocaleString("en")} are shown.`, { className: "small" }));
 }
 const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 function nearest(button, [down, right]) {
@@ -73,9 +94,9 @@ function nearest(button, [down, right]) {
   const best = buttons.reduce((one, other) => (away(other) < away(one) ? other : one));
   return away(best) < Infinity ? best : button;
 }
+for (const button of choices) button.addEventListener("click", () => show(button));
 buttons.forEach((button, number) => {
   button.tabIndex = number ? -1 : 0;
-  button.addEventListener("click", () => show(button));
   button.addEventListener("focus", () => buttons.forEach((other) => { other.tabIndex = other === button ? 0 : -1; }));
   button.addEventListener("keydown", (event) => {
     if (!(event.key in steps)) return;
@@ -83,3 +104,40 @@ buttons.forEach((button, number) => {
     nearest(button, steps[event.key]).focus();
   });
 });
+const wrong = choices.filter((button) => new Set(place(button)).size > 1);
+const most = (one, other) => (Number(other.dataset.count) > Number(one.dataset.count) ? other : one);
+if (wrong.length) show(wrong.reduce(most));
+
+// Tables of classes can be sorted by a column; long ones can be searched.
+const value = (row, column) => row.cells[column].textContent;
+function sort(table, column, up) {
+  const order = new Intl.Collator("en", { numeric: true }).compare;
+  const number = (text) => (text.trim() === "-" ? -Infinity : parseFloat(text.replaceAll(",", "")));
+  const rows = [...table.tBodies[0].rows], numeric = table.tHead.rows[0].cells[column].classList.contains("number");
+  const compare = numeric ? (a, b) => number(value(a, column)) - number(value(b, column))
+    : (a, b) => order(value(a, column), value(b, column));
+  rows.sort((a, b) => (up ? compare(a, b) : compare(b, a)));
+  table.tBodies[0].append(...rows);
+}
+for (const table of document.querySelectorAll("table.sorted")) [...table.tHead.rows[0].cells].forEach((head, column) => {
+  const button = made("button", head.textContent, { type: "button", title: "Sort by this column" });
+  head.replaceChildren(button);
+  button.addEventListener("click", () => {
+    const up = head.getAttribute("aria-sort") !== "ascending";
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    sort(table, column, up);
+  });
+});
+for (const table of document.querySelectorAll("table.searched")) {
+  const label = made("label", "Search: ", { className: "search" }), input = made("input", "", { type: "search" });
+  const found = made("output", "", { className: "small" });
+  label.append(input, " ", found);
+  table.parentElement.before(label);
+  input.addEventListener("input", () => {
+    const wanted = input.value.toLowerCase(), rows = [...table.tBodies[0].rows];
+    for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    const left = rows.filter((row) => !row.hidden).length;
+    found.textContent = wanted ? `${left.toLocaleString("en")} of ${rows.length.toLocaleString("en")}` : "";
+  });
+}

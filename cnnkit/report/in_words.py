@@ -1,0 +1,131 @@
+"""The verdict of the report: what a run is worth in sentences, and the few figures that stand at its top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnkit.core.text import counted, typed
+from cnnkit.evaluation.abstain import Abstain
+from cnnkit.evaluation.baseline import Baseline
+from cnnkit.evaluation.two_classes import TwoClasses
+from cnnkit.report.bidi import isolated
+from cnnkit.report.confusion import Pair
+from cnnkit.report.tables import percent
+from cnnkit.runs.run import Run
+
+SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    Baseline.name: Baseline().lines,
+    TwoClasses.name: TwoClasses().lines,
+    Abstain.name: lambda found: Abstain(found["wanted"]).lines(found),
+}
+"""Of what can be asked beyond metrics, what is told in sentences; the rest is in tables."""
+
+OFF = 0.02
+"""From this calibration error on something is said about it."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure at the top.
+
+    Attributes:
+        name: What it is.
+        value: It.
+        note: Its interval, or what else is to be known.
+    """
+
+    name: str
+    value: str
+    note: str = ""
+
+
+def title(run: Run, result: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """The verdict in a sentence."""
+    if not result:
+        return f"This run ({facts.get('state')}) has not been evaluated yet"
+    low, high = (f"{100 * end:.1f}" for end in result["accuracy_interval"])
+    images = counted(result["images"], f"{result['split']} image")
+    return (
+        f"{percent(result['accuracy'])} of {images} are answered rightly "
+        f"(95\u00a0% interval {low} to {high}\u00a0%), among {len(run.classes):,} classes"
+    )
+
+
+def sentences(
+    run: Run, result: Mapping[str, Any], facts: Mapping[str, Any], pairs: Sequence[Pair], suspected: int
+) -> Iterator[str]:
+    """What should be known beside it."""
+    for name, found in result.items():
+        if name in SENTENCES and isinstance(found, dict):
+            yield from SENTENCES[name](found)
+    if result:
+        yield from _classes(result)
+    if pairs:
+        yield f"confused most: {pairs[0].text}, {pairs[0].share} of that class"
+    yield from _calibration(run, result.get("calibration"))
+    if suspected:
+        look = f"cnnkit data {typed(run.files.config)} --suspects {typed(run.folder)}"
+        yield (
+            f"{counted(suspected, 'label')} of the validation and test images may be wrong: see below; "
+            f"all images are searched by: {look}"
+        )
+    yield from (str(remark) for remark in facts.get("remarks") or ())
+
+
+def _classes(result: Mapping[str, Any]) -> Iterator[str]:
+    there = [entry for entry in result["classes"] if entry["images"]]
+    if len(there) < 2:
+        return
+    best, worst = (pick(there, key=lambda entry: entry["f1"]) for pick in (max, min))
+    if best["f1"] > worst["f1"]:
+        names = (f"{isolated(entry['name'])} (F1 {entry['f1']:.4f})" for entry in (best, worst))
+        yield "told best: {}; worst: {}".format(*names)
+
+
+def _calibration(run: Run, found: Any) -> Iterator[str]:
+    bins = [entry for entry in (found or {}).get("bins") or () if entry["images"]]
+    if not bins or found["ece"] < OFF:
+        return
+    surer = sum(entry["images"] * (entry["confidence"] - entry["accuracy"]) for entry in bins)
+    line = f"its probabilities are off by {100 * found['ece']:.1f} points in the mean: it is "
+    line += "surer than it should be" if surer > 0 else "less sure than it could be"
+    if not run.files.calibration.exists():
+        line += f"; mend that with: cnnkit evaluate {typed(run.folder)} --calibrate"
+    yield line
+
+
+def tiles(result: Mapping[str, Any], facts: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> Iterator[Tile]:
+    """The few figures that say the most."""
+    if result:
+        yield _tile("accuracy", result, "accuracy")
+        yield _tile("macro F1", result, "macro_f1")
+        baseline = result.get("baseline")
+        if isinstance(baseline, dict) and "network_adds" in baseline:
+            low, high = baseline["network_adds_interval"]
+            added, ends = f"{100 * baseline['network_adds']:+.1f} points", f"{100 * low:.1f} to {100 * high:.1f}"
+            yield Tile("above the baseline", added, ends)
+        calibration = result.get("calibration")
+        if isinstance(calibration, dict) and "ece" in calibration:
+            yield _tile("calibration error", calibration, "ece")
+    parameters = facts.get("parameters")
+    if isinstance(parameters, dict) and isinstance(parameters.get("total"), int):
+        yield Tile("parameters", f"{parameters['total']:,}")
+    if epochs:
+        best = facts.get("best_epoch")
+        kept = f", {best} is kept" if best and len(epochs) > 1 else ""
+        seconds = sum(epoch.get("seconds") or 0.0 for epoch in epochs)
+        yield Tile("training", _duration(seconds), f"{counted(len(epochs), 'epoch')}{kept}")
+
+
+def _tile(name: str, entry: Mapping[str, Any], key: str) -> Tile:
+    ends = entry.get(f"{key}_interval")
+    return Tile(name, percent(entry[key]), f"{100 * ends[0]:.1f} to {percent(ends[1])}" if ends else "")
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 100 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,181 @@
+"""Joint: the page of several runs beside each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cnnkit.core.errors import DataError, TrainingError
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import counted, typed
+from cnnkit.data.index import SPLITS
+from cnnkit.evaluation.evaluate import recorded
+from cnnkit.inspection import comparison
+from cnnkit.report import charts, in_words, run_tables
+from cnnkit.report.charts import Chart
+from cnnkit.report.page import made
+from cnnkit.report.tables import Table, percent, said, with_interval
+from cnnkit.runs.run import Run
+
+
+@dataclass(frozen=True)
+class OfThem:
+    """A run on the page.
+
+    Attributes:
+        name: What it is called beside the others.
+        title: Its verdict in a sentence.
+        link: The address of its own page, from this one; empty where it has none.
+        command: What writes that.
+    """
+
+    name: str
+    title: str
+    link: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What the page shows.
+
+    Attributes:
+        name: What the runs are called.
+        title: What comes of it, in a sentence.
+        told: Which two can be told apart.
+        made: By which version, and when.
+        notes: What the page lacks, and why.
+        runs: The runs.
+        figures: The figures of each.
+        settings: Their settings that differ.
+        cost: What each costs.
+        curves: Over the epochs.
+        classes: The recall of each class in each run, where they have the same.
+    """
+
+    name: str
+    title: str
+    told: Sequence[str]
+    made: str
+    notes: Sequence[str]
+    runs: Sequence[OfThem]
+    figures: Table | None
+    settings: Table
+    cost: Table
+    curves: Sequence[Chart]
+    classes: Table | None
+
+    @property
+    def charts(self) -> Sequence[Chart]:
+        """All of them."""
+        return self.curves
+
+    @property
+    def cell_pictures(self) -> dict[str, list[list[str]]]:
+        """None: pictures are on the pages of the runs."""
+        return {}
+
+    @property
+    def contents(self) -> list[tuple[str, str]]:
+        """The sections that it has, by their `id`."""
+        sections = (
+            ("runs", "Runs", True),
+            ("figures", "Figures", self.figures),
+            ("settings", "Settings", True),
+            ("cost", "Cost", True),
+            ("curves", "Curves", self.curves),
+            ("classes", "Classes", self.classes),
+        )
+        return [(name, title) for name, title, there in sections if there]
+
+
+def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
+    """The page of several runs.
+
+    Args:
+        runs: Two or more. Those of the same images that were not evaluated are evaluated.
+        path: Where the page will lie.
+        progress: Is told how far it is.
+
+    Raises:
+        UsageError: One is named twice.
+        TrainingError: A file of a run is damaged.
+    """
+    comparison.opened_runs(runs)
+    names, notes = comparison.titles(runs), []
+    document: Mapping[str, Any] = {}
+    try:
+        document = comparison.compare(runs, "test", progress)
+    except (DataError, TrainingError) as error:
+        notes.append(f"They are not compared image by image: {error}")
+    split = next((split for split in reversed(SPLITS) if all(recorded(run, split) for run in runs)), "test")
+    results = {name: recorded(run, split) or {} for name, run in zip(names, runs, strict=True)}
+    known = {name: found for name, found in results.items() if found}
+    histories = {name: run.history() for name, run in zip(names, runs, strict=True)}
+    begun = {name: history for name, history in histories.items() if history}
+    return Joint(
+        name=", ".join(names),
+        title=_title(known, document, len(runs)),
+        told=[pair["told"] for pair in document.get("pairs", ())],
+        made=made(),
+        notes=notes,
+        runs=[_of_them(run, name, results[name], path) for name, run in zip(names, runs, strict=True)],
+        figures=run_tables.figures(known),
+        settings=Table(
+            "Settings that differ",
+            ("setting", *names),
+            [[entry["key"], *map(_setting, entry["values"])] for entry in comparison.differing(runs)],
+        ),
+        cost=_cost(runs, names, document, histories),
+        curves=charts.curves_of_runs(begun) if begun else [],
+        classes=_classes(known),
+    )
+
+
+def _title(results: Mapping[str, Any], document: Mapping[str, Any], count: int) -> str:
+    if not results:
+        return f"{count} runs beside each other"
+    best = max(results, key=lambda name: float(results[name]["accuracy"]))
+    share = percent(results[best]["accuracy"])
+    if document:
+        images = counted(document["images"], f"{document['split']} image")
+        return f"{count} runs on the same {images}: {best} is right most often, {share}"
+    return f"{count} runs on different images: {share} is the highest accuracy, of {best}"
+
+
+def _of_them(run: Run, name: str, result: Mapping[str, Any], path: Path) -> OfThem:
+    link = ""
+    if run.files.report.exists():
+        link = quote(Path(os.path.relpath(run.files.report.resolve(), path.resolve().parent)).as_posix())
+        link = f"./{link}"  # else a colon in the name of a folder would make an address of it
+    title = in_words.title(run, result, run.provenance())
+    return OfThem(name, title, link, f"cnnkit report {typed(run.folder)}")
+
+
+def _setting(value: str | None) -> str:
+    return "-" if value is None else value
+
+
+def _cost(
+    runs: Sequence[Run], names: Sequence[str], document: Mapping[str, Any], histories: Mapping[str, Any]
+) -> Table:
+    rows = [["parameters", *(said((run.provenance().get("parameters") or {}).get("total")) for run in runs)]]
+    if document:
+        rows.append(["multiply-adds of an image", *(said(each["macs"]) for each in document["runs"])])
+    rows.append(["epochs", *(said(len(histories[name])) for name in names)])
+    seconds = (sum(epoch.get("seconds") or 0.0 for epoch in histories[name]) for name in names)
+    rows.append(["seconds of training", *(f"{each:,.1f}" for each in seconds)])
+    return Table("Cost", ("", *names), rows)
+
+
+def _classes(results: Mapping[str, Mapping[str, Any]]) -> Table | None:
+    """The recall of each class; None where there is nothing, or it is of other classes."""
+    entries = [{entry["name"]: entry for entry in found["classes"]} for found in results.values()]
+    if not entries or any(entry.keys() != entries[0].keys() for entry in entries):
+        return None
+    rows = [[name, *(with_interval(entry[name], "recall") for entry in entries)] for name in entries[0]]
+    return Table("Recall of every class", ("class", *results), rows)

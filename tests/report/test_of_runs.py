@@ -1,0 +1,114 @@
+"""What the report says of runs: from their answers and images, of one and of several."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from cnnkit.core.errors import DataError, UsageError
+from cnnkit.core.progress import Progress
+from cnnkit.report import report
+from cnnkit.report.bidi import isolated
+from cnnkit.report.joint import joint_of
+from cnnkit.report.page import page_of
+
+
+def test_a_page_shows_what_its_run_answers(run_of):
+    said, sure = [1, 1, 0, 0], [8, 2, 0.1, 9]  # of ten cats two are dogs, the first one surely so
+    run, of = run_of(said=said, sure=sure)
+    page = page_of(run, of, [])
+    assert page.title.startswith("90.0\u00a0% of 20 test images are answered rightly (95\u00a0% interval ")
+    assert [(picture.name, picture.told) for picture in page.mistakes] == [
+        ("cat/4.png", "is cat (0.0\u00a0%)\ntaken for dog (100.0\u00a0%)"),
+        ("cat/5.png", "is cat (11.9\u00a0%)\ntaken for dog (88.1\u00a0%)"),
+    ]
+    assert page.unsure[0].name == "cat/6.png" and page.unsure[0].told == "rightly cat (52.5\u00a0%)"
+    # That of dogs is 0.99 in the mean where they are dogs, and only the first answer reaches that.
+    assert [picture.name for picture in page.suspects] == ["cat/4.png"] and page.suspected == 1
+    assert page.suspects[0].told == "labelled cat (0.0\u00a0%)\nlooks like dog (100.0\u00a0%)"
+    assert [picture.name for picture in page.cells["0,1"]] == ["cat/4.png", "cat/5.png"]
+    told = "\n".join(page.told)
+    assert "confused most: 2 images of cat are taken for dog, 20.0\u00a0% of that class" in told
+    assert "1 label of the validation and test images may be wrong" in told
+    assert f"cnnkit data {run.files.config} --suspects {run.folder}" in told and page.search in told
+    assert next((tile.name, tile.value) for tile in page.tiles) == ("accuracy", "90.0\u00a0%")
+    assert len(page.samples) == 2 and page.notes == []
+
+
+def test_where_images_are_gone_the_page_goes_without_pictures_and_says_so(run_of):
+    run, _ = run_of(said=[1])
+
+    def gone(split):
+        raise DataError("the folder is gone")
+
+    page = page_of(run, gone, [])
+    assert page.mistakes == page.suspects == page.samples == [] and page.cells == {}
+    assert page.suspected == 1 and page.classes and page.curves
+    assert page.notes == [f"Pictures of {s} images are missing: the folder is gone" for s in ("test", "train")]
+
+
+def test_a_run_that_was_interrupted_has_its_curves(run_of):
+    run, of = run_of()
+    for file in run.files.evaluation.iterdir():
+        file.unlink()
+    run.write_provenance(state="interrupted", best_epoch=None)
+    page = page_of(run, of, [])
+    assert page.title == "This run (interrupted) has not been evaluated yet"
+    assert [chart.title for chart in page.curves] == ["Loss", "Accuracy"]
+    assert page.split is None and "Traceback" not in report.html(page)
+
+
+def test_a_network_that_is_too_sure_is_told_with_how_to_mend_it(run_of):
+    run, of = run_of(said=[1] * 5)
+    [line] = [line for line in page_of(run, of, []).told if line.startswith("its probabilities")]
+    assert "surer than it should be; mend that with: cnnkit evaluate" in line and line.endswith(" --calibrate")
+
+
+def test_several_runs_stand_beside_each_other_on_one_page(run_of, tmp_path):
+    (one, _), (other, _) = run_of("one", said=[1] * 8), run_of("other", settings=["seed=1"], epochs=3)
+    one.files.report.write_text("its page")
+    page = joint_of([one, other], tmp_path / "joint.html", Progress())
+    assert page.title == "2 runs on the same 20 test images: other is right most often, 100.0\u00a0%"
+    assert len(page.told) == 1 and page.told[0].startswith("other is better than one by 40.0 points of accuracy")
+    assert page.settings.rows == [["seed", "0", "1"]]
+    accuracy = next(row for row in page.figures.rows if row[0] == "accuracy")
+    assert [cell.value for cell in accuracy[1:]] == ["0.6000", "1.0000"]
+    assert page.cost.rows[0][0] == "parameters" and page.cost.rows[2] == ["epochs", "2", "3"]
+    assert [chart.table.head for chart in page.curves] == [("epoch", "one", "other")] * 4
+    assert page.curves[0].table.rows[2][1:] == ["-", "-"]  # one has no third epoch, and of no epoch is a val_loss known
+    assert [run.link for run in page.runs] == ["./runs/one/report.html", ""]
+    assert [row[0] for row in page.classes.rows] == ["cat", "dog"]
+    report.of_runs([one.folder, other.folder], tmp_path / "joint.html", Progress())
+    assert "other is better than one" in (tmp_path / "joint.html").read_text()
+
+
+def test_runs_of_other_images_stand_beside_each_other_without_a_comparison(run_of, tmp_path):
+    (one, _), (other, _) = run_of("one"), run_of("other", classes=("cat", "cow"))
+    page = joint_of([one, other], tmp_path / "joint.html", Progress())
+    assert page.told == [] and page.classes is None and page.title.startswith("2 runs on different images: ")
+    [note] = page.notes
+    assert note.startswith("They are not compared image by image: ") and "other classes" in note
+    with pytest.raises(UsageError, match="is named twice"):
+        joint_of([one, one], tmp_path / "joint.html", Progress())
+
+
+@pytest.mark.parametrize("name", ["cat", "ankle boot", "<b>", "5 %"])
+def test_names_from_left_to_right_stay_as_they_are(name):
+    assert isolated(name) == name
+
+
+@pytest.mark.parametrize("name", ["חתול", "قطة", "cat\u202egnp.exe", "\u2069\u2069"])
+def test_names_that_steer_text_are_isolated_from_what_stands_beside_them(name):
+    assert re.fullmatch("\u2068[^\u2069]*\u2069", isolated(name))
+
+
+def test_of_many_classes_the_pairs_have_pictures(run_of):
+    classes = [f"class {k}" for k in range(40)]
+    run, of = run_of(classes=classes, each=2, said=[5, 5, 1, 7])
+    page = page_of(run, of, [])
+    assert page.matrix is None
+    assert [(pair.key, pair.count) for pair in page.pairs] == [("0,5", 2), ("1,7", 1)]
+    assert {key: len(pictures) for key, pictures in page.cells.items()} == {"0,5": 2, "1,7": 1}
+    assert '<table id="pairs">' in report.html(page) and np.shape(page.classes.rows)[0] == 40
