@@ -2,14 +2,13 @@
 
 A classifier is fitted to what a pretrained network makes of the images, or the network of the config is trained, with a
 tenth, a fifth, a half and all of the training images. How far the curve can be trusted is told by drawing again: the
-validation images, which all sizes share, and the repeats of each size (Efron 1979, the bootstrap).
+validation images, which all sizes share (Efron 1979, the bootstrap), and the luck of a training, which repeats show.
 """
 
 from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -44,9 +43,9 @@ CLEAR, LITTLE = 0.005, 0.01
 """A gain by twice the images that is surely above the first is worth telling; one surely below the second is hardly
 any."""
 
-STEEPEST = 1.5
-"""The largest exponent: errors of learning curves fall with exponents of 0.1 to 1 (Hestness et al. 2017,
-arXiv:1712.00409)."""
+EXPONENTS = (0.01, 1.5, 150)
+"""The least and the largest that are tried, and how many: errors of learning curves fall with exponents of 0.1 to 1
+(Hestness et al. 2017, arXiv:1712.00409)."""
 
 Classifier = Callable[[Sequence[int], int], Any]
 """From the numbers of training images and a seed to which validation images are told right, bool (n,)."""
@@ -57,7 +56,7 @@ class Point:
     """The accuracy with so many training images.
 
     Attributes:
-        images: How many, in the mean of the repeats.
+        images: How many, in the mean of the repeats; where a network is trained, a tenth of them choose its epoch.
         accuracy: On the validation images, in the mean of the repeats.
         interval: Where it is with 95 % confidence.
         repeats: How often it was measured, each time with other images.
@@ -96,7 +95,7 @@ class Curve:
         by: What was fitted or trained, in words.
         validation: How many images judged.
         points: The sizes.
-        continuation: How it goes on; None where no curve can be laid through the points.
+        continuation: How it goes on; None where the accuracy surely falls.
     """
 
     by: str
@@ -107,7 +106,9 @@ class Curve:
     def sentence(self) -> str:
         """Whether more images would help."""
         if self.continuation is None:
-            return "Whether more images would help can't be told: the accuracy does not rise with their number."
+            first, last = self.points[0], self.points[-1]
+            falls = f"the accuracy falls with their number, from {first.accuracy:.3f} to {last.accuracy:.3f}"
+            return f"Whether more images would help can't be told: {falls}."
         on, now = self.continuation, self.points[-1].accuracy
         low, high = on.interval
         figures = f"With twice the images ({on.images:,}) about {on.accuracy:.3f} ({low:.3f} to {high:.3f})"
@@ -145,7 +146,8 @@ def measure(experiment: Experiment, progress: Progress) -> Curve:
     if data.experiment.model.pretrained:
         classify, repeats, by = _fitted(data, progress), FITTED, "classifiers fitted to the pretrained network"
     else:
-        classify, repeats, by = _trained(data, progress), TRAINED, "trainings of the config's network"
+        by = "trainings of the config's network, with a tenth of the images to choose the epoch"
+        classify, repeats = _trained(data, progress), TRAINED
     plan = [(share, seed) for share in SHARES for seed in range(repeats if share < 1 else 1)]
     whole = sum(share for share, _ in plan)
     progress.say(f"{len(plan)} {by}, together about {whole:.1f} times the work of one with all images")
@@ -156,92 +158,101 @@ def measure(experiment: Experiment, progress: Progress) -> Curve:
             numbers, began = subsets[seed].of(share), time.perf_counter()
             found[share].append((len(numbers), classify(numbers, seed)))
             advance(round(100 * share))
-            if done == 1:  # what is done once, as making the first step, counts in each of it: so it takes no longer
+            if done == 1:
                 left = (whole - share) / share * (time.perf_counter() - began)
-                progress.say(f"the rest takes {in_words(left)} at most")
+                progress.say(f"the rest: {in_words(left)}, guessed by the first and smallest")
     sizes = [round(float(np.mean([count for count, _ in found[share]]))) for share in SHARES]
     right = [np.stack([each for _, each in found[share]]).astype(float) for share in SHARES]
-    points = tuple(point(size, answers) for size, answers in zip(sizes, right, strict=True))
+    points = tuple(map(point, sizes, right, luck(right)))
     return Curve(by, len(validation), points, continued(sizes, right, experiment.seed))
 
 
-def point(images: int, right: Any) -> Point:
+def luck(right: Sequence[Any]) -> list[float]:
+    """How much the accuracy of each size varies with which images train and how a training begins: a variance.
+
+    A few repeats tell little of it, and that of the whole, which can't be drawn anew, nothing: so each is taken for as
+    large at least as the mean of all sizes that have repeats. It falls with more images, so that is rather too much.
+
+    Args:
+        right: Of each size, float64 (repeats, validation images), 1 where one was told right.
+    """
+    own = [float(answers.mean(axis=1).var(ddof=1)) if len(answers) > 1 else None for answers in right]
+    known = [each for each in own if each is not None]
+    least = sum(known) / len(known) if known else 0.0
+    return [max(each or 0.0, least) for each in own]
+
+
+def point(images: int, right: Any, luck: float) -> Point:
     """The accuracy of one size, with an interval that knows of the chance in both: which images train, and which judge.
 
-    The variance of a mean of few answers is that of Agresti and Coull (1998), with two right and two wrong ones added;
-    between the repeats it is that of their means.
+    The variance of a mean of few answers is that of Agresti and Coull (1998), with two right and two wrong ones added.
 
     Args:
         images: How many trained.
         right: float64 (repeats, validation images), 1 where one was told right.
+        luck: The variance of one repeat, see `luck`.
     """
     repeats, judged = right.shape
     accuracy, middle = float(right.mean()), float((right.mean() * judged + 2) / (judged + 4))
-    variance = middle * (1 - middle) / (judged + 4)
-    if repeats > 1:
-        variance += float(right.mean(axis=1).var(ddof=1)) / repeats
-    half = 1.96 * math.sqrt(variance)
+    half = 1.96 * math.sqrt(middle * (1 - middle) / (judged + 4) + luck / repeats)
     interval = (max(0.0, min(accuracy, middle - half)), min(1.0, max(accuracy, middle + half)))
     return Point(images, accuracy, interval, repeats)
 
 
 def continued(sizes: Sequence[int], right: Sequence[Any], seed: int = 0) -> Continuation | None:
-    """The curve at twice the largest size; None where it does not rise.
+    """The curve at twice the largest size; None where the accuracy surely falls.
 
     Args:
         sizes: How many images trained, rising.
         right: Of each, float64 (repeats, validation images), 1 where one was told right.
         seed: Of the bootstrap.
     """
-    accuracies = [float(answers.mean()) for answers in right]
-    fitted = fit(sizes, accuracies)
-    if fitted is None or accuracies[-1] <= accuracies[0]:
-        return None
     random, twice = np.random.default_rng(seed), 2 * sizes[-1]
-    rows = []
-    for _ in range(DRAWS):
-        judges = random.integers(0, right[0].shape[1], right[0].shape[1])
-        means = [float(a[random.integers(0, len(a), len(a))][:, judges].mean()) for a in right]
-        if again := fit(sizes, means):
-            rows.append((at(again, twice), at(again, twice) - at(again, sizes[-1])))
+    by_judge = np.stack([answers.mean(axis=0) for answers in right])
+    judged = by_judge.shape[1]
+    drawn = np.stack([by_judge[:, random.integers(0, judged, judged)].mean(axis=1) for _ in range(DRAWS)])
+    deviations = np.sqrt([variance / len(answers) for variance, answers in zip(luck(right), right, strict=True)])
+    drawn = np.clip(drawn + random.normal(0.0, deviations, drawn.shape), 0.0, 1.0)
     ends = [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2]
-    (low, high), gain = (np.percentile(column, ends).tolist() for column in np.asarray(rows).T)
-    expected = at(fitted, twice)
-    interval = (min(low, expected), max(high, expected))
-    return Continuation(twice, expected, interval, (gain[0], gain[1]), fitted[0])
-
-
-def fit(sizes: Sequence[int], accuracies: Sequence[float]) -> tuple[float, float, float] | None:
-    """The a, b and c of a - b (n / largest)^-c by least squares, with a in 0..1, b in 0..1, c in 0..STEEPEST.
-
-    Sizes are told in the largest of them, so that b is the distance to the limit now.
-    """
-    from scipy.optimize import OptimizeWarning, curve_fit
-
-    largest = max(sizes)
-    shares = np.asarray(sizes, float) / largest
-    start = (min(0.999, max(accuracies) + 0.02), 0.02, 0.5)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", OptimizeWarning)  # of the covariance, which nobody asks for
-            found, _ = curve_fit(
-                lambda n, a, b, c: a - b * n**-c,
-                shares,
-                np.asarray(accuracies),
-                start,
-                bounds=([0, 0, 0.01], [1, 1, STEEPEST]),
-                max_nfev=2000,
-            )
-    except RuntimeError:  # it does not converge
+    if np.percentile(drawn[:, -1] - drawn[:, 0], ends[1]) < 0:
         return None
-    a, b, c = map(float, found)
-    return a, b * largest**c, c
+    fitted, again = fit(sizes, by_judge.mean(axis=1)), fit(sizes, drawn)
+    expected, values = float(at(fitted, twice)), at(again, twice)
+    low, high = np.percentile(values, ends).tolist()
+    least, most = np.percentile(values - at(again, sizes[-1]), ends).tolist()
+    return Continuation(twice, expected, (min(low, expected), max(high, expected)), (least, most), float(fitted[0]))
 
 
-def at(fitted: tuple[float, float, float], images: int) -> float:
-    """The accuracy that a fit expects with so many training images."""
+def fit(sizes: Sequence[int], accuracies: Any) -> Any:
+    """The a, b and c of a - b n^-c by least squares, with a in 0..1, the distance to it at the largest size in 0..1.
+
+    For each exponent that is tried the best of the other two is known (linear regression; Golub and Pereyra 1973), so
+    there always is a fit, also of accuracies that do not rise: b is 0 then.
+
+    Args:
+        sizes: How many images trained.
+        accuracies: float64 (..., sizes), one curve or many.
+
+    Returns:
+        float64 (3, ...).
+    """
+    y, exponents = np.asarray(accuracies, float)[..., None, :], np.linspace(*EXPONENTS)
+    x = -((np.asarray(sizes, float) / max(sizes)) ** -exponents[:, None])
+    apart = x - x.mean(axis=1, keepdims=True)
+    b = np.clip((y * apart).sum(axis=-1) / (apart**2).sum(axis=1), 0.0, 1.0)
+    a = y.mean(axis=-1) - b * x.mean(axis=1)
+    at_most = np.clip(((y - 1.0) * x).sum(axis=-1) / (x**2).sum(axis=1), 0.0, 1.0)
+    a, b = np.where(a > 1.0, 1.0, a), np.where(a > 1.0, at_most, b)
+    best = ((a[..., None] + b[..., None] * x - y) ** 2).sum(axis=-1).argmin(axis=-1)[..., None]
+    c = exponents[best[..., 0]]
+    a, b = (np.take_along_axis(each, best, axis=-1)[..., 0] for each in (a, b))
+    return np.stack([a, b * float(max(sizes)) ** c, c])
+
+
+def at(fitted: Any, images: int) -> Any:
+    """The accuracies that fits (3, ...) expect with so many training images."""
     a, b, c = fitted
-    return float(a - b * images**-c)
+    return a - b * float(images) ** -c
 
 
 class Nested:
