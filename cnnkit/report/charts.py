@@ -59,50 +59,47 @@ def library() -> str:
 
 
 def curves(history: Sequence[Mapping[str, Any]], best: int | None) -> list[Chart]:
-    """Each metric over the epochs, in training and in validation, and the learning rate.
+    """Each metric over the epochs, in training and in validation, and the learning rate; what is known of them.
 
     Args:
         history: The epochs, as metrics.jsonl has them.
         best: The epoch that was kept.
     """
-    charts = [
-        _over_epochs(
-            metric.name,
-            [
-                _Line("training", _values(history, TRAINING + metric.name), BLUE),
-                _Line("validation", _values(history, VALIDATION + metric.name), VERMILLION, "dashed"),
-            ],
-            best,
-        )
+    lines = {
+        metric.name: [
+            _Line("training", _values(history, TRAINING + metric.name), BLUE),
+            _Line("validation", _values(history, VALIDATION + metric.name), VERMILLION, "dashed"),
+        ]
         for metric in training_metrics.EPOCH_METRICS
-    ]
-    rates = _values(history, "learning_rate")
-    if len(history) > 1 and not all(map(math.isnan, rates)):
-        charts.append(_over_epochs("learning_rate", [_Line("training", rates, BLUE)], best))
-    return charts
+    }
+    if len(history) > 1:
+        lines["learning_rate"] = [_Line("training", _values(history, "learning_rate"), BLUE)]
+    return [_over_epochs(name, each, best) for name, each in lines.items() if _known(each)]
 
 
 def curves_of_runs(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
-    """Each metric of several runs over the epochs: in validation, and dashed in training.
+    """Each metric of several runs over the epochs, in validation and in training.
 
     Args:
         histories: By the names of the runs their epochs, as metrics.jsonl has them.
     """
     colours = (BLUE, VERMILLION, GREEN, PURPLE)
-    looks = [(colours[i % 4], _MARKERS[i // 4 % 4]) for i in range(len(histories))]
-    return [
-        _over_epochs(
-            side + metric.name,
-            [
-                _Line(name, _values(history, side + metric.name), colour, marker=marker)
-                for (name, history), (colour, marker) in zip(histories.items(), looks, strict=True)
-            ],
-            None,
-            f"{words(metric.name).capitalize()} in {'validation' if side == VALIDATION else 'training'}",
-        )
-        for metric in training_metrics.EPOCH_METRICS
-        for side in (VALIDATION, TRAINING)
-    ]
+    charts = []
+    for metric in training_metrics.EPOCH_METRICS:
+        for side, called in ((VALIDATION, "validation"), (TRAINING, "training")):
+            lines = [
+                _Line(name, _values(history, side + metric.name), colours[i % 4], marker=_MARKERS[i // 4 % 4])
+                for i, (name, history) in enumerate(histories.items())
+            ]
+            if _known(lines):
+                title = f"{words(metric.name).capitalize()} in {called}"
+                charts.append(_over_epochs(side + metric.name, lines, None, title))
+    return charts
+
+
+def _known(lines: Sequence[_Line]) -> bool:
+    """Whether there is anything to draw."""
+    return any(math.isfinite(value) for line in lines for value in line.values)
 
 
 def reliability(bins: Sequence[tuple[float, float, int]]) -> Chart:

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from cnnkit.report import report
+from cnnkit.report.page import page_of
 from cnnkit.report.pictures import Picture
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -36,41 +37,107 @@ def browser():
     driver.quit()
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory, page):
+HOSTILE = "\u202e</script><script>alert(1)</script>\"'\n" + 300 * "x"
+
+
+@pytest.fixture(scope="module", params=["a run", "names that are meant to break it", "several runs"])
+def address(request, tmp_path_factory, page, joint):
     file = tmp_path_factory.mktemp("report") / "report.html"
-    file.write_text(report.html(page(pictures=[Picture(PIXEL, "images/7.png", "is cat, taken for dog")])))
+    text = HOSTILE if "names" in request.param else "cat"
+    pictures = [Picture(PIXEL, "images/7.png", "is cat, taken for dog")]
+    made = joint(HOSTILE) if request.param == "several runs" else page(text, (text, "dog"), pictures=pictures)
+    file.write_text(report.html(made))
     return file.as_uri()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_it_is_whole_usable_and_fetches_nothing(browser, address, width, scheme):
-    from axe_selenium_python import Axe
-    from selenium.webdriver.common.keys import Keys
-
+def opened(browser, address, width=1280, scheme="light"):
+    """Opens a page and waits until it has drawn itself."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    for log in ("browser", "performance"):
+        browser.get_log(log)  # of the page before
     browser.get(address)
     end = time.monotonic() + 30
     while not browser.execute_script("return document.documentElement.dataset.drawn"):
         assert time.monotonic() < end, browser.get_log("browser")
         time.sleep(0.05)
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    cell = browser.find_element("css selector", "#matrix button")
-    for choose in (cell.click, lambda: cell.send_keys(Keys.ENTER)):
-        browser.execute_script("document.getElementById('chosen').replaceChildren()")
-        choose()
-        assert "is cat, taken for dog" in browser.find_element("id", "chosen").text
-        assert browser.find_element("css selector", "#chosen img").get_attribute("alt") == "images/7.png"
+
+
+def quiet(browser, address):
+    """Nothing was said on the console, and nothing asked for."""
     assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("WARNING", "SEVERE")] == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
     assert {url for url in asked if not url.startswith("data:")} == {address}
+
+
+def accessible(browser):
+    """axe-core finds no serious violation."""
+    from axe_selenium_python import Axe
+
     axe = Axe(browser)
     axe.inject()
     found = axe.run()
     assert found["passes"]
     assert [entry for entry in found["violations"] if entry["impact"] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_is_whole_usable_and_fetches_nothing(browser, address, width, scheme):
+    from selenium.webdriver.common.keys import Keys
+
+    opened(browser, address, width, scheme)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    frames = "return Bokeh.documents.map((d) => Bokeh.index.get_by_id(d.roots()[0].id).frame.bbox.height)"
+    assert all(height > 100 for height in browser.execute_script(frames))
+    for cell in browser.find_elements("css selector", "#matrix button"):
+        for choose in (cell.click, lambda cell=cell: cell.send_keys(Keys.ENTER)):
+            browser.execute_script("document.getElementById('chosen').replaceChildren()")
+            choose()
+            assert "is cat, taken for dog" in browser.find_element("id", "chosen").text
+            assert browser.find_element("css selector", "#chosen img").get_attribute("alt") == "images/7.png"
+    quiet(browser, address)
+    accessible(browser)
+
+
+def test_on_paper_there_are_charts_and_what_is_folded_on_the_screen(browser, tmp_path, page):
+    (tmp_path / "report.html").write_text(report.html(page()))
+    opened(browser, (tmp_path / "report.html").as_uri(), scheme="dark")
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    shown = browser.find_elements("css selector", ".printed img")
+    assert len(shown) == 3 and all(image.is_displayed() and image.size["height"] > 200 for image in shown)
+    assert browser.find_element("css selector", ".printed p").text == "\u2014 training - - validation"
+    assert browser.find_element("css selector", "details.print pre").is_displayed()
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert browser.find_elements("css selector", ".printed, details[open]") == []
+
+
+def test_of_a_thousand_classes_it_stays_small_opens_and_can_be_searched(browser, run_of, tmp_path):
+    classes = [f"class {k:04} of a thousand, with a name of its own" for k in range(1000)]
+    said = [k // 5 if k % 7 else (k // 5 * 3 + 1) % 1000 for k in range(5000)]
+    run, of = run_of(classes=classes, each=5, said=said, size=32)
+    content = report.html(page_of(run, of, [])).encode()
+    assert len(content) < 8_000_000
+    (tmp_path / "report.html").write_bytes(content)
+    address = (tmp_path / "report.html").as_uri()
+    opened(browser, address)
+    assert browser.execute_script("return document.querySelectorAll('*').length") < 40_000
+    first, *_ = browser.find_elements("css selector", "#pairs button")
+    first.click()
+    assert len(browser.find_elements("css selector", "#chosen img")) == int(first.text)
+    search = browser.find_element("css selector", "section[aria-labelledby=classes] input[type=search]")
+    search.send_keys("class 0421")
+    rows = browser.find_elements("css selector", "section[aria-labelledby=classes] tbody tr:not([hidden])")
+    assert [row.find_element("css selector", "th").text for row in rows] == [classes[421]]
+    search.clear()
+    browser.find_element("css selector", "section[aria-labelledby=classes] th:nth-child(4) button").click()
+    recalls = browser.execute_script(
+        "return [...document.querySelectorAll('section[aria-labelledby=classes] tbody tr')]"
+        ".map((row) => parseFloat(row.cells[3].textContent))"
+    )
+    assert recalls == sorted(recalls) and len(recalls) == 1000
+    quiet(browser, address)

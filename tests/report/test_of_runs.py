@@ -76,8 +76,9 @@ def test_several_runs_stand_beside_each_other_on_one_page(run_of, tmp_path):
     accuracy = next(row for row in page.figures.rows if row[0] == "accuracy")
     assert [cell.value for cell in accuracy[1:]] == ["0.6000", "1.0000"]
     assert page.cost.rows[0][0] == "parameters" and page.cost.rows[2] == ["epochs", "2", "3"]
-    assert [chart.table.head for chart in page.curves] == [("epoch", "one", "other")] * 4
-    assert page.curves[0].table.rows[2][1:] == ["-", "-"]  # one has no third epoch, and of no epoch is a val_loss known
+    assert [chart.table.head for chart in page.curves] == [("epoch", "one", "other")] * 3
+    assert page.curves[0].title == "Loss in training"  # of no epoch is a val_loss known
+    assert page.curves[0].table.rows[2] == ["3", "-", "0.3333"]
     assert [run.link for run in page.runs] == ["./runs/one/report.html", ""]
     assert [row[0] for row in page.classes.rows] == ["cat", "dog"]
     report.of_runs([one.folder, other.folder], tmp_path / "joint.html", Progress())

@@ -29,7 +29,11 @@ function paint(inDark) {
 Promise.all(read("items").map(([id, item]) => Bokeh.embed.embed_item(item, id))).then(() => {
   paint(dark.matches);
   dark.addEventListener("change", () => paint(dark.matches));
-  addEventListener("beforeprint", () => { for (const shown of Bokeh.documents) shown.roots().forEach(printed); });
+  addEventListener("beforeprint", () => {
+    const plots = Bokeh.documents.flatMap((shown) => shown.roots()), legends = plots.map(legend);
+    paint(false);
+    plots.forEach((plot, number) => printed(plot, legends[number]));
+  });
   addEventListener("afterprint", () => {
     for (const each of document.querySelectorAll(".printed")) each.remove();
     paint(dark.matches);
@@ -39,21 +43,24 @@ Promise.all(read("items").map(([id, item]) => Bokeh.embed.embed_item(item, id)))
 
 // A chart fits itself to its place only after a while, and paper does not wait: there it is a picture, in which the
 // text is dark at once, and lines keep their colours. The legend has no lines in it: in its place is one of text.
-function printed(plot) {
-  const view = Bokeh.index.get_by_id(plot.id), box = made("div", "", { className: "printed" });
-  const legend = made("p"), image = made("img", "", { alt: "" });
+function legend(plot) {
+  const row = made("p");
   for (const { label, renderers } of plot.above.flatMap((part) => part.items ?? [])) {
-    const glyph = renderers[0].glyph, line = made("span", `${glyph.line_dash.value.length ? "- -" : "\u2014"} ${label.value}`);
+    const glyph = renderers[0].glyph, dashed = glyph.line_dash.value.length > 0;
+    const line = made("span", `${dashed ? "- -" : "\u2014"} ${label.value}`);
     line.style.color = glyph.line_color.value;
-    legend.append(line, " ");
+    row.append(line, " ");
   }
-  paint(false);
+  return row;
+}
+function printed(plot, row) {
+  const view = Bokeh.index.get_by_id(plot.id), image = made("img", "", { alt: "" }), frame = made("div");
+  const box = made("div", "", { className: "printed" });
   image.src = view.export("png", true).canvas.toDataURL();
   image.style.marginTop = `${4 - view.frame.bbox.y}px`;
-  const window = made("div");
-  window.append(image);
-  box.append(legend, window);
-  document.getElementById(view.el.closest(".drawn").id).after(box);
+  frame.append(image);
+  box.append(row, frame);
+  view.el.closest(".drawn").after(box);
 }
 
 // On paper nothing can be opened.
