@@ -69,9 +69,9 @@ def evaluate(
     from cnnkit.evaluation.by_column import ByColumn
     from cnnkit.evaluation.corruptions import Corruptions
     from cnnkit.evaluation.evaluate import evaluate as work
-    from cnnkit.evaluation.evaluate import recorded
     from cnnkit.evaluation.gate import Gate, figures
     from cnnkit.evaluation.other_images import OtherImages
+    from cnnkit.evaluation.results import recorded
     from cnnkit.evaluation.tta import TestTimeAugmentation
     from cnnkit.evaluation.two_classes import Costs, TwoClasses
     from cnnkit.runs.run import Run
@@ -95,13 +95,16 @@ def evaluate(
         questions.append(Abstain(abstain))
     if by:
         questions.append(ByColumn(by))
+    beside = "validation" if (split or "test") == "test" and not others else None
+    # That it is damaged is told before the work; a calibration reads it, and writes it anew.
+    validation = recorded(opened, beside) if beside and not calibrate else None
     with screen.watching() as progress:
         document = work(opened, split or "test", settings, progress, questions, others, calibrate)
     for gate in gates:
         gate.refuse_unknown(list(figures(document)))
     told = list(calibration.lines(document["calibrated"])) if calibrate else []
     told += [line for question in questions for line in question.lines(document[question.name])]
-    told += verdict.remarks(document, recorded(opened, "validation"))
+    told += verdict.remarks(document, recorded(run, beside) if beside and calibrate else validation)
     screen.result(document, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)
     for gate in gates:
         Screen(json_output=True).say(gate.line(document))

@@ -45,14 +45,23 @@ class Abstain(Question):
 
     def answered(self, exam: Exam) -> dict[str, Any]:
         """The threshold, None where none is surely enough; what it comes to on validation and where it is asked."""
-        chosen_on = exam.answers_of("validation")
+        return self._found(exam.answers, exam.answers_of("validation"), exam.split == "validation")
+
+    @classmethod
+    def renewed(
+        cls, found: Mapping[str, Any], answers: Answers, validation: Answers, chosen_here: bool
+    ) -> dict[str, Any] | None:
+        """Another threshold, and what it comes to."""
+        return cls(found["wanted"])._found(answers, validation, chosen_here)
+
+    def _found(self, answers: Answers, chosen_on: Answers, chosen_here: bool) -> dict[str, Any]:
         images = len(chosen_on.labels)
         threshold = threshold_for(chosen_on, self.accuracy)
         found: dict[str, Any] = {"wanted": self.accuracy, "confidence": CONFIDENCE, "threshold": threshold}
         needed = least_images(self.accuracy, max(len(starts(images, self.accuracy)), 1))
         found |= {"images_needed": needed, "validation_images": images}
         found["validation"] = told(chosen_on, threshold)
-        return found | told(exam.answers, threshold) | {"chosen_here": exam.split == "validation"}
+        return found | told(answers, threshold) | {"chosen_here": chosen_here}
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """The threshold, and what it comes to."""

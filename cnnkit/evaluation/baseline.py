@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from cnnkit.core.errors import DataError, TrainingError
 from cnnkit.core.lazy import cv2, np
 from cnnkit.core.text import by, enumerated, first_line
+from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question, Shown
 from cnnkit.evaluation.metrics import interval
 from cnnkit.evaluation.paired import Paired
@@ -71,6 +72,13 @@ class Baseline(Question):
         pairs = Paired.of(network, right[best])
         adds, ends = pairs.difference, list(pairs.difference_interval)
         return found | {"best": best, "network_adds": adds, "network_adds_interval": ends}
+
+    @classmethod
+    def renewed(
+        cls, found: Mapping[str, Any], answers: Answers, validation: Answers, chosen_here: bool
+    ) -> dict[str, Any] | None:
+        """What was found: which class is answered is no matter of the temperature."""
+        return dict(found)
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """What the best of them reaches and what the network adds, in a line."""

@@ -47,6 +47,13 @@ class ByColumn(Question):
         index = exam.shown.images.index.take(exam.shown.numbers)
         return {"column": self.column, "values": figures(exam.answers, self._values(index))}
 
+    @classmethod
+    def renewed(
+        cls, found: Mapping[str, Any], answers: Answers, validation: Answers, chosen_here: bool
+    ) -> dict[str, Any] | None:
+        """What was found: which class is answered is no matter of the temperature."""
+        return dict(found)
+
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """A line a value."""
         entries = found["values"]

@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cnnkit.core.lazy import np
+from cnnkit.core.text import enumerated, listed, typed
 from cnnkit.evaluation.abstain import threshold_for
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.metrics import computed
@@ -115,3 +117,16 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"unsure: no answer is; all of them together are {share}"
     else:
         yield f"unsure: answers below probability {found['unsure']:.4f}; those above are {share}"
+    yield from _brought_up_to_date(found)
+
+
+def _brought_up_to_date(found: Mapping[str, Any]) -> Iterator[str]:
+    """What follows for what was found before."""
+    renewed = found.get("renewed") or {}
+    if renewed:
+        yield f"brought up to date: the figures of the {enumerated(renewed, 'and')} images, in the run's folder"
+    for split, how in renewed.items():
+        if names := how["left_out"]:
+            yield f"  without {listed(names)} of {split}, for which the network has to be asked again"
+    if report := found.get("report"):
+        yield f"{report} is from before; cnnkit report {typed(Path(report).parent)} writes it again"

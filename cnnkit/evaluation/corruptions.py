@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from cnnkit.core.lazy import cv2, np
 from cnnkit.data.augmentations.jpeg import Jpeg
+from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
 from cnnkit.evaluation.intervals import around_logit
 from cnnkit.evaluation.metrics import interval
@@ -123,6 +124,13 @@ class Corruptions(Question):
             "accuracy": shares,
             "strengths": {kind: list(levels) for kind, levels in asked.items()},
         }
+
+    @classmethod
+    def renewed(
+        cls, found: Mapping[str, Any], answers: Answers, validation: Answers, chosen_here: bool
+    ) -> dict[str, Any] | None:
+        """What was found: which class is answered is no matter of the temperature."""
+        return dict(found)
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """A row a corruption with its five strengths; then the mean, and the worst."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from cnnkit.config.file import refuse_settings
-from cnnkit.core import atomic, cache
+from cnnkit.core import cache
 from cnnkit.core.errors import UsageError
-from cnnkit.core.lazy import keras, np
+from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.data.files import tables
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation import calibrate as calibration
-from cnnkit.evaluation import familiarity, metrics
+from cnnkit.evaluation import familiarity, results
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.exam import Exam, Question, Shown, logits_of
@@ -86,7 +84,20 @@ def evaluate(
 def _calibrated(
     run: Run, split: str | None, model: Any, shown: Shown, of: Callable[[str], Shown], progress: Progress
 ) -> tuple[Run, dict[str, Any]]:
-    """Calibrates a run on its validation images; what was found of these before is brought up to date."""
+    """Calibrates a run on its validation images, and brings up to date what was found before.
+
+    Args:
+        run: The run.
+        split: Which split is evaluated behind it, so that it need not be brought up to date; None for none.
+        model: Its network.
+        shown: The images of that split, or other ones.
+        of: The images of another split.
+        progress: Is told how far it is.
+
+    Raises:
+        TrainingError: What was found before is damaged.
+    """
+    before = {"validation": dict[str, Any]()} | results.documents(run, but=split)
     chosen_on = shown if split == "validation" else of("validation")
     answers = Answers.read(run, "validation")
     if answers is None:
@@ -96,9 +107,11 @@ def _calibrated(
     if familiarity.Familiarity.read(run) is None:  # a run of an earlier version
         with run.held():
             familiarity.fit(run, model, of, progress)
-    if split != "validation":
-        score(run, "validation", model, chosen_on, of, progress)
-    return run, found
+    if split == "validation":
+        del before["validation"]
+    answers = Answers.of(run, answers.labels, answers.logits, answers.names)
+    found["renewed"] = {name: {"left_out": gone} for name, gone in results.renewed(run, before, answers).items()}
+    return run, found | {"report": str(run.files.report) if run.files.report.exists() else None}
 
 
 def _shown(run: Run, split: str, progress: Progress) -> Shown:
@@ -109,15 +122,6 @@ def _shown(run: Run, split: str, progress: Progress) -> Shown:
     """
     index = index_of(run, split, progress)
     return Shown.of(run, index, f"{split} images can't be shown to the network any more; put them right", progress)
-
-
-def recorded(run: Run | Path | str, split: str) -> dict[str, Any] | None:
-    """What was found of a split before; None if it was not evaluated, or that can't be read."""
-    try:
-        found = json.loads(Run.open(run).files.result(split).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and "accuracy_interval" in found else None
 
 
 def score(
@@ -146,10 +150,7 @@ def score(
         TrainingError: The network answers what is no number.
     """
     result, answers = examined(run, split, model, shown, of, progress, questions, fit=fit)
-    atomic.make_folder(run.files.evaluation, exist_ok=True)
-    tables.write(run.files.predictions(split), *prediction_table(answers))
-    answers.write(run, split)
-    atomic.write_json(run.files.result(split), result)
+    results.keep(run, split, result, answers)
     return result
 
 
@@ -182,28 +183,6 @@ def examined(
     """
     logits = logits_of(run, model, shown, progress)
     answers = Answers.of(run, np.asarray(shown.labels), logits, shown.names)
-    result: dict[str, Any] = {"split": split} | ({"source": source} if source else {})
-    result |= {"images": len(answers.labels), "loss": _loss(run, answers)}
-    result |= metrics.computed(answers) | {"temperature": run.calibration.temperature, **fit}
+    result = results.figures(run, split, answers, source) | dict(fit)
     exam = Exam(run, model, split, shown, answers, of, progress)
     return result | {question.name: question.answered(exam) for question in questions}, answers
-
-
-def _loss(run: Run, answers: Answers) -> float:
-    """The mean of the loss of its training, which knows no temperature."""
-    one_hot = keras.ops.one_hot(answers.labels, len(answers.classes))
-    losses = run.experiment.train.loss(one_hot, keras.ops.convert_to_tensor(answers.logits))
-    return float(np.mean(keras.ops.convert_to_numpy(losses), dtype=np.float64))
-
-
-def prediction_table(answers: Answers) -> tuple[tuple[str, ...], list[Any]]:
-    """Header and rows: image, its label, the predicted class, and the probability of each class."""
-    classes = answers.classes
-    header = ("image", "label", "predicted", "probability", *(f"p_{name}" for name in classes))
-    rows = [
-        [name, classes[label], classes[best], *(f"{p:.6f}" for p in (row[best], *row))]
-        for name, label, best, row in zip(
-            answers.names, answers.labels, answers.predicted, answers.probabilities, strict=True
-        )
-    ]
-    return header, rows

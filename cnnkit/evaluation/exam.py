@@ -135,6 +135,22 @@ class Question(ABC):
         """
         return
 
+    @classmethod
+    def renewed(
+        cls, found: Mapping[str, Any], answers: Answers, validation: Answers, chosen_here: bool
+    ) -> dict[str, Any] | None:
+        """What was found, for a run that was calibrated since; None where the network would have to be asked again.
+
+        Where no probability has a say in it, it is what was found.
+
+        Args:
+            found: That by the probabilities of before.
+            answers: Those that it was asked of, with the probabilities of now.
+            validation: The same of the validation images.
+            chosen_here: Whether these are the same images.
+        """
+        return None
+
     @abstractmethod
     def answered(self, exam: Exam) -> dict[str, Any]:
         """What is found, as JSON has it."""

@@ -105,13 +105,26 @@ class TwoClasses(Question):
 
     def answered(self, exam: Exam) -> dict[str, Any]:
         """Sensitivity and specificity at a half, and at the threshold that is chosen on validation."""
-        classes = list(exam.answers.classes)
+        validation = exam.answers_of("validation") if self.chooses else None
+        return self._found(exam.answers, validation, exam.split == "validation")
+
+    @classmethod
+    def renewed(
+        cls, found: Mapping[str, Any], answers: Answers, validation: Answers, chosen_here: bool
+    ) -> dict[str, Any] | None:
+        """The same at a half, as no temperature moves that, and at another threshold, if one was chosen."""
+        why = found["chosen"]["for"] if "chosen" in found else {}
+        costs = Costs(**why["costs"]) if "costs" in why else None
+        return cls(found["positive"], costs, why.get("sensitivity"))._found(answers, validation, chosen_here)
+
+    def _found(self, answers: Answers, validation: Answers | None, chosen_here: bool) -> dict[str, Any]:
+        classes = list(answers.classes)
         positive = self.positive or meant("", classes) or classes[1]
         place = classes.index(positive)
-        found: dict[str, Any] = {"positive": positive} | at(exam.answers, place, HALF, self.costs)
+        found: dict[str, Any] = {"positive": positive} | at(answers, place, HALF, self.costs)
         if not self.chooses:
             return found
-        validation = exam.answers_of("validation")
+        assert validation is not None
         truth, probability = validation.labels == place, validation.probabilities[:, place]
         if not truth.any() or truth.all():
             raise UsageError("validation has images of one class only: no threshold can be chosen on it")
@@ -122,8 +135,8 @@ class TwoClasses(Question):
             assert self.sensitivity is not None
             threshold, why = finding(truth, probability, self.sensitivity), {"sensitivity": self.sensitivity}
         chosen: dict[str, Any] = {"for": why, "validation": at(validation, place, threshold, self.costs)}
-        chosen |= at(exam.answers, place, threshold, self.costs)
-        return found | {"chosen": chosen | {"chosen_here": exam.split == "validation"}}
+        chosen |= at(answers, place, threshold, self.costs)
+        return found | {"chosen": chosen | {"chosen_here": chosen_here}}
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """A line for a half, and one for what was chosen."""

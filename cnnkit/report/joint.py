@@ -13,7 +13,7 @@ from cnnkit.core.errors import DataError, TrainingError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, typed
 from cnnkit.data.index import SPLITS
-from cnnkit.evaluation.evaluate import recorded
+from cnnkit.evaluation.results import recorded
 from cnnkit.inspection import comparison
 from cnnkit.report import charts, in_words, run_tables
 from cnnkit.report.charts import Chart

@@ -10,7 +10,7 @@ from typing import Any
 from cnnkit.core.text import typed
 from cnnkit.core.version import __version__
 from cnnkit.data.index import SPLITS
-from cnnkit.evaluation.evaluate import recorded
+from cnnkit.evaluation.results import recorded
 from cnnkit.inspection.summary import Row
 from cnnkit.report import charts, confusion, in_words, run_tables
 from cnnkit.report.augmentation import Augmented

@@ -92,14 +92,17 @@ class Record:
         if others and others[0] and all(others):
             raise self._changed(others[0])
 
-    def replace(self, file: Path, content: str | bytes) -> None:
-        """Writes one of the files that `hashes` has; at any moment the record knows what is there."""
+    def replace(self, file: Path, content: str | bytes | None) -> None:
+        """Writes one of the files that `hashes` has, or removes it; at any moment the record knows what is there."""
         recorded = self.read().get("files")
         before = self.hashes() | weights_hash.recorded(recorded if isinstance(recorded, dict) else {}, self.files)
         content = content.encode("utf-8", atomic.ERRORS) if isinstance(content, str) else content
-        after = before | {file.name: hashlib.sha256(content).hexdigest()}
+        after = before | {file.name: None if content is None else hashlib.sha256(content).hexdigest()}
         self.write(files=after, files_before=before)
-        atomic.write_bytes(file, memoryview(content))
+        if content is None:
+            file.unlink(missing_ok=True)
+        else:
+            atomic.write_bytes(file, memoryview(content))
         self.write(files_before=None)
 
     def _changed(self, name: str) -> TrainingError:

@@ -20,7 +20,7 @@ from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import typed, visible
 from cnnkit.data.feeding.preprocessing import Preprocessing
-from cnnkit.data.index import Index
+from cnnkit.data.index import SPLITS, Index
 from cnnkit.runs import checkpoints, holding, overwriting, reading, split_file
 from cnnkit.runs.calibration import Calibration
 from cnnkit.runs.epochs import Epochs
@@ -246,6 +246,19 @@ class Run:
         text = atomic.as_json(asdict(replace(self.calibration, **facts)))
         self._record.replace(self.files.calibration, text)
         return Run(self.folder, self.settings)
+
+    def outdate(self) -> bool:
+        """Removes what was found of its network, which is going to be trained on; whether it was calibrated.
+
+        To be called by who holds the run.
+        """
+        calibrated = self.files.calibration.exists()
+        if calibrated:
+            self._record.replace(self.files.calibration, None)
+        for split in SPLITS:
+            for file in (self.files.result(split), self.files.predictions(split), self.files.answers(split)):
+                file.unlink(missing_ok=True)
+        return calibrated
 
     def keep_familiarity(self, content: bytes) -> None:
         """Keeps what tells unfamiliar images, see `cnnkit.evaluation.familiarity`, in the place of what was before."""

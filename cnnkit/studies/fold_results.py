@@ -14,7 +14,7 @@ from cnnkit.core.text import counted
 from cnnkit.data.files import tables
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.evaluate import prediction_table
+from cnnkit.evaluation.results import prediction_table
 from cnnkit.runs import reading
 from cnnkit.runs.run import Run
 

@@ -23,6 +23,7 @@ from cnnkit.runs.provenance import circumstances
 from cnnkit.runs.run import FINISHED, Run
 from cnnkit.runs.training_states import State
 from cnnkit.training import standing
+from cnnkit.training.lines import say
 
 DEVICES = "train.devices"
 BITS = ("device", DEVICES, "processor", "versions")
@@ -171,6 +172,13 @@ class Resumption:
             raise TrainingError(*error.problems, f"{run.folder} can't go on without it; {anew}") from None
         if self.record:
             self._record(completed, state)
+            if run.outdate():
+                again = f"cnnkit evaluate {typed(run.folder)} --calibrate"
+                say(
+                    run,
+                    progress,
+                    f"{run.folder}: its calibration was of the weights so far, and is gone; later: {again}",
+                )
         return state
 
     def _record(self, completed: Experiment, state: State | None) -> None:

@@ -10,7 +10,7 @@ from cnnkit import Run, evaluate, read
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.evaluate import prediction_table
+from cnnkit.evaluation.results import prediction_table
 
 
 def test_a_prediction_is_told_with_every_probability():

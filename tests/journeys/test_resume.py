@@ -11,7 +11,7 @@ from pathlib import Path
 import killtest
 import pytest
 
-from cnnkit import Run, read, train
+from cnnkit import Run, evaluate, read, train
 from cnnkit.core.errors import Interrupted, UsageError
 from cnnkit.runs import training_states
 from cnnkit.runs.training_states import State
@@ -143,7 +143,13 @@ def test_when_its_time_is_up_the_best_epoch_so_far_is_evaluated(made, tmp_path, 
 def test_a_finished_run_that_is_to_be_longer_becomes_one_that_was_longer_from_the_start(made, tmp_path):
     run = tmp_path / "run"
     train(made(PLAIN), run)
+    evaluate(run, "train", questions=[], calibrate=True)
+    assert Run.open(run).calibration.temperature != 1
     resume(run, settings=["train.epochs=4"])
+    assert (
+        f"its calibration was of the weights so far, and is gone; later: cnnkit evaluate {run}"
+        in (run / "log.txt").read_text()
+    )
     train(made(PLAIN, "train.epochs=4"), tmp_path / "whole")
     assert killtest.differing(outcome(tmp_path / "whole"), outcome(run)) == []
     record = Run.open(run).provenance()

@@ -312,6 +312,17 @@ def test_a_calibration_keeps_the_record_of_the_weights(ended):
         Run.open(ended.folder)
 
 
+def test_what_was_found_of_weights_that_are_trained_on_is_gone(ended):
+    evaluate(ended.folder)
+    ended.files.result("train").write_text("{}")
+    assert ended.calibration.temperature == 2.0
+    assert ended.outdate()
+    run = Run.open(ended.folder)
+    assert run.calibration.temperature == 1.0 and run.provenance()["files"]["calibration.json"] is None
+    assert not list(run.files.evaluation.iterdir())
+    assert not run.outdate()
+
+
 # Files
 
 

@@ -1,0 +1,155 @@
+"""What was found of a run's splits, when the run is calibrated behind it, trained on, or its files are damaged."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from cnnkit import Run, evaluate, read
+from cnnkit.core.errors import TrainingError
+from cnnkit.core.progress import Progress
+from cnnkit.evaluation import calibrate, results
+from cnnkit.evaluation.abstain import Abstain
+from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.questions import QUESTIONS
+from cnnkit.evaluation.two_classes import Costs, TwoClasses
+from cnnkit.runs import checkpoints
+
+CONFIG = """
+name: tiny
+data: {{source: {{name: folder, path: {images}}}, image_size: [4, 4], channels: 1}}
+model: {{name: sequential, layers: [{{name: flatten}}]}}
+"""
+
+
+@pytest.fixture
+def run(image_folder, tmp_path):
+    """A run as training leaves it, with weights drawn by chance, too sure by far: 8 images a split."""
+    images = image_folder({"cat": 12, "dog": 12})
+    (tmp_path / "tiny.yaml").write_text(CONFIG.format(images=images))
+    experiment = read(tmp_path / "tiny.yaml")
+    index = experiment.data.source.open(Progress()).index(Progress())
+    run = Run.create(experiment, tmp_path / "run")
+    run.write_split(index, [("train", "validation", "test")[i % 3] for i in range(24)], [""] * 24)
+    run.write_provenance(data={"classes": ["cat", "dog"]}, files=run.hashes())
+    model = experiment.model.build((4, 4, 1), 2)
+    model.set_weights([30 * weights for weights in model.get_weights()])
+    checkpoints.save(checkpoints.Weights.of(model), run.files.checkpoints, checkpoints.BEST, 1, {})
+    return run
+
+
+def of_file(run, split):
+    return json.loads(run.files.result(split).read_text())
+
+
+def shifted(run, split, questions):
+    """Puts answers into a run as an evaluation of it leaves them, with what was found by these questions."""
+    chance = np.random.default_rng(len(split))
+    labels = chance.integers(0, 2, 400)
+    logits = np.float32(chance.normal(size=(400, 2)) * 5 + 8 * np.eye(2)[labels])
+    answers = Answers.of(run, labels, logits, [f"{i}.png" for i in range(400)])
+    results.keep(run, split, results.figures(run, split, answers) | questions(answers), answers)
+    return answers
+
+
+def test_a_calibration_brings_every_split_up_to_date_from_its_answers(run):
+    evaluate(run, "train", questions=[Abstain(0.5)])
+    evaluate(run, "validation", questions=[TwoClasses("cat", sensitivity=0.5)])
+    before = {split: of_file(run, split) for split in ("train", "validation")}
+    document = evaluate(run, "test", questions=[], calibrate=True)
+    temperature = document["temperature"]
+    assert temperature > 1 and document["calibrated"]["temperature"] == temperature
+    calibrated = Run.open(run.folder)
+    for split in ("train", "validation"):
+        now = of_file(run, split)
+        assert now["temperature"] == temperature and now["log_loss"] != before[split]["log_loss"]
+        for same in ("accuracy", "loss", "images", "confusion"):
+            assert now[same] == before[split][same]
+        assert results.recorded(calibrated, split) == now
+        assert now == evaluate(run.folder, split, questions=[_asked(split)])  # as if it were asked now
+    assert document["calibrated"]["renewed"] == {"train": {"left_out": []}, "validation": {"left_out": []}}
+    said = "\n".join(calibrate.lines(document["calibrated"]))
+    assert "brought up to date: the figures of the validation and train images" in said
+
+
+def _asked(split):
+    return Abstain(0.5) if split == "train" else TwoClasses("cat", sensitivity=0.5)
+
+
+def test_what_is_asked_of_probabilities_is_asked_again_and_what_needs_the_network_is_left_out(run):
+    validation = shifted(run, "validation", lambda answers: {})
+    asked = [Abstain(0.9), TwoClasses("dog", Costs(1, 5))]
+
+    def found(answers, these=validation):
+        return {question.name: question._found(answers, these, False) for question in asked}
+
+    others = {"baseline": {"best": "majority"}, "by": {"column": "sex"}, "corruptions": {"images": 3}}
+    shifted(run, "test", lambda answers: found(answers) | others | {"tta": {"views": 8}, "calibrated": {}, "new": 1})
+    before = of_file(run, "test")
+    calibrated = run.calibrate(temperature=3.0)
+    warm = Answers.read(calibrated, "validation")
+    left_out = results.renewed(calibrated, results.documents(calibrated), warm)
+    assert left_out == {"test": ["tta", "new"], "validation": []}
+    now = of_file(run, "test")
+    assert {name: now[name] for name in others} == others and "calibrated" not in now and "tta" not in now
+    expected = json.loads(json.dumps(found(Answers.read(calibrated, "test"), warm)))
+    assert {name: now[name] for name in expected} == expected
+    assert now["abstain"]["threshold"] < before["abstain"]["threshold"]
+    said = list(calibrate.lines(FOUND | {"renewed": {"test": {"left_out": ["tta", "new"]}}, "report": "a/report.html"}))
+    assert said[-2:] == [
+        "  without `tta`, `new` of test, for which the network has to be asked again",
+        "a/report.html is from before; cnnkit report a writes it again",
+    ]
+
+
+FOUND = {
+    "temperature": 2.0,
+    "at_bound": None,
+    "images": 9,
+    "unsure": None,
+    "right_above": 0.95,
+    "before": {"log_loss": 1.0, "ece": 0.1},
+    "after": {"log_loss": 0.5, "ece": 0.1},
+}
+
+
+def test_every_question_is_known_by_its_name():
+    from cnnkit.evaluation.exam import Question
+
+    assert {cls for cls in Question.__subclasses__() if cls.__module__.startswith("cnnkit")} == set(QUESTIONS.values())
+
+
+def test_figures_of_another_calibration_or_without_answers_do_not_count(run):
+    shifted(run, "test", lambda answers: {})
+    shifted(run, "validation", lambda answers: {})
+    assert results.recorded(run, "test")["temperature"] == 1.0
+    calibrated = run.calibrate(temperature=3.0)
+    assert results.recorded(calibrated, "test") is None  # as a crash between the two leaves it
+    run.files.answers("test").unlink()
+    validation = Answers.read(calibrated, "validation")
+    assert results.renewed(calibrated, results.documents(calibrated), validation) == {"validation": []}
+    assert not run.files.result("test").exists() and not run.files.predictions("test").exists()
+
+
+DAMAGED = r"validation\.json is damaged: .*; evaluate these images again: cnnkit evaluate .*run --split validation"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"accuracy": 1', b"\xff\xfe"])
+def test_a_damaged_result_is_told_with_what_to_do(run, content):
+    run.files.evaluation.mkdir()
+    run.files.result("validation").write_bytes(content)
+    with pytest.raises(TrainingError, match=DAMAGED):
+        results.recorded(run, "validation")
+
+
+def test_a_damaged_result_is_told_before_the_work_and_what_is_told_to_do_mends_it(run, command):
+    run.files.evaluation.mkdir()
+    run.files.result("validation").write_text("{")
+    for words in ([], ["--calibrate"], ["--split", "train", "--calibrate"]):
+        code, out, err = command("evaluate", run.folder, *words)
+        assert code == 4 and "validation.json is damaged" in err and out == ""
+    assert not run.files.calibration.exists()
+    code, _, _ = command("evaluate", run.folder, "--split", "validation", "--no-baseline")
+    assert code == 0 and of_file(run, "validation")["images"] == 8
