@@ -5,6 +5,7 @@ Usage: python scripts/benchmark.py overhead --data FOLDER [--networks small lene
        python scripts/benchmark.py train [--networks resnet20 ...] [--torch PYTHON] [--rounds 5] [--steps 20]
                                          [--inference] [--onednn on|off|both] [--watched]
        python scripts/benchmark.py pipeline --data FOLDER [--work colours ...] [--torch PYTHON] [--rounds 5]
+       python scripts/benchmark.py predict --run RUN --data FOLDER [--rounds 5]
 
 overhead   whole epochs of `cnnkit train` on Fashion-MNIST (the four idx files in FOLDER) without augmentation, against
            the same network in hand-written Keras `fit` and, with --torch, in PyTorch in its default layout. All sides
@@ -22,6 +23,9 @@ train      a training step of ResNet-20 (32 px, batch 64), DenseNet-121 and ResN
 
 pipeline   feeding the images of a folder (a folder a class) against Keras's dataset function and layers and, with
            --torch, PyTorch's DataLoader with torchvision's transforms. See scripts/benchmark_pipeline.py.
+
+predict    `cnnkit predict` of a run on the images of a folder, against the same network in a loop by hand over the same
+           files. See scripts/benchmark_predict.py.
 
 Each measurement runs in a process of its own, all sides in turn; the figures are medians. The first epoch is
 not counted. Nothing else should run meanwhile. oneDNN is on for Keras too where cnnkit has it on (`--onednn` aside, the
@@ -42,6 +46,7 @@ from pathlib import Path
 from benchmark_epochs import LENET, SMALL
 from benchmark_networks import NETWORKS, TINY
 from benchmark_pipeline import SIZES
+from benchmark_predict import SIDES as OF_PREDICT
 from benchmark_watching import BARE, WATCHED
 from threads import add_option, limits_of
 
@@ -157,10 +162,21 @@ def pipeline(data: str, works: list[str], torch: str | None, rounds: int, thread
         in_turn(work, {side: partial(measure, side, work) for side in sides}, rounds)
 
 
+def predict(run: str, data: str, rounds: int, threads: int) -> None:
+    """Predictions of files against a loop by hand."""
+
+    def measure(side: str) -> float:
+        script = str(Path(__file__).with_name("benchmark_predict.py"))
+        return float(in_own_process([sys.executable, script, side, run, data, "--threads", str(threads)], threads))
+
+    in_turn("predict", {side: partial(measure, side) for side in OF_PREDICT}, rounds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("overhead", "train", "pipeline"))
-    parser.add_argument("--data", help="folder of the four Fashion-MNIST files; for pipeline, of images")
+    parser.add_argument("what", choices=("overhead", "train", "pipeline", "predict"))
+    parser.add_argument("--data", help="folder of the four Fashion-MNIST files; for pipeline and predict, of images")
+    parser.add_argument("--run", help="of predict: the run whose network answers")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4, help="the first of them is not counted")
     parser.add_argument("--limit", type=int, default=2000, help="images a class, 6000 for all")
@@ -192,6 +208,10 @@ def main() -> None:
         parser.error("--inference, --onednn and --watched are of train")
     elif not chosen.data:
         parser.error("--data is needed")
+    elif chosen.what == "predict":
+        if not chosen.run:
+            parser.error("--run is needed")
+        predict(chosen.run, chosen.data, chosen.rounds, chosen.threads)
     elif chosen.what == "pipeline":
         pipeline(chosen.data, chosen.work, chosen.torch, chosen.rounds, chosen.threads)
     else:

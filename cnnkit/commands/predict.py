@@ -15,7 +15,7 @@ from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.text import counted, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.table import Table
 
@@ -53,7 +53,6 @@ def predict(
     force: Force = False,
 ) -> None:
     """Tell the class of new images. One that can't be read has a row with the reason; with --sample it is an error."""
-    from cnnkit.core import atomic
     from cnnkit.runs import overwriting
     from cnnkit.runs.run import Run
 
@@ -65,25 +64,34 @@ def predict(
     people = Screen(json_output=True)
     with people.watching() as progress:
         if sample:
-            rows = _in_form(opened, images, sample, positive, output, progress)
+            said = _in_form(opened, images, sample, positive, output, progress)
         else:
             # People read a table; programs, and files, get what they always got.
             table = form is None and not output and not screen.json_output and sys.stdout.isatty()
-            rows = _of_each(opened, images, "table" if table else form, top, progress)
-    if output:
-        atomic.write_text(output, rows.text)
+            said = _of_each(opened, images, form or "csv", top, output, table or screen.json_output, progress)
     if screen.json_output:
-        screen.document({"run": str(run), **rows.document})
-    elif rows.table is not None:
-        screen.say(rows.table)
-    elif not output:
-        sys.stdout.write(rows.text)
-    if rows.bad or rows.left_out or output:
-        people.say(rows.line + (f", written to {output}" if output else ""))
-    if rows.left_out:
-        people.say(f"left out: {rows.left_out}")
-    if rows.bad:
+        screen.document({"run": str(run), **said.document})
+    elif said.rows:
+        screen.say(_table(said.rows, top or 1))
+    if said.bad or said.left_out or output:
+        people.say(said.line + (f", written to {output}" if output else ""))
+    if said.left_out:
+        people.say(f"left out: {said.left_out}")
+    if said.bad:
         raise Exit(DataError.exit_code)
+
+
+def _write(lines: Iterable[str], output: Path | None) -> None:
+    """Writes lines as they come: to standard output, or to a file, which is there when it is whole."""
+    from cnnkit.core import atomic
+
+    if output:
+        with atomic.replacing(output) as file:
+            for line in lines:
+                file.write(line.encode("utf-8", atomic.ERRORS))
+    else:
+        # In a terminal rows would be written across the line that tells how far it is.
+        sys.stdout.writelines(list(lines) if sys.stdout.isatty() else lines)
 
 
 def _paths(words: list[Path]) -> list[Path]:
@@ -111,28 +119,31 @@ def _refuse_together(
         raise UsageError("--sample with --json needs a file for its rows: add --output submission.csv")
 
 
-class _Rows(NamedTuple):
-    """What is predicted: as a file, in a line, as a document; how many files could not be, and which were left out."""
+class _Said(NamedTuple):
+    """What is said of rows: in a line, as a document; how many files could not be read, and which were left out."""
 
-    text: str
     line: str
     document: dict[str, Any]
     bad: int = 0
     left_out: str = ""
-    table: Table | None = None
+    rows: Sequence[Prediction] = ()
 
 
 def _in_form(
     run: Run, images: list[Path], sample: Path, positive: str | None, output: Path | None, progress: Progress
-) -> _Rows:
+) -> _Said:
     from cnnkit.evaluation.submission import submission
 
     filled = submission(run, images, sample, positive, progress)
+    _write([filled.text], output)
     document = {"sample": str(sample), "output": str(output), "rows": filled.rows, "left_out": filled.left_out}
-    return _Rows(filled.text, f"{counted(filled.rows, 'row')} in the form of {sample}", document)
+    return _Said(f"{counted(filled.rows, 'row')} in the form of {sample}", document)
 
 
-def _of_each(run: Run, images: list[Path], form: str | None, top: int | None, progress: Progress) -> _Rows:
+def _of_each(
+    run: Run, images: list[Path], form: str, top: int | None, output: Path | None, keep: bool, progress: Progress
+) -> _Said:
+    """Predicts, and writes a row for each image as it comes; rows that are kept are for a table or a document."""
     from cnnkit.evaluation import predict as evaluation_predict
     from cnnkit.evaluation.familiarity import Familiarity
     from cnnkit.evaluation.new_images import by_reason, find_images
@@ -141,21 +152,28 @@ def _of_each(run: Run, images: list[Path], form: str | None, top: int | None, pr
     if Familiarity.read(run) is None:
         again = f"cnnkit evaluate {typed(run.folder)} --calibrate"
         progress.say(f"the run does not tell which images are unlike all that it has seen; {again} makes it do so")
-    rows = list(evaluation_predict.predict_images(run, found.images, progress))
-    failed = Counter(row.error for row in rows if row.error is not None)
-    table = _table(rows, top or 1) if form == "table" else None
-    if form == "jsonl":
-        text = evaluation_predict.as_jsonl(rows, top)
-    else:
-        text = "" if table else evaluation_predict.as_csv(rows, run.classes)
-    line = f"{counted(len(rows), 'file')}, {failed.total():,} of them not readable as images"
+    failed: Counter[str] = Counter()
+
+    def told() -> Iterator[Prediction]:
+        for row in evaluation_predict.predict_images(run, found.images, progress):
+            if row.error is not None:
+                failed[row.error] += 1
+            yield row
+
+    kept = list(told()) if keep else []
+    if output or not keep:
+        rows = kept if keep else told()
+        jsonl = form == "jsonl"
+        lines = evaluation_predict.json_lines(rows, top) if jsonl else evaluation_predict.csv_lines(rows, run.classes)
+        _write(lines, output)
+    line = f"{counted(len(found.images), 'file')}, {failed.total():,} of them not readable as images"
     line += f" ({by_reason(failed)})" if failed else ""
     document = {
-        "predictions": [row.document(top) for row in rows],
+        "predictions": [row.document(top) for row in kept],
         "failed": dict(failed.most_common()),
         "left_out": dict(found.left_out.most_common()),
     }
-    return _Rows(text, line, document, failed.total(), by_reason(found.left_out), table)
+    return _Said(line, document, failed.total(), by_reason(found.left_out), kept)
 
 
 def _table(predictions: Sequence[Prediction], top: int) -> Table:

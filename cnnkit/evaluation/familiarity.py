@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from cnnkit.core.errors import TrainingError
-from cnnkit.core.lazy import keras, np, safetensors
+from cnnkit.core.lazy import keras, np, safetensors, tf
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import first_line
 from cnnkit.evaluation.exam import Shown
@@ -52,7 +53,7 @@ class Familiarity:
     def fitted(cls, train: Any, validation: Any, weights: str) -> Familiarity:
         """From feature vectors (n, c) of training images and (m, c) of validation images."""
         kept = np.float16(_of_length_1(train))
-        distances = _distances(kept, validation)
+        distances = _Known(kept).distances(validation)
         # Where all of them are nearest to their likes, as equal images are, the smallest distance that float16 tells.
         threshold = max(float(np.quantile(distances, FAMILIAR)), float(np.finfo(np.float16).eps))
         return cls(kept, threshold, weights)
@@ -84,7 +85,11 @@ class Familiarity:
 
     def scores(self, features: Any) -> Any:
         """How unfamiliar images are, from their feature vectors (m, c): float64 (m,), above 1 for unfamiliar ones."""
-        return _distances(self.features, features) / self.threshold
+        return self._known.distances(features) / self.threshold
+
+    @cached_property
+    def _known(self) -> _Known:
+        return _Known(self.features)
 
 
 def fit(run: Run, model: Any, of: Callable[[str], Shown], progress: Progress) -> Familiarity:
@@ -135,14 +140,26 @@ def _of_length_1(features: Any) -> Any:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
 
-def _distances(kept: Any, features: Any) -> Any:
-    """Of each vector the distance to the NEIGHBOUR-th nearest that is kept, 0 to 2, or to the farthest of fewer."""
-    known, asked = np.asarray(kept, np.float32), np.float32(_of_length_1(features))
-    # What float16 keeps is of length 1 but for rounding, so the distance is taken as it is defined.
-    squares, place = np.sum(known**2, axis=1), min(NEIGHBOUR, len(known)) - 1
-    found = []
-    for start in range(0, len(asked), _AT_ONCE):
-        part = asked[start : start + _AT_ONCE]
-        squared = squares + np.sum(part**2, axis=1, keepdims=True) - 2 * (part @ known.T)
-        found.append(np.sqrt(np.maximum(np.partition(squared, place, axis=1)[:, place], 0.0, dtype=np.float64)))
-    return np.concatenate(found) if found else np.empty(0)
+class _Known:
+    """The vectors that are kept, brought to the form that distances are computed from: once, as it takes as long."""
+
+    def __init__(self, kept: Any):
+        self.vectors = np.asarray(kept, np.float32)
+        # What float16 keeps is of length 1 but for rounding, so the distance is taken as it is defined.
+        self.squares = np.sum(self.vectors**2, axis=1)
+        # TensorFlow multiplies them: NumPy's threads wait for the next product on the cores that the network needs.
+        self.tensor = tf.constant(self.vectors)
+
+    def distances(self, features: Any) -> Any:
+        """Of each vector the distance to the NEIGHBOUR-th nearest that is kept, 0 to 2, or to the farthest of fewer."""
+        asked, place = np.float32(_of_length_1(features)), min(NEIGHBOUR, len(self.vectors)) - 1
+        found = []
+        for start in range(0, len(asked), _AT_ONCE):
+            part = asked[start : start + _AT_ONCE]
+            squared = (
+                self.squares
+                + np.sum(part**2, axis=1, keepdims=True)
+                - 2 * tf.matmul(part, self.tensor, transpose_b=True).numpy()
+            )
+            found.append(np.sqrt(np.maximum(np.partition(squared, place, axis=1)[:, place], 0.0, dtype=np.float64)))
+        return np.concatenate(found) if found else np.empty(0)

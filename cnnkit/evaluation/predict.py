@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from cnnkit.core.lazy import np
+from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import visible, visible_in_json
 from cnnkit.data.feeding.preprocessing import Preprocessing
@@ -80,40 +83,27 @@ def predict(
 
 def predict_images(run: Run, images: Sequence[NewImage], progress: Progress) -> Iterator[Prediction]:
     """Predicts the class of each image that was found, in their order."""
-    model = run.network(progress)
-    known = Familiarity.read(run)
-    seeing = with_features(model) if known else None
+    predicting = _Predicting(run, progress)
     with progress.task("predicting", len(images)) as advance:
-        for batch in _decoded(images, run.preprocessing, run.experiment.data.batch_size):
-            shown = [(image.name, content) for image, content in batch if not isinstance(content, str)]
-            names, pixels = zip(*shown, strict=True) if shown else ((), ())
-            rows: Iterator[tuple[Any, float | None]] = iter(())
-            if pixels:
-                given = np.stack(pixels).astype(np.float32)
-                far: Any = [None] * len(pixels)
-                if known and seeing:
-                    features, logits = seeing.predict_on_batch(given)
-                    far = known.scores(features).tolist()
-                else:
-                    logits = model.predict_on_batch(given)
-                rows = iter(zip(run.probabilities(logits, names), far, strict=True))
-            for image, content in batch:
-                if isinstance(content, str):
-                    yield Prediction(image.name, error=content)
-                else:
-                    yield _prediction(image, *next(rows), run.classes, run.calibration.unsure)
+        for batch in _batches(_decoded(images, run.preprocessing), run.experiment.data.batch_size):
+            yield from predicting.batch(batch)
             advance(len(batch))
 
 
-def _decoded(
-    images: Sequence[NewImage], preprocessing: Preprocessing, size: int
-) -> Iterator[list[tuple[NewImage, Any]]]:
-    """Batches of images, each with its pixels for the network, or with a text why it can't be decoded.
+_Decoded: TypeAlias = tuple[NewImage, Any]
+"""An image with its pixels for the network, uint8 (H, W, C), or with a text why it can't be decoded."""
 
-    The next batch is decoded while the network works on one.
-    """
+_AT_ONCE = 8
+"""Images that a thread decodes before it hands them on: handing on takes as long as decoding one of 28 pixels."""
 
-    def decoded(image: NewImage) -> tuple[NewImage, Any]:
+_AHEAD = 128
+"""Images that are decoded, or being decoded, while the network is at work on others."""
+
+
+def _decoded(images: Sequence[NewImage], preprocessing: Preprocessing) -> Iterator[_Decoded]:
+    """The images, decoded ahead of whoever takes them, in their order."""
+
+    def decoded(image: NewImage) -> _Decoded:
         if image.error:
             return image, image.error
         try:
@@ -121,38 +111,99 @@ def _decoded(
         except BadImage as error:
             return image, str(error)
 
-    with ThreadPoolExecutor() as pool:
-        ahead = pool.map(decoded, images[:size])
-        for end in range(size, len(images) + size, size):
-            batch = list(ahead)
-            ahead = pool.map(decoded, images[end : end + size])
+    def some(start: int) -> list[_Decoded]:
+        return [decoded(image) for image in images[start : start + _AT_ONCE]]
+
+    starts = iter(range(0, len(images), _AT_ONCE))
+    pool = ThreadPoolExecutor(cores())
+    try:
+        ahead = deque(pool.submit(some, start) for start in itertools.islice(starts, _AHEAD // _AT_ONCE))
+        while ahead:
+            done = ahead.popleft().result()
+            ahead.extend(pool.submit(some, start) for start in itertools.islice(starts, 1))
+            yield from done
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _batches(images: Iterable[_Decoded], size: int) -> Iterator[list[_Decoded]]:
+    """Batches with `size` images that could be decoded in each but the last one, and those that could not between them.
+
+    A network is made ready anew for each number of images that it is shown at once, which takes longer than a batch.
+    """
+    batch: list[_Decoded] = []
+    good = 0
+    for image, content in images:
+        batch.append((image, content))
+        good += not isinstance(content, str)
+        if good == size:
             yield batch
+            batch, good = [], 0
+    if batch:
+        yield batch
+
+
+class _Predicting:
+    """A run's network at work on batches."""
+
+    def __init__(self, run: Run, progress: Progress):
+        self.run, self.network = run, run.network(progress)
+        self.known = Familiarity.read(run)
+        self.seeing = with_features(self.network) if self.known else None
+        self.shown = 0
+        """Images in the largest batch so far."""
+
+    def batch(self, images: Sequence[_Decoded]) -> Iterator[Prediction]:
+        """The predictions of images that could be decoded, or not, in their order."""
+        good = [(image.name, pixels) for image, pixels in images if not isinstance(pixels, str)]
+        rows = iter(self._rows(*zip(*good, strict=True)) if good else ())
+        for image, content in images:
+            if isinstance(content, str):
+                yield Prediction(image.name, error=content)
+            else:
+                probabilities, far = next(rows)
+                yield _prediction(image, probabilities, far, self.run.classes, self.run.calibration.unsure)
+
+    def _rows(self, names: Sequence[str], pixels: Sequence[Any]) -> Iterable[tuple[Any, float | None]]:
+        """Of each image its probabilities, and how unfamiliar it is."""
+        self.shown = max(self.shown, len(pixels))
+        given = np.empty((self.shown, *pixels[0].shape), np.float32)
+        given[: len(pixels)] = pixels
+        given[len(pixels) :] = 0  # the last batch is filled up, see `_batches`
+        if not (self.known and self.seeing):
+            logits = self.network.predict_on_batch(given)[: len(pixels)]
+            return zip(self.run.probabilities(logits, names), itertools.repeat(None))
+        features, logits = (output[: len(pixels)] for output in self.seeing.predict_on_batch(given))
+        return zip(self.run.probabilities(logits, names), self.known.scores(features).tolist(), strict=True)
 
 
 def _prediction(
     image: NewImage, probabilities: Any, far: float | None, classes: Sequence[str], threshold: float | None
 ) -> Prediction:
-    named = {name: float(p) for name, p in zip(classes, probabilities, strict=True)}
     best = int(probabilities.argmax())
-    likeliest = float(probabilities[best])
-    unsure = None if threshold is None else likeliest < threshold
-    return Prediction(image.name, classes[best], likeliest, named, unsure, far)
+    values = probabilities.tolist()
+    unsure = None if threshold is None else values[best] < threshold
+    return Prediction(image.name, classes[best], values[best], dict(zip(classes, values, strict=True)), unsure, far)
 
 
-def as_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
-    """A row for each prediction, with a column for each class; control characters in names are written as escapes."""
+def csv_lines(predictions: Iterable[Prediction], classes: Sequence[str]) -> Iterator[str]:
+    """A CSV, line by line: its header, and as they come a row for each prediction, with a column for each class.
+
+    Control characters in names are written as escapes.
+    """
     header = ["image", "label", "probability", *(f"p_{name}" for name in classes), "unsure", "unfamiliar", "error"]
-    rows = []
-    for p in predictions:
-        numbers = [p.probability, *(p.probabilities or dict.fromkeys(classes)).values()]
-        image, error = visible(p.image), visible(p.error) if p.error else None
-        far = None if p.unfamiliar is None else f"{p.unfamiliar:.3f}"
-        unsure = {None: None, True: "yes", False: "no"}[p.unsure]
-        rows.append([image, p.label, *("" if n is None else f"{n:.6f}" for n in numbers), unsure, far, error])
-    return tables.text_of(header, rows)
+    return tables.lines_of(header, (_row(prediction, classes) for prediction in predictions))
 
 
-def as_jsonl(predictions: Iterable[Prediction], top: int | None = None) -> str:
+def _row(told: Prediction, classes: Sequence[str]) -> list[str | None]:
+    image, error = visible(told.image), visible(told.error) if told.error else None
+    numbers = [told.probability, *(told.probabilities or dict.fromkeys(classes)).values()]
+    unsure = {None: None, True: "yes", False: "no"}[told.unsure]
+    far = None if told.unfamiliar is None else f"{told.unfamiliar:.3f}"
+    return [image, told.label, *("" if n is None else f"{n:.6f}" for n in numbers), unsure, far, error]
+
+
+def json_lines(predictions: Iterable[Prediction], top: int | None = None) -> Iterator[str]:
     """A JSON object a line for each prediction, with its likeliest classes where a number of them is given."""
-    lines = (json.dumps(prediction.document(top), ensure_ascii=False, allow_nan=False) for prediction in predictions)
-    return "".join(f"{visible_in_json(line)}\n" for line in lines)
+    for prediction in predictions:
+        yield visible_in_json(json.dumps(prediction.document(top), ensure_ascii=False, allow_nan=False)) + "\n"

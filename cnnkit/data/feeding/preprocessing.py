@@ -65,8 +65,8 @@ class Preprocessing:
 
     def of_content(self, content: bytes, path: Path | None, header: decoding.Header | None = None) -> Any:
         """From an encoded image to the same; its file, if it has one, is for the steps that read others beside it."""
-        with decoding.in_turn(*((header.width, header.height) if header else decoding.size_of(content))):
-            return self.of_pixels(decoding.pixels(content, self._channels, self._side, header), path)
+        with decoding.decoded(content, self._channels, self._side, header) as found:
+            return self.of_pixels(found.pixels, path)
 
     def of_pixels(self, pixels: Any, path: Path | None) -> Any:
         """From a decoded image to the same: uint8 (H, W, C), with as many channels as the steps begin with."""

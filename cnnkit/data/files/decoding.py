@@ -123,16 +123,6 @@ def header(content: bytes) -> Header:
     return _header_of(_opened(content), content)
 
 
-def size_of(content: bytes) -> tuple[int, int]:
-    """Width and height of an encoded image, as stored, without decoding it.
-
-    Raises:
-        BadImage: It is not an image, or damaged as far as it had to be read for this.
-    """
-    width, height = _opened(content).size
-    return width, height
-
-
 @contextmanager
 def looking_at(content: bytes) -> Iterator[tuple[Header, Any]]:
     """The same, and the picture, decoded, if it is stored as its pixels are, else None; large ones in turn.
@@ -149,7 +139,7 @@ def looking_at(content: bytes) -> Iterator[tuple[Header, Any]]:
         head = _header_of(image, content)
         simple = head.mode in ("L", "RGB") and "transparency" not in image.info and head.bits == 8
         plain = simple and head.format in HASHED_BY_PIXELS and head.frames == 1 and head.orientation == 1
-        yield head, _loaded(image, content) if plain else None
+        yield head, _first_of(image, head, content) if plain else None
 
 
 def decode(content: bytes, channels: int, side: int = WHOLE, header: Header | None = None) -> Decoded:
@@ -165,17 +155,21 @@ def decode(content: bytes, channels: int, side: int = WHOLE, header: Header | No
     Raises:
         BadImage: It is not an image, or damaged or cut short.
     """
-    image = None
-    if header is None:
-        image = _opened(content)
-        header = _header_of(image, content)
-        image = image if header.frames == 1 else None  # to count them it has gone on from the first
-    with in_turn(header.width, header.height):
+    with decoded(content, channels, side, header) as found:
+        return found
+
+
+@contextmanager
+def decoded(content: bytes, channels: int, side: int = WHOLE, header: Header | None = None) -> Iterator[Decoded]:
+    """The same, for what is done to it next: if it is a large one, that is done in its turn too."""
+    image: Any = None if header else _opened(content)
+    with in_turn(*((header.width, header.height) if header else image.size)):
+        header = header or _header_of(image, content)
         if header.format in _JPEGS:
             found, remark = _of_jpeg(content, header, channels, side)
         else:
-            found, remark = as_pixels(_loaded(image or _opened(content), content), channels), None
-        return Decoded(upright(found, header), remark)
+            found, remark = as_pixels(_first_of(image, header, content), channels), None
+        yield Decoded(upright(found, header), remark)
 
 
 def pixels(content: bytes, channels: int, side: int = WHOLE, header: Header | None = None) -> Any:
@@ -201,7 +195,7 @@ def as_stored(content: bytes) -> tuple[Any, Header]:
     image = _opened(content)
     head = _header_of(image, content)
     if head.format not in _JPEGS:
-        return _loaded(image if head.frames == 1 else _opened(content), content), head
+        return _first_of(image, head, content), head
     found = _of_jpeg(content, head, 1 if is_grey(head) else 3, WHOLE).pixels
     return Image.fromarray(found[:, :, 0] if is_grey(head) else found), head
 
@@ -307,6 +301,13 @@ def _header_of(image: Any, content: bytes) -> Header:
         # Pillow turns these itself, and says beforehand how large they will be.
         width, height = (height, width) if orientation in ON_ITS_SIDE else (width, height)
     return Header(image.format, image.mode, width, height, orientation, frames, _bits(image, content))
+
+
+def _first_of(image: Any, header: Header, content: bytes) -> Any:
+    """The first picture, decoded; `image` is what the header was read from, None if it was known before."""
+    if image is None or header.frames != 1:  # to count them it has gone on from the first
+        return _loaded(_opened(content), content)
+    return image if header.format == "PNG" else _loaded(image, content)
 
 
 def _loaded(image: Any, content: bytes) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -100,11 +101,20 @@ class Table:
 
 def text_of(header: Sequence[str], rows: Iterable[Sequence[Any]], separator: str = SEPARATORS[0]) -> str:
     """A table as the text of a CSV file."""
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
+    return "".join(lines_of(header, rows, separator))
+
+
+def lines_of(header: Sequence[str], rows: Iterable[Sequence[Any]], separator: str = SEPARATORS[0]) -> Iterator[str]:
+    """The same row by row, as the rows come; the header with the first of them, so not before it is known to come."""
+    line = io.StringIO()
+    writer = csv.writer(line, delimiter=separator, lineterminator="\n")
+    coming = iter(rows)
+    first = list(itertools.islice(coming, 1))
+    for row in itertools.chain((header,), first, coming):
+        writer.writerow(row)
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
 
 
 def write(file: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
