@@ -2,12 +2,12 @@
 
 Usage: python scripts/benchmark_predict.py SIDE RUN FOLDER [--passes 5] [--threads 2]
 
-`cnnkit` is what `cnnkit predict RUN FOLDER` does, rows of a CSV with all their columns; `bare` is the loop that one would
-write by hand: Pillow opens a batch of the files, the same network answers it, softmax. It keeps the probabilities,
+`cnnkit` is what `cnnkit predict RUN FOLDER` does, to the rows of a CSV with all their columns; `bare` is the loop that
+one writes by hand: Pillow opens a batch of the files, the same network answers it, softmax. It keeps the probabilities,
 leaves out what Pillow can't open, and has no checksums, no reasons, no distance to what is familiar and no rows.
 
-The folder is gone through PASSES times in one go. The first batch, with which the network is made ready, is not counted,
-nor is a last one that is not whole, for which the loop would make it ready once more.
+The folder is gone through PASSES times in one go. The first batch, with which the network is made ready, is left out,
+and so is a last one that is not whole, for which the loop would make it ready once more.
 """
 
 from __future__ import annotations

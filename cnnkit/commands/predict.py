@@ -15,11 +15,12 @@ from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.text import counted, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence, Set
 
     from rich.table import Table
 
     from cnnkit.core.progress import Progress
+    from cnnkit.evaluation.new_images import Found
     from cnnkit.evaluation.predict import Prediction
     from cnnkit.runs.run import Run
 
@@ -53,11 +54,15 @@ def predict(
     force: Force = False,
 ) -> None:
     """Tell the class of new images. One that can't be read has a row with the reason; with --sample it is an error."""
+    from cnnkit.evaluation.new_images import find_images
     from cnnkit.runs import overwriting
     from cnnkit.runs.run import Run
 
-    images = _paths(images)
-    _refuse_together(screen.json_output, form, sample, positive, output)
+    # People read a table; programs, and files, get what they always got.
+    table = not (form or output or sample or screen.json_output) and sys.stdout.isatty()
+    form = form or ("jsonl" if output and output.suffix.lower() == ".jsonl" else None)
+    _refuse_together(screen.json_output, form, sample, positive, output, None if table else top)
+    images, listed = _paths(images)
     overwriting.refuse("--output", output, force, reads=(sample, *images))
     opened = Run.open(run)
     # The rows are for programs: they have standard output for themselves.
@@ -66,9 +71,8 @@ def predict(
         if sample:
             said = _in_form(opened, images, sample, positive, output, progress)
         else:
-            # People read a table; programs, and files, get what they always got.
-            table = form is None and not output and not screen.json_output and sys.stdout.isatty()
-            said = _of_each(opened, images, form or "csv", top, output, table or screen.json_output, progress)
+            found = find_images(images, progress, listed)
+            said = _of_each(opened, found, form or "csv", top, output, table or screen.json_output, progress)
     if screen.json_output:
         screen.document({"run": str(run), **said.document})
     elif said.rows:
@@ -94,21 +98,40 @@ def _write(lines: Iterable[str], output: Path | None) -> None:
         sys.stdout.writelines(list(lines) if sys.stdout.isatty() else lines)
 
 
-def _paths(words: list[Path]) -> list[Path]:
-    """What the words name: `-` is the list on standard input, and patterns are what they match."""
+def _paths(words: list[Path]) -> tuple[list[Path], Set[Path]]:
+    """What the words name, `-` the list on standard input and patterns what they match; and what that list names."""
     from cnnkit.evaluation.new_images import expanded, listed
 
+    if words.count(Path("-")) > 1:
+        raise UsageError("- stands there twice, but standard input has one list")
     paths: list[Path] = []
+    of_list: list[Path] = []
     for word in words:
-        # What a list names is exact: a file that is called `a[1].jpg` is no pattern there.
-        paths.extend(listed(sys.stdin.buffer.read()) if str(word) == "-" else expanded([word]))
-    return paths
+        if word == Path("-"):
+            # What a list names is exact: a file that is called `a[1].jpg` is no pattern there.
+            of_list = listed(sys.stdin.buffer.read())
+            paths.extend(of_list)
+        else:
+            paths.extend(expanded([word]))
+    return paths, set(of_list)
 
 
 def _refuse_together(
-    json_output: bool, form: str | None, sample: Path | None, positive: str | None, output: Path | None
+    json_output: bool,
+    form: str | None,
+    sample: Path | None,
+    positive: str | None,
+    output: Path | None,
+    top: int | None,
 ) -> None:
     """Refuses options of `predict` that do nothing beside each other."""
+    if output and output.suffix.lower() == ".json" and form is None:
+        raise UsageError(
+            f"--output {output}: rows are CSV or, with the ending .jsonl, a JSON object a line; "
+            "for one document leave --output out: --json prints it"
+        )
+    if top is not None and not json_output and form != "jsonl":
+        raise UsageError("--top is for tables and JSON; a CSV has the probabilities of all classes anyway")
     if json_output and form == "jsonl":
         raise UsageError("--json prints one document, --format jsonl an object a line: choose one of them")
     if positive is not None and not sample:
@@ -141,14 +164,13 @@ def _in_form(
 
 
 def _of_each(
-    run: Run, images: list[Path], form: str, top: int | None, output: Path | None, keep: bool, progress: Progress
+    run: Run, found: Found, form: str, top: int | None, output: Path | None, keep: bool, progress: Progress
 ) -> _Said:
     """Predicts, and writes a row for each image as it comes; rows that are kept are for a table or a document."""
     from cnnkit.evaluation import predict as evaluation_predict
     from cnnkit.evaluation.familiarity import Familiarity
-    from cnnkit.evaluation.new_images import by_reason, find_images
+    from cnnkit.evaluation.new_images import by_reason
 
-    found = find_images(images, progress)
     if Familiarity.read(run) is None:
         again = f"cnnkit evaluate {typed(run.folder)} --calibrate"
         progress.say(f"the run does not tell which images are unlike all that it has seen; {again} makes it do so")

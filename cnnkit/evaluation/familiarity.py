@@ -141,25 +141,28 @@ def _of_length_1(features: Any) -> Any:
 
 
 class _Known:
-    """The vectors that are kept, brought to the form that distances are computed from: once, as it takes as long."""
+    """The vectors that are kept, brought to the form that distances are computed from: once, as it takes as long.
+
+    TensorFlow computes: NumPy's threads wait for its next product on the cores that the network needs meanwhile.
+    """
 
     def __init__(self, kept: Any):
-        self.vectors = np.asarray(kept, np.float32)
+        vectors = np.asarray(kept, np.float32)
         # What float16 keeps is of length 1 but for rounding, so the distance is taken as it is defined.
-        self.squares = np.sum(self.vectors**2, axis=1)
-        # TensorFlow multiplies them: NumPy's threads wait for the next product on the cores that the network needs.
-        self.tensor = tf.constant(self.vectors)
+        known, squares, place = (
+            tf.constant(vectors),
+            tf.constant(np.sum(vectors**2, axis=1)),
+            min(NEIGHBOUR, len(vectors)),
+        )
+
+        def squared(asked: Any) -> Any:
+            nearness = tf.math.top_k(2 * tf.matmul(asked, known, transpose_b=True) - squares, place).values[:, -1]
+            return tf.reduce_sum(asked**2, axis=1) - nearness
+
+        self._squared = tf.function(squared, [tf.TensorSpec((None, vectors.shape[1]), tf.float32)], autograph=False)
 
     def distances(self, features: Any) -> Any:
         """Of each vector the distance to the NEIGHBOUR-th nearest that is kept, 0 to 2, or to the farthest of fewer."""
-        asked, place = np.float32(_of_length_1(features)), min(NEIGHBOUR, len(self.vectors)) - 1
-        found = []
-        for start in range(0, len(asked), _AT_ONCE):
-            part = asked[start : start + _AT_ONCE]
-            squared = (
-                self.squares
-                + np.sum(part**2, axis=1, keepdims=True)
-                - 2 * tf.matmul(part, self.tensor, transpose_b=True).numpy()
-            )
-            found.append(np.sqrt(np.maximum(np.partition(squared, place, axis=1)[:, place], 0.0, dtype=np.float64)))
-        return np.concatenate(found) if found else np.empty(0)
+        asked = np.float32(_of_length_1(features))
+        found = [self._squared(asked[start : start + _AT_ONCE]).numpy() for start in range(0, len(asked), _AT_ONCE)]
+        return np.sqrt(np.maximum(np.concatenate(found), 0.0, dtype=np.float64)) if found else np.empty(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,11 +84,16 @@ def expanded(words: Iterable[Path]) -> list[Path]:
     return paths
 
 
-def find_images(paths: Sequence[Path | str], progress: Progress) -> Found:
+def find_images(paths: Sequence[Path | str], progress: Progress, listed: Collection[Path] = ()) -> Found:
     """The files among the paths, and the images below the folders and in the archives among them.
 
+    Args:
+        paths: The paths.
+        progress: Is told how far it is.
+        listed: Those of them that come from a list: what does not exist of them can't be read, and the rest goes on.
+
     Raises:
-        UsageError: A path does not exist.
+        UsageError: Another path does not exist.
         DataError: A folder or an archive holds no image, or an archive can't be read.
     """
     found = Found([], Counter())
@@ -97,8 +102,11 @@ def find_images(paths: Sequence[Path | str], progress: Progress) -> Found:
             path.stat()
         except OSError as error:
             if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_symlink():
-                raise UsageError(f"{path}: there is no such file or folder") from None
-            reason = LEADS_NOWHERE if path.is_symlink() else f"can't be read: {error.strerror}"
+                if path not in listed:
+                    raise UsageError(f"{path}: there is no such file or folder") from None
+                reason = "there is no such file or folder"
+            else:
+                reason = LEADS_NOWHERE if path.is_symlink() else f"can't be read: {error.strerror}"
             found.images.append(NewImage(str(path), path, path.name, reason))
             continue
         if path.is_dir():

@@ -16,10 +16,12 @@ from cnnkit.core.errors import TrainingError, UsageError
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
 from cnnkit.data.feeding.images import Images, allocated
+from cnnkit.data.files import decoding
 from cnnkit.evaluation.evaluate import score
 from cnnkit.evaluation.exam import Shown
 from cnnkit.evaluation.familiarity import Familiarity
 from cnnkit.evaluation.new_images import listed
+from cnnkit.evaluation.predict import csv_lines
 from cnnkit.runs import checkpoints
 
 CONFIG = """
@@ -376,3 +378,55 @@ def test_its_evaluation_and_the_end_of_its_training_say_the_same(broken_run, ind
     with pytest.raises(TrainingError, match=r"NaN or infinity to 3 of 3 images, first to 0\.png"):
         score(broken_run, "test", broken_run.network(), shown, lambda split: shown, Progress())
     assert not broken_run.files.evaluation.exists()
+
+
+def test_each_batch_but_the_last_is_whole_whatever_lies_between(run, images, monkeypatch):
+    good, bad = images / "pictures" / "a.jpg", images / "broken.jpg"
+    shown = []
+    network = keras.Model.predict_on_batch
+    monkeypatch.setattr(keras.Model, "predict_on_batch", lambda self, x: shown.append(len(x)) or network(self, x))
+    words = [bad, good, bad, good, good, bad, good, good, bad]
+    told = list(predict(run, words))
+    assert [entry.image for entry in told] == [str(word) for word in words]
+    assert [entry.error is None for entry in told] == [word == good for word in words]
+    assert len({entry.probability for entry in told if entry.error is None}) == 1
+    assert shown == [2, 2, 2]  # the last one is filled up
+
+
+def test_rows_come_while_later_files_are_not_read_yet(run, images, monkeypatch):
+    read_so_far = []
+    reading = decoding.read_bytes
+    monkeypatch.setattr(decoding, "read_bytes", lambda path: read_so_far.append(path) or reading(path))
+    lines = csv_lines(predict(run, [images / "pictures" / "a.jpg"] * 1000), CLASSES)
+    assert next(lines).startswith("image,") and next(lines).startswith(str(images))
+    assert len(read_so_far) < 300
+    lines.close()
+
+
+def test_what_a_list_names_and_is_not_there_has_a_row_and_the_rest_goes_on(run, images, command, monkeypatch):
+    names = [str(images / "gone.jpg"), str(images / "pictures" / "a.jpg")]
+    stream = io.TextIOWrapper(io.BytesIO("\n".join(names).encode()))
+    monkeypatch.setattr("sys.stdin", stream)
+    code, out, _ = command("predict", run.folder, "-")
+    gone, there = csv.DictReader(io.StringIO(out))
+    assert code == 3
+    assert (gone["error"], gone["label"]) == ("there is no such file or folder", "")
+    assert there["label"] in CLASSES
+    code, _, err = command("predict", run.folder, "-", "-")
+    assert code == 2 and "twice" in err
+
+
+def test_the_ending_of_the_output_tells_its_form(run, images, command, tmp_path):
+    words = ("predict", run.folder, images / "pictures" / "a.jpg", "--output")
+    assert command(*words, tmp_path / "rows.jsonl")[0] == 0
+    assert json.loads((tmp_path / "rows.jsonl").read_text())["label"] in CLASSES
+    assert command(*words, tmp_path / "rows.JSONL", "--format", "csv")[0] == 0
+    assert (tmp_path / "rows.JSONL").read_text().startswith("image,label")
+    for more in ((), ("--json",)):
+        code, *_ = command(*words, tmp_path / "rows.json", *more)
+        assert code == 2 and not (tmp_path / "rows.json").exists()
+
+
+def test_how_many_classes_are_told_is_not_asked_of_a_csv(run, images, command):
+    code, _, err = command("predict", run.folder, images / "pictures" / "a.jpg", "--top", "2")
+    assert code == 2 and "--top is for tables and JSON" in err

@@ -6,6 +6,7 @@ PyTorch is no dependency, so its sides are not tried.
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import runpy
@@ -16,6 +17,7 @@ import benchmark
 import numpy as np
 import pytest
 
+from cnnkit import read, train
 from cnnkit.core.machine import processor
 
 
@@ -106,6 +108,25 @@ def test_watched(lines_of):
 def test_options_of_train_are_refused_elsewhere(lines_of, tmp_path, words):
     with pytest.raises(SystemExit):
         lines_of(*words, "--data", tmp_path)
+
+
+@pytest.mark.slow
+def test_predictions_of_files_some_of_them_bad(lines_of, image_folder, tmp_path):
+    images = image_folder({"a": 12, "b": 12})
+    config = {
+        "data": {"source": {"name": "folder", "path": str(images)}, "image_size": [8, 8], "batch_size": 4},
+        "model": {"name": "sequential", "layers": [{"name": "flatten"}]},
+        "train": {"epochs": 1},
+    }
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    train(read(tmp_path / "config.yaml"), tmp_path / "run")
+    (images / "a" / "000_bad.png").write_bytes(b"none")
+    assert sides_of(lines_of("predict", "--run", tmp_path / "run", "--data", images / "a"), "predict") == {
+        "cnnkit",
+        "bare",
+    }
+    with pytest.raises(SystemExit):
+        lines_of("predict", "--data", images)
 
 
 @pytest.mark.slow
