@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,9 @@ from typing import Any
 from cnnkit.core import atomic
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import np, safetensors
-from cnnkit.core.text import first_line
+from cnnkit.core.text import counted, first_line, typed
 from cnnkit.evaluation.intervals import Bootstrap
 from cnnkit.evaluation.ranking import Areas
-from cnnkit.runs import reading
 from cnnkit.runs.run import Run
 
 
@@ -50,30 +50,40 @@ class Answers:
         """Those that the run gave when a split was evaluated, exactly; None where it was not, or by other weights.
 
         Raises:
-            TrainingError: They can't be read, or are damaged.
+            TrainingError: They, or the weights, can't be read, are damaged, or are not about the run's images and
+                their classes.
         """
         file = run.files.answers(split)
         if not file.exists():
             return None
+        weights = run.weights_digest()
         try:
-            with reading.told(file), safetensors.safe_open(file, "numpy") as opened:
+            with safetensors.safe_open(file, "numpy") as opened:
                 noted = json.loads((opened.metadata() or {})["answers"])
-                names, weights = noted["names"], noted["weights"]
-                labels, logits = opened.get_tensor("labels"), opened.get_tensor("logits")
-                if not len(labels) == len(logits) == len(names):
-                    raise ValueError("its parts are of different lengths")
-        except (safetensors.SafetensorError, KeyError, TypeError) as error:
-            raise TrainingError(f"{file} is damaged: {first_line(error)}; evaluate the run again") from None
-        return cls.of(run, labels, logits, names) if weights == run.weights_digest() else None
+                if noted["weights"] != weights:
+                    return None
+                names, labels, logits = noted["names"], opened.get_tensor("labels"), opened.get_tensor("logits")
+            _refuse_damaged(run, names, labels, logits)
+            if noted["sha256"] != _digest(names, labels, logits):
+                raise ValueError("its SHA-256 is not the one it was written with")
+            _refuse_others(run, split, names, labels)
+        except OSError as error:
+            raise TrainingError(f"{file} can't be read: {error.strerror or first_line(error)}") from None
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+            why = f"it has no {error}" if isinstance(error, KeyError) else first_line(error)
+            again = f"cnnkit evaluate {typed(run.folder)} --split {split}"
+            raise TrainingError(f"{file} is damaged: {why}; evaluate these images again: {again}") from None
+        return cls.of(run, labels, logits, names)
 
     def write(self, run: Run, split: str) -> None:
         """Writes them into the run's folder, for `read`."""
         from safetensors.numpy import save
 
         assert self.logits is not None
-        noted = json.dumps({"names": list(self.names), "weights": run.weights_digest()})
-        content = {"labels": np.asarray(self.labels, np.int64), "logits": np.asarray(self.logits, np.float32)}
-        atomic.write_bytes(run.files.answers(split), memoryview(save(content, {"answers": noted})))
+        names, content = list(self.names), {"labels": np.asarray(self.labels, np.int64)}
+        content["logits"] = np.asarray(self.logits, np.float32)
+        noted = {"names": names, "weights": run.weights_digest(), "sha256": _digest(names, **content)}
+        atomic.write_bytes(run.files.answers(split), memoryview(save(content, {"answers": json.dumps(noted)})))
 
     @cached_property
     def predicted(self) -> Any:
@@ -138,3 +148,50 @@ class Answers:
         """The classes that some of the images have and none is taken for."""
         predicted = set(self.predicted.tolist())
         return [self.classes[label] for label in np.unique(self.labels).tolist() if label not in predicted]
+
+
+def _digest(names: Sequence[str], labels: Any, logits: Any) -> str:
+    """SHA-256 of what is kept of answers."""
+    digest = hashlib.sha256(json.dumps(names).encode())
+    for array in (labels, logits):
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def _refuse_damaged(run: Run, names: Any, labels: Any, logits: Any) -> None:
+    """Refuses what `Answers.write` has not written.
+
+    Raises:
+        ValueError: With what is wrong.
+    """
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("its names are no list of names")
+    count, columns = len(names), run.experiment.train.loss.logits(len(run.classes))
+    for what, array, kind, shape in (
+        ("labels", labels, np.int64, (count,)),
+        ("logits", logits, np.float32, (count, columns)),
+    ):
+        if array.dtype != kind or array.shape != shape:
+            should = f"{np.dtype(kind).name} {shape}"
+            raise ValueError(f"its {what} are {array.dtype.name} {array.shape} in place of {should}")
+    if not np.isfinite(logits).all():
+        raise ValueError("one of its logits is no number")
+    if wrong := labels[(labels < 0) | (labels >= len(run.classes))].tolist():
+        raise ValueError(f"{wrong[0]} is the label of none of the {counted(len(run.classes), 'class', 'classes')}")
+
+
+def _refuse_others(run: Run, split: str, names: Sequence[str], labels: Any) -> None:
+    """Refuses answers that are not about the images of a split, each of them once, with their classes.
+
+    Raises:
+        ValueError: With what is wrong.
+        TrainingError: The record of the splits is missing or damaged.
+    """
+    known = {row.image: row.label for row in run.split(split)}
+    if len(names) != len(known) or known.keys() != set(names):
+        raise ValueError(f"it is not about the {counted(len(known), f'{split} image')} of the run")
+    wrong = [name for name, label in zip(names, labels.tolist(), strict=True) if run.classes[label] != known[name]]
+    if wrong:
+        are = "is not that" if len(wrong) == 1 else "are not those"
+        told = f"{counted(len(wrong), 'label')} {are} of {run.files.split.name}"
+        raise ValueError(f"{told}, first that of {wrong[0]}")

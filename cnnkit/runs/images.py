@@ -11,7 +11,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core.errors import ConfigError, DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import path_settings
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, some
 from cnnkit.data.feeding.loading import BAD_FILES
 from cnnkit.data.index import SPLITS, Index
 from cnnkit.data.preparation.base import files_beside
@@ -53,7 +53,7 @@ def index_of(run: Run, split: str, progress: Progress) -> Index:
                 f"{len(names)} of the {every} {what} since the run was trained, first {names[0]}" + _if_moved(source)
             )
     if list(index.classes) != run.classes:
-        raise DataError(f"the source has other classes now ({len(index.classes)}) than the run ({len(run.classes)})")
+        raise DataError(f"the source has other classes now than the run: {_other_classes(index.classes, run.classes)}")
     index = index.take(i for i, _ in found)
     _refuse_without(index, split, run.experiment)
     beside = run.preprocessing.digests_beside(index)
@@ -94,13 +94,29 @@ def refuse_others(run: Run, index: Index, splits: Sequence[str], beside: Sequenc
         if names
     ]
     if not told and list(index.classes) != run.classes:
-        told = [f"there are other classes ({len(index.classes)}) than before ({len(run.classes)})"]
+        told = [f"there are other classes than before: {_other_classes(index.classes, run.classes)}"]
     if told:
         raise DataError(
             f"{run.folder} can't go on, as its images are not those that it began with: {'; '.join(told)}; "
             "bring them back, or train a run of its own with these"
             + (_if_moved(run.experiment.data.source) if found["gone"] else "")
         )
+
+
+def _other_classes(now: Sequence[str], before: Sequence[str]) -> str:
+    """What has become of classes."""
+    told = [
+        f"{some(names)} {'is' if len(names) == 1 else 'are'} {what}"
+        for names, what in (
+            ([name for name in before if name not in now], "gone"),
+            ([name for name in now if name not in before], "new"),
+        )
+        if names
+    ]
+    if told:
+        return " and ".join(told)
+    first = next((old, new) for old, new in zip(before, now, strict=True) if old != new)
+    return f"they are in another order, `{first[1]}` where `{first[0]}` was"
 
 
 def _refuse_without(index: Index, split: str, experiment: Experiment) -> None:

@@ -7,6 +7,9 @@ used.
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from cnnkit.core.errors import DiskError, TrainingError
 from cnnkit.core.text import typed
 from cnnkit.runs import reading, weights_hash
 from cnnkit.runs.files import Files
+
+CLASSES_HASH = "classes_sha256"
+"""Beside the names of the classes, in the order of the logits; not in the record of a run of an earlier version."""
 
 
 class Record:
@@ -33,10 +39,8 @@ class Record:
         Raises:
             TrainingError: It can't be read, or is damaged.
         """
-        try:
+        with self.bringing_back():
             return reading.json_object(self.files.provenance)
-        except TrainingError as error:
-            raise TrainingError(f"{error}; {self._bring_back()}") from None
 
     def write(self, **facts: Any) -> None:
         """Writes it, or adds to it.
@@ -44,6 +48,9 @@ class Record:
         While the state in it is `training`, room is kept on the disk for how the run ends.
         """
         path = self.files.provenance
+        data = facts.get("data")
+        if isinstance(data, dict) and "classes" in data:
+            facts["data"] = data | {CLASSES_HASH: _digest(data["classes"])}
         begun = path.exists()
         record = (self.read() if begun else {}) | facts
         if record.get("state") != "training":
@@ -84,6 +91,9 @@ class Record:
             TrainingError: One is another than the record says.
         """
         facts = self.read()
+        data = facts.get("data")
+        if isinstance(data, dict) and CLASSES_HASH in data and data[CLASSES_HASH] != _digest(data.get("classes")):
+            raise self._changed(f"{self.files.provenance.name}, data.classes,")
         recorded = [files for files in (facts.get("files"), facts.get("files_before")) if isinstance(files, dict)]
         for name, digest in self.hashes().items():
             if all(files.get(name) != digest for files in recorded):
@@ -110,6 +120,19 @@ class Record:
         what = f"{self.files.folder / name} is not as the run left it: its SHA-256 is not the recorded one"
         return TrainingError(f"{what}; {self._bring_back()}")
 
+    @contextmanager
+    def bringing_back(self) -> Iterator[None]:
+        """Where a file that is read within is damaged, and decides what the run is, what to do about it is told too."""
+        try:
+            yield
+        except TrainingError as error:
+            raise TrainingError(f"{error}; {self._bring_back()}") from None
+
     def _bring_back(self) -> str:
         """What to do where a file that decides what the run is was changed or damaged."""
         return f"put it back from a copy, or train a run of its own: cnnkit train {typed(self.files.config)}"
+
+
+def _digest(classes: Any) -> str:
+    """SHA-256 of the names of classes, in their order."""
+    return hashlib.sha256(json.dumps(classes).encode()).hexdigest()

@@ -283,17 +283,35 @@ class Run:
         scaled = np.asarray(logits, np.float64) / self.calibration.temperature
         return self.experiment.train.loss.probabilities(scaled, names)
 
+    @cached_property
+    def _whole(self) -> set[str]:
+        """SHA-256 of weights whose file was looked into."""
+        return set()
+
     def weights_digest(self) -> str:
-        """SHA-256 of the weights of its best epoch, as they were saved.
+        """SHA-256 of the weights of its best epoch, as they were saved; they are looked into.
 
         Raises:
             TrainingError: It has no usable checkpoint.
         """
-        return str(checkpoints.read(self.files.checkpoints, checkpoints.BEST)["sha256"])
+        digest = str(checkpoints.read(self.files.checkpoints, checkpoints.BEST)["sha256"])
+        if digest not in self._whole:
+            with self._record.bringing_back():
+                checkpoints.verified(self.files.checkpoints, checkpoints.BEST)
+            self._whole.add(digest)
+        return digest
 
     def load_best(self, model: Any) -> dict[str, Any]:
-        """Loads the weights of the best epoch into a model; returns what is known of that epoch."""
-        return checkpoints.load(model, self.files.checkpoints, checkpoints.BEST)
+        """Loads the weights of the best epoch into a model; returns what is known of that epoch.
+
+        Raises:
+            TrainingError: It has no usable checkpoint.
+        """
+        checkpoints.read(self.files.checkpoints, checkpoints.BEST)
+        with self._record.bringing_back():
+            best = checkpoints.load(model, self.files.checkpoints, checkpoints.BEST)
+        self._whole.add(best["sha256"])
+        return best
 
     def network(self, progress: Progress | None = None) -> Any:
         """The run's network with the weights of its best epoch, read from disk, on the kernels of its training.

@@ -11,6 +11,7 @@ from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.results import prediction_table
+from cnnkit.runs import images
 
 
 def test_a_prediction_is_told_with_every_probability():
@@ -21,6 +22,19 @@ def test_a_prediction_is_told_with_every_probability():
         ["a.png", "cat", "bee", "0.700000", "0.100000", "0.700000", "0.200000"],
         ["b.png", "ant", "ant", "0.500000", "0.500000", "0.250000", "0.250000"],
     ]
+
+
+@pytest.mark.parametrize(
+    "now, told",
+    [
+        ("acb", "they are in another order, `c` where `b` was"),
+        ("ab", "c is gone"),
+        ("abcde", "d, e are new"),
+        ("axc", "b is gone and x is new"),
+    ],
+)
+def test_what_has_become_of_the_classes_is_told(now, told):
+    assert images._other_classes(now, "abc") == told
 
 
 # Images that are not where they were

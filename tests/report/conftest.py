@@ -109,6 +109,7 @@ def run_of(tmp_path, monkeypatch):
     surely as `sure` does; a tenth of them, but one at least, validates, and as many train.
     """
     monkeypatch.setattr(checkpoints, "read", lambda folder, name: {"file": "best.h5", "sha256": "as saved", "epoch": 1})
+    monkeypatch.setattr(Run, "weights_digest", lambda run: "as saved")
 
     def make(name="run", classes=("cat", "dog"), each=10, said=None, sure=None, settings=(), size=8, epochs=2):
         (tmp_path / "config.yaml").write_text(CONFIG)

@@ -105,7 +105,7 @@ def test_provenance_is_added_to(run):
     run.write_provenance(state="training")
     run.write_provenance(state="finished", epochs=3)
     facts = run.provenance()
-    assert (facts["state"], facts["epochs"], facts["data"]) == ("finished", 3, {"classes": ["one", "two"]})
+    assert (facts["state"], facts["epochs"], facts["data"]["classes"]) == ("finished", 3, ["one", "two"])
     assert run.classes == ["one", "two"]
 
 
@@ -171,6 +171,23 @@ def test_a_run_that_was_changed_is_not_used(run, name):
     (run.folder / name).write_text((run.folder / name).read_text() + "\n")
     with pytest.raises(TrainingError, match=name):
         Run.open(run.folder)
+
+
+@pytest.mark.parametrize("classes", [["two", "one"], ["one"], ["one", "2"], None])
+def test_classes_that_were_changed_in_the_record_are_not_used(run, classes):
+    file = run.files.provenance
+    document = json.loads(file.read_text())
+    document["data"]["classes"] = classes
+    file.write_text(json.dumps(document))
+    with pytest.raises(TrainingError, match=r"provenance\.json, data\.classes, is not as the run left it: .* copy"):
+        Run.open(run.folder)
+
+
+def test_a_record_of_before_classes_had_a_hash_is_used(run):
+    document = json.loads(run.files.provenance.read_text())
+    del document["data"]["classes_sha256"]
+    run.files.provenance.write_text(json.dumps(document))
+    assert Run.open(run.folder).classes == ["one", "two"]
 
 
 def test_a_folder_below_a_dangling_link_is_refused_at_once(experiment, tmp_path):
