@@ -54,6 +54,8 @@ def look_for_suspects(
     if sheet:
         examine.refuse(sheet)
     overwriting.refuse("--fix-list", fix_list, force, reads=(config,))
+    if by != FOLDS and not Path(by).is_dir():
+        raise UsageError(f"--suspects {by}: there is no such folder; name that of a run, or `{FOLDS}` to do without")
     run = None if by == FOLDS else Run.open(by)
     with screen.watching() as progress:
         experiment = read(config, *settings, progress=progress)

@@ -10,6 +10,25 @@ WINDOW = 32
 """So many groups with images of several classes are tried for the one that suits all shares best."""
 
 
+class Pool(NamedTuple):
+    """Images that are to be divided.
+
+    Attributes:
+        classes: Names of the classes.
+        labels: Label of each image.
+        digests: Hash of each image's content.
+        own: The split that the source itself gives each image, or None.
+        parts: A number for each image, the same for those that belong together, as `splitting.together` gives it; None
+            where only equal files do.
+    """
+
+    classes: Sequence[str]
+    labels: Sequence[int]
+    digests: Sequence[str]
+    own: Sequence[str | None]
+    parts: Sequence[int] | None = None
+
+
 class Unit(NamedTuple):
     """Images that may not part.
 
@@ -26,17 +45,9 @@ class Unit(NamedTuple):
     classes: dict[int, int]
 
 
-def units_of(
-    images: Iterable[int], labels: Sequence[int], digests: Sequence[str], parts: Sequence[int] | None
-) -> Iterator[Unit]:
-    """The units of some images.
-
-    Args:
-        images: Their numbers.
-        labels: Label of each image of the collection.
-        digests: Hash of the content of each.
-        parts: A number for each, the same for those that belong together; None where only equal files do.
-    """
+def units_of(images: Iterable[int], pool: Pool) -> Iterator[Unit]:
+    """The units of some images of a pool, of which these are the numbers."""
+    _, labels, digests, _, parts = pool
     equal: dict[str, list[int]] = defaultdict(list)
     for i in images:
         equal[digests[i]].append(i)

@@ -17,6 +17,7 @@ from cnnkit.core.spec import AbsolutePath, Count, Spec
 from cnnkit.core.text import by, counted
 from cnnkit.data.balancing import AnyBalance
 from cnnkit.data.balancing.none import NoBalance
+from cnnkit.data.dividing import Pool
 from cnnkit.data.files.fitting import Fit
 from cnnkit.data.index import Collection, Index, Unused
 from cnnkit.data.likeness.remembered import near_parts
@@ -164,26 +165,20 @@ class Data(Spec):
         Raises:
             DataError: A class has too few different images, or groups of them, to be in every split.
         """
-        parts = self._told_parts(index, progress)
-        return self.split.assign(index.classes, index.labels, index.digests, index.splits, parts)
+        return self.split.assign(self.pool(index, progress))
 
-    def folds(self, index: Index, progress: Progress | None = None) -> list[int]:
-        """The fold of each image, from 1 to `split.folds`.
+    def pool(self, index: Index, progress: Progress | None = None) -> Pool:
+        """What is divided, into splits or into folds.
 
         Args:
             index: The images.
             progress: Is told how far it is where near-duplicates are looked for.
 
         Raises:
-            DataError: A class has too few different images, or groups of them, to be in every fold; or the source
-                itself sets images apart.
+            DataError: A file can't be decoded any more.
         """
-        parts = self._told_parts(index, progress)
-        return self.split.divided(index.classes, index.labels, index.digests, index.splits, parts)
-
-    def _told_parts(self, index: Index, progress: Progress | None) -> list[int] | None:
-        """The same as `parts`; None where only equal files never part."""
-        return self.parts(index, progress) if index.groups or self.split.keep_together else None
+        parts = self.parts(index, progress) if index.groups or self.split.keep_together else None
+        return Pool(index.classes, index.labels, index.digests, index.splits, parts)
 
 
 def read_names(file: str) -> dict[str, int]:

@@ -13,7 +13,7 @@ from cnnkit.core.disjoint_sets import joined
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.spec import Count, Seed, Spec
 from cnnkit.core.text import counted, enumerated
-from cnnkit.data.dividing import Division, Unit, in_folds, units_of
+from cnnkit.data.dividing import Division, Pool, Unit, in_folds, units_of
 from cnnkit.data.index import empty_class, ranked
 
 TINY, SMALL, LARGE = 0.005, 0.05, 0.7
@@ -92,14 +92,7 @@ class Split(Spec):
         wanted = {"test": 1 / self.folds if self.folds else self.test, "validation": self.validation}
         return {name: 0.15 if share is None else share for name, share in wanted.items() if name not in own}
 
-    def assign(
-        self,
-        classes: Sequence[str],
-        labels: Sequence[int],
-        digests: Sequence[str],
-        own: Sequence[str | None],
-        parts: Sequence[int] | None = None,
-    ) -> list[str]:
+    def assign(self, pool: Pool) -> list[str]:
         """The split of each image.
 
         Within a class what belongs together is ranked by a hash of content and seed, and the first are set apart. So
@@ -111,26 +104,19 @@ class Split(Spec):
         taken which brings least too much of other classes. One that would lead further beyond the share than without it
         is missing is passed over.
 
-        Args:
-            classes: Names of the classes.
-            labels: Label of each image.
-            digests: Hash of each image's content.
-            own: The split that the source itself gives each image, or None.
-            parts: A number for each image, the same for those that belong together, as `together` gives it; None where
-                only equal files do.
-
         Raises:
             DataError: A class has too few different images, or groups of them, to be in every split.
         """
-        result = [name or "train" for name in own]
-        shares = self.shares(frozenset(name for name in own if name and name != "train"))
+        classes, labels = pool.classes, pool.labels
+        result = [name or "train" for name in pool.own]
+        shares = self.shares(frozenset(name for name in pool.own if name and name != "train"))
         if self.folds:
-            for i, fold in enumerate(self.divided(classes, labels, digests, own, parts)):
+            for i, fold in enumerate(self.divided(pool)):
                 result[i] = "test" if fold == self.fold else "train"
             # The share is one of all images, those of the fold among them.
             shares = {"validation": shares["validation"] / (1 - shares["test"])}
         images = [i for i, split in enumerate(result) if split == "train"]
-        units = self._ranked_units(images, labels, digests, parts)
+        units = self._ranked_units(images, pool)
         division = Division(units, len(classes), shares)
         grouped = any(unit.contents > 1 for unit in units)
         if small := [(name, len(division.of_class[c])) for c, name in enumerate(classes) if division.too_few(c)]:
@@ -148,34 +134,20 @@ class Split(Spec):
             raise DataError(*(_torn_apart(classes[c], split) for c, split in lacking))
         return result
 
-    def divided(
-        self,
-        classes: Sequence[str],
-        labels: Sequence[int],
-        digests: Sequence[str],
-        own: Sequence[str | None],
-        parts: Sequence[int] | None = None,
-    ) -> list[int]:
+    def divided(self, pool: Pool) -> list[int]:
         """The fold of each image, from 1 to `folds`: each class is in all of them, as evenly as its parts allow.
 
         Which part is in which fold depends on contents and seed alone, as in `assign`, and not on which fold is judged
         on.
 
-        Args:
-            classes: As for `assign`.
-            labels: Likewise.
-            digests: Likewise.
-            own: Likewise.
-            parts: Likewise.
-
         Raises:
             DataError: A class has too few different images, or groups of them, to be in every fold; or the source
                 itself sets images apart.
         """
-        folds = self.folds or 1
-        if apart := sorted({name for name in own if name and name != "train"}):
+        folds, classes, labels = self.folds or 1, pool.classes, pool.labels
+        if apart := sorted({name for name in pool.own if name and name != "train"}):
             raise DataError(own_split(apart[0]))
-        units = self._ranked_units(range(len(labels)), labels, digests, parts)
+        units = self._ranked_units(range(len(labels)), pool)
         holding = Counter(c for unit in units for c in unit.classes)
         grouped = any(unit.contents > 1 for unit in units)
         if small := [(name, holding[c]) for c, name in enumerate(classes) if holding[c] < folds]:
@@ -191,13 +163,9 @@ class Split(Spec):
             raise DataError(*(_torn_apart(classes[c], f"fold {n + 1}") for c, n in torn))
         return result
 
-    def _ranked_units(
-        self, images: Iterable[int], labels: Sequence[int], digests: Sequence[str], parts: Sequence[int] | None
-    ) -> list[Unit]:
-        """What may not part of the images, in an order that is random in contents and seed."""
-        return sorted(
-            units_of(images, labels, digests, parts), key=lambda unit: ranked(unit.content, self.seed, "split")
-        )
+    def _ranked_units(self, images: Iterable[int], pool: Pool) -> list[Unit]:
+        """What may not part of some images, in an order that is random in contents and seed."""
+        return sorted(units_of(images, pool), key=lambda unit: ranked(unit.content, self.seed, "split"))
 
 
 def together(

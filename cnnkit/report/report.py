@@ -47,8 +47,10 @@ def write(run: Run, of: Of, model: Any, progress: Progress, path: Path | None = 
     return path
 
 
-def of_run(run: Run | Path | str, progress: Progress, path: Path | None = None, settings: Sequence[str] = ()) -> Path:
-    """The same of a run on the disk; where its images are gone, without pictures.
+def of_run(
+    run: Run | Path | str, progress: Progress | None = None, path: Path | None = None, settings: Sequence[str] = ()
+) -> Path:
+    """Writes the page of a run on the disk, as its training does; where its images are gone, without pictures.
 
     Args:
         run: The run, or its folder.
@@ -56,12 +58,15 @@ def of_run(run: Run | Path | str, progress: Progress, path: Path | None = None, 
         path: The file; report.html in the run's folder by default.
         settings: `KEY=VALUE` pairs over the run's config, for images that moved.
 
+    Returns:
+        The file.
+
     Raises:
         UsageError: It is no run.
         TrainingError: A file of the run is damaged.
         DiskError: The disk has no room for it, or fails.
     """
-    run = Run.open(run).with_settings(*settings)
+    run, progress = Run.open(run).with_settings(*settings), progress or Progress()
 
     def shown(split: str) -> Shown:
         index = index_of(run, split, progress)

@@ -21,6 +21,7 @@ from cnnkit.core.text import counted
 from cnnkit.data.index import ranked
 from cnnkit.inspection.first_config.duration import in_words
 from cnnkit.studies import material
+from cnnkit.studies.several import several
 from cnnkit.training import head
 from cnnkit.training.data import TrainingData
 
@@ -124,17 +125,22 @@ class Curve:
         return {**asdict(self), "verdict": self.sentence()}
 
 
-def measure(experiment: Experiment, progress: Progress) -> Curve:
-    """Measures the curve of an experiment.
+@several()
+def measure(experiment: Experiment, progress: Progress | None = None) -> Curve:
+    """Measures the learning curve of an experiment: would more images help?
 
     Args:
         experiment: The experiment. Where its network is pretrained, a classifier is fitted to its features; else it is
             trained as the config says.
         progress: Is told how far it is.
 
+    Returns:
+        It has `points`, `continuation` and `sentence()`; `as_json()` is the document of `cnnkit data --curve --json`.
+
     Raises:
         DataError: There are too few images to train on, or none to choose by.
     """
+    progress = progress or Progress()
     data = material.material(experiment, progress)
     train, validation = data.numbers("train"), data.numbers("validation")
     if len(train) < FEWEST or not validation:

@@ -41,6 +41,7 @@ from cnnkit.runs import reading
 from cnnkit.runs.files import FOLDS, Files
 from cnnkit.runs.run import FINISHED, UNFINISHED, Run
 from cnnkit.studies.fold_results import summary
+from cnnkit.studies.several import several
 from cnnkit.training import train as training
 
 
@@ -225,11 +226,10 @@ def _looked_at(experiment: Experiment, folds: int, progress: Progress) -> tuple[
     if collection.skip_bad:  # what can't be decoded is in no fold
         preprocessing = first.preprocessing(first.shape_with(collection))
         index = load(index, preprocessing, first.data.cache, progress, skip_bad=True).index
-    data = first.data
-    parts = data.parts(index, progress)
-    numbers = data.split.divided(index.classes, index.labels, index.digests, index.splits, parts)
+    pool = first.data.pool(index, progress)
+    numbers = first.data.split.divided(pool)
     for fold in range(1, folds + 1):  # an error in the last one is told before the first is trained
-        of_fold(first, folds, fold).data.split.assign(index.classes, index.labels, index.digests, index.splits, parts)
+        of_fold(first, folds, fold).data.split.assign(pool)
     split = first.data.split.model_copy(update={"folds": None, "fold": None})
     completed = first.model_copy(update={"data": first.data.model_copy(update={"split": split})})
     return completed, index, numbers
@@ -271,6 +271,7 @@ def _begun(experiment: Experiment, index: Index, numbers: Sequence[int], folds: 
     return Study(chosen, folds)
 
 
+@several()
 def _trained(study: Study, experiment: Experiment, settings: Sequence[str], progress: Progress) -> dict[str, Any]:
     """Trains what is not done yet; the summary of all."""
     trained = False

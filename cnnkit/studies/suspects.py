@@ -19,7 +19,7 @@ from cnnkit.core.cache import cache_folder, why_not_written
 from cnnkit.core.errors import DiskError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, first_of
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import Index
 from cnnkit.evaluation import label_errors
@@ -27,6 +27,7 @@ from cnnkit.inspection.doctor import examine
 from cnnkit.inspection.doctor.base import Report
 from cnnkit.runs.run import Run
 from cnnkit.studies import material
+from cnnkit.studies.several import several
 from cnnkit.training import head
 from cnnkit.training.data import TrainingData
 
@@ -86,24 +87,37 @@ class Suspects:
         return asdict(self)
 
 
-def find(experiment: Experiment, run: Run | None, progress: Progress, sheet: Path | None = None) -> Suspects:
-    """Looks for them among all images of an experiment.
+@several()
+def find(
+    experiment: Experiment,
+    run: Run | Path | str | None = None,
+    progress: Progress | None = None,
+    sheet: Path | None = None,
+) -> Suspects:
+    """Looks for images whose labels are probably wrong among all of an experiment.
 
     Args:
         experiment: The experiment.
-        run: A run whose network tells what images are like; without one a pretrained network of the experiment does,
-            else its network is trained once for each fold.
+        run: A run, or its folder, whose network tells what images are like; without one a pretrained network of the
+            experiment does, else its network is trained once for each fold.
         progress: Is told how far it is.
         sheet: The file of the sheet, a PNG; in the cache by default.
 
+    Returns:
+        Its `suspects`, the most suspicious first, have `file`, `label`, `suggested`, `score`, `kind` and `reason`;
+        `as_json()` is the document of `cnnkit data --suspects --json`.
+
     Raises:
-        UsageError: The run has other classes.
+        UsageError: It is no run, or has other classes.
         DataError: The images can't be learnt from.
     """
+    run, progress = None if run is None else Run.open(run), progress or Progress()
     data = material.material(experiment, progress, run.preprocessing if run else None)
     index = data.images.index
     if run and list(index.classes) != run.classes:
-        raise UsageError(f"--suspects {run.folder}: that run has other classes ({', '.join(run.classes[:5])} ...)")
+        own, theirs = (", ".join(first_of(classes)) for classes in (index.classes, run.classes))
+        message = f"that run tells apart {theirs}, and the images are {own}; name a run of these classes, or `folds`"
+        raise UsageError(f"--suspects {run.folder}: {message}")
     report = examine.examine(experiment.data, progress)
     probabilities, by = judged(data, run, progress)
     suspects = tuple(suspected(index, probabilities, report))

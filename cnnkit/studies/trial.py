@@ -10,12 +10,9 @@ Nothing is written but what is thrown away at the end, and the test images are n
 
 from __future__ import annotations
 
-import logging
 import math
 import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +30,7 @@ from cnnkit.inspection.first_config.start import Subject
 from cnnkit.models.backbones import Backbone
 from cnnkit.studies.bench import Bench, Tried
 from cnnkit.studies.budget import SHARE_OF_FEATURES, Budget, Pace, tried_epochs
+from cnnkit.studies.several import several
 
 SHORT = 30.0
 """Seconds below which there is no time for a trial."""
@@ -81,7 +79,7 @@ def decide(subject: Subject, budget: Budget, wish: Wish | None = None) -> Decisi
         with (
             interrupts(signal.SIGINT, signal.SIGTERM),
             tempfile.TemporaryDirectory(prefix="cnnkit-trial-") as folder,
-            _without_advice(),
+            several(),
         ):
             return _Trial(subject, budget, found, looking, Path(folder)).decision(wish or Wish())
     except KeyboardInterrupt as interrupt:
@@ -91,18 +89,6 @@ def decide(subject: Subject, budget: Budget, wish: Wish | None = None) -> Decisi
         raise TrainingError(
             "the trial ran out of memory, and no config is written; `init` without --minutes"
         ) from error
-
-
-@contextmanager
-def _without_advice() -> Iterator[None]:
-    """TensorFlow warns where networks are built one after the other, as is done here."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 class _Trial:

@@ -89,8 +89,8 @@ class Steps:
         self._squares = tf.Variable(tf.zeros(len(self._weights)), trainable=False, name="gradient_squares")
         self._updates = tf.Variable(0, dtype=tf.int64, trainable=False, name="updates")
         self._waited = tf.Variable(0.0, dtype=tf.float64, trainable=False, name="waited")
-        self._train = _compiled(self._several_updates)
-        self._evaluate = _compiled(self._several_batches)
+        self._train = tf.function(self._several_updates, autograph=False)
+        self._evaluate = tf.function(self._several_batches, autograph=False)
 
     @classmethod
     def of(cls, train: Train, learner: Learner, optimizer: Any, batches: int, computing: Computing) -> Self:
@@ -279,15 +279,6 @@ class Steps:
             return tf.constant(True)
 
         return _repeated(measure, count, seconds)[0]
-
-
-def _compiled(work: Callable[..., Any]) -> Any:
-    """A TensorFlow function of a method, one of its own for each training.
-
-    TensorFlow takes a method for the same one in all of them, and would warn from the fifth on that it is compiled
-    again and again.
-    """
-    return tf.function(lambda *arguments: work(*arguments), autograph=False)
 
 
 def _repeated(work: Callable[[Any], Any], count: Any, seconds: Any) -> tuple[Any, Any]:

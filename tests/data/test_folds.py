@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cnnkit.core.errors import DataError
+from cnnkit.data.dividing import Pool
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.splitting import Split, together
 
@@ -22,12 +23,12 @@ def names_of(labels):
 
 def divided(labels, digests, folds, parts=None, own=None, seed=0):
     split = Split(folds=folds, fold=1, seed=seed)
-    return split.divided(names_of(labels), labels, digests, own or [None] * len(labels), parts)
+    return split.divided(Pool(names_of(labels), labels, digests, own or [None] * len(labels), parts))
 
 
 def judged(labels, digests, folds, fold, parts=None, validation=0.15):
     split = Split(folds=folds, fold=fold, validation=validation)
-    return split.assign(names_of(labels), labels, digests, [None] * len(labels), parts)
+    return split.assign(Pool(names_of(labels), labels, digests, [None] * len(labels), parts))
 
 
 @pytest.mark.parametrize("folds", [2, 3, 5, 7, 10])

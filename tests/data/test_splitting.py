@@ -7,6 +7,7 @@ import pytest
 
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
+from cnnkit.data.dividing import Pool
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.section import Data
 from cnnkit.data.sources import Folder
@@ -19,7 +20,7 @@ def contents(*names):
 
 def assign(labels, digests, own=None, parts=None, **options):
     classes = [f"class{i}" for i in range(max(labels) + 1)]
-    return Split(**options).assign(classes, labels, digests, own or [None] * len(labels), parts)
+    return Split(**options).assign(Pool(classes, labels, digests, own or [None] * len(labels), parts))
 
 
 def different(count, start=0):

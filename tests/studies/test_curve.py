@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from cnnkit.studies import curve
+from cnnkit import learning_curve, read
+from cnnkit.core.progress import Progress
+from cnnkit.studies import curve, material
 
 SIZES = [100, 200, 500, 1000]
 
@@ -140,29 +142,12 @@ def test_subsets_are_nested_stratified_and_tear_no_group(index_of):
     assert other.of(1.0) == nested.of(1.0)
 
 
-CONFIG = """\
-data:
-  source: {name: folder, path: photos}
-  image_size: [8, 8]
-model: {name: sequential, layers: [{name: flatten}]}
-train: {epochs: 1}
-"""
-
-
-@pytest.fixture
-def config(image_folder, monkeypatch) -> Path:
-    root = image_folder({"cat": 40, "dog": 40}, name="photos")
-    monkeypatch.chdir(root.parent)
-    Path("mine.yaml").write_text(CONFIG)
-    return Path("mine.yaml")
-
-
-def test_the_command_shows_the_sizes_and_a_sentence(config, command, monkeypatch):
+def test_the_command_shows_the_sizes_and_a_sentence(config_of, command, monkeypatch):
     def classify(train, seed):
         return np.arange(5000) < 5000 * (0.9 - len(train) ** -0.5)
 
     monkeypatch.setattr(curve, "_trained", lambda data, progress: classify)
-    code, out, _ = command("data", config, "--curve")
+    code, out, _ = command("data", config_of(40), "--curve")
     assert code == 0
     assert "trainings of the config's network" in out
     assert "95 % interval" in out
@@ -171,7 +156,50 @@ def test_the_command_shows_the_sizes_and_a_sentence(config, command, monkeypatch
     assert out.endswith(": more images would help.\n")
 
 
-def test_what_means_nothing_beside_a_curve_is_refused(config, command):
-    code, _, err = command("data", config, "--curve", "--suspects", "folds")
+def test_too_few_images_have_no_curve(config_of, command):
+    code, _, err = command("data", config_of(10), "--curve")
+    assert code == 3
+    assert err == "12 images to train on and 4 to choose by: a curve needs at least 40 and 1\n"
+
+
+def test_classifiers_on_frozen_features_are_judged_on_validation_images(config_of, monkeypatch):
+    data = material.material(read(config_of(40)), Progress())
+    labels, validation = data.images.index.labels, data.numbers("validation")
+    noise = np.random.default_rng(0).normal(0, 0.1, (len(labels), 3))
+    features = np.float32(np.eye(2, 3)[labels] + noise)
+    features[validation[0], :2] = features[validation[0], 1::-1]  # it looks like the other class
+    monkeypatch.setattr(material, "features_of_backbone", lambda *more: features)
+    right = curve._fitted(data, Progress())(data.numbers("train")[::2], 0)
+    assert right.tolist() == [False] + [True] * (len(validation) - 1)
+
+
+def test_a_training_is_told_which_images_learn_choose_and_judge(config_of, monkeypatch):
+    data = material.material(read(config_of(40)), Progress())
+    asked, seeds = [], []
+
+    def trained(data, learns, chooses, judged, progress):
+        asked.append((learns, chooses, judged))
+        seeds.append(data.experiment.seed)
+        return np.eye(2)[data.images.index.labels[judged]]
+
+    monkeypatch.setattr(material, "probabilities_of_training", trained)
+    train = data.numbers("train")
+    assert curve._trained(data, Progress())(train, 3).all()
+    ((learns, chooses, judged),) = asked
+    assert sorted(learns + chooses) == train and len(chooses) == pytest.approx(len(train) / 10, abs=1)
+    assert (judged, seeds) == (data.numbers("validation"), [3])
+
+
+@pytest.mark.slow
+def test_the_curve_of_the_configs_network_is_measured_and_nothing_is_left(bright_and_dark, monkeypatch):
+    monkeypatch.setattr(curve, "TRAINED", 1)
+    found = learning_curve(read(bright_and_dark, "train.epochs=6", "train.optimizer={name: adam, learning_rate: 0.05}"))
+    assert [(point.images, point.repeats) for point in found.points] == [(4, 1), (8, 1), (22, 1), (44, 1)]
+    assert found.points[-1].accuracy > 0.9
+    assert not Path("runs").exists()
+
+
+def test_what_means_nothing_beside_a_curve_is_refused(config_of, command):
+    code, _, err = command("data", config_of(2), "--curve", "--suspects", "folds")
     assert code == 2
     assert "--curve and --suspects are two questions" in err

@@ -5,15 +5,18 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from cnnkit import find_suspects, read
+from cnnkit.core.errors import UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.section import read_names
 from cnnkit.inspection.doctor.base import Finding, Report
-from cnnkit.studies import suspects
+from cnnkit.studies import material, suspects
 from cnnkit.training import head
 
 REPORT = Report(0, (), ())
@@ -77,31 +80,75 @@ def test_copies_are_judged_by_what_saw_none_of_them():
     assert (together.argmax(axis=1) == twice).mean() < 0.75 < 0.9 < (apart.argmax(axis=1) == twice).mean()
 
 
-CONFIG = """\
-data:
-  source: {name: folder, path: photos}
-  image_size: [8, 8]
-model: {name: sequential, layers: [{name: flatten}]}
-train: {epochs: 1}
-"""
-
-
-def test_the_command_lists_a_picture_in_two_classes(image_folder, command, monkeypatch):
-    root: Path = image_folder({"cat": 12, "dog": 12}, name="photos")
-    monkeypatch.chdir(root.parent)
-    Path("mine.yaml").write_text(CONFIG)
+def test_the_command_lists_a_picture_in_two_classes(config_of, command, monkeypatch):
+    config = config_of(12)
     shutil.copy("photos/cat/1.png", "photos/dog/also_1.png")
 
     def judged(data, run, progress):
         return np.eye(2)[data.images.index.labels], "nobody"
 
     monkeypatch.setattr(suspects, "judged", judged)
-    code, out, err = command("data", "mine.yaml", "--suspects", "folds", "--fix-list", "list.txt", "--sheets", "sheet")
+    code, out, err = command("data", config, "--suspects", "folds", "--fix-list", "list.txt", "--sheets", "sheet")
     assert (code, err) == (0, "")
     assert out.startswith("2 labels of 25 may be wrong, judged by nobody.\n")
     assert "the same picture is in dog too" in out
     assert Path("sheet/suspects.png").is_file()
     assert list(read_names("list.txt")) == ["cat/1.png", "dog/also_1.png"]
+
+
+def test_without_a_run_each_image_is_judged_once_by_a_network_that_saw_neither_it_nor_its_copy(config_of, monkeypatch):
+    config = config_of(20)
+    shutil.copy("photos/cat/1.png", "photos/cat/copy.png")
+    data, asked = material.material(read(config), Progress()), []
+
+    def trained(data, learns, chooses, judged, progress):
+        asked.append((learns, chooses, judged))
+        return np.eye(2)[data.images.index.labels[judged]]
+
+    monkeypatch.setattr(material, "probabilities_of_training", trained)
+    found, by = suspects.judged(data, None, Progress())
+    labels, names = data.images.index.labels, data.images.index.names
+    assert by.startswith("networks of the config")
+    assert (found.argmax(axis=1) == labels).all()
+    assert sorted(i for *_, judged in asked for i in judged) == list(range(41))
+    copies = {names.index("cat/1.png"), names.index("cat/copy.png")}
+    for learns, chooses, judged in asked:
+        assert sorted(learns + chooses + judged) == list(range(41))  # each in one of the three
+        assert len(learns) == pytest.approx(0.7 * 41, abs=2)
+        assert all(set(labels[numbers]) == {0, 1} for numbers in (learns, chooses, judged))
+        assert [len(copies & set(numbers)) for numbers in (learns, chooses, judged)].count(2) == 1
+
+
+@pytest.mark.slow
+def test_networks_of_the_config_find_labels_that_are_wrong(bright_and_dark, caplog):
+    for number in (3, 4):
+        Path(f"photos/dark/{number}.png").rename(f"photos/bright/was_dark_{number}.png")
+    found = find_suspects(read(bright_and_dark, "train.epochs=6", "train.optimizer={name: adam, learning_rate: 0.05}"))
+    assert {each.file for each in found.suspects} == {"bright/was_dark_3.png", "bright/was_dark_4.png"}
+    assert {each.suggested for each in found.suspects} == {"dark"}
+    assert not Path("runs").exists()
+    assert not caplog.records  # of TensorFlow, that it compiles one network after the other
+
+
+@pytest.mark.parametrize(
+    ("by", "message"),
+    [
+        ("nowhere", "--suspects nowhere: there is no such folder; name that of a run, or `folds` to do without"),
+        ("photos", "photos is not a run of cnnkit: holds no config.yaml and provenance.json"),
+    ],
+)
+def test_what_is_no_run_is_told(config_of, command, by, message):
+    code, _, err = command("data", config_of(2), "--suspects", by)
+    assert (code, err) == (2, f"{message}\n")
+
+
+def test_a_run_of_other_classes_is_told_with_both(config_of, monkeypatch):
+    classes = ["ant", "bee"]
+    run = SimpleNamespace(folder=Path("insects"), classes=classes, preprocessing=None)
+    monkeypatch.setattr(suspects.Run, "open", lambda run: run)
+    message = "--suspects insects: that run tells apart ant, bee, and the images are cat, dog; name a run of these"
+    with pytest.raises(UsageError, match=message):
+        find_suspects(read(config_of(4)), run)
 
 
 def test_a_folder_without_a_config_is_refused(image_folder, command, monkeypatch):

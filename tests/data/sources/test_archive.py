@@ -15,6 +15,7 @@ from cnnkit.config.file import configure, read, write
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import ConfigError, DataError
 from cnnkit.core.progress import Progress
+from cnnkit.data.dividing import Pool
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.section import Cache
@@ -66,7 +67,7 @@ def test_an_archive_of_a_folder_gives_what_the_folder_gives(images, kind, inside
     assert index.digests == expected.digests
     assert index.fingerprint() == expected.fingerprint()
     assert index.unused == expected.unused and len(index.unused) == 1
-    splits = [Split().assign(one.classes, one.labels, one.digests, one.splits) for one in (expected, index)]
+    splits = [Split().assign(Pool(one.classes, one.labels, one.digests, one.splits)) for one in (expected, index)]
     assert splits[0] == splits[1]
     for i in range(len(index)):
         assert np.array_equal(np.asarray(index.open(i)), np.asarray(expected.open(i)))

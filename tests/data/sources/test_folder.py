@@ -10,6 +10,7 @@ import pytest
 
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
+from cnnkit.data.dividing import Pool
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files import formats
@@ -346,7 +347,7 @@ class Backwards:
 
 def facts(root):
     index = index_of(root)
-    splits = Split().assign(index.classes, index.labels, index.digests, index.splits)
+    splits = Split().assign(Pool(index.classes, index.labels, index.digests, index.splits))
     return index.classes, labelled(index), dict(zip(index.names, splits, strict=True)), index.fingerprint()
 
 
