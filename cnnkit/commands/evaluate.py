@@ -69,7 +69,7 @@ def evaluate(
     from cnnkit.evaluation.by_column import ByColumn
     from cnnkit.evaluation.corruptions import Corruptions
     from cnnkit.evaluation.evaluate import evaluate as work
-    from cnnkit.evaluation.gate import Gate, figures
+    from cnnkit.evaluation.gate import Gate, figures, refuse_unknown
     from cnnkit.evaluation.other_images import OtherImages
     from cnnkit.evaluation.results import recorded
     from cnnkit.evaluation.tta import TestTimeAugmentation
@@ -79,7 +79,7 @@ def evaluate(
     given = [option for option, value in (("--split", split), ("--images", images), ("--manifest", manifest)) if value]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} are different images: choose one of them")
-    gates = [*map(Gate.parsed, fail_under), *(Gate.parsed(text, over=True) for text in fail_over)]
+    gates = Gate.all(fail_under, fail_over)
     other = images or manifest
     others = OtherImages(other, table=images is None) if other else None
     opened = Run.open(run)
@@ -98,6 +98,8 @@ def evaluate(
     beside = "validation" if (split or "test") == "test" and not others else None
     # That it is damaged is told before the work; a calibration reads it, and writes it anew.
     validation = recorded(opened, beside) if beside and not calibrate else None
+    later = [question.name for question in questions]
+    refuse_unknown(gates, opened.classes, [*later, *(["calibrated"] * calibrate), *(["source"] if others else [])])
     with screen.watching() as progress:
         document = work(opened, split or "test", settings, progress, questions, others, calibrate)
     for gate in gates:

@@ -14,7 +14,7 @@ from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import np, safetensors
 from cnnkit.core.text import counted, first_line, typed
 from cnnkit.evaluation.intervals import Bootstrap
-from cnnkit.evaluation.ranking import Areas
+from cnnkit.evaluation.ranking import Areas, areas
 from cnnkit.runs.run import Run
 
 
@@ -114,18 +114,33 @@ class Answers:
     @cached_property
     def squared_errors(self) -> Any:
         """The squared distance of the probabilities to the truth, summed over the classes (Brier 1950); (images,)."""
-        truth = np.arange(self.probabilities.shape[1]) == np.asarray(self.labels)[:, None]
-        return np.square(self.probabilities - truth).sum(axis=1)
+        distances = np.array(self.probabilities)
+        distances[np.arange(len(self.labels)), self.labels] -= 1
+        return np.square(distances, out=distances).sum(axis=1)
 
     @cached_property
+    def right_ranks(self) -> Any:
+        """How many classes are likelier than the right one, int64 (images,); of equally likely ones, those behind it.
+
+        That is scikit-learn's order.
+        """
+        right = self.probabilities[np.arange(len(self.labels)), self.labels][:, None]
+        behind = np.arange(self.probabilities.shape[1]) > np.asarray(self.labels)[:, None]
+        return ((self.probabilities > right) | ((self.probabilities == right) & behind)).sum(axis=1)
+
+    @cached_property
+    def _areas(self) -> tuple[Areas, Areas]:
+        return areas(np.asarray(self.labels), self.probabilities)
+
+    @property
     def roc(self) -> Areas:
         """Areas under the ROC curves."""
-        return Areas.roc(self.labels, self.probabilities)
+        return self._areas[0]
 
-    @cached_property
+    @property
     def precision_recall(self) -> Areas:
         """Areas under the curves of precision by recall."""
-        return Areas.precision_recall(self.labels, self.probabilities)
+        return self._areas[1]
 
     @cached_property
     def bootstrap(self) -> Bootstrap:

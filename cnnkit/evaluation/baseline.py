@@ -43,7 +43,7 @@ class Baseline(Question):
             return {"impossible": "it would be judged on the images that it learns from"}
         until = time.monotonic() + self.seconds
         try:
-            known = exam.of("train")
+            known = exam.of("train", self.most)
             chosen = np.asarray(known.sample(self.most))
             x = _small(known, chosen, self.side, time.monotonic() + self.seconds / 4)
         except (DataError, TrainingError) as error:
@@ -55,7 +55,7 @@ class Baseline(Question):
         truth = exam.answers.labels[places]
         found: dict[str, Any] = {
             "pixels": list(x.shape[1:3]),
-            "learnt_from": [len(x), len(known.numbers)],
+            "learnt_from": [len(x), len(known.numbers) + known.others],
             "images": [len(asked), len(exam.shown.numbers)],
         }
         right: dict[str, Any] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,7 @@ from cnnkit.evaluation import calibrate as calibration
 from cnnkit.evaluation import familiarity, results
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.baseline import Baseline
-from cnnkit.evaluation.exam import Exam, Question, Shown, logits_of
+from cnnkit.evaluation.exam import Exam, Question, Shown, Splits, logits_of, sample
 from cnnkit.evaluation.other_images import OtherImages
 from cnnkit.runs.images import index_of
 from cnnkit.runs.run import Run
@@ -68,8 +68,8 @@ def evaluate(
     with progress.task("building the network", 1):
         model = run.network(progress)
 
-    def of(other: str, opened: Run = run) -> Shown:
-        return _shown(opened, other, progress)
+    def of(split: str, most: int | None = None, opened: Run = run) -> Shown:
+        return _shown(opened, split, progress, most)
 
     fit: dict[str, Any] = {}
     if calibrate:
@@ -82,7 +82,7 @@ def evaluate(
 
 
 def _calibrated(
-    run: Run, split: str | None, model: Any, shown: Shown, of: Callable[[str], Shown], progress: Progress
+    run: Run, split: str | None, model: Any, shown: Shown, of: Splits, progress: Progress
 ) -> tuple[Run, dict[str, Any]]:
     """Calibrates a run on its validation images, and brings up to date what was found before.
 
@@ -114,13 +114,16 @@ def _calibrated(
     return run, found | {"report": str(run.files.report) if run.files.report.exists() else None}
 
 
-def _shown(run: Run, split: str, progress: Progress) -> Shown:
-    """The images of a split of a run.
+def _shown(run: Run, split: str, progress: Progress, most: int | None = None) -> Shown:
+    """The images of a split of a run, or as many of them as are wanted.
 
     Raises:
         DataError: They are gone, or are not the ones of the run, or can't be shown to the network any more.
     """
     index = index_of(run, split, progress)
+    others = 0 if most is None else max(0, len(index) - most)
+    if most is not None and others:
+        index = index.take(sorted(sample(index, range(len(index)), most)))
     return Shown.of(run, index, f"{split} images can't be shown to the network any more; put them right", progress)
 
 
@@ -129,7 +132,7 @@ def score(
     split: str,
     model: Any,
     shown: Shown,
-    of: Callable[[str], Shown],
+    of: Splits,
     progress: Progress,
     questions: Sequence[Question] = (),
     fit: Mapping[str, Any] = MappingProxyType({}),
@@ -159,7 +162,7 @@ def examined(
     split: str | None,
     model: Any,
     shown: Shown,
-    of: Callable[[str], Shown],
+    of: Splits,
     progress: Progress,
     questions: Sequence[Question] = (),
     source: dict[str, Any] | None = None,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import np
@@ -25,10 +25,12 @@ class Shown:
     Attributes:
         images: Where they are from.
         numbers: Which of `images`, in this order.
+        others: How many more there are, which were not asked for.
     """
 
     images: Images
     numbers: Sequence[int]
+    others: int = 0
 
     @classmethod
     def of(cls, run: Run, index: Index, bad: str, progress: Progress) -> Shown:
@@ -67,8 +69,24 @@ class Shown:
 
     def sample(self, most: int) -> list[int]:
         """Places of all, or of as many as are wanted, whichever their contents say: the same in whatever order."""
-        digests = self.images.index.digests
-        return sorted(range(len(self.numbers)), key=lambda place: digests[self.numbers[place]])[:most]
+        return sample(self.images.index, self.numbers, most)
+
+
+def sample(index: Index, numbers: Sequence[int], most: int) -> list[int]:
+    """The same of an index, before its images are decoded: places in `numbers`."""
+    return sorted(range(len(numbers)), key=lambda place: index.digests[numbers[place]])[:most]
+
+
+class Splits(Protocol):
+    """The images of a run's splits, read when they are first asked for."""
+
+    def __call__(self, split: str, most: int | None = None) -> Shown:
+        """Those of a split.
+
+        Args:
+            split: `train`, `validation` or `test`.
+            most: Where there are more, others than the first of `Shown.sample` may be left out.
+        """
 
 
 @dataclass(frozen=True)
@@ -81,7 +99,7 @@ class Exam:
         split: Which of its splits is asked about; None where it is other images.
         shown: The images that it is asked about.
         answers: What it says of them.
-        of: The images of a split of the run, read when they are first asked for: what a question needs beside.
+        of: The images of the run's splits: what a question needs beside.
         progress: Is told how far it is.
     """
 
@@ -90,7 +108,7 @@ class Exam:
     split: str | None
     shown: Shown
     answers: Answers
-    of: Callable[[str], Shown]
+    of: Splits
     progress: Progress
 
     def answers_of(self, split: str) -> Answers:

@@ -10,9 +10,18 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from cnnkit.core.errors import UsageError
+from cnnkit.core.lazy import np
+from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.metrics import computed
 
-SMALLER_IS_BETTER = frozenset({"loss", "log_loss", "brier", "ece", "cost", "seconds_per_image"})
+SMALLER_IS_BETTER = frozenset({"loss", "log_loss", "brier", "ece", "ece_by_chance", "cost", "seconds_per_image"})
 """Figures that are better the smaller they are; those of which neither can be said are counts."""
+
+SHARES = frozenset(
+    {"accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "sensitivity", "specificity"}
+    | {"ece", "ece_by_chance"}
+)
+"""Figures in 0..1; so are those that are called so behind another word, as `macro_f1` is."""
 
 INTERVAL = "_interval"
 """What the name of a figure's interval ends with; its ends are called `NAME.low` and `NAME.high`."""
@@ -37,7 +46,8 @@ class Gate:
         """From `accuracy=0.9`, as an option has it.
 
         Raises:
-            UsageError: It has no such form, or means a figure that is better the other way round.
+            UsageError: It has no such form, wants what the figure can't be, or means one that is better the other way
+                round.
         """
         option, other = ("--fail-over", "--fail-under") if over else ("--fail-under", "--fail-over")
         figure, _, value = (part.strip() for part in text.rpartition("="))
@@ -51,7 +61,33 @@ class Gate:
         if _is_better_smaller(figure) != over:
             better = "smaller" if not over else "larger"
             raise UsageError(f"{option} {text}: {figure} is better the {better} it is; use {other} {text}")
+        least, most = _range(figure)
+        if not least <= wanted <= most:
+            percent = f"; {wanted:g} % is {wanted / 100:g}" if most == 1 < wanted <= 100 else ""
+            limits = f"in {least:g}..{most:g}" if math.isfinite(most) else f"{least:g} or more"
+            raise UsageError(f"{option} {text}: {figure} is always {limits}{percent}")
         return cls(figure, wanted, over)
+
+    @classmethod
+    def all(cls, under: Sequence[str], over: Sequence[str]) -> list[Self]:
+        """From the options, none of which may ask for the same figure twice.
+
+        Raises:
+            UsageError: One does; or as for `parsed`.
+        """
+        gates = [*map(cls.parsed, under), *(cls.parsed(text, over=True) for text in over)]
+        for i, gate in enumerate(gates):
+            if first := next((each for each in gates[:i] if each.figure == gate.figure), None):
+                raise UsageError(
+                    f"{gate.option} {gate.figure}={gate.wanted:g}: {first.figure}={first.wanted:g} is asked for as "
+                    "well; leave one of the two out"
+                )
+        return gates
+
+    @property
+    def option(self) -> str:
+        """What it was asked for by."""
+        return "--fail-over" if self.over else "--fail-under"
 
     def refuse_unknown(self, known: Sequence[str], option: str = "") -> None:
         """Refuses a figure that there is not.
@@ -68,10 +104,10 @@ class Gate:
         near = difflib.get_close_matches(self.figure.lower(), known, n=3, cutoff=0.6) or [
             name for name in known if not re.search(r"[\[.]", name)
         ]
-        option = option or ("--fail-over" if self.over else "--fail-under")
         names = ", ".join(f"`{name}`" for name in near)
         raise UsageError(
-            f"{option} {self.figure}={self.wanted:g}: there is no such figure; near it, or at hand: {names}"
+            f"{option or self.option} {self.figure}={self.wanted:g}: there is no such figure; near it, or at hand: "
+            f"{names}"
         )
 
     def met(self, result: Mapping[str, Any]) -> bool:
@@ -102,9 +138,9 @@ def _figures(part: Mapping[str, Any], begin: str, of: str) -> Iterator[tuple[str
     for name, value in part.items():
         if isinstance(value, Mapping):
             yield from _figures(value, f"{begin}{name}.", of)
-        elif name.endswith(INTERVAL) and isinstance(value, list) and len(value) == 2:
-            figure = f"{begin}{name.removesuffix(INTERVAL)}{of}"
-            yield from ((f"{figure}.low", value[0]), (f"{figure}.high", value[1]))
+        elif name.endswith(INTERVAL) and (value is None or (isinstance(value, list) and len(value) == 2)):
+            figure, (low, high) = f"{begin}{name.removesuffix(INTERVAL)}{of}", value or (None, None)
+            yield from ((f"{figure}.low", low), (f"{figure}.high", high))
         elif isinstance(value, list):
             for entry in value:
                 if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
@@ -113,9 +149,44 @@ def _figures(part: Mapping[str, Any], begin: str, of: str) -> Iterator[tuple[str
             yield f"{begin}{name}{of}", value
 
 
+def refuse_unknown(gates: Sequence[Gate], classes: Sequence[str], later: Sequence[str]) -> None:
+    """Refuses figures that an evaluation will not have, before it begins.
+
+    Args:
+        gates: What is asked for.
+        classes: Names of the run's classes.
+        later: Parts of the result whose figures only what is found there tells, such as `by`.
+
+    Raises:
+        UsageError: There is one, with the nearest right names.
+    """
+    asked = [gate for gate in gates if gate.figure.partition(".")[0] not in later]
+    if asked:
+        # Whatever is answered, the names are these.
+        places = np.arange(len(classes))
+        answers = Answers(places, np.full((len(classes), len(classes)), 1 / len(classes)), classes)
+        known = list(figures({"images": 0, "loss": 0.0, **computed(answers), "temperature": 1.0}))
+        for gate in asked:
+            gate.refuse_unknown(known)
+
+
+def _plain(figure: str) -> str:
+    """The name of a figure without its class, the part of the result that it is in, and the end of its interval."""
+    return re.sub(r"\[.*\]|\.(low|high)$", "", figure).rpartition(".")[2]
+
+
 def _is_better_smaller(figure: str) -> bool:
-    plain = re.sub(r"\[.*\]|\.(low|high)$", "", figure)
-    return plain.rpartition(".")[2] in SMALLER_IS_BETTER
+    return _plain(figure) in SMALLER_IS_BETTER
+
+
+def _range(figure: str) -> tuple[float, float]:
+    """What a figure can be."""
+    plain = _plain(figure)
+    if any(plain == share or plain.endswith(f"_{share}") for share in SHARES):
+        return 0.0, 1.0
+    if plain == "brier":
+        return 0.0, 2.0
+    return (0.0 if plain in SMALLER_IS_BETTER else -math.inf), math.inf
 
 
 def _shown(value: float, wanted: float) -> str:

@@ -137,12 +137,7 @@ METRICS = (
 
 def _top(answers: Answers) -> float | None:
     """How often the right class is among the five likeliest; None of five classes or fewer."""
-    from sklearn.metrics import top_k_accuracy_score
-
-    if len(answers.classes) <= TOP:
-        return None
-    every = np.arange(len(answers.classes))
-    return float(top_k_accuracy_score(answers.labels, answers.probabilities, k=TOP, labels=every))
+    return float(np.mean(answers.right_ranks < TOP)) if len(answers.classes) > TOP else None
 
 
 def _balanced(answers: Answers) -> float:

@@ -85,8 +85,8 @@ class TrainingData:
         """The numbers of the images of a split."""
         return _numbers(self.splits, split)
 
-    def shown(self, split: str) -> Shown:
-        """The images of a split, to evaluate on."""
+    def shown(self, split: str, most: int | None = None) -> Shown:
+        """The images of a split, to evaluate on: all, however many are wanted, as they are there already."""
         return Shown(self.images, self.numbers(split))
 
     def groups(self) -> list[str]:

@@ -67,10 +67,19 @@ def test_of_many_images_it_learns_from_those_that_their_contents_choose(exam):
     assert (found["learnt_from"], found["images"]) == ([2, 8], [2, 4])
     train = exam.of("train")
     turned = dataclasses.replace(train, numbers=list(reversed(train.numbers)))
-    again = Baseline(most=2).answered(dataclasses.replace(exam, of=lambda split: turned))
+    again = Baseline(most=2).answered(dataclasses.replace(exam, of=lambda split, most: turned))
     assert again == found
     [line] = Baseline().lines(found)
     assert line.endswith("learnt from 2 of the 8 training images; judged on 2 of 4 images")
+
+
+def test_training_images_that_were_not_asked_for_count_too(exam):
+    train = exam.of("train")
+    few = dataclasses.replace(train, numbers=sorted(train.sample(2)), others=6)
+    asked = []
+    alone = dataclasses.replace(exam, of=lambda split, most: asked.append((split, most)) or few)
+    assert Baseline(most=2).answered(alone) == Baseline(most=2).answered(exam)
+    assert asked == [("train", 2)]
 
 
 def test_what_there_is_no_time_for_is_said(exam):
@@ -80,7 +89,7 @@ def test_what_there_is_no_time_for_is_said(exam):
 
 
 def test_training_images_that_are_gone_are_said(exam):
-    def gone(split):
+    def gone(split, most):
         raise DataError("3 of the 8 train images are gone")
 
     found = Baseline().answered(dataclasses.replace(exam, of=gone))

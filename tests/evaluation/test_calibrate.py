@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from cnnkit import Run, evaluate, read
+from cnnkit.core.progress import Progress
 from cnnkit.evaluation import calibrate, metrics
 from cnnkit.evaluation.answers import Answers
 from cnnkit.optimization.losses import BinaryCrossEntropy, CrossEntropy, Focal, MeanSquaredError
+from cnnkit.runs import checkpoints
 
 
 def drawn(images, classes, seed, too_sure=1.0):
@@ -77,3 +82,42 @@ FOUND = {
 )
 def test_what_is_said_of_a_calibration(change, words):
     assert words in "\n".join(calibrate.lines(FOUND | change))
+
+
+@pytest.fixture
+def too_sure(image_folder, tmp_path):
+    """A run that is very sure of whatever it answers, as it was never trained."""
+    images = image_folder({"ant": 12, "bee": 12})
+    (tmp_path / "mine.yaml").write_text(
+        f"data: {{source: {{name: folder, path: {images}}}, image_size: [8, 8], channels: 3}}\n"
+        "model: {name: sequential, layers: [{name: flatten}]}\n"
+    )
+    experiment = read(tmp_path / "mine.yaml")
+    index = experiment.data.source.open(Progress()).index(Progress())
+    run = Run.create(experiment, tmp_path / "run")
+    run.write_split(index, ["train", "validation", "test"] * 8, [""] * len(index))
+    run.write_provenance(data={"classes": list(index.classes)}, files=run.hashes())
+    model = experiment.model.build((8, 8, 3), 2)
+    model.set_weights([20 * weight for weight in model.get_weights()])
+    checkpoints.save(checkpoints.Weights.of(model), run.files.checkpoints, checkpoints.BEST, 1, {})
+    return run.folder
+
+
+def test_a_temperature_is_fitted_on_validation_kept_with_the_run_and_used_from_then_on(too_sure):
+    before, of_validation = evaluate(too_sure, questions=()), evaluate(too_sure, "validation", questions=())
+    found = evaluate(too_sure, questions=(), calibrate=True)
+    told = found["calibrated"]
+    assert told["temperature"] == found["temperature"] > 1 == before["temperature"]
+    assert (told["images"], found["images"]) == (8, 8)
+    assert told["before"]["log_loss"] == pytest.approx(of_validation["log_loss"])
+    assert told["after"]["log_loss"] < told["before"]["log_loss"]
+    assert found["log_loss"] < before["log_loss"]
+    assert (found["accuracy"], found["loss"]) == (before["accuracy"], pytest.approx(before["loss"]))
+    run = Run.open(too_sure)  # which knows by its hashes what was changed by others
+    assert run.calibration.temperature == told["temperature"]
+    kept = json.loads(run.files.result("validation").read_text())
+    assert kept["log_loss"] == pytest.approx(told["after"]["log_loss"])
+    again = evaluate(too_sure, questions=())
+    assert again == {name: value for name, value in found.items() if name != "calibrated"}
+    # Fitted anew it is the same: from the logits as they are, not from what the first temperature has made of them.
+    assert evaluate(too_sure, questions=(), calibrate=True)["temperature"] == pytest.approx(told["temperature"])

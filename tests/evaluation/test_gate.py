@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from cnnkit.core.errors import UsageError
-from cnnkit.evaluation.gate import Gate, figures
+from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.gate import Gate, figures, refuse_unknown
+from cnnkit.evaluation.metrics import computed
 
 RESULT = {
     "split": "test",
@@ -15,7 +18,7 @@ RESULT = {
     "majority_class": {"name": "rose", "accuracy": 0.5},
     "never_predicted": ["tulip"],
     "classes": [
-        {"name": "rose", "images": 100, "recall": 0.8, "recall_interval": [0.7, 0.88]},
+        {"name": "rose", "images": 100, "recall": 0.8, "recall_interval": [0.7, 0.88], "f1_interval": None},
         {"name": "a=b].c", "images": 100, "recall": 1.0, "recall_interval": [0.96, 1.0]},
     ],
     "confusion": [[80, 20], [0, 100]],
@@ -39,6 +42,8 @@ def test_every_figure_has_a_name():
         "recall[rose]": 0.8,
         "recall[rose].low": 0.7,
         "recall[rose].high": 0.88,
+        "f1[rose].low": None,
+        "f1[rose].high": None,
         "images[a=b].c]": 100,
         "recall[a=b].c]": 1.0,
         "recall[a=b].c].low": 0.96,
@@ -58,6 +63,7 @@ def test_every_figure_has_a_name():
         ("accuracy.low=0.85", False, True),
         ("accuracy.low=0.9", False, False),
         ("recall[a=b].c]=1", False, True),
+        ("f1[rose].low=0", False, False),
         ("recall[rose].low=0.71", False, False),
         ("by.accuracy[A]=0.5", False, True),
         ("roc_auc=0", False, False),
@@ -100,3 +106,44 @@ def test_an_unknown_figure_is_refused_with_the_nearest_ones():
         Gate.parsed("recall[rosee]=0.5").refuse_unknown(list(figures(RESULT)))
     with pytest.raises(UsageError, match=r"at hand: `images`, `loss`, `accuracy`, `roc_auc`"):
         Gate.parsed("zzz=0.5").refuse_unknown(list(figures(RESULT)))
+
+
+@pytest.mark.parametrize(
+    ("text", "over", "told"),
+    [
+        ("accuracy=1.5", False, r"accuracy is always in 0\.\.1"),
+        ("macro_f1=90", False, r"macro_f1 is always in 0\.\.1; 90 % is 0\.9"),
+        ("two_classes.sensitivity.low=95", False, r"always in 0\.\.1; 95 % is 0\.95"),
+        ("f1[rose]=-0.1", False, r"f1\[rose\] is always in 0\.\.1"),
+        ("brier=3", True, r"brier is always in 0\.\.2"),
+        ("loss=-1", True, "loss is always 0 or more"),
+    ],
+)
+def test_what_a_figure_can_not_be_is_refused(text, over, told):
+    with pytest.raises(UsageError, match=told):
+        Gate.parsed(text, over)
+
+
+def test_the_same_figure_is_asked_for_once():
+    with pytest.raises(UsageError, match=r"--fail-under accuracy=0\.8: accuracy=0\.9 is asked for as well"):
+        Gate.all(["accuracy=0.9", "f1[rose]=0.5", "accuracy = 0.8"], [])
+    both = Gate.all(["accuracy=0.9", "accuracy.low=0.8"], ["loss=1"])
+    assert [gate.figure for gate in both] == ["accuracy", "accuracy.low", "loss"]
+
+
+@pytest.mark.parametrize("classes", [["no", "yes"], [*"abcdefg"]])
+def test_the_figures_of_all_answers_are_known_before_there_are_any(classes):
+    """Few images, of one class, have figures without a value and intervals without ends; their names are the same."""
+    told = computed(Answers(np.zeros(2, int), np.eye(len(classes))[[0, 1]], classes))
+    for name in figures(told):
+        refuse_unknown([Gate(name, 0.5)], classes, [])
+
+
+def test_an_unknown_figure_is_refused_before_there_are_any():
+    with pytest.raises(UsageError, match=r"--fail-under acuracy=0\.9: there is no such figure.*`accuracy`"):
+        refuse_unknown([Gate("acuracy", 0.9)], ["no", "yes"], [])
+    with pytest.raises(UsageError, match=r"no such figure.*`f1\[yes\]`"):
+        refuse_unknown([Gate("f1[yess]", 0.9)], ["no", "yes"], ["by"])
+    with pytest.raises(UsageError, match="no such figure"):
+        refuse_unknown([Gate("by.accuracy[north]", 0.9)], ["no", "yes"], ["abstain"])
+    refuse_unknown([Gate("by.accuracy[north]", 0.9)], ["no", "yes"], ["by"])

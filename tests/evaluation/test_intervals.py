@@ -8,7 +8,7 @@ from sklearn import metrics as sklearn_metrics
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.intervals import Bootstrap, around_logit, of_mean
-from cnnkit.evaluation.ranking import Areas, precision_by_weight, roc_by_weight
+from cnnkit.evaluation.ranking import Curve, areas
 
 CLASSES = list("abcdefg")
 
@@ -102,19 +102,41 @@ def test_no_calibration_error_in_few_images_is_not_certainly_none():
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_what_an_image_adds_to_an_area_is_its_derivative_by_the_weight(ties):
+def test_areas_and_what_an_image_adds_to_them_are_those_of_scikit_learn(ties):
     answers = answers_of(60, 2, 5, ties)
     one, scores = answers.labels == 1, answers.probabilities[:, 1]
-    for area, by_weight in (
-        (sklearn_metrics.roc_auc_score, roc_by_weight),
-        (sklearn_metrics.average_precision_score, precision_by_weight),
+    curve = Curve.of(one, scores)
+    for area, (value, *of_cells) in (
+        (sklearn_metrics.roc_auc_score, curve.roc()),
+        (sklearn_metrics.average_precision_score, curve.precision_recall()),
     ):
-        found, step = by_weight(one, scores), 1e-5
+        assert value == pytest.approx(area(one, scores), abs=1e-12)
+        found, step = curve.by_weight(one, *of_cells), 1e-5
         for image in range(0, 60, 7):
             up, down = np.ones(60), np.ones(60)
             up[image], down[image] = 1 + step, 1 - step
             slope = (area(one, scores, sample_weight=up) - area(one, scores, sample_weight=down)) / (2 * step)
             assert found[image] == pytest.approx(slope, abs=1e-7)
+
+
+def test_the_five_likeliest_of_equally_likely_ones_are_those_of_scikit_learn():
+    random = np.random.default_rng(3)
+    labels, probabilities = random.integers(0, 9, 300), random.integers(0, 3, (300, 9)) / 2
+    told = metrics.computed(Answers(labels, probabilities, list("abcdefghi")))["top_k_accuracy"]
+    assert told == sklearn_metrics.top_k_accuracy_score(labels, probabilities, k=5, labels=np.arange(9))
+
+
+def test_where_every_image_is_in_its_place_the_interval_is_of_all_that_one_could_have_taken_from_the_mean():
+    """Ten classes of 27: one image that is taken for another class is the last of 27, and before 243 others."""
+    labels = np.repeat(np.arange(10), 27)
+    roc, precision = areas(labels, np.eye(10)[labels])
+    taken = (1 / 27 + 1 / 243) / 10
+    assert roc.mean_interval == pytest.approx([binomtest(243, 243).proportion_ci(0.95, method="wilson").low, 1])
+    assert roc.count == round(1 / taken) == 243
+    # With scikit-learn: the average precision of a class before which one other image is, of that whose last one it is.
+    before = sklearn_metrics.average_precision_score([0] + [1] * 27, np.linspace(1, 0, 28))
+    assert precision.count == round(10 / (1 - before + 1 / 27))
+    assert roc.of_class_intervals[0][0] == pytest.approx(binomtest(27, 27).proportion_ci(0.95, method="wilson").low)
 
 
 def test_errors_are_those_of_images_that_are_drawn_anew():
@@ -126,8 +148,8 @@ def test_errors_are_those_of_images_that_are_drawn_anew():
     assert np.std(bootstrap.f1.mean(1)) == pytest.approx(np.std(f1), rel=0.15)
     balanced = [sklearn_metrics.balanced_accuracy_score(labels[i], predicted[i]) for i in drawn]
     assert np.std(bootstrap.balanced_accuracy) == pytest.approx(np.std(balanced), rel=0.15)
-    areas = [Areas.roc(labels[i], answers.probabilities[i]).mean for i in drawn[:200]]
-    assert np.sqrt(np.sum(answers.roc.by_weight**2)) == pytest.approx(np.std(areas), rel=0.2)
+    drawn_areas = [areas(labels[i], answers.probabilities[i])[0].mean for i in drawn[:200]]
+    assert np.sqrt(np.sum(answers.roc.by_weight**2)) == pytest.approx(np.std(drawn_areas), rel=0.2)
 
 
 def test_the_same_answers_have_the_same_intervals_that_hold_their_figure():

@@ -145,6 +145,15 @@ def test_a_class_of_a_table_that_the_run_does_not_know_is_refused(run, image_fol
         OtherImages(others / "table.csv", table=True).shown(run, Progress())
 
 
+def test_images_of_a_table_that_are_gone_are_told_without_settings_of_a_config(run, image_folder):
+    others = image_folder({"pictures": 2}, name="others")
+    table = others / "table.csv"
+    table.write_text("path,label\npictures/0.png,cat\npictures/7.png,bee\n")
+    told = r"table\.csv:3: .*7\.png: there is no such file; put the files there, or remove the rows$"
+    with pytest.raises(DataError, match=told):
+        OtherImages(table, table=True).shown(run, Progress())
+
+
 def test_what_is_not_there_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no such file or folder"):
         OtherImages(tmp_path / "nothing")
@@ -156,9 +165,9 @@ def test_what_is_not_there_is_a_usage_error(tmp_path):
 def test_a_gate_that_is_not_met_ends_with_4_behind_the_document(run, image_folder, command):
     others = image_folder({"cat": 2, "bee": 1}, name="others")
     words = ("evaluate", run.folder, "--images", others, "--json", "--fail-over", "loss=1e9")
-    code, out, err = command(*words, "--fail-under", "accuracy=1.5")
+    code, out, err = command(*words, "--fail-under", "images=4")
     assert (code, json.loads(out)["images"]) == (4, 3)
-    assert "met: loss is" in err and "not met: accuracy is" in err and "wanted at least 1.5" in err
+    assert "met: loss is" in err and "not met: images is" in err and "wanted at least 4" in err
     code, out, err = command(*words, "--fail-under", "images=3")
     assert (code, json.loads(out)["source"]["path"]) == (0, str(others))
 
@@ -169,6 +178,7 @@ def test_a_gate_that_is_not_met_ends_with_4_behind_the_document(run, image_folde
         (("--images", "."), "--split and --images are different images"),
         (("--manifest", "t.csv", "--images", "."), "--split and --images and --manifest are different images"),
         (("--fail-under", "loss=1"), "use --fail-over loss=1"),
+        (("--fail-under", "acuracy=0.9"), "no such figure; near it, or at hand: `accuracy`"),
     ],
 )
 def test_what_does_not_go_together_is_a_usage_error(run, command, words, told):

@@ -226,7 +226,7 @@ class Manifest(Source):
         progress: Progress,
         beside: bool = True,
     ) -> Index:
-        there = there or self._there(root, read.rows)
+        there = there or self._there(root, read.rows, to_train=beside)
         moved = there.moved
         # Named as the table spells them: so they are the same wherever the images lie.
         images = [
@@ -238,8 +238,8 @@ class Manifest(Source):
         notes = (*self._choices, *read.notes, *there.notes)
         return Index.of_files(root, grouped(images, self.group_pattern), classes, progress, unused, notes)
 
-    def _there(self, root: Path, listed: Sequence[ManifestRow]) -> _There:
-        """The rows whose files are there.
+    def _there(self, root: Path, listed: Sequence[ManifestRow], to_train: bool = True) -> _There:
+        """The rows whose files are there; where they are not to train with, no setting is advised.
 
         Raises:
             DataError: A file is not there, or may be one of several, or two rows that differ mean the same one.
@@ -247,12 +247,12 @@ class Manifest(Source):
         files, by_ends = _files_of(root, listed)
         foreign = _closed(root) and all(rows.is_absolute(row.file) for row in listed)
         if not files and not by_ends.several and not foreign:
-            raise self._nothing_there(root, listed)
+            raise self._nothing_there(root, listed, to_train)
         there = _There(moved=by_ends.files.keys(), notes=(by_ends.in_words(),) if by_ends.files else ())
         faults = rows.Faults()
         for row in listed:
             if (path := files.get(row.file)) is None:
-                self._add_absent(root, row, by_ends, there, faults)
+                self._add_absent(root, row, by_ends, there, faults, to_train)
                 continue
             first = there.found.setdefault(path, row)
             if first is not row and first.difference(row):
@@ -263,15 +263,16 @@ class Manifest(Source):
         faults.raise_if_any()
         return there
 
-    def _add_absent(self, root: Path, row: ManifestRow, by_ends: Found, there: _There, faults: rows.Faults) -> None:
+    def _add_absent(
+        self, root: Path, row: ManifestRow, by_ends: Found, there: _There, faults: rows.Faults, to_train: bool
+    ) -> None:
         """A row whose file is not there, or not known for sure, as a fault or as left out."""
         if files := by_ends.several.get(row.file):
             message = f"`{row.written}` may be {enumerated(files[:3], 'or')}" + (
                 "; or others" if len(files) > 3 else ""
             )
-            faults.add(
-                "several files", row.table, row.line, message, "; set data.source.folder to the one that is meant"
-            )
+            advice = "set data.source.folder to the one that is meant" if to_train else "write more of its path"
+            faults.add("several files", row.table, row.line, message, f"; {advice}")
             return
         if rows.is_absolute(row.file) and not os.path.isabs(row.file):  # noqa: PTH117
             why = f"{row.written}: there is no such file on this machine, nor one below {self._from_outside(root)} "
@@ -285,10 +286,10 @@ class Manifest(Source):
         if self.on_bad == "skip":
             there.unused.append(Unused(row.file, why))
         else:
-            advice = "; put the files there, remove the rows, or set data.source.on_bad: skip"
-            faults.add("absent", row.table, row.line, why, advice)
+            others = ", remove the rows, or set data.source.on_bad: skip" if to_train else ", or remove the rows"
+            faults.add("absent", row.table, row.line, why, f"; put the files there{others}")
 
-    def _nothing_there(self, root: Path, listed: Sequence[ManifestRow]) -> DataError:
+    def _nothing_there(self, root: Path, listed: Sequence[ManifestRow], to_train: bool) -> DataError:
         first = listed[: locating.SAMPLE]
         hint = ""
         written = [rows.with_slashes(row.written) for row in listed]
@@ -296,9 +297,11 @@ class Manifest(Source):
             folder, ending = place
             there = self._from_outside(root, str(folder.relative_to(root))) if folder.is_relative_to(root) else folder
             hint = f"; they are there with folder: {there}" + (f" and extension: {ending}" if ending else "")
+            if not to_train:
+                hint = f"; they are in {there}: write paths{f' with {ending}' * bool(ending)} as seen from the table"
         lost = f"of the first {len(first)} images of {self.path} none is there"
         where = first[0].written if rows.is_absolute(first[0].file) else self._from_outside(root, first[0].file)
-        key = "extension" if self.extension else "folder" if self.folder else "path"
+        key = ("extension" if self.extension else "folder" if self.folder else "path") if to_train else None
         return DataError(Problem(f"{lost}, first {where}{hint}", key=key))
 
     def _from_outside(self, root: Path, file: str = "") -> Path:
