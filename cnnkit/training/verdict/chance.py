@@ -14,6 +14,9 @@ from cnnkit.training.verdict.rate import blown_up, usual_rate
 SOON = 3, 500
 """In fewer epochs and fewer updates than these a training that learns nothing may just not have begun to."""
 
+PERHAPS = 2.0
+"""Standard deviations above a guess from which on an epoch may have learnt something, though it is not sure."""
+
 FAR_FROM_USUAL = 10.0
 """A rate by so many times above or below the usual one is the first suspect."""
 
@@ -52,7 +55,7 @@ def at_chance(course: Course) -> Iterator[Remark]:
         f"same class would reach {course.validated.accuracy:.4f}; the loss of validation is "
         f"{part.val_loss.last:.4f}, that of a guess {course.validated.loss:.4f}"
     )
-    yield _remark("at_chance", message, [*_late(course, part), *_reasons(course, part)])
+    yield _remark("at_chance", message, [*_few(course), *_late(course, part), *_reasons(course, part)])
 
 
 def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
@@ -69,7 +72,7 @@ def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
         if course.experiment.data.split.validation is not None
         else "images or labels of validation that are of another kind than those of training"
     )
-    yield _remark("by_heart_alone", message, [*_late(course, part), LABELS, Reason(others)])
+    yield _remark("by_heart_alone", message, [*_few(course), *_late(course, part), LABELS, Reason(others)])
 
 
 def _at_a_loss(course: Course) -> Part | None:
@@ -152,6 +155,14 @@ def _fading(course: Course, part: Part) -> Iterator[Reason]:
         lacks = ["normalisation"] * (not course.normalised) + ["shortcuts"]
         lacks += ["rectifiers"] * bool(advice.flattening_in(course.experiment.model))
         yield Reason(f"{words}, which {enumerated(lacks, 'and')} let pass")
+
+
+def _few(course: Course) -> Iterator[Reason]:
+    """That validation has too few images to tell, where an epoch is above a guess by what may be chance or not."""
+    best = max(epoch["val_accuracy"] for epoch in course.epochs if epoch["val_accuracy"] is not None)
+    if course.validated.beaten_by(best, PERHAPS):
+        words = f"too few images of validation to tell, {course.validated.images:,}"
+        yield Reason(f"{words}: the best epoch reaches {best:.4f} on them, which is above a guess, but may be chance")
 
 
 def _late(course: Course, part: Part) -> Iterator[Reason]:

@@ -107,10 +107,10 @@ class Guess:
         """Whether a loss is less than that of a guess, beyond chance."""
         return bool(loss < (1 - max(OF_THE_LOSS, SPREAD / self.images**0.5)) * self.loss)
 
-    def beaten_by(self, accuracy: float) -> bool:
+    def beaten_by(self, accuracy: float, deviations: float = BETTER) -> bool:
         """Whether an accuracy is more than a guess, beyond chance."""
         deviation = (self.accuracy * (1 - self.accuracy) / self.images) ** 0.5
-        return bool(accuracy > self.accuracy + max(BETTER * deviation, 0.01))
+        return bool(accuracy > self.accuracy + max(deviations * deviation, 0.01))
 
 
 def _losses(loss: Loss, shares: Any) -> Any:
