@@ -37,11 +37,14 @@ class ByColumn(Question):
     name: ClassVar[str] = "by"
     column: str
 
+    def refuse_images(self, index: Index) -> None:
+        """Refuses images without such a column, with those that there are; or without any."""
+        self._values(index)
+
     def answered(self, exam: Exam) -> dict[str, Any]:
         """The figures of each value, the one with the least accuracy first; of equal ones that with the most images.
 
         Raises:
-            UsageError: There is no such column, with those that there are; or there are no columns.
             DataError: The table has changed meanwhile.
         """
         index = exam.shown.images.index.take(exam.shown.numbers)
@@ -70,7 +73,7 @@ class ByColumn(Question):
     def _values(self, index: Index) -> list[str]:
         """The value of each image."""
         if index.rows is None:
-            return self._groups(index, "images that no table lists have no columns")
+            return self._groups(index, "images that no table lists have no columns; --manifest takes a table")
         columns: dict[str, list[str]] = {}
         cells: dict[str, dict[int, list[str]]] = {}
         listing = set(index.rows)

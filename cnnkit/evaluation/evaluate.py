@@ -51,7 +51,7 @@ def evaluate(
         The document that `cnnkit evaluate --json` prints; that of a split is written to the run's folder too.
 
     Raises:
-        UsageError: There is no such split or setting, or a question can't be asked of the run.
+        UsageError: There is no such split or setting, or a question can't be asked of the run or the images.
         DataError: Images of that split are gone, or are not the ones of the run; or others can't be read.
         TrainingError: The run has no usable checkpoint, or its network answers what is no number.
     """
@@ -65,6 +65,8 @@ def evaluate(
     # Nothing that may be set has a say in the network, so one config, with the settings, serves all that follows.
     run = run.with_settings(*settings)
     shown = others.shown(run, progress) if others else _shown(run, split, progress)
+    for question in questions:
+        question.refuse_images(shown.images.index)
     with progress.task("building the network", 1):
         model = run.network(progress)
 

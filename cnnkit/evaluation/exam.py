@@ -153,6 +153,14 @@ class Question(ABC):
         """
         return
 
+    def refuse_images(self, index: Index) -> None:
+        """Refuses images that this can't be asked about, before the network is.
+
+        Raises:
+            UsageError: They are such.
+        """
+        return
+
     @classmethod
     def renewed(
         cls, found: Mapping[str, Any], answers: Answers, validation: Answers, chosen_here: bool

@@ -83,8 +83,17 @@ class TwoClasses(Question):
         return self.costs is not None or self.sensitivity is not None
 
     def refuse(self, run: Run) -> None:
-        """Refuses a run of other classes."""
+        """Refuses a run of other classes; and one without a validation that a threshold could be chosen on."""
         self.refuse_others(run.classes)
+        there = sorted({row.label for row in run.split("validation")}) if self.chooses else run.classes
+        if len(there) < 2:
+            option, what = "--costs" if self.costs else "--sensitivity", "has no images"
+            if there:
+                what = f"has images of `{there[0]}` only"
+            raise UsageError(
+                f"{option}: a threshold is chosen on the validation images, and {run.folder} {what} there; leave the "
+                "option out, or train with images of both classes in validation"
+            )
 
     def refuse_others(self, classes: Sequence[str]) -> None:
         """Refuses classes that this is no question for.
@@ -126,8 +135,6 @@ class TwoClasses(Question):
             return found
         assert validation is not None
         truth, probability = validation.labels == place, validation.probabilities[:, place]
-        if not truth.any() or truth.all():
-            raise UsageError("validation has images of one class only: no threshold can be chosen on it")
         why: dict[str, Any]
         if self.costs:
             threshold, why = cheapest(truth, probability, self.costs), {"costs": asdict(self.costs)}

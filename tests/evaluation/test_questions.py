@@ -241,6 +241,24 @@ def test_what_is_for_two_classes_is_refused_for_others():
         TwoClasses(sensitivity=95)
 
 
+@pytest.mark.parametrize(
+    ("question", "option"), [(TwoClasses(costs=Costs(1, 2)), "--costs"), (TwoClasses(sensitivity=1), "--sensitivity")]
+)
+def test_a_validation_of_one_class_chooses_no_threshold(question, option):
+    def of(*labels):
+        rows = {"validation": [SimpleNamespace(label=label) for label in labels]}
+        return SimpleNamespace(classes=["no", "yes"], folder="runs/first", split=rows.__getitem__)
+
+    question.refuse(of("no", "yes", "no"))
+    with pytest.raises(
+        UsageError, match=f"{option}: a threshold is .* runs/first has images of `no` only there; leave"
+    ):
+        question.refuse(of("no", "no"))
+    with pytest.raises(UsageError, match="has no images there"):
+        question.refuse(of())
+    TwoClasses("no").refuse(of("no"))  # sensitivity and specificity at a half need no validation
+
+
 # By a column
 
 
@@ -299,11 +317,12 @@ def test_the_values_are_those_of_the_rows(tmp_path, name, first, column):
 def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path):
     file = tmp_path / "table.csv"
     file.write_text(TABLES["table.csv"])
-    exam = exam_of(of_two([0], [0.1]), shown=shown_of([(str(file), 2)], count=1))
+    listed = shown_of([(str(file), 2)], count=1).images.index
     with pytest.raises(UsageError, match=r"--by six: the columns are `path`, `sex`, `label`; did you mean `sex`\?"):
-        ByColumn("six").answered(exam)
-    with pytest.raises(UsageError, match="--by sex: images that no table lists have no columns"):
-        ByColumn("sex").answered(exam_of(of_two([0], [0.1]), shown=shown_of(count=1)))
+        ByColumn("six").refuse_images(listed)
+    ByColumn("sex").refuse_images(listed)
+    with pytest.raises(UsageError, match="--by sex: images that no table lists have no columns; --manifest takes a"):
+        ByColumn("sex").refuse_images(shown_of(count=1).images.index)
 
 
 def test_groups_that_a_pattern_tells_are_a_column_too():
