@@ -9,6 +9,7 @@ from typing import Any
 from cnnkit.core.text import counted, typed
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.baseline import Baseline
+from cnnkit.evaluation.tta import TestTimeAugmentation
 from cnnkit.evaluation.two_classes import TwoClasses
 from cnnkit.report.bidi import isolated
 from cnnkit.report.confusion import Pair
@@ -19,6 +20,7 @@ SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
     Baseline.name: Baseline().lines,
     TwoClasses.name: TwoClasses().lines,
     Abstain.name: lambda found: Abstain(found["wanted"]).lines(found),
+    TestTimeAugmentation.name: lambda found: TestTimeAugmentation(found["views"]).lines(found),
 }
 """Of what can be asked beyond metrics, what is told in sentences; the rest is in tables."""
 

@@ -18,6 +18,7 @@ from cnnkit.data.augmentations.shift import Shift
 from cnnkit.evaluation import gate
 from cnnkit.evaluation.paired import mean_interval
 from cnnkit.evaluation.tta import TestTimeAugmentation
+from cnnkit.report.in_words import SENTENCES
 
 MIRRORED = Flip(probability=1.0)
 
@@ -81,6 +82,7 @@ def test_what_blends_images_is_left_out_and_that_is_said(shown, exam_of, pixels,
     assert both["left_out"] == ["mixup"] and both["augmentations"] == ["flip probability 1"]
     assert (both["accuracy"], both["log_loss"]) == (alone["accuracy"], alone["log_loss"])
     assert list(question.lines(both))[-1] == "  without mixup, which blends images with each other"
+    assert list(SENTENCES["tta"](both)) == list(question.lines(both))
 
 
 def told(adds, interval, saved=0.02, saved_interval=(0.01, 0.03)):

@@ -32,6 +32,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from cnnkit import Run, evaluate, predict
+from cnnkit.evaluation.abstain import Abstain
+from cnnkit.evaluation.baseline import Baseline
+from cnnkit.evaluation.corruptions import Corruptions
+from cnnkit.evaluation.tta import TestTimeAugmentation
 
 EARLIER_RUN = Path(__file__).with_name("run_of_version_0_1_0")
 
@@ -59,6 +63,15 @@ def run(tmp_path):
     return Path(shutil.copytree(EARLIER_RUN, tmp_path / "run"))
 
 
+def with_config(run, text, other):
+    """Puts another text into its config, as if it had been trained so."""
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(text, other))
+    recorded = json.loads((run / "provenance.json").read_text())
+    recorded["files"]["config.yaml"] = hashlib.sha256(config.read_bytes()).hexdigest()
+    (run / "provenance.json").write_text(json.dumps(recorded))
+
+
 def test_it_opens(run):
     opened = Run.open(run)
     experiment = opened.experiment
@@ -71,11 +84,7 @@ def test_it_opens(run):
 
 @pytest.mark.parametrize("seed", [0, 7])
 def test_its_images_were_divided_by_the_one_seed_that_there_was(run, seed):
-    config = run / "config.yaml"
-    config.write_text(config.read_text().replace("seed: 0", f"seed: {seed}"))
-    recorded = json.loads((run / "provenance.json").read_text())
-    recorded["files"]["config.yaml"] = hashlib.sha256(config.read_bytes()).hexdigest()
-    (run / "provenance.json").write_text(json.dumps(recorded))
+    with_config(run, "seed: 0", f"seed: {seed}")
     assert Run.open(run).experiment.data.split.seed == seed
 
 
@@ -88,6 +97,16 @@ def test_it_is_worth_what_it_was_worth(run, split):
     for earlier, later in zip(before.pop("classes"), now.pop("classes"), strict=True):
         assert earlier.items() <= later.items()
     assert before.items() <= now.items()
+
+
+def test_every_question_can_be_asked_of_it_on_fewer_devices_than_it_was_trained_on(run):
+    with_config(run, "train:\n", "train:\n  devices: 2\n")
+    assert Run.open(run).experiment.train.devices == 2
+    questions = [Baseline(), Corruptions(most=2), TestTimeAugmentation(1), Abstain(0.5)]
+    found = evaluate(run, "validation", questions=questions)
+    assert found["accuracy"] == json.loads((EARLIER_RUN / "evaluation" / "validation.json").read_text())["accuracy"]
+    assert found == json.loads((run / "evaluation" / "validation.json").read_text())
+    assert all(list(question.lines(found[question.name])) for question in questions)
 
 
 def test_it_answers_what_it_answered(run, tmp_path):
