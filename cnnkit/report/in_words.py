@@ -25,7 +25,7 @@ SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
 """Of what can be asked beyond metrics, what is told in sentences; the rest is in tables."""
 
 OFF = 0.02
-"""From this calibration error on something is said about it."""
+"""From this calibration error on something is said about it, where it is surely more than chance makes it."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def _classes(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _calibration(run: Run, found: Any) -> Iterator[str]:
     bins = [entry for entry in (found or {}).get("bins") or () if entry["images"]]
-    if not bins or found["ece"] < OFF:
+    low, _ = (found or {}).get("ece_interval") or (0.0, 1.0)
+    if not bins or found["ece"] < OFF or low <= 0:
         return
     surer = sum(entry["images"] * (entry["confidence"] - entry["accuracy"]) for entry in bins)
     line = f"its probabilities are off by {100 * found['ece']:.1f} points in the mean: it is "

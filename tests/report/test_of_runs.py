@@ -61,9 +61,14 @@ def test_a_run_that_was_interrupted_has_its_curves(run_of):
 
 
 def test_a_network_that_is_too_sure_is_told_with_how_to_mend_it(run_of):
-    run, of = run_of(said=[1] * 5)
+    run, of = run_of(each=50, said=[1] * 25)
     [line] = [line for line in page_of(run, of, []).told if line.startswith("its probabilities")]
     assert "surer than it should be; mend that with: cnnkit evaluate" in line and line.endswith(" --calibrate")
+
+
+def test_of_what_may_be_chance_in_calibration_nothing_is_said(run_of):
+    run, of = run_of(each=4, said=[1])  # one of eight is wrong
+    assert [line for line in page_of(run, of, []).told if line.startswith("its probabilities")] == []
 
 
 def test_several_runs_stand_beside_each_other_on_one_page(run_of, tmp_path):
