@@ -14,11 +14,17 @@ from cnnkit.report.tables import Table, said, words
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 """Colours that the colour-blind tell apart, of Okabe and Ito, Color Universal Design (2008)."""
 
+_INK = "#1a1a1a"
+"""Of text and axes; the script of the page has what stands in its place where the page is dark."""
+
 _MARKERS = ("circle", "square", "triangle", "diamond")
 """Of more runs than colours the next ones have other markers."""
 
 HEIGHT = 280
 """Of a chart, in CSS pixels."""
+
+_WIDE, _LONG = 32, 36
+"""Signs that the names of lines may have in all to stand beside each other on a telephone, and each to be whole."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,7 @@ def _over_epochs(name: str, lines: Sequence[_Line], best: int | None, title: str
     figure = _figure("epoch", "")
     figure.xaxis.ticker.update(min_interval=1, num_minor_ticks=0)
     for line in lines:
+        called = line.label if len(line.label) <= _LONG else f"...{line.label[3 - _LONG :]}"
         data = {"epoch": list(range(1, len(line.values) + 1)), "value": list(line.values)}
         figure.line(
             "epoch",
@@ -138,10 +145,10 @@ def _over_epochs(name: str, lines: Sequence[_Line], best: int | None, title: str
             color=line.colour,
             line_width=2,
             line_dash=line.dash,
-            legend_label=line.label,
+            legend_label=called,
         )
         points = figure.scatter(
-            "epoch", "value", source=data, color=line.colour, size=5, marker=line.marker, legend_label=line.label
+            "epoch", "value", source=data, color=line.colour, size=5, marker=line.marker, legend_label=called
         )
         # Bokeh reads a `@` or a brace of a name as the name of a column.
         _hover(figure, points, [(_plain(line.label), "@value{0.0000}"), ("epoch", "@epoch")])
@@ -174,6 +181,11 @@ def _figure(x: str, y: str, **more: Any) -> Any:
         **more,
     )
     made.grid.grid_line_alpha = 0.25
+    made.grid.grid_line_color = _INK
+    made.axis.axis_label_text_color = _INK
+    made.axis.major_label_text_color = _INK
+    made.axis.axis_line_color = _INK
+    made.axis.major_tick_line_color = _INK
     made.axis.minor_tick_line_color = None
     made.axis.axis_label_text_font_style = "normal"
     made.axis.formatter = BasicTickFormatter(power_limit_low=-5, power_limit_high=7)
@@ -190,8 +202,14 @@ def _finish(figure: Any) -> None:
     figure.legend.click_policy = "hide"
     figure.legend.background_fill_alpha = 0
     figure.legend.border_line_alpha = 0
-    figure.legend.orientation = "horizontal"
-    figure.legend.spacing = 14
+    figure.legend.label_text_color = _INK
+    labels = [item.label.value for item in figure.legend[0].items]
+    if len(labels) > 2 or sum(map(len, labels)) > _WIDE:
+        figure.legend.orientation = "vertical"
+        figure.height += 20 * len(labels)
+    else:
+        figure.legend.orientation = "horizontal"
+    figure.legend.spacing = 14 if figure.legend[0].orientation == "horizontal" else 0
     figure.legend.margin = 0
     figure.legend.padding = 2
     figure.add_layout(figure.legend[0], "above")

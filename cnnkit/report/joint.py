@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 from cnnkit.core.errors import DataError, TrainingError
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import counted, typed
+from cnnkit.core.text import counted, enumerated, typed
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation.results import recorded
 from cnnkit.inspection import comparison
 from cnnkit.report import charts, in_words, run_tables
 from cnnkit.report.charts import Chart
 from cnnkit.report.page import made
-from cnnkit.report.tables import Table, percent, said, with_interval
+from cnnkit.report.tables import Table, percent, said, unbroken, with_interval
 from cnnkit.runs.run import Run
 
 
@@ -120,7 +120,7 @@ def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
     return Joint(
         name=", ".join(names),
         title=_title(known, document, len(runs)),
-        told=[pair["told"] for pair in document.get("pairs", ())],
+        told=[unbroken(pair["told"]) for pair in document.get("pairs", ())],
         made=made(),
         notes=notes,
         runs=[_of_them(run, name, results[name], path) for name, run in zip(names, runs, strict=True)],
@@ -139,12 +139,14 @@ def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
 def _title(results: Mapping[str, Any], document: Mapping[str, Any], count: int) -> str:
     if not results:
         return f"{count} runs beside each other"
-    best = max(results, key=lambda name: float(results[name]["accuracy"]))
-    share = percent(results[best]["accuracy"])
+    highest = max(float(found["accuracy"]) for found in results.values())
+    best = [name for name, found in results.items() if found["accuracy"] == highest]
+    share, names = percent(highest), enumerated(best, "and")
     if document:
         images = counted(document["images"], f"{document['split']} image")
-        return f"{count} runs on the same {images}: {best} is right most often, {share}"
-    return f"{count} runs on different images: {share} is the highest accuracy, of {best}"
+        most = "is right most often" if len(best) == 1 else "are right equally often"
+        return f"{count} runs on the same {images}: {names} {most}, {share}"
+    return f"{count} runs that are not compared: {share} is the highest accuracy, of {names}"
 
 
 def _of_them(run: Run, name: str, result: Mapping[str, Any], path: Path) -> OfThem:

@@ -19,7 +19,7 @@ from cnnkit.report.confusion import Matrix, Pair
 from cnnkit.report.gallery import Gallery, Of
 from cnnkit.report.in_words import Tile
 from cnnkit.report.pictures import Picture
-from cnnkit.report.tables import Table
+from cnnkit.report.tables import Table, unbroken
 from cnnkit.runs.run import Run
 
 
@@ -152,7 +152,7 @@ def page_of(run: Run, of: Of, layers: Sequence[Row]) -> Page:
     return Page(
         name=run.experiment.name,
         title=in_words.title(run, result, facts),
-        told=list(in_words.sentences(run, result, facts, pairs, suspected)),
+        told=[unbroken(line) for line in in_words.sentences(run, result, facts, pairs, suspected)],
         tiles=list(in_words.tiles(result, facts, epochs)),
         made=made(),
         notes=gallery.notes(),

@@ -114,6 +114,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}\u00a0%"
 
 
+def unbroken(text: str) -> str:
+    """A text in which no line breaks between a number and its percent sign."""
+    return text.replace(" %", "\u00a0%")
+
+
 def words(name: str) -> str:
     """A key of a JSON document as words."""
     return _CALLED.get(name) or name.replace("_", " ").replace("f1", "F1")

@@ -99,6 +99,9 @@ def test_it_is_whole_usable_and_fetches_nothing(browser, address, width, scheme)
             choose()
             assert "is cat, taken for dog" in browser.find_element("id", "chosen").text
             assert browser.find_element("css selector", "#chosen img").get_attribute("alt") == "images/7.png"
+    inks = "return Bokeh.documents.flatMap((d) => d.roots()).flatMap((p) => [...p.left, ...p.below])"
+    inks = browser.execute_script(f"{inks}.map((a) => a.major_label_text_color.value ?? a.major_label_text_color)")
+    assert set(inks) == {{"light": "#1a1a1a", "dark": "#ececec"}[scheme]}
     quiet(browser, address)
     accessible(browser)
 

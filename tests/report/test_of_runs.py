@@ -86,6 +86,9 @@ def test_several_runs_stand_beside_each_other_on_one_page(run_of, tmp_path):
     assert page.curves[0].table.rows[2] == ["3", "-", "0.3333"]
     assert [run.link for run in page.runs] == ["./runs/one/report.html", ""]
     assert [row[0] for row in page.classes.rows] == ["cat", "dog"]
+    again, _ = run_of("again", said=[1] * 8)
+    title = joint_of([one, again], tmp_path / "joint.html", Progress()).title
+    assert title == "2 runs on the same 20 test images: one and again are right equally often, 60.0\u00a0%"
     report.of_runs([one.folder, other.folder], tmp_path / "joint.html", Progress())
     assert "other is better than one" in (tmp_path / "joint.html").read_text()
 
@@ -93,7 +96,7 @@ def test_several_runs_stand_beside_each_other_on_one_page(run_of, tmp_path):
 def test_runs_of_other_images_stand_beside_each_other_without_a_comparison(run_of, tmp_path):
     (one, _), (other, _) = run_of("one"), run_of("other", classes=("cat", "cow"))
     page = joint_of([one, other], tmp_path / "joint.html", Progress())
-    assert page.told == [] and page.classes is None and page.title.startswith("2 runs on different images: ")
+    assert page.told == [] and page.classes is None and page.title.startswith("2 runs that are not compared: ")
     [note] = page.notes
     assert note.startswith("They are not compared image by image: ") and "other classes" in note
     with pytest.raises(UsageError, match="is named twice"):

@@ -4,9 +4,16 @@ const made = (name, text = "", facts = {}) => Object.assign(document.createEleme
 
 // Charts: drawn where they stand, in the colours of the page.
 const dark = matchMedia("(prefers-color-scheme: dark)");
+const inks = { "#1a1a1a": "#ececec" }, line = { "#0072B2": "#56B4E9", "#D55E00": "#E69F00" };
+function items() {
+  let text = document.getElementById("items").textContent;
+  if (dark.matches) for (const [light, other] of Object.entries({ ...inks, ...line })) {
+    text = text.replaceAll(`"${light}"`, `"${other}"`);
+  }
+  return JSON.parse(text);
+}
 function paint(inDark) {
-  const ink = inDark ? "#ececec" : "#1a1a1a";
-  const line = { "#0072B2": "#56B4E9", "#D55E00": "#E69F00" };
+  const [[light, other]] = Object.entries(inks), ink = inDark ? other : light;
   for (const shown of Bokeh.documents) for (const plot of shown.roots()) {
     for (const part of [...plot.below, ...plot.left, ...plot.above, ...plot.center]) {
       const colours = {};
@@ -26,8 +33,7 @@ function paint(inDark) {
     }
   }
 }
-Promise.all(read("items").map(([id, item]) => Bokeh.embed.embed_item(item, id))).then(() => {
-  paint(dark.matches);
+Promise.all(items().map(([id, item]) => Bokeh.embed.embed_item(item, id))).then(() => {
   dark.addEventListener("change", () => paint(dark.matches));
   addEventListener("beforeprint", () => {
     const plots = Bokeh.documents.flatMap((shown) => shown.roots()), legends = plots.map(legend);
