@@ -64,6 +64,9 @@ def sentences(
             yield from SENTENCES[name](found)
     if result:
         yield from _classes(result)
+    elif facts.get("best_epoch"):
+        folder = typed(run.folder)
+        yield f"what it is worth is told here after: cnnkit evaluate {folder}, and then cnnkit report {folder}"
     if pairs:
         yield f"confused most: {pairs[0].text}, {pairs[0].share} of that class"
     yield from _calibration(run, result.get("calibration"))

@@ -53,11 +53,14 @@ def test_a_run_that_was_interrupted_has_its_curves(run_of):
     run, of = run_of()
     for file in run.files.evaluation.iterdir():
         file.unlink()
-    run.write_provenance(state="interrupted", best_epoch=None)
+    run.write_provenance(state="interrupted")
     page = page_of(run, of, [])
     assert page.title == "This run (interrupted) has not been evaluated yet"
     assert [chart.title for chart in page.curves] == ["Loss", "Accuracy"]
-    assert page.split is None and "Traceback" not in report.html(page)
+    assert page.split is None and page.told == [
+        f"what it is worth is told here after: cnnkit evaluate {run.folder}, and then cnnkit report {run.folder}"
+    ]
+    assert report.html(page).startswith("<!doctype html>")
 
 
 def test_a_network_that_is_too_sure_is_told_with_how_to_mend_it(run_of):
