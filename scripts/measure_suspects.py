@@ -5,8 +5,8 @@
 
 `flipped`: 3 % of the labels of a subset are changed to another class by chance; told is how many of the 3 % most
 suspicious images are such. Without `--run` by networks that are trained in folds, with it by one that has been trained
-on 80 % of the images with their wrong labels. `flowers`: told is where pictures that lie in two classes are ranked,
-beside where they would be by the networks alone.
+on 70 % of the images with their wrong labels; where it has learnt these by heart, the other images alone are ranked.
+`flowers`: told is where pictures that lie in two classes are ranked, beside where they would be by the networks alone.
 """
 
 from __future__ import annotations
@@ -60,7 +60,12 @@ def flipped(data: Path, count: int, epochs: int, share: float, with_run: bool, s
                 names.add(file.relative_to(photos).as_posix())
         document = {
             "name": "flipped",
-            "data": {"source": {"name": "folder", "path": str(photos)}, "channels": 1, "batch_size": 64},
+            "data": {
+                "source": {"name": "folder", "path": str(photos)},
+                "channels": 1,
+                "image_size": (28, 28),
+                "batch_size": 64,
+            },
             "model": yaml12.parse(NETWORK).values,
             "train": {"epochs": epochs, "optimizer": {"name": "adam", "learning_rate": 2e-3}},
         }
@@ -73,13 +78,17 @@ def flipped(data: Path, count: int, epochs: int, share: float, with_run: bool, s
         shown = material.material(experiment, Progress(), run.preprocessing if run else None)
         probabilities, by = suspects.judged(shown, run, Progress())
         took = time.perf_counter() - began
-        labels, found = shown.images.index.labels, shown.images.index.names
+        labels = shown.images.index.labels
+        right = probabilities.argmax(axis=1) == labels
+        asked = np.flatnonzero(~suspects.learnt(run, shown, right)) if run else np.arange(count)
+        labels, probabilities = labels[asked], probabilities[asked]
+        is_flipped = np.asarray([shown.images.index.names[i] in names for i in asked.tolist()])
         order, many = label_errors.ranked(labels, probabilities)
-        first = [found[i] in names for i in order[: len(names)]]
-        listed = sum(found[i] in names for i in order[:many])
+        first, listed = is_flipped[order[: round(share * len(asked))]], int(is_flipped[order[:many]].sum())
         estimate = 1 - np.trace(label_errors.joint(labels, probabilities))
     print(
-        f"{count:,} images, {len(names)} flipped, by {by}: {sum(first)} of the first {len(first)} are flipped "
+        f"{count:,} images, {epochs} epochs, seed {seed}, by {by}: {len(asked):,} are judged, {is_flipped.sum()} of "
+        f"them flipped; right {right.mean():.3f}; {sum(first)} of the first {len(first)} are flipped "
         f"({np.mean(first):.3f}); {many} suspects, {listed} of them flipped; estimated share {estimate:.4f}; "
         f"{took:.0f} s"
     )

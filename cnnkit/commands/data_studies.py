@@ -68,8 +68,9 @@ def look_for_suspects(
         found = suspects.find(experiment, run, progress, sheet and sheet / "suspects.png")
     before = tuple(read_names(experiment.data.exclude)) if experiment.data.exclude else ()
     count = suspects.write_list(fix_list, found, before) if fix_list else 0
+    command = f"cnnkit data {typed(config, settings)} --suspects {FOLDS}"
     document = {"config": str(config), **found.as_json(), "list": str(fix_list) if fix_list else None}
-    screen.result(document, *_about(found), *_next(found, config, by, fix_list, count, settings))
+    screen.result(document, *_about(found, by, command), *_next(found, config, by, fix_list, count, settings))
 
 
 def refuse_without_config(option: str, config: Path) -> None:
@@ -84,10 +85,11 @@ def refuse_without_config(option: str, config: Path) -> None:
         raise UsageError(f"{option} needs a config, which names a network; `cnnkit init {typed(config)}` writes one")
 
 
-def _about(found: Suspects) -> Iterator[Content]:
+def _about(found: Suspects, by: str, command: str) -> Iterator[Content]:
     """The figures, and the first suspects."""
     if not found.suspects:
         yield f"No label of {counted(found.images, 'image')} looks wrong, judged by {found.by}."
+        yield from _not_judged(found, by, command)
         return
     many = counted(len(found.suspects), "label")
     yield f"{many} of {found.images:,} may be wrong, judged by {found.by}."
@@ -95,16 +97,27 @@ def _about(found: Suspects) -> Iterator[Content]:
         f"The judges name the given label of {found.accuracy:.1%}. Confident learning puts wrong labels at "
         f"{found.wrong:.1%}, which is too much where judges are weak: look before you believe them."
     )
+    yield from _not_judged(found, by, command)
     yield ""
     table = new_table("image", "label", "rather", ">score", "why")
     for each in found.suspects[:SHOWN]:
-        table.add_row(each.file, each.label, each.suggested, f"{each.score:.3f}", each.reason)
+        score = "" if each.score is None else f"{each.score:.3f}"
+        table.add_row(each.file, each.label, each.suggested, score, each.reason)
     yield table
     if len(found.suspects) > SHOWN:
         yield f"and {len(found.suspects) - SHOWN:,} more"
     yield ""
     if found.sheet:
         yield f"The sheet of the first: {found.sheet}"
+
+
+def _not_judged(found: Suspects, by: str, command: str) -> Iterator[str]:
+    """Which images a run can't judge, and what can."""
+    if found.by_heart is not None:
+        yield (
+            f"{by} was trained on {counted(found.not_judged, 'image')} of these until it knew labels by heart: of these"
+            f" {found.by_heart:.1%} seem right, wrong labels too, so they are not judged. To judge them: {command}"
+        )
 
 
 def _next(

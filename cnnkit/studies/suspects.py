@@ -1,8 +1,10 @@
 """Suspects: images whose label is probably wrong, the most suspicious first.
 
 A network that was trained on an image has learnt its label too, right or wrong. So each image is judged by classifiers
-that were fitted without it, in folds in which what belongs together never parts. Pictures that lie in two classes need
-no judge: one of their labels is wrong, and they come first.
+that were fitted without it, in folds in which what belongs together never parts. Features that a run has learnt by
+heart know the label all the same, however the classifier on them is fitted: whether they do is measured, and if so the
+images that they were learnt from are not judged by them. Pictures that lie in two classes need no judge: one of the
+labels of copies is wrong, as is one of near-copies but for pairs that differ in what matters, and they come first.
 """
 
 from __future__ import annotations
@@ -37,6 +39,10 @@ Kind = Literal["copy", "near_copy", "unlike"]
 OF_THE_DOCTOR: dict[str, Kind] = {"contradicting_labels": "copy", "near_contradicting": "near_copy"}
 """Findings of the doctor about pictures that lie in two classes."""
 
+BY_HEART, SURE = 2 / 3, 0.05
+"""A run is taken to know its labels by heart where its images are contradicted so much less often than others, with a
+p-value below the second."""
+
 PICTURES, COLUMNS = 60, 6
 """Of the sheet, at most."""
 
@@ -49,7 +55,8 @@ class Suspect:
         file: What it is called.
         label: Its class as it is given.
         suggested: The class that it is more likely of.
-        score: How right the label looks, 0..1: the normalised margin by classifiers that did not see the image.
+        score: How right the label looks, 0..1: the normalised margin by classifiers that did not see the image; None
+            of a picture in two classes that they do not judge.
         kind: Why it is suspected.
         reason: The same in words.
     """
@@ -57,7 +64,7 @@ class Suspect:
     file: str
     label: str
     suggested: str
-    score: float
+    score: float | None
     kind: Kind
     reason: str
 
@@ -69,7 +76,9 @@ class Suspects:
     Attributes:
         images: How many were looked at.
         by: By what they were judged, in words.
-        accuracy: The share of the labels that the classifiers named too, out of fold.
+        accuracy: The share of the labels that the classifiers named too, out of fold, of the images that are judged.
+        by_heart: The same share of those that are not judged, as the run has learnt their labels; None if all are.
+        not_judged: How many these are.
         wrong: An estimate of the share of the labels that is wrong (confident learning).
         suspects: They, the most suspicious first.
         sheet: The sheet of the first of them; None if there are none, or it can't be written to the cache.
@@ -81,6 +90,8 @@ class Suspects:
     wrong: float
     suspects: tuple[Suspect, ...]
     sheet: str | None = None
+    by_heart: float | None = None
+    not_judged: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The document of `cnnkit data --suspects --json`."""
@@ -108,26 +119,67 @@ def find(
         `as_json()` is the document of `cnnkit data --suspects --json`.
 
     Raises:
-        UsageError: It is no run, or has other classes.
+        UsageError: It is no run, has other classes, or was trained on all of the images.
         DataError: The images can't be learnt from.
     """
     run, progress = None if run is None else Run.open(run), progress or Progress()
     data = material.material(experiment, progress, run.preprocessing if run else None)
     index = data.images.index
-    if run and list(index.classes) != run.classes:
+    if run and set(index.classes) != set(run.classes):
         own, theirs = (", ".join(first_of(classes)) for classes in (index.classes, run.classes))
         message = f"that run tells apart {theirs}, and the images are {own}; name a run of these classes, or `folds`"
         raise UsageError(f"--suspects {run.folder}: {message}")
     report = examine.examine(experiment.data, progress)
     probabilities, by = judged(data, run, progress)
-    suspects = tuple(suspected(index, probabilities, report))
-    accuracy = float(np.mean(probabilities.argmax(axis=1) == index.labels))
-    wrong = float(1 - np.trace(label_errors.joint(index.labels, probabilities)))
-    return Suspects(len(index), by, accuracy, wrong, suspects, _drawn(index, suspects, sheet, progress))
+    right = probabilities.argmax(axis=1) == index.labels
+    outside = ~learnt(run, data, right) if run else np.ones(len(index), bool)
+    suspects = tuple(suspected(index, probabilities, report, outside))
+    wrong = float(1 - np.trace(label_errors.joint(index.labels[outside], probabilities[outside])))
+    by_heart = None if outside.all() else float(right[~outside].mean())
+    drawn = _drawn(index, suspects, sheet, progress)
+    count = int((~outside).sum())
+    return Suspects(len(index), by, float(right[outside].mean()), wrong, suspects, drawn, by_heart, count)
+
+
+def learnt(run: Run, data: TrainingData, right: Any) -> Any:
+    """The images whose labels the network of a run has learnt by heart, so that its features can't judge them.
+
+    Wrong labels are found as classifiers on its features contradict them. Where they contradict surely less on images
+    that it was trained on than on others, below `BY_HEART` times as often, it hides the wrong labels of these.
+
+    Args:
+        run: The run.
+        data: The images.
+        right: bool (n,), whose label the classifiers name that were fitted without it.
+
+    Returns:
+        bool (n,): all that the run was trained on, and what belongs together with these; or none.
+
+    Raises:
+        UsageError: There are no others, so that it can't be told, and none is left to judge.
+    """
+    from scipy.stats import fisher_exact
+
+    digests, groups = {row.digest for row in run.split("train")}, data.groups()
+    seen = {group for group, digest in zip(groups, data.images.index.digests, strict=True) if digest in digests}
+    trained = np.asarray([group in seen for group in groups], bool)
+    if trained.all():
+        raise UsageError(
+            f"--suspects {run.folder}: that run was trained on all of these images, so it can't judge their labels; "
+            "judge without a run: --suspects folds"
+        )
+    table = [[int((~right & part).sum()), int((right & part).sum())] for part in (trained, ~trained)]
+    (wrong, named), (others_wrong, others_named) = table
+    seldom = wrong * (others_wrong + others_named) < BY_HEART * others_wrong * (wrong + named)
+    by_heart = seldom and fisher_exact(table, "less").pvalue < SURE
+    return trained if by_heart else np.zeros(len(trained), bool)
 
 
 def judged(data: TrainingData, run: Run | None, progress: Progress) -> tuple[Any, str]:
-    """The probabilities of the classes of each image by what was not fitted to it, float64 (n, K); and by what."""
+    """The probabilities of the classes of each image by what was not fitted to it, float64 (n, K); and by what.
+
+    The features of a run may have been; see `learnt`.
+    """
     index, groups, seed = data.images.index, data.groups(), data.experiment.seed
     if run or data.experiment.model.pretrained:
         if run:
@@ -157,15 +209,18 @@ def _trained(data: TrainingData, groups: list[str], progress: Progress) -> Any:
     return found
 
 
-def suspected(index: Index, probabilities: Any, report: Report) -> Iterator[Suspect]:
+def suspected(index: Index, probabilities: Any, report: Report, asked: Any = None) -> Iterator[Suspect]:
     """The suspects, the most suspicious first.
 
     Args:
         index: The images.
         probabilities: float64 (n, K), out of fold.
         report: What the doctor says of the same images.
+        asked: bool (n,), the images that the probabilities judge; all if left out.
     """
-    quality = label_errors.quality(index.labels, probabilities)
+    numbers_asked = np.flatnonzero(np.ones(len(index), bool) if asked is None else asked)
+    quality = np.full(len(index), np.nan)
+    quality[numbers_asked] = label_errors.quality(index.labels[numbers_asked], probabilities[numbers_asked])
     numbers = {name: i for i, name in enumerate(index.names)}
     told: set[int] = set()
     for kind, means in OF_THE_DOCTOR.items():
@@ -179,17 +234,21 @@ def suspected(index: Index, probabilities: Any, report: Report) -> Iterator[Susp
                     same = "the same picture" if means == "copy" else "nearly the same picture"
                     names = ", ".join(index.classes[label] for label in others)
                     yield _suspect(index, i, best, quality[i], means, f"{same} is in {names} too")
-    order, count = label_errors.ranked(index.labels, probabilities)
-    found = label_errors.confident(index.labels, probabilities)
-    for i in (i for i in order[:count].tolist() if i not in told):
-        label = int(found[i])
+    labels, probabilities_asked = index.labels[numbers_asked], probabilities[numbers_asked]
+    order, count = label_errors.ranked(labels, probabilities_asked)
+    found = label_errors.confident(labels, probabilities_asked)
+    for place in order[:count].tolist():
+        i, label = int(numbers_asked[place]), int(found[place])
+        if i in told:
+            continue
         reason = f"looks like {index.classes[label]} ({probabilities[i, label]:.2f})"
         yield _suspect(index, i, label, quality[i], "unlike", reason)
 
 
 def _suspect(index: Index, i: int, suggested: int, score: float, kind: Kind, reason: str) -> Suspect:
     label = index.classes[int(index.labels[i])]
-    return Suspect(index.names[i], label, index.classes[suggested], round(float(score), 4), kind, reason)
+    known = None if np.isnan(score) else round(float(score), 4)
+    return Suspect(index.names[i], label, index.classes[suggested], known, kind, reason)
 
 
 def _drawn(index: Index, suspects: tuple[Suspect, ...], file: Path | None, progress: Progress) -> str | None:
@@ -243,7 +302,8 @@ def write_list(file: Path, found: Suspects, before: tuple[str, ...] = ()) -> int
     listed = set(before)
     for each in found.suspects:
         if each.file not in listed:
-            reason = " ".join(f"{each.label}, score {each.score:.3f}: {each.reason}".split())
+            score = "" if each.score is None else f", score {each.score:.3f}"
+            reason = " ".join(f"{each.label}{score}: {each.reason}".split())
             lines += [f"# {reason}", line(each.file)]
             listed.add(each.file)
     atomic.write_text(file, "".join(f"{text}\n" for text in lines or ["# no label looks wrong"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -16,6 +16,7 @@ from cnnkit.core.errors import UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.section import read_names
 from cnnkit.inspection.doctor.base import Finding, Report
+from cnnkit.runs.run import Run
 from cnnkit.studies import material, suspects
 from cnnkit.training import head
 
@@ -78,6 +79,74 @@ def test_copies_are_judged_by_what_saw_none_of_them():
     together = head.out_of_fold(doubled, twice, groups, 2, 0)
     apart = head.out_of_fold(doubled, twice, [str(i) for i in range(80)], 2, 0)
     assert (together.argmax(axis=1) == twice).mean() < 0.75 < 0.9 < (apart.argmax(axis=1) == twice).mean()
+
+
+@dataclass
+class Data:
+    """As much of `TrainingData` as a run is measured by: each image is a group."""
+
+    images: SimpleNamespace
+    of: list[str] | None = None
+
+    def groups(self):
+        return self.of or self.images.index.digests
+
+
+def trained_on(index, count, classes=None):
+    """As much of a run as is asked here: it was trained on the first images."""
+    rows = [SimpleNamespace(digest=digest) for digest in index.digests[:count]]
+    return SimpleNamespace(folder="runs/a", split={"train": rows}.__getitem__, classes=classes or list(index.classes))
+
+
+@pytest.fixture
+def many(index_of):
+    """200 pictures of two classes, of which every twentieth has a wrong label; and the truth."""
+    truth = np.arange(200) // 2 % 2
+    labels = np.where(np.arange(200) % 20 == 0, 1 - truth, truth)
+    return index_of(pictures(200), labels.tolist()), truth
+
+
+def features_of(index, truth, known):
+    """Features that show the labels of the first images, and of the others what can be seen, most often the truth."""
+    random = np.random.default_rng(0)
+    seen = np.where(random.random(200) < 0.15, 1 - truth, truth)
+    shown = np.where(np.arange(200) < known, index.labels, seen)
+    return np.float32(np.eye(2)[shown] + random.normal(0, 0.1, (200, 2)))
+
+
+@pytest.mark.parametrize(("known", "left_out"), [(140, 140), (0, 0)])
+def test_labels_that_a_run_knows_by_heart_are_not_judged_by_its_features(many, known, left_out):
+    index, truth = many
+    found = head.out_of_fold(features_of(index, truth, known), index.labels, index.digests, 2, 0)
+    right = found.argmax(axis=1) == index.labels
+    learnt = suspects.learnt(trained_on(index, 140), Data(SimpleNamespace(index=index)), right)
+    assert np.flatnonzero(learnt).tolist() == list(range(left_out))
+    told = {each.file for each in suspects.suspected(index, found, REPORT, ~learnt)}
+    judged = {f"{i}.png" for i in range(left_out, 200)}
+    assert told <= judged
+    wrong = {f"{i}.png" for i in range(0, 200, 20)} & judged
+    assert len(told & wrong) >= 0.6 * len(wrong)
+
+
+def test_what_belongs_together_with_a_trained_image_counts_as_trained(many):
+    index, _ = many
+    groups = [str(i // 2) for i in range(200)]
+    right = np.arange(200) < 141
+    learnt = suspects.learnt(trained_on(index, 139), Data(SimpleNamespace(index=index), groups), right)
+    assert np.flatnonzero(learnt).tolist() == list(range(140))
+
+
+def test_a_run_that_was_trained_on_all_images_is_refused(many):
+    index, _ = many
+    with pytest.raises(UsageError, match=r"trained on all of these images.*--suspects folds"):
+        suspects.learnt(trained_on(index, 200), Data(SimpleNamespace(index=index)), np.ones(200, bool))
+
+
+def test_a_picture_in_two_classes_that_is_not_judged_has_no_score(index):
+    near = Finding("near_contradicting", "warning", "", groups=(("1.png", "5.png"),))
+    asked = np.arange(6) != 1
+    found = list(suspects.suspected(index, PROBABILITIES, replace(REPORT, findings=(near,)), asked))
+    assert [(each.file, each.score is None) for each in found[:2]] == [("1.png", True), ("5.png", False)]
 
 
 def test_the_command_lists_a_picture_in_two_classes(config_of, command, monkeypatch):
@@ -149,6 +218,38 @@ def test_a_run_of_other_classes_is_told_with_both(config_of, monkeypatch):
     message = "--suspects insects: that run tells apart ant, bee, and the images are cat, dog; name a run of these"
     with pytest.raises(UsageError, match=message):
         find_suspects(read(config_of(4)), run)
+
+
+def with_run(monkeypatch, run):
+    """The command is to find that run, whose features name every label of the images that it was trained on."""
+    monkeypatch.setattr(suspects, "judged", lambda data, run, progress: (by_label(data.images.index), "nobody"))
+    monkeypatch.setattr(Run, "open", lambda folder: run)
+
+
+def by_label(index):
+    labels = np.where(np.arange(24) % 12 < 8, index.labels, 1 - index.labels)
+    return np.eye(2)[labels]
+
+
+class Known(SimpleNamespace):
+    """As much of a run as the command asks: of the config's images those with the numbers 0 to 7 of each class."""
+
+    preprocessing = None
+    folder = Path("runs/a")
+
+    def split(self, name):
+        index = material.material(read("mine.yaml"), Progress()).images.index
+        return [SimpleNamespace(digest=digest) for i, digest in enumerate(index.digests) if i % 12 < 8]
+
+
+def test_the_command_tells_how_the_images_are_judged_that_the_run_knows_by_heart(config_of, command, monkeypatch):
+    with_run(monkeypatch, Known(classes=["dog", "cat"]))
+    config = config_of(12)
+    Path("runs/a").mkdir(parents=True)
+    code, out, err = command("data", config, "--suspects", "runs/a", "--set", "data.batch_size=4")
+    assert (code, err) == (0, "")
+    assert "runs/a was trained on 16 images of these until it knew labels by heart: of these 100.0% seem right" in out
+    assert "To judge them: cnnkit data mine.yaml --set data.batch_size=4 --suspects folds" in out
 
 
 def test_a_folder_without_a_config_is_refused(image_folder, command, monkeypatch):
