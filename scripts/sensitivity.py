@@ -8,8 +8,9 @@ For example, ten trainings, two networks with four changes each:
         --model '{name: resnet, depth: 50}' '{name: vgg, depth: 11}' \\
         --vary 'data.prepare=[{name: equalize}]' train.epochs=2 data.batch_size=32 train.optimizer.learning_rate=0.05
 
-A run that is finished is not trained again, so a call that was stopped can be repeated. The table is that of
-`cnnkit compare --vary`, on the validation images unless `--split test` is said.
+A call that was stopped can be repeated: runs that are finished are left as they are, and that which was being trained
+goes on. A folder whose runs are those of other settings is refused, by the first run that is another one. The table is
+that of `cnnkit compare --vary`, on the validation images unless `--split test` is said.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ def main(words: list[str] | None = None) -> int:
             for seed in range(chosen.seeds):
                 run = chosen.folder / f"{m}-{c}-{seed}"
                 runs.append(str(run))
-                if (run / "evaluation" / "test.json").exists():
-                    continue
+                # What goes on has to be a run of this very config, which `--resume` holds it against.
+                how = "--resume" if run.exists() else "--run"
                 settings = [word for each in (model, change, f"seed={seed}") if each for word in ("--set", each)]
-                trained = subprocess.run([*CNNKIT, "train", str(chosen.config), "--run", str(run), *settings])
+                trained = subprocess.run([*CNNKIT, "train", str(chosen.config), how, str(run), *settings])
                 if trained.returncode:
                     return trained.returncode
     varied = dict.fromkeys(change.partition("=")[0] for change in chosen.vary)

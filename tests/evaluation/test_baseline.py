@@ -101,3 +101,14 @@ def test_training_images_that_are_gone_are_said(exam):
 def test_of_the_training_split_there_is_none(exam):
     found = Baseline().answered(dataclasses.replace(exam, split="train"))
     assert list(Baseline().lines(found)) == ["no baseline: it would be judged on the images that it learns from"]
+
+
+@pytest.mark.parametrize("step", ["_small", "_flat"])
+def test_without_memory_for_it_there_is_no_baseline_and_all_else_stays(exam, monkeypatch, step):
+    def full(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(baseline, step, full)
+    found = Baseline().answered(exam)
+    assert found == {"impossible": "out of memory"}
+    assert list(Baseline().lines(found)) == ["no baseline: out of memory"]
