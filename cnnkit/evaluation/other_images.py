@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from cnnkit.data.files import archives, tables
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
 from cnnkit.data.index import Collection, ImageFile, Index, Unused, why_left_out
 from cnnkit.data.sources import recognised
-from cnnkit.data.sources.base import in_order
+from cnnkit.data.sources.base import in_order, reworded
 from cnnkit.data.sources.manifest import Manifest
 from cnnkit.evaluation.exam import Shown
 from cnnkit.runs.run import Run
@@ -38,6 +39,8 @@ class OtherImages:
         if not self.path.exists():
             what = "file" if self.table else "file or folder"
             raise UsageError(f"{self.path}: there is no such {what}")
+        if self.table and self.path.is_dir():
+            raise UsageError(f"--manifest {self.path}: is a folder, not a table; --images is for folders of images")
 
     def shown(self, run: Run, progress: Progress) -> Shown:
         """The images, with labels that are places in the run's classes.
@@ -66,12 +69,40 @@ class OtherImages:
             raise DataError(f"{error.filename} can't be read: {error.strerror}") from None
 
     def _all(self, run: Run, progress: Progress) -> Index:
-        if self.table:
-            return _manifest(self.path, run).labelled(progress)
-        if found := _class_folders(self.path, run.classes, progress):
-            return found
-        source = recognised(self.path.absolute())
-        return source.labelled(progress) if isinstance(source, Manifest) else source.open(progress).index(progress)
+        with reworded(_without_settings):
+            if self.table:
+                return _manifest(self.path, run).labelled(progress)
+            if found := _class_folders(self.path, run.classes, progress):
+                return found
+            try:
+                source = recognised(self.path.absolute())
+                if isinstance(source, Manifest):
+                    return source.labelled(progress)
+                return source.open(progress).index(progress)
+            except DataError as error:
+                if self.path.is_dir() and error.problems[0].key == "path":
+                    raise _without_classes(self.path) from None
+                raise
+
+
+def _without_settings(problem: Problem) -> Problem:
+    """What is wrong with images that no config names: without the settings of one."""
+    return replace(problem, key=None, message=_SETTING.sub("", problem.message))
+
+
+_SETTING = re.compile(r"; set (?:path_column|folder|extension|label_column|label_pattern)\b[^;]*$")
+
+
+def _without_classes(path: Path) -> DataError:
+    """Why a folder can't be read."""
+    count = sum(not why_not(file) for file in files_below(path))
+    if not count:
+        return DataError(f"{path} holds no images")
+    return DataError(
+        f"{path} holds {counted(count, 'image')} and no folders that tell their classes; put those of each class into "
+        "a folder called as it, or list them with their classes in a table (--manifest); what images without a class "
+        "show, cnnkit predict tells"
+    )
 
 
 def _class_folders(path: Path, classes: Sequence[str], progress: Progress) -> Index | None:

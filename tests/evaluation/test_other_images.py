@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 
 import pytest
@@ -154,9 +155,34 @@ def test_images_of_a_table_that_are_gone_are_told_without_settings_of_a_config(r
         OtherImages(table, table=True).shown(run, Progress())
 
 
+def test_a_table_of_images_that_lie_elsewhere_is_told_without_settings_of_a_config(run, tmp_path):
+    (tmp_path / "table.csv").write_text("path,label\nx/8.png,cat\nx/9.png,bee\n")
+    with pytest.raises(DataError, match=r"`x/8\.png` is no file below") as raised:
+        OtherImages(tmp_path / "table.csv", table=True).shown(run, Progress())
+    assert not re.search(r"path_column|data\.source|\bset\b", str(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        ({"nothing": []}, r"others holds no images$"),
+        (
+            {".": ["a.png", "b.png"]},
+            r"holds 2 images and no folders that tell their classes; put .*cnnkit predict tells",
+        ),
+        ({"CAT": 2}, r"`CAT` is no class of the run; did you mean `cat`\?"),
+    ],
+)
+def test_folders_that_tell_no_class_of_the_run_are_told(run, image_folder, tree, told):
+    with pytest.raises(DataError, match=told):
+        OtherImages(image_folder(tree, name="others")).shown(run, Progress())
+
+
 def test_what_is_not_there_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no such file or folder"):
         OtherImages(tmp_path / "nothing")
+    with pytest.raises(UsageError, match="is a folder, not a table; --images is for folders"):
+        OtherImages(tmp_path, table=True)
 
 
 # The command
