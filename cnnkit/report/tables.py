@@ -18,7 +18,13 @@ TALL = 25
 
 _NUMBER = re.compile(r"-?[\d,.]+(e[+-]?\d+)?([\s\u00a0]%)?|-|")
 
-_CALLED = {"ece": "calibration error (ECE)", "f1": "F1", "roc_auc": "ROC area", "average_precision": "PR area"}
+_CALLED = {
+    "ece": "calibration error (ECE)",
+    "ece_by_chance": "as much is chance alone",
+    "f1": "F1",
+    "roc_auc": "ROC area",
+    "average_precision": "PR area",
+}
 _CALLED |= {metric.name: metric.said for metric in METRICS if metric.said}
 _CALLED |= {metric.name: metric.text for metric in CLASS_METRICS}
 
