@@ -1,4 +1,7 @@
-"""Many trainings that answer one question: `trial`, what a config should begin with; `folds`, what a network is worth.
+"""Many trainings that answer one question.
+
+`trial`: what should a config begin with; `folds`: what is a network worth; `curve`: what would more images bring;
+`suspects`: which labels are probably wrong.
 
 May import `training` and what is below. Begin with `trial.decide`, the story of `cnnkit init --minutes`.
 """
