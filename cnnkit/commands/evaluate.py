@@ -69,7 +69,7 @@ def evaluate(
     from cnnkit.evaluation.by_column import ByColumn
     from cnnkit.evaluation.corruptions import Corruptions
     from cnnkit.evaluation.evaluate import evaluate as work
-    from cnnkit.evaluation.gate import Gate, figures, refuse_unknown
+    from cnnkit.evaluation.gate import Gate, refuse_unknown
     from cnnkit.evaluation.other_images import OtherImages
     from cnnkit.evaluation.results import recorded
     from cnnkit.evaluation.tta import TestTimeAugmentation
@@ -101,9 +101,7 @@ def evaluate(
     later = [question.name for question in questions]
     refuse_unknown(gates, opened.classes, [*later, *(["calibrated"] * calibrate), *(["source"] if others else [])])
     with screen.watching() as progress:
-        document = work(opened, split or "test", settings, progress, questions, others, calibrate)
-    for gate in gates:
-        gate.refuse_unknown(list(figures(document)))
+        document = work(opened, split or "test", settings, progress, questions, others, calibrate, gates)
     told = list(calibration.lines(document["calibrated"])) if calibrate else []
     told += [line for question in questions for line in question.lines(document[question.name])]
     told += verdict.remarks(document, recorded(run, beside) if beside and calibrate else validation)

@@ -70,21 +70,17 @@ def fitted(loss: Loss, logits: Any, labels: Any) -> Fitted:
 
 
 def calibrated(run: Run, answers: Answers) -> tuple[Run, dict[str, Any]]:
-    """Fits temperature and threshold and keeps them with a run; the run from now on, and what was found.
+    """Fits temperature and threshold: the run as if it had them, and what was found; nothing is recorded.
 
     Args:
         run: The run.
         answers: Those to its validation images, with logits.
-
-    Raises:
-        UsageError: The run is being trained by another process.
     """
-    with run.held():
-        found = fitted(run.experiment.train.loss, answers.logits, answers.labels)
-        before = Answers.of(run.with_temperature(1.0), answers.labels, answers.logits, answers.names)
-        after = Answers.of(run.with_temperature(found.temperature), answers.labels, answers.logits, answers.names)
-        threshold = threshold_for(after, SURE)
-        run = run.calibrate(temperature=found.temperature, unsure=threshold)
+    found = fitted(run.experiment.train.loss, answers.logits, answers.labels)
+    plain, warm = (run.with_calibration(temperature=temperature) for temperature in (1.0, found.temperature))
+    before, after = (Answers.of(each, answers.labels, answers.logits, answers.names) for each in (plain, warm))
+    threshold = threshold_for(after, SURE)
+    run = warm.with_calibration(unsure=threshold)
     facts = {"temperature": found.temperature, "at_bound": found.at, "images": len(answers.labels)}
     facts |= {"unsure": threshold, "right_above": SURE}
     return run, facts | {"before": _told(before), "after": _told(after)}

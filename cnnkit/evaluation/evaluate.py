@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ from cnnkit.evaluation import familiarity, results
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.exam import Exam, Question, Shown, Splits, logits_of, sample
+from cnnkit.evaluation.gate import Gate, figures
 from cnnkit.evaluation.other_images import OtherImages
 from cnnkit.runs.images import index_of
 from cnnkit.runs.run import Run
@@ -35,6 +37,7 @@ def evaluate(
     questions: Sequence[Question] = (Baseline(),),
     others: OtherImages | None = None,
     calibrate: bool = False,
+    gates: Sequence[Gate] = (),
 ) -> dict[str, Any]:
     """Evaluates the best checkpoint of a run on one of its splits, or on other images, from what is on disk.
 
@@ -46,12 +49,15 @@ def evaluate(
         questions: What is asked beyond the metrics.
         others: Images that are asked about in place of a split.
         calibrate: Whether a temperature is fitted on the validation images first, and kept with the run.
+        gates: What the figures are held against later: one of a figure that there is not is refused.
 
     Returns:
-        The document that `cnnkit evaluate --json` prints; that of a split is written to the run's folder too.
+        The document that `cnnkit evaluate --json` prints, with what was asked now. That of a split is written to the
+        run's folder too, beside what was asked of the same weights and calibration before.
 
     Raises:
-        UsageError: There is no such split or setting, or a question can't be asked of the run or the images.
+        UsageError: There is no such split, setting or figure, or a question can't be asked of the run or the images;
+            then nothing is written.
         DataError: Images of that split are gone, or are not the ones of the run; or others can't be read.
         TrainingError: The run has no usable checkpoint, or its network answers what is no number.
     """
@@ -73,20 +79,32 @@ def evaluate(
     def of(split: str, most: int | None = None, opened: Run = run) -> Shown:
         return _shown(opened, split, progress, most)
 
+    asked = None if others else split
     fit: dict[str, Any] = {}
     if calibrate:
-        run, fit["calibrated"] = _calibrated(run, split if not others else None, model, shown, of, progress)
-    if not others:
-        return score(run, split, model, shown, of, progress, questions, fit)
-    # Nothing is written into the run: these are the figures of none of its splits.
-    facts = others.facts(run, shown)
-    return examined(run, None, model, shown, of, progress, questions, facts, fit)[0]
+        with run.held():  # who trains it is told of before the work
+            run, fit["calibrated"], renewed = _calibrated(run, asked, model, shown, of, progress)
+    facts = others.facts(run, shown) if others else None
+    result, answers = examined(run, asked, model, shown, of, progress, questions, facts, fit)
+    known = list(figures(result))
+    for gate in gates:
+        gate.refuse_unknown(known)
+    # From here on nothing is refused any more.
+    if calibrate:
+        with run.held():
+            run.calibrate(**asdict(run.calibration))
+            if familiarity.Familiarity.read(run) is None:  # a run of an earlier version
+                familiarity.fit(run, model, of, progress)
+            renewed.keep(run)
+    if asked:  # of other images nothing is written into the run: these are the figures of none of its splits
+        results.keep(run, asked, result, answers)
+    return result
 
 
 def _calibrated(
     run: Run, split: str | None, model: Any, shown: Shown, of: Splits, progress: Progress
-) -> tuple[Run, dict[str, Any]]:
-    """Calibrates a run on its validation images, and brings up to date what was found before.
+) -> tuple[Run, dict[str, Any], results.Renewed]:
+    """A run as if it were calibrated on its validation images, what is found, and what was, brought up to date.
 
     Args:
         run: The run.
@@ -106,14 +124,12 @@ def _calibrated(
         logits = logits_of(run, model, chosen_on, progress)
         answers = Answers.of(run, np.asarray(chosen_on.labels), logits, chosen_on.names)
     run, found = calibration.calibrated(run, answers)
-    if familiarity.Familiarity.read(run) is None:  # a run of an earlier version
-        with run.held():
-            familiarity.fit(run, model, of, progress)
     if split == "validation":
         del before["validation"]
     answers = Answers.of(run, answers.labels, answers.logits, answers.names)
-    found["renewed"] = {name: {"left_out": gone} for name, gone in results.renewed(run, before, answers).items()}
-    return run, found | {"report": str(run.files.report) if run.files.report.exists() else None}
+    renewed = results.renewed(run, before, answers)
+    found["renewed"] = {name: {"left_out": gone} for name, gone in renewed.left_out.items()}
+    return run, found | {"report": str(run.files.report) if run.files.report.exists() else None}, renewed
 
 
 def _shown(run: Run, split: str, progress: Progress, most: int | None = None) -> Shown:
@@ -137,7 +153,6 @@ def score(
     of: Splits,
     progress: Progress,
     questions: Sequence[Question] = (),
-    fit: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Scores a network on the images of a split, and writes the result and every answer into the run's folder.
 
@@ -149,12 +164,11 @@ def score(
         of: The images of another split, read when they are first asked for.
         progress: Is told how far it is.
         questions: What is asked beyond the metrics.
-        fit: What is told of a calibration that came before.
 
     Raises:
         TrainingError: The network answers what is no number.
     """
-    result, answers = examined(run, split, model, shown, of, progress, questions, fit=fit)
+    result, answers = examined(run, split, model, shown, of, progress, questions)
     results.keep(run, split, result, answers)
     return result
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,9 @@ from cnnkit.evaluation.answers import Answers
 from cnnkit.runs import reading
 from cnnkit.runs.run import Run
 
+SHA256 = "sha256"
+"""In the file of a result the hash of all else that it tells."""
+
 
 def figures(run: Run, split: str | None, answers: Answers, source: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What answers are worth: loss and metrics.
@@ -29,28 +35,40 @@ def figures(run: Run, split: str | None, answers: Answers, source: Mapping[str, 
     """
     result: dict[str, Any] = {"split": split} | ({"source": dict(source)} if source else {})
     result |= {"images": len(answers.labels), "loss": _loss(run, answers)}
-    return result | metrics.computed(answers) | {"temperature": run.calibration.temperature}
+    result |= metrics.computed(answers)
+    return result | {"temperature": run.calibration.temperature, "weights": run.weights_digest()}
 
 
 def keep(run: Run, split: str, result: Mapping[str, Any], answers: Answers) -> None:
-    """Writes what was found of a split, and every answer, into the run's folder."""
+    """Writes what was found of a split, and every answer, into the run's folder.
+
+    What was asked beside before, of the same weights with the same calibration, stays as long as it is not asked anew.
+    """
+    result = dict(result) | _asked_before(run, split, result)
     atomic.make_folder(run.files.evaluation, exist_ok=True)
     tables.write(run.files.predictions(split), *prediction_table(answers))
     answers.write(run, split)
-    atomic.write_json(run.files.result(split), dict(result))
+    write(run, split, result)
+
+
+def write(run: Run, split: str, result: Mapping[str, Any]) -> None:
+    """Writes what was found of a split, for `read`."""
+    atomic.write_json(run.files.result(split), {**result, SHA256: _digest(result)})
 
 
 def recorded(run: Run | Path | str, split: str) -> dict[str, Any] | None:
-    """What was found of a split before; None if it was not evaluated, or not with the calibration that the run has.
+    """What was found of a split before.
+
+    None if it was not evaluated, or not by the weights and the calibration that the run has.
 
     Raises:
         TrainingError: It can't be read, or is damaged.
     """
     run = Run.open(run)
-    found = _document(run, split)
+    found = read(run, split)
     if found is None or "accuracy_interval" not in found:  # version 0.1.0 told no intervals
         return None
-    return found if found.get("temperature", 1.0) == run.calibration.temperature else None
+    return found if _of_now(run, found) else None
 
 
 def documents(run: Run, but: str | None = None) -> dict[str, dict[str, Any]]:
@@ -63,12 +81,35 @@ def documents(run: Run, but: str | None = None) -> dict[str, dict[str, Any]]:
     Raises:
         TrainingError: One can't be read, or is damaged.
     """
-    found = {split: _document(run, split) for split in SPLITS if split != but}
+    found = {split: read(run, split) for split in SPLITS if split != but}
     return {split: document for split, document in found.items() if document is not None}
 
 
-def renewed(run: Run, before: Mapping[str, Mapping[str, Any]], validation: Answers) -> dict[str, list[str]]:
-    """Brings what was found before up to a new calibration, from the answers that were kept, and keeps it.
+@dataclass(frozen=True)
+class Renewed:
+    """What was found before, brought up to a new calibration.
+
+    Attributes:
+        found: Of each split what is found, and the answers.
+        left_out: For each split the names of what is left out, as it would have to be asked of the network again.
+        outdated: Splits of which there are figures and no answers.
+    """
+
+    found: Mapping[str, tuple[dict[str, Any], Answers]]
+    left_out: Mapping[str, list[str]]
+    outdated: Sequence[str]
+
+    def keep(self, run: Run) -> None:
+        """Writes it into the folder of the run."""
+        for split in self.outdated:
+            run.files.result(split).unlink()
+            run.files.predictions(split).unlink(missing_ok=True)
+        for split, (result, answers) in self.found.items():
+            keep(run, split, result, answers)
+
+
+def renewed(run: Run, before: Mapping[str, Mapping[str, Any]], validation: Answers) -> Renewed:
+    """Brings what was found before up to a new calibration, from the answers that were kept; nothing is written.
 
     What was asked beyond the metrics is asked again, as far as that needs no images.
 
@@ -77,18 +118,19 @@ def renewed(run: Run, before: Mapping[str, Mapping[str, Any]], validation: Answe
         before: What was found of its splits.
         validation: Its answers to the validation images.
 
-    Returns:
-        For each of the splits the names of what is left out, as it would have to be asked of the network again.
+    Raises:
+        TrainingError: Answers that were kept are damaged.
     """
     from cnnkit.evaluation.questions import QUESTIONS
 
+    kept: dict[str, tuple[dict[str, Any], Answers]] = {}
     left_out: dict[str, list[str]] = {}
+    outdated = []
     for split, document in before.items():
         answers = validation if split == "validation" else Answers.read(run, split)
         if answers is None:
             if "temperature" in document:  # else it is of version 0.1.0, and tells nothing of probabilities
-                run.files.result(split).unlink()
-                run.files.predictions(split).unlink(missing_ok=True)
+                outdated.append(split)
             continue
         result, left_out[split] = figures(run, split, answers), []
         for name, told in document.items():
@@ -100,19 +142,63 @@ def renewed(run: Run, before: Mapping[str, Mapping[str, Any]], validation: Answe
                 left_out[split].append(name)
             else:
                 result[name] = again
-        keep(run, split, result, answers)
-    return left_out
+        kept[split] = result, answers
+    return Renewed(kept, left_out, outdated)
 
 
-def _document(run: Run, split: str) -> dict[str, Any] | None:
+def read(run: Run, split: str) -> dict[str, Any] | None:
+    """What was found of a split, whatever weights and calibration were then; None if it was not evaluated.
+
+    Raises:
+        TrainingError: It can't be read, or is damaged.
+    """
     file = run.files.result(split)
     if not file.exists():
         return None
     try:
-        return reading.json_object(file)
+        found = reading.json_object(file)
+        known = found.pop(SHA256, None)
+        # Version 0.1.0 told no intervals, and kept no hash.
+        if (known is not None or "accuracy_interval" in found) and known != _digest(found):
+            raise TrainingError(f"{file} is damaged: its SHA-256 is not the one it was written with")
+        return found
     except TrainingError as error:
         again = f"cnnkit evaluate {typed(run.folder)} --split {split}"
         raise TrainingError(f"{error}; evaluate these images again: {again}") from None
+
+
+def _digest(result: Mapping[str, Any]) -> str:
+    """SHA-256 of a result, whatever spaces and order its file has."""
+    text = json.dumps(json.loads(json.dumps(dict(result))), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _of_now(run: Run, found: Mapping[str, Any]) -> bool:
+    """Whether something was found by the weights and the calibration that a run has."""
+    digest = run.weights_digest()
+    return (found.get("temperature"), found.get("weights")) == (run.calibration.temperature, digest)
+
+
+def _asked_before(run: Run, split: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked of a split beyond the metrics, and holds still."""
+    from cnnkit.evaluation.questions import QUESTIONS
+
+    try:
+        before = recorded(run, split) or {}
+    except TrainingError:  # what is written now takes the place of a damaged file, as whoever reads it is told
+        return {}
+    now = json.loads(json.dumps(dict(result)))
+    return {
+        name: before[name]
+        for name in (*QUESTIONS, "calibrated")
+        if name in before and (name not in now or _says_more(before[name], now[name]))
+    }
+
+
+def _says_more(before: Any, now: Any) -> bool:
+    """Whether all that is found now was found before, and more: a threshold that was chosen, for example."""
+    both = isinstance(before, dict) and isinstance(now, dict)
+    return both and len(before) > len(now) and all(name in before and before[name] == now[name] for name in now)
 
 
 def _loss(run: Run, answers: Answers) -> float:

@@ -245,7 +245,7 @@ class Run:
         """
         text = atomic.as_json(asdict(replace(self.calibration, **facts)))
         self._record.replace(self.files.calibration, text)
-        return Run(self.folder, self.settings)
+        return self.with_calibration(**facts)
 
     def outdate(self) -> bool:
         """Removes what was found of its network, which is going to be trained on; whether it was calibrated.
@@ -264,10 +264,10 @@ class Run:
         """Keeps what tells unfamiliar images, see `cnnkit.evaluation.familiarity`, in the place of what was before."""
         self._record.replace(self.files.familiarity, content)
 
-    def with_temperature(self, temperature: float) -> Run:
-        """The same run as if it had that temperature; nothing is recorded."""
+    def with_calibration(self, **facts: Any) -> Run:
+        """The same run as if it were calibrated so; nothing is recorded."""
         other = Run(self.folder, self.settings)
-        vars(other)["calibration"] = replace(self.calibration, temperature=temperature)
+        vars(other).update(calibration=replace(self.calibration, **facts), _whole=self._whole)
         return other
 
     def probabilities(self, logits: Any, names: Sequence[str] = ()) -> Any:

@@ -10,12 +10,11 @@ from typing import Any
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, typed
 from cnnkit.data.files import tables
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.results import prediction_table
-from cnnkit.runs import reading
+from cnnkit.evaluation.results import prediction_table, recorded
 from cnnkit.runs.run import Run
 
 SPLIT = "test"
@@ -50,8 +49,7 @@ def summary(folder: Path, runs: Mapping[int, Path], progress: Progress) -> dict[
             entry = {"fold": fold, "run": str(path), "state": record.get("state")}
             entry |= {name: record.get(name) for name in ("epochs", "best_epoch")}
             if run.files.result(SPLIT).exists():
-                answers[fold] = _answers(run, path)
-                result = reading.json_object(run.files.result(SPLIT))
+                answers[fold], result = _found(run, path)
                 entry |= {name: result[name] for name in OF_RUN}
             entries.append(entry)
             advance(1)
@@ -73,11 +71,13 @@ def summary(folder: Path, runs: Mapping[int, Path], progress: Progress) -> dict[
     return document
 
 
-def _answers(run: Run, path: Path) -> Answers:
-    answers = Answers.read(run, SPLIT)
-    if answers is None:
-        raise TrainingError(f"{path} was evaluated with other weights than it has; evaluate it: cnnkit evaluate {path}")
-    return answers
+def _found(run: Run, path: Path) -> tuple[Answers, dict[str, Any]]:
+    answers, result = Answers.read(run, SPLIT), recorded(run, SPLIT)
+    if answers is None or result is None:
+        raise TrainingError(
+            f"{path} was evaluated with other weights than it has; evaluate it: cnnkit evaluate {typed(path)}"
+        )
+    return answers, result
 
 
 def together(answers: list[Answers]) -> Answers:

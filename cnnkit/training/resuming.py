@@ -18,7 +18,8 @@ from cnnkit.core.text import counted, enumerated, typed
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Index
 from cnnkit.data.section import read_names
-from cnnkit.runs import checkpoints, images, reading, training_states
+from cnnkit.evaluation import results
+from cnnkit.runs import checkpoints, images, training_states
 from cnnkit.runs.provenance import circumstances
 from cnnkit.runs.run import FINISHED, Run
 from cnnkit.runs.training_states import State
@@ -111,7 +112,7 @@ class Resumption:
         document: dict[str, Any] = {"run": str(self.run.folder), "state": FINISHED}
         document |= {name: self.record.get(name) for name in ("epochs", "best_epoch")}
         for split in ("validation", "test"):
-            document[split] = reading.json_object(files.result(split)) if files.result(split).exists() else None
+            document[split] = results.read(self.run, split)
         report = str(files.report) if files.report.exists() else None
         return document | {"remarks": self.record.get("remarks", []), "report": report}
 

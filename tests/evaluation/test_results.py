@@ -41,7 +41,7 @@ def run(image_folder, tmp_path):
 
 
 def of_file(run, split):
-    return json.loads(run.files.result(split).read_text())
+    return results.read(run, split)
 
 
 def shifted(run, split, questions):
@@ -49,6 +49,10 @@ def shifted(run, split, questions):
     chance = np.random.default_rng(len(split))
     labels = chance.integers(0, 2, 400)
     logits = np.float32(chance.normal(size=(400, 2)) * 5 + 8 * np.eye(2)[labels])
+    others = [line for line in run.files.split.read_text().splitlines() if f",{split}," not in line]
+    rows = [f"{i}.png,{split},{('cat', 'dog')[label]},0," for i, label in enumerate(labels.tolist())]
+    run.files.split.write_text("\n".join([*others, *rows, ""]))
+    run.write_provenance(files=run.hashes())
     answers = Answers.of(run, labels, logits, [f"{i}.png" for i in range(400)])
     results.keep(run, split, results.figures(run, split, answers) | questions(answers), answers)
     return answers
@@ -90,8 +94,10 @@ def test_what_is_asked_of_probabilities_is_asked_again_and_what_needs_the_networ
     before = of_file(run, "test")
     calibrated = run.calibrate(temperature=3.0)
     warm = Answers.read(calibrated, "validation")
-    left_out = results.renewed(calibrated, results.documents(calibrated), warm)
-    assert left_out == {"test": ["tta", "new"], "validation": []}
+    renewed = results.renewed(calibrated, results.documents(calibrated), warm)
+    assert renewed.left_out == {"test": ["tta", "new"], "validation": []}
+    assert of_file(run, "test") == before  # nothing is written yet
+    renewed.keep(calibrated)
     now = of_file(run, "test")
     assert {name: now[name] for name in others} == others and "calibrated" not in now and "tta" not in now
     expected = json.loads(json.dumps(found(Answers.read(calibrated, "test"), warm)))
@@ -129,7 +135,9 @@ def test_figures_of_another_calibration_or_without_answers_do_not_count(run):
     assert results.recorded(calibrated, "test") is None  # as a crash between the two leaves it
     run.files.answers("test").unlink()
     validation = Answers.read(calibrated, "validation")
-    assert results.renewed(calibrated, results.documents(calibrated), validation) == {"validation": []}
+    renewed = results.renewed(calibrated, results.documents(calibrated), validation)
+    assert (renewed.left_out, renewed.outdated) == ({"validation": []}, ["test"])
+    renewed.keep(calibrated)
     assert not run.files.result("test").exists() and not run.files.predictions("test").exists()
 
 
@@ -153,3 +161,86 @@ def test_a_damaged_result_is_told_before_the_work_and_what_is_told_to_do_mends_i
     assert not run.files.calibration.exists()
     code, _, _ = command("evaluate", run.folder, "--split", "validation", "--no-baseline")
     assert code == 0 and of_file(run, "validation")["images"] == 8
+
+
+@pytest.mark.parametrize(
+    "change", [{"accuracy": "x"}, {"classes": []}, {"baseline": {}}, {"confusion": None}, {"sha256": None}]
+)
+def test_a_result_that_was_changed_is_damaged(run, change):
+    shifted(run, "validation", lambda answers: {"baseline": {"best": "majority"}})
+    file = run.files.result("validation")
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(TrainingError, match=DAMAGED):
+        results.recorded(run, "validation")
+
+
+def test_what_version_0_1_0_has_found_is_no_damage_and_no_result(run):
+    run.files.evaluation.mkdir()
+    run.files.result("test").write_text('{"accuracy": 1.0}')
+    assert results.read(run, "test") == {"accuracy": 1.0} and results.recorded(run, "test") is None
+
+
+# What was asked before
+
+
+def test_what_was_asked_before_stays_until_it_is_asked_anew(run, command):
+    chosen = TwoClasses("cat", Costs(1, 5))
+    before = evaluate(run, "test", questions=[Abstain(0.5), chosen])
+    assert "baseline" not in before
+    code, out, _ = command("evaluate", run.folder, "--json")
+    now = json.loads(out)
+    assert code == 0 and "abstain" not in now and "chosen" not in now["two_classes"]  # what was asked now, alone
+    kept = of_file(run, "test")
+    assert kept["baseline"] == now["baseline"] and kept["abstain"] == before["abstain"]
+    assert kept["two_classes"]["positive"] == "dog" and "chosen" not in kept["two_classes"]  # another positive class
+    evaluate(run, "test", questions=[chosen])
+    evaluate(run, "test", questions=[TwoClasses("cat"), Abstain(0.6)])
+    kept = of_file(run, "test")
+    assert kept["two_classes"] == before["two_classes"] and kept["abstain"]["wanted"] == 0.6
+
+
+def test_what_was_asked_of_other_weights_or_another_calibration_goes(run):
+    evaluate(run, "test", questions=[Abstain(0.5)])
+    Run.open(run.folder).calibrate(temperature=3.0)
+    evaluate(run.folder, "test", questions=[TwoClasses("cat")])
+    assert "abstain" not in of_file(run, "test") and "two_classes" in of_file(run, "test")
+    model = run.experiment.model.build((4, 4, 1), 2)
+    checkpoints.save(checkpoints.Weights.of(model), run.files.checkpoints, checkpoints.BEST, 2, {})
+    assert results.recorded(run.folder, "test") is None
+    evaluate(run.folder, "test", questions=[])
+    assert "two_classes" not in of_file(run, "test")
+
+
+@pytest.mark.parametrize(
+    "words", [["--by", "sex"], ["--abstain", "0.9", "--fail-under", "abstain.acuracy=0.9"], ["--fail-under", "f=1"]]
+)
+def test_a_command_that_is_refused_has_written_nothing(run, command, words):
+    evaluate(run, "validation", questions=[])
+    run.log("trained")
+
+    def files():
+        return {file: file.read_bytes() for file in run.folder.rglob("*") if file.is_file()}
+
+    before = files()
+    code, out, _ = command("evaluate", run.folder, "--calibrate", *words)
+    assert (code, out) == (2, "") and files() == before
+
+
+def test_damaged_answers_of_another_split_stop_a_calibration_before_it_writes(run, command):
+    evaluate(run, "validation", questions=[])
+    evaluate(run, "train", questions=[])
+    run.files.answers("train").write_bytes(b"")
+    code, _, err = command("evaluate", run.folder, "--calibrate")
+    assert code == 4 and f"cnnkit evaluate {run.folder} --split train" in err
+    assert not run.files.calibration.exists() and not run.files.result("test").exists()
+    assert command("evaluate", run.folder, "--split", "train", "--calibrate")[0] == 0  # what was said to do helps
+
+
+def test_damaged_answers_to_validation_are_told_with_what_mends_them(run, command):
+    evaluate(run, "validation", questions=[])
+    run.files.answers("validation").write_bytes(b"")
+    for words in (["--calibrate"], ["--abstain", "0.9"]):
+        code, _, err = command("evaluate", run.folder, *words)
+        assert code == 4 and f"cnnkit evaluate {run.folder} --split validation" in err
+    assert command("evaluate", run.folder, "--split", "validation")[0] == 0
+    assert command("evaluate", run.folder, "--calibrate", "--abstain", "0.9")[0] == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from types import SimpleNamespace
 
@@ -12,7 +11,7 @@ import pytest
 from cnnkit import Run, read
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import Index
-from cnnkit.evaluation import metrics
+from cnnkit.evaluation import results
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Shown
 from cnnkit.report import charts, confusion
@@ -147,8 +146,7 @@ def run_of(tmp_path, monkeypatch):
             logits = strength * np.eye(count, dtype=np.float32)[answer]
             answers = Answers.of(run, truth, logits, [index.names[i] for i in where[split]])
             answers.write(run, split)
-            result = {"split": split, "images": len(truth), "loss": 0.1, **metrics.computed(answers)}
-            run.files.result(split).write_text(json.dumps(result))
+            results.write(run, split, results.figures(run, split, answers) | {"loss": 0.1})
         for line in history_of(range(1, epochs + 1)):
             run.record(line)
         images = SimpleNamespace(index=index, rows=lambda numbers: [pixels[n] for n in numbers])
