@@ -1,7 +1,8 @@
-"""Measures how often the intervals of accuracy, macro F1 and the calibration error hold the true value.
+"""Measures how often the intervals of accuracy, macro F1, the calibration error and areas hold the true value.
 
     python scripts/measure_intervals.py --simulations 2000 --images 300 --classes 4
     python scripts/measure_intervals.py --figure ece --simulations 2000 --images 300 --classes 4 --too-sure 1.5
+    python scripts/measure_intervals.py --figure areas --simulations 500 --images 270 --classes 10 --taken 0.005
 
 Answers are drawn from a network of known accuracy, or that is too sure by a known factor, so the true figures are
 known. Of intervals at 95 % as many as that should hold them.
@@ -15,6 +16,7 @@ import numpy as np
 
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.intervals import RESAMPLES, Bootstrap, wilson
+from cnnkit.evaluation.ranking import Areas, areas
 from cnnkit.evaluation.reliability import reliability
 
 MANY = 1_000_000
@@ -71,21 +73,63 @@ def coverage_of_ece(
     return {"held": float(np.mean(held)), "true": true, **means}
 
 
+def coverage_of_areas(simulations: int, images: int, classes: int, taken: float, seed: int = 1) -> dict[str, float]:
+    """The share of intervals that hold the true means of the areas, and how often no image is out of its place.
+
+    Args:
+        simulations: How often images are drawn.
+        images: How many.
+        classes: How many, alike in number.
+        taken: The share of images that are surely taken for another class; all others are in their place.
+        seed: Of chance.
+    """
+    random = np.random.default_rng(seed)
+
+    def of(count: int) -> tuple[Areas, Areas]:
+        labels = random.integers(0, classes, count)
+        logits = random.normal(size=(count, classes)) + 20 * np.eye(classes)[labels]
+        other = (labels + random.integers(1, classes, count)) % classes
+        told = np.exp(logits - logits.max(1, keepdims=True))
+        return areas(np.where(random.random(count) < taken, other, labels), told / told.sum(1, keepdims=True))
+
+    true = [area.mean for area in of(MANY // 5)]
+    held, perfect = np.zeros(2), 0
+    for _ in range(simulations):
+        found = of(images)
+        perfect += found[0].mean == 1
+        held += [
+            ends is not None and value is not None and ends[0] <= value <= ends[1]
+            for ends, value in zip((area.mean_interval for area in found), true, strict=True)
+        ]
+    return {
+        "roc_auc": held[0] / simulations,
+        "average_precision": held[1] / simulations,
+        "perfect": perfect / simulations,
+    }
+
+
 def main() -> None:
     """Measures and tells."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option, value in (("simulations", 2000), ("images", 300), ("classes", 4)):
         parser.add_argument(f"--{option}", type=int, default=value)
     parser.add_argument("--accuracy", type=float, default=0.8)
-    parser.add_argument("--figure", choices=["accuracy", "ece"], default="accuracy")
+    parser.add_argument("--figure", choices=["accuracy", "ece", "areas"], default="accuracy")
     parser.add_argument("--spread", type=float, default=2.0, help="of the right logits")
     parser.add_argument("--too-sure", type=float, default=1.0, help="what the logits are multiplied by")
+    parser.add_argument("--taken", type=float, default=0.005, help="the share of images that are taken for others")
     chosen = parser.parse_args()
     simulations = f"{chosen.simulations:,}"
     if chosen.figure == "ece":
         found = coverage_of_ece(chosen.simulations, chosen.images, chosen.classes, chosen.spread, chosen.too_sure)
         print(f"ece: {found['held']:.1%} of {simulations} intervals hold {found['true']:.4f}")
         print(f"     measured {found['ece']:.4f} in the mean, {found['ece_by_chance']:.4f} by chance alone")
+        return
+    if chosen.figure == "areas":
+        found = coverage_of_areas(chosen.simulations, chosen.images, chosen.classes, chosen.taken)
+        for name in ("roc_auc", "average_precision"):
+            print(f"{name}: {found[name]:.1%} of {simulations} intervals hold the true mean")
+        print(f"no image is out of its place in {found['perfect']:.1%} of them")
         return
     for name, share in coverage(chosen.simulations, chosen.images, chosen.classes, chosen.accuracy).items():
         print(f"{name}: {share:.1%} of {simulations} intervals hold {chosen.accuracy}")

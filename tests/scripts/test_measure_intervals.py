@@ -27,3 +27,9 @@ def test_the_error_by_chance_is_that_of_a_calibrated_network():
     found = measure_intervals.coverage_of_ece(40, 300, 4)
     assert found["held"] >= 0.8
     assert found["ece"] == pytest.approx(found["ece_by_chance"], rel=0.12) and found["ece"] > 0.05
+
+
+def test_intervals_of_areas_hold_the_truth_where_most_often_every_image_is_in_its_place():
+    found = measure_intervals.coverage_of_areas(40, 60, 4, 0.004)
+    assert 0.5 < found["perfect"] < 1
+    assert min(found["roc_auc"], found["average_precision"]) >= 0.8
