@@ -143,7 +143,7 @@ class Run:
             if (opened.folder / FOLDS).is_file():
                 why = f"each of its folds is one, such as {typed(opened.folder / 'fold-1')}; "
                 why += f"what they say together tells cnnkit train --resume {typed(opened.folder)}"
-            raise UsageError(f"{run} is not a run of cnnkit: {why}")
+            raise UsageError(f"{opened.folder} is not a run of cnnkit: {why}")
         opened._record.refuse_changed()
         return opened
 
