@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"-?[\d,.]+(e[+-]?\d+)?([\s\u00a0]%)?|-|")
 
 _CALLED = {
     "ece": "calibration error (ECE)",
-    "ece_by_chance": "as much is chance alone",
+    "ece_by_chance": "of which by chance",
     "f1": "F1",
     "roc_auc": "ROC area",
     "average_precision": "PR area",
