@@ -22,10 +22,7 @@ from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
-from cnnkit.evaluation.intervals import wilson
-
-CONFIDENCE = 0.95
-"""How sure it is that what is answered is right as often as asked."""
+from cnnkit.evaluation.intervals import CONFIDENCE, wilson
 
 
 @dataclass(frozen=True)

@@ -124,5 +124,7 @@ def _brought_up_to_date(found: Mapping[str, Any]) -> Iterator[str]:
     for split, how in renewed.items():
         if names := how["left_out"]:
             yield f"  without {listed(names)} of {split}, for which the network has to be asked again"
+    if folds := found.get("folds"):
+        yield f"the summary of the folds is from before; cnnkit train --resume {typed(Path(folds))} writes it again"
     if report := found.get("report"):
         yield f"{report} is from before; cnnkit report {typed(Path(report).parent)} writes it again"

@@ -21,6 +21,7 @@ from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.exam import Exam, Question, Shown, Splits, logits_of, sample
 from cnnkit.evaluation.gate import Gate, figures
 from cnnkit.evaluation.other_images import OtherImages
+from cnnkit.runs.files import FOLDS
 from cnnkit.runs.images import index_of
 from cnnkit.runs.run import Run
 
@@ -129,6 +130,8 @@ def _calibrated(
     answers = Answers.of(run, answers.labels, answers.logits, answers.names)
     renewed = results.renewed(run, before, answers)
     found["renewed"] = {name: {"left_out": gone} for name, gone in renewed.left_out.items()}
+    folds = run.folder.absolute().parent
+    found["folds"] = str(folds) if (folds / FOLDS).is_file() else None
     return run, found | {"report": str(run.files.report) if run.files.report.exists() else None}, renewed
 
 

@@ -10,12 +10,14 @@ import pytest
 from cnnkit import Run, evaluate, read
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.progress import Progress
+from cnnkit.evaluation import answers as answers_of_runs
 from cnnkit.evaluation import calibrate, results
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.questions import QUESTIONS
 from cnnkit.evaluation.two_classes import Costs, TwoClasses
 from cnnkit.runs import checkpoints
+from cnnkit.runs.files import FOLDS
 
 CONFIG = """
 name: tiny
@@ -44,8 +46,14 @@ def of_file(run, split):
     return results.read(run, split)
 
 
-def shifted(run, split, questions):
-    """Puts answers into a run as an evaluation of it leaves them, with what was found by these questions."""
+@pytest.fixture
+def shifted(monkeypatch):
+    """Puts answers to images that are made up into a run, as an evaluation leaves them, with what questions found."""
+    monkeypatch.setattr(answers_of_runs, "_refuse_others", lambda *those: None)
+    return _shifted
+
+
+def _shifted(run, split, questions):
     chance = np.random.default_rng(len(split))
     labels = chance.integers(0, 2, 400)
     logits = np.float32(chance.normal(size=(400, 2)) * 5 + 8 * np.eye(2)[labels])
@@ -62,7 +70,9 @@ def test_a_calibration_brings_every_split_up_to_date_from_its_answers(run):
     evaluate(run, "train", questions=[Abstain(0.5)])
     evaluate(run, "validation", questions=[TwoClasses("cat", sensitivity=0.5)])
     before = {split: of_file(run, split) for split in ("train", "validation")}
+    (run.folder.parent / FOLDS).write_text("{}")
     document = evaluate(run, "test", questions=[], calibrate=True)
+    assert document["calibrated"]["folds"] == str(run.folder.parent)
     temperature = document["temperature"]
     assert temperature > 1 and document["calibrated"]["temperature"] == temperature
     calibrated = Run.open(run.folder)
@@ -82,7 +92,7 @@ def _asked(split):
     return Abstain(0.5) if split == "train" else TwoClasses("cat", sensitivity=0.5)
 
 
-def test_what_is_asked_of_probabilities_is_asked_again_and_what_needs_the_network_is_left_out(run):
+def test_what_is_asked_of_probabilities_is_asked_again_and_what_needs_the_network_is_left_out(run, shifted):
     validation = shifted(run, "validation", lambda answers: {})
     asked = [Abstain(0.9), TwoClasses("dog", Costs(1, 5))]
 
@@ -103,9 +113,11 @@ def test_what_is_asked_of_probabilities_is_asked_again_and_what_needs_the_networ
     expected = json.loads(json.dumps(found(Answers.read(calibrated, "test"), warm)))
     assert {name: now[name] for name in expected} == expected
     assert now["abstain"]["threshold"] < before["abstain"]["threshold"]
-    said = list(calibrate.lines(FOUND | {"renewed": {"test": {"left_out": ["tta", "new"]}}, "report": "a/report.html"}))
-    assert said[-2:] == [
+    before = {"folds": "a", "report": "a/report.html"}
+    said = list(calibrate.lines(FOUND | {"renewed": {"test": {"left_out": ["tta", "new"]}}} | before))
+    assert said[-3:] == [
         "  without `tta`, `new` of test, for which the network has to be asked again",
+        "the summary of the folds is from before; cnnkit train --resume a writes it again",
         "a/report.html is from before; cnnkit report a writes it again",
     ]
 
@@ -127,7 +139,7 @@ def test_every_question_is_known_by_its_name():
     assert {cls for cls in Question.__subclasses__() if cls.__module__.startswith("cnnkit")} == set(QUESTIONS.values())
 
 
-def test_figures_of_another_calibration_or_without_answers_do_not_count(run):
+def test_figures_of_another_calibration_or_without_answers_do_not_count(run, shifted):
     shifted(run, "test", lambda answers: {})
     shifted(run, "validation", lambda answers: {})
     assert results.recorded(run, "test")["temperature"] == 1.0
@@ -166,7 +178,7 @@ def test_a_damaged_result_is_told_before_the_work_and_what_is_told_to_do_mends_i
 @pytest.mark.parametrize(
     "change", [{"accuracy": "x"}, {"classes": []}, {"baseline": {}}, {"confusion": None}, {"sha256": None}]
 )
-def test_a_result_that_was_changed_is_damaged(run, change):
+def test_a_result_that_was_changed_is_damaged(run, shifted, change):
     shifted(run, "validation", lambda answers: {"baseline": {"best": "majority"}})
     file = run.files.result("validation")
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
