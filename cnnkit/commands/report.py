@@ -11,12 +11,9 @@ from cnnkit.commands.command import Force, Settings, command
 from cnnkit.commands.screen import Screen
 from cnnkit.core.errors import UsageError
 
-JOINT = Path("report.html")
-"""The page of several runs, which belongs to none of them: in the working folder."""
-
 _RUNS = Argument(metavar="RUN...", help="The folder of a run, or of several.", show_default=False)
 _OUTPUT = Option(
-    help="The page's file, an HTML file.", show_default=f"report.html of the run; of several, {JOINT} here"
+    help="The page's file, an HTML file.", show_default="report.html of the run; of several, report.html here"
 )
 
 
@@ -33,13 +30,15 @@ def report(
     from cnnkit.evaluation.evaluate import MAY_BE_SET
     from cnnkit.report.report import of_run, of_runs
     from cnnkit.runs import overwriting
+    from cnnkit.runs.files import Files
     from cnnkit.runs.run import Run
 
     several = len(runs) > 1
     if several and settings:
         raise UsageError(f"--set {settings[0]}: is for the page of one run; several are told of as they were evaluated")
     refuse_settings(settings, MAY_BE_SET, "a run is told of as it was trained")
-    file = output or (JOINT if several else None)
+    # The page of several runs belongs to none of them: it is written into the working folder.
+    file = output or (Files(Path()).report if several else None)
     overwriting.refuse("--output", file, force)
     if several and file:
         overwriting.refuse_what_is_read("--output", file, [])  # in the folder of a run it would be taken for that run's
