@@ -89,8 +89,8 @@ def side_by_side(document: dict[str, Any]) -> Grid:
             rows.append([name.replace("_", " "), *(_figure(run["metrics"], name) for run in runs)])
     rows.append(["parameters", *(f"{run['parameters']:,}" for run in runs)])
     rows.append(["multiply-adds", *(f"{run['macs']:,}" for run in runs)])
-    rows.append(["epochs", *(f"{run['epochs']:,}" for run in runs)])
-    rows.append(["seconds of training", *(f"{run['training_seconds']:.1f}" for run in runs)])
+    for said, name, form in (("epochs", "epochs", ",d"), ("seconds of training", "training_seconds", ".1f")):
+        rows.append([said, *("-" if run[name] is None else format(run[name], form) for run in runs)])
     return rows
 
 

@@ -93,9 +93,9 @@ def evaluate(
     # From here on nothing is refused any more.
     if calibrate:
         with run.held():
-            run.calibrate(**asdict(run.calibration))
-            if familiarity.Familiarity.read(run) is None:  # a run of an earlier version
+            if familiarity.Familiarity.read(run) is None:  # a run of an earlier version, whose images may be gone
                 familiarity.fit(run, model, of, progress)
+            run.calibrate(**asdict(run.calibration))
             renewed.keep(run)
     if asked:  # of other images nothing is written into the run: these are the figures of none of its splits
         results.keep(run, asked, result, answers)

@@ -18,7 +18,9 @@ from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
 from cnnkit.data.index import Collection, ImageFile, Index, Unused, why_left_out
 from cnnkit.data.sources import recognised
 from cnnkit.data.sources.base import in_order, reworded
+from cnnkit.data.sources.folder import Folder
 from cnnkit.data.sources.manifest import Manifest
+from cnnkit.data.sources.tree import is_table
 from cnnkit.evaluation.exam import Shown
 from cnnkit.runs.run import Run
 
@@ -74,6 +76,8 @@ class OtherImages:
                 return _manifest(self.path, run).labelled(progress)
             if found := _class_folders(self.path, run.classes, progress):
                 return found
+            if _is_flat(self.path) and not getattr(Folder.recognise(self.path.absolute()), "label_pattern", None):
+                raise _without_classes(self.path)  # a table above it may be of anything
             try:
                 source = recognised(self.path.absolute())
                 if isinstance(source, Manifest):
@@ -103,6 +107,14 @@ def _without_classes(path: Path) -> DataError:
         "a folder called as it, or list them with their classes in a table (--manifest); what images without a class "
         "show, cnnkit predict tells"
     )
+
+
+def _is_flat(path: Path) -> bool:
+    """Whether images lie right in a folder, and neither folders nor a table that may tell what they are."""
+    if not path.is_dir() or subfolders(path):
+        return False
+    files = list(files_in(path))
+    return any(not why_not(file) for file in files) and not any(map(is_table, files))
 
 
 def _class_folders(path: Path, classes: Sequence[str], progress: Progress) -> Index | None:

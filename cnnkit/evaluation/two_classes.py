@@ -160,6 +160,12 @@ class TwoClasses(Question):
             )
             where = "these very images" if chosen["chosen_here"] else "validation"
             yield f"  from probability {chosen['threshold']:.4f} on, chosen on {where} to {why}: {_line(chosen)}"
+            shares = chosen["validation"]["sensitivity"], chosen["validation"]["specificity"]
+            if taken := {(1, 0): "every", (0, 1): "no"}.get(shares):
+                yield (
+                    f"  careful: there {taken} image of {where} is taken for `{found['positive']}`, so it tells "
+                    "nothing apart"
+                )
 
 
 def _line(part: Mapping[str, Any]) -> str:

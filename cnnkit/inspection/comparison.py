@@ -136,8 +136,10 @@ def _costs(runs: Sequence[Run], progress: Progress) -> Iterator[dict[str, Any]]:
                 counts[what] = summary.parameters["total"], summary.macs
             parameters, macs = counts[what]
             history = run.history()
-            seconds = sum(epoch.get("seconds") or 0.0 for epoch in history)
-            yield {"parameters": parameters, "macs": macs, "epochs": len(history), "training_seconds": seconds}
+            known = bool(history) or not run.provenance().get("epochs")  # else its metrics were removed
+            epochs = len(history) if known else None
+            seconds = sum(epoch.get("seconds") or 0.0 for epoch in history) if known else None
+            yield {"parameters": parameters, "macs": macs, "epochs": epochs, "training_seconds": seconds}
             advance(1)
 
 

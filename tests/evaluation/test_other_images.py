@@ -59,6 +59,20 @@ def test_classes_are_matched_by_name_in_whatever_order_and_be_they_a_few(run, im
     assert "no image of 1 of the run's 3 classes: `ant`" in said.lines
 
 
+def test_images_without_class_folders_are_refused_whatever_table_lies_above(run, image_folder):
+    others = image_folder({"cat": 2}, name="others")
+    (others / "out.csv").write_text("image,label\ncat/0.png,cat\ncat/1.png,bee\n")
+    with pytest.raises(DataError) as raised:
+        OtherImages(others / "cat").shown(run, Progress())
+    assert "out.csv" not in str(raised.value) and f"{others / 'cat'}" in str(raised.value)
+
+
+def test_images_whose_names_tell_the_class_need_no_folders(run, image_folder):
+    names = [f"{name}.{i}.png" for name in ("ant", "cat") for i in range(3)]
+    others = image_folder({".": names}, name="others")
+    assert OtherImages(others).shown(run, Progress()).labels == [0, 0, 0, 2, 2, 2]
+
+
 def test_a_single_class_is_enough(run, image_folder):
     assert OtherImages(image_folder({"cat": 2}, name="others")).shown(run, Progress()).labels == [2, 2]
 

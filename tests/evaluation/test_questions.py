@@ -210,6 +210,17 @@ def test_a_threshold_is_chosen_on_validation_and_shown_where_it_is_asked():
     assert "from probability 0.3000 on, chosen on validation to find 1 of them" in list(question.lines(found))[1]
 
 
+@pytest.mark.parametrize(
+    "costs, truth, told",
+    [(Costs(1, 50), [1, 1, 0, 1], "every"), (Costs(50, 1), [0, 0, 1, 0], "no"), (Costs(1, 1), [0, 1, 1, 1], "")],
+)
+def test_a_threshold_that_tells_nothing_apart_is_told(costs, truth, told):
+    answers, question = of_two(truth, [0.2, 0.5, 0.6, 0.9]), TwoClasses("yes", costs)
+    said = list(question.lines(question.answered(exam_of(answers, answers))))
+    last = f"  careful: there {told} image of validation is taken for `yes`, so it tells nothing apart"
+    assert (said[-1] == last) == bool(told)
+
+
 def test_costs_are_told_for_an_image():
     question = TwoClasses(costs=Costs(1, 3))
     found = question.answered(exam_of(of_two(TRUTH, PROBABILITY), of_two(TRUTH, PROBABILITY)))

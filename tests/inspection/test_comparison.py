@@ -131,6 +131,21 @@ def test_images_are_known_by_content_and_classes_by_name(run_of):
     assert list(np.take_along_axis(other.probabilities, other.labels[:, None], 1)[:, 0] > 0.9).count(True) == 59
 
 
+def test_what_metrics_that_are_gone_would_tell_is_not_told_as_nothing(run_of, command):
+    one, other = run_of("a"), run_of("b")
+    Run.open(one).record({"epoch": 1, "seconds": 2.5})
+    for folder in (one, other):
+        Run.open(folder).write_provenance(epochs=1)
+    first, second = compare([one, other])["runs"]
+    assert (first["epochs"], first["training_seconds"]) == (1, 2.5)
+    assert (second["epochs"], second["training_seconds"]) == (None, None)
+    _, out, _ = command("compare", one, other)
+    assert [line.split()[-2:] for line in out.splitlines() if line.startswith(("epochs", "seconds"))] == [
+        ["1", "-"],
+        ["2.5", "-"],
+    ]
+
+
 def test_less_than_two_runs_are_refused(run_of):
     folder = run_of("a")
     for runs, why in (([folder], "one run alone"), ([folder, folder], "is named twice")):
