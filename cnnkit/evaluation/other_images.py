@@ -12,7 +12,7 @@ from typing import Any
 from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import FIRST, counted, listed, nearest
+from cnnkit.core.text import FIRST, counted, listed, nearest, typed
 from cnnkit.data.files import archives, tables
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
 from cnnkit.data.index import Collection, ImageFile, Index, Unused, why_left_out
@@ -77,7 +77,7 @@ class OtherImages:
             if found := _class_folders(self.path, run.classes, progress):
                 return found
             if _is_flat(self.path) and not getattr(Folder.recognise(self.path.absolute()), "label_pattern", None):
-                raise _without_classes(self.path)  # a table above it may be of anything
+                raise _without_classes(self.path, run.classes)  # a table above it may be of anything
             try:
                 source = recognised(self.path.absolute())
                 if isinstance(source, Manifest):
@@ -85,7 +85,7 @@ class OtherImages:
                 return source.open(progress).index(progress)
             except DataError as error:
                 if self.path.is_dir() and error.problems[0].key == "path":
-                    raise _without_classes(self.path) from None
+                    raise _without_classes(self.path, run.classes) from None
                 raise
 
 
@@ -97,11 +97,16 @@ def _without_settings(problem: Problem) -> Problem:
 _SETTING = re.compile(r"; set (?:path_column|folder|extension|label_column|label_pattern)\b[^;]*$")
 
 
-def _without_classes(path: Path) -> DataError:
+def _without_classes(path: Path, classes: Sequence[str]) -> DataError:
     """Why a folder can't be read."""
     count = sum(not why_not(file) for file in files_below(path))
     if not count:
         return DataError(f"{path} holds no images")
+    if _composed(path.name) in map(_composed, classes):
+        return DataError(
+            f"{path} is the folder of a class, with {counted(count, 'image')}; name that of all classes, even where it "
+            f"holds this one alone: --images {typed(path.parent)}"
+        )
     return DataError(
         f"{path} holds {counted(count, 'image')} and no folders that tell their classes; put those of each class into "
         "a folder called as it, or list them with their classes in a table (--manifest); what images without a class "

@@ -32,6 +32,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from cnnkit import Run, evaluate, predict
+from cnnkit.evaluation import results
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.corruptions import Corruptions
@@ -105,7 +106,7 @@ def test_every_question_can_be_asked_of_it_on_fewer_devices_than_it_was_trained_
     questions = [Baseline(), Corruptions(most=2), TestTimeAugmentation(1), Abstain(0.5)]
     found = evaluate(run, "validation", questions=questions)
     assert found["accuracy"] == json.loads((EARLIER_RUN / "evaluation" / "validation.json").read_text())["accuracy"]
-    assert found == json.loads((run / "evaluation" / "validation.json").read_text())
+    assert found == results.read(Run.open(run), "validation")
     assert all(list(question.lines(found[question.name])) for question in questions)
 
 
