@@ -158,8 +158,8 @@ def read(run: Run, split: str) -> dict[str, Any] | None:
     try:
         found = reading.json_object(file)
         known = found.pop(SHA256, None)
-        # Version 0.1.0 told no intervals, and kept no hash.
-        if (known is not None or "accuracy_interval" in found) and known != _digest(found):
+        # Version 0.1.0 kept neither a hash nor answers.
+        if (known is not None or run.files.answers(split).exists()) and known != _digest(found):
             raise TrainingError(f"{file} is damaged: its SHA-256 is not the one it was written with")
         return found
     except TrainingError as error:
@@ -175,8 +175,9 @@ def _digest(result: Mapping[str, Any]) -> str:
 
 def _of_now(run: Run, found: Mapping[str, Any]) -> bool:
     """Whether something was found by the weights and the calibration that a run has."""
-    digest = run.weights_digest()
-    return (found.get("temperature"), found.get("weights")) == (run.calibration.temperature, digest)
+    if "weights" in found and found["weights"] != run.weights_digest():
+        return False
+    return bool(found.get("temperature", 1.0) == run.calibration.temperature)  # version 0.1.0 knew of neither
 
 
 def _asked_before(run: Run, split: str, result: Mapping[str, Any]) -> dict[str, Any]:
