@@ -82,7 +82,7 @@ def test_a_run_that_is_killed_as_soon_as_it_is_there_knows_that_its_rate_was_fou
     killed.folder.mkdir()
     for file in (whole.config, whole.rate_test):  # all that is in it before its record
         shutil.copy(file, killed.folder)
-    monkeypatch.setattr("cnnkit.training.train._trained", lambda *_: {})
+    monkeypatch.setattr("cnnkit.training.train._trained", lambda *_: {"epochs": []})
     resume(killed.folder, whole.folder.parent / "config.yaml", [RATE.format("auto")])
     assert killed.provenance()["learning_rate"] == runs["found"].provenance()["learning_rate"]
 
