@@ -14,7 +14,7 @@ from cnnkit.training.verdict.rate import blown_up, usual_rate
 SOON = 3, 500
 """In fewer epochs and fewer updates than these a training that learns nothing may just not have begun to."""
 
-PERHAPS = 2.0
+PERHAPS = 2.5
 """Standard deviations above a guess from which on an epoch may have learnt something, though it is not sure."""
 
 FAR_FROM_USUAL = 10.0
