@@ -102,7 +102,8 @@ def evaluate(
     refuse_unknown(gates, opened.classes, [*later, *(["calibrated"] * calibrate), *(["source"] if others else [])])
     with screen.watching() as progress:
         document = work(opened, split or "test", settings, progress, questions, others, calibrate, gates)
-    told = list(calibration.lines(document["calibrated"])) if calibrate else []
+    fit = document["calibrated"] if calibrate else None
+    told = [*calibration.lines(fit), *calibration.consequences(fit)] if fit else []
     told += [line for question in questions for line in question.lines(document[question.name])]
     told += verdict.remarks(document, recorded(run, beside) if beside and calibrate else validation)
     screen.result(document, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)

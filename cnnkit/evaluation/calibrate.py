@@ -27,6 +27,9 @@ LOWEST, HIGHEST = 1 / 20, 20.0
 SURE = 0.95
 """An answer is called unsure below the probability from which on answers are right so often."""
 
+CONSEQUENCES = ("renewed", "folds", "report")
+"""What is told of what was found before: true of that moment only, and so not kept with what is found."""
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -113,11 +116,10 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"unsure: no answer is; all of them together are {share}"
     else:
         yield f"unsure: answers below probability {found['unsure']:.4f}; those above are {share}"
-    yield from _brought_up_to_date(found)
 
 
-def _brought_up_to_date(found: Mapping[str, Any]) -> Iterator[str]:
-    """What follows for what was found before."""
+def consequences(found: Mapping[str, Any]) -> Iterator[str]:
+    """What follows for what was found before, in sentences."""
     renewed = found.get("renewed") or {}
     if renewed:
         yield f"brought up to date: the figures of the {enumerated(renewed, 'and')} images, in the run's folder"

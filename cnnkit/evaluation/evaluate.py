@@ -98,8 +98,15 @@ def evaluate(
             run.calibrate(**asdict(run.calibration))
             renewed.keep(run)
     if asked:  # of other images nothing is written into the run: these are the figures of none of its splits
-        results.keep(run, asked, result, answers)
+        results.keep(run, asked, _lasting(result), answers)
     return result
+
+
+def _lasting(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result without what is true of this moment only."""
+    found = result.get("calibrated", {})
+    lasting = {name: value for name, value in found.items() if name not in calibration.CONSEQUENCES}
+    return {**result, **({"calibrated": lasting} if found else {})}
 
 
 def _calibrated(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cnnkit.core.text import counted, typed
+from cnnkit.evaluation import calibrate
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.tta import TestTimeAugmentation
@@ -17,12 +18,13 @@ from cnnkit.report.tables import percent
 from cnnkit.runs.run import Run
 
 SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    "calibrated": calibrate.lines,
     Baseline.name: Baseline().lines,
     TwoClasses.name: TwoClasses().lines,
     Abstain.name: lambda found: Abstain(found["wanted"]).lines(found),
     TestTimeAugmentation.name: lambda found: TestTimeAugmentation(found["views"]).lines(found),
 }
-"""Of what can be asked beyond metrics, what is told in sentences; the rest is in tables."""
+"""Of what is found beyond metrics, what is told in sentences; the rest is in tables, and nothing in both."""
 
 OFF = 0.02
 """From this calibration error on something is said about it, where it is surely more than chance makes it."""
@@ -61,7 +63,7 @@ def sentences(
     """What should be known beside it."""
     for name, found in result.items():
         if name in SENTENCES and isinstance(found, dict):
-            yield from SENTENCES[name](found)
+            yield from _joined(SENTENCES[name](found))
     if result:
         yield from _classes(result)
     elif facts.get("best_epoch"):
@@ -77,6 +79,17 @@ def sentences(
             f"all images are searched by: {look}"
         )
     yield from (str(remark) for remark in facts.get("remarks") or ())
+
+
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    """Sentences, each with the lines that are indented below it, which stay lines of their own."""
+    whole: list[str] = []
+    for line in lines:
+        if whole and line.startswith(" "):
+            whole[-1] += f"\n{line.strip()}"
+        else:
+            whole.append(line)
+    yield from whole
 
 
 def _classes(result: Mapping[str, Any]) -> Iterator[str]:

@@ -168,9 +168,10 @@ def _cost(
     rows = [["parameters", *(said((run.provenance().get("parameters") or {}).get("total")) for run in runs)]]
     if document:
         rows.append(["multiply-adds of an image", *(said(each["macs"]) for each in document["runs"])])
-    rows.append(["epochs", *(said(len(histories[name])) for name in names)])
-    seconds = (sum(epoch.get("seconds") or 0.0 for epoch in histories[name]) for name in names)
-    rows.append(["seconds of training", *(f"{each:,.1f}" for each in seconds)])
+    told = [histories[name] for name in names]  # of none nothing is known, which is not that it cost nothing
+    rows.append(["epochs", *(said(len(history) or None) for history in told)])
+    seconds = (sum(epoch.get("seconds") or 0.0 for epoch in history) for history in told)
+    rows.append(["seconds of training", *(f"{s:,.1f}" if h else "-" for s, h in zip(seconds, told, strict=True))])
     return Table("Cost", ("", *names), rows)
 
 

@@ -12,10 +12,11 @@ from cnnkit.evaluation.baseline import METHODS, Baseline
 from cnnkit.evaluation.corruptions import Corruptions
 from cnnkit.evaluation.metrics import CLASS_METRICS, METRICS
 from cnnkit.inspection.summary import Row
+from cnnkit.report.in_words import SENTENCES
 from cnnkit.report.tables import Cell, Table, of_lists, rows_of, tables_of, with_interval, words
 from cnnkit.runs.run import Run
 
-_ELSEWHERE = {"split", "images", "loss", "calibration", Baseline.name, *(metric.name for metric in METRICS)}
+_ELSEWHERE = {"split", "images", "loss", "calibration", *SENTENCES, *(metric.name for metric in METRICS)}
 """What of a result has a place of its own on the page."""
 
 

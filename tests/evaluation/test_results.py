@@ -73,6 +73,9 @@ def test_a_calibration_brings_every_split_up_to_date_from_its_answers(run):
     (run.folder.parent / FOLDS).write_text("{}")
     document = evaluate(run, "test", questions=[], calibrate=True)
     assert document["calibrated"]["folds"] == str(run.folder.parent)
+    kept = of_file(run, "test")["calibrated"]  # which tells nothing that is true of this moment only, nor where it is
+    assert kept == {name: told for name, told in document["calibrated"].items() if name in kept}
+    assert document["calibrated"].keys() - kept.keys() == {"folds", "report", "renewed"}
     temperature = document["temperature"]
     assert temperature > 1 and document["calibrated"]["temperature"] == temperature
     calibrated = Run.open(run.folder)
@@ -84,7 +87,7 @@ def test_a_calibration_brings_every_split_up_to_date_from_its_answers(run):
         assert results.recorded(calibrated, split) == now
         assert now == evaluate(run.folder, split, questions=[_asked(split)])  # as if it were asked now
     assert document["calibrated"]["renewed"] == {"train": {"left_out": []}, "validation": {"left_out": []}}
-    said = "\n".join(calibrate.lines(document["calibrated"]))
+    said = "\n".join(calibrate.consequences(document["calibrated"]))
     assert "brought up to date: the figures of the validation and train images" in said
 
 
@@ -114,7 +117,7 @@ def test_what_is_asked_of_probabilities_is_asked_again_and_what_needs_the_networ
     assert {name: now[name] for name in expected} == expected
     assert now["abstain"]["threshold"] < before["abstain"]["threshold"]
     before = {"folds": "a", "report": "a/report.html"}
-    said = list(calibrate.lines(FOUND | {"renewed": {"test": {"left_out": ["tta", "new"]}}} | before))
+    said = list(calibrate.consequences(FOUND | {"renewed": {"test": {"left_out": ["tta", "new"]}}} | before))
     assert said[-3:] == [
         "  without `tta`, `new` of test, for which the network has to be asked again",
         "the summary of the folds is from before; cnnkit train --resume a writes it again",

@@ -9,6 +9,9 @@ import pytest
 
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
+from cnnkit.evaluation import calibrate, results
+from cnnkit.evaluation.abstain import Abstain
+from cnnkit.evaluation.answers import Answers
 from cnnkit.report import report
 from cnnkit.report.bidi import isolated
 from cnnkit.report.joint import joint_of
@@ -35,6 +38,23 @@ def test_a_page_shows_what_its_run_answers(run_of):
     assert f"cnnkit data {run.files.config} --suspects {run.folder}" in told and page.search in told
     assert next((tile.name, tile.value) for tile in page.tiles) == ("accuracy", "90.0\u00a0%")
     assert len(page.samples) == 2 and page.notes == []
+
+
+def test_what_was_asked_is_told_once_in_sentences_and_without_what_is_true_of_one_moment_only(run_of):
+    run, of = run_of(said=[1, 0, 1])
+    answers, validation = Answers.read(run, "test"), Answers.read(run, "validation")
+    _, fit = calibrate.calibrated(run, validation)
+    result = results.read(run, "test") | {
+        "calibrated": fit | {"folds": "/where/folds", "report": "/where/report.html", "renewed": {}},
+        "abstain": Abstain.renewed({"wanted": 0.5}, answers, validation, False),
+        "by": {"column": "site", "values": [{"name": "A", "images": 20}]},
+    }
+    results.write(run, "test", result)
+    page = page_of(run, of, [])
+    assert [table.title for table in page.more] == ["By", "By: values"]
+    told = "\n".join(page.told)
+    assert told.count("calibrated: ") == told.count("abstain: ") == 1
+    assert "/where" not in report.html(page)
 
 
 def test_where_images_are_gone_the_page_goes_without_pictures_and_says_so(run_of):
@@ -89,6 +109,9 @@ def test_several_runs_stand_beside_each_other_on_one_page(run_of, tmp_path):
     assert page.curves[0].table.rows[2] == ["3", "-", "0.3333"]
     assert [run.link for run in page.runs] == ["./runs/one/report.html", ""]
     assert [row[0] for row in page.classes.rows] == ["cat", "dog"]
+    other.files.metrics.unlink()
+    cost = joint_of([one, other], tmp_path / "joint.html", Progress()).cost.rows
+    assert cost[2] == ["epochs", "2", "-"] and cost[3] == ["seconds of training", "0.0", "-"]
     again, _ = run_of("again", said=[1] * 8)
     title = joint_of([one, again], tmp_path / "joint.html", Progress()).title
     assert title == "2 runs on the same 20 test images: one and again are right equally often, 60.0\u00a0%"
