@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -152,7 +152,8 @@ def _shown(run: Run, split: str, progress: Progress, most: int | None = None) ->
     others = 0 if most is None else max(0, len(index) - most)
     if most is not None and others:
         index = index.take(sorted(sample(index, range(len(index)), most)))
-    return Shown.of(run, index, f"{split} images can't be shown to the network any more; put them right", progress)
+    shown = Shown.of(run, index, f"{split} images can't be shown to the network any more; put them right", progress)
+    return replace(shown, others=others)
 
 
 def score(

@@ -14,14 +14,41 @@ from cnnkit.core.lazy import np
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.metrics import computed
 
-SMALLER_IS_BETTER = frozenset({"loss", "log_loss", "brier", "ece", "ece_by_chance", "cost", "seconds_per_image"})
-"""Figures that are better the smaller they are; those of which neither can be said are counts."""
 
-SHARES = frozenset(
-    {"accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "sensitivity", "specificity"}
-    | {"ece", "ece_by_chance"}
-)
-"""Figures in 0..1; so are those that are called so behind another word, as `macro_f1` is."""
+@dataclass(frozen=True)
+class Kind:
+    """What is known of a figure whatever its value.
+
+    Attributes:
+        better: Which of its values are better, the `larger` or the `smaller` ones; empty where neither can be said.
+        least: The least that it can be.
+        most: The most.
+    """
+
+    better: str = ""
+    least: float = -math.inf
+    most: float = math.inf
+
+
+_SHARE, _ERROR, _LOSS = Kind("larger", 0, 1), Kind("smaller", 0, 1), Kind("smaller", 0)
+_CHANCE, _COUNT, _MISTAKES, _DIFFERENCE = Kind("", 0, 1), Kind("", 0), Kind("smaller", 0), Kind("larger", -1, 1)
+
+KINDS = {
+    **dict.fromkeys(("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision"), _SHARE),
+    **dict.fromkeys(("sensitivity", "specificity", "answered"), _SHARE),
+    **dict.fromkeys(("ece", "ece_by_chance"), _ERROR),
+    **dict.fromkeys(("loss", "cost", "seconds_per_image", "times_the_computing"), _LOSS),
+    "brier": Kind("smaller", 0, 2),
+    **dict.fromkeys(("adds", "network_adds"), _DIFFERENCE),
+    "log_loss_reduction": Kind("larger"),
+    **dict.fromkeys(("false_positives", "false_negatives", "known_from_training"), _MISTAKES),
+    **dict.fromkeys(("images", "images_answered", "images_needed", "of", "top_k", "views", "temperature"), _COUNT),
+    **dict.fromkeys(("p", "threshold", "wanted", "confidence", "unsure", "right_above"), _CHANCE),
+    # What the images make easy is no merit of the network.
+    **dict.fromkeys((f"{way}.accuracy" for way in ("majority_class", "majority")), _CHANCE),
+    **dict.fromkeys((f"{way}.accuracy" for way in ("nearest_neighbour", "logistic_regression")), _CHANCE),
+}
+"""The figures by their names, without class and place; of those behind another word (`macro_f1`) the same is true."""
 
 INTERVAL = "_interval"
 """What the name of a figure's interval ends with; its ends are called `NAME.low` and `NAME.high`."""
@@ -33,7 +60,7 @@ class Gate:
 
     Attributes:
         figure: Its name, as `figures` has it: `accuracy`, `f1[rose]`, `recall[rose].low`.
-        wanted: The least that it may be; the most, of one that is better the smaller it is.
+        wanted: The least that it may be, or the most.
         over: Whether it may not be above that; else it may not be below.
     """
 
@@ -58,13 +85,12 @@ class Gate:
         if not figure or not math.isfinite(wanted):
             example = "loss=0.5" if over else "accuracy=0.9"
             raise UsageError(f"{option} {text}: should be a figure and a number, such as {example}")
-        if _is_better_smaller(figure) != over:
-            better = "smaller" if not over else "larger"
-            raise UsageError(f"{option} {text}: {figure} is better the {better} it is; use {other} {text}")
-        least, most = _range(figure)
-        if not least <= wanted <= most:
-            percent = f"; {wanted:g} % is {wanted / 100:g}" if most == 1 < wanted <= 100 else ""
-            limits = f"in {least:g}..{most:g}" if math.isfinite(most) else f"{least:g} or more"
+        kind = _kind(figure) or Kind()
+        if kind.better == ("larger" if over else "smaller"):
+            raise UsageError(f"{option} {text}: {figure} is better the {kind.better} it is; use {other} {text}")
+        if not kind.least <= wanted <= kind.most:
+            percent = f"; {wanted:g} % is {wanted / 100:g}" if kind.most == 1 < wanted <= 100 else ""
+            limits = f"in {kind.least:g}..{kind.most:g}" if math.isfinite(kind.most) else f"{kind.least:g} or more"
             raise UsageError(f"{option} {text}: {figure} is always {limits}{percent}")
         return cls(figure, wanted, over)
 
@@ -170,23 +196,13 @@ def refuse_unknown(gates: Sequence[Gate], classes: Sequence[str], later: Sequenc
             gate.refuse_unknown(known)
 
 
-def _plain(figure: str) -> str:
-    """The name of a figure without its class, the part of the result that it is in, and the end of its interval."""
-    return re.sub(r"\[.*\]|\.(low|high)$", "", figure).rpartition(".")[2]
-
-
-def _is_better_smaller(figure: str) -> bool:
-    return _plain(figure) in SMALLER_IS_BETTER
-
-
-def _range(figure: str) -> tuple[float, float]:
-    """What a figure can be."""
-    plain = _plain(figure)
-    if any(plain == share or plain.endswith(f"_{share}") for share in SHARES):
-        return 0.0, 1.0
-    if plain == "brier":
-        return 0.0, 2.0
-    return (0.0 if plain in SMALLER_IS_BETTER else -math.inf), math.inf
+def _kind(figure: str) -> Kind | None:
+    """What is known of a figure; None where nothing is, as there is no such one."""
+    *parts, plain = re.sub(r"\[.*\]|\.(low|high)$", "", figure).split(".")
+    for name in ([f"{parts[-1]}.{plain}"] if parts else []) + [plain]:
+        if name in KINDS:
+            return KINDS[name]
+    return next((kind for name, kind in KINDS.items() if plain.endswith(f"_{name}")), None)
 
 
 def _shown(value: float, wanted: float) -> str:

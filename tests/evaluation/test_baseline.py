@@ -82,6 +82,24 @@ def test_training_images_that_were_not_asked_for_count_too(exam):
     assert asked == [("train", 2)]
 
 
+def test_images_that_it_learns_from_are_none_to_judge_it_by(shown, exam_of):
+    """However they came among the others: two of the four that are asked about are training images."""
+    train = shown(grey(0, 10, 200, 220), [0, 0, 1, 1])
+    both = exam_of(shown(grey(10, 90, 200, 210), [1, 0, 0, 1]), always(0.4, 0.6), train)
+    new = exam_of(shown(grey(90, 210), [0, 1]), always(0.4, 0.6), train)
+    found, expected = Baseline().answered(both), Baseline().answered(new)
+    assert found == expected | {"images": [2, 4], "known_from_training": 2}
+    assert expected["known_from_training"] == 0
+    [line] = Baseline().lines(found)
+    assert line.endswith("; judged on 2 of 4 images, without the 2 that it learns from")
+
+
+def test_where_all_images_are_those_that_it_learns_from_there_is_none(shown, exam_of):
+    train = shown(grey(0, 10, 200, 220), [0, 0, 1, 1])
+    found = Baseline().answered(exam_of(shown(grey(10, 220), [0, 1]), always(0.4, 0.6), train))
+    assert list(Baseline().lines(found)) == ["no baseline: it would be judged on the images that it learns from"]
+
+
 def test_what_there_is_no_time_for_is_said(exam):
     found = Baseline(seconds=-1.0).answered(exam)
     assert found["best"] == "majority"

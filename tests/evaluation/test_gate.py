@@ -94,11 +94,27 @@ def test_what_is_no_gate_is_a_usage_error(text):
 
 @pytest.mark.parametrize(
     ("text", "over", "other"),
-    [("loss=0.5", False, "over"), ("x.log_loss[a].low=1", False, "over"), ("accuracy=0.5", True, "under")],
+    [
+        ("loss=0.5", False, "over"),
+        ("x.log_loss[a].low=1", False, "over"),
+        ("two_classes.false_positives=3", False, "over"),
+        ("two_classes.chosen.validation.false_negatives=3", False, "over"),
+        ("source.known_from_training=0", False, "over"),
+        ("tta.times_the_computing=9", False, "over"),
+        ("accuracy=0.5", True, "under"),
+        ("abstain.answered=0.5", True, "under"),
+        ("tta.log_loss_reduction=0", True, "under"),
+        ("baseline.network_adds.low=0", True, "under"),
+    ],
 )
 def test_a_figure_that_is_better_the_other_way_round_is_refused(text, over, other):
     with pytest.raises(UsageError, match=f"use --fail-{other}"):
         Gate.parsed(text, over)
+
+
+@pytest.mark.parametrize("figure", ["images", "temperature", "tta.p", "majority_class.accuracy", "abstain.threshold"])
+def test_a_figure_that_is_better_neither_way_may_be_held_against_both(figure):
+    assert [Gate.parsed(f"{figure}=0.5", over).over for over in (False, True)] == [False, True]
 
 
 def test_an_unknown_figure_is_refused_with_the_nearest_ones():
@@ -117,6 +133,11 @@ def test_an_unknown_figure_is_refused_with_the_nearest_ones():
         ("f1[rose]=-0.1", False, r"f1\[rose\] is always in 0\.\.1"),
         ("brier=3", True, r"brier is always in 0\.\.2"),
         ("loss=-1", True, "loss is always 0 or more"),
+        ("abstain.answered=90", False, r"abstain\.answered is always in 0\.\.1; 90 % is 0\.9"),
+        ("baseline.network_adds=5", False, r"baseline\.network_adds is always in -1\.\.1"),
+        ("tta.adds.low=-2", False, r"in -1\.\.1"),
+        ("tta.p=5", True, r"in 0\.\.1; 5 % is 0\.05"),
+        ("two_classes.false_positives=-1", True, "is always 0 or more"),
     ],
 )
 def test_what_a_figure_can_not_be_is_refused(text, over, told):

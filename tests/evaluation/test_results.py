@@ -14,6 +14,7 @@ from cnnkit.evaluation import answers as answers_of_runs
 from cnnkit.evaluation import calibrate, results
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.questions import QUESTIONS
 from cnnkit.evaluation.two_classes import Costs, TwoClasses
 from cnnkit.runs import checkpoints
@@ -193,6 +194,11 @@ def test_what_version_0_1_0_has_found_is_no_damage_and_no_result(run):
     run.files.evaluation.mkdir()
     run.files.result("test").write_text('{"accuracy": 1.0}')
     assert results.read(run, "test") == {"accuracy": 1.0} and results.recorded(run, "test") is None
+
+
+def test_a_baseline_of_some_training_images_tells_of_how_many(run):
+    found = evaluate(run, "test", questions=[Baseline(most=3)])["baseline"]
+    assert (found["learnt_from"], found["images"]) == ([3, 8], [3, 8])
 
 
 # What was asked before
