@@ -11,11 +11,12 @@ from typer import Argument, Exit, Option
 from cnnkit.commands.command import Settings, command
 from cnnkit.commands.results import evaluation_tables
 from cnnkit.commands.screen import Screen, new_table
-from cnnkit.core.errors import TrainingError, UsageError
+from cnnkit.core.errors import ConfigError, Problem, TrainingError, UsageError
 from cnnkit.core.signals import resumable
 from cnnkit.core.text import counted, typed
 
 if TYPE_CHECKING:
+    from cnnkit.config.file import Configured
     from cnnkit.training.preflight import Preflight, Verdict
 
 
@@ -111,6 +112,7 @@ def _folds(
 
         if configured:
             assert folds is not None
+            _refuse_test_share(configured)
             document = study.train(configured.experiment, folds, run, progress, configured.place)
         else:
             assert resume
@@ -127,6 +129,14 @@ def _folds(
             table.add_row(str(entry["fold"]), "", "", "", "", "", entry["run"])
     pooled = evaluation_tables(document["pooled"], screen.console.width) if document["pooled"] else ()
     screen.result(document, table, "", *pooled, *fold_results.lines(document), f"The folds: {document['run']}")
+
+
+def _refuse_test_share(configured: Configured) -> None:
+    """Refuses a share for test beside --folds in one command; that of a config is for those who train it without."""
+    origin = configured.origins.get(("data", "split", "test"))
+    if origin and origin.line is None and configured.experiment.data.split.test is not None:
+        message = "each fold is the test split in its turn; leave this out, or --folds"
+        raise ConfigError(configured.place(Problem(message, key="data.split.test")))
 
 
 def _of_which(document: dict[str, Any]) -> str:

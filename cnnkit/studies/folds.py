@@ -102,7 +102,8 @@ def train(
     """Trains a network for each fold, and judges all of them together.
 
     Args:
-        experiment: What is done, without folds in its split.
+        experiment: What is done, without folds in its split. Its share for test is left out, which is said: each fold
+            is the test split in its turn.
         folds: How many, from 2.
         folder: The folder of the runs, which must not exist; runs/<name>-<K>-folds-<time> by default.
         progress: Is told how far it is.
@@ -113,7 +114,7 @@ def train(
 
     Raises:
         UsageError: There are fewer than 2 or more than 1,000 folds; or the folder exists, or can't be made.
-        ConfigError: The config has a test share or folds, or can't be divided so.
+        ConfigError: The config has folds, or can't be divided so.
         DataError: A class has too few images for so many folds, or the source has a split of its own.
         TrainingError: The training of a fold failed; those before it are kept.
         Interrupted: It was stopped; `resume` goes on.
@@ -127,6 +128,10 @@ def train(
     Run.refuse(folder)
     if problems := [place(problem) if problem.key else problem for problem in _problems(experiment, folds)]:
         raise ConfigError(*problems)
+    if (share := experiment.data.split.test) is not None:
+        progress.say(
+            f"data.split.test: {share:g} is left out, as each of the {folds} folds is the test split in its turn"
+        )
     completed, index, numbers = _looked_at(experiment, folds, progress)
     study = _begun(completed, index, numbers, folds, folder)
     return _trained(study, completed, (), progress)
@@ -204,9 +209,6 @@ def _problems(experiment: Experiment, folds: int) -> Iterator[Problem]:
     split = experiment.data.split
     if split.folds or split.fold:
         yield Problem("the config judges on one fold, and --folds on all; leave folds and fold out", key="data.split")
-    elif split.test is not None:
-        message = "each fold is the test split in its turn; leave this out, or --set data.split.test=null"
-        yield Problem(message, key="data.split.test")
     else:
         first = of_fold(experiment, folds, 1)
         for problem in checks.problems({name: getattr(first, name) for name in Experiment.model_fields}):

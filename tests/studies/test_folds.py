@@ -23,7 +23,7 @@ from cnnkit.training import train as training
 
 CONFIG = """
 name: tiny
-data: {source: {name: digits}, image_size: [8, 8], limit: 6, batch_size: 16, split: {validation: 0.2}}
+data: {source: {name: digits}, image_size: [8, 8], limit: 6, batch_size: 16, split: {validation: 0.2, test: 0.3}}
 model: {name: sequential, layers: [{name: conv, filters: 2}, {name: flatten}, {name: dropout, rate: 0.3}]}
 train: {epochs: 1, optimizer: {name: sgd, learning_rate: 0.05}}
 """
@@ -33,9 +33,11 @@ COUNT = 2
 class Interrupting(Progress):
     """Somebody presses Ctrl-C when the second fold begins."""
 
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
     def say(self, line: str) -> None:
-        if line.startswith("Fold 2"):
-            self.second = True
+        self.said.append(line)
 
     def task(self, what, total):
         if what.startswith("fold 2 of 2"):
@@ -49,14 +51,15 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("folds")
     (folder / "config.yaml").write_text(CONFIG)
     experiment = read(folder / "config.yaml")
+    progress = Interrupting()
     with pytest.raises(Interrupted) as interrupted:
-        folds.train(experiment, COUNT, folder / "run", Interrupting())
+        folds.train(experiment, COUNT, folder / "run", progress)
     first = (folder / "run" / "fold-1" / "provenance.json").read_bytes()
     there = sorted(path.name for path in (folder / "run").iterdir())
     document = folds.resume(folder / "run")
     return SimpleNamespace(
         folder=folder / "run", config=folder / "config.yaml", document=document, interrupted=interrupted.value,
-        there=there, first=first,
+        there=there, first=first, said=progress.said,
     )  # fmt: skip
 
 
@@ -69,6 +72,12 @@ def test_after_ctrl_c_it_says_what_is_done_and_resuming_trains_the_missing_ones_
     assert (study.folder / "fold-1" / "provenance.json").read_bytes() == study.first
     assert study.document["state"] == "finished"
     assert [entry["state"] for entry in study.document["runs"]] == ["finished", "finished"]
+
+
+def test_a_share_for_test_is_left_out_which_is_said(study):
+    assert study.said[0] == "data.split.test: 0.3 is left out, as each of the 2 folds is the test split in its turn"
+    assert read(study.folder / "config.yaml").data.split.test is None
+    assert read(study.folder / "fold-1" / "config.yaml").data.split.validation == 0.2
 
 
 def test_each_image_is_judged_once_by_a_run_that_did_not_see_it(study):
@@ -146,7 +155,7 @@ def test_the_command_shows_a_finished_study_again(study, command):
         (["--folds", "0", "--preflight"], "--preflight looks at one training; leave out --folds"),
         (["--folds", "1001"], "--folds 1001: at most 1,000, as each is a training; 5 or 10 are usual"),
         (["--folds", "3", "--set", "data.split.test=0.2"], "data.split.test: each fold is the test split in its turn"),
-        (["--folds", "3", "--set", "data.split.folds=3", "--set", "data.split.fold=1"], "leave folds and fold out"),
+        (["--folds", "3", "--set", "data.split={folds: 3, fold: 1}"], "leave folds and fold out"),
         (["--folds", "9"], "data.limit: should be at least 9, an image a class for each fold"),
     ],
 )
