@@ -69,7 +69,7 @@ def evaluate(
     from cnnkit.evaluation.by_column import ByColumn
     from cnnkit.evaluation.corruptions import Corruptions
     from cnnkit.evaluation.evaluate import evaluate as work
-    from cnnkit.evaluation.gate import Gate, refuse_unknown
+    from cnnkit.evaluation.gate import Gate
     from cnnkit.evaluation.other_images import OtherImages
     from cnnkit.evaluation.results import recorded
     from cnnkit.evaluation.tta import TestTimeAugmentation
@@ -98,8 +98,6 @@ def evaluate(
     beside = "validation" if (split or "test") == "test" and not others else None
     # That it is damaged is told before the work; a calibration reads it, and writes it anew.
     validation = recorded(opened, beside) if beside and not calibrate else None
-    later = [question.name for question in questions]
-    refuse_unknown(gates, opened.classes, [*later, *(["calibrated"] * calibrate), *(["source"] if others else [])])
     with screen.watching() as progress:
         document = work(opened, split or "test", settings, progress, questions, others, calibrate, gates)
     fit = document["calibrated"] if calibrate else None

@@ -13,15 +13,17 @@ alone, if surer answers are right at least as often as less sure ones; at the st
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cnnkit.core.errors import UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
+from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
+from cnnkit.evaluation.gate import with_ends
 from cnnkit.evaluation.intervals import CONFIDENCE, wilson
 
 
@@ -43,6 +45,12 @@ class Abstain(Question):
     def answered(self, exam: Exam) -> dict[str, Any]:
         """The threshold, None where none is surely enough; what it comes to on validation and where it is asked."""
         return self._found(exam.answers, exam.answers_of("validation"), exam.split == "validation")
+
+    def figures(self, classes: Sequence[str], index: Index | None = None) -> list[str] | None:
+        """Those of `answered`."""
+        own = ("images_answered", "answered", *with_ends("accuracy"))
+        asked = ("wanted", "confidence", "threshold", "images_needed", "validation_images")
+        return [*asked, *(f"validation.{name}" for name in own), *own]
 
     @classmethod
     def renewed(
@@ -67,7 +75,8 @@ class Abstain(Question):
             yield (
                 f"abstain: no threshold makes sure that answers are {wanted}, judged by "
                 f"{counted(found['validation_images'], 'validation image')}; at the least {found['images_needed']:,} "
-                "answers without a mistake would be needed"
+                "answers without a mistake would be needed; train with more validation images (data.split.validation), "
+                "or ask for a smaller share"
             )
             return
         sure = f"{wanted}, with {found['confidence']:.0%} confidence by validation"

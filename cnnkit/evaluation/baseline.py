@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 from cnnkit.core.errors import DataError, TrainingError
 from cnnkit.core.lazy import cv2, np
 from cnnkit.core.text import by, enumerated, first_line
+from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question, Shown
+from cnnkit.evaluation.gate import with_ends
 from cnnkit.evaluation.metrics import interval
 from cnnkit.evaluation.paired import Paired
 
@@ -86,6 +88,11 @@ class Baseline(Question):
         pairs = Paired.of(network, right[best])
         adds, ends = pairs.difference, list(pairs.difference_interval)
         return found | {"best": best, "network_adds": adds, "network_adds_interval": ends}
+
+    def figures(self, classes: Sequence[str], index: Index | None = None) -> list[str] | None:
+        """Those of `answered`."""
+        shares = with_ends(*(f"{method}.accuracy" for method in METHODS), "network_adds")
+        return [*shares, "known_from_training"]
 
     @classmethod
     def renewed(

@@ -14,6 +14,7 @@ from cnnkit.data.files import tables
 from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
+from cnnkit.evaluation.gate import of_entry, with_ends
 from cnnkit.evaluation.metrics import interval
 
 GROUP = "group"
@@ -49,6 +50,14 @@ class ByColumn(Question):
         """
         index = exam.shown.images.index.take(exam.shown.numbers)
         return {"column": self.column, "values": figures(exam.answers, self._values(index))}
+
+    def figures(self, classes: Sequence[str], index: Index | None = None) -> list[str] | None:
+        """Those of each value; None before the images are read."""
+        if index is None:
+            return None
+        own = ("images", *with_ends("accuracy"), "macro_f1")
+        values = dict.fromkeys(value or EMPTY for value in self._values(index))
+        return [of_entry(name, value) for value in values for name in own]
 
     @classmethod
     def renewed(

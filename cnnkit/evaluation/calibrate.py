@@ -31,6 +31,13 @@ CONSEQUENCES = ("renewed", "folds", "report")
 """What is told of what was found before: true of that moment only, and so not kept with what is found."""
 
 
+FIGURES = (
+    *("temperature", "images", "unsure", "right_above"),
+    *(f"{when}.{figure}" for when in ("before", "after") for figure in ("log_loss", "ece")),
+)
+"""The figures of what is found, by the names that a gate has for them."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A temperature that was looked for.
@@ -111,7 +118,10 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         )
     share = f"right {found['right_above']:.0%} of the time, with 95% confidence"
     if found["unsure"] is None:
-        yield f"unsure: none, as no threshold makes sure that answers are {share}"
+        yield (
+            f"unsure: none, as no threshold makes sure that answers are {share}; more validation images "
+            "(data.split.validation) may"
+        )
     elif found["unsure"] == 0:
         yield f"unsure: no answer is; all of them together are {share}"
     else:

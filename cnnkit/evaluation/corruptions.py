@@ -8,14 +8,16 @@ images of 32 pixels a side, make_imagenet_64_c.py and make_tinyimagenet_c.py for
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cnnkit.core.lazy import cv2, np
 from cnnkit.data.augmentations.jpeg import Jpeg
+from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
+from cnnkit.evaluation.gate import with_ends
 from cnnkit.evaluation.intervals import around_logit
 from cnnkit.evaluation.metrics import interval
 
@@ -124,6 +126,10 @@ class Corruptions(Question):
             "accuracy": shares,
             "strengths": {kind: list(levels) for kind, levels in asked.items()},
         }
+
+    def figures(self, classes: Sequence[str], index: Index | None = None) -> list[str] | None:
+        """Those of `answered`."""
+        return ["images", "of", *with_ends("clean_accuracy", "mean_accuracy")]
 
     @classmethod
     def renewed(

@@ -10,16 +10,17 @@ from typing import Any
 
 from cnnkit.config.file import refuse_settings
 from cnnkit.core import cache
-from cnnkit.core.errors import UsageError
+from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.data.index import SPLITS
+from cnnkit.core.text import first_line, typed
+from cnnkit.data.index import SPLITS, Index
 from cnnkit.evaluation import calibrate as calibration
 from cnnkit.evaluation import familiarity, results
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.exam import Exam, Question, Shown, Splits, logits_of, sample
-from cnnkit.evaluation.gate import Gate, figures
+from cnnkit.evaluation.gate import Gate, refuse_unknown
 from cnnkit.evaluation.other_images import OtherImages
 from cnnkit.runs.files import FOLDS
 from cnnkit.runs.images import index_of
@@ -69,11 +70,17 @@ def evaluate(
     refuse_settings(settings, MAY_BE_SET, "a run is evaluated as it was trained")
     for question in questions:
         question.refuse(run)
+    facts_too = {"calibrated": list(calibration.FIGURES)} if calibrate else {}
+    facts_too |= {"source": others.figures()} if others else {}
+    _refuse_unknown(gates, run, questions, facts_too)
     # Nothing that may be set has a say in the network, so one config, with the settings, serves all that follows.
     run = run.with_settings(*settings)
     shown = others.shown(run, progress) if others else _shown(run, split, progress)
     for question in questions:
         question.refuse_images(shown.images.index)
+    _refuse_unknown(gates, run, questions, facts_too, shown.images.index.take(shown.numbers))
+    # A run of an earlier version has none. That one is damaged is told before the work.
+    unfamiliar = calibrate and familiarity.Familiarity.read(run) is None
     with progress.task("building the network", 1):
         model = run.network(progress)
 
@@ -87,14 +94,11 @@ def evaluate(
             run, fit["calibrated"], renewed = _calibrated(run, asked, model, shown, of, progress)
     facts = others.facts(run, shown) if others else None
     result, answers = examined(run, asked, model, shown, of, progress, questions, facts, fit)
-    known = list(figures(result))
-    for gate in gates:
-        gate.refuse_unknown(known)
     # From here on nothing is refused any more.
     if calibrate:
         with run.held():
-            if familiarity.Familiarity.read(run) is None:  # a run of an earlier version, whose images may be gone
-                familiarity.fit(run, model, of, progress)
+            if unfamiliar:
+                _make_familiar(run, model, of, progress)
             run.calibrate(**asdict(run.calibration))
             renewed.keep(run)
     if asked:  # of other images nothing is written into the run: these are the figures of none of its splits
@@ -107,6 +111,33 @@ def _lasting(result: Mapping[str, Any]) -> dict[str, Any]:
     found = result.get("calibrated", {})
     lasting = {name: value for name, value in found.items() if name not in calibration.CONSEQUENCES}
     return {**result, **({"calibrated": lasting} if found else {})}
+
+
+def _refuse_unknown(
+    gates: Sequence[Gate],
+    run: Run,
+    questions: Sequence[Question],
+    beside: Mapping[str, list[str]],
+    index: Index | None = None,
+) -> None:
+    """Refuses figures that there will not be: before the images are read, and those that only these tell behind it.
+
+    Raises:
+        UsageError: There is one.
+    """
+    asked = {question.name: question.figures(run.classes, index) for question in questions}
+    refuse_unknown(gates, run.classes, {**asked, **beside})
+
+
+def _make_familiar(run: Run, model: Any, of: Splits, progress: Progress) -> None:
+    """Keeps with a run what tells unfamiliar images, or says why not: a calibration needs no training images."""
+    try:
+        familiarity.fit(run, model, of, progress)
+    except DataError as error:
+        progress.say(
+            f"careful: `predict` will tell no unfamiliar images, which takes those of the run: {first_line(error)}; "
+            f"once they are there again: cnnkit evaluate {typed(run.folder)} --calibrate"
+        )
 
 
 def _calibrated(
@@ -126,9 +157,9 @@ def _calibrated(
         TrainingError: What was found before is damaged.
     """
     before = {"validation": dict[str, Any]()} | results.documents(run, but=split)
-    chosen_on = shown if split == "validation" else of("validation")
     answers = Answers.read(run, "validation")
     if answers is None:
+        chosen_on = shown if split == "validation" else of("validation")
         logits = logits_of(run, model, chosen_on, progress)
         answers = Answers.of(run, np.asarray(chosen_on.labels), logits, chosen_on.names)
     run, found = calibration.calibrated(run, answers)

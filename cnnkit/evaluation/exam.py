@@ -161,6 +161,15 @@ class Question(ABC):
         """
         return
 
+    def figures(self, classes: Sequence[str], index: Index | None = None) -> list[str] | None:
+        """The names of all figures that `answered` can find, as a gate has them; None where only the images tell them.
+
+        Args:
+            classes: Names of the run's classes.
+            index: The images that are asked about; None before they are read.
+        """
+        return []
+
     @classmethod
     def renewed(
         cls, found: Mapping[str, Any], answers: Answers, validation: Answers, chosen_here: bool

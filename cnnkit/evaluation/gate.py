@@ -42,6 +42,7 @@ KINDS = {
     **dict.fromkeys(("adds", "network_adds"), _DIFFERENCE),
     "log_loss_reduction": Kind("larger"),
     **dict.fromkeys(("false_positives", "false_negatives", "known_from_training"), _MISTAKES),
+    **dict.fromkeys(("false_positive", "false_negative"), _COUNT),  # what they cost
     **dict.fromkeys(("images", "images_answered", "images_needed", "of", "top_k", "views", "temperature"), _COUNT),
     **dict.fromkeys(("p", "threshold", "wanted", "confidence", "unsure", "right_above"), _CHANCE),
     # What the images make easy is no merit of the network.
@@ -115,12 +116,11 @@ class Gate:
         """What it was asked for by."""
         return "--fail-over" if self.over else "--fail-under"
 
-    def refuse_unknown(self, known: Sequence[str], option: str = "") -> None:
+    def refuse_unknown(self, known: Sequence[str]) -> None:
         """Refuses a figure that there is not.
 
         Args:
             known: Names of the figures that there are.
-            option: How it was asked for.
 
         Raises:
             UsageError: With the nearest right names.
@@ -132,20 +132,19 @@ class Gate:
         ]
         names = ", ".join(f"`{name}`" for name in near)
         raise UsageError(
-            f"{option or self.option} {self.figure}={self.wanted:g}: there is no such figure; near it, or at hand: "
-            f"{names}"
+            f"{self.option} {self.figure}={self.wanted:g}: there is no such figure; near it, or at hand: {names}"
         )
 
     def met(self, result: Mapping[str, Any]) -> bool:
         """Whether a result of `evaluate` has it; a figure that has no value has not."""
-        value = figures(result)[self.figure]
+        value = figures(result).get(self.figure)
         if value is None:
             return False
         return value <= self.wanted if self.over else value >= self.wanted
 
     def line(self, result: Mapping[str, Any]) -> str:
         """Figure, value, and what is wanted."""
-        value = figures(result)[self.figure]
+        value = figures(result).get(self.figure)  # a question that could not be answered has none
         told = "has no value" if value is None else f"is {_shown(value, self.wanted)}"
         how = "at most" if self.over else "at least"
         return f"{'met' if self.met(result) else 'not met'}: {self.figure} {told}, wanted {how} {self.wanted:g}"
@@ -175,23 +174,36 @@ def _figures(part: Mapping[str, Any], begin: str, of: str) -> Iterator[tuple[str
             yield f"{begin}{name}{of}", value
 
 
-def refuse_unknown(gates: Sequence[Gate], classes: Sequence[str], later: Sequence[str]) -> None:
+def of_entry(figure: str, entry: str) -> str:
+    """The name of a figure of a class or another entry of a list, or of an end of its interval: `recall[rose].low`."""
+    name, dot, end = figure.partition(".")
+    return f"{name}[{entry}]{dot}{end}"
+
+
+def with_ends(*names: str) -> list[str]:
+    """Names of figures, each with those of the ends of its interval behind it."""
+    return [f"{name}{end}" for name in names for end in ("", ".low", ".high")]
+
+
+def refuse_unknown(gates: Sequence[Gate], classes: Sequence[str], beside: Mapping[str, Sequence[str] | None]) -> None:
     """Refuses figures that an evaluation will not have, before it begins.
 
     Args:
         gates: What is asked for.
         classes: Names of the run's classes.
-        later: Parts of the result whose figures only what is found there tells, such as `by`.
+        beside: Of each part of the result beyond the metrics the names of its figures; None where they are not known
+            yet, so that none is refused.
 
     Raises:
         UsageError: There is one, with the nearest right names.
     """
-    asked = [gate for gate in gates if gate.figure.partition(".")[0] not in later]
+    asked = [gate for gate in gates if beside.get(gate.figure.partition(".")[0], ()) is not None]
     if asked:
         # Whatever is answered, the names are these.
         places = np.arange(len(classes))
         answers = Answers(places, np.full((len(classes), len(classes)), 1 / len(classes)), classes)
         known = list(figures({"images": 0, "loss": 0.0, **computed(answers), "temperature": 1.0}))
+        known += [f"{part}.{name}" for part, names in beside.items() for name in names or ()]
         for gate in asked:
             gate.refuse_unknown(known)
 

@@ -61,6 +61,11 @@ class OtherImages:
         """What the result tells of where the figures are from."""
         return {"path": str(self.path), "known_from_training": _known(shown.images.index, run)}
 
+    @staticmethod
+    def figures() -> list[str]:
+        """The figures of these facts, by the names that a gate has for them."""
+        return ["known_from_training"]
+
     def _index(self, run: Run, progress: Progress) -> Index:
         """The images of whatever classes, without the masks of others."""
         collection = Collection((), frozenset(), run.shape, lambda progress: self._all(run, progress))

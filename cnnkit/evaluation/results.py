@@ -132,12 +132,13 @@ def renewed(run: Run, before: Mapping[str, Mapping[str, Any]], validation: Answe
             if "temperature" in document:  # else it is of version 0.1.0, and tells nothing of probabilities
                 outdated.append(split)
             continue
-        result, left_out[split] = figures(run, split, answers), []
+        result, left_out[split], same = figures(run, split, answers), [], _of_now(run, document)
         for name, told in document.items():
             if name in result or name == "calibrated":
                 continue
-            asked = QUESTIONS.get(name)
-            again = asked.renewed(told, answers, validation, split == "validation") if asked else None
+            asked, again = QUESTIONS.get(name), told if same else None  # by the same temperature it is the same
+            if asked and not same:
+                again = asked.renewed(told, answers, validation, split == "validation")
             if again is None:
                 left_out[split].append(name)
             else:

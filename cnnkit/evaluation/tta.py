@@ -10,7 +10,7 @@ no view is taken that the run does not name.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,8 +20,10 @@ from cnnkit.core.lazy import np
 from cnnkit.core.text import counted, enumerated, typed
 from cnnkit.data.augmentations.base import Augmentation, Mixing
 from cnnkit.data.augmentations.chain import Chain
+from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
+from cnnkit.evaluation.gate import with_ends
 from cnnkit.evaluation.intervals import of_mean, wilson
 from cnnkit.evaluation.paired import Paired, mean_interval
 from cnnkit.runs.run import Run
@@ -80,6 +82,12 @@ class TestTimeAugmentation(Question):
             "times_the_computing": self.views + 1,
             "seconds_per_image": seconds,
         }
+
+    def figures(self, classes: Sequence[str], index: Index | None = None) -> list[str] | None:
+        """Those of `answered`."""
+        own = with_ends("accuracy", "log_loss")
+        cost = ("times_the_computing", "seconds_per_image", "plain.seconds_per_image")
+        return ["views", *own, *(f"plain.{name}" for name in own), *with_ends("adds", "log_loss_reduction"), "p", *cost]
 
     def _asked(self, exam: Exam) -> tuple[Any, float, float]:
         """The mean probabilities of the views and the image itself; seconds an image for all of them, and for one."""

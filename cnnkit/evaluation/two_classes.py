@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Self
 from cnnkit.core.errors import UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted, suggestion
+from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
+from cnnkit.evaluation.gate import with_ends
 from cnnkit.evaluation.metrics import interval
 from cnnkit.evaluation.submission import meant
 from cnnkit.runs.run import Run
@@ -116,6 +118,16 @@ class TwoClasses(Question):
         """Sensitivity and specificity at a half, and at the threshold that is chosen on validation."""
         validation = exam.answers_of("validation") if self.chooses else None
         return self._found(exam.answers, validation, exam.split == "validation")
+
+    def figures(self, classes: Sequence[str], index: Index | None = None) -> list[str] | None:
+        """Those of `answered`."""
+        own = ["threshold", *with_ends("sensitivity", "specificity"), "false_positives", "false_negatives"]
+        own += ["cost"] if self.costs else []
+        if not self.chooses:
+            return own
+        why = ["costs.false_positive", "costs.false_negative"] if self.costs else ["sensitivity"]
+        chosen = [*(f"for.{name}" for name in why), *(f"validation.{name}" for name in own), *own]
+        return [*own, *(f"chosen.{name}" for name in chosen)]
 
     @classmethod
     def renewed(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cnnkit.core.errors import DataError, TrainingError, UsageError
+from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, some, typed
@@ -88,7 +88,7 @@ def aligned(runs: Sequence[Run], split: str, progress: Progress) -> list[Answers
 
     Raises:
         DataError: Their images or classes are others.
-        TrainingError: One has no usable checkpoint, or what it said is not about its images.
+        TrainingError: One has no usable checkpoint, or what it said is damaged.
         UsageError: The split has no images.
     """
     refuse_others(runs, split)
@@ -97,11 +97,6 @@ def aligned(runs: Sequence[Run], split: str, progress: Progress) -> list[Answers
     told, order = [], None
     for run in runs:
         found, known = answers(run, split, progress), keys(run, split)
-        if set(found.names) != set(known):
-            raise TrainingError(
-                f"{run.files.answers(split)} is not about the {split} images of the run; evaluate it again: "
-                f"cnnkit evaluate {typed(run.folder)} --split {split}"
-            )
         places = {known[name]: i for i, name in enumerate(found.names)}
         order = order or list(places)
         told.append(_in_order(found, [places[key] for key in order], runs[0].classes))

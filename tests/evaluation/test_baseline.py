@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cnnkit.core.errors import DataError
-from cnnkit.evaluation import baseline
+from cnnkit.evaluation import baseline, gate
 from cnnkit.evaluation.baseline import Baseline
 
 
@@ -40,6 +40,7 @@ def test_each_method_is_judged_on_the_same_images(exam):
     asked = np.float64([5, 91, 210, 250])[:, None].repeat(4, axis=1)
     assert found["logistic_regression"]["accuracy"] == fitted.score(asked, [0, 0, 1, 1])
     assert (found["learnt_from"], found["images"]) == ([8, 8], [4, 4])
+    assert set(gate.figures(found)) == set(Baseline().figures(["a", "b"]))
 
 
 def test_what_the_network_adds_is_told_with_the_interval_of_the_pairs(exam):

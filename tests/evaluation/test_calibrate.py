@@ -77,6 +77,7 @@ FOUND = {
         ({"at_bound": "lowest", "temperature": 1.0}, "no temperature follows from them; it stays 1"),
         ({"at_bound": "highest"}, "the largest that is tried"),
         ({"unsure": None}, "unsure: none"),
+        ({"unsure": None}, "confidence; more validation images (data.split.validation) may"),
         ({"unsure": 0.0}, "unsure: no answer is"),
     ],
 )

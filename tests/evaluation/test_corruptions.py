@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from cnnkit.evaluation import gate
 from cnnkit.evaluation.corruptions import STRENGTHS, Corruptions, corrupted, strengths
 
 
@@ -132,6 +133,7 @@ def test_a_network_that_sees_brightness_only_suffers_from_that(shown, exam_of):
     low, high = found["mean_accuracy_interval"]
     assert low < 29 / 30 < high
     assert Corruptions().answered(exam) == found
+    assert list(gate.figures(found)) == Corruptions().figures(["a", "b"])
     last = list(Corruptions().lines(found))[-1]
     assert last == (
         f"corrupted: mean accuracy 0.9667 (95 % interval {low:.4f} to {high:.4f}), 1.0000 as they are (4 images); "

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 from cnnkit.core.errors import UsageError
+from cnnkit.evaluation import calibrate, gate
+from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.baseline import Baseline
+from cnnkit.evaluation.corruptions import Corruptions
 from cnnkit.evaluation.gate import Gate, figures, refuse_unknown
 from cnnkit.evaluation.metrics import computed
+from cnnkit.evaluation.tta import TestTimeAugmentation
+from cnnkit.evaluation.two_classes import Costs, TwoClasses
 
 RESULT = {
     "split": "test",
@@ -72,10 +78,10 @@ def test_every_figure_has_a_name():
     ],
 )
 def test_a_gate_is_met_from_its_value_on(text, over, met):
-    gate = Gate.parsed(text, over)
-    gate.refuse_unknown(list(figures(RESULT)))
-    assert gate.met(RESULT) is met
-    assert gate.line(RESULT).startswith("met: " if met else "not met: ")
+    asked = Gate.parsed(text, over)
+    asked.refuse_unknown(list(figures(RESULT)))
+    assert asked.met(RESULT) is met
+    assert asked.line(RESULT).startswith("met: " if met else "not met: ")
 
 
 def test_it_is_told_in_a_line():
@@ -157,14 +163,43 @@ def test_the_figures_of_all_answers_are_known_before_there_are_any(classes):
     """Few images, of one class, have figures without a value and intervals without ends; their names are the same."""
     told = computed(Answers(np.zeros(2, int), np.eye(len(classes))[[0, 1]], classes))
     for name in figures(told):
-        refuse_unknown([Gate(name, 0.5)], classes, [])
+        refuse_unknown([Gate(name, 0.5)], classes, {})
 
 
 def test_an_unknown_figure_is_refused_before_there_are_any():
     with pytest.raises(UsageError, match=r"--fail-under acuracy=0\.9: there is no such figure.*`accuracy`"):
-        refuse_unknown([Gate("acuracy", 0.9)], ["no", "yes"], [])
+        refuse_unknown([Gate("acuracy", 0.9)], ["no", "yes"], {})
     with pytest.raises(UsageError, match=r"no such figure.*`f1\[yes\]`"):
-        refuse_unknown([Gate("f1[yess]", 0.9)], ["no", "yes"], ["by"])
+        refuse_unknown([Gate("f1[yess]", 0.9)], ["no", "yes"], {"by": None})
     with pytest.raises(UsageError, match="no such figure"):
-        refuse_unknown([Gate("by.accuracy[north]", 0.9)], ["no", "yes"], ["abstain"])
-    refuse_unknown([Gate("by.accuracy[north]", 0.9)], ["no", "yes"], ["by"])
+        refuse_unknown([Gate("by.accuracy[north]", 0.9)], ["no", "yes"], {"abstain": ["answered"]})
+    with pytest.raises(UsageError, match=r"no such figure.*`abstain\.answered`"):
+        refuse_unknown([Gate("abstain.answred", 0.9)], ["no", "yes"], {"abstain": ["answered"]})
+    refuse_unknown([Gate("by.accuracy[north]", 0.9)], ["no", "yes"], {"by": None})  # the images tell
+
+
+ASKED = [
+    Abstain(0.9),
+    Baseline(),
+    Corruptions(),
+    TestTimeAugmentation(2),
+    TwoClasses(),
+    TwoClasses(costs=Costs(1, 5)),
+    TwoClasses(sensitivity=0.9),
+]
+
+
+def test_of_each_figure_that_can_be_asked_for_its_range_is_known():
+    answers = Answers(np.zeros(2, int), np.eye(7)[[0, 1]], [*"abcdefg"])
+    names = [*figures(computed(answers)), *(f"calibrated.{name}" for name in calibrate.FIGURES)]
+    for question in ASKED:
+        told = question.figures(["no", "yes"])
+        assert told
+        names += [f"{question.name}.{name}" for name in told]
+    assert [name for name in names if not gate._kind(name)] == []
+
+
+def test_a_question_that_could_not_be_answered_meets_no_gate():
+    asked, told = Gate.parsed("baseline.network_adds=-1"), {"baseline": {"impossible": "out of memory"}}
+    assert not asked.met(told)
+    assert asked.line(told) == "not met: baseline.network_adds has no value, wanted at least -1"

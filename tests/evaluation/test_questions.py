@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
 from cnnkit.core.errors import UsageError
 from cnnkit.data.index import Index
-from cnnkit.evaluation import abstain, by_column, two_classes
+from cnnkit.evaluation import abstain, by_column, gate, two_classes
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.by_column import ByColumn
@@ -127,6 +127,7 @@ def test_where_no_threshold_is_enough_that_is_said_with_what_would_be_needed():
     found = Abstain(0.95).answered(exam_of(of_two([1], [0.9]), of_two([1] * 20, np.linspace(0.6, 0.9, 20))))
     assert (found["threshold"], found["answered"], found["accuracy"]) == (None, 0.0, None)
     assert found["images_needed"] == 59
+    assert "more validation images (data.split.validation)" in next(Abstain(0.95).lines(found))
     [line] = Abstain(0.95).lines(found)
     assert "at the least 59 answers without a mistake" in line and "20 validation images" in line
 
@@ -270,6 +271,15 @@ def test_a_validation_of_one_class_chooses_no_threshold(question, option):
     TwoClasses("no").refuse(of("no"))  # sensitivity and specificity at a half need no validation
 
 
+@pytest.mark.parametrize(
+    "question", [Abstain(0.5), TwoClasses(), TwoClasses(costs=Costs(1, 2)), TwoClasses(sensitivity=0.5)]
+)
+@pytest.mark.parametrize("truth", [TRUTH, [0] * 10])
+def test_what_figures_there_will_be_is_known_before(question, truth):
+    found = question.answered(exam_of(of_two(truth, PROBABILITY), of_two(TRUTH, PROBABILITY)))
+    assert set(gate.figures(found)) == set(question.figures(["no", "yes"]))
+
+
 # By a column
 
 
@@ -321,6 +331,8 @@ def test_the_values_are_those_of_the_rows(tmp_path, name, first, column):
     shown = shown_of([(str(file), line) for line in (first + 2, first, first + 1)])
     found = ByColumn(column).answered(exam_of(of_two([0, 0, 0], [0.1, 0.2, 0.9]), shown=shown))
     assert [(each["name"], each["images"], each["accuracy"]) for each in found["values"]] == [("m", 1, 0), ("f", 2, 1)]
+    assert set(ByColumn(column).figures(["no", "yes"], shown.images.index)) == set(gate.figures(found))
+    assert ByColumn(column).figures(["no", "yes"]) is None  # before the images are read
     lines = list(ByColumn(column).lines(found))
     assert lines[0] == f"by {column}, the worst first:" and lines[1].startswith("  m: accuracy 0.0000 (0.0000 to ")
 

@@ -15,6 +15,7 @@ from cnnkit.evaluation import calibrate, results
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.baseline import Baseline
+from cnnkit.evaluation.other_images import OtherImages
 from cnnkit.evaluation.questions import QUESTIONS
 from cnnkit.evaluation.two_classes import Costs, TwoClasses
 from cnnkit.runs import checkpoints
@@ -124,6 +125,58 @@ def test_what_is_asked_of_probabilities_is_asked_again_and_what_needs_the_networ
         "the summary of the folds is from before; cnnkit train --resume a writes it again",
         "a/report.html is from before; cnnkit report a writes it again",
     ]
+
+
+def test_what_the_same_temperature_found_stays_and_is_not_called_left_out(run, shifted):
+    calibrated = run.calibrate(temperature=3.0)
+    others = {"tta": {"views": 8}, "corruptions": {"images": 3}}
+    shifted(calibrated, "test", lambda answers: others)
+    warm = shifted(calibrated, "validation", lambda answers: {})
+    renewed = results.renewed(calibrated, results.documents(calibrated, but="validation"), warm)
+    assert renewed.left_out == {"test": []}
+    renewed.keep(calibrated)
+    now = of_file(calibrated, "test")
+    assert {name: now[name] for name in others} == others
+
+
+class Said(Progress):
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+def test_a_calibration_goes_without_training_images_and_says_what_that_leaves_out(run, tmp_path):
+    (tmp_path / "images/cat/0.png").unlink()  # a training image
+    said = Said()
+    assert evaluate(run, "test", questions=[], calibrate=True, progress=said)["temperature"] > 1
+    assert run.files.calibration.exists() and not run.files.familiarity.exists()
+    [line] = said.lines
+    assert "1 of the 8 train images is gone" in line and f"cnnkit evaluate {run.folder} --calibrate" in line
+
+
+def test_a_calibration_needs_no_images_where_the_answers_are_kept(run, tmp_path):
+    evaluate(run, "validation", questions=[])
+    others = (tmp_path / "images").rename(tmp_path / "moved")
+    found = evaluate(run, others=OtherImages(others), questions=[], calibrate=True)
+    assert found["temperature"] > 1 and run.files.calibration.exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--abstain", "0.9", "--fail-under", "abstain.acuracy=0.9"],
+        ["--fail-under", "baseline.adds=0"],
+        ["--fail-under", "two_classes.sensitivty=0.9"],
+        ["--corruptions", "--fail-under", "corruptions.accuracy=0.9"],
+        ["--calibrate", "--fail-over", "calibrated.after.loss=1"],
+    ],
+)
+def test_a_figure_that_a_question_has_not_is_refused_before_an_image_is_read(run, tmp_path, command, words):
+    (tmp_path / "images").rename(tmp_path / "moved")
+    code, out, err = command("evaluate", run.folder, *words)
+    assert (code, out) == (2, "") and "there is no such figure" in err
 
 
 FOUND = {

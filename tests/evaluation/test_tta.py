@@ -153,4 +153,5 @@ def test_a_gate_may_ask_for_what_it_adds(shown, exam_of, pixels, labels):
     exam = exam_of(shown(pixels, labels), network, augment=[MIRRORED])
     figures = gate.figures({"tta": TestTimeAugmentation(1).answered(exam)})
     assert {"tta.accuracy.low", "tta.adds", "tta.adds.low", "tta.log_loss_reduction.low"} <= figures.keys()
+    assert figures.keys() == {f"tta.{name}" for name in TestTimeAugmentation(1).figures(["a", "b"])}
     gate.Gate.parsed("tta.seconds_per_image=1", over=True).refuse_unknown(list(figures))
