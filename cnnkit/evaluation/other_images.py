@@ -165,8 +165,9 @@ def _manifest(path: Path, run: Run) -> Manifest:
     if isinstance(trained, Manifest) and trained.header:
         needed = {trained.path_column, *(trained.label_columns or (trained.label_column,))}
         if needed.issubset(_rows(path)[0]):
-            alike = {"path": str(path), "validation_path": None, "test_path": None, "split_column": None}
-            return trained.model_copy(update=alike | {"folder": None})
+            # Where the images lie the table tells; splits, weights and groups are for training.
+            left_out = ("validation_path", "test_path", "split_column", "weight_column", "group_column", "folder")
+            return trained.model_copy(update=dict.fromkeys(left_out) | {"path": str(path)})
     source = Manifest.recognise(path)
     if source is None:
         message = "is no table of images and classes: it should have a column of paths and one of labels"

@@ -154,6 +154,33 @@ def test_a_table_may_have_one_class_and_any_splits(run, image_folder):
     assert OtherImages(others / "table.csv", table=True).shown(run, Progress()).labels == [2, 2]
 
 
+def test_columns_that_only_training_needs_may_be_missing(image_folder, tmp_path):
+    images = image_folder({"ant": 2, "bee": 2})
+    rows = [f"{name}/{number}.png,{name},p{number},1\n" for name in ("ant", "bee") for number in (0, 1)]
+    (images / "all.csv").write_text("file,kind,patient,weight\n" + "".join(rows))
+    config = {
+        "data": {
+            "source": {
+                "name": "manifest",
+                "path": str(images / "all.csv"),
+                "path_column": "file",
+                "label_column": "kind",
+                "group_column": "patient",
+                "weight_column": "weight",
+            },
+            "image_size": [8, 8],
+            "channels": 3,
+        },
+        "model": {"name": "sequential", "layers": [{"name": "flatten"}]},
+    }
+    (tmp_path / "mine.yaml").write_text(json.dumps(config))
+    made = Run.create(read(tmp_path / "mine.yaml"), tmp_path / "run")
+    made.write_provenance(data={"classes": ["ant", "bee"]}, files=made.hashes())
+    (images / "new.csv").write_text("file,kind\nant/1.png,ant\nbee/0.png,bee\n")
+    shown = OtherImages(images / "new.csv", table=True).shown(Run.open(made.folder), Progress())
+    assert labels_by_name(shown) == {"ant/1.png": "ant", "bee/0.png": "bee"}
+
+
 def test_a_class_of_a_table_that_the_run_does_not_know_is_refused(run, image_folder):
     others = image_folder({"pictures": 2}, name="others")
     (others / "table.csv").write_text("path,label\npictures/0.png,cat\npictures/1.png,cats\n")
