@@ -18,13 +18,13 @@ from cnnkit.report.tables import percent
 from cnnkit.runs.run import Run
 
 SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
-    "calibrated": calibrate.lines,
     Baseline.name: Baseline().lines,
     TwoClasses.name: TwoClasses().lines,
     Abstain.name: lambda found: Abstain(found["wanted"]).lines(found),
     TestTimeAugmentation.name: lambda found: TestTimeAugmentation(found["views"]).lines(found),
+    "calibrated": calibrate.lines,
 }
-"""Of what is found beyond metrics, what is told in sentences; the rest is in tables, and nothing in both."""
+"""Of what is found beyond metrics, what is told in sentences, in this order; the rest is in tables, and nothing in both."""
 
 OFF = 0.02
 """From this calibration error on something is said about it, where it is surely more than chance makes it."""
@@ -61,9 +61,9 @@ def sentences(
     run: Run, result: Mapping[str, Any], facts: Mapping[str, Any], pairs: Sequence[Pair], suspected: int
 ) -> Iterator[str]:
     """What should be known beside it."""
-    for name, found in result.items():
-        if name in SENTENCES and isinstance(found, dict):
-            yield from _joined(SENTENCES[name](found))
+    for name, lines in SENTENCES.items():
+        if isinstance(result.get(name), dict):
+            yield from _joined(lines(result[name]))
     if result:
         yield from _classes(result)
     elif facts.get("best_epoch"):
