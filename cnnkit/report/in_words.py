@@ -10,6 +10,7 @@ from cnnkit.core.text import counted, typed
 from cnnkit.evaluation import calibrate
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.baseline import Baseline
+from cnnkit.evaluation.corruptions import Corruptions
 from cnnkit.evaluation.tta import TestTimeAugmentation
 from cnnkit.evaluation.two_classes import TwoClasses
 from cnnkit.report.bidi import isolated
@@ -21,6 +22,7 @@ SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
     Baseline.name: Baseline().lines,
     TwoClasses.name: TwoClasses().lines,
     Abstain.name: lambda found: Abstain(found["wanted"]).lines(found),
+    Corruptions.name: lambda found: iter([*Corruptions().lines(found)][-1:]),  # those before are a table
     TestTimeAugmentation.name: lambda found: TestTimeAugmentation(found["views"]).lines(found),
     "calibrated": calibrate.lines,
 }

@@ -67,23 +67,15 @@ def calibrated(calibration: Any) -> Table | None:
 def more(result: Mapping[str, Any]) -> Iterator[Table]:
     """What else was asked; single figures stand in the table of all of them."""
     for name, value in result.items():
+        if name == Corruptions.name:
+            yield of_lists("Accuracy on corrupted images, by strength", "corruption", "12345", value["accuracy"])
         if name in _ELSEWHERE or name.endswith("_interval"):
             continue
         title = words(name).capitalize()
-        if name == Corruptions.name:
-            yield _corrupted(value)
-        elif isinstance(value, dict):
+        if isinstance(value, dict):
             yield from tables_of(title, value)
         elif isinstance(value, list) and value:
             yield from tables_of(title, {name: value})
-
-
-def _corrupted(found: Mapping[str, Any]) -> Table:
-    """The accuracy under each corruption, by strength."""
-    clean, mean = (with_interval(found, f"{which}_accuracy") for which in ("clean", "mean"))
-    part = f" of {found['of']:,}" if found["images"] < found["of"] else ""
-    title = f"Accuracy on {found['images']:,}{part} images, corrupted ever more strongly: {mean} in the mean"
-    return of_lists(f"{title}, {clean} as they are", "corruption", "12345", found["accuracy"])
 
 
 def images(run: Run, facts: Mapping[str, Any]) -> Table:

@@ -48,18 +48,19 @@ def test_what_was_asked_is_told_once_in_sentences_and_without_what_is_true_of_on
         "calibrated": fit | {"folds": "/where/folds", "report": "/where/report.html", "renewed": {}},
         "abstain": Abstain.renewed({"wanted": 0.5}, answers, validation, False),
         "corruptions": {
-            "images": 10, "of": 20, "clean_accuracy": 0.75, "mean_accuracy": 0.5, "mean_accuracy_interval": [0.25, 0.625],
+            "images": 10, "of": 20, "clean_accuracy": 0.75, "mean_accuracy": 0.5,
+            "mean_accuracy_interval": [0.25, 0.625],
             "accuracy": {"blur": [0.7, 0.6, 0.5, 0.4, 0.3]}, "strengths": {"blur": [1, 2, 3, 4, 5]},
         },
         "by": {"column": "site", "values": [{"name": "A", "images": 20}]},
     }  # fmt: skip
     results.write(run, "test", result)
     page = page_of(run, of, [])
-    corrupted = "Accuracy on 10 of 20 images, corrupted ever more strongly: 0.5000 (0.2500 to 0.6250) in the mean, "
-    assert [table.title for table in page.more] == [f"{corrupted}0.7500 as they are", "By", "By: values"]
+    assert [table.title for table in page.more] == ["Accuracy on corrupted images, by strength", "By", "By: values"]
     assert page.more[0].rows == [["blur", "0.7000", "0.6000", "0.5000", "0.4000", "0.3000"]]
     told = "\n".join(page.told)
-    assert told.count("calibrated: ") == told.count("abstain: ") == 1
+    assert told.count("calibrated: ") == told.count("abstain: ") == told.count("corrupted: ") == 1
+    assert "0.7500 as they are (10 of 20 images); worst under blur: 0.5000" in told
     assert "/where" not in report.html(page)
 
 
