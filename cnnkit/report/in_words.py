@@ -26,7 +26,7 @@ SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
     TestTimeAugmentation.name: lambda found: TestTimeAugmentation(found["views"]).lines(found),
     "calibrated": calibrate.lines,
 }
-"""Of what is found beyond metrics, what is told in sentences, in this order; the rest is in tables, and nothing in both."""
+"""Of what is found beyond metrics what is told in sentences, in this order; the rest is in tables."""
 
 OFF = 0.02
 """From this calibration error on something is said about it, where it is surely more than chance makes it."""
