@@ -1,8 +1,10 @@
-"""Measures how often the intervals of accuracy, macro F1, the calibration error and areas hold the true value.
+"""Measures how often the intervals of accuracy, macro F1, calibration error, areas and losses hold the truth.
 
     python scripts/measure_intervals.py --simulations 2000 --images 300 --classes 4
     python scripts/measure_intervals.py --figure ece --simulations 2000 --images 300 --classes 4 --too-sure 1.5
     python scripts/measure_intervals.py --figure areas --simulations 500 --images 270 --classes 10 --taken 0.005
+    python scripts/measure_intervals.py --figure areas --simulations 1000 --sizes 1 2 3 5 10 30 249 --apart 2
+    python scripts/measure_intervals.py --figure losses --simulations 2000 --images 300 --classes 4 --spread 8
 
 Answers are drawn from a network of known accuracy, or that is too sure by a known factor, so the true figures are
 known. Of intervals at 95 % as many as that should hold them.
@@ -11,11 +13,13 @@ known. Of intervals at 95 % as many as that should hold them.
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.intervals import RESAMPLES, Bootstrap, wilson
+from cnnkit.evaluation.intervals import RESAMPLES, Bootstrap, of_mean, wilson
 from cnnkit.evaluation.ranking import Areas, areas
 from cnnkit.evaluation.reliability import reliability
 
@@ -108,22 +112,93 @@ def coverage_of_areas(simulations: int, images: int, classes: int, taken: float,
     }
 
 
+def coverage_of_uneven_areas(
+    simulations: int, sizes: list[int], apart: float, wrong: float = 0.0, seed: int = 1
+) -> dict[str, Any]:
+    """The share of intervals that hold the true areas of classes with few and many images, and of their means.
+
+    Args:
+        simulations: How often images are drawn.
+        sizes: The images of each class.
+        apart: By how many standard deviations the logit of the right class is above the others.
+        wrong: The share of images whose logits tell nothing of their class.
+        seed: Of chance.
+    """
+    random, classes, many = np.random.default_rng(seed), len(sizes), 10_000
+
+    def told(labels: Any) -> Any:
+        shown = np.where(random.random(len(labels)) < wrong, -1, labels)
+        logits = random.normal(size=(len(labels), classes)) + apart * (shown[:, None] == np.arange(classes))
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        return powers / powers.sum(1, keepdims=True)
+
+    # The true areas are those of many images of each class, which weigh as many as it has.
+    labels = np.repeat(np.arange(classes), many)
+    probabilities, weights = told(labels), np.array(sizes)[labels] / many
+    true: dict[str, list[float]] = {
+        name: [float(area(labels == k, probabilities[:, k], sample_weight=weights)) for k in range(classes)]
+        for name, area in (("roc_auc", roc_auc_score), ("average_precision", average_precision_score))
+    }
+    labels, held = np.repeat(np.arange(classes), sizes), {name: np.zeros(classes + 1) for name in true}
+    for _ in range(simulations):
+        for found, (name, values) in zip(areas(labels, told(labels)), true.items(), strict=True):
+            ends = np.array([*found.of_class_intervals, found.mean_interval])
+            truth = np.array([*values, np.mean(values)])
+            held[name] += (ends[:, 0] <= truth) & (truth <= ends[:, 1])
+    return {
+        name: {"areas": values, "held": (held[name][:-1] / simulations).tolist(), "mean": held[name][-1] / simulations}
+        for name, values in true.items()
+    }
+
+
+def coverage_of_losses(
+    simulations: int, images: int, classes: int, spread: float, too_sure: float, seed: int = 1
+) -> dict[str, float]:
+    """The share of intervals that hold the true log loss and the true Brier score."""
+    random = np.random.default_rng(seed)
+
+    def of(count: int) -> list[Any]:
+        answers = drawn(random, count, classes, spread, too_sure)
+        return [answers.log_losses, answers.squared_errors]
+
+    true, held = [float(np.mean(values)) for values in of(MANY)], np.zeros(2)
+    for _ in range(simulations):
+        ends = [of_mean(values) for values in of(images)]
+        held += [pair is not None and pair[0] <= value <= pair[1] for pair, value in zip(ends, true, strict=True)]
+    return dict(zip(("log_loss", "brier"), held / simulations, strict=True))
+
+
 def main() -> None:
     """Measures and tells."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option, value in (("simulations", 2000), ("images", 300), ("classes", 4)):
         parser.add_argument(f"--{option}", type=int, default=value)
     parser.add_argument("--accuracy", type=float, default=0.8)
-    parser.add_argument("--figure", choices=["accuracy", "ece", "areas"], default="accuracy")
+    parser.add_argument("--figure", choices=["accuracy", "ece", "areas", "losses"], default="accuracy")
     parser.add_argument("--spread", type=float, default=2.0, help="of the right logits")
     parser.add_argument("--too-sure", type=float, default=1.0, help="what the logits are multiplied by")
     parser.add_argument("--taken", type=float, default=0.005, help="the share of images that are taken for others")
+    parser.add_argument("--sizes", type=int, nargs="+", help="of areas: the images of each class, instead of --taken")
+    parser.add_argument("--apart", type=float, default=2.0, help="how far the right logit is above the others")
+    parser.add_argument("--wrong", type=float, default=0.0, help="the share of images whose logits tell nothing")
     chosen = parser.parse_args()
     simulations = f"{chosen.simulations:,}"
     if chosen.figure == "ece":
         found = coverage_of_ece(chosen.simulations, chosen.images, chosen.classes, chosen.spread, chosen.too_sure)
         print(f"ece: {found['held']:.1%} of {simulations} intervals hold {found['true']:.4f}")
         print(f"     measured {found['ece']:.4f} in the mean, {found['ece_by_chance']:.4f} by chance alone")
+        return
+    if chosen.figure == "losses":
+        held = coverage_of_losses(chosen.simulations, chosen.images, chosen.classes, chosen.spread, chosen.too_sure)
+        for name, share in held.items():
+            print(f"{name}: {share:.1%} of {simulations} intervals hold it")
+        return
+    if chosen.figure == "areas" and chosen.sizes:
+        uneven = coverage_of_uneven_areas(chosen.simulations, chosen.sizes, chosen.apart, chosen.wrong)
+        for name, told in uneven.items():
+            print(f"{name}: {told['mean']:.1%} of {simulations} intervals hold the true mean")
+            for size, area, share in zip(chosen.sizes, told["areas"], told["held"], strict=True):
+                print(f"  {share:6.1%} that of a class of {size}, {area:.3f}")
         return
     if chosen.figure == "areas":
         found = coverage_of_areas(chosen.simulations, chosen.images, chosen.classes, chosen.taken)

@@ -2,7 +2,7 @@
 
 Proportions have Wilson's. What is computed from the confusion matrix is resampled (the bootstrap of Efron 1979). What
 depends on every probability has the infinitesimal jackknife (Jaeckel 1972), to which the bootstrap comes with many
-resamples: for an area under a ROC curve it is the interval of DeLong et al. 1988 but for terms of 1 / images.
+resamples; that of areas is in ranking.py.
 
 The standard error found so is laid around the logit of a figure in 0..1, where the figure is nearer to a normal
 distribution and no end leaves 0..1. `scripts/measure_intervals.py` counts how often such intervals hold the truth.
@@ -26,7 +26,7 @@ RESAMPLES, SEED = 2000, 0
 _AT_ONCE = 4_000_000  # counts that are in memory at a time
 
 
-def interval(share: float, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def interval(share: float, count: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Wilson's interval for a proportion (Wilson 1927).
 
     It holds for few images and near 0 and 1, where the usual "plus or minus" does not.
@@ -45,7 +45,7 @@ def interval(share: float, count: int, confidence: float = CONFIDENCE) -> tuple[
 
 
 def wilson(share: float, count: int) -> list[float] | None:
-    """The same as JSON has it; None of no images."""
+    """The same as JSON has it, [low, high]; None of no images."""
     return list(interval(share, count)) if count else None
 
 
@@ -134,10 +134,10 @@ class Bootstrap:
         right, true, taken = self.counts
         return 2 * right / np.maximum(true + taken, 1)
 
-    @cached_property
-    def balanced_accuracy(self) -> Any:
-        """Of each resample: the mean recall of the classes that are there."""
-        return self.recall.sum(1) / (self.counts[1] > 0).sum(1)
+    def macro(self, figures: Any) -> Any:
+        """Of each resample: the mean of a figure of the classes that were drawn."""
+        drawn = self.counts[1] > 0
+        return (figures * drawn).sum(1) / drawn.sum(1)
 
     def weighted(self, figures: Any) -> Any:
         """Of each resample: the mean of a figure of the classes, each weighed by its images."""

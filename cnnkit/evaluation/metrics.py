@@ -53,7 +53,7 @@ def _averaged(figure: str) -> tuple[EvaluationMetric, EvaluationMetric]:
         return float(np.mean(answers.by_class[figure][_there(answers)]))
 
     def macro_interval(answers: Answers) -> Any:
-        resampled = getattr(answers.bootstrap, figure)[:, _there(answers)].mean(1)
+        resampled = answers.bootstrap.macro(getattr(answers.bootstrap, figure))
         return answers.bootstrap.interval(macro(answers), resampled, len(answers.labels))
 
     def weighted(answers: Answers) -> float:
@@ -95,7 +95,7 @@ METRICS = (
         "balanced_accuracy",
         lambda answers: _balanced(answers),
         interval=lambda answers: answers.bootstrap.interval(
-            _balanced(answers), answers.bootstrap.balanced_accuracy, len(answers.labels)
+            _balanced(answers), answers.bootstrap.macro(answers.bootstrap.recall), len(answers.labels)
         ),
         said="balanced accuracy",
     ),

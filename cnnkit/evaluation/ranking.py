@@ -1,17 +1,30 @@
 """Ranking: how well probabilities put the images of a class before the others, whatever threshold one takes.
 
-Areas are those of scikit-learn, for a thousand classes at once. Their standard errors come from what each image adds:
-the derivative of the area by the weight of the image, of which the infinitesimal jackknife (Jaeckel 1972) makes a
-standard error.
+Areas are those of scikit-learn, for a thousand classes at once. Their variances come from what each image adds: the
+derivative of the area by the weight of the image, of which the infinitesimal jackknife (Jaeckel 1972) makes a variance;
+of an area under a ROC curve it is that of DeLong et al. 1988, but for m / (m - 1), which is made good.
+
+Few images say little of how uncertain they are: one has no variance at all. So their variance is drawn towards the
+largest that there can be, area * (1 - area) / m with m images on the smaller side (Birnbaum and Klose 1957, Bounds for
+the variance of the Mann-Whitney statistic, Annals of Mathematical Statistics 28, 933-945). An interval is Wilson's of
+as many images as have the variance found (the effective number of Korn and Graubard 1998, Confidence intervals for
+proportions with small expected number of positive counts, Survey Methodology 24, 193-201).
+
+Measured for classes of 1, 2, 3, 5, 10, 30 and 249 images, with areas under the ROC curve of 0.78, 0.95 and 0.995: with
+fewer than 30 images on a side 98 % or more of these intervals hold it, as the widest variance is seldom the true one,
+and 95 to 99 % with more; of those of average precision 90 % or more where it is below 0.1, else 94 % or more. With
+`scripts/measure_intervals.py --figure areas --simulations 1000 --sizes 1 2 3 5 10 30 249 --apart 1`, or 2 or 3.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnnkit.core.lazy import np
-from cnnkit.evaluation.intervals import around_logit
+from cnnkit.evaluation.intervals import interval
 
 
 @dataclass(frozen=True)
@@ -87,12 +100,14 @@ class Areas:
         of_class: The areas; None of a class that no image has, or that all have.
         by_weight: float64 (images,), the derivative of their mean by the weight of each image.
         of_class_intervals: Intervals of the areas.
+        mean_interval: That of their mean; None where no class has one.
         count: Of how many images the interval of the mean is where they leave no error.
     """
 
     of_class: list[float | None]
     by_weight: Any
     of_class_intervals: list[list[float] | None]
+    mean_interval: list[float] | None
     count: int
 
     @property
@@ -101,10 +116,46 @@ class Areas:
         known = [value for value in self.of_class if value is not None]
         return float(np.mean(known)) if known else None
 
-    @property
-    def mean_interval(self) -> list[float] | None:
-        """Its interval."""
-        return None if self.mean is None else around_logit(self.mean, _error(self.by_weight), self.count)
+
+class _Area(NamedTuple):
+    """An area of one class, in 0..1.
+
+    Attributes:
+        value: It.
+        variance: Its variance by the jackknife, as it is and without what it lacks of few images.
+        unbiased: The same with m / (m - 1) for each side.
+        fewer: Images on the smaller side.
+        widest: What the variance can be, over value * (1 - value) / fewer.
+    """
+
+    value: float
+    variance: float
+    unbiased: float
+    fewer: int
+    widest: float
+
+    @classmethod
+    def of(cls, curve: Curve, found: tuple[float, Any, Any], widest: float) -> _Area:
+        """From a curve and what it tells of the area."""
+        value, of_class, others = found
+        sides = [
+            (float((counts * slopes**2).sum()), int(counts.sum()))
+            for counts, slopes in ((curve.positives, of_class), (curve.negatives, others))
+        ]
+        unbiased = sum(squares * count / max(1, count - 1) for squares, count in sides)
+        fewer = min(count for _, count in sides)
+        return cls(min(1.0, max(0.0, value)), sum(squares for squares, _ in sides), unbiased, fewer, widest)
+
+    def as_many(self, more: int) -> float:
+        """Of how many images a proportion has its variance, drawn towards the widest as if by `more` images."""
+        bound = self.value * (1 - self.value) / self.fewer
+        # Where all are in their place there is nothing to see of it.
+        share = self.unbiased / bound if bound > 1e-12 else 1.0
+        return self.fewer * (self.fewer - 1 + more) / (share * (self.fewer - 1) + more * self.widest)
+
+    def interval(self) -> tuple[float, float]:
+        """Its interval, that of one class."""
+        return interval(self.value, self.as_many(_MORE))
 
 
 def areas(labels: Any, probabilities: Any) -> tuple[Areas, Areas]:
@@ -116,30 +167,59 @@ def areas(labels: Any, probabilities: Any) -> tuple[Areas, Areas]:
     """
     images, classes = probabilities.shape
     counts = np.bincount(labels, minlength=classes)
-    found: list[tuple[list[Any], Any, list[Any]]] = [
-        ([None] * classes, np.zeros(images), [None] * classes) for _ in range(2)
-    ]
+    totals = np.zeros((2, images))
+    found: tuple[dict[int, _Area], dict[int, _Area]] = ({}, {})
     known = np.flatnonzero((counts > 0) & (counts < images))
     for first in range(0, len(known), _AT_ONCE):
         some = known[first : first + _AT_ONCE]
         for number, scores in zip(some.tolist(), np.ascontiguousarray(probabilities[:, some].T), strict=True):
             one = labels == number
-            curve, fewer = Curve.of(one, scores), int(min(counts[number], images - counts[number]))
-            for (values, total, intervals), (area, of_class, others) in zip(
-                found, (curve.roc(), curve.precision_recall()), strict=True
-            ):
-                squares = curve.positives * of_class**2 + curve.negatives * others**2
-                values[number] = area
-                # Where none is out of its place, images of the class may be, with a probability p; that none of so
-                # many is then has a probability of (1 - p) to the power of that.
-                intervals[number] = around_logit(area, float(np.sqrt(squares.sum())), fewer)
-                total += curve.by_weight(one, of_class, others)
-    at_least = int(counts[known].min()) if len(known) else 0
+            curve = Curve.of(one, scores)
+            both = ((curve.roc(), 1.0), (curve.precision_recall(), _WIDEST_PRECISION))
+            for of_class, total, (area, widest) in zip(found, totals, both, strict=True):
+                of_class[number] = _Area.of(curve, area, widest)
+                total += curve.by_weight(one, *area[1:])
     roc, precision = (
-        Areas(values, total / max(1, len(known)), intervals, max(at_least, count))
-        for (values, total, intervals), count in zip(found, _counts(counts[known], images), strict=True)
+        _together(classes, of_class, total / max(1, len(known)), max(count, min(counts[known], default=0)))
+        for of_class, total, count in zip(found, totals, _counts(counts[known], images), strict=True)
     )
     return roc, precision
+
+
+def _together(classes: int, found: dict[int, _Area], by_weight: Any, count: int) -> Areas:
+    """The areas of all classes, from those that have one."""
+    values: list[float | None] = [None] * classes
+    intervals: list[list[float] | None] = [None] * classes
+    for number, area in found.items():
+        values[number], intervals[number] = area.value, list(area.interval())
+    mean = _mean_interval(list(found.values()), float(np.sum(by_weight**2)), count) if found else None
+    return Areas(values, by_weight, intervals, mean, int(count))
+
+
+def _mean_interval(found: Sequence[_Area], variance: float, count: int) -> list[float]:
+    """The interval of the mean of areas, which depend on each other as they are of the same images.
+
+    A class of a few images may be in its place by chance, and then has no variance. So what the interval of each such
+    class adds is added by squares and sums (Zou and Donner 2008, Construction of confidence limits about effect
+    measures, Statistics in Medicine 27, 1693-1702).
+
+    Args:
+        found: The areas.
+        variance: That of their mean by the jackknife.
+        count: Of how many images it is where these leave no error.
+    """
+    number, mean = len(found), min(1.0, float(np.mean([area.value for area in found])))
+    # Of many classes together it is known better how uncertain they are: each is drawn as if by one image.
+    drawn = sum(area.value * (1 - area.value) / area.as_many(1) - area.variance for area in found) / number**2
+    whole, spread = variance + max(0.0, drawn), mean * (1 - mean)
+    low, high = interval(mean, spread / whole if min(spread, whole) > _NONE else count)
+    below, above = (mean - low) ** 2, (high - mean) ** 2
+    for area in found:
+        if area.fewer < _FEW:
+            ends = area.interval()
+            below += ((area.value - ends[0]) / number) ** 2
+            above += ((ends[1] - area.value) / number) ** 2
+    return [max(0.0, mean - math.sqrt(below)), min(1.0, mean + math.sqrt(above))]
 
 
 def _counts(counts: Any, images: int) -> tuple[int, int]:
@@ -164,9 +244,17 @@ def _counts(counts: Any, images: int) -> tuple[int, int]:
     return round(len(counts) / before), round(len(counts) / above)
 
 
-def _error(by_weight: Any) -> float:
-    return float(np.sqrt(np.sum(np.square(by_weight))))
-
-
 _AT_ONCE = 64
 """Classes whose probabilities are copied at a time, so that those of a class lie together."""
+
+_MORE = 4
+"""As if by how many images the variance of a class is drawn towards the widest: measured, as are those below."""
+
+_WIDEST_PRECISION = 2.0
+"""Average precision is no mean of what does not depend on each other, so its variance may be larger than that."""
+
+_FEW = 5
+"""Of fewer images than that a class adds its own interval to that of the mean."""
+
+_NONE = 1e-18
+"""A variance that is rounding."""

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, norm
 from sklearn import metrics as sklearn_metrics
 
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.intervals import Bootstrap, around_logit, of_mean
+from cnnkit.evaluation.intervals import Bootstrap, around_logit, interval, of_mean
 from cnnkit.evaluation.ranking import Curve, areas
 
 CLASSES = list("abcdefg")
@@ -145,9 +145,9 @@ def test_errors_are_those_of_images_that_are_drawn_anew():
     labels, predicted = answers.labels, answers.predicted
     bootstrap, drawn = Bootstrap(answers.confusion()), [random.integers(0, 300, 300) for _ in range(400)]
     f1 = [sklearn_metrics.f1_score(labels[i], predicted[i], average="macro") for i in drawn]
-    assert np.std(bootstrap.f1.mean(1)) == pytest.approx(np.std(f1), rel=0.15)
+    assert np.std(bootstrap.macro(bootstrap.f1)) == pytest.approx(np.std(f1), rel=0.15)
     balanced = [sklearn_metrics.balanced_accuracy_score(labels[i], predicted[i]) for i in drawn]
-    assert np.std(bootstrap.balanced_accuracy) == pytest.approx(np.std(balanced), rel=0.15)
+    assert np.std(bootstrap.macro(bootstrap.recall)) == pytest.approx(np.std(balanced), rel=0.15)
     drawn_areas = [areas(labels[i], answers.probabilities[i])[0].mean for i in drawn[:200]]
     assert np.sqrt(np.sum(answers.roc.by_weight**2)) == pytest.approx(np.std(drawn_areas), rel=0.2)
 
@@ -160,6 +160,46 @@ def test_the_same_answers_have_the_same_intervals_that_hold_their_figure():
             if name.endswith("_interval"):
                 assert 0 <= ends[0] <= part[name.removesuffix("_interval")] <= ends[1], name
     assert all(f"{name}_interval" in first for name in ("accuracy", "macro_f1", "roc_auc", "log_loss", "brier"))
+
+
+@pytest.mark.parametrize("of_class", [1, 3, 10])
+def test_the_interval_of_an_area_holds_it_where_few_images_are_of_the_class(of_class):
+    """Normal scores a standard deviation apart: the area is the normal distribution function at 1 / sqrt(2)."""
+    random, true, held = np.random.default_rng(0), norm.cdf(2**-0.5), 0
+    labels = np.r_[np.ones(of_class, int), np.zeros(100 - of_class, int)]
+    for _ in range(100):
+        scores = 1 / (1 + np.exp(-random.normal(labels)))
+        low, high = areas(labels, np.stack([1 - scores, scores], 1))[0].of_class_intervals[1]
+        held += low <= true <= high
+    assert held >= 88  # of 100 right ones fewer hold it once in a thousand times
+
+
+def test_one_image_of_a_class_leaves_its_area_and_the_mean_uncertain():
+    """It beats 9 of 10 others; the variance of such an area is at most that of one answer (Birnbaum and Klose 1957)."""
+    labels = np.r_[1, np.zeros(10, int)]
+    scores = np.r_[0.85, np.arange(10) / 10]
+    roc, _ = areas(labels, np.stack([1 - scores, scores], 1))
+    assert roc.of_class[1] == pytest.approx(0.9)
+    assert roc.of_class_intervals[1] == pytest.approx(list(interval(0.9, 1)))
+    assert roc.mean_interval[0] <= roc.of_class_intervals[1][0]  # both classes have the same curve
+
+
+def test_with_many_images_the_interval_of_an_area_is_that_of_delong():
+    answers = answers_of(4000, 2, 1)
+    one, scores = answers.labels == 1, answers.probabilities[:, 1]
+    wins = (scores[one][:, None] > scores[~one]).astype(float)
+    variance = np.var(wins.mean(1), ddof=1) / one.sum() + np.var(wins.mean(0), ddof=1) / (~one).sum()
+    low, high = answers.roc.of_class_intervals[1]
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.01)
+
+
+def test_macro_recall_and_balanced_accuracy_are_one_number_with_one_interval():
+    """Of the class of two images none is drawn in one of seven resamples."""
+    labels = np.r_[np.zeros(20, int), np.ones(18, int), 2, 2]
+    predicted = np.r_[np.zeros(16, int), np.ones(22, int), 2, 1]
+    told = metrics.computed(Answers(labels, 0.9 * np.eye(3)[predicted] + 0.1 / 3, list("abc")))
+    assert told["macro_recall"] == told["balanced_accuracy"]
+    assert told["macro_recall_interval"] == told["balanced_accuracy_interval"]
 
 
 def test_nothing_is_certain_for_being_all_right_and_one_class_has_no_areas():

@@ -33,3 +33,15 @@ def test_intervals_of_areas_hold_the_truth_where_most_often_every_image_is_in_it
     found = measure_intervals.coverage_of_areas(40, 60, 4, 0.004)
     assert 0.5 < found["perfect"] < 1
     assert min(found["roc_auc"], found["average_precision"]) >= 0.8
+
+
+def test_intervals_of_areas_hold_the_truth_of_classes_with_few_images():
+    for found in measure_intervals.coverage_of_uneven_areas(60, [1, 3, 10, 46], 2).values():
+        assert min(*found["held"], found["mean"]) >= 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("apart", "wrong"), [(1, 0.0), (2, 0.0), (4, 0.1)])
+def test_intervals_of_areas_under_roc_curves_hold_the_truth_with_one_image_of_a_class_as_with_many(apart, wrong):
+    found = measure_intervals.coverage_of_uneven_areas(400, [1, 2, 3, 5, 10, 30, 249], apart, wrong)["roc_auc"]
+    assert min(*found["held"], found["mean"]) >= 0.88
