@@ -20,6 +20,7 @@ from cnnkit.evaluation.paired import Paired, holm
 from cnnkit.inspection import same_images
 from cnnkit.inspection.summary import summarize
 from cnnkit.runs.run import Run
+from cnnkit.runs.stopped import stopped
 
 SURE = 0.05
 """Below this p two runs are told apart."""
@@ -198,6 +199,17 @@ def p_text(p: float) -> str:
 
 def _remarks(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
     """What makes figures differ beside what the networks have learnt."""
+    return [*_stopped(runs, names), *_not_all_calibrated(runs, names)]
+
+
+def _stopped(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
+    for run, name in zip(runs, names, strict=True):
+        if words := stopped(run):
+            yield f"the training of {name} {words}: its figures are those of the best of these"
+
+
+def _not_all_calibrated(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
+    """Where only some are."""
     calibrated = [run.files.calibration.exists() for run in runs]
     if all(calibrated) or not any(calibrated):
         return []

@@ -17,6 +17,7 @@ from cnnkit.report.bidi import isolated
 from cnnkit.report.confusion import Pair
 from cnnkit.report.tables import percent
 from cnnkit.runs.run import Run
+from cnnkit.runs.stopped import stopped
 
 SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
     Baseline.name: Baseline().lines,
@@ -63,6 +64,8 @@ def sentences(
     run: Run, result: Mapping[str, Any], facts: Mapping[str, Any], pairs: Sequence[Pair], suspected: int
 ) -> Iterator[str]:
     """What should be known beside it."""
+    if words := stopped(run):
+        yield f"the training {words}; it goes on with: cnnkit train --resume {typed(run.folder)}"
     for name, lines in SENTENCES.items():
         if isinstance(result.get(name), dict):
             yield from _joined(lines(result[name]))

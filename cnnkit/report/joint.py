@@ -110,6 +110,7 @@ def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
     document: Mapping[str, Any] = {}
     try:
         document = comparison.compare(runs, "test", progress)
+        notes.extend(document["remarks"])
     except (DataError, TrainingError) as error:
         notes.append(f"They are not compared image by image: {error}")
     split = next((split for split in reversed(SPLITS) if all(recorded(run, split) for run in runs)), "test")

@@ -174,7 +174,10 @@ def test_columns_that_only_training_needs_may_be_missing(image_folder, tmp_path)
         "model": {"name": "sequential", "layers": [{"name": "flatten"}]},
     }
     (tmp_path / "mine.yaml").write_text(json.dumps(config))
-    made = Run.create(read(tmp_path / "mine.yaml"), tmp_path / "run")
+    experiment = read(tmp_path / "mine.yaml")
+    index = experiment.data.source.open(Progress()).index(Progress())
+    made = Run.create(experiment, tmp_path / "run")
+    made.write_split(index, ["train", "test"] * 2, [""] * 4)
     made.write_provenance(data={"classes": ["ant", "bee"]}, files=made.hashes())
     (images / "new.csv").write_text("file,kind\nant/1.png,ant\nbee/0.png,bee\n")
     shown = OtherImages(images / "new.csv", table=True).shown(Run.open(made.folder), Progress())

@@ -114,6 +114,22 @@ def test_a_run_that_is_calibrated_beside_one_that_is_not_is_named(run_of, comman
     assert compare([one, other])["remarks"] == []
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("interrupted", "the training of b was stopped after 0 of 7 epochs"),
+        ("unfinished", "the training of b was stopped after 0 of 7 epochs"),
+        ("training", "the training of b has not ended: 0 of 7 epochs so far"),
+    ],
+)
+def test_a_run_whose_training_did_not_come_to_its_end_is_named(run_of, state, words):
+    one, other = run_of("a"), run_of("b", settings=["train.epochs=7"])
+    Run.open(one).write_provenance(state="finished")
+    Run.open(other).write_provenance(state=state)
+    [line] = compare([one, other])["remarks"]
+    assert line.startswith(words)
+
+
 def test_other_test_images_are_refused_with_how_many(run_of):
     one, other = run_of("a"), run_of("b", images=range(5, 65))
     with pytest.raises(DataError, match="other test images: 5 of the 60 of the first are not among the 60") as error:

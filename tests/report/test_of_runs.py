@@ -40,6 +40,16 @@ def test_a_page_shows_what_its_run_answers(run_of):
     assert len(page.samples) == 2 and page.notes == []
 
 
+def test_a_page_begins_with_that_its_training_was_stopped(run_of):
+    run, of = run_of(said=[1])
+    run.write_provenance(state="interrupted")
+    assert re.match(
+        r"the training was stopped after \d+ .* goes on with: cnnkit train --resume", page_of(run, of, []).told[0]
+    )
+    run.write_provenance(state="finished")
+    assert not any("stopped" in line for line in page_of(run, of, []).told)
+
+
 def test_what_was_asked_is_told_once_in_sentences_and_without_what_is_true_of_one_moment_only(run_of):
     run, of = run_of(said=[1, 0, 1])
     answers, validation = Answers.read(run, "test"), Answers.read(run, "validation")
@@ -84,7 +94,7 @@ def test_a_run_that_was_interrupted_has_its_curves(run_of):
     page = page_of(run, of, [])
     assert page.title == "This run (interrupted) has not been evaluated yet"
     assert [chart.title for chart in page.curves] == ["Loss", "Accuracy"]
-    assert page.split is None and page.told == [
+    assert page.split is None and page.told[1:] == [
         f"what it is worth is told here after: cnnkit evaluate {run.folder}, and then cnnkit report {run.folder}"
     ]
     assert report.html(page).startswith("<!doctype html>")
