@@ -10,7 +10,7 @@ from typing import Any
 
 from cnnkit.config.file import refuse_settings
 from cnnkit.core import cache
-from cnnkit.core.errors import DataError, UsageError
+from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import first_line, typed
@@ -91,7 +91,8 @@ def evaluate(
     fit: dict[str, Any] = {}
     if calibrate:
         with run.held():  # who trains it is told of before the work
-            run, fit["calibrated"], renewed = _calibrated(run, asked, model, shown, of, progress)
+            names = [question.name for question in questions]
+            run, fit["calibrated"], renewed = _calibrated(run, asked, names, model, shown, of, progress)
     facts = others.facts(run, shown) if others else None
     result, answers = examined(run, asked, model, shown, of, progress, questions, facts, fit)
     # From here on nothing is refused any more.
@@ -141,13 +142,14 @@ def _make_familiar(run: Run, model: Any, of: Splits, progress: Progress) -> None
 
 
 def _calibrated(
-    run: Run, split: str | None, model: Any, shown: Shown, of: Splits, progress: Progress
+    run: Run, split: str | None, names: Sequence[str], model: Any, shown: Shown, of: Splits, progress: Progress
 ) -> tuple[Run, dict[str, Any], results.Renewed]:
     """A run as if it were calibrated on its validation images, what is found, and what was, brought up to date.
 
     Args:
         run: The run.
-        split: Which split is evaluated behind it, so that it need not be brought up to date; None for none.
+        split: Which split is evaluated behind it; None for none.
+        names: What is asked of it then, and need not be brought up to date.
         model: Its network.
         shown: The images of that split, or other ones.
         of: The images of another split.
@@ -156,21 +158,36 @@ def _calibrated(
     Raises:
         TrainingError: What was found before is damaged.
     """
-    before = {"validation": dict[str, Any]()} | results.documents(run, but=split)
+    before = results.documents(run, but=split)
+    if split != "validation":
+        before = {"validation": dict[str, Any]()} | before
+    if split:
+        before |= _before(run, split)
     answers = Answers.read(run, "validation")
     if answers is None:
         chosen_on = shown if split == "validation" else of("validation")
         logits = logits_of(run, model, chosen_on, progress)
         answers = Answers.of(run, np.asarray(chosen_on.labels), logits, chosen_on.names)
     run, found = calibration.calibrated(run, answers)
-    if split == "validation":
-        del before["validation"]
     answers = Answers.of(run, answers.labels, answers.logits, answers.names)
     renewed = results.renewed(run, before, answers)
-    found["renewed"] = {name: {"left_out": gone} for name, gone in renewed.left_out.items()}
+    left_out = {name: {"left_out": gone} for name, gone in renewed.left_out.items()}
+    if split in left_out:
+        gone = [name for name in left_out.pop(split)["left_out"] if name not in names]
+        left_out |= {split: {"left_out": gone}} if gone else {}
+    found["renewed"] = left_out
     folds = run.folder.absolute().parent
     found["folds"] = str(folds) if (folds / FOLDS).is_file() else None
     return run, found | {"report": str(run.files.report) if run.files.report.exists() else None}, renewed
+
+
+def _before(run: Run, split: str) -> dict[str, dict[str, Any]]:
+    """What was found of the split that is evaluated now; nothing where it is damaged, as it is written anew."""
+    try:
+        found, answers = results.read(run, split), Answers.read(run, split)
+    except TrainingError:
+        return {}
+    return {split: found} if found and answers else {}
 
 
 def _shown(run: Run, split: str, progress: Progress, most: int | None = None) -> Shown:

@@ -39,7 +39,8 @@ def run(image_folder, tmp_path):
     run.write_split(index, [("train", "validation", "test")[i % 3] for i in range(24)], [""] * 24)
     run.write_provenance(data={"classes": ["cat", "dog"]}, files=run.hashes())
     model = experiment.model.build((4, 4, 1), 2)
-    model.set_weights([30 * weights for weights in model.get_weights()])
+    chance = np.random.default_rng(0)
+    model.set_weights([10 * chance.normal(size=weights.shape) for weights in model.get_weights()])
     checkpoints.save(checkpoints.Weights.of(model), run.files.checkpoints, checkpoints.BEST, 1, {})
     return run
 
@@ -137,6 +138,19 @@ def test_what_the_same_temperature_found_stays_and_is_not_called_left_out(run, s
     renewed.keep(calibrated)
     now = of_file(calibrated, "test")
     assert {name: now[name] for name in others} == others
+
+
+def test_a_calibration_keeps_what_was_found_of_the_split_that_is_evaluated_too(run):
+    """As of the other splits: what needs no network is brought up to date, and what needs it is left out, and said."""
+    asked = [Abstain(0.5), TwoClasses("cat", sensitivity=0.5), Baseline()]
+    before = evaluate(run, "test", questions=asked)
+    results.write(run, "test", before | {"tta": {"views": 2}})
+    told = evaluate(run, "test", questions=[TwoClasses("cat")], calibrate=True)["calibrated"]
+    now, expected = of_file(run, "test"), evaluate(run.folder, "test", questions=asked)
+    assert "tta" not in now and {name: now[name] for name in expected} == json.loads(json.dumps(expected))
+    assert told["renewed"]["test"] == {"left_out": ["tta"]}
+    again = evaluate(run.folder, "test", questions=[], calibrate=True)["calibrated"]
+    assert "test" not in again["renewed"]
 
 
 class Said(Progress):
