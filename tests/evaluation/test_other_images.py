@@ -201,9 +201,11 @@ def test_images_of_a_table_that_are_gone_are_told_without_settings_of_a_config(r
 
 
 def test_a_table_of_images_that_lie_elsewhere_is_told_without_settings_of_a_config(run, tmp_path):
-    (tmp_path / "table.csv").write_text("path,label\nx/8.png,cat\nx/9.png,bee\n")
+    table = tmp_path / "tables" / "table.csv"  # beside it no folders of other tests, whose images could be meant
+    table.parent.mkdir()
+    table.write_text("path,label\nx/8.png,cat\nx/9.png,bee\n")
     with pytest.raises(DataError, match=r"`x/8\.png` is no file below") as raised:
-        OtherImages(tmp_path / "table.csv", table=True).shown(run, Progress())
+        OtherImages(table, table=True).shown(run, Progress())
     assert not re.search(r"path_column|data\.source|\bset\b", str(raised.value))
 
 
