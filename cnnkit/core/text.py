@@ -133,6 +133,11 @@ def _escaped(sign: str) -> str:
     return rf"\u{ord(sign):04x}" if "\ud800" <= sign <= "\udfff" else sign.encode("unicode_escape").decode()
 
 
+def composed(name: str) -> str:
+    """A name as most programs write it (NFC): some put the accent of a letter behind it, as a sign of its own."""
+    return unicodedata.normalize("NFC", name)
+
+
 def printable(name: str) -> bool:
     """Whether a name has no control characters, which would break tables, terminals and lists of files."""
     return name.isprintable() or not any(unicodedata.category(character) == "Cc" for character in name)

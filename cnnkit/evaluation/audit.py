@@ -28,7 +28,7 @@ from cnnkit.data.augmentations.base import Augmentation, Mixing
 from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.index import Index, ranked
-from cnnkit.evaluation.metrics import interval
+from cnnkit.evaluation.intervals import interval
 from cnnkit.runs.images import index_of
 from cnnkit.runs.run import Run
 

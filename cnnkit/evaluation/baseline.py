@@ -13,10 +13,9 @@ from cnnkit.core.errors import DataError, TrainingError
 from cnnkit.core.lazy import cv2, np
 from cnnkit.core.text import by, enumerated, first_line
 from cnnkit.data.index import Index
-from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question, Shown
 from cnnkit.evaluation.gate import with_ends
-from cnnkit.evaluation.metrics import interval
+from cnnkit.evaluation.intervals import wilson
 from cnnkit.evaluation.paired import Paired
 
 
@@ -40,6 +39,7 @@ class Baseline(Question):
     seconds: float = 60.0
 
     name: ClassVar[str] = "baseline"
+    of_answers_alone = True
 
     def answered(self, exam: Exam) -> dict[str, Any]:
         """The accuracy of each method, and what the network adds; or `impossible`, why there is none."""
@@ -82,7 +82,7 @@ class Baseline(Question):
                 if told is not None:
                     right[method] = told == truth
                     share = float(np.mean(right[method]))
-                    found[method] = {"accuracy": share, "accuracy_interval": list(interval(share, len(truth)))}
+                    found[method] = {"accuracy": share, "accuracy_interval": wilson(share, len(truth))}
         best = max(right, key=lambda method: int(right[method].sum()))
         network = exam.answers.predicted[places] == truth
         pairs = Paired.of(network, right[best])
@@ -93,13 +93,6 @@ class Baseline(Question):
         """Those of `answered`."""
         shares = with_ends(*(f"{method}.accuracy" for method in METHODS), "network_adds")
         return [*shares, "known_from_training"]
-
-    @classmethod
-    def renewed(
-        cls, found: Mapping[str, Any], answers: Answers, validation: Answers, chosen_here: bool
-    ) -> dict[str, Any] | None:
-        """What was found: which class is answered is no matter of the temperature."""
-        return dict(found)
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """What the best of them reaches and what the network adds, in a line."""

@@ -15,7 +15,7 @@ from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
 from cnnkit.evaluation.gate import of_entry, with_ends
-from cnnkit.evaluation.metrics import interval
+from cnnkit.evaluation.intervals import wilson
 
 GROUP = "group"
 """What groups are called that no column tells, but a pattern of the source."""
@@ -36,6 +36,7 @@ class ByColumn(Question):
     """
 
     name: ClassVar[str] = "by"
+    of_answers_alone = True
     column: str
 
     def refuse_images(self, index: Index) -> None:
@@ -58,13 +59,6 @@ class ByColumn(Question):
         own = ("images", *with_ends("accuracy"), "macro_f1")
         values = dict.fromkeys(value or EMPTY for value in self._values(index))
         return [of_entry(name, value) for value in values for name in own]
-
-    @classmethod
-    def renewed(
-        cls, found: Mapping[str, Any], answers: Answers, validation: Answers, chosen_here: bool
-    ) -> dict[str, Any] | None:
-        """What was found: which class is answered is no matter of the temperature."""
-        return dict(found)
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """A line a value."""
@@ -133,7 +127,7 @@ def figures(answers: Answers, values: Sequence[str]) -> list[dict[str, Any]]:
                 "name": name,
                 "images": len(places),
                 "accuracy": accuracy,
-                "accuracy_interval": list(interval(accuracy, len(places))),
+                "accuracy_interval": wilson(accuracy, len(places)),
                 "macro_f1": float(f1),
             }
         )

@@ -15,11 +15,9 @@ from typing import Any, ClassVar
 from cnnkit.core.lazy import cv2, np
 from cnnkit.data.augmentations.jpeg import Jpeg
 from cnnkit.data.index import Index
-from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
 from cnnkit.evaluation.gate import with_ends
-from cnnkit.evaluation.intervals import around_logit
-from cnnkit.evaluation.metrics import interval
+from cnnkit.evaluation.intervals import around_logit, wilson
 
 Levels = tuple[float, float, float, float, float]
 """From the weakest to the strongest."""
@@ -88,6 +86,7 @@ class Corruptions(Question):
     most: int = 2000
 
     name: ClassVar[str] = "corruptions"
+    of_answers_alone = True
 
     def answered(self, exam: Exam) -> dict[str, Any]:
         """The accuracy of each corruption and strength, their mean, and that of the same images as they are."""
@@ -120,7 +119,7 @@ class Corruptions(Question):
             "images": len(places),
             "of": len(exam.shown.numbers),
             "clean_accuracy": clean,
-            "clean_accuracy_interval": list(interval(clean, len(places))),
+            "clean_accuracy_interval": wilson(clean, len(places)),
             "mean_accuracy": mean,
             "mean_accuracy_interval": around_logit(mean, error, len(places)),
             "accuracy": shares,
@@ -130,13 +129,6 @@ class Corruptions(Question):
     def figures(self, classes: Sequence[str], index: Index | None = None) -> list[str] | None:
         """Those of `answered`."""
         return ["images", "of", *with_ends("clean_accuracy", "mean_accuracy")]
-
-    @classmethod
-    def renewed(
-        cls, found: Mapping[str, Any], answers: Answers, validation: Answers, chosen_here: bool
-    ) -> dict[str, Any] | None:
-        """What was found: which class is answered is no matter of the temperature."""
-        return dict(found)
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """A row a corruption with its five strengths; then the mean, and the worst."""

@@ -144,6 +144,8 @@ class Question(ABC):
     """
 
     name: ClassVar[str]
+    of_answers_alone: ClassVar[bool] = False
+    """Whether no probability has a say in it, only which class is answered: no matter of the temperature."""
 
     def refuse(self, run: Run) -> None:
         """Refuses a run that this can't be asked of, before anything is computed.
@@ -176,15 +178,13 @@ class Question(ABC):
     ) -> dict[str, Any] | None:
         """What was found, for a run that was calibrated since; None where the network would have to be asked again.
 
-        Where no probability has a say in it, it is what was found.
-
         Args:
             found: That by the probabilities of before.
             answers: Those that it was asked of, with the probabilities of now.
             validation: The same of the validation images.
             chosen_here: Whether these are the same images.
         """
-        return None
+        return dict(found) if cls.of_answers_alone else None
 
     @abstractmethod
     def answered(self, exam: Exam) -> dict[str, Any]:

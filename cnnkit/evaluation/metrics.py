@@ -13,7 +13,6 @@ from typing import Any
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.intervals import interval as interval
 from cnnkit.evaluation.intervals import of_mean, wilson
 from cnnkit.evaluation.reliability import reliability
 

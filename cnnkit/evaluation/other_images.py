@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import FIRST, counted, listed, nearest, typed
+from cnnkit.core.text import FIRST, composed, counted, listed, nearest, typed
 from cnnkit.data.files import archives, tables
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
 from cnnkit.data.index import Collection, ImageFile, Index, Unused, why_left_out
@@ -107,7 +106,7 @@ def _without_classes(path: Path, classes: Sequence[str]) -> DataError:
     count = sum(not why_not(file) for file in files_below(path))
     if not count:
         return DataError(f"{path} holds no images")
-    if _composed(path.name) in map(_composed, classes):
+    if composed(path.name) in map(composed, classes):
         return DataError(
             f"{path} is the folder of a class, with {counted(count, 'image')}; name that of all classes, even where it "
             f"holds this one alone: --images {typed(path.parent)}"
@@ -133,12 +132,12 @@ def _class_folders(path: Path, classes: Sequence[str], progress: Progress) -> In
     if not packed and not path.is_dir():
         return None
     root = archives.unpacked(path, progress) if packed else path
-    folders, known = subfolders(root), set(map(_composed, classes))
-    if packed and len(folders) == 1 and _composed(folders[0].name) not in known:
+    folders, known = subfolders(root), set(map(composed, classes))
+    if packed and len(folders) == 1 and composed(folders[0].name) not in known:
         root, folders = folders[0], subfolders(folders[0])
     # A single folder with images in it is a class too, of whatever name; other folders are for the sources to make out.
     alone = len(folders) == 1 and any(not why_not(file) for file in files_in(folders[0]))
-    if not alone and not known.intersection(_composed(folder.name) for folder in folders):
+    if not alone and not known.intersection(composed(folder.name) for folder in folders):
         return None
     images: list[ImageFile] = []
     unused = [Unused(Path(file).name, why_not(file) or "beside the class folders") for file in files_in(root)]
@@ -183,9 +182,9 @@ def _manifest(path: Path, run: Run) -> Manifest:
 def _column_of_classes(path: Path, classes: Sequence[str]) -> str | None:
     """The column of a table in which most rows have the name of a class; None if none has any."""
     header, *rows = _rows(path)
-    known = set(map(_composed, classes))
+    known = set(map(composed, classes))
     counts = [
-        sum(len(row) > place and _composed(row[place].strip()) in known for row in rows) for place in range(len(header))
+        sum(len(row) > place and composed(row[place].strip()) in known for row in rows) for place in range(len(header))
     ]
     most = max(counts, default=0)
     return header[counts.index(most)] if most else None
@@ -203,15 +202,15 @@ def _of_run(index: Index, classes: Sequence[str], path: Path) -> Index:
     Raises:
         DataError: The run knows no class of some name.
     """
-    places = {_composed(name): place for place, name in enumerate(classes)}
+    places = {composed(name): place for place, name in enumerate(classes)}
     used = np.unique(index.labels).tolist()
-    unknown = [index.classes[label] for label in used if _composed(index.classes[label]) not in places]
+    unknown = [index.classes[label] for label in used if composed(index.classes[label]) not in places]
     if unknown:
         problems = [f"{path}: `{name}` is no class of the run{nearest(name, classes)}" for name in unknown[:FIRST]]
         problems += [f"and {len(unknown) - FIRST:,} more are none"] if len(unknown) > FIRST else []
         its = f"its {counted(len(classes), 'class is', 'classes are')} {listed(classes)}"
         raise DataError(*problems, f"{its}; call yours so, or take out the images of others")
-    of = np.asarray([places.get(_composed(name), -1) for name in index.classes], np.int64)
+    of = np.asarray([places.get(composed(name), -1) for name in index.classes], np.int64)
     return replace(index, classes=tuple(classes), labels=of[index.labels])
 
 
@@ -231,7 +230,3 @@ def _known(index: Index, run: Run) -> int:
     """How many are, by their content, among those that a run was trained on, or its best epoch chosen."""
     known = {row.digest for split in ("train", "validation") for row in run.split(split)}
     return sum(digest in known for digest in index.digests)
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)

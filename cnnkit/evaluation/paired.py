@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnkit.core.lazy import np
-from cnnkit.evaluation.intervals import CONFIDENCE
-from cnnkit.evaluation.metrics import interval
+from cnnkit.evaluation.intervals import CONFIDENCE, interval
 
 FEW = 25
 """With fewer images than these that only one of both answers rightly, the test is the exact one."""

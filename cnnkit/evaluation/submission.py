@@ -11,7 +11,6 @@ What is written has its header, its ids in its order and its separator, with oth
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 
 from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import counted, suggestion
+from cnnkit.core.text import composed, counted, suggestion
 from cnnkit.data.files import tables
 from cnnkit.evaluation.new_images import NewImage, find_images
 from cnnkit.evaluation.predict import Prediction, predict_images
@@ -217,8 +216,8 @@ def matched(sample: Sample, images: Iterable[NewImage]) -> list[NewImage]:
         found = as_written.meant_by(wanted)
         if not found and not wanted.isascii():
             # Some systems take accents apart in the names of files; tables seldom do.
-            in_one_encoding = in_one_encoding or _Names(different, _composed)
-            found = in_one_encoding.meant_by(_composed(wanted))
+            in_one_encoding = in_one_encoding or _Names(different, composed)
+            found = in_one_encoding.meant_by(composed(wanted))
         if len(found) > 1:
             either = f"`{found[0].name}` or `{found[1].name}`"
             raise _wrong(sample.file, f"the id `{row.id}` may mean {either}; leave one of them out", row.line)
@@ -251,10 +250,6 @@ class _Names:
         exactly = self.exactly.get(wanted, [])
         alike = self.called.get(wanted.rpartition("/")[2], [])
         return exactly if len(exactly) == 1 else [image for path, image in alike if path.endswith(f"/{wanted}")]
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def _filled(

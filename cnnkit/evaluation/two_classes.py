@@ -14,7 +14,7 @@ from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
 from cnnkit.evaluation.gate import with_ends
-from cnnkit.evaluation.metrics import interval
+from cnnkit.evaluation.intervals import wilson
 from cnnkit.evaluation.submission import meant
 from cnnkit.runs.run import Run
 
@@ -206,7 +206,7 @@ def at(answers: Answers, positive: int, threshold: float, costs: Costs | None = 
     for name, of, right in (("sensitivity", truth, taken), ("specificity", ~truth, ~taken)):
         images = int(of.sum())
         share = int((of & right).sum()) / images if images else None
-        found |= {name: share, f"{name}_interval": None if share is None else list(interval(share, images))}
+        found |= {name: share, f"{name}_interval": None if share is None else wilson(share, images)}
     found |= {"false_positives": int((~truth & taken).sum()), "false_negatives": int((truth & ~taken).sum())}
     if costs:
         total = found["false_positives"] * costs.false_positive + found["false_negatives"] * costs.false_negative

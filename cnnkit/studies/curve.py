@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import NormalDist
 from typing import Any
 
 from cnnkit.config.experiment import Experiment
@@ -19,6 +20,7 @@ from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.index import ranked
+from cnnkit.evaluation.intervals import CONFIDENCE
 from cnnkit.inspection.first_config.duration import in_words
 from cnnkit.studies import material
 from cnnkit.studies.several import several
@@ -36,9 +38,6 @@ FEWEST = 40
 
 DRAWS = 200
 """Of the bootstrap."""
-
-LEVEL = 0.95
-"""Of all intervals."""
 
 CLEAR, LITTLE = 0.005, 0.01
 """A gain by twice the images that is surely above the first is worth telling; one surely below the second is hardly
@@ -200,7 +199,7 @@ def point(images: int, right: Any, luck: float) -> Point:
     """
     repeats, judged = right.shape
     accuracy, middle = float(right.mean()), float((right.mean() * judged + 2) / (judged + 4))
-    half = 1.96 * math.sqrt(middle * (1 - middle) / (judged + 4) + luck / repeats)
+    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * math.sqrt(middle * (1 - middle) / (judged + 4) + luck / repeats)
     interval = (max(0.0, min(accuracy, middle - half)), min(1.0, max(accuracy, middle + half)))
     return Point(images, accuracy, interval, repeats)
 
@@ -219,7 +218,7 @@ def continued(sizes: Sequence[int], right: Sequence[Any], seed: int = 0) -> Cont
     drawn = np.stack([by_judge[:, random.integers(0, judged, judged)].mean(axis=1) for _ in range(DRAWS)])
     deviations = np.sqrt([variance / len(answers) for variance, answers in zip(luck(right), right, strict=True)])
     drawn = np.clip(drawn + random.normal(0.0, deviations, drawn.shape), 0.0, 1.0)
-    ends = [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2]
+    ends = [100 * (1 - CONFIDENCE) / 2, 100 * (1 + CONFIDENCE) / 2]
     if np.percentile(drawn[:, -1] - drawn[:, 0], ends[1]) < 0:
         return None
     fitted, again = fit(sizes, by_judge.mean(axis=1)), fit(sizes, drawn)

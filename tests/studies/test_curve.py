@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_the_interval_of_the_whole_set_knows_of_the_luck_of_a_training():
 def test_the_interval_where_trainings_do_not_scatter_is_that_of_agresti_and_coull():
     right = np.array([[1.0] * 80 + [0.0] * 20])
     middle = 82 / 104
-    half = 1.96 * (middle * (1 - middle) / 104) ** 0.5
+    half = NormalDist().inv_cdf(0.975) * (middle * (1 - middle) / 104) ** 0.5
     assert curve.point(50, right, 0.0).interval == pytest.approx((middle - half, middle + half))
 
 

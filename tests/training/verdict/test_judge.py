@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnkit.config.file import read
-from cnnkit.evaluation import metrics
+from cnnkit.evaluation.intervals import interval
 from cnnkit.optimization.losses import BinaryCrossEntropy, CrossEntropy, Focal
 from cnnkit.training.verdict import judge
 from cnnkit.training.verdict.course import Guess
@@ -360,7 +360,7 @@ def test_a_guess_of_two_classes_with_one_logit_and_of_focal_loss():
 
 
 def of_validation(accuracy, images):
-    return {"accuracy": accuracy, "accuracy_interval": metrics.interval(accuracy, images)}
+    return {"accuracy": accuracy, "accuracy_interval": interval(accuracy, images)}
 
 
 @pytest.mark.parametrize(("training", "images", "said"), [(0.999, 200, True), (0.93, 200, False), (0.93, 10, False)])
