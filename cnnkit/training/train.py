@@ -254,7 +254,8 @@ def _result(
     familiarity.fit(run, network.model, data.shown, progress)
     told = []
     if end == FINISHED:
-        told = judge.remarks(Course.of(experiment, data, network, run, best["epoch"], document["validation"]))
+        found = document["validation"], document["test"]
+        told = judge.remarks(Course.of(experiment, data, network, run, best["epoch"], *found))
     of_splits = verdict.remarks(document["test"], document["validation"])
     document["remarks"] = [*(remark.line() for remark in told), *of_splits]
     for line in document["remarks"]:

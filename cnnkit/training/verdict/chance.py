@@ -72,7 +72,8 @@ def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
         if course.experiment.data.split.validation is not None
         else "images or labels of validation that are of another kind than those of training"
     )
-    yield _remark("by_heart_alone", message, [*_few(course), *_late(course, part), LABELS, Reason(others)])
+    reasons = [*_few(course), *_late(course, part), *_labels(course), Reason(others)]
+    yield _remark("by_heart_alone", message, reasons)
 
 
 def _at_a_loss(course: Course) -> Part | None:
@@ -113,6 +114,14 @@ LABELS = Reason(
 )
 
 
+def _labels(course: Course) -> Iterator[Reason]:
+    """That they are not the images' own, unless something simpler has learnt them."""
+    if course.simpler:
+        yield Reason(f"a training that is too short or a network that does not suit, as {course.simpler}")
+    else:
+        yield LABELS
+
+
 def _reasons(course: Course, part: Part) -> Iterator[Reason]:
     """From the most probable one on."""
     if course.faint:
@@ -131,7 +140,7 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
         falls = f", with a loss that falls all the time, from {first:.4f} to {last:.4f}"
         seen = falls if part.loss.tendency() <= STEADY else ""
         yield Reason(f"a learning rate that is too low, {course.rate_of(part)}{seen}", course.rate_setting(part, usual))
-    yield LABELS
+    yield from _labels(course)
     if not high and not low:
         yield Reason("a learning rate that does not suit", course.rate_setting(part, rate / 10))
     if course.trained.accuracy >= (LARGEST_OF_TWO if course.trained.classes == 2 else LARGEST):

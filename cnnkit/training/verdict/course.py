@@ -11,6 +11,7 @@ from typing import Any
 from cnnkit.config.experiment import Experiment
 from cnnkit.core.lazy import np
 from cnnkit.data.augmentations.base import Mixing
+from cnnkit.evaluation.baseline import Baseline
 from cnnkit.inspection.doctor import faint
 from cnnkit.models.base import Network
 from cnnkit.models.freezing import PlannedStage
@@ -113,6 +114,15 @@ class Guess:
         return bool(accuracy > self.accuracy + max(deviations * deviation, 0.01))
 
 
+def _simpler(test: Mapping[str, Any]) -> str:
+    """The best of the baseline, if it is surely better than always saying one class."""
+    found = test.get(Baseline.name) or {}
+    best = found.get("best")
+    if best in (None, "majority") or found[best]["accuracy_interval"][0] <= found["majority"]["accuracy_interval"][1]:
+        return ""
+    return f"{best.replace('_', ' ')} on small pixels reaches {found[best]['accuracy']:.4f} of the test images"
+
+
 def _losses(loss: Loss, shares: Any) -> Any:
     """The loss of an image of each class where the answer is these shares, float64 (classes,)."""
     logits = np.log(shares)
@@ -200,6 +210,7 @@ class Course:
         depth: How many of its layers have kernels.
         momentum: That of the moving statistics of its batch normalisation; None where it has none.
         faint: That the images are nearly the same everywhere, in words; empty where they are not.
+        simpler: The simple method that learns these labels better than a guess, in words; empty where none is known.
         validation: What `evaluate` found of validation; None if it is not known.
     """
 
@@ -213,11 +224,19 @@ class Course:
     depth: int = 0
     momentum: float | None = None
     faint: str = ""
+    simpler: str = ""
     validation: Mapping[str, Any] | None = None
 
     @classmethod
     def of(
-        cls, written: Experiment, data: TrainingData, network: Network, run: Run, kept: int, found: Mapping[str, Any]
+        cls,
+        written: Experiment,
+        data: TrainingData,
+        network: Network,
+        run: Run,
+        kept: int,
+        found: Mapping[str, Any],
+        test: Mapping[str, Any],
     ) -> Course:
         """From what trained.
 
@@ -228,6 +247,7 @@ class Course:
             run: Its record.
             kept: The number of the epoch whose weights are kept.
             found: What `evaluate` found of validation.
+            test: What it found of the test split, with the baseline.
         """
         facts, loss, classes = data.facts(), data.experiment.train.loss, data.images.index.classes
         counts = {split: list(of_class.values()) for split, of_class in facts["images_per_class"].items()}
@@ -252,6 +272,7 @@ class Course:
             ),
             faint=next((finding.message for finding in data.findings if finding.kind == faint.KIND), ""),
             validation=found,
+            simpler=_simpler(test),
         )
 
     @cached_property

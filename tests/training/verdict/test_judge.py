@@ -7,7 +7,7 @@ from cnnkit.config.file import read
 from cnnkit.evaluation.intervals import interval
 from cnnkit.optimization.losses import BinaryCrossEntropy, CrossEntropy, Focal
 from cnnkit.training.verdict import judge
-from cnnkit.training.verdict.course import Guess
+from cnnkit.training.verdict.course import Guess, _simpler
 
 E = np.arange(1, 31)
 """Thirty epochs."""
@@ -255,6 +255,24 @@ def test_what_does_not_hold_for_validation_has_labels_as_its_first_reason(course
     assert remark.kind == "by_heart_alone"
     assert "accuracy 0.9207, does not hold for those of validation: 0.1100" in remark.message
     assert "in order: (1) labels that do not belong to the images" in remark.advice
+
+
+def test_labels_that_a_simple_method_learns_are_no_reason(course):
+    accuracy, reaches = np.linspace(0.1, 0.95, 30), "logistic regression on small pixels reaches 0.7895"
+    [remark] = judge.remarks(course(FALLING, 2.3 + E / 10, accuracy, np.full(30, 0.11), simpler=reaches))
+    assert f"a network that does not suit, as {reaches}" in remark.advice and "labels that" not in remark.advice
+    [remark] = judge.remarks(course(CHANCE, CHANCE, accuracy=np.full(10, 0.1), simpler=reaches))
+    assert "labels that" not in remark.advice
+
+
+def test_only_what_is_surely_better_than_one_class_counts_as_simpler():
+    def told(low):
+        shares = {"majority": {"accuracy": 0.1, "accuracy_interval": [0.07, 0.14]}}
+        shares |= {"nearest_neighbour": {"accuracy": 0.5, "accuracy_interval": [low, 0.9]}}
+        return _simpler({"baseline": {"best": "nearest_neighbour", **shares}})
+
+    assert (told(0.2), told(0.13)) == ("nearest neighbour on small pixels reaches 0.5000 of the test images", "")
+    assert _simpler({}) == _simpler({"baseline": {"impossible": "no images"}}) == ""
 
 
 def test_an_epoch_that_may_be_better_than_a_guess_makes_few_images_the_first_reason(course):
