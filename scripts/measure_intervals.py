@@ -4,6 +4,7 @@
     python scripts/measure_intervals.py --figure ece --simulations 2000 --images 300 --classes 4 --too-sure 1.5
     python scripts/measure_intervals.py --figure areas --simulations 500 --images 270 --classes 10 --taken 0.005
     python scripts/measure_intervals.py --figure areas --simulations 1000 --sizes 1 2 3 5 10 30 249 --apart 2
+    python scripts/measure_intervals.py --simulations 500 --sizes 1 2 3 5 10 30 249
     python scripts/measure_intervals.py --figure losses --simulations 2000 --images 300 --classes 4 --spread 8
 
 Answers are drawn from a network of known accuracy, or that is too sure by a known factor, so the true figures are
@@ -46,6 +47,19 @@ def coverage(simulations: int, images: int, classes: int, accuracy: float = 0.8,
         for name, ends in found.items():
             held[name] += ends is not None and ends[0] <= accuracy <= ends[1]
     return {name: count / simulations for name, count in held.items()}
+
+
+def coverage_of_balanced_accuracy(simulations: int, sizes: list[int], accuracy: float = 0.8, seed: int = 1) -> float:
+    """The share of intervals that hold the true mean recall of classes of these sizes, each answered as well."""
+    random, classes, held = np.random.default_rng(seed), len(sizes), 0
+    shares = np.full((classes, classes), (1 - accuracy) / (classes - 1))
+    np.fill_diagonal(shares, accuracy)
+    for _ in range(simulations):
+        confusion = np.stack([random.multinomial(size, row) for size, row in zip(sizes, shares, strict=True)])
+        bootstrap, recall = Bootstrap(confusion, RESAMPLES), np.diag(confusion) / np.array(sizes)
+        ends = bootstrap.interval(float(np.mean(recall)), bootstrap.macro(bootstrap.recall), sum(sizes))
+        held += ends is not None and ends[0] <= accuracy <= ends[1]
+    return held / simulations
 
 
 def drawn(random: np.random.Generator, images: int, classes: int, spread: float, too_sure: float) -> Answers:
@@ -178,7 +192,9 @@ def main() -> None:
     parser.add_argument("--spread", type=float, default=2.0, help="of the right logits")
     parser.add_argument("--too-sure", type=float, default=1.0, help="what the logits are multiplied by")
     parser.add_argument("--taken", type=float, default=0.005, help="the share of images that are taken for others")
-    parser.add_argument("--sizes", type=int, nargs="+", help="of areas: the images of each class, instead of --taken")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", help="the images of each class, where they differ; of accuracy and areas"
+    )
     parser.add_argument("--apart", type=float, default=2.0, help="how far the right logit is above the others")
     parser.add_argument("--wrong", type=float, default=0.0, help="the share of images whose logits tell nothing")
     chosen = parser.parse_args()
@@ -205,6 +221,10 @@ def main() -> None:
         for name in ("roc_auc", "average_precision"):
             print(f"{name}: {found[name]:.1%} of {simulations} intervals hold the true mean")
         print(f"no image is out of its place in {found['perfect']:.1%} of them")
+        return
+    if chosen.sizes:
+        share = coverage_of_balanced_accuracy(chosen.simulations, chosen.sizes, chosen.accuracy)
+        print(f"balanced accuracy: {share:.1%} of {simulations} intervals hold {chosen.accuracy}")
         return
     for name, share in coverage(chosen.simulations, chosen.images, chosen.classes, chosen.accuracy).items():
         print(f"{name}: {share:.1%} of {simulations} intervals hold {chosen.accuracy}")
