@@ -27,6 +27,14 @@ train:
 """
 
 
+@pytest.fixture(scope="module")
+def without_report():
+    """Trainings of a module write no report, of which other tests are: it takes as long as a training of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cnnkit.training.ending.reported", lambda *_: None)
+        yield
+
+
 class Tasks(Progress):
     """Remembers the names of the work that it hears of."""
 

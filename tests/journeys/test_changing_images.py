@@ -23,7 +23,10 @@ from cnnkit.core.machine import cores
 from cnnkit.core.progress import Progress
 from cnnkit.runs.epochs import TIMES
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX"),
+    pytest.mark.usefixtures("without_report"),
+]
 
 CONFIG = """
 name: changing

@@ -224,6 +224,7 @@ def test_ctrl_c_during_the_last_evaluation_keeps_the_run_too(config, tmp_path, m
     assert raised.value.exit_code == 130
 
 
+@pytest.mark.slow
 def test_a_bug_in_the_report_stays_one_and_the_run_is_finished(config, tmp_path, monkeypatch):
     from cnnkit.report import report
 

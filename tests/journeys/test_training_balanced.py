@@ -20,6 +20,8 @@ from cnnkit.data.balancing.smote import Smote
 from cnnkit.training.balance import balance_line
 from cnnkit.training.data import TrainingData
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 NAMES = [kind.model_fields["name"].default for kind in get_args(get_args(AnyBalance)[0])]
 
 PIXELS = """

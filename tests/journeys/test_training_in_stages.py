@@ -12,6 +12,8 @@ from cnnkit.core.errors import UsageError
 from cnnkit.core.lazy import keras
 from cnnkit.inspection.summary import summarize
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 CONFIG = """
 data:
   source: {name: digits}
