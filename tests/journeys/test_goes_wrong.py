@@ -24,6 +24,8 @@ from cnnkit.training.start_checks import StartChecks
 from cnnkit.training.steps import Steps
 from cnnkit.training.waiting import WatchWaiting
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 PLAIN = """
 name: plain
 data: {source: {name: digits}, image_size: [8, 8], limit: 10, batch_size: 16}

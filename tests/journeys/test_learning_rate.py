@@ -17,6 +17,8 @@ from cnnkit.runs.epochs import TIMES
 from cnnkit.training import rate_finder
 from cnnkit.training.train import resume
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 CONFIG = """
 seed: 3
 data: {source: {name: digits}, image_size: [8, 8], limit: 12, batch_size: 16}

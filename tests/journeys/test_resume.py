@@ -20,6 +20,8 @@ from cnnkit.training.resuming import Resumption
 from cnnkit.training.stopping import Clock
 from cnnkit.training.train import resume
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 PLAIN = """
 name: plain
 data: {source: {name: digits}, image_size: [8, 8], limit: 10, batch_size: 16}
