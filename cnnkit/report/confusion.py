@@ -47,6 +47,11 @@ class Matrix:
     classes: Sequence[str]
     rows: Sequence[Sequence[Cell]]
 
+    @property
+    def longest(self) -> int:
+        """Signs of the longest name, and some beside it."""
+        return max(map(len, self.classes)) + 2
+
 
 @dataclass(frozen=True)
 class Pair:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cnnkit.report import report
@@ -104,6 +106,100 @@ def test_it_is_whole_usable_and_fetches_nothing(browser, address, width, scheme)
     assert set(inks) == {{"light": "#1a1a1a", "dark": "#ececec"}[scheme]}
     quiet(browser, address)
     accessible(browser)
+
+
+COUNTED = 10
+"""Classes of a matrix that is wider than a telephone."""
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory, page):
+    """A page whose matrix is full, each cell with a picture of its own."""
+    file = tmp_path_factory.mktemp("wide") / "report.html"
+    names = [f"quite a long name {k}" if k % 2 else f"n{k}" for k in range(COUNTED)]
+    cells = {f"{i},{j}": [Picture(PIXEL, f"{i},{j}", "told")] for i in range(COUNTED) for j in range(COUNTED)}
+    made = page(classes=names, counts=np.ones((COUNTED, COUNTED), int).tolist())
+    file.write_text(report.html(replace(made, cells=cells)))
+    return file.as_uri()
+
+
+def chosen(browser):
+    """The pictures that are shown of a cell."""
+    return [image.get_attribute("alt") for image in browser.find_elements("css selector", "#chosen img")]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_kind_of_cell_shows_its_pictures_to_a_mouse_wherever_the_matrix_was_scrolled_to(browser, wide, width):
+    opened(browser, wide, width)
+    last = COUNTED - 1
+    kinds = [(4, 4), (0, last), (3, 0), (last, last), (5, 1), (0, 5), (8, 2), (last, 0), (2, 7), (6, 3), (0, 0)]
+    for i, j in kinds:
+        browser.find_element("css selector", f"[data-cell='{i},{j}']").click()  # fails where something covers it
+        assert chosen(browser) == [f"{i},{j}"]
+
+
+UNCOVERED = """
+const it = document.activeElement, box = it.getBoundingClientRect();
+return [box.left + 3, box.right - 3].every((x) => document.elementFromPoint(x, (box.top + box.bottom) / 2) === it);
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_with_the_keyboard_a_cell_is_never_behind_a_name_its_pictures_are_reached_and_escape_closes_them(
+    browser, wide, width
+):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    def press(*keys):
+        for key in keys:
+            ActionChains(browser).send_keys(key).perform()
+
+    def focused():
+        return browser.execute_script("return document.activeElement.dataset.cell ?? document.activeElement.id")
+
+    opened(browser, wide, width)
+    for _ in range(60):
+        press(Keys.TAB)
+        if focused() == "0,0":
+            break
+    for key in (*[Keys.ARROW_RIGHT] * (COUNTED - 1), Keys.ARROW_DOWN, *[Keys.ARROW_LEFT] * (COUNTED - 1)):
+        press(key)
+        assert browser.execute_script(UNCOVERED), focused()
+        style = "const s = getComputedStyle(document.activeElement); return s.outlineStyle + parseFloat(s.outlineWidth)"
+        assert browser.execute_script(style) == "solid3"
+    press(Keys.ENTER)
+    assert focused() == "1,0" and chosen(browser) == ["1,0"]
+    press(Keys.TAB)
+    assert focused() == "chosen"
+    press(Keys.ESCAPE)
+    assert focused() == "1,0" and chosen(browser) == []
+    assert browser.find_elements("css selector", "[aria-pressed=true]") == []
+    press(Keys.ENTER, Keys.ESCAPE)
+    assert focused() == "1,0" and chosen(browser) == []
+
+
+def test_what_is_unfolded_is_folded_by_escape(browser, wide):
+    from selenium.webdriver.common.keys import Keys
+
+    opened(browser, wide)
+    folded = browser.find_element("css selector", "#config + details")
+    summary = folded.find_element("css selector", "summary")
+    summary.send_keys(Keys.ENTER)
+    assert folded.get_attribute("open")
+    folded.find_element("css selector", "pre").send_keys(Keys.ESCAPE)
+    assert folded.get_attribute("open") is None and browser.switch_to.active_element == summary
+
+
+def test_without_scripts_what_is_missing_is_said_and_the_tables_stand(browser, wide):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(wide)
+        assert "JavaScript" in browser.find_element("css selector", "noscript p").text
+        assert browser.find_element("id", "matrix").is_displayed()
+        assert not any(each.is_displayed() for each in browser.find_elements("css selector", ".drawn, .live"))
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_on_paper_there_are_charts_and_what_is_folded_on_the_screen(browser, tmp_path, page):

@@ -83,8 +83,9 @@ const pictures = read("cells");
 const choices = [...document.querySelectorAll("[data-cell]")];
 const buttons = choices.filter((button) => button.closest("#matrix"));
 const place = (button) => button.dataset.cell.split(",").map(Number);
+const chosen = document.getElementById("chosen");
 function show(button) {
-  const chosen = document.getElementById("chosen"), row = made("div", "", { className: "pictures" });
+  const row = made("div", "", { className: "pictures" });
   for (const other of choices) other.setAttribute("aria-pressed", String(other === button));
   for (const [source, name, told] of pictures[button.dataset.cell]) {
     const figure = made("figure"), caption = made("figcaption");
@@ -93,6 +94,7 @@ function show(button) {
     row.append(figure);
   }
   chosen.replaceChildren(made("h3", button.title), row);
+  chosen.tabIndex = 0;
   const all = Number(button.dataset.count), some = pictures[button.dataset.cell].length;
   if (some < all) chosen.append(made("p", `${some} of ${all.toLocaleString("en")} are shown.`, { className: "small" }));
 }
@@ -107,7 +109,10 @@ function nearest(button, [down, right]) {
   const best = buttons.reduce((one, other) => (away(other) < away(one) ? other : one));
   return away(best) < Infinity ? best : button;
 }
-for (const button of choices) button.addEventListener("click", () => show(button));
+for (const button of choices) button.addEventListener("click", () => {
+  show(button);
+  chosen.querySelector("figure").scrollIntoView({ block: "nearest" });
+});
 buttons.forEach((button, number) => {
   button.tabIndex = number ? -1 : 0;
   button.addEventListener("focus", () => buttons.forEach((other) => { other.tabIndex = other === button ? 0 : -1; }));
@@ -120,6 +125,29 @@ buttons.forEach((button, number) => {
 const wrong = choices.filter((button) => new Set(place(button)).size > 1);
 const most = (one, other) => (Number(other.dataset.count) > Number(one.dataset.count) ? other : one);
 if (wrong.length) show(wrong.reduce(most));
+
+// Escape closes what the focus is on or in, and goes back to what opened it.
+addEventListener("keydown", (event) => {
+  const at = document.activeElement;
+  if (event.key !== "Escape" || !at) return;
+  const folded = at.closest("details[open]"), opener = choices.find((button) => button.ariaPressed === "true");
+  if (folded) {
+    folded.open = false;
+    folded.querySelector("summary").focus();
+  } else if (opener && (at === chosen || choices.includes(at))) {
+    chosen.replaceChildren();
+    chosen.removeAttribute("tabindex");
+    opener.setAttribute("aria-pressed", "false");
+    if (at === chosen) opener.focus();
+  }
+});
+
+// A browser leaves what has the focus half out of sight.
+addEventListener("focusin", ({ target }) => {
+  if (target.matches(":focus-visible") && target.parentElement.closest(".scroll")) {
+    target.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+});
 
 // Tables of classes can be sorted by a column; long ones can be searched.
 const value = (row, column) => row.cells[column].textContent;
