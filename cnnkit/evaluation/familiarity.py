@@ -3,12 +3,13 @@
 A network answers whatever it is shown, and often surely. What it computes just before its classifier tells more: images
 like those of its training lie near some of them there. The measure is the distance to the k-th nearest training image,
 of feature vectors brought to length 1 (Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors",
-arXiv:2204.06507), over the distance below which 99 % of the validation images lie.
+arXiv:2204.06507), over a distance that 99 of 100 further images like those of validation keep.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,7 @@ NEIGHBOUR = 10
 """Which neighbour the distance is taken to: some training images lie alone, and some twice."""
 
 FAMILIAR = 0.99
-"""The share of the validation images that is called familiar."""
+"""The share of further images like those of validation that is called familiar, at the least and in the mean."""
 
 MOST_IMAGES, MOST_BYTES = 1_000, 4 * 2**20
 """So many training images are kept at the most, in so many bytes; of the validation images as many are asked."""
@@ -53,10 +54,9 @@ class Familiarity:
     def fitted(cls, train: Any, validation: Any, weights: str) -> Familiarity:
         """From feature vectors (n, c) of training images and (m, c) of validation images."""
         kept = np.float16(_of_length_1(train))
-        distances = _Known(kept).distances(validation)
         # Where all of them are nearest to their likes, as equal images are, the smallest distance that float16 tells.
-        threshold = max(float(np.quantile(distances, FAMILIAR)), float(np.finfo(np.float16).eps))
-        return cls(kept, threshold, weights)
+        least = float(np.finfo(np.float16).eps)
+        return cls(kept, max(bound(_Known(kept).distances(validation)), least), weights)
 
     @classmethod
     def read(cls, run: Run) -> Familiarity | None:
@@ -90,6 +90,18 @@ class Familiarity:
     @cached_property
     def _known(self) -> _Known:
         return _Known(self.features)
+
+
+def bound(distances: Any) -> float:
+    """The distance that a further one like n others keeps with a probability of FAMILIAR at the least.
+
+    The k-th smallest of n is kept by a further one with a probability of k / (n + 1), whatever they are distributed
+    like (split conformal prediction: Lei et al. 2018, "Distribution-free predictive inference for regression",
+    Journal of the American Statistical Association 113, 1094-1111). Of fewer than 99 even the largest, which it is
+    then, is kept with n / (n + 1) only.
+    """
+    place = min(math.ceil(FAMILIAR * (len(distances) + 1)), len(distances))
+    return float(np.partition(distances, place - 1)[place - 1])
 
 
 def fit(run: Run, model: Any, of: Callable[[str], Shown], progress: Progress) -> Familiarity:

@@ -33,7 +33,7 @@ class Prediction:
         probability: How likely the network holds it.
         probabilities: The same of every class, in their order.
         unsure: Whether that is below the run's threshold (`Calibration.unsure`); None where the run has none.
-        unfamiliar: How far it is from the training images, over the distance that 99 % of the validation images keep:
+        unfamiliar: How far it is from the training images, over the distance that 99 of 100 others of their kind keep:
             above 1 it is unlike all that the network has seen; None where the run does not tell.
         error: Why the file could not be decoded; the rest is None then.
     """

@@ -23,17 +23,26 @@ def test_the_distance_is_that_to_the_neighbour_on_the_sphere_as_scikit_learn_fin
     train, validation, others = features
     found = Familiarity.fitted(train, validation, "")
     near = NearestNeighbors(n_neighbors=NEIGHBOUR).fit(normalize(train))
-    threshold = np.quantile(near.kneighbors(normalize(validation))[0][:, -1], FAMILIAR)
+    threshold = np.sort(near.kneighbors(normalize(validation))[0][:, -1])[198]  # of 200; 199 / 201 is 0.99
     assert found.threshold == pytest.approx(threshold, abs=2e-3)
     expected = near.kneighbors(normalize(others))[0][:, -1] / threshold
     np.testing.assert_allclose(found.scores(others), expected, atol=5e-3)
 
 
-def test_what_looks_another_way_is_unfamiliar_and_one_in_a_hundred_of_its_own(features):
+def test_what_looks_another_way_is_unfamiliar_and_one_of_200_of_its_own(features):
     train, validation, others = features
     found = Familiarity.fitted(train, validation, "")
-    assert np.mean(found.scores(validation) > 1) == pytest.approx(1 - FAMILIAR)
+    assert np.sum(found.scores(validation) > 1) == 1
     assert np.all(found.scores(others) > 1)
+
+
+@pytest.mark.parametrize(("images", "share"), [(20, 1 / 21), (99, 1 / 100), (100, 1 / 101), (648, 6 / 649)])
+def test_of_further_images_no_more_than_one_in_a_hundred_is_unfamiliar_or_one_more_than_there_are(images, share):
+    """Of even numbers in 0..1 the part above the bound is 1 less the bound: its mean is told exactly."""
+    random = np.random.default_rng(0)
+    above = [1 - familiarity.bound(random.random(images)) for _ in range(2000)]
+    assert np.mean(above) == pytest.approx(share, rel=0.1)
+    assert share <= max(1 - FAMILIAR, 1 / (images + 1)) + 1e-12
 
 
 def test_length_says_nothing(features):

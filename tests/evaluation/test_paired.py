@@ -1,4 +1,4 @@
-"""Two networks on the same images: the test and the interval against published tables and SciPy."""
+"""Two networks on the same images: the test and the interval against other programs, and by hand."""
 
 from __future__ import annotations
 
@@ -9,17 +9,34 @@ from scipy.stats import binomtest, chi2
 from cnnkit.evaluation.paired import Paired, holm
 
 AIRWAYS = Paired(1, 1, 7, 12)
-"""Bentur et al. 2009, the example of Fagerland, Lydersen and Laake 2014, Statistics in Medicine 33, 2850-2875."""
+"""Table 1 of Fagerland, Lydersen and Laake 2013, BMC Medical Research Methodology 13, 91 (10.1186/1471-2288-13-91)."""
 
 
-def test_the_exact_test_and_the_interval_are_those_of_a_published_table():
-    assert AIRWAYS.exact
-    assert AIRWAYS.p == pytest.approx(0.0703, abs=5e-5)
-    assert AIRWAYS.difference == pytest.approx(-6 / 21)
-    assert AIRWAYS.difference_interval == pytest.approx((-0.507, -0.026), abs=5e-4)
+# The p are those of statsmodels 0.15.0, mcnemar(table, exact=..., correction=True).
+@pytest.mark.parametrize(
+    ("counts", "exact", "p"),
+    [
+        ((1, 1, 7, 12), True, 0.0703125),
+        ((59, 6, 16, 80), True, 0.052478790),
+        ((101, 59, 121, 33), False, 5.4500948e-06),
+        ((794, 86, 150, 570), False, 4.1145623e-05),  # Agresti 1990, the example of R's mcnemar.test
+        ((212, 144, 256, 707), False, 2.8566960e-08),
+    ],
+)
+def test_the_test_is_that_of_statsmodels(counts, exact, p):
+    assert Paired(*counts).exact is exact
+    assert Paired(*counts).p == pytest.approx(p, rel=1e-7)
+
+
+def test_the_interval_is_that_of_another_program():
+    # As the tests of the R package contingencytables (Fagerland) print Newcombe's square-and-add interval.
+    paired = Paired(59, 6, 16, 80)
+    assert paired.difference == pytest.approx(-0.0621, abs=5e-5)
+    assert paired.difference_interval == pytest.approx((-0.1186, -0.0046), abs=5e-5)
 
 
 def test_the_interval_is_newcombes_worked_by_hand():
+    assert AIRWAYS.difference == pytest.approx(-6 / 21)
     # Wilson for 2 of 21: 0.02652 to 0.28914; for 8 of 21: 0.20755 to 0.59118. phi: eh - fg = 12 - 7 = 5, less 21/2: 0.
     below = ((2 / 21 - 0.02652) ** 2 + (0.59118 - 8 / 21) ** 2) ** 0.5
     above = ((0.28914 - 2 / 21) ** 2 + (8 / 21 - 0.20755) ** 2) ** 0.5
@@ -27,10 +44,8 @@ def test_the_interval_is_newcombes_worked_by_hand():
 
 
 def test_of_many_images_the_test_is_chi_square_with_correction():
-    # Bland 2000, An Introduction to Medical Statistics: severe colds at 12 and at 14 years; 111 ** 2 / 400 = 30.80.
-    colds = Paired(212, 144, 256, 707)
-    assert not colds.exact
-    assert colds.p == pytest.approx(chi2.sf(30.8025, 1))
+    # By hand: (256 - 144 - 1) ** 2 / (256 + 144) = 30.8025.
+    assert Paired(212, 144, 256, 707).p == pytest.approx(chi2.sf(30.8025, 1))
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 1), (3, 5), (12, 12), (0, 24), (20, 4)])
@@ -63,7 +78,9 @@ def test_images_are_counted_by_who_is_right():
 
 
 def test_of_several_tests_holms_p_is_told():
-    # R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
+    # statsmodels 0.15.0: multipletests(..., method="holm"); of five runs there are ten pairs, some of them equal.
+    pairs = [0.001, 0.2, 0.03, 0.03, 0.012, 0.8, 0.04, 0.0004, 0.5, 0.049]
+    assert holm(pairs) == pytest.approx([0.009, 0.6, 0.21, 0.21, 0.096, 1.0, 0.21, 0.004, 1.0, 0.21])
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.7]) == [0.7]
     assert holm([0.6, 0.9]) == [1.0, 1.0]
