@@ -11,7 +11,7 @@ from typer import Argument, Exit, Option
 from cnnkit.commands.command import Settings, command
 from cnnkit.commands.results import evaluation_tables
 from cnnkit.commands.screen import Screen, new_table
-from cnnkit.core.errors import ConfigError, Problem, TrainingError, UsageError
+from cnnkit.core.errors import CnnkitError, ConfigError, Problem, TrainingError, UsageError
 from cnnkit.core.signals import resumable
 from cnnkit.core.text import counted, typed
 
@@ -75,6 +75,14 @@ def train(
 
             document = work(experiment, run, progress)
     _show(screen, document)
+    _end(document)
+
+
+def _end(document: dict[str, Any]) -> None:
+    """Ends with an exit code where a step behind the training failed, which was said when it did."""
+    kinds = {step["kind"] for step in document["failed"]}
+    if kinds:
+        raise Exit(CnnkitError.exit_code if CnnkitError.kind in kinds else TrainingError.exit_code)
 
 
 def _show(screen: Screen, document: dict[str, Any]) -> None:
@@ -129,6 +137,7 @@ def _folds(
             table.add_row(str(entry["fold"]), "", "", "", "", "", entry["run"])
     pooled = evaluation_tables(document["pooled"], screen.console.width) if document["pooled"] else ()
     screen.result(document, table, "", *pooled, *fold_results.lines(document), f"The folds: {document['run']}")
+    _end(document)
 
 
 def _refuse_test_share(configured: Configured) -> None:

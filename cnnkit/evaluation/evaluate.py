@@ -211,7 +211,6 @@ def score(
     shown: Shown,
     of: Splits,
     progress: Progress,
-    questions: Sequence[Question] = (),
 ) -> dict[str, Any]:
     """Scores a network on the images of a split, and writes the result and every answer into the run's folder.
 
@@ -222,14 +221,38 @@ def score(
         shown: The images of the split.
         of: The images of another split, read when they are first asked for.
         progress: Is told how far it is.
-        questions: What is asked beyond the metrics.
 
     Raises:
         TrainingError: The network answers what is no number.
     """
-    result, answers = examined(run, split, model, shown, of, progress, questions)
+    result, answers = examined(run, split, model, shown, of, progress)
     results.keep(run, split, result, answers)
     return result
+
+
+def ask(
+    question: Question, run: Run, split: str, model: Any, shown: Shown, of: Splits, progress: Progress
+) -> dict[str, Any]:
+    """Asks a question about a split that `score` has scored, and writes what is found to the result of that.
+
+    Args:
+        question: What is asked beyond the metrics.
+        run: The run.
+        split: `test`, `validation` or `train`.
+        model: Its network.
+        shown: The images of the split.
+        of: The images of another split, read when they are first asked for.
+        progress: Is told how far it is.
+
+    Raises:
+        TrainingError: What was scored can't be read, or is damaged.
+    """
+    result, answers = results.read(run, split), Answers.read(run, split)
+    if result is None or answers is None:
+        raise TrainingError(f"{run.files.result(split)} and the answers beside it are gone")
+    found = question.answered(Exam(run, model, split, shown, answers, of, progress))
+    results.write(run, split, result | {question.name: found})
+    return found
 
 
 def examined(

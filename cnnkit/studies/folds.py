@@ -277,6 +277,7 @@ def _begun(experiment: Experiment, index: Index, numbers: Sequence[int], folds: 
 def _trained(study: Study, experiment: Experiment, settings: Sequence[str], progress: Progress) -> dict[str, Any]:
     """Trains what is not done yet; the summary of all."""
     trained = False
+    failed: list[dict[str, Any]] = []
     for fold in range(1, study.count + 1):
         folder, state = study.run(fold), study.state(fold)
         if state == FINISHED:
@@ -287,9 +288,12 @@ def _trained(study: Study, experiment: Experiment, settings: Sequence[str], prog
         with _told(study, fold):
             watcher = _Named(progress, f"fold {fold} of {study.count}")
             if os.path.lexists(folder):
-                training.resume(folder, None, settings, watcher)
+                document = training.resume(folder, None, settings, watcher)
             else:
-                training.train(of_fold(experiment, study.count, fold), folder, watcher)
+                document = training.train(of_fold(experiment, study.count, fold), folder, watcher)
+            failed += document["failed"]
+            if any(step["kind"] == Interrupted.kind for step in document["failed"]):
+                raise Interrupted(f"Interrupted when {folder} was finished.")
         trained = True
         progress.say("")
     record = reading.json_object(study.folder / FOLDS)
@@ -305,7 +309,7 @@ def _trained(study: Study, experiment: Experiment, settings: Sequence[str], prog
             f"--resume {typed(study.folder)}"
         )
     atomic.write_json(study.folder / FOLDS, record | {key: value for key, value in found.items() if key != "run"})
-    return found
+    return found | {"failed": failed}
 
 
 @contextmanager

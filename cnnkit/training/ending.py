@@ -1,20 +1,20 @@
-"""How a run ends before its time: interrupted, diverged, out of memory, the disk full. What it has by then is kept."""
+"""How a run ends before its time: interrupted, diverged, out of memory, the disk full. What it has by then is kept.
+
+What comes behind the last epoch, and may fail without that: `closing`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from cnnkit.config.experiment import Experiment
 from cnnkit.core.errors import DataError, DiskError, Interrupted, NobodyReads, TrainingError
 from cnnkit.core.lazy import tf
-from cnnkit.core.progress import Progress
 from cnnkit.core.signals import ENDING, exit_code, interrupts, unheard
-from cnnkit.core.text import counted, first_line, typed
-from cnnkit.evaluation.exam import Shown
+from cnnkit.core.text import counted, typed
 from cnnkit.runs import checkpoints, training_states
 from cnnkit.runs.run import Run
 from cnnkit.runs.training_states import State
@@ -82,33 +82,6 @@ def _close(run: Run, new: bool, state: str, goes_on: bool = True) -> str:
         f"{run.folder} keeps epoch {best}, the best of {max(best, len(epochs))}{unrecorded}; "
         f"see what it is worth with: cnnkit evaluate {typed(run.folder)}; {then}"
     )
-
-
-def reported(run: Run, of: Callable[[str], Shown], model: Any, progress: Progress) -> Path | None:
-    """Writes the report of a run that is recorded: should that fail or be interrupted, says so, and the run counts.
-
-    A signal is heard by nobody else: it has not ended the run. What is no such failure is a bug, and raised.
-
-    Returns:
-        Its file; None if it is not written.
-    """
-    from cnnkit.report import report
-
-    try:
-        with interrupts(*ENDING):
-            return report.write(run, of, model, progress)
-    except KeyboardInterrupt:
-        why = "interrupted"
-    except (tf.errors.ResourceExhaustedError, MemoryError):
-        why = "out of memory"
-    except (DataError, TrainingError, DiskError, OSError) as error:
-        why = first_line(error)
-    line = f"{run.files.report.name} is not written ({why}); the run is complete without it; make it with: "
-    line += f"cnnkit report {typed(run.folder)}"
-    progress.say(line)
-    with suppress(DiskError, OSError):  # what a full disk costs here is told by this very line
-        run.log(line)
-    return None
 
 
 def time_is_up(run: Run, experiment: Experiment, begun: State | None) -> str:

@@ -43,7 +43,7 @@ def opening(run: Run, facts: dict[str, Any], data: TrainingData) -> Iterator[str
             yield f"  careful: {finding.message}"
 
 
-def closing(run: Run, data: TrainingData) -> Iterator[str]:
+def what_next(run: Run, data: TrainingData) -> Iterator[str]:
     """What can be done with the run now, beside what its evaluation tells."""
     for command in predictions(data.images.index.unused, typed(run.folder)):
         yield f"images without labels were left out; their classes: {command}"

@@ -114,7 +114,7 @@ class Resumption:
         for split in ("validation", "test"):
             document[split] = results.read(self.run, split)
         report = str(files.report) if files.report.exists() else None
-        return document | {"remarks": self.record.get("remarks", []), "report": report}
+        return document | {"remarks": self.record.get("remarks", []), "report": report, "failed": []}
 
     def refuse_other_images(self, index: Index, splits: Sequence[str], preprocessing: Preprocessing) -> None:
         """Refuses images that are not those with which the run began.

@@ -22,11 +22,12 @@ from cnnkit.report import rate_chart
 from cnnkit.runs.provenance import circumstances, parameters
 from cnnkit.runs.run import FINISHED, UNFINISHED, Run
 from cnnkit.runs.training_states import State
-from cnnkit.training import ending, pace, start_weights
+from cnnkit.training import closing, ending, pace, start_weights
 from cnnkit.training.balance import refuse_large_features
+from cnnkit.training.closing import Closing
 from cnnkit.training.computing import Computing
 from cnnkit.training.data import TrainingData
-from cnnkit.training.lines import closing, opening, say
+from cnnkit.training.lines import opening, say, what_next
 from cnnkit.training.resuming import Resumption, unfinished_like
 from cnnkit.training.stopping import Clock, TimeIsUp
 from cnnkit.training.verdict import judge
@@ -44,7 +45,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
 
     Returns:
         The document that `cnnkit train --json` prints, with run, state, epochs, best_epoch, validation, test,
-        remarks and report.
+        remarks, report, and failed: what could not be done behind the training, see `cnnkit.training.closing`.
 
     Raises:
         DataError: The images are not what they should be, or the doctor finds an error in them; nothing is left behind,
@@ -63,6 +64,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
         experiment = experiment.with_learning_rate(rate.rate) if rate else experiment
         earlier = None if folder else unfinished_like(data.experiment)
         run = Run.create(data.experiment, folder, rate.as_json() if rate else None)
+        steps = Closing(run, progress)
         with run.held():
             with ending.recorded(run):
                 _begin(run, data, network, report, progress)
@@ -70,10 +72,11 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
                     _show_rate(run, rate, progress)
                 if earlier:
                     say(run, progress, earlier)
-                document = _trained(experiment, run, data, network, None, clock, progress)
-            document = _reported(document, data, network, run, progress)
+                document = _trained(experiment, run, data, network, None, clock, progress, steps)
+            document = _reported(document, data, network, run, progress, steps)
         if document["state"] == FINISHED:
-            pace.record(watch, data, network, run, progress)
+            with steps.step("the speed of this training is not kept for the estimates of `init`", None, recorded=True):
+                pace.record(watch, data, network, run, progress)
         return document
 
 
@@ -125,8 +128,9 @@ def resume(
                 run.write_provenance(computing=computing)
             for line in (*resumption.lines(state, computing), *lines):
                 say(run, progress, line)
-            document = _trained(resumption.experiment, run, data, network, state, clock, progress)
-        return _reported(document, data, network, run, progress)
+            steps = Closing(run, progress)
+            document = _trained(resumption.experiment, run, data, network, state, clock, progress, steps)
+        return _reported(document, data, network, run, progress, steps)
 
 
 def _begin(
@@ -156,6 +160,7 @@ def _trained(
     state: State | None,
     clock: Clock,
     progress: Progress,
+    steps: Closing,
 ) -> dict[str, Any]:
     """Trains, from a state on if there is one, until the last epoch is over or the time; evaluates the best epoch."""
     from cnnkit.training.engine import Engine
@@ -167,8 +172,8 @@ def _trained(
             Engine(data, network, run, progress, state, tracking, clock).fit()
         except TimeIsUp:
             end = UNFINISHED
-        document = _result(experiment, data, network, run, progress, end)
-    for line in [ending.time_is_up(run, data.experiment, state)] if end == UNFINISHED else closing(run, data):
+        document = _result(experiment, data, network, run, progress, end, steps)
+    for line in [ending.time_is_up(run, data.experiment, state)] if end == UNFINISHED else what_next(run, data):
         say(run, progress, line)
     return document
 
@@ -235,7 +240,13 @@ def _show_rate(run: Run, found: Finding, progress: Progress) -> None:
 
 
 def _result(
-    experiment: Experiment, data: TrainingData, network: Network, run: Run, progress: Progress, end: str
+    experiment: Experiment,
+    data: TrainingData,
+    network: Network,
+    run: Run,
+    progress: Progress,
+    end: str,
+    steps: Closing,
 ) -> dict[str, Any]:
     """Reads the best epoch back from disk, evaluates it and closes the record of the run.
 
@@ -248,14 +259,18 @@ def _result(
         return document | {"best_epoch": None, "validation": None, "test": None, "remarks": []}
     best = run.load_best(network.model)
     document["best_epoch"] = best["epoch"]
-    for split, questions in (("validation", []), ("test", [Baseline()])):
-        shown = data.shown(split)
-        document[split] = evaluate.score(run, split, network.model, shown, data.shown, progress, questions)
-    familiarity.fit(run, network.model, data.shown, progress)
+    for split in ("validation", "test"):
+        document[split] = evaluate.score(run, split, network.model, data.shown(split), data.shown, progress)
+    with steps.step("there is no baseline beside the figures", "cnnkit evaluate"):
+        asked = run, "test", network.model, data.shown("test"), data.shown, progress
+        document["test"][Baseline.name] = evaluate.ask(Baseline(), *asked)
+    with steps.step("`predict` will tell no unfamiliar images", "cnnkit evaluate --calibrate"):
+        familiarity.fit(run, network.model, data.shown, progress)
     told = []
     if end == FINISHED:
-        found = document["validation"], document["test"]
-        told = judge.remarks(Course.of(experiment, data, network, run, best["epoch"], *found))
+        with steps.step("the curves are not judged", None):
+            found = document["validation"], document["test"]
+            told = judge.remarks(Course.of(experiment, data, network, run, best["epoch"], *found))
     of_splits = verdict.remarks(document["test"], document["validation"])
     document["remarks"] = [*(remark.line() for remark in told), *of_splits]
     for line in document["remarks"]:
@@ -266,8 +281,8 @@ def _result(
 
 
 def _reported(
-    document: dict[str, Any], data: TrainingData, network: Network, run: Run, progress: Progress
+    document: dict[str, Any], data: TrainingData, network: Network, run: Run, progress: Progress, steps: Closing
 ) -> dict[str, Any]:
     """The document, with the file of the report, which is written where there is an epoch to tell of."""
-    file = ending.reported(run, data.shown, network.model, progress) if document["epochs"] else None
-    return document | {"report": str(file) if file else None}
+    file = closing.reported(run, data.shown, network.model, progress, steps) if document["epochs"] else None
+    return document | {"report": str(file) if file else None, "failed": steps.failed}

@@ -7,8 +7,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info
 
 from cnnkit.core.errors import DataError
+from cnnkit.core.progress import Progress
 from cnnkit.evaluation import baseline, gate
 from cnnkit.evaluation.baseline import Baseline
 
@@ -59,7 +61,7 @@ def test_what_the_network_adds_is_told_with_the_interval_of_the_pairs(exam):
 def test_pixels_are_means_of_areas(shown):
     """4 x 2 pixels at 2 x 2: the mean of each pair."""
     image = np.uint8([[10, 20], [30, 50], [0, 100], [200, 255]])[None, ..., None]
-    small = baseline._small(shown(image, [0]), [0], 2, 0.0)
+    small = baseline._small(shown(image, [0]), [0], 2, Progress())
     assert small[0, :, :, 0].tolist() == [[20, 35], [100, 178]]
 
 
@@ -101,10 +103,24 @@ def test_where_all_images_are_those_that_it_learns_from_there_is_none(shown, exa
     assert list(Baseline().lines(found)) == ["no baseline: it would be judged on the images that it learns from"]
 
 
-def test_what_there_is_no_time_for_is_said(exam):
-    found = Baseline(seconds=-1.0).answered(exam)
-    assert found["best"] == "majority"
-    assert next(Baseline().lines(found)).endswith("; not tried: nearest neighbour and logistic regression")
+def test_of_one_class_there_is_no_regression_which_is_said(shown, exam_of):
+    train = shown(grey(0, 10, 200, 220), [1, 1, 1, 1])
+    found = Baseline().answered(exam_of(shown(grey(5, 210), [0, 1]), always(0.4, 0.6), train))
+    assert next(Baseline().lines(found)).endswith("; not tried: logistic regression")
+
+
+def test_it_computes_in_one_thread(exam, monkeypatch):
+    """Sums over several threads come in another order each time, and the others of the machine wait."""
+    threads = []
+    monkeypatch.setitem(
+        baseline.METHODS,
+        "majority",
+        lambda x, y, asked: threads.extend(pool["num_threads"] for pool in threadpool_info()) or np.zeros(len(asked)),
+    )
+    before = threadpool_info()
+    Baseline().answered(exam)
+    assert set(threads) == {1}
+    assert threadpool_info() == before
 
 
 def test_training_images_that_are_gone_are_said(exam):

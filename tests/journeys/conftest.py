@@ -31,7 +31,7 @@ train:
 def without_report():
     """Trainings of a module write no report, of which other tests are: it takes as long as a training of theirs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cnnkit.training.ending.reported", lambda *_: None)
+        patch.setattr("cnnkit.training.closing.reported", lambda *_: None)
         yield
 
 

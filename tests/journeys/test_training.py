@@ -310,7 +310,8 @@ def test_the_command_prints_one_document_and_tells_people_on_stderr(pictures):
     folder, done = pictures
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document.keys() == {"run", "state", "epochs", "best_epoch", "validation", "test", "remarks", "report"}
+    expected = {"run", "state", "epochs", "best_epoch", "validation", "test", "remarks", "report", "failed"}
+    assert document.keys() == expected
     assert (folder / document["run"]).resolve() == (folder / "runs" / "first").resolve()
     wanted = {"split", "images", "loss", "accuracy", "accuracy_interval", "macro_f1", "classes"}
     for split in ("validation", "test"):

@@ -213,8 +213,14 @@ def test_folds_do_not_go_on_with_other_images_or_another_training(study, tmp_pat
 
 def test_a_fold_that_has_begun_is_resumed_and_one_that_has_not_is_trained(study, tmp_path, monkeypatch):
     folder, called = tmp_path / "three", []
+    no_report = {"step": "report.html is not written", "kind": "data"}
     for name in ("train", "resume"):
-        monkeypatch.setattr(training, name, lambda first, *more, name=name: called.append((name, first, *more)))
+
+        def work(first, *more, name=name):
+            called.append((name, first, *more))
+            return {"failed": [no_report]}
+
+        monkeypatch.setattr(training, name, work)
     monkeypatch.setattr(folds, "summary", lambda *all_of_them: {"run": "", "remarks": []})
     monkeypatch.setattr(folds.Study, "state", lambda self, fold: {1: "finished", 2: "interrupted"}.get(fold))
     (folder / "fold-2").mkdir(parents=True)
@@ -226,6 +232,22 @@ def test_a_fold_that_has_begun_is_resumed_and_one_that_has_not_is_trained(study,
     assert (name, experiment.data.split.fold, where) == ("train", 3, folder / "fold-3")
     assert document["state"] == "unfinished"
     assert "the time of folds 2 and 3 was up" in document["remarks"][-1]
+    assert document["failed"] == [no_report, no_report]
+
+
+def test_who_interrupts_what_comes_behind_a_fold_does_not_want_the_next_one(study, tmp_path, monkeypatch):
+    folder = copy_of(study, tmp_path)
+    called = []
+
+    def work(*all_of_them):
+        called.append(all_of_them)
+        return {"failed": [{"step": "report.html is not written", "kind": "interrupted"}]}
+
+    monkeypatch.setattr(training, "train", work)
+    with pytest.raises(Interrupted) as interrupted:
+        folds.resume(folder)
+    assert len(called) == 1
+    assert str(interrupted.value).endswith(f"go on with: cnnkit train --resume {folder}")
 
 
 def test_a_failing_fold_tells_its_error_and_what_is_done(study, tmp_path, monkeypatch):

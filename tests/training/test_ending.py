@@ -2,16 +2,13 @@ from __future__ import annotations
 
 import errno
 import json
-import signal
 
 import numpy as np
 import pytest
 
 from cnnkit import Run, read
 from cnnkit.core.errors import DataError, DiskError, Interrupted, NobodyReads, TrainingError
-from cnnkit.core.lazy import keras, tf
-from cnnkit.core.progress import Progress
-from cnnkit.report import report
+from cnnkit.core.lazy import keras
 from cnnkit.runs import checkpoints, training_states
 from cnnkit.training import ending
 
@@ -168,42 +165,3 @@ def test_a_run_that_begins_anew_and_is_ended_before_it_has_a_record_stays(run):
     anew = f"no state of it was saved, so begin anew with: cnnkit train --resume {run.folder}"
     assert str(raised.value) == f"Interrupted. Nothing was trained; {anew}"
     assert Run.begun(run.folder).experiment.name == "tiny"
-
-
-def raising(error):
-    def write(*_):
-        raise error
-
-    return write
-
-
-@pytest.mark.parametrize(
-    ("write", "why"),
-    [
-        (lambda *_: signal.raise_signal(signal.SIGINT), "interrupted"),
-        (lambda *_: signal.raise_signal(signal.SIGTERM), "interrupted"),
-        (raising(DataError("cat/3.png: is gone")), "cat/3.png: is gone"),
-        (raising(TrainingError("metrics.jsonl is damaged")), "metrics.jsonl is damaged"),
-        (raising(DiskError("the disk is full")), "the disk is full"),
-        (raising(PermissionError(errno.EACCES, "Permission denied")), "[Errno 13] Permission denied"),
-        (raising(MemoryError()), "out of memory"),
-        (raising(tf.errors.ResourceExhaustedError(None, None, "OOM")), "out of memory"),
-    ],
-)
-def test_a_report_that_fails_costs_a_run_nothing_and_a_line_says_how_to_make_it(run, begin, monkeypatch, write, why):
-    begin()
-    before, said = run.files.provenance.read_bytes(), []
-    progress = Progress()
-    monkeypatch.setattr(progress, "say", said.append)
-    monkeypatch.setattr(report, "write", write)
-    assert ending.reported(run, None, None, progress) is None
-    whole = f"({why}); the run is complete without it; make it with: cnnkit report {run.folder}"
-    assert said == [f"report.html is not written {whole}"]
-    assert run.files.log.read_text().endswith(f"{said[0]}\n")
-    assert run.files.provenance.read_bytes() == before
-
-
-def test_a_line_on_a_full_disk_is_told_though_the_log_has_no_room_for_it(run, begin, disk, monkeypatch):
-    begin()
-    monkeypatch.setattr(report, "write", lambda *_: disk.fail(errno.ENOSPC) or run.write_provenance(x=1))
-    assert ending.reported(run, None, None, Progress()) is None
