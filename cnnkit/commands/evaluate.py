@@ -82,7 +82,7 @@ def evaluate(
     gates = Gate.all(fail_under, fail_over)
     other = images or manifest
     others = OtherImages(other, table=images is None) if other else None
-    opened = Run.open(run)
+    opened = Run.open(run, fitted_anew=calibrate)
     questions: list[Question] = [Baseline()] if baseline else []
     if corruptions:
         questions.append(Corruptions())

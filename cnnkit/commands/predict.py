@@ -12,7 +12,7 @@ from typer import Argument, Exit, Option
 from cnnkit.commands.command import Force, RunFolder, command
 from cnnkit.commands.screen import Screen, new_table
 from cnnkit.core.errors import DataError, UsageError
-from cnnkit.core.text import counted, typed
+from cnnkit.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence, Set
@@ -172,8 +172,8 @@ def _of_each(
     from cnnkit.evaluation.new_images import by_reason
 
     if Familiarity.read(run) is None:
-        again = f"cnnkit evaluate {typed(run.folder)} --calibrate"
-        progress.say(f"the run does not tell which images are unlike all that it has seen; {again} makes it do so")
+        again = f"{run.files.to_calibrate} makes it do so"
+        progress.say(f"the run does not tell which images are unlike all that it has seen; {again}")
     failed: Counter[str] = Counter()
 
     def told() -> Iterator[Prediction]:

@@ -12,7 +12,7 @@ from typing import Any
 from cnnkit.core import atomic
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import np, safetensors
-from cnnkit.core.text import counted, first_line, typed
+from cnnkit.core.text import counted, first_line
 from cnnkit.evaluation.intervals import Bootstrap
 from cnnkit.evaluation.ranking import Areas, areas
 from cnnkit.runs.run import Run
@@ -71,8 +71,9 @@ class Answers:
             raise TrainingError(f"{file} can't be read: {error.strerror or first_line(error)}") from None
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
             why = f"it has no {error}" if isinstance(error, KeyError) else first_line(error)
-            again = f"cnnkit evaluate {typed(run.folder)} --split {split}"
-            raise TrainingError(f"{file} is damaged: {why}; evaluate these images again: {again}") from None
+            raise TrainingError(
+                f"{file} is damaged: {why}; evaluate these images again: {run.to_evaluate(split)}"
+            ) from None
         return cls.of(run, labels, logits, names)
 
     def write(self, run: Run, split: str) -> None:

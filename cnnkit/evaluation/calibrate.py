@@ -27,7 +27,7 @@ LOWEST, HIGHEST = 1 / 20, 20.0
 SURE = 0.95
 """An answer is called unsure below the probability from which on answers are right so often."""
 
-CONSEQUENCES = ("renewed", "folds", "report")
+CONSEQUENCES = ("as_before", "renewed", "folds", "report")
 """What is told of what was found before: true of that moment only, and so not kept with what is found."""
 
 
@@ -131,6 +131,9 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
 def consequences(found: Mapping[str, Any]) -> Iterator[str]:
     """What follows for what was found before, in sentences."""
     renewed = found.get("renewed") or {}
+    if found.get("as_before") and not renewed:
+        yield "that is what the run had: what was found of its splits stays as it is"
+        return
     if renewed:
         yield f"brought up to date: the figures of the {enumerated(renewed, 'and')} images, in the run's folder"
     for split, how in renewed.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from cnnkit.core import cache
 from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import first_line, typed
+from cnnkit.core.text import first_line
 from cnnkit.data.index import SPLITS, Index
 from cnnkit.evaluation import calibrate as calibration
 from cnnkit.evaluation import familiarity, results
@@ -63,7 +63,7 @@ def evaluate(
         DataError: Images of that split are gone, or are not the ones of the run; or others can't be read.
         TrainingError: The run has no usable checkpoint, or its network answers what is no number.
     """
-    run = Run.open(run)
+    run = Run.open(run, fitted_anew=calibrate)
     progress = progress or Progress()
     if split not in SPLITS:
         raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
@@ -79,8 +79,6 @@ def evaluate(
     for question in questions:
         question.refuse_images(shown.images.index)
     _refuse_unknown(gates, run, questions, facts_too, shown.images.index.take(shown.numbers))
-    # A run of an earlier version has none. That one is damaged is told before the work.
-    unfamiliar = calibrate and familiarity.Familiarity.read(run) is None
     with progress.task("building the network", 1):
         model = run.network(progress)
 
@@ -91,6 +89,9 @@ def evaluate(
     fit: dict[str, Any] = {}
     if calibrate:
         with run.held():  # who trains it is told of before the work
+            if not _is_whole(run, run.files.calibration, lambda run: run.calibration, progress):
+                run = run.uncalibrated()
+            unfamiliar = not _is_whole(run, run.files.familiarity, familiarity.Familiarity.read, progress)
             names = [question.name for question in questions]
             run, fit["calibrated"], renewed = _calibrated(run, asked, names, model, shown, of, progress)
     facts = others.facts(run, shown) if others else None
@@ -130,14 +131,35 @@ def _refuse_unknown(
     refuse_unknown(gates, run.classes, {**asked, **beside})
 
 
+def _is_whole(run: Run, file: Path, read: Callable[[Run], object | None], progress: Progress) -> bool:
+    """Whether one of the files that a calibration makes anew can be used; if it was changed or damaged, that is said.
+
+    Args:
+        run: The run.
+        file: The file.
+        read: Reads it; what it finds is None where a run of an earlier version has none.
+        progress: Is told.
+    """
+    try:
+        if run.left(file):
+            return read(run) is not None
+        told = f"{file} is not as the run left it"
+    except TrainingError as error:
+        told = str(error).partition(";")[0]
+    progress.say(f"{told}; it is made anew")
+    return False
+
+
 def _make_familiar(run: Run, model: Any, of: Splits, progress: Progress) -> None:
     """Keeps with a run what tells unfamiliar images, or says why not: a calibration needs no training images."""
     try:
         familiarity.fit(run, model, of, progress)
     except DataError as error:
+        if not run.left(run.files.familiarity):  # of which no other command would take the run
+            run.keep_familiarity(None)
         progress.say(
             f"careful: `predict` will tell no unfamiliar images, which takes those of the run: {first_line(error)}; "
-            f"once they are there again: cnnkit evaluate {typed(run.folder)} --calibrate"
+            f"once they are there again: {run.files.to_calibrate}"
         )
 
 
@@ -163,15 +185,22 @@ def _calibrated(
         before = {"validation": dict[str, Any]()} | before
     if split:
         before |= _before(run, split)
-    answers = Answers.read(run, "validation")
+    try:
+        answers = Answers.read(run, "validation")
+    except TrainingError:
+        if split != "validation":
+            raise
+        answers = None  # they are written anew
     if answers is None:
         chosen_on = shown if split == "validation" else of("validation")
         logits = logits_of(run, model, chosen_on, progress)
         answers = Answers.of(run, np.asarray(chosen_on.labels), logits, chosen_on.names)
+    had = run.calibration
     run, found = calibration.calibrated(run, answers)
+    found["as_before"] = had == run.calibration
     answers = Answers.of(run, answers.labels, answers.logits, answers.names)
     renewed = results.renewed(run, before, answers)
-    left_out = {name: {"left_out": gone} for name, gone in renewed.left_out.items()}
+    left_out = {name: {"left_out": gone} for name, gone in renewed.left_out.items() if name not in renewed.same}
     if split in left_out:
         gone = [name for name in left_out.pop(split)["left_out"] if name not in names]
         left_out |= {split: {"left_out": gone}} if gone else {}

@@ -73,7 +73,9 @@ class Familiarity:
                 noted = json.loads((opened.metadata() or {})["familiarity"])
                 found = cls(opened.get_tensor("features"), float(noted["threshold"]), noted["weights"])
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise TrainingError(f"{file} is damaged: {first_line(error)}; put it back from a copy of the run") from None
+            raise TrainingError(
+                f"{file} is damaged: {first_line(error)}; make it anew: {run.files.to_calibrate}"
+            ) from None
         return found if found.weights == run.weights_digest() else None
 
     def write(self, run: Run) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 from cnnkit.core import atomic
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import keras, np
-from cnnkit.core.text import typed
 from cnnkit.data.files import tables
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation import metrics
@@ -92,11 +91,13 @@ class Renewed:
     Attributes:
         found: Of each split what is found, and the answers.
         left_out: For each split the names of what is left out, as it would have to be asked of the network again.
+        same: Splits whose figures are by the same temperature already.
         outdated: Splits of which there are figures and no answers.
     """
 
     found: Mapping[str, tuple[dict[str, Any], Answers]]
     left_out: Mapping[str, list[str]]
+    same: Sequence[str]
     outdated: Sequence[str]
 
     def keep(self, run: Run) -> None:
@@ -125,7 +126,8 @@ def renewed(run: Run, before: Mapping[str, Mapping[str, Any]], validation: Answe
 
     kept: dict[str, tuple[dict[str, Any], Answers]] = {}
     left_out: dict[str, list[str]] = {}
-    outdated = []
+    by_the_same: list[str] = []
+    outdated: list[str] = []
     for split, document in before.items():
         answers = validation if split == "validation" else Answers.read(run, split)
         if answers is None:
@@ -144,7 +146,8 @@ def renewed(run: Run, before: Mapping[str, Mapping[str, Any]], validation: Answe
             else:
                 result[name] = again
         kept[split] = result, answers
-    return Renewed(kept, left_out, outdated)
+        by_the_same += [split] if same else []
+    return Renewed(kept, left_out, by_the_same, outdated)
 
 
 def read(run: Run, split: str) -> dict[str, Any] | None:
@@ -164,8 +167,7 @@ def read(run: Run, split: str) -> dict[str, Any] | None:
             raise TrainingError(f"{file} is damaged: its SHA-256 is not the one it was written with")
         return found
     except TrainingError as error:
-        again = f"cnnkit evaluate {typed(run.folder)} --split {split}"
-        raise TrainingError(f"{error}; evaluate these images again: {again}") from None
+        raise TrainingError(f"{error}; evaluate these images again: {run.to_evaluate(split)}") from None
 
 
 def _digest(result: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.config.file import leaves
 from cnnkit.core.errors import UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import counted, enumerated, typed
+from cnnkit.core.text import counted, enumerated
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.paired import Paired, holm
@@ -215,7 +215,7 @@ def _not_all_calibrated(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
         return []
     which = [name for name, is_so in zip(names, calibrated, strict=True) if is_so]
     others = [run for run, is_so in zip(runs, calibrated, strict=True) if not is_so]
-    commands = " and ".join(f"cnnkit evaluate {typed(run.folder)} --calibrate" for run in others[:3])
+    commands = " and ".join(run.files.to_calibrate for run in others[:3])
     return [
         f"only {enumerated(which, 'and')} {'is' if len(which) == 1 else 'are'} calibrated, which changes log loss, "
         f"Brier score and areas, and no answer; so that these are of one kind: {commands}{' ...' * (len(others) > 3)}"

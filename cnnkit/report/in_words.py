@@ -116,7 +116,7 @@ def _calibration(run: Run, found: Any) -> Iterator[str]:
     line = f"its probabilities are off by {100 * found['ece']:.1f} points in the mean: it is "
     line += "surer than it should be" if surer > 0 else "less sure than it could be"
     if not run.files.calibration.exists():
-        line += f"; mend that with: cnnkit evaluate {typed(run.folder)} --calibrate"
+        line += f"; mend that with: {run.files.to_calibrate}"
     yield line
 
 

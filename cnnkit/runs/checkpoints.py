@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from cnnkit.core import atomic
 from cnnkit.core.errors import DataError, DiskError, TrainingError
 from cnnkit.core.lazy import keras, np, saving_lib
+from cnnkit.core.text import typed
 from cnnkit.models import weight_files
 from cnnkit.runs import reading
 
@@ -173,7 +174,10 @@ def read(folder: Path, name: str) -> dict[str, Any]:
     """
     path = folder / f"{name}.json"
     if not path.exists():
-        raise TrainingError(f"{folder.parent}: no checkpoint yet; the run ended before its first epoch did")
+        if files(folder, name):
+            raise TrainingError(f"{path} is missing, which names the weights beside it")
+        goes_on = f"cnnkit train --resume {typed(folder.parent)} goes on with it"
+        raise TrainingError(f"{folder.parent}: no checkpoint yet; the run ended before its first epoch did; {goes_on}")
     return _told(reading.json_object(path, LARGEST_POINTER), path)
 
 
@@ -190,6 +194,11 @@ def _told(pointer: Any, where: Path) -> dict[str, Any]:
     if not named or type(facts.get("epoch")) is not int or not isinstance(facts.get("sha256"), str):
         raise TrainingError(f"{where} is damaged: it should tell epoch, file and sha256")
     return facts
+
+
+def begun(folder: Path, name: str) -> bool:
+    """Whether there is anything of a checkpoint, be it damaged; else the run has had no epoch yet."""
+    return (folder / f"{name}.json").exists() or bool(files(folder, name))
 
 
 def verified(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cnnkit.core.text import typed
+
 FOLDS = "folds.json"
 """In a folder that holds runs, one for each fold: what they have come to; it is no run itself."""
 
@@ -46,6 +48,16 @@ class Files:
         """The folder of what TensorBoard shows: event files of the whole run, of its training and of its validation."""
         self.log = folder / "log.txt"
         """What was said on the screen, each line with its time; its lock is held by the process that trains the run."""
+
+    @property
+    def fitted(self) -> tuple[Path, ...]:
+        """What is fitted behind the training: a calibration makes it anew, if it was changed or lost."""
+        return self.calibration, self.familiarity
+
+    @property
+    def to_calibrate(self) -> str:
+        """The command that does so."""
+        return f"cnnkit evaluate {typed(self.folder)} --calibrate"
 
     def tell_of_runs(self) -> bool:
         """Whether the folder is that of a run that has begun, or of folds, which are runs."""

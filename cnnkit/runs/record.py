@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,11 @@ class Record:
         """The recorded ones, with that of the best weights as the training leaves them."""
         return self.hashes_in_training() | weights_hash.of_best(self.files)
 
-    def refuse_changed(self) -> None:
+    def refuse_changed(self, fitted_anew: bool = False) -> None:
         """Holds the files against the record.
+
+        Args:
+            fitted_anew: Whether what a calibration makes is made anew, and so need not be as it was.
 
         Raises:
             TrainingError: One is another than the record says.
@@ -94,18 +97,40 @@ class Record:
         data = facts.get("data")
         if isinstance(data, dict) and CLASSES_HASH in data and data[CLASSES_HASH] != _digest(data.get("classes")):
             raise self._changed(f"{self.files.provenance.name}, data.classes,")
-        recorded = [files for files in (facts.get("files"), facts.get("files_before")) if isinstance(files, dict)]
-        for name, digest in self.hashes().items():
-            if all(files.get(name) != digest for files in recorded):
-                raise self._changed(name)
-        others = [weights_hash.changed(files, self.files) for files in recorded]
+        hashes = self.hashes()
+        changed = [name for name, digest in hashes.items() if not _known(name, digest, facts)]
+        fitted = [name for name in changed if self.files.folder / name in self.files.fitted]
+        # What can't be made anew comes first: the rest is told when it is right.
+        for name in changed:
+            if name not in fitted:
+                raise self._changed(name, _why(name, hashes[name], facts))
+        others = [weights_hash.changed(files, self.files) for files in _recorded(facts)]
         if others and others[0] and all(others):
             raise self._changed(others[0])
+        if fitted and not fitted_anew:
+            raise self._changed(fitted[0], _why(fitted[0], hashes[fitted[0]], facts))
+
+    def has_weights(self) -> bool:
+        """Whether the record has the hash of the best weights, as it has when a training has ended."""
+        return any(weights_hash.recorded(files, self.files) for files in _recorded(self.read()))
+
+    def knows(self, file: Path) -> bool:
+        """Whether one of the files that `hashes` has is as the record says."""
+        name = file.relative_to(self.files.folder).as_posix()
+        return _known(name, self.hashes()[name], self.read())
 
     def replace(self, file: Path, content: str | bytes | None) -> None:
-        """Writes one of the files that `hashes` has, or removes it; at any moment the record knows what is there."""
-        recorded = self.read().get("files")
-        before = self.hashes() | weights_hash.recorded(recorded if isinstance(recorded, dict) else {}, self.files)
+        """Writes one of the files that `hashes` has, or removes it; at any moment the record knows what is there.
+
+        Another that was changed by hand does not become right by that.
+        """
+        facts = self.read()
+        recorded = facts["files"] if isinstance(facts.get("files"), dict) else {}
+        before = {
+            name: digest if _known(name, digest, facts) else recorded.get(name)
+            for name, digest in self.hashes().items()
+        }
+        before |= weights_hash.recorded(recorded, self.files)
         content = content.encode("utf-8", atomic.ERRORS) if isinstance(content, str) else content
         after = before | {file.name: None if content is None else hashlib.sha256(content).hexdigest()}
         self.write(files=after, files_before=before)
@@ -115,22 +140,47 @@ class Record:
             atomic.write_bytes(file, memoryview(content))
         self.write(files_before=None)
 
-    def _changed(self, name: str) -> TrainingError:
+    def _changed(self, name: str, why: str = "its SHA-256 is not the recorded one") -> TrainingError:
         """That a file, by its path below the folder, was changed."""
-        what = f"{self.files.folder / name} is not as the run left it: its SHA-256 is not the recorded one"
-        return TrainingError(f"{what}; {self._bring_back()}")
+        file = self.files.folder / name
+        return TrainingError(f"{file} is not as the run left it: {why}; {self._bring_back(file)}")
 
     @contextmanager
-    def bringing_back(self) -> Iterator[None]:
-        """Where a file that is read within is damaged, and decides what the run is, what to do about it is told too."""
+    def bringing_back(self, file: Path | None = None) -> Iterator[None]:
+        """Where a file that is read within is damaged, and decides what the run is, what to do about it is told too.
+
+        Args:
+            file: The file; one that only training makes if left out.
+        """
         try:
             yield
         except TrainingError as error:
-            raise TrainingError(f"{error}; {self._bring_back()}") from None
+            raise TrainingError(f"{error}; {self._bring_back(file)}") from None
 
-    def _bring_back(self) -> str:
+    def _bring_back(self, file: Path | None = None) -> str:
         """What to do where a file that decides what the run is was changed or damaged."""
+        if file in self.files.fitted:
+            return f"put it back from a copy, or make it anew: {self.files.to_calibrate}"
         return f"put it back from a copy, or train a run of its own: cnnkit train {typed(self.files.config)}"
+
+
+def _recorded(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The hashes in a record: those of now and, while one of the files is replaced, those of before."""
+    return [files for files in (facts.get("files"), facts.get("files_before")) if isinstance(files, dict)]
+
+
+def _known(name: str, digest: str | None, facts: Mapping[str, Any]) -> bool:
+    """Whether a file, by its path below the folder, has a hash that is recorded; None where there is no such file."""
+    return any(files.get(name) == digest for files in _recorded(facts))
+
+
+def _why(name: str, digest: str | None, facts: Mapping[str, Any]) -> str:
+    """Why a file is not as the run left it."""
+    if digest is None:
+        return "it is gone"
+    if all(files.get(name) is None for files in _recorded(facts)):
+        return "the run has left none"
+    return "its SHA-256 is not the recorded one"
 
 
 def _digest(classes: Any) -> str:

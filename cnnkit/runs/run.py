@@ -126,8 +126,12 @@ class Run:
         overwriting.refuse_run(folder)
 
     @classmethod
-    def open(cls, run: Run | Path | str) -> Run:
+    def open(cls, run: Run | Path | str, fitted_anew: bool = False) -> Run:
         """The run in a folder; one that is open already stays as it is.
+
+        Args:
+            run: The run, or its folder.
+            fitted_anew: Whether it is going to be calibrated: the files of `Files.fitted` need not be as it left them.
 
         Raises:
             UsageError: It is not the folder of a run.
@@ -144,7 +148,7 @@ class Run:
                 why = f"each of its folds is one, such as {typed(opened.folder / 'fold-1')}; "
                 why += f"what they say together tells cnnkit train --resume {typed(opened.folder)}"
             raise UsageError(f"{opened.folder} is not a run of cnnkit: {why}")
-        opened._record.refuse_changed()
+        opened._record.refuse_changed(fitted_anew)
         return opened
 
     @classmethod
@@ -236,7 +240,8 @@ class Run:
         Raises:
             TrainingError: The file of it is damaged.
         """
-        return Calibration.read(self.files.calibration)
+        with self._record.bringing_back(self.files.calibration):
+            return Calibration.read(self.files.calibration)
 
     def calibrate(self, **facts: Any) -> Run:
         """Records what was fitted on its validation images, beside what was before; the run from now on.
@@ -260,14 +265,30 @@ class Run:
                 file.unlink(missing_ok=True)
         return calibrated
 
-    def keep_familiarity(self, content: bytes) -> None:
+    def keep_familiarity(self, content: bytes | None) -> None:
         """Keeps what tells unfamiliar images, see `cnnkit.evaluation.familiarity`, in the place of what was before."""
         self._record.replace(self.files.familiarity, content)
 
+    def left(self, file: Path) -> bool:
+        """Whether one of `Files.fitted` is as the run left it."""
+        return self._record.knows(file)
+
+    def to_evaluate(self, split: str) -> str:
+        """The command that evaluates a split anew; where nothing else takes the run any more, with a calibration."""
+        calibrate = "" if all(map(self.left, self.files.fitted)) else " --calibrate"
+        return f"cnnkit evaluate {typed(self.folder)} --split {split}{calibrate}"
+
     def with_calibration(self, **facts: Any) -> Run:
         """The same run as if it were calibrated so; nothing is recorded."""
+        return self._with(replace(self.calibration, **facts))
+
+    def uncalibrated(self) -> Run:
+        """The same run as if it never were; nothing is recorded, and its calibration is not read."""
+        return self._with(Calibration())
+
+    def _with(self, calibration: Calibration) -> Run:
         other = Run(self.folder, self.settings)
-        vars(other).update(calibration=replace(self.calibration, **facts), _whole=self._whole)
+        vars(other).update(calibration=calibration, _whole=self._whole)
         return other
 
     def probabilities(self, logits: Any, names: Sequence[str] = ()) -> Any:
@@ -294,11 +315,11 @@ class Run:
         Raises:
             TrainingError: It has no usable checkpoint.
         """
-        digest = str(checkpoints.read(self.files.checkpoints, checkpoints.BEST)["sha256"])
-        if digest not in self._whole:
-            with self._record.bringing_back():
+        with self._of_weights():
+            digest = str(checkpoints.read(self.files.checkpoints, checkpoints.BEST)["sha256"])
+            if digest not in self._whole:
                 checkpoints.verified(self.files.checkpoints, checkpoints.BEST)
-            self._whole.add(digest)
+                self._whole.add(digest)
         return digest
 
     def load_best(self, model: Any) -> dict[str, Any]:
@@ -307,11 +328,22 @@ class Run:
         Raises:
             TrainingError: It has no usable checkpoint.
         """
-        checkpoints.read(self.files.checkpoints, checkpoints.BEST)
-        with self._record.bringing_back():
+        with self._of_weights():
             best = checkpoints.load(model, self.files.checkpoints, checkpoints.BEST)
         self._whole.add(best["sha256"])
         return best
+
+    @contextmanager
+    def _of_weights(self) -> Iterator[None]:
+        """Where the best weights, which are read within, are gone or damaged, what to do is told too."""
+        begun = checkpoints.begun(self.files.checkpoints, checkpoints.BEST)
+        if not begun and not self._record.has_weights():  # there are none yet, which is no damage
+            yield
+            return
+        with self._record.bringing_back():
+            if not begun:
+                raise TrainingError(f"{self.files.checkpoints}: the best weights are gone")
+            yield
 
     def network(self, progress: Progress | None = None) -> Any:
         """The run's network with the weights of its best epoch, read from disk, on the kernels of its training.

@@ -174,7 +174,7 @@ class Resumption:
         if self.record:
             self._record(completed, state)
             if run.outdate():
-                again = f"cnnkit evaluate {typed(run.folder)} --calibrate"
+                again = run.files.to_calibrate
                 say(
                     run,
                     progress,

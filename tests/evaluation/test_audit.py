@@ -252,7 +252,7 @@ def test_images_that_are_gone_are_told_and_found_where_they_are_now(run, sides):
 
 def test_a_run_without_weights_is_refused(run, sides):
     (run.files.checkpoints / "best.json").unlink()
-    with pytest.raises(TrainingError, match="no checkpoint yet"):
+    with pytest.raises(TrainingError, match=r"best\.json is missing"):
         audit(run, sides, Progress())
 
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from cnnkit import Run, evaluate, read
+from cnnkit.core.errors import TrainingError
 from cnnkit.core.progress import Progress
 from cnnkit.evaluation import calibrate, metrics
 from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.familiarity import Familiarity
 from cnnkit.optimization.losses import BinaryCrossEntropy, CrossEntropy, Focal, MeanSquaredError
 from cnnkit.runs import checkpoints
 
@@ -123,3 +125,78 @@ def test_a_temperature_is_fitted_on_validation_kept_with_the_run_and_used_from_t
     assert again == {name: value for name, value in found.items() if name != "calibrated"}
     # Fitted anew it is the same: from the logits as they are, not from what the first temperature has made of them.
     assert evaluate(too_sure, questions=(), calibrate=True)["temperature"] == pytest.approx(told["temperature"])
+
+
+def changed(file):
+    file.write_bytes(file.read_bytes().replace(b"0", b"1"))
+
+
+DAMAGE = {"changed": changed, "damaged": lambda file: file.write_bytes(b"{"), "lost": lambda file: file.unlink()}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_calibration_makes_anew_what_was_changed_or_lost_of_one(too_sure, command, damage):
+    evaluate(too_sure, questions=(), calibrate=True)
+    run = Run.open(too_sure)
+    before, temperature = Familiarity.read(run), run.calibration.temperature
+    for file in run.files.fitted:
+        content = file.read_bytes()
+        DAMAGE[damage](file)
+        with pytest.raises(TrainingError, match=rf"{file} is not as .*; .* make it anew: {run.files.to_calibrate}$"):
+            Run.open(too_sure)
+        file.write_bytes(content)
+    for file in run.files.fitted:
+        DAMAGE[damage](file)
+    code, out, _ = command("evaluate", too_sure, "--calibrate", "--no-baseline")
+    assert code == 0 and all(f"{file} is not as the run left it; it is made anew" in out for file in run.files.fitted)
+    run = Run.open(too_sure)
+    assert run.calibration.temperature == temperature
+    np.testing.assert_array_equal(Familiarity.read(run).features, before.features)
+
+
+def test_what_is_made_anew_can_be_damaged_as_it_was_recorded(too_sure):
+    run = Run.open(too_sure)
+    run.files.calibration.write_text("{")
+    run.files.familiarity.write_bytes(b"{")
+    run.write_provenance(files=run.hashes())
+    for question in (lambda: run.calibration, lambda: Familiarity.read(run)):
+        with pytest.raises(TrainingError, match=r"is damaged: .*; .*make it anew: cnnkit evaluate \S+ --calibrate$"):
+            question()
+    evaluate(too_sure, questions=(), calibrate=True)
+    assert Familiarity.read(Run.open(too_sure)) is not None
+
+
+def test_what_tells_unfamiliar_images_goes_where_it_was_changed_and_can_not_be_made_anew(too_sure, tmp_path):
+    evaluate(too_sure, questions=(), calibrate=True)
+    changed(Run(too_sure).files.familiarity)
+    (tmp_path / "images/ant/0.png").unlink()  # a training image
+    evaluate(too_sure, questions=(), calibrate=True)
+    assert Familiarity.read(Run.open(too_sure)) is None
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_damaged_results_and_a_changed_calibration_are_mended_by_what_is_told(too_sure, command, split):
+    evaluate(too_sure, "validation", questions=())
+    evaluate(too_sure, questions=(), calibrate=True)
+    files = Run.open(too_sure).files
+    changed(files.calibration)
+    files.result(split).write_text("{")
+    files.answers(split).write_bytes(b"{")
+    words, told = ["evaluate", str(too_sure), "--split", "train"], []
+    while (ended := command(*words, "--no-baseline"))[0]:
+        assert len(told) < 3 and ended[2] not in told
+        told.append(ended[2])
+        words = ended[2].rpartition("cnnkit ")[2].split()
+    assert words[-1] == "--calibrate" and Run.open(too_sure).calibration.temperature > 1
+
+
+@pytest.mark.parametrize("name", ["config", "split"])
+def test_a_calibration_takes_no_run_of_which_something_else_was_changed(too_sure, name):
+    evaluate(too_sure, questions=(), calibrate=True)
+    run = Run.open(too_sure)
+    before = run.files.calibration.read_bytes()
+    with getattr(run.files, name).open("a") as file:
+        file.write("\n")
+    with pytest.raises(TrainingError, match=r"is not as the run left it.*or train a run of its own"):
+        evaluate(too_sure, questions=(), calibrate=True)
+    assert run.files.calibration.read_bytes() == before

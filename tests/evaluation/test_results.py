@@ -78,7 +78,7 @@ def test_a_calibration_brings_every_split_up_to_date_from_its_answers(run):
     assert document["calibrated"]["folds"] == str(run.folder.parent)
     kept = of_file(run, "test")["calibrated"]  # which tells nothing that is true of this moment only, nor where it is
     assert kept == {name: told for name, told in document["calibrated"].items() if name in kept}
-    assert document["calibrated"].keys() - kept.keys() == {"folds", "report", "renewed"}
+    assert document["calibrated"].keys() - kept.keys() == {"as_before", "folds", "report", "renewed"}
     temperature = document["temperature"]
     assert temperature > 1 and document["calibrated"]["temperature"] == temperature
     calibrated = Run.open(run.folder)
@@ -150,7 +150,9 @@ def test_a_calibration_keeps_what_was_found_of_the_split_that_is_evaluated_too(r
     assert "tta" not in now and {name: now[name] for name in expected} == json.loads(json.dumps(expected))
     assert told["renewed"]["test"] == {"left_out": ["tta"]}
     again = evaluate(run.folder, "test", questions=[], calibrate=True)["calibrated"]
-    assert "test" not in again["renewed"]
+    assert again["renewed"] == {} and again["as_before"] and not told["as_before"]
+    [said] = calibrate.consequences(again | {"report": "a/report.html"})
+    assert said == "that is what the run had: what was found of its splits stays as it is"
 
 
 class Said(Progress):

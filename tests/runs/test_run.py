@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
@@ -272,7 +273,15 @@ def ended(trained):
 
 
 def add_a_line(file):
-    file.write_bytes(file.read_bytes() + b"\n")
+    with file.open("ab") as opened:
+        opened.write(b"\n")
+
+
+def add_a_byte(file):
+    file.write_bytes(file.read_bytes() + b"}")
+
+
+ANEW = r"make it anew: cnnkit evaluate \S+/run --calibrate$"
 
 
 def other_weights(file):
@@ -289,12 +298,19 @@ def other_weights(file):
         ("split.csv", add_a_line, r"split\.csv is not as the run left it"),
         ("split.csv", Path.unlink, r"split\.csv is not as the run left it"),
         ("backbone/saved_model.pb", add_a_line, r"saved_model\.pb is not as the run left it"),
-        ("calibration.json", add_a_line, r"calibration\.json is not as the run left it"),
-        ("calibration.json", Path.unlink, r"calibration\.json is not as the run left it"),
+        ("calibration.json", add_a_line, rf"calibration\.json is not as the run left it: its SHA-256 .*{ANEW}"),
+        ("calibration.json", Path.unlink, rf"calibration\.json is not as the run left it: it is gone; .*{ANEW}"),
+        (
+            "familiarity.safetensors",
+            add_a_line,
+            rf"familiarity\.safetensors is not as .*: the run has left none; .*{ANEW}",
+        ),
         ("checkpoints/best.json", other_weights, r"checkpoints/best-0001\.weights\.h5 is not as the run left it"),
         ("checkpoints/best-0001.weights.h5", add_a_line, r"best-0001\.weights\.h5 is damaged: its SHA-256 is not"),
         ("checkpoints/best-0001.weights.h5", Path.unlink, r"best-0001\.weights\.h5 is missing, which best\.json names"),
-        ("checkpoints/best.json", Path.unlink, "no checkpoint"),
+        ("checkpoints/best.json", Path.unlink, r"best\.json is missing, which names the weights.*; put it back from"),
+        ("checkpoints/best.json", add_a_byte, r"best\.json is damaged: .*; put it back from a copy, or train a run"),
+        ("checkpoints", shutil.rmtree, r"checkpoints: the best weights are gone; put it back from a copy, or train"),
         ("provenance.json", Path.unlink, r"is not a run of cnnkit: holds no provenance\.json"),
     ],
 )
@@ -319,6 +335,22 @@ def test_the_end_of_training_does_not_make_a_changed_config_right(ended):
     add_a_line(ended.files.config)
     ended.write_provenance(files=ended.hashes_at_end())
     with pytest.raises(TrainingError, match=r"config\.yaml is not as the run left it"):
+        Run.open(ended.folder)
+
+
+def test_a_change_that_a_calibration_mends_is_told_behind_one_that_it_does_not(ended):
+    add_a_line(ended.files.calibration)
+    other_weights(ended.files.checkpoints / "best.json")
+    for fitted_anew in (False, True):
+        with pytest.raises(TrainingError, match=r"best-0001\.weights\.h5 is not as the run left it"):
+            Run.open(ended.folder, fitted_anew)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "split.csv", "calibration.json"])
+def test_what_was_changed_does_not_become_right_by_another_file_that_is_kept(ended, name):
+    add_a_line(ended.folder / name)
+    ended.keep_familiarity(b"features")
+    with pytest.raises(TrainingError, match=rf"{name} is not as the run left it"):
         Run.open(ended.folder)
 
 
