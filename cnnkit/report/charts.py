@@ -80,7 +80,7 @@ def curves(history: Sequence[Mapping[str, Any]], best: int | None) -> list[Chart
     }
     if len(history) > 1:
         lines["learning_rate"] = [_Line("training", _values(history, "learning_rate"), BLUE)]
-    return [_over_epochs(name, each, best) for name, each in lines.items() if _known(each)]
+    return [_over_epochs(name, each, best, words(name)) for name, each in lines.items() if _known(each)]
 
 
 def curves_of_runs(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
@@ -99,7 +99,7 @@ def curves_of_runs(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> list
             ]
             if _known(lines):
                 title = f"{words(metric.name).capitalize()} in {called}"
-                charts.append(_over_epochs(side + metric.name, lines, None, title))
+                charts.append(_over_epochs(side + metric.name, lines, None, words(metric.name), title))
     return charts
 
 
@@ -129,11 +129,11 @@ def reliability(bins: Sequence[tuple[float, float, int]]) -> Chart:
     return Chart("chart-reliability", text, text, _item(figure), table)
 
 
-def _over_epochs(name: str, lines: Sequence[_Line], best: int | None, title: str = "") -> Chart:
+def _over_epochs(name: str, lines: Sequence[_Line], best: int | None, axis: str, title: str = "") -> Chart:
     from bokeh.models.annotations import Span
 
     epochs = max(len(line.values) for line in lines)
-    figure = _figure("epoch", "")
+    figure = _figure("epoch", axis)
     figure.xaxis.ticker.update(min_interval=1, num_minor_ticks=0)
     for line in lines:
         called = line.label if len(line.label) <= _LONG else f"...{line.label[3 - _LONG :]}"
@@ -174,7 +174,7 @@ def _figure(x: str, y: str, **more: Any) -> Any:
         toolbar_location=None,
         tools="",  # dragging and the wheel move the page, also on a telephone
         x_axis_label=x,
-        y_axis_label=y or None,
+        y_axis_label=y,
         background_fill_alpha=0,
         border_fill_alpha=0,
         outline_line_alpha=0.2,

@@ -14,6 +14,7 @@ from cnnkit.report import confusion
 from cnnkit.report.augmentation import Augmented, augmented
 from cnnkit.report.bidi import isolated
 from cnnkit.report.pictures import Album, Picture
+from cnnkit.report.suspected import Suspected
 from cnnkit.report.tables import percent
 from cnnkit.runs.run import Run
 
@@ -100,12 +101,14 @@ class Gallery:
         assert self._answers is not None
         return self._answers.probabilities.max(axis=1)
 
-    def suspects(self) -> tuple[list[Picture], int]:
-        """Images of validation and test whose label is probably wrong (confident learning), and how many there are."""
-        found = []
+    def suspects(self) -> tuple[list[Picture], Suspected]:
+        """Images of validation and test whose label may be wrong (confident learning), and how far to believe that."""
+        found, judged, contradicted = [], 0, 0
         for split in JUDGED:
             if answers := self._answers if split == self._split else Answers.read(self._run, split):
                 labels, probabilities = answers.labels, answers.probabilities
+                judged += len(labels)
+                contradicted += int((labels != answers.predicted).sum())
                 order, count = label_errors.ranked(labels, probabilities)
                 quality = label_errors.quality(labels, probabilities)
                 likelier = label_errors.confident(labels, probabilities)
@@ -117,7 +120,7 @@ class Gallery:
             label = _sure(answers, place, int(answers.labels[place]))
             told = f"labelled {label}\nlooks like {_sure(answers, place, other)}"
             pictures += self._of_split(split, [answers.names[place]], [told])
-        return pictures, len(found)
+        return pictures, Suspected(len(found), judged, contradicted, len(pictures))
 
     def cells(self, counts: Sequence[Sequence[int]]) -> dict[str, list[Picture]]:
         """Pictures of each cell of the confusion matrix, or of each pair."""
@@ -169,7 +172,7 @@ class Gallery:
 def _told(answers: Answers, place: int) -> str:
     label, predicted = int(answers.labels[place]), int(answers.predicted[place])
     if label == predicted:
-        return f"rightly {_sure(answers, place, label)}"
+        return f"right: {_sure(answers, place, label)}"
     return f"is {_sure(answers, place, label)}\ntaken for {_sure(answers, place, predicted)}"
 
 

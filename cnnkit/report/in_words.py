@@ -15,6 +15,7 @@ from cnnkit.evaluation.tta import TestTimeAugmentation
 from cnnkit.evaluation.two_classes import TwoClasses
 from cnnkit.report.bidi import isolated
 from cnnkit.report.confusion import Pair
+from cnnkit.report.suspected import Suspected
 from cnnkit.report.tables import percent
 from cnnkit.runs.run import Run
 from cnnkit.runs.stopped import stopped
@@ -61,7 +62,7 @@ def title(run: Run, result: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
 
 
 def sentences(
-    run: Run, result: Mapping[str, Any], facts: Mapping[str, Any], pairs: Sequence[Pair], suspected: int
+    run: Run, result: Mapping[str, Any], facts: Mapping[str, Any], pairs: Sequence[Pair], suspected: Suspected
 ) -> Iterator[str]:
     """What should be known beside it."""
     if words := stopped(run):
@@ -77,12 +78,8 @@ def sentences(
     if pairs:
         yield f"confused most: {pairs[0].text}, {pairs[0].share} of that class"
     yield from _calibration(run, result.get("calibration"))
-    if suspected:
-        look = f"cnnkit data {typed(run.files.config)} --suspects {typed(run.folder)}"
-        yield (
-            f"{counted(suspected, 'label')} of the validation and test images may be wrong: see below; "
-            f"all images are searched by: {look}"
-        )
+    if suspected.count:
+        yield suspected.verdict(run)
     yield from (str(remark) for remark in facts.get("remarks") or ())
 
 

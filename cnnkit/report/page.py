@@ -19,6 +19,7 @@ from cnnkit.report.confusion import Matrix, Pair
 from cnnkit.report.gallery import Gallery, Of
 from cnnkit.report.in_words import Tile
 from cnnkit.report.pictures import Picture
+from cnnkit.report.suspected import Suspected
 from cnnkit.report.tables import Table, unbroken
 from cnnkit.runs.run import Run
 
@@ -44,8 +45,8 @@ class Page:
         cells: Pictures of the cells of the matrix, or of the pairs, by their keys.
         classes: Figures of each class.
         calibration: The reliability diagram, and its figures; None and nothing where the result has none.
-        suspects: Images whose label is probably wrong.
-        suspected: How many there are.
+        suspects: Images whose label may be wrong.
+        suspected: How many there are, and how far to believe that.
         search: The command that searches all images for such.
         mistakes: Wrong answers, the surest first.
         unsure: The answers that are the least sure.
@@ -78,7 +79,7 @@ class Page:
     calibration: Chart | None
     calibrated: Table | None
     suspects: Sequence[Picture]
-    suspected: int
+    suspected: Suspected
     search: str
     mistakes: Sequence[Picture]
     unsure: Sequence[Picture]
@@ -111,7 +112,7 @@ class Page:
             ("confusion", "Confusion", self.split),
             ("classes", "Classes", self.split),
             ("calibration", "Calibration", self.calibration or self.calibrated),
-            ("suspects", "Wrong labels", self.suspects),
+            ("suspects", "Doubtful labels", self.suspects),
             ("mistakes", "Mistakes", self.mistakes),
             ("unsure", "Unsure", self.unsure),
             ("more", "More", self.more),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,7 @@ def html(page: Page | Joint) -> str:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     # BokehJS reads a part before what refers to it: the order counts.
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    environment.filters["whole"] = _with_whole_options
     script, css = ((TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     library = charts.library()
     return environment.get_template("page.html" if isinstance(page, Page) else "joint.html").render(
@@ -120,6 +122,15 @@ def html(page: Page | Joint) -> str:
         library=Markup(library),
         scripts=Markup(" ".join(map(_hash, (library, script)))),
     )
+
+
+def _with_whole_options(text: str) -> Any:
+    """A text in which no line breaks within an option, as browsers do behind a hyphen; copied it stays as it is."""
+    from markupsafe import Markup
+
+    parts = re.split(r"((?<!\S)--\w[\w-]*)", text)
+    options = [Markup('<span class="whole">{}</span>').format(part) if i % 2 else part for i, part in enumerate(parts)]
+    return Markup("").join(options)
 
 
 def _hash(script: str) -> str:

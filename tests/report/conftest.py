@@ -19,6 +19,7 @@ from cnnkit.report.in_words import Tile
 from cnnkit.report.joint import Joint, OfThem
 from cnnkit.report.page import Page
 from cnnkit.report.pictures import Picture
+from cnnkit.report.suspected import Suspected
 from cnnkit.report.tables import Table
 from cnnkit.runs import checkpoints
 
@@ -53,7 +54,7 @@ def made(text="cat", classes=("cat", "dog"), counts=((3, 1), (0, 2)), pictures=(
         "calibration": charts.reliability([(0.5, 0.4, 3)]),
         "calibrated": table,
         "suspects": [picture],
-        "suspected": 1,
+        "suspected": Suspected(1, 22, 2, 1),
         "search": text,
         "mistakes": [picture],
         "unsure": [],

@@ -27,9 +27,9 @@ def test_a_page_shows_what_its_run_answers(run_of):
         ("cat/4.png", "is cat (0.0\u00a0%)\ntaken for dog (100.0\u00a0%)"),
         ("cat/5.png", "is cat (11.9\u00a0%)\ntaken for dog (88.1\u00a0%)"),
     ]
-    assert page.unsure[0].name == "cat/6.png" and page.unsure[0].told == "rightly cat (52.5\u00a0%)"
+    assert page.unsure[0].name == "cat/6.png" and page.unsure[0].told == "right: cat (52.5\u00a0%)"
     # That of dogs is 0.99 in the mean where they are dogs, and only the first answer reaches that.
-    assert [picture.name for picture in page.suspects] == ["cat/4.png"] and page.suspected == 1
+    assert [picture.name for picture in page.suspects] == ["cat/4.png"] and page.suspected.count == 1
     assert page.suspects[0].told == "labelled cat (0.0\u00a0%)\nlooks like dog (100.0\u00a0%)"
     assert [picture.name for picture in page.cells["0,1"]] == ["cat/4.png", "cat/5.png"]
     told = "\n".join(page.told)
@@ -82,7 +82,7 @@ def test_where_images_are_gone_the_page_goes_without_pictures_and_says_so(run_of
 
     page = page_of(run, gone, [])
     assert page.mistakes == page.suspects == page.samples == [] and page.cells == {}
-    assert page.suspected == 1 and page.classes and page.curves
+    assert page.suspected.count == 1 and page.classes and page.curves
     assert page.notes == [f"Pictures of {s} images are missing: the folder is gone" for s in ("test", "train")]
 
 
