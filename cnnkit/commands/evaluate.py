@@ -104,7 +104,8 @@ def evaluate(
     told = [*calibration.lines(fit), *calibration.consequences(fit)] if fit else []
     told += [line for question in questions for line in question.lines(document[question.name])]
     told += verdict.remarks(document, recorded(run, beside) if beside and calibrate else validation)
-    screen.result(document, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)
+    held = {"gates": [gate.as_json(document) for gate in gates]} if gates else {}
+    screen.result(document | held, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)
     for gate in gates:
         Screen(json_output=True).say(gate.line(document))
     if not all(gate.met(document) for gate in gates):

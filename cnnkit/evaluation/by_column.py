@@ -20,6 +20,9 @@ from cnnkit.evaluation.intervals import wilson
 GROUP = "group"
 """What groups are called that no column tells, but a pattern of the source."""
 
+FIGURES = ("images", *with_ends("accuracy"), "macro_f1")
+"""What is told of each value, by the names that a gate has."""
+
 EMPTY = "(empty)"
 """What images are listed under where the column is empty."""
 
@@ -56,9 +59,8 @@ class ByColumn(Question):
         """Those of each value; None before the images are read."""
         if index is None:
             return None
-        own = ("images", *with_ends("accuracy"), "macro_f1")
         values = dict.fromkeys(value or EMPTY for value in self._values(index))
-        return [of_entry(name, value) for value in values for name in own]
+        return [of_entry(name, value) for value in values for name in FIGURES]
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """A line a value."""

@@ -127,8 +127,10 @@ def _refuse_unknown(
     Raises:
         UsageError: There is one.
     """
+    from cnnkit.evaluation.questions import asked_by
+
     asked = {question.name: question.figures(run.classes, index) for question in questions}
-    refuse_unknown(gates, run.classes, {**asked, **beside})
+    refuse_unknown(gates, run.classes, {**asked, **beside}, asked_by(run.classes, asked) if gates else {})
 
 
 def _is_whole(run: Run, file: Path, read: Callable[[Run], object | None], progress: Progress) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
 from cnnkit.core.errors import UsageError
@@ -116,24 +117,33 @@ class Gate:
         """What it was asked for by."""
         return "--fail-over" if self.over else "--fail-under"
 
-    def refuse_unknown(self, known: Sequence[str]) -> None:
+    def refuse_unknown(self, known: Sequence[str], unasked: Mapping[str, str] = MappingProxyType({})) -> None:
         """Refuses a figure that there is not.
 
         Args:
             known: Names of the figures that there are.
+            unasked: Names of those that there would be, each with what asks for it: `add --abstain 0.95`.
 
         Raises:
-            UsageError: With the nearest right names.
+            UsageError: With what asks for it, or with the nearest right names.
         """
         if self.figure in known:
             return
-        near = difflib.get_close_matches(self.figure.lower(), known, n=3, cutoff=0.6) or [
-            name for name in known if not re.search(r"[\[.]", name)
-        ]
-        names = ", ".join(f"`{name}`" for name in near)
-        raise UsageError(
-            f"{self.option} {self.figure}={self.wanted:g}: there is no such figure; near it, or at hand: {names}"
-        )
+        begin = f"{self.option} {self.figure}={self.wanted:g}"
+        if self.figure in unasked:
+            raise UsageError(f"{begin}: that is not asked for; {unasked[self.figure]}")
+        part, dot, _ = self.figure.partition(".")
+        below = [name for name in unasked if dot and name.startswith(f"{part}.")]
+        near = self._deeper(known) or self._deeper(unasked)
+        among = [*known, *below] if not below or any(name.startswith(f"{part}.") for name in known) else below
+        near = near or difflib.get_close_matches(self.figure.lower(), among, n=3, cutoff=0.6) or below[:3]
+        near = near or [name for name in known if not re.search(r"[\[.]", name)]
+        names = ", ".join(f"`{name}`" + (f" ({unasked[name]})" if name in unasked else "") for name in near)
+        raise UsageError(f"{begin}: there is no such figure; near it, or at hand: {names}")
+
+    def _deeper(self, names: Iterable[str]) -> list[str]:
+        """Names that end with that of the figure, which lies deeper than was thought: `calibration.ece` for `ece`."""
+        return [name for name in names if name.lower().endswith(f".{self.figure.lower()}")][:3]
 
     def met(self, result: Mapping[str, Any]) -> bool:
         """Whether a result of `evaluate` has it; a figure that has no value has not."""
@@ -141,6 +151,16 @@ class Gate:
         if value is None:
             return False
         return value <= self.wanted if self.over else value >= self.wanted
+
+    def as_json(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """The same as the document of `evaluate` has it; a figure that has no value is null."""
+        return {
+            "name": self.figure,
+            "value": figures(result).get(self.figure),
+            "direction": "at most" if self.over else "at least",
+            "bound": self.wanted,
+            "met": self.met(result),
+        }
 
     def line(self, result: Mapping[str, Any]) -> str:
         """Figure, value, and what is wanted."""
@@ -185,7 +205,12 @@ def with_ends(*names: str) -> list[str]:
     return [f"{name}{end}" for name in names for end in ("", ".low", ".high")]
 
 
-def refuse_unknown(gates: Sequence[Gate], classes: Sequence[str], beside: Mapping[str, Sequence[str] | None]) -> None:
+def refuse_unknown(
+    gates: Sequence[Gate],
+    classes: Sequence[str],
+    beside: Mapping[str, Sequence[str] | None],
+    unasked: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Refuses figures that an evaluation will not have, before it begins.
 
     Args:
@@ -193,6 +218,7 @@ def refuse_unknown(gates: Sequence[Gate], classes: Sequence[str], beside: Mappin
         classes: Names of the run's classes.
         beside: Of each part of the result beyond the metrics the names of its figures; None where they are not known
             yet, so that none is refused.
+        unasked: Names of figures that there would be, each with what asks for it.
 
     Raises:
         UsageError: There is one, with the nearest right names.
@@ -204,8 +230,9 @@ def refuse_unknown(gates: Sequence[Gate], classes: Sequence[str], beside: Mappin
         answers = Answers(places, np.full((len(classes), len(classes)), 1 / len(classes)), classes)
         known = list(figures({"images": 0, "loss": 0.0, **computed(answers), "temperature": 1.0}))
         known += [f"{part}.{name}" for part, names in beside.items() for name in names or ()]
+        unasked = {name: how for name, how in unasked.items() if name not in known}
         for gate in asked:
-            gate.refuse_unknown(known)
+            gate.refuse_unknown(known, unasked)
 
 
 def _kind(figure: str) -> Kind | None:

@@ -11,6 +11,7 @@ from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.corruptions import Corruptions
 from cnnkit.evaluation.gate import Gate, figures, refuse_unknown
 from cnnkit.evaluation.metrics import computed
+from cnnkit.evaluation.questions import asked_by
 from cnnkit.evaluation.tta import TestTimeAugmentation
 from cnnkit.evaluation.two_classes import Costs, TwoClasses
 
@@ -203,3 +204,55 @@ def test_a_question_that_could_not_be_answered_meets_no_gate():
     asked, told = Gate.parsed("baseline.network_adds=-1"), {"baseline": {"impossible": "out of memory"}}
     assert not asked.met(told)
     assert asked.line(told) == "not met: baseline.network_adds has no value, wanted at least -1"
+
+
+YES_NO, THREE = ["no", "yes"], ["ant", "bee", "cat"]
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "asked", "told"),
+    [
+        ("ece=0.1", THREE, (), r"near it, or at hand: `calibration\.ece`$"),
+        ("ECE.high=0.1", THREE, (), r"at hand: `calibration\.ece\.high`$"),
+        ("specificity=0.1", YES_NO, (TwoClasses(),), r"at hand: `two_classes\.specificity`$"),
+        ("answered=0.1", THREE, (), r"`abstain\.answered` \(add --abstain 0\.95\)"),
+        ("abstain.answered=0.1", THREE, (), r"abstain\.answered=0\.1: that is not asked for; add --abstain 0\.95$"),
+        ("abstain.answred=0.1", THREE, (), r"at hand: `abstain\.answered` \(add --abstain 0\.95\)"),
+        ("abstain.answred=0.1", THREE, (Abstain(0.9),), r"at hand: `abstain\.answered`"),
+        ("tta.adds.low=0", THREE, (), "that is not asked for; add --tta 8$"),
+        ("tta.zzzzzz=0", THREE, (), r"at hand: `tta\.views` \(add --tta 8\), "),
+        ("corruptions.mean_accuracy=0", THREE, (), "; add --corruptions$"),
+        ("corruptions.accuracy=0", THREE, (), r"`corruptions\.mean_accuracy` \(add --corruptions\)"),
+        ("baseline.network_adds=0", THREE, (), "; leave --no-baseline out$"),
+        ("two_classes.sensitivity=0", THREE, (), "; only a run of two classes has it$"),
+        ("two_classes.cost=0", YES_NO, (TwoClasses(),), "; add --costs 1:5$"),
+        ("two_classes.chosen.threshold=0", YES_NO, (TwoClasses(),), "; add --costs 1:5, or add --sensitivity 0.95$"),
+        ("two_classes.sensitivty=0", YES_NO, (TwoClasses(),), r"at hand: `two_classes\.sensitivity`, "),
+        ("by.accuracy[north]=0", THREE, (), r"`by\.accuracy\[VALUE\]` \(add --by COLUMN\)"),
+        ("calibrated.temperature=0", THREE, (), "; add --calibrate$"),
+        ("source.known_from_training=0", THREE, (), "; add --images or --manifest$"),
+    ],
+)
+def test_a_figure_that_is_not_asked_for_is_told_with_what_asks_for_it(text, classes, asked, told):
+    beside = {question.name: question.figures(classes) for question in asked}
+    option_over = text.partition("=")[0].lower().startswith(("ece", "two_classes.cost", "source"))
+    with pytest.raises(UsageError, match=told):
+        refuse_unknown([Gate.parsed(text, over=option_over)], classes, beside, asked_by(classes, beside))
+
+
+def test_all_that_asks_for_a_figure_are_options_of_the_command(command):
+    _, told, _ = command("evaluate", "--help")
+    for how in {*asked_by(YES_NO, ()).values(), *asked_by(THREE, ()).values()}:
+        assert all(word in told for word in how.replace(",", "").split() if word.startswith("--"))
+
+
+def test_a_gate_has_its_form_in_the_document():
+    assert Gate.parsed("accuracy.low=0.9").as_json(RESULT) == {
+        "name": "accuracy.low",
+        "value": 0.85,
+        "direction": "at least",
+        "bound": 0.9,
+        "met": False,
+    }
+    unknown = Gate.parsed("calibration.ece=1", over=True).as_json(RESULT)
+    assert (unknown["value"], unknown["direction"], unknown["met"]) == (None, "at most", False)

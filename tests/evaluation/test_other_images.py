@@ -239,7 +239,9 @@ def test_a_gate_that_is_not_met_ends_with_4_behind_the_document(run, image_folde
     others = image_folder({"cat": 2, "bee": 1}, name="others")
     words = ("evaluate", run.folder, "--images", others, "--json", "--fail-over", "loss=1e9")
     code, out, err = command(*words, "--fail-under", "images=4")
-    assert (code, json.loads(out)["images"]) == (4, 3)
+    document = json.loads(out)
+    assert (code, document["images"]) == (4, 3)
+    assert [(gate["name"], gate["met"]) for gate in document["gates"]] == [("images", False), ("loss", True)]
     assert "met: loss is" in err and "not met: images is" in err and "wanted at least 4" in err
     code, out, err = command(*words, "--fail-under", "images=3")
     assert (code, json.loads(out)["source"]["path"]) == (0, str(others))
