@@ -1,10 +1,11 @@
-"""Measures how often the intervals of accuracy, macro F1, calibration error, areas and losses hold the truth.
+"""Measures how often the intervals of accuracy, means over classes, calibration error, areas and losses hold the truth.
 
     python scripts/measure_intervals.py --simulations 2000 --images 300 --classes 4
     python scripts/measure_intervals.py --figure ece --simulations 2000 --images 300 --classes 4 --too-sure 1.5
     python scripts/measure_intervals.py --figure areas --simulations 500 --images 270 --classes 10 --taken 0.005
     python scripts/measure_intervals.py --figure areas --simulations 1000 --sizes 1 2 3 5 10 30 249 --apart 2
-    python scripts/measure_intervals.py --simulations 500 --sizes 1 2 3 5 10 30 249
+    python scripts/measure_intervals.py --simulations 2000 --sizes 1 33 33 33 33 33 33 33 33 35 --accuracy 0.95
+    python scripts/measure_intervals.py --simulations 2000 --sizes 2 30 30 --accuracy 0.5 0.95 0.95
     python scripts/measure_intervals.py --figure losses --simulations 2000 --images 300 --classes 4 --spread 8
 
 Answers are drawn from a network of known accuracy, or that is too sure by a known factor, so the true figures are
@@ -36,30 +37,37 @@ def coverage(simulations: int, images: int, classes: int, accuracy: float = 0.8,
     random, held = np.random.default_rng(seed), {"accuracy": 0, "macro_f1": 0}
     for _ in range(simulations):
         confusion = random.multinomial(images, shares.ravel()).reshape(classes, classes)
-        right, totals = np.diag(confusion), confusion.sum(0) + confusion.sum(1)
-        bootstrap = Bootstrap(confusion, RESAMPLES)
         found = {
-            "accuracy": wilson(right.sum() / images, images),
-            "macro_f1": bootstrap.interval(
-                float(np.mean(2 * right / np.maximum(totals, 1))), bootstrap.f1.mean(1), images
-            ),
+            "accuracy": wilson(np.trace(confusion) / images, images),
+            "macro_f1": Bootstrap(confusion, RESAMPLES).macro_interval("f1"),
         }
         for name, ends in found.items():
             held[name] += ends is not None and ends[0] <= accuracy <= ends[1]
     return {name: count / simulations for name, count in held.items()}
 
 
-def coverage_of_balanced_accuracy(simulations: int, sizes: list[int], accuracy: float = 0.8, seed: int = 1) -> float:
-    """The share of intervals that hold the true mean recall of classes of these sizes, each answered as well."""
-    random, classes, held = np.random.default_rng(seed), len(sizes), 0
-    shares = np.full((classes, classes), (1 - accuracy) / (classes - 1))
-    np.fill_diagonal(shares, accuracy)
+def coverage_of_means(
+    simulations: int, sizes: list[int], accuracies: list[float], seed: int = 1
+) -> dict[str, tuple[float, float]]:
+    """The share of intervals that hold the true means over classes of these sizes and recalls, and those means.
+
+    Mistakes of a class are spread evenly over the others.
+    """
+    random, classes = np.random.default_rng(seed), len(sizes)
+    shares = np.repeat((1 - np.array(accuracies)) / (classes - 1), classes).reshape(classes, classes)
+    np.fill_diagonal(shares, accuracies)
+    expected = shares * np.array(sizes)[:, None]
+    precision = np.array(accuracies) * sizes / expected.sum(0)
+    f1 = 2 * np.array(accuracies) * sizes / (expected.sum(0) + sizes)
+    true = {"recall": float(np.mean(accuracies)), "precision": float(precision.mean()), "f1": float(f1.mean())}
+    held = dict.fromkeys(true, 0)
     for _ in range(simulations):
         confusion = np.stack([random.multinomial(size, row) for size, row in zip(sizes, shares, strict=True)])
-        bootstrap, recall = Bootstrap(confusion, RESAMPLES), np.diag(confusion) / np.array(sizes)
-        ends = bootstrap.interval(float(np.mean(recall)), bootstrap.macro(bootstrap.recall), sum(sizes))
-        held += ends is not None and ends[0] <= accuracy <= ends[1]
-    return held / simulations
+        bootstrap = Bootstrap(confusion, RESAMPLES)
+        for name, value in true.items():
+            ends = bootstrap.macro_interval(name)
+            held[name] += ends is not None and ends[0] <= value <= ends[1]
+    return {name: (count / simulations, true[name]) for name, count in held.items()}
 
 
 def drawn(random: np.random.Generator, images: int, classes: int, spread: float, too_sure: float) -> Answers:
@@ -187,7 +195,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option, value in (("simulations", 2000), ("images", 300), ("classes", 4)):
         parser.add_argument(f"--{option}", type=int, default=value)
-    parser.add_argument("--accuracy", type=float, default=0.8)
+    parser.add_argument(
+        "--accuracy", type=float, nargs="+", default=[0.8], help="of all classes, or of each of --sizes"
+    )
     parser.add_argument("--figure", choices=["accuracy", "ece", "areas", "losses"], default="accuracy")
     parser.add_argument("--spread", type=float, default=2.0, help="of the right logits")
     parser.add_argument("--too-sure", type=float, default=1.0, help="what the logits are multiplied by")
@@ -223,11 +233,14 @@ def main() -> None:
         print(f"no image is out of its place in {found['perfect']:.1%} of them")
         return
     if chosen.sizes:
-        share = coverage_of_balanced_accuracy(chosen.simulations, chosen.sizes, chosen.accuracy)
-        print(f"balanced accuracy: {share:.1%} of {simulations} intervals hold {chosen.accuracy}")
+        accuracies = chosen.accuracy * (len(chosen.sizes) if len(chosen.accuracy) == 1 else 1)
+        if len(accuracies) != len(chosen.sizes):
+            parser.error("--accuracy: one for all classes, or one for each of --sizes")
+        for name, (part, true) in coverage_of_means(chosen.simulations, chosen.sizes, accuracies).items():
+            print(f"macro {name}: {part:.1%} of {simulations} intervals hold {true:.4f}")
         return
-    for name, share in coverage(chosen.simulations, chosen.images, chosen.classes, chosen.accuracy).items():
-        print(f"{name}: {share:.1%} of {simulations} intervals hold {chosen.accuracy}")
+    for name, share in coverage(chosen.simulations, chosen.images, chosen.classes, chosen.accuracy[0]).items():
+        print(f"{name}: {share:.1%} of {simulations} intervals hold {chosen.accuracy[0]}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ CONFIDENCE = 0.95
 RESAMPLES, SEED = 2000, 0
 """How often images are drawn anew, and from where on, so that the same answers have the same interval."""
 
+FEW = 15
+"""Of fewer images than that a class adds an interval of its own to that of a mean over classes; measured."""
+
 _AT_ONCE = 4_000_000  # counts that are in memory at a time
 
 
@@ -47,6 +50,22 @@ def interval(share: float, count: float, confidence: float = CONFIDENCE) -> tupl
 def wilson(share: float, count: int) -> list[float] | None:
     """The same as JSON has it, [low, high]; None of no images."""
     return list(interval(share, count)) if count else None
+
+
+def jeffreys(shares: Any, counts: Any) -> tuple[Any, Any]:
+    """The ends of Jeffreys' intervals for proportions, float arrays: of one or two images they hold more than Wilson's.
+
+    Brown, Cai and DasGupta 2001, Interval estimation for a binomial proportion, Statistical Science 16, 101-133.
+
+    Args:
+        shares: What was found, in 0..1.
+        counts: Of how many, 0.5 or more, not only whole numbers.
+    """
+    from scipy.special import betaincinv
+
+    right, wrong, doubt = shares * counts + 0.5, (1 - shares) * counts + 0.5, (1 - CONFIDENCE) / 2
+    low = np.where(shares > 0, betaincinv(right, wrong, doubt), 0.0)
+    return low, np.where(shares < 1, betaincinv(right, wrong, 1 - doubt), 1.0)
 
 
 def around_logit(value: float, error: float, count: int) -> list[float] | None:
@@ -134,14 +153,38 @@ class Bootstrap:
         right, true, taken = self.counts
         return 2 * right / np.maximum(true + taken, 1)
 
-    def macro(self, figures: Any) -> Any:
-        """Of each resample: the mean of a figure of the classes that were drawn."""
-        drawn = self.counts[1] > 0
-        return (figures * drawn).sum(1) / drawn.sum(1)
-
     def weighted(self, figures: Any) -> Any:
         """Of each resample: the mean of a figure of the classes, each weighed by its images."""
         return (figures * self.counts[1]).sum(1) / self.counts[1].sum(1)
+
+    def macro_interval(self, figure: str) -> list[float] | None:
+        """The interval of the mean over the classes that have images.
+
+        A class of few images may be right by chance, and then has no error of its own in any resample. So what these
+        add, by Jeffreys' intervals, is added to the error of the others by squares and sums (Zou and Donner 2008,
+        Construction of confidence limits about effect measures, Statistics in Medicine 27, 1693-1702): that of each of
+        them, or of all together as one proportion of as many images as are as uncertain, whichever is more. The first
+        is too little where there are many of them, and the second where the smallest are the worst.
+
+        Args:
+            figure: `precision`, `recall` or `f1`.
+        """
+        right, true, taken = np.diag(self.confusion), self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        counts = np.maximum({"precision": taken, "recall": true, "f1": (true + taken) / 2}[figure], 1)
+        values, there = right / counts, true > 0
+        few, many = there & (counts < FEW), there & (counts >= FEW)
+        squares = np.zeros(2)
+        if many.any():
+            resampled, value = getattr(self, figure)[:, many].mean(axis=1), float(values[many].mean())
+            low, high = self.interval(value, resampled, round(counts[many].sum())) or (0.0, 1.0)
+            squares += np.square([(value - low) * many.sum(), (high - value) * many.sum()])
+        if few.any():
+            each, all_of_them = jeffreys(values[few], counts[few]), values[few].mean()
+            alone = [np.square(ends - values[few]).sum() for ends in each]
+            ends = jeffreys(all_of_them, few.sum() ** 2 / np.sum(1 / counts[few]))
+            squares += np.maximum(alone, np.square((np.array(ends) - all_of_them) * few.sum()))
+        mean, (below, above) = float(values[there].mean()), np.sqrt(squares) / there.sum()
+        return [max(0.0, mean - float(below)), min(1.0, mean + float(above))]
 
     def interval(self, value: float, resampled: Any, count: int) -> list[float] | None:
         """The interval of a figure.

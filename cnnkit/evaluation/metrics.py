@@ -51,10 +51,6 @@ def _averaged(figure: str) -> tuple[EvaluationMetric, EvaluationMetric]:
     def macro(answers: Answers) -> float:
         return float(np.mean(answers.by_class[figure][_there(answers)]))
 
-    def macro_interval(answers: Answers) -> Any:
-        resampled = answers.bootstrap.macro(getattr(answers.bootstrap, figure))
-        return answers.bootstrap.interval(macro(answers), resampled, len(answers.labels))
-
     def weighted(answers: Answers) -> float:
         return float(np.average(answers.by_class[figure], weights=answers.by_class["images"]))
 
@@ -68,7 +64,7 @@ def _averaged(figure: str) -> tuple[EvaluationMetric, EvaluationMetric]:
             f"macro_{figure}",
             macro,
             "macro F1 {macro_f1:.4f}" if is_f1 else "",
-            macro_interval,
+            lambda answers: answers.bootstrap.macro_interval(figure),
             "macro F1" if is_f1 else "",
         ),
         EvaluationMetric(f"weighted_{figure}", weighted, "", weighted_interval),
@@ -93,9 +89,7 @@ METRICS = (
     EvaluationMetric(
         "balanced_accuracy",
         lambda answers: _balanced(answers),
-        interval=lambda answers: answers.bootstrap.interval(
-            _balanced(answers), answers.bootstrap.macro(answers.bootstrap.recall), len(answers.labels)
-        ),
+        interval=lambda answers: answers.bootstrap.macro_interval("recall"),
         said="balanced accuracy",
     ),
     *_averaged("precision"),
@@ -149,11 +143,18 @@ def _proportions(answers: Answers, figure: str, counts: Any) -> list[Any]:
 
 
 def _f1_intervals(answers: Answers) -> list[Any]:
-    """Of the images that are of a class or taken for it."""
-    taken, resampled = np.bincount(answers.predicted, minlength=len(answers.classes)), answers.bootstrap.f1
-    counts = np.maximum(answers.by_class["images"], taken)
-    values = answers.by_class["f1"]
-    return [answers.bootstrap.interval(float(values[i]), resampled[:, i], int(counts[i])) for i in range(len(values))]
+    """Wilson's of the share j of right answers among the images that are of a class or taken for it, as 2 j / (1 + j).
+
+    That is F1 (Hand, Christen and Kirielle 2021, F*: an interpretable transformation of the F-measure, Machine
+    Learning 110, 451-456), and j is a proportion.
+    """
+    confusion = answers.bootstrap.confusion
+    right = np.diag(confusion)
+    either = confusion.sum(axis=0) + confusion.sum(axis=1) - right
+    found = [
+        wilson(float(share), int(count)) for share, count in zip(right / np.maximum(either, 1), either, strict=True)
+    ]
+    return [ends and [2 * end / (1 + end) for end in ends] for ends in found]
 
 
 CLASS_METRICS = (

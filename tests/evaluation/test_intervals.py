@@ -7,7 +7,7 @@ from sklearn import metrics as sklearn_metrics
 
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.intervals import Bootstrap, around_logit, interval, of_mean
+from cnnkit.evaluation.intervals import Bootstrap, around_logit, interval, jeffreys, of_mean
 from cnnkit.evaluation.ranking import Curve, areas
 
 CLASSES = list("abcdefg")
@@ -145,9 +145,9 @@ def test_errors_are_those_of_images_that_are_drawn_anew():
     labels, predicted = answers.labels, answers.predicted
     bootstrap, drawn = Bootstrap(answers.confusion()), [random.integers(0, 300, 300) for _ in range(400)]
     f1 = [sklearn_metrics.f1_score(labels[i], predicted[i], average="macro") for i in drawn]
-    assert np.std(bootstrap.macro(bootstrap.f1)) == pytest.approx(np.std(f1), rel=0.15)
+    assert np.std(bootstrap.f1.mean(1)) == pytest.approx(np.std(f1), rel=0.15)
     balanced = [sklearn_metrics.balanced_accuracy_score(labels[i], predicted[i]) for i in drawn]
-    assert np.std(bootstrap.macro(bootstrap.recall)) == pytest.approx(np.std(balanced), rel=0.15)
+    assert np.std(bootstrap.recall.mean(1)) == pytest.approx(np.std(balanced), rel=0.15)
     drawn_areas = [areas(labels[i], answers.probabilities[i])[0].mean for i in drawn[:200]]
     assert np.sqrt(np.sum(answers.roc.by_weight**2)) == pytest.approx(np.std(drawn_areas), rel=0.2)
 
@@ -200,6 +200,36 @@ def test_macro_recall_and_balanced_accuracy_are_one_number_with_one_interval():
     told = metrics.computed(Answers(labels, 0.9 * np.eye(3)[predicted] + 0.1 / 3, list("abc")))
     assert told["macro_recall"] == told["balanced_accuracy"]
     assert told["macro_recall_interval"] == told["balanced_accuracy_interval"]
+
+
+def test_the_interval_of_few_is_jeffreys():
+    # statsmodels 0.15.0: proportion_confint(count, nobs, method="jeffreys"), but for the ends at 0 and 1.
+    low, high = jeffreys(np.array([0.0, 1.0, 3 / 7, 0.9]), np.array([1, 2, 7, 10]))
+    assert low == pytest.approx([0.0, 0.3331782, 0.1388642, 0.6186852])
+    assert high == pytest.approx([0.8532537, 1.0, 0.7654988, 0.9889883])
+
+
+def test_f1_of_a_class_has_the_interval_of_the_share_that_it_follows_from():
+    """Of the first class 8 images are right, 2 are taken for others, and 5 others for it: j is 8 / 15."""
+    labels, predicted = np.repeat([0, 0, 1, 1], [8, 2, 5, 9]), np.repeat([0, 1, 0, 1], [8, 2, 5, 9])
+    entry = metrics.computed(Answers(labels, 0.9 * np.eye(2)[predicted] + 0.05, list("ab")))["classes"][0]
+    exact = binomtest(8, 15).proportion_ci(0.95, method="wilson")
+    assert entry["f1"] == pytest.approx(2 * 8 / (2 * 8 + 2 + 5))
+    assert entry["f1_interval"] == pytest.approx([2 * end / (1 + end) for end in (exact.low, exact.high)])
+
+
+def test_many_classes_of_one_image_are_as_uncertain_as_so_many_images():
+    """16 of 20 classes are answered rightly, each by its only image."""
+    predicted = np.r_[np.arange(16), np.zeros(4, int)]
+    confusion = np.zeros((20, 20), int)
+    confusion[np.arange(20), predicted] = 1
+    assert Bootstrap(confusion).macro_interval("recall") == pytest.approx([float(end) for end in jeffreys(0.8, 20)])
+
+
+def test_one_image_of_a_class_leaves_the_mean_over_classes_as_uncertain_as_itself():
+    """Of two classes one has a thousand images: nearly all that is uncertain is the other's only image."""
+    low, high = Bootstrap(np.array([[1, 0], [0, 1000]])).macro_interval("recall")
+    assert high == 1 and low == pytest.approx((1 + float(jeffreys(1.0, 1)[0])) / 2, abs=1e-4)
 
 
 def test_nothing_is_certain_for_being_all_right_and_one_class_has_no_areas():

@@ -16,6 +16,20 @@ def test_some_intervals_hold_the_truth_about_as_often():
     assert min(measure_intervals.coverage(100, 300, 3).values()) >= 0.88
 
 
+@pytest.mark.parametrize(("sizes", "accuracy"), [([1, 20, 20], 0.8), ([1] * 12, 0.6)])
+def test_intervals_of_means_over_classes_hold_the_truth_with_one_image_in_a_class(sizes, accuracy):
+    share, true = measure_intervals.coverage_of_means(100, sizes, [accuracy] * len(sizes))["recall"]
+    assert true == pytest.approx(accuracy) and share >= 0.88
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("smallest", [1, 2, 5, 10])
+@pytest.mark.parametrize("accuracies", [[0.8, 0.8, 0.8], [0.98, 0.98, 0.98], [0.5, 0.95, 0.95]])
+def test_intervals_of_means_over_classes_hold_the_truth_however_few_images_one_has(smallest, accuracies):
+    for name, (share, _) in measure_intervals.coverage_of_means(300, [smallest, 30, 30], accuracies).items():
+        assert share >= 0.9, name  # of 300 right ones fewer hold it once in a thousand times
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("images", "spread", "too_sure"), [(45, 2, 1.0), (300, 2, 1.5), (300, 40, 0.1)])
 def test_intervals_of_the_calibration_error_hold_it_whether_or_not_there_is_any(images, spread, too_sure):
