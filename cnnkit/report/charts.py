@@ -114,7 +114,7 @@ def reliability(bins: Sequence[tuple[float, float, int]]) -> Chart:
     Args:
         bins: Of each bin the mean probability, the share of right answers, both in 0..1, and how many answers.
     """
-    figure = _figure("probability of the answer", "share that is right", x_range=(0, 1.02), y_range=(0, 1.02))
+    figure = _figure("probability of the answer", "share that is right", x_range=(0, 1.02), y_range=(-0.03, 1.03))
     figure.line([0, 1], [0, 1], color="#888888", line_dash="dashed", legend_label="as it should be")
     data = {"probability": [b[0] for b in bins], "right": [b[1] for b in bins], "answers": [b[2] for b in bins]}
     figure.line("probability", "right", source=data, color=BLUE, line_width=2, legend_label="the network")

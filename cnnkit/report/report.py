@@ -110,7 +110,7 @@ def html(page: Page | Joint) -> str:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     # BokehJS reads a part before what refers to it: the order counts.
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    environment.filters["whole"] = _with_whole_options
+    environment.filters |= {"whole": _with_whole_options, "broken": _with_breaks}
     script, css = ((TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
     library = charts.library()
     return environment.get_template("page.html" if isinstance(page, Page) else "joint.html").render(
@@ -131,6 +131,13 @@ def _with_whole_options(text: str) -> Any:
     parts = re.split(r"((?<!\S)--\w[\w-]*)", text)
     options = [Markup('<span class="whole">{}</span>').format(part) if i % 2 else part for i, part in enumerate(parts)]
     return Markup("").join(options)
+
+
+def _with_breaks(name: str) -> Any:
+    """The name of a file, which may go on in another line where one of its parts ends."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(re.split(r"(?<=[/_-])", name))
 
 
 def _hash(script: str) -> str:

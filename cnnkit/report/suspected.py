@@ -45,7 +45,7 @@ class Suspected:
     @property
     def title(self) -> str:
         """What such labels are called."""
-        return "Labels that it contradicts" if self.weak else "Labels that may be wrong"
+        return "Labels that the network contradicts" if self.weak else "Labels that may be wrong"
 
     def verdict(self, run: Run) -> str:
         """What should be known of them, in a sentence."""

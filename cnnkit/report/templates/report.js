@@ -84,19 +84,25 @@ const choices = [...document.querySelectorAll("[data-cell]")];
 const buttons = choices.filter((button) => button.closest("#matrix"));
 const place = (button) => button.dataset.cell.split(",").map(Number);
 const chosen = document.getElementById("chosen");
+function named(name) {
+  const small = made("small");
+  for (const part of name.split(/(?<=[/_-])/)) small.append(part, made("wbr"));
+  return small;
+}
 function show(button) {
   const row = made("div", "", { className: "pictures" });
   for (const other of choices) other.setAttribute("aria-pressed", String(other === button));
   for (const [source, name, told] of pictures[button.dataset.cell]) {
     const figure = made("figure"), caption = made("figcaption");
-    caption.append(told, made("small", name));
+    caption.append(told, named(name));
     figure.append(made("img", "", { src: source, alt: name }), caption);
     row.append(figure);
   }
-  chosen.replaceChildren(made("h3", button.title), row);
-  chosen.tabIndex = 0;
   const all = Number(button.dataset.count), some = pictures[button.dataset.cell].length;
+  chosen.replaceChildren(made("h3", button.title));
   if (some < all) chosen.append(made("p", `${some} of ${all.toLocaleString("en")} are shown.`, { className: "small" }));
+  chosen.append(row);
+  chosen.tabIndex = 0;
 }
 const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 function nearest(button, [down, right]) {
