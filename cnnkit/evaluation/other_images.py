@@ -77,7 +77,7 @@ class OtherImages:
     def _all(self, run: Run, progress: Progress) -> Index:
         with reworded(_without_settings):
             if self.table:
-                return _manifest(self.path, run).labelled(progress)
+                return _manifest(self.path, run, progress).labelled(progress)
             if found := _class_folders(self.path, run.classes, progress):
                 return found
             if _is_flat(self.path) and not getattr(Folder.recognise(self.path.absolute()), "label_pattern", None):
@@ -85,8 +85,9 @@ class OtherImages:
             try:
                 source = recognised(self.path.absolute())
                 if isinstance(source, Manifest):
-                    return source.labelled(progress)
-                return source.open(progress).index(progress)
+                    return _by_classes(source, run, progress).labelled(progress)
+                # What was chosen for a config might be meant otherwise: here the run's classes tell.
+                return replace(source.open(progress).index(progress), notes=())
             except DataError as error:
                 if self.path.is_dir() and error.problems[0].key == "path":
                     raise _without_classes(self.path, run.classes) from None
@@ -153,7 +154,7 @@ def _class_folders(path: Path, classes: Sequence[str], progress: Progress) -> In
     return Index.of_files(root, images, in_order(image.label for image in images), progress, unused)
 
 
-def _manifest(path: Path, run: Run) -> Manifest:
+def _manifest(path: Path, run: Run, progress: Progress) -> Manifest:
     """How a table is read: as that of the run if it has the same columns, else as its columns tell.
 
     Raises:
@@ -171,23 +172,32 @@ def _manifest(path: Path, run: Run) -> Manifest:
     if source is None:
         message = "is no table of images and classes: it should have a column of paths and one of labels"
         raise DataError(Problem(message, file=str(path)))
-    found = source.model_copy(update={"validation_path": None, "test_path": None})
-    column = _column_of_classes(path, run.classes) if found.header and not found.label_columns else None
-    if column and column != found.label_column:
-        found = found.model_copy(update={"label_column": column, "classes": None})
-        found._choices = ()
+    return _by_classes(source.model_copy(update={"validation_path": None, "test_path": None}), run, progress)
+
+
+def _by_classes(found: Manifest, run: Run, progress: Progress) -> Manifest:
+    """A table that was recognised by its columns, read by that which has the classes of a run, if one has."""
+    path = Path(found.path)
+    columns = _columns_of_classes(path, run.classes) if found.header and not found.label_columns else []
+    if columns and found.label_column not in columns:
+        found = found.model_copy(update={"label_column": columns[0], "classes": None})
+    if others := [column for column in columns if column != found.label_column]:
+        progress.say(
+            f"the classes are taken from the column `{found.label_column}` of {path.name}; {listed(others)} could tell "
+            "them as well: if that is meant, call it `label`, and no other so"
+        )
     return found
 
 
-def _column_of_classes(path: Path, classes: Sequence[str]) -> str | None:
-    """The column of a table in which most rows have the name of a class; None if none has any."""
+def _columns_of_classes(path: Path, classes: Sequence[str]) -> list[str]:
+    """The columns of a table in which most rows have the name of a class; none if none has any."""
     header, *rows = _rows(path)
     known = set(map(composed, classes))
     counts = [
         sum(len(row) > place and composed(row[place].strip()) in known for row in rows) for place in range(len(header))
     ]
     most = max(counts, default=0)
-    return header[counts.index(most)] if most else None
+    return [name for name, count in zip(header, counts, strict=True) if count == most > 0]
 
 
 def _rows(path: Path) -> list[list[str]]:

@@ -137,6 +137,36 @@ def test_a_table_is_read_by_the_column_that_has_the_classes(run, image_folder, h
     ]
 
 
+@pytest.mark.parametrize(("header", "taken"), [("file,seen,label", "label"), ("file,seen,given", "seen")])
+def test_of_two_columns_of_classes_it_is_told_which_is_taken_and_how_to_take_the_other(
+    run, image_folder, header, taken, said
+):
+    others = image_folder({"pictures": 8}, name="others")
+    seen, given = ["cat", "bee"] * 4, ["bee", "cat"] * 4
+    rows = [f"pictures/{i}.png,{seen[i]},{given[i]}" for i in range(8)]
+    (others / "table.csv").write_text("\n".join([header, *rows]) + "\n")
+    shown = OtherImages(others / "table.csv", table=True).shown(run, said)
+    assert shown.labels == [run.classes.index(name) for name in (seen if taken == "seen" else given)]
+    [line] = [line for line in said.lines if "column" in line]
+    other = header.replace(taken, "").strip(",").split(",")[-1]
+    assert line.startswith(f"the classes are taken from the column `{taken}` of table.csv; `{other}` could tell")
+    assert line.endswith("call it `label`, and no other so")
+
+
+def test_nothing_is_said_of_settings_to_whom_has_no_config(run, image_folder, said):
+    others = image_folder({"pictures": 24, "pairs/cat": 2, "pairs/bee": 2}, name="others")
+    names = [f"pictures/{i}.png" for i in range(24)]
+    rows = [f"{name},{i % 5},{'xy'[i % 2]},{('cat', 'bee')[i % 2]}" for i, name in enumerate([*names, "no.png"])]
+    (others / "table.csv").write_text("\n".join(["file,patient_id,clinic,animal", *rows]) + "\n")
+    for asked in (OtherImages(others / "table.csv", table=True), OtherImages(others / "table.csv")):
+        assert len(asked.shown(run, said).labels) == 24
+    tied = image_folder({".": [f"{name}.{i}.png" for name in ("ant", "cat") for i in range(3)]}, name="tied")
+    OtherImages(tied).shown(run, said)
+    keys = ("label_column", "group_column", "on_bad", "label_pattern", "folder:", "set ")
+    assert [line for line in said.lines if any(key in line for key in keys)] == []
+    assert any("1 file not used: " in line and "no.png" in line for line in said.lines)
+
+
 def test_a_table_is_told_by_its_columns_from_the_command_on(run, image_folder, command):
     others = image_folder({"pictures": 3}, name="others")
     rows = ["path,label,clinic", "pictures/0.png,cat,north", "pictures/1.png,bee,south", "pictures/2.png,cat,north"]

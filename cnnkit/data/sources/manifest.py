@@ -235,7 +235,8 @@ class Manifest(Source):
             for name in [path if row.file in moved else row.file]
         ]
         unused = [*read.unused, *there.unused, *(self._not_listed(root, there.found) if beside else ())]
-        notes = (*self._choices, *read.notes, *there.notes)
+        # What may be meant otherwise a config says, which there is none of where they are not to train with.
+        notes = (*(self._choices if beside else ()), *read.notes, *there.notes)
         return Index.of_files(root, grouped(images, self.group_pattern), classes, progress, unused, notes)
 
     def _there(self, root: Path, listed: Sequence[ManifestRow], to_train: bool = True) -> _There:
