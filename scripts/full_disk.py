@@ -4,10 +4,11 @@
 
 The run's folder and that for temporary files are on a tmpfs of 128 KB, 1 MB or 5 MB, which another program fills at
 some moment of the training, or which its own states fill, of which more are kept than find room. However it goes,
-`train` has to end with 0 or 4 and no traceback; with 4 in one line that names the disk. What is left has to be whole:
-nothing, or a run that says it failed, of which the best epoch that it names can be evaluated once there is room, all
-states can be read, and `--resume` comes to the same end as a run with a large disk. Then the same with the cache alone
-on such a disk: `train` has to end with 0, say that the cache is full, and give the same bits as with a large one.
+`train` has to end with 0 or 4 and no traceback; with 4 in a line that names the disk. What is left has to be whole:
+nothing, or a run that is finished but for what comes behind a training, or one that says it failed, of which the best
+epoch that it names can be evaluated once there is room, all states can be read, and `--resume` comes to the same end as
+a run with a large disk. Then the same with the cache alone on such a disk: `train` has to end with 0, say that the
+cache is full, and give the same bits as with a large one.
 
 Needs the right to mount; some minutes.
 """
@@ -80,6 +81,8 @@ MOMENTS: dict[str, tuple[Callable[[Path], bool], int]] = {
     "after the second epoch, but for 4 KB": (an_epoch(2), 4096),
     "after the fourth epoch": (an_epoch(4), 0),
     "while it is evaluated": (a_file("evaluation/validation.json"), 0),
+    "before its baseline": (a_file("evaluation/test.json"), 0),
+    "before its report": (a_file("familiarity.safetensors"), 0),
     "once there is a state": (a_state, 0),
     OWN: (lambda run: False, 0),
 }
@@ -133,22 +136,32 @@ def trial(size: str, moment: str, images: Path, cache: Path, work: Path) -> list
             time.sleep(0.002)
         if happened(run):
             fill(disk, left)
-        _, err = process.communicate()
+        out, err = process.communicate()
         (disk / "filler").unlink(missing_ok=True)
-        print(f"{size}, full {moment}: exit {process.returncode}, {err.strip() or 'nothing said'}", flush=True)
-        wrong = list(faults(process.returncode, err, run, disk))
+        print(f"{size}, full {moment}: exit {process.returncode}, {told(out, err) or 'nothing said'}", flush=True)
+        wrong = list(faults(process.returncode, out, err, run, disk))
         # What is left of a run with a thousand states finds room with those of a run that keeps two.
         return wrong or list(faults_of_going_on(process.returncode, run, disk, environment, work / f"whole-{size}"))
 
 
-def faults(code: int, err: str, run: Path, disk: Path) -> Iterator[str]:
+LACKING = "the run is complete without it"
+"""What is said where something behind a training finds no room."""
+
+
+def told(out: str, err: str) -> str:
+    """Why there is no room: of a training that failed, or of what comes behind one."""
+    return "; ".join([err.strip()] * bool(err) + [line for line in out.splitlines() if LACKING in line])
+
+
+def faults(code: int, out: str, err: str, run: Path, disk: Path) -> Iterator[str]:
     """What is wrong with the end of a run on a disk that was full."""
+    finished = code == 0 or LACKING in out
     if code not in (0, 4):
         yield f"exit code {code}"
-    if "Traceback" in err or (code == 4 and (len(err.splitlines()) != 1 or f"the disk at {disk} is full" not in err)):
-        yield f"said: {err}"
-    if code == 0 and err:
-        yield f"said on standard error: {err}"
+    if "Traceback" in err + out or (code == 4 and f"the disk at {disk} is full" not in told(out, err)):
+        yield f"said: {told(out, err)}"
+    if (code == 0 and LACKING in out) or len(err.splitlines()) != (0 if finished else 1):
+        yield f"with {code} said: {told(out, err)}"
     if left := [str(file) for file in disk.rglob(".writing*")]:
         yield f"half-written files: {left}"
     if not run.exists():
@@ -156,7 +169,7 @@ def faults(code: int, err: str, run: Path, disk: Path) -> Iterator[str]:
             yield "there is no run"
         return
     record = json.loads((run / "provenance.json").read_text())
-    if record["state"] != ("finished" if code == 0 else "failed"):
+    if record["state"] != ("finished" if finished else "failed"):
         yield f"its state is {record['state']}"
     for line in (run / "metrics.jsonl").read_text().splitlines() if (run / "metrics.jsonl").exists() else []:
         json.loads(line)

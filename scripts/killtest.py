@@ -7,12 +7,13 @@
 The training has all that has a state: augmentation, MixUp, dropout, momentum, gradients of two batches an update,
 averaged weights, a warm-up and a cosine, early stopping, and two stages of fine-tuning. It is trained once undisturbed,
 and then again and again, each time ended by SIGKILL or SIGTERM at moments drawn at random: at any time, right after the
-start, behind some update, in a validation, where a stage begins, and while a state or the best weights are being
-written; that window is made wide here. Some processes have a slow disk, where a state is not yet written when the next
-is due. After each end all states on the disk have to be readable. `cnnkit train --resume` goes on, is often killed
-again itself, and at last comes to the end. There the weights of the best epoch, all arrays of the last state, the
-metrics (but for times) and the evaluations have to be those of the undisturbed run, bit for bit. The exit code is 1 if
-anything is not.
+start, behind some update, in a validation, where a stage begins, while a state or the best weights are being written
+(that window is made wide here), and when a file that comes behind the last epoch is half written. Some processes have a
+slow disk, where a state is not yet written when the next is due. At last one run is ended at each of the files that
+come behind the last epoch. After each end all states on the disk have to be readable. `cnnkit train --resume` goes on,
+is often killed again itself, and at last comes to the end. There the weights of the best epoch, all arrays of the last
+state, the metrics (but for times) and the evaluations have to be those of the undisturbed run, bit for bit. The exit
+code is 1 if anything is not.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from cnnkit.core.errors import TrainingError
 
 CONFIG = """
 name: killed
@@ -81,8 +84,15 @@ KINDS = {
     "best weights": 4,
     "validation": 2,
     "stage": 2,
+    "ending": 4,
 }
 """Kinds of moments, and how often each is drawn."""
+
+LAST = ("predictions", "answers", "validation.json", "test.json", "familiarity.safetensors", "report.html")
+"""What the names of files begin with that are written behind the last epoch."""
+
+REPORT = "report.html"
+"""The file that is written when a run is recorded as finished: SIGTERM costs it this one, and nothing else."""
 
 SAVING = ("written", "synced", "renamed", "named")
 """The moments of writing a state or the best weights, as `_pause` of `training_states` and `checkpoints` is told."""
@@ -96,7 +106,7 @@ class Moment:
         kind: One of KINDS.
         number: The signal.
         after: What is counted from the start of the process: seconds, or how often what the kind names happens.
-        where: Of a state, or the best weights, that are being written, how far they are.
+        where: Of a state, or the best weights, that are being written, how far they are; of the ending, which file.
         window: Seconds that each moment of writing them is stretched by.
     """
 
@@ -137,13 +147,15 @@ class Moment:
         elif kind == "best weights":
             after = chance.randint(1, max(int(epochs / 2), 1))
         window = chance.choice([WINDOW, WINDOW, SLOW])
-        where = chance.choice(SAVING) if kind in ("saving", "best weights") else ""
+        places = {"saving": SAVING, "best weights": SAVING, "ending": LAST}
+        where = chance.choice(places[kind]) if kind in places else ""
         return cls(kind, number, after, where, window)
 
 
 def drive(moment: Moment, words: list[str]) -> None:
     """Is `cnnkit`, with a hook where a moment is that only this process knows of: there it sends itself the signal."""
     from cnnkit.commands.main import main
+    from cnnkit.core import atomic
     from cnnkit.runs import checkpoints, training_states
     from cnnkit.training import observers, steps
 
@@ -171,6 +183,17 @@ def drive(moment: Moment, words: list[str]) -> None:
         "stage": (observers.Watch, "stage_begins"),
         "update": (steps.Steps, "train"),
     }
+    write = atomic.File.write
+
+    def half_written(self: atomic.File, content: bytes | memoryview) -> None:
+        if moment.kind == "ending" and self.path.name.split("-", 2)[-1].startswith(moment.where):
+            write(self, content[: len(content) // 2])
+            os.fsync(self.fileno())
+            happens()
+            content = content[len(content) // 2 :]
+        write(self, content)
+
+    atomic.File.write = half_written  # type: ignore[method-assign]
     if moment.kind in hooks:
         owner, name = hooks[moment.kind]
         before = getattr(owner, name)
@@ -326,8 +349,26 @@ class Test:
         while done < self.moments:
             number += 1
             done += self._one(number, min(self.chance.randint(1, LONGEST_CHAIN), self.moments - done), done)
-        self.say(f"{done} moments in {number} runs, {self.wrong} faults")
+        self._at_the_files_written_last(number + 1)
+        self.say(f"{done + len(LAST)} moments in {number + 1} runs, {self.wrong} faults")
         return self.wrong
+
+    def _at_the_files_written_last(self, number: int) -> None:
+        """Trains a run that is ended when each of them is half written, by one signal and the other in turn."""
+        run = self.folder / f"run-{number}"
+        for place, file in enumerate(LAST):
+            moment = Moment("ending", (signal.SIGKILL, signal.SIGTERM)[place % 2], 1, file)
+            words: list[str | Path] = ["train", "--resume", run] if place else ["train", self.config, "--run", run]
+            ended = trained(words, self.folder, moment)
+            faults = list(self._after_a_kill(run, moment, ended))
+            if ended.code not in ends_of(moment):
+                faults.append(f"exit {ended.code}: {ended.out[-2000:]}")
+            self._tell(None, number, str(moment), position(run), faults)
+        ended = trained(["train", "--resume", run], self.folder)
+        faults = differing(self.right, outcome(run)) if ended.code == 0 else [f"exit {ended.code}: {ended.out[-2000:]}"]
+        if left := [str(file.relative_to(run)) for file in run.rglob(".writing-*") if not file.name.endswith(REPORT)]:
+            faults.append(f"half-written files are left: {left}")
+        self._tell(None, number, "to the end", position(run), faults)
 
     def _one(self, number: int, times: int, before: int) -> int:
         """Trains a run that is ended some times; how many times it was."""
@@ -344,7 +385,7 @@ class Test:
             to_come = (int(self.updates * share), len(self.right_epochs) * share, self.seconds * share)
             moment = Moment.drawn(self.chance, *to_come) if wanted else None
             ended = trained(words, self.folder, moment)
-            if moment and ended.code in (-moment.number, 128 + moment.number):
+            if moment and ended.code in ends_of(moment):
                 killed += 1
                 self._tell(
                     before + killed, number, str(moment), position(run), list(self._after_a_kill(run, moment, ended))
@@ -362,13 +403,21 @@ class Test:
 
     def _after_a_kill(self, run: Path, moment: Moment, ended: Ended) -> Iterator[str]:
         yield from unreadable(run)
-        if ended.code == 128 + moment.number and run.exists() and "--resume" not in ended.out:
+        how = "cnnkit report" if moment.where == REPORT else "--resume"
+        if ended.code != -moment.number and run.exists() and how not in ended.out:
             yield f"it did not say how to go on: {ended.out[-500:]}"
 
     def _tell(self, number: int | None, run: int, what: str, at: tuple[int, int], faults: list[str]) -> None:
         self.wrong += len(faults)
         head = f"{number or '':>3} run {run:<3} {what:<44} epoch {at[0]:>2} update {at[1]:>3}"
-        self.say(f"{head}  {'; '.join(faults[:3]) or ('readable' if number else 'the same to the last bit')}")
+        self.say(
+            f"{head}  {'; '.join(faults[:3]) or ('the same to the last bit' if what == 'to the end' else 'readable')}"
+        )
+
+
+def ends_of(moment: Moment) -> tuple[int, int]:
+    """The exit codes of a training that was ended: killed, or as it ends itself."""
+    return -moment.number, TrainingError.exit_code if moment.where == REPORT else 128 + moment.number
 
 
 def differing(right: dict[str, Any], found: dict[str, Any]) -> list[str]:

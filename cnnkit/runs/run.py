@@ -444,7 +444,8 @@ class Run:
 
     def remove_unfinished(self) -> None:
         """Removes what a crash has left half written; for whoever holds the run."""
-        atomic.remove_unfinished(self.folder)
+        for folder in (self.folder, self.files.evaluation):
+            atomic.remove_unfinished(folder)
 
     def log(self, line: str) -> None:
         """Adds a line, with the time, to the log; what would act on a terminal is escaped."""

@@ -76,33 +76,35 @@ def in_folders(folder: Path, names: Sequence[str], like: str = "") -> Place | No
 def of_table(names: Sequence[str], table: Path, split: str, root: Path, given: bool) -> Path | None:
     """The folder that the names in the table of one split are below; None if no folder that is meant has any of them.
 
-    Tables of several splits may name their images alike, as `train/0.jpg` and `valid/0.jpg`.
+    Tables of several splits may name their images alike, as `train/0.jpg` and `valid/0.jpg`. So a folder that is meant
+    is theirs, be some images missing there: others of the same names, somewhere else, are other images.
 
     Args:
         names: Paths with `/`, with their endings; the first SAMPLE of them count.
         table: Beside it they are looked for first; but if `root` is given, in that, and beside it only if it is in it.
-        split: Then they are looked for in folders with such a name.
+        split: Then they are looked for in folders with such a name, there and below `root`.
         root: The folder that all are below.
         given: Whether it was said to be so.
     """
-    sample = names[:SAMPLE]
     here = table.parent
-    tops = [root, *([here] if here.is_relative_to(root) else [])] if given else [here, root]
-    below = (
-        base
-        for top in dict.fromkeys(tops)
-        for base in itertools.islice(_bases(top, split), FOLDERS)
-        if split in map(split_of, base.relative_to(top).parts)
-    )
+    inside = [here] if here.is_relative_to(root) else []
+    for base in dict.fromkeys([root, *inside] if given else [here]):
+        if holds(base, names):
+            return base
     best, most = None, 0
-    for base in itertools.chain(tops, below):
-        disk = Spelling(base)
-        found = sum(disk.spelled(name) is not None for name in sample)
-        if found > most:
-            best, most = base, found
-        if most == len(sample):
-            break
+    for top in dict.fromkeys([root, *inside] if given else [here, root]):
+        for base in itertools.islice(_bases(top, split), FOLDERS):
+            if split in map(split_of, base.relative_to(top).parts) and (found := holds(base, names)) > most:
+                best, most = base, found
+                if most == len(names[:SAMPLE]):
+                    return best
     return best
+
+
+def holds(folder: Path, names: Sequence[str]) -> int:
+    """How many of some names, of the first SAMPLE, are files in a folder."""
+    disk = Spelling(folder)
+    return sum(disk.spelled(name) is not None for name in names[:SAMPLE])
 
 
 def in_archives(folder: Path, names: Iterable[str], like: str = "") -> Place | None:

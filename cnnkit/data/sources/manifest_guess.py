@@ -152,6 +152,9 @@ def look(path: Path, roots: Sequence[Path], ends: Ends | None = None) -> Guess:
     _set_columns(guess, table, place, said, split)
     found = _set_place(guess, path, root, files, paths)
     _set_labels(guess, table, place, said, found)
+    if not root.is_relative_to(path.parent):
+        place_of_images = guess.settings.get("folder", root)
+        guess.choices.append(f"None of its images is below {path.parent}: they are those in {place_of_images}.")
     return guess
 
 

@@ -189,7 +189,10 @@ def test_a_table_may_lie_in_a_folder_beside_the_images(where, table):
 
 def test_a_table_may_lie_above_its_images_or_beside_their_folder(where):
     root = where({"images": NAMES, "labels": []}, labels__x_csv=rows("{name},L{a}", header="file,label"))
-    assert recognised(root / "labels" / "x.csv").folder == str(root / "images")
+    source = recognised(root / "labels" / "x.csv")
+    assert source.folder == str(root / "images")
+    said = f"None of its images is below {root / 'labels'}: they are those in {root / 'images'}."
+    assert said in source.open(Progress()).notes
     (root / "labels" / "x.csv").rename(root / "x.csv")
     assert recognised(root / "images").path == str(root / "x.csv")
 

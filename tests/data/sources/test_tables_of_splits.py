@@ -209,3 +209,33 @@ def test_images_that_a_table_of_validation_lacks_are_named(alike):
     assert isinstance(source, Manifest)
     with pytest.raises(DataError, match=r"valid\.csv:6: .*valid/x0\.png: there is no such file"):
         source.open(Progress())
+
+
+def test_images_with_the_same_names_in_the_folder_above_are_not_those_of_a_table(alike):
+    """The images of `held/test.csv` are gone; `0.png` above is a training image, or one that no table lists."""
+    root = alike(table="{split}.csv", line="{i}.png,{a}", header="path,label")
+    for picture in (root / "train").iterdir():
+        picture.rename(root / picture.name)
+    (root / "held").mkdir()
+    away = (root / "test").rename(root.parent / "away")
+    table = (root / "test.csv").rename(root / "held/test.csv")
+    source = Manifest(path=str(root / "train.csv"), test_path=str(table))
+    with pytest.raises(DataError) as gone:
+        source.open(Progress())
+    assert str(gone.value) == (
+        f"test_path: of the first 2 images of {table} none is in {table.parent}, beside it; there are some with such "
+        f"names in {root}: if these are meant, set folder: {root}"
+    )
+    # One that is there does not make the other that above.
+    (away / "1.png").rename(root / "held/1.png")
+    with pytest.raises(DataError, match=r"held/test.csv:2: .*held/0.png: there is no such file"):
+        source.open(Progress())
+    # Folders called like the split are its own.
+    (root / "held/1.png").rename(away / "1.png")
+    away.rename(root / "test")
+    (root / "train.csv").write_text("path,label\n2.png,0\n3.png,1\n")
+    index, _ = opened(source)
+    assert {name for name, split in zip(index.names, index.splits, strict=True) if split == "test"} == {
+        "test/0.png",
+        "test/1.png",
+    }
