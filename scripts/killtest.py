@@ -88,11 +88,18 @@ KINDS = {
 }
 """Kinds of moments, and how often each is drawn."""
 
-LAST = ("predictions", "answers", "validation.json", "test.json", "familiarity.safetensors", "report.html")
-"""What the names of files begin with that are written behind the last epoch."""
-
 REPORT = "report.html"
 """The file that is written when a run is recorded as finished: SIGTERM costs it this one, and nothing else."""
+
+LAST = (
+    "validation_predictions.csv",
+    "validation.json",
+    "test_answers.safetensors",
+    "test.json",
+    "familiarity.safetensors",
+    REPORT,
+)
+"""Files that are written behind the last epoch, in this order; there are more of the kind."""
 
 SAVING = ("written", "synced", "renamed", "named")
 """The moments of writing a state or the best weights, as `_pause` of `training_states` and `checkpoints` is told."""
@@ -186,7 +193,7 @@ def drive(moment: Moment, words: list[str]) -> None:
     write = atomic.File.write
 
     def half_written(self: atomic.File, content: bytes | memoryview) -> None:
-        if moment.kind == "ending" and self.path.name.split("-", 2)[-1].startswith(moment.where):
+        if moment.kind == "ending" and self.path.name.split("-", 2)[-1] == moment.where:
             write(self, content[: len(content) // 2])
             os.fsync(self.fileno())
             happens()
