@@ -206,7 +206,7 @@ def faults_of_going_on(code: int, run: Path, disk: Path, environment: dict[str, 
     done = subprocess.run(words, capture_output=True, text=True, env=environment)
     if done.returncode == 4 and f"the disk at {disk} is full" in done.stderr:
         return  # it is too small for what a run leaves
-    if done.returncode or done.stderr:
+    if LACKING not in done.stdout and (done.returncode or done.stderr):
         yield f"going on, it ends with {done.returncode}: {done.stderr}"
         return
     if learnt(run) != learnt(whole):

@@ -107,6 +107,22 @@ def holds(folder: Path, names: Sequence[str]) -> int:
     return sum(disk.spelled(name) is not None for name in names[:SAMPLE])
 
 
+def alike(names: Sequence[str], table: Path, folder: Path) -> str | None:
+    """That images which a table names are not beside it, while a folder has some with such names; None if it has not.
+
+    Args:
+        names: Paths with `/`, with their endings; the first SAMPLE of them count.
+        table: The table.
+        folder: The other folder.
+    """
+    if not holds(folder, names):
+        return None
+    return (
+        f"of the first {len(names[:SAMPLE])} images of {table} none is in {table.parent}, beside it; there are some "
+        f"with such names in {folder}: if these are meant, set folder: {folder}"
+    )
+
+
 def in_archives(folder: Path, names: Iterable[str], like: str = "") -> Place | None:
     """The archive in `folder`, or the folder within that, that holds some of the names; None if there is none.
 

@@ -183,22 +183,15 @@ class Manifest(Source):
         """Where tables of several splits have their images, which may be called alike.
 
         Gives the folder that all are below, that of each table below it, and what is to be said of them.
-
-        Raises:
-            DataError: A table has none of its images where they may be, and others have their names.
         """
-        tables = self._tables()
+        tables, folders = self._tables(), dict[str, Path]()
         if len(tables) == 1:
             return root, {}, []
-        folders: dict[str, Path] = {}
         for (split, path), reader in zip(tables.items(), self._readers(root, {}), strict=True):
-            names = reader.first_paths(locating.SAMPLE)
-            given = self.folder is not None
+            names, given = reader.first_paths(locating.SAMPLE), self.folder is not None
             found = locating.of_table(names, Path(path), split or "train", root, given)
-            if not (found or given) and locating.holds(root, names):
-                lost = f"of the first {len(names)} images of {path} none is in {Path(path).parent}, beside it; there "
-                lost += f"are some with such names in {root}: if these are meant, set folder: {root}"
-                raise DataError(Problem(lost, key=f"{split}_path"))
+            if not (found or given) and (why := locating.alike(names, Path(path), root)):
+                raise DataError(Problem(why, key=f"{split}_path"))
             folders[path] = found or (root if given else Path(path).parent)
         top = root if self.folder else Path(os.path.commonpath([root, *folders.values()]))
         below = {path: f"{folder.relative_to(top)}/" for path, folder in folders.items() if folder != top}
