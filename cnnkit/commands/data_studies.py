@@ -88,11 +88,13 @@ def refuse_without_config(option: str, config: Path) -> None:
 def _about(found: Suspects, by: str, command: str) -> Iterator[Content]:
     """The figures, and the first suspects."""
     if not found.suspects:
-        yield f"No label of {counted(found.images, 'image')} looks wrong, judged by {found.by}."
+        yield f"No label of {counted(found.judged, 'image')} looks wrong, judged by {found.by}."
         yield from _not_judged(found, by, command)
         return
-    many = counted(len(found.suspects), "label")
-    yield f"{many} of {found.images:,} may be wrong, judged by {found.by}."
+    of_judged = sum(each.score is not None for each in found.suspects)
+    yield f"{counted(of_judged, 'label')} of {found.judged:,} may be wrong, judged by {found.by}."
+    if others := len(found.suspects) - of_judged:
+        yield f"Of the {found.not_judged:,} not judged {others:,} may be wrong: their pictures are in two classes."
     yield (
         f"The judges name the given label of {found.accuracy:.1%}. Confident learning puts wrong labels at "
         f"{found.wrong:.1%}, which is too much where judges are weak: look before you believe them."
@@ -115,8 +117,9 @@ def _not_judged(found: Suspects, by: str, command: str) -> Iterator[str]:
     """Which images a run can't judge, and what can."""
     if found.by_heart is not None:
         yield (
-            f"{by} was trained on {counted(found.not_judged, 'image')} of these until it knew labels by heart: of these"
-            f" {found.by_heart:.1%} seem right, wrong labels too, so they are not judged. To judge them: {command}"
+            f"{by} was trained on {counted(found.not_judged, 'image')} of {found.images:,} until it knew labels by "
+            f"heart: of these {found.by_heart:.1%} seem right, wrong labels too, so they are not judged, and the other "
+            f"{found.judged:,} are. To judge all: {command}"
         )
 
 

@@ -145,9 +145,17 @@ def _title(results: Mapping[str, Any], document: Mapping[str, Any], count: int) 
     share, names = percent(highest), enumerated(best, "and")
     if document:
         images = counted(document["images"], f"{document['split']} image")
-        most = "is right most often" if len(best) == 1 else "are right equally often"
-        return f"{count} runs on the same {images}: {names} {most}, {share}"
+        often = "more" if count == 2 else "most"
+        most = f"is right {often} often" if len(best) == 1 else "are right equally often"
+        return f"{count} runs on the same {images}: {names} {most}, {share}{_tie(best, document['pairs'])}"
     return f"{count} runs that are not compared: {share} is the highest accuracy, of {names}"
+
+
+def _tie(best: Sequence[str], pairs: Sequence[Mapping[str, Any]]) -> str:
+    """From which others those with the highest accuracy can't be told apart; nothing if from none."""
+    ties = (pair for pair in pairs if pair["better"] is None and pair["first"] in best)
+    others = list(dict.fromkeys(pair["second"] for pair in ties if pair["second"] not in best))
+    return f", which may be chance: it cannot be told apart from {enumerated(others, 'and')}" if others else ""
 
 
 def _of_them(run: Run, name: str, result: Mapping[str, Any], path: Path) -> OfThem:

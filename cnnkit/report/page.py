@@ -29,7 +29,7 @@ class Page:
     """What the page shows.
 
     Attributes:
-        name: What the run is called.
+        name: What the run is called: its folder.
         title: The verdict in a sentence.
         told: What should be known beside it.
         tiles: The few figures that say the most.
@@ -53,6 +53,7 @@ class Page:
         more: What else was asked.
         images: The images of each class in each split.
         findings: What the doctor found.
+        examination: The command that looks at the images; empty where they were looked at before the training.
         samples: Images that train.
         augmented: Images that train, as they are augmented.
         layers: The network.
@@ -86,6 +87,7 @@ class Page:
     more: Sequence[Table]
     images: Table
     findings: Sequence[str]
+    examination: str
     samples: Sequence[Picture]
     augmented: Sequence[Augmented]
     layers: Table
@@ -151,7 +153,7 @@ def page_of(run: Run, of: Of, layers: Sequence[Row]) -> Page:
     calibration = result.get("calibration")
     bins = _bins(calibration)
     return Page(
-        name=run.experiment.name,
+        name=run.folder.resolve().name,
         title=in_words.title(run, result, facts),
         told=[unbroken(line) for line in in_words.sentences(run, result, facts, pairs, suspected)],
         tiles=list(in_words.tiles(result, facts, epochs)),
@@ -176,6 +178,7 @@ def page_of(run: Run, of: Of, layers: Sequence[Row]) -> Page:
         more=list(run_tables.more(result)),
         images=run_tables.images(run, facts),
         findings=[f"{found.get('severity')}: {found.get('message')}" for found in facts["data"].get("findings") or ()],
+        examination="" if facts["data"].get("examined") else f"cnnkit data {typed(run.files.config)}",
         samples=samples,
         augmented=augmented,
         layers=run_tables.layers(layers),

@@ -49,7 +49,8 @@ class Suspected:
 
     def verdict(self, run: Run) -> str:
         """What should be known of them, in a sentence."""
-        search = f"all images are searched by: cnnkit data {typed(run.files.config)} --suspects {typed(run.folder)}"
+        command = f"cnnkit data {typed(run.files.config)} --suspects {typed(run.folder)}"
+        search = f"training images too, unless their labels are known by heart, are searched by: {command}"
         see = "see below; " if self.shown else ""
         if self.weak:
             return (

@@ -93,6 +93,11 @@ class Suspects:
     by_heart: float | None = None
     not_judged: int = 0
 
+    @property
+    def judged(self) -> int:
+        """How many labels were judged."""
+        return self.images - self.not_judged
+
     def as_json(self) -> dict[str, Any]:
         """The document of `cnnkit data --suspects --json`."""
         return asdict(self)

@@ -41,6 +41,7 @@ class TrainingData:
         preprocessing: What becomes of an image before the network sees it.
         findings: What the doctor says.
         careful: What of the config is right and yet hardly meant so, now that the images are known.
+        examined: Whether the doctor has looked at the pictures themselves, and not at a glance.
     """
 
     experiment: Experiment
@@ -51,6 +52,7 @@ class TrainingData:
     preprocessing: Preprocessing
     findings: tuple[Finding, ...]
     careful: tuple[Problem, ...] = ()
+    examined: bool = False
 
     @classmethod
     def of(cls, experiment: Experiment, progress: Progress) -> Self:
@@ -65,14 +67,14 @@ class TrainingData:
         preprocessing = experiment.preprocessing(experiment.shape_with(collection))
         images = load(index, preprocessing, experiment.data.cache, progress, skip_bad=collection.skip_bad)
         splits = experiment.data.splits(images.index, progress)
-        findings = _examined(experiment, index, images, splits, collection.skip_bad, progress)
+        findings, examined = _examined(experiment, index, images, splits, collection.skip_bad, progress)
         chosen = training_of(images.index, _numbers(splits, "train"))
         with progress.task("balancing", 1):
             images, training = balanced(experiment, images, chosen)
         counts = _counts(images.index, splits)
         pictures = collection.pictures or _pictures(images.index)
         cautions = tuple(careful.of(experiment, images.index.classes, counts, pictures))
-        return cls(experiment, images, splits, chosen, training, preprocessing, findings, cautions)
+        return cls(experiment, images, splits, chosen, training, preprocessing, findings, cautions, examined)
 
     @contextmanager
     def with_workers(self, progress: Progress) -> Iterator[Self]:
@@ -111,6 +113,7 @@ class TrainingData:
                 {"kind": f.kind, "severity": f.severity, "message": f.message, "images": len(f.files)}
                 for f in self.findings
             ],
+            "examined": self.examined,
             "unused": sum(entry.files for entry in index.unused),
         }
 
@@ -136,12 +139,12 @@ def _numbers(splits: Sequence[str], split: str) -> list[int]:
 
 def _examined(
     experiment: Experiment, index: Index, images: Images, splits: Sequence[str], skip_bad: bool, progress: Progress
-) -> tuple[Finding, ...]:
-    """What the doctor finds in the data; an error stops here, before there is a run."""
-    found = before_training(experiment.data, index, images.index, splits, skip_bad, progress)
+) -> tuple[tuple[Finding, ...], bool]:
+    """What the doctor finds in the data, and whether it looked closely; an error stops here, before there is a run."""
+    report = before_training(experiment.data, index, images.index, splits, skip_bad, progress)
     # Of images as the network is shown them, for the steps of data.prepare may have made something of them.
     pale = tuple(faint.before_training(images, _numbers(splits, "train")))
-    found = (*(finding for finding in found if finding.kind != faint.KIND), *pale)
+    found = (*(finding for finding in report.findings if finding.kind != faint.KIND), *pale)
     errors = [f"{finding.message}; {finding.advice}" for finding in found if finding.severity == "error"]
     if errors:
         raise DataError(
@@ -150,4 +153,4 @@ def _examined(
             "nothing was trained; `cnnkit data CONFIG` shows every file, and its --fix-list FILE writes what to leave "
             "out with data.exclude",
         )
-    return found
+    return found, report.whole

@@ -61,6 +61,7 @@ def made(text="cat", classes=("cat", "dog"), counts=((3, 1), (0, 2)), pictures=(
         "more": [table],
         "images": table,
         "findings": [text],
+        "examination": text,
         "samples": [],
         "augmented": [],
         "layers": table,

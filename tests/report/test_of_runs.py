@@ -115,7 +115,7 @@ def test_several_runs_stand_beside_each_other_on_one_page(run_of, tmp_path):
     (one, _), (other, _) = run_of("one", said=[1] * 8), run_of("other", settings=["seed=1"], epochs=3)
     one.files.report.write_text("its page")
     page = joint_of([one, other], tmp_path / "joint.html", Progress())
-    assert page.title == "2 runs on the same 20 test images: other is right most often, 100.0\u00a0%"
+    assert page.title == "2 runs on the same 20 test images: other is right more often, 100.0\u00a0%"
     assert len(page.told) == 1 and page.told[0].startswith("other is better than one by 40.0 points of accuracy")
     assert page.settings.rows == [["seed", "0", "1"]]
     accuracy = next(row for row in page.figures.rows if row[0] == "accuracy")
@@ -134,6 +134,27 @@ def test_several_runs_stand_beside_each_other_on_one_page(run_of, tmp_path):
     assert title == "2 runs on the same 20 test images: one and again are right equally often, 60.0\u00a0%"
     report.of_runs([one.folder, other.folder], tmp_path / "joint.html", Progress())
     assert "other is better than one" in (tmp_path / "joint.html").read_text()
+
+
+def test_of_runs_that_cannot_be_told_apart_none_is_called_best(run_of, tmp_path):
+    runs = [run_of(name, said=[1] * wrong)[0] for name, wrong in (("none", 0), ("one", 1), ("many", 9))]
+    title = joint_of(runs, tmp_path / "joint.html", Progress()).title
+    assert title == (
+        "3 runs on the same 20 test images: none is right most often, 100.0\u00a0%, which may be chance: it cannot be "
+        "told apart from one"
+    )
+
+
+@pytest.mark.parametrize(("examined", "told"), [(True, "Nothing that is wrong or odd."), (False, "at a glance")])
+def test_nothing_is_said_to_be_right_with_the_images_that_nobody_looked_for(run_of, examined, told):
+    run, of = run_of()
+    run.write_provenance(data=run.provenance()["data"] | {"examined": examined})
+    page = page_of(run, of, [])
+    assert told in report.html(page) and bool(page.examination) is not examined
+
+
+def test_a_page_is_called_after_the_folder_of_its_run_as_seeds_have_one_config(run_of):
+    assert page_of(*run_of("garden-1"), []).name == "garden-1"
 
 
 def test_runs_of_other_images_stand_beside_each_other_without_a_comparison(run_of, tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cnnkit import find_suspects, read
+from cnnkit.commands import data_studies
 from cnnkit.core.errors import UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.section import read_names
@@ -149,6 +150,15 @@ def test_a_picture_in_two_classes_that_is_not_judged_has_no_score(index):
     assert [(each.file, each.score is None) for each in found[:2]] == [("1.png", True), ("5.png", False)]
 
 
+def test_labels_that_may_be_wrong_are_told_of_those_that_were_judged_and_pictures_in_two_classes_of_the_others():
+    unlike = suspects.Suspect("2.png", "cat", "dog", 0.1, "unlike", "looks like dog (0.90)")
+    copy = suspects.Suspect("1.png", "cat", "dog", None, "copy", "the same picture is in dog too")
+    found = suspects.Suspects(320, "its features", 0.7, 0.3, (copy, unlike, unlike), None, 0.99, 224)
+    first, second, *_ = data_studies._about(found, "runs/a", "cnnkit data CONFIG --suspects folds")
+    assert first == "2 labels of 96 may be wrong, judged by its features."
+    assert second == "Of the 224 not judged 1 may be wrong: their pictures are in two classes."
+
+
 def test_the_command_lists_a_picture_in_two_classes(config_of, command, monkeypatch):
     config = config_of(12)
     shutil.copy("photos/cat/1.png", "photos/dog/also_1.png")
@@ -248,8 +258,10 @@ def test_the_command_tells_how_the_images_are_judged_that_the_run_knows_by_heart
     Path("runs/a").mkdir(parents=True)
     code, out, err = command("data", config, "--suspects", "runs/a", "--set", "data.batch_size=4")
     assert (code, err) == (0, "")
-    assert "runs/a was trained on 16 images of these until it knew labels by heart: of these 100.0% seem right" in out
-    assert "To judge them: cnnkit data mine.yaml --set data.batch_size=4 --suspects folds" in out
+    assert out.startswith("8 labels of 8 may be wrong, judged by nobody.")
+    assert "runs/a was trained on 16 images of 24 until it knew labels by heart: of these 100.0% seem right" in out
+    assert "so they are not judged, and the other 8 are. To judge all: cnnkit data mine.yaml --set " in out
+    assert "--set data.batch_size=4 --suspects folds" in out
 
 
 def test_a_folder_without_a_config_is_refused(image_folder, command, monkeypatch):

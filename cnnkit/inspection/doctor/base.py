@@ -156,6 +156,11 @@ class Report:
     unused: tuple[Unused, ...] = ()
 
     @property
+    def whole(self) -> bool:
+        """Whether the pictures themselves were looked at, near-copies and all, and not what is known without."""
+        return self.mean is not None
+
+    @property
     def verdict(self) -> Severity | Literal["good"]:
         """The worst there is: `error`, `warning`, else `good`."""
         found = {finding.severity for finding in self.findings}

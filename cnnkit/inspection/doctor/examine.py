@@ -46,7 +46,7 @@ def examine(data: Data, progress: Progress, sheets: Path | None = None) -> Repor
     fingerprint = index.fingerprint()
     file = memory.place(fingerprint, index, data, collection.skip_bad)
     report = memory.recall(file)
-    if report is None or report.mean is None:
+    if report is None or not report.whole:
         seen = pixels.look(index, pixels.home_of(data.source), progress)
         report = _report(data, Patient(index, None, collection.skip_bad, seen), progress)
         if seen.lasting:
@@ -77,7 +77,7 @@ def refuse(sheets: Path) -> None:
 
 def before_training(
     data: Data, there: Index, used: Index, splits: Sequence[str], skip_bad: bool, progress: Progress
-) -> tuple[Finding, ...]:
+) -> Report:
     """What is known of data that is about to be trained on: from an examination if there was one, else at a glance.
 
     Args:
@@ -101,7 +101,7 @@ def before_training(
             memory.remember(file, report, progress)
     # What can't be decoded has been told already, or has been left out and listed.
     found_before = [finding for finding in report.findings if finding.kind != "undecodable"]
-    return _sorted([*found_before, *files.enlarged(used, data.image_size)])
+    return replace(report, findings=_sorted([*found_before, *files.enlarged(used, data.image_size)]))
 
 
 def _report(data: Data, patient: Patient, progress: Progress) -> Report:

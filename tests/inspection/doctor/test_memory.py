@@ -122,8 +122,8 @@ def test_before_a_training_it_is_not_remembered_either(image_folder, monkeypatch
 
     with monkeypatch.context() as patched:
         patched.setattr(decoding, "read_bytes", fails)
-        assert before_training(data(root))
-    assert before_training(data(root)) == ()
+        assert before_training(data(root)).findings
+    assert before_training(data(root)).findings == ()
 
 
 def before_training(described):
@@ -137,7 +137,8 @@ def before_training(described):
 def test_before_a_training_a_glance_is_enough_and_is_no_examination(image_folder, looked):
     root = image_folder({"cat": 12, "dog": 4})
     described = data(root)
-    assert {finding.kind for finding in before_training(described)} == {"tiny_class", "imbalance"}
+    found = before_training(described)
+    assert {finding.kind for finding in found.findings} == {"tiny_class", "imbalance"} and not found.whole
     assert looked == []
     assert examine.examine(described, Progress()).mean is not None
     assert len(looked) == 1
@@ -148,7 +149,8 @@ def test_before_a_training_what_an_examination_found_is_known(image_folder, monk
     leak = Finding("near_leak", "warning", "seen in the pixels")
     monkeypatch.setattr("cnnkit.inspection.doctor.near.check", lambda *_: iter([leak]))
     examine.examine(data(root), Progress())
-    assert before_training(data(root, image_size=(8, 8))) == (leak,)
+    found = before_training(data(root, image_size=(8, 8)))
+    assert found.findings == (leak,) and found.whole
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(image_folder, monkeypatch, tmp_path):
