@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
+from cnnkit.evaluation.intervals import interval
 from cnnkit.training.verdict.course import LITTLE, Course, Part, Remark
 from cnnkit.training.verdict.rate import LOW, usual_rate
 
@@ -17,7 +20,8 @@ BEYOND_NOISE, LONG = (4.0, 3.5), 20
 valley is the least of many, and so lower by chance."""
 
 RISING = 0.4
-"""Kendall's tau from the valley to the end; what rises to a level and stays there has as much."""
+"""Kendall's tau from the valley to the end of what rises all the time. What rises fast and then stays up has less, even
+below 0 where it first goes beyond its level: there the later half must be above the valley, every epoch of it."""
 
 FEW_UPDATES = 50
 """What has had fewer has not shown what it can learn."""
@@ -54,7 +58,7 @@ LOW_ACCURACY, HIGH_LOSS = 0.9, 0.25
 """Accuracy below which, and share of the loss of a guess above which, little is learnt."""
 
 FAR_ABOVE = 0.1
-"""So much better in training than in validation, and beyond the interval of that, is far above it."""
+"""So much better in training than in validation is far above it, if it is more than chance, too."""
 
 SMALL = 250_000, 96
 """Parameters, and pixels of a side, up to which a ResNet-20 is the next larger network."""
@@ -89,13 +93,15 @@ def _valley(course: Course, part: Part) -> int | None:
         return None
     valley = validation.lowest()
     behind = validation.from_place(valley)
-    if len(behind) <= BEHIND or behind.tendency() < RISING:
+    if len(behind) <= BEHIND:
         return None
-    rise = validation.last - validation.smooth[valley]
+    risen = validation.smooth[valley:] - validation.smooth[valley]
     noise = max(validation.noise, behind.noise) * BEYOND_NOISE[len(part) >= LONG]
     least = max(RISE * validation.smooth[valley], LITTLE * course.validated.loss, noise)
+    if risen[-1] < least or (behind.tendency() < RISING and risen[len(behind) // 2 :].min() < least):
+        return None
     falls = loss.last < (1 - STILL) * loss.smooth[valley]
-    return valley if rise >= least and validation.last > validation.values[valley] and falls else None
+    return valley if validation.last > validation.values[valley] and falls else None
 
 
 def _against_certainty(course: Course) -> tuple[str, tuple[str, ...]]:
@@ -130,20 +136,72 @@ def _with_mixup(course: Course) -> str:
     return yaml12.line([*steps, {"name": "mixup", "alpha": 0.2}])
 
 
-def by_heart(course: Course) -> Iterator[Remark]:
-    """Accuracy in training is far above that in validation."""
-    found = course.validation
+@dataclass(frozen=True)
+class Gap:
+    """Accuracy in training, and in validation.
+
+    Attributes:
+        training: Accuracy on the images that train, in 0..1.
+        validation: Accuracy on the images of validation, in 0..1.
+        when: In which epochs, in words that begin a sentence.
+    """
+
+    training: float
+    validation: float
+    when: str
+
+    @property
+    def wide(self) -> bool:
+        """Whether that in training is far above that in validation."""
+        return self.training - self.validation >= FAR_ABOVE
+
+    def beyond_chance(self, course: Course) -> bool:
+        """Whether the images of validation being harder by chance, those that train easier, does not explain it.
+
+        The interval of a difference of proportions that were measured on different images does not hold 0 (Newcombe
+        1998, Interval estimation for the difference between independent proportions, Statistics in Medicine 17,
+        873-890, method 10).
+        """
+        low, _ = interval(self.training, course.trained.images)
+        _, high = interval(self.validation, course.validated.images)
+        return self.training - self.validation > math.hypot(self.training - low, high - self.validation)
+
+    def __str__(self) -> str:
+        return f"{self.when} accuracy is {self.training:.4f} in training and {self.validation:.4f} in validation"
+
+
+def _gaps(course: Course) -> Iterator[Gap]:
+    """At the end, in the middle of the last quarter of the epochs, and where the weights are kept.
+
+    An early epoch may be kept by luck, before images were learnt by heart, and a late one by luck may hide a gap.
+    """
+    if course.parts:
+        part = course.parts[-1]
+        quarter = _quarter(part)
+        when = f"in the middle of the last {quarter} epochs" if quarter > 1 else "in the last epoch"
+        known, validated = (curve.values[-quarter:] for curve in (part.accuracy, part.val_accuracy))
+        yield Gap(float(np.median(known)), float(np.median(validated)), when)
     epoch = next((epoch for epoch in course.epochs if epoch["epoch"] == course.kept), None)
-    if found is None or epoch is None or epoch.get("accuracy") is None:
-        return
-    training, measured = epoch["accuracy"], found["accuracy"]
-    if training - measured < FAR_ABOVE or training <= found["accuracy_interval"][1]:
-        return
-    message = (
-        f"accuracy in training, {training:.4f}, is far above that in validation, {measured:.4f}: images were learnt by "
-        "heart"
-    )
-    yield Remark("by_heart", message, *_against_learning_by_heart(course))
+    if course.validation is not None and epoch is not None and epoch.get("accuracy") is not None:
+        yield Gap(epoch["accuracy"], course.validation["accuracy"], f"in epoch {course.kept}, which is kept,")
+
+
+def by_heart(course: Course) -> Iterator[Remark]:
+    """Accuracy in training is far above that in validation, and not by chance."""
+    for gap in _gaps(course):
+        if gap.wide and gap.beyond_chance(course):
+            yield Remark("by_heart", f"{gap}: images were learnt by heart", *_against_learning_by_heart(course))
+            return
+
+
+def perhaps_by_heart(course: Course) -> Iterator[Remark]:
+    """The same, but validation has too few images to tell."""
+    for gap in _gaps(course):
+        if gap.wide:
+            few = counted(course.validated.images, "validation image")
+            message = f"{gap}: images were learnt by heart, or it is chance, which {few} can't tell"
+            yield Remark("perhaps_by_heart", message, "more of them tell, or folds: cnnkit train CONFIG --folds 5")
+            return
 
 
 def still_improving(course: Course) -> Iterator[Remark]:

@@ -30,7 +30,7 @@ def experiments(values: str) -> tuple[Experiment, Experiment]:
 
 @pytest.fixture
 def course() -> Callable[..., Course]:
-    """Makes a course of one stage, of ten even classes with 1,000 images to train and 500 to choose by.
+    """Makes a course of one stage, of ten even classes with 1,000 images to train and 500 to choose by, if not others.
 
     Accuracies that are not given fall from 0.95 as the loss rises, and are what a guess reaches where it is a guess's.
     """
@@ -44,6 +44,7 @@ def course() -> Callable[..., Course]:
         planned: int | None = None,
         train: dict[str, Any] | None = None,
         classes: int = 10,
+        images: tuple[int, int] = (1000, 500),
         **more: Any,
     ) -> Course:
         n, chance = len(loss), float(np.log(classes))
@@ -63,7 +64,7 @@ def course() -> Callable[..., Course]:
             for i, (a, b, c, d, rate) in enumerate(columns, start=1)
         ]
         kept = 1 + int(np.argmax([epoch["val_accuracy"] for epoch in epochs]))
-        guesses = (Guess(chance, 1 / classes, images, classes) for images in (1000, 500))
+        guesses = (Guess(chance, 1 / classes, count, classes) for count in images)
         return Course(epochs, complete, written, kept, *guesses, **more)
 
     return made
