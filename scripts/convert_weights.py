@@ -36,7 +36,7 @@ from cnnkit.core.text import first_line
 from cnnkit.models import AnyArchitecture
 from cnnkit.models.base import Architecture, Network
 from cnnkit.runs.checkpoints import Weights
-from cnnkit.runs.overwriting import refuse
+from cnnkit.runs.overwriting import Form, refuse
 
 TOLERANCE = 1e-4
 """How far outputs may differ, in parts of the largest."""
@@ -255,9 +255,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         architecture = parse(options.model)
-        if not options.output.name.endswith(SUFFIX):
-            raise UsageError(f"--output should end in {SUFFIX}")
-        refuse("--output", options.output, options.force)
+        refuse("--output", options.output, options.force, Form("weights are a file of Keras 3", (SUFFIX,)))
         size = options.image_size or architecture.image_shape[0]
         for problem in architecture.problems((size, size, 3)):
             raise UsageError(problem)

@@ -35,10 +35,11 @@ def compare(
     from cnnkit.inspection.sensitivity import sensitivity
     from cnnkit.runs import overwriting
 
+    in_markdown = overwriting.Form("the table is Markdown", (".md", ".markdown", ".txt"))
     wanted: list[tuple[str, Path | None]]
     wanted = [(option, file) for option, file in (("--csv", csv), ("--markdown", markdown)) if file]
     for option, file in wanted or [("--csv or --markdown", None)]:
-        overwriting.refuse(option, file, force, reads=runs)
+        overwriting.refuse(option, file, force, in_markdown if option == "--markdown" else overwriting.CSV, reads=runs)
     with screen.watching() as progress:
         document = sensitivity(runs, vary, split, progress) if vary else work(runs, split, progress)
     grid, sentences = (by_setting(document), [*_of_table(document)]) if vary else (side_by_side(document), [])

@@ -63,7 +63,7 @@ def data(
 
     if sheets:
         examine.refuse(sheets)
-    overwriting.refuse("--fix-list", fix_list, force, reads=(target,))
+    overwriting.refuse("--fix-list", fix_list, force, overwriting.LIST, reads=(target,))
     with screen.watching() as progress:
         examined = images(target, settings, progress)
         if fix_list and fix_list.exists():

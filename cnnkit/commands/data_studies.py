@@ -53,7 +53,7 @@ def look_for_suspects(
     refuse_without_config("--suspects", config)
     if sheet:
         examine.refuse(sheet)
-    overwriting.refuse("--fix-list", fix_list, force, reads=(config,))
+    overwriting.refuse("--fix-list", fix_list, force, overwriting.LIST, reads=(config,))
     if by != FOLDS and not Path(by).is_dir():
         raise UsageError(f"--suspects {by}: there is no such folder; name that of a run, or `{FOLDS}` to do without")
     run = None if by == FOLDS else Run.open(by)

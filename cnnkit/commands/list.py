@@ -44,12 +44,10 @@ def list_(
         raise UsageError("--counts is for architectures: cnnkit list architectures --counts")
     if plot and kind != "schedules":
         raise UsageError("--plot is for schedules: cnnkit list schedules --plot schedules.png")
-    if plot and plot.suffix.lower() != ".png":
-        raise UsageError(f"--plot {plot}: a picture is drawn as PNG; give it a name that ends in .png")
     if plot or force:
         from cnnkit.runs import overwriting
 
-        overwriting.refuse("--plot", plot, force)
+        overwriting.refuse("--plot", plot, force, overwriting.Form("a picture is drawn as PNG", (".png",)))
     chosen = [each for each in KINDS if kind in (None, each.name)]
     networks = []
     if kind == "architectures":

@@ -12,7 +12,6 @@ from typer import Option
 from cnnkit.commands.command import Config, Force, Settings, command
 from cnnkit.commands.screen import Content, Screen, new_table
 from cnnkit.commands.text_chart import chart
-from cnnkit.core.errors import UsageError
 from cnnkit.core.text import counted, typed
 
 if TYPE_CHECKING:
@@ -34,9 +33,7 @@ def lr(
     from cnnkit.config.file import read
     from cnnkit.runs import overwriting
 
-    if plot and plot.suffix.lower() != ".png":
-        raise UsageError(f"--plot {plot}: the curve is a PNG; give it a name that ends in .png")
-    overwriting.refuse("--plot", plot, force, reads=(config,))
+    overwriting.refuse("--plot", plot, force, overwriting.Form("the curve is a PNG", (".png",)), reads=(config,))
     with screen.watching() as progress:
         experiment = read(config, *settings, progress=progress)
         if plot and plot.exists():

@@ -63,7 +63,9 @@ def predict(
     form = form or ("jsonl" if output and output.suffix.lower() == ".jsonl" else None)
     _refuse_together(screen.json_output, form, sample, positive, output, None if table else top)
     images, listed = _paths(images)
-    overwriting.refuse("--output", output, force, reads=(sample, *images))
+    endings = (*overwriting.CSV.endings, ".jsonl", *((".ndjson", ".json") if form else ()))
+    rows = overwriting.Form("rows are CSV, or a JSON object a line", endings)
+    overwriting.refuse("--output", output, force, rows, reads=(sample, *images))
     opened = Run.open(run)
     # The rows are for programs: they have standard output for themselves.
     people = Screen(json_output=True)

@@ -39,7 +39,10 @@ def report(
     refuse_settings(settings, MAY_BE_SET, "a run is told of as it was trained")
     # The page of several runs belongs to none of them: it is written into the working folder.
     file = output or (Files(Path()).report if several else None)
-    overwriting.refuse("--output", file, force)
+    if force and not file:
+        own = Files(runs[0]).report
+        raise UsageError(f"--force is for --output: the run's own page, {own}, is always replaced; leave it out")
+    overwriting.refuse("--output", file, force, overwriting.Form("the page is HTML", (".html", ".htm")))
     if several and file:
         overwriting.refuse_what_is_read("--output", file, [])  # in the folder of a run it would be taken for that run's
     opened = [Run.open(run) for run in runs]

@@ -114,9 +114,7 @@ def refuse(output: Path | None, force: bool, images: int | None = None) -> None:
     Raises:
         UsageError: It is one of these.
     """
-    if output and output.suffix.lower() != ".png":
-        raise UsageError(f"--output {output}: the sheet is a PNG; give it a name that ends in .png")
-    overwriting.refuse("--output", output, force)
+    overwriting.refuse("--output", output, force, overwriting.Form("the sheet is a PNG", (".png",)))
     if images and images > MOST:
         raise UsageError(f"--images {images}: a sheet has room for {MOST}")
 

@@ -4,17 +4,48 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cnnkit.core.errors import UsageError
-from cnnkit.core.text import typed
+from cnnkit.core.text import enumerated, typed
 from cnnkit.runs.files import Files
 
 TEXTS = (".yaml", ".yml", ".txt", ".csv", ".jsonl")
 """Endings of what commands write, which may lie among images without being one of them."""
 
 
-def refuse(option: str, file: Path | None, force: bool, reads: Iterable[Path | str | None] = ()) -> None:
+@dataclass(frozen=True)
+class Form:
+    """What a command writes, and by which endings others know such a file.
+
+    Attributes:
+        said: What it is, a clause: `the sheet is a PNG`.
+        endings: In small letters, the usual one first.
+    """
+
+    said: str
+    endings: tuple[str, ...]
+
+    def refuse(self, option: str, file: Path) -> None:
+        """Refuses a file that would be taken for something else.
+
+        Raises:
+            UsageError: Its name ends in none of the endings.
+        """
+        if not file.name.lower().endswith(self.endings):
+            raise UsageError(
+                f"{option} {file}: {self.said}; give it a name that ends in {enumerated(self.endings, 'or')}"
+            )
+
+
+CSV = Form("the table is CSV", (".csv", ".txt"))
+
+LIST = Form("the list is a text of names", (".txt", ".lst", ".list"))
+"""What `data.exclude` takes."""
+
+
+def refuse(option: str, file: Path | None, force: bool, form: Form, reads: Iterable[Path | str | None] = ()) -> None:
     """Refuses a file that someone wants written where it can't be, or would replace another without their word.
 
     Every command with such an option asks this before any long work.
@@ -23,11 +54,13 @@ def refuse(option: str, file: Path | None, force: bool, reads: Iterable[Path | s
         option: The option that names it, for example `--output`.
         file: The file; None if the option was left out and nothing else names one.
         force: Whether `--force` was given: a file that is there already may be replaced.
+        form: What is written into it.
         reads: The files and folders that the command reads; None among them counts for nothing.
 
     Raises:
         UsageError: There is no folder for it, or one that can't be written to; something else is there, or a file and
-            no `--force`, or one that is read or belongs to a run; or there is a `--force` and nothing to write.
+            no `--force`, or one that is read or belongs to a run; its ending is that of something else; or there is a
+            `--force` and nothing to write.
     """
     if file is None:
         if force:
@@ -39,6 +72,7 @@ def refuse(option: str, file: Path | None, force: bool, reads: Iterable[Path | s
         raise UsageError(f"{option} {file}: the folder {file.parent} can't be written to; choose another")
     if file.exists() and not file.is_file():
         raise UsageError(f"{option} {file}: that is no file; choose another")
+    form.refuse(option, file)
     if file.exists():
         refuse_what_is_read(option, file, reads)
     if file.exists() and not force:

@@ -81,7 +81,7 @@ def option(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 def there(name: str) -> Path:
     """The file that someone wants to keep, with an ending that the command writes."""
-    return Path("there.yaml" if name == "init" else "there.png")
+    return Path("there").with_suffix({"init": ".yaml", "data": ".txt", "predict": ".csv"}.get(name, ".png"))
 
 
 def test_every_option_with_a_path_is_written_safely_or_never_written() -> None:
@@ -110,6 +110,39 @@ def test_what_can_not_be_written_is_refused_with_force_too(
     assert err.startswith(f"{output} {file}: {why}")
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("init no --output a.json", "a config is YAML; give it a name that ends in .yaml or .yml"),
+        ("data no --fix-list a.xlsx", "the list is a text of names; give it a name that ends in .txt, .lst or .list"),
+        ("data no.yaml --suspects no --fix-list photo.png", "the list is a text of names; give it a name that ends in"),
+        ("preview no.yaml --output a.jpg", "the sheet is a PNG; give it a name that ends in .png"),
+        ("list schedules --plot a.pdf", "a picture is drawn as PNG; give it a name that ends in .png"),
+        ("lr no.yaml --plot a", "the curve is a PNG; give it a name that ends in .png"),
+        ("predict no no.png --output a.xlsx", "rows are CSV, or a JSON object a line; give it a name that ends in"),
+        (
+            "predict no no.png --output a",
+            "rows are CSV, or a JSON object a line; give it a name that ends in .csv, .txt or",
+        ),
+        ("predict no no.png --format jsonl --output a.xlsx", "rows are CSV, or a JSON object a line; give it a name"),
+        ("compare no nor --csv a.md", "the table is CSV; give it a name that ends in .csv or .txt"),
+        ("compare no nor --markdown a.html", "the table is Markdown; give it a name that ends in .md, .markdown or"),
+        ("report no --output a.txt", "the page is HTML; give it a name that ends in .html or .htm"),
+        ("report no nor --output a.pdf", "the page is HTML; give it a name that ends in .html or .htm"),
+    ],
+)
+def test_an_ending_of_something_else_is_refused_before_all_else(words: str, told: str, command: Command) -> None:
+    *_, option, file = words.split()
+    code, out, err = command(*words.split())
+    assert (code, out) == (2, "") and err.startswith(f"{option} {file}: {told}")
+
+
+def test_the_page_of_a_run_is_replaced_without_force(command: Command) -> None:
+    code, _, err = command("report", "runs/first", "--force")
+    told = "--force is for --output: the run's own page, runs/first/report.html, is always replaced; leave it out\n"
+    assert (code, err) == (2, told)
+
+
 def test_force_without_a_file_to_write_is_a_mistake(command: Command) -> None:
     """`init` has a name for its file if nobody gives one."""
     for (name, output), words in WRITTEN.items():
@@ -119,26 +152,23 @@ def test_force_without_a_file_to_write_is_a_mistake(command: Command) -> None:
 
 
 READ = [
-    "data mine.yaml --fix-list mine.yaml",
-    "data photos --fix-list photos/cat/0.png",
-    "data mine.yaml --fix-list photos/cat/0.png",
+    "data list.txt --fix-list list.txt",
     "preview mine.yaml --output photos/cat/0.png",
     "lr mine.yaml --plot photos/cat/0.png",
-    "predict run there.png --output there.png",
-    "predict run there.png --output link.png",
-    "predict run photos --output photos/cat/0.png",
+    "predict run list.txt --output list.txt",
+    "predict run list.txt --output link.txt",
     "predict run no.png --sample sample.csv --output sample.csv",
 ]
 """Commands that would write over what they read."""
 
-RUN = ("config.yaml", "provenance.json", "split.csv", "lr.png")
+RUN = ("config.yaml", "provenance.json", "split.csv", "lr.png", "exclude.txt")
 
 OF_A_RUN = [
     "init photos --output run/config.yaml",
-    "data photos --fix-list run/split.csv",
+    "data photos --fix-list run/exclude.txt",
     "preview mine.yaml --output run/lr.png",
     "lr mine.yaml --plot run/lr.png",
-    "predict other there.png --output run/config.yaml",
+    "predict other there.png --output run/split.csv",
 ]
 """Commands that would write over a file of a run."""
 
@@ -154,9 +184,9 @@ def test_what_is_read_or_belongs_to_a_run_is_not_replaced_with_force_either(
     monkeypatch.chdir(image_folder({"cat": 12, "dog": 12}, name="photos").parent)
     Path("run").mkdir()
     Path("mine.yaml").write_text(CONFIG)
-    for name in ("there.png", "sample.csv", *(f"run/{file}" for file in RUN)):
+    for name in ("there.png", "list.txt", "sample.csv", *(f"run/{file}" for file in RUN)):
         Path(name).write_text("precious")
-    Path("link.png").symlink_to("there.png")
+    Path("link.txt").symlink_to("list.txt")
     *_, option, file = words.split()
     before = Path(file).read_bytes()
     assert command(*words.split())[0] == 2

@@ -181,8 +181,9 @@ def test_the_table_is_written_as_csv_and_markdown(run_of, command, tmp_path):
     assert code == 2 and f"--csv {table} exists already; --force replaces it" in err
     code, _, err = command("compare", *runs, "--force")
     assert code == 2 and err.startswith("--force is for --csv or --markdown: leave it out")
-    for option in ("--csv", "--markdown"):
-        code, _, err = command("compare", *runs, option, runs[0] / "split.csv", "--force")
+    (runs[0] / "log.txt").touch()
+    for option, name in (("--csv", "split.csv"), ("--markdown", "log.txt")):
+        code, _, err = command("compare", *runs, option, runs[0] / name, "--force")
         assert code == 2 and "this belongs to the run a" in err
     code, out, _ = command("compare", *runs, "--json")
     assert code == 0 and json.loads(out)["images"] == IMAGES

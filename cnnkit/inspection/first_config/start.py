@@ -10,7 +10,7 @@ from typing import Any
 
 from cnnkit.config.file import CONFIGS
 from cnnkit.core import atomic
-from cnnkit.core.errors import DataError, UsageError
+from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, typed
 from cnnkit.data.index import Unused, predictions, why_left_out
@@ -118,9 +118,7 @@ def start(
     there = Path(os.path.normpath(images.absolute()))
     name = valid_name(there)
     path = output or Path(f"{name}.yaml")
-    overwriting.refuse("--output", path, force, reads=(images,))
-    if path.suffix.lower() not in CONFIGS:
-        raise UsageError(f"--output {path}: a config is YAML; give it a name that ends in .yaml")
+    overwriting.refuse("--output", path, force, overwriting.Form("a config is YAML", CONFIGS), reads=(images,))
     try:
         source = recognised(there)
         traits, understood, unused = _looked_at(source, progress)
