@@ -103,7 +103,7 @@ def evaluate(
     fit = document["calibrated"] if calibrate else None
     told = [*calibration.lines(fit), *calibration.consequences(fit)] if fit else []
     told += [line for question in questions for line in question.lines(document[question.name])]
-    told += verdict.remarks(document, recorded(run, beside) if beside and calibrate else validation)
+    told += verdict.remarks(document, recorded(opened.afresh(), beside) if beside and calibrate else validation)
     held = {"gates": [gate.as_json(document) for gate in gates]} if gates else {}
     screen.result(document | held, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)
     for gate in gates:

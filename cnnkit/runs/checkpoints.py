@@ -201,22 +201,32 @@ def begun(folder: Path, name: str) -> bool:
     return (folder / f"{name}.json").exists() or bool(files(folder, name))
 
 
-def verified(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:
+Seen = dict[str, tuple[int, int, int]]
+"""SHA-256 of weights whose file was looked into, each with what would tell that it became another file since."""
+
+
+def verified(folder: Path, name: str, seen: Seen | None = None) -> tuple[Path, dict[str, Any]]:
     """The file of a checkpoint's weights, which are those that were saved, and what is known of it.
+
+    Args:
+        folder: Where checkpoints lie.
+        name: What the checkpoint is called.
+        seen: Of files in it that are as they were then not all is read again; these are added to it.
 
     Raises:
         TrainingError: There is none, or it is not what was saved.
     """
     pointer = read(folder, name)
-    return weights_of(pointer, folder / f"{name}.json"), pointer
+    return weights_of(pointer, folder / f"{name}.json", seen), pointer
 
 
-def weights_of(pointer: Any, where: Path) -> Path:
+def weights_of(pointer: Any, where: Path, seen: Seen | None = None) -> Path:
     """The file of the weights that `save` has written with these facts; it is looked into.
 
     Args:
         pointer: The facts, as `read` gives them.
         where: The file that has them; the weights lie beside it.
+        seen: As of `verified`.
 
     Raises:
         TrainingError: It is gone, or is not what was saved.
@@ -229,18 +239,23 @@ def weights_of(pointer: Any, where: Path) -> Path:
             raise TrainingError(f"{weights} is missing, which {where.name} names")
         if weights.resolve().parent != folder.resolve():
             raise TrainingError(f"{weights} is refused: it is a link, and leads out of the run")
-    if reading.sha256(weights) != pointer["sha256"]:
-        raise TrainingError(f"{weights} is damaged: its SHA-256 is not the one it was saved with")
+    facts = weights.stat()
+    now = facts.st_ino, facts.st_size, facts.st_mtime_ns
+    if seen is None or seen.get(pointer["sha256"]) != now:
+        if reading.sha256(weights) != pointer["sha256"]:
+            raise TrainingError(f"{weights} is damaged: its SHA-256 is not the one it was saved with")
+        if seen is not None:
+            seen[pointer["sha256"]] = now
     return weights
 
 
-def load(model: Any, folder: Path, name: str) -> dict[str, Any]:
-    """Loads a checkpoint into a model of the same form and returns what is known of it.
+def load(model: Any, folder: Path, name: str, seen: Seen | None = None) -> dict[str, Any]:
+    """Loads a checkpoint into a model of the same form and returns what is known of it; `seen` is as of `verified`.
 
     Raises:
         TrainingError: There is none, or it is not what was saved.
     """
-    weights, pointer = verified(folder, name)
+    weights, pointer = verified(folder, name, seen)
     try:
         weight_files.refuse_unless_plain(weights)
     except DataError as error:

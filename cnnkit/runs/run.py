@@ -203,7 +203,17 @@ class Run:
 
     def with_settings(self, *settings: str) -> Run:
         """The same run with `KEY=VALUE` pairs over its config, for example where its images are now."""
-        return replace(self, settings=(*self.settings, *settings)) if settings else self
+        if not settings:
+            return self
+        other = replace(self, settings=(*self.settings, *settings))
+        vars(other).update(_seen=self._seen)
+        return other
+
+    def afresh(self) -> Run:
+        """The same run as its folder is now."""
+        other = Run(self.folder, self.settings)
+        vars(other).update(_seen=self._seen)
+        return other
 
     def change(self, experiment: Experiment) -> None:
         """Puts another config in the place of its own; a crash meanwhile leaves it with the one or the other."""
@@ -287,8 +297,8 @@ class Run:
         return self._with(Calibration())
 
     def _with(self, calibration: Calibration) -> Run:
-        other = Run(self.folder, self.settings)
-        vars(other).update(calibration=calibration, _whole=self._whole)
+        other = self.afresh()
+        vars(other).update(calibration=calibration)
         return other
 
     def probabilities(self, logits: Any, names: Sequence[str] = ()) -> Any:
@@ -305,9 +315,9 @@ class Run:
         return self.experiment.train.loss.probabilities(scaled, names)
 
     @cached_property
-    def _whole(self) -> set[str]:
-        """SHA-256 of weights whose file was looked into."""
-        return set()
+    def _seen(self) -> checkpoints.Seen:
+        """Weights that were looked into, which may be large: once is enough for a command."""
+        return {}
 
     def weights_digest(self) -> str:
         """SHA-256 of the weights of its best epoch, as they were saved; they are looked into.
@@ -316,11 +326,8 @@ class Run:
             TrainingError: It has no usable checkpoint.
         """
         with self._of_weights():
-            digest = str(checkpoints.read(self.files.checkpoints, checkpoints.BEST)["sha256"])
-            if digest not in self._whole:
-                checkpoints.verified(self.files.checkpoints, checkpoints.BEST)
-                self._whole.add(digest)
-        return digest
+            _, best = checkpoints.verified(self.files.checkpoints, checkpoints.BEST, self._seen)
+        return str(best["sha256"])
 
     def load_best(self, model: Any) -> dict[str, Any]:
         """Loads the weights of the best epoch into a model; returns what is known of that epoch.
@@ -329,9 +336,7 @@ class Run:
             TrainingError: It has no usable checkpoint.
         """
         with self._of_weights():
-            best = checkpoints.load(model, self.files.checkpoints, checkpoints.BEST)
-        self._whole.add(best["sha256"])
-        return best
+            return checkpoints.load(model, self.files.checkpoints, checkpoints.BEST, self._seen)
 
     @contextmanager
     def _of_weights(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -157,19 +157,33 @@ def measure(experiment: Experiment, progress: Progress | None = None) -> Curve:
     whole = sum(share for share, _ in plan)
     progress.say(f"{len(plan)} {by}, together about {whole:.1f} times the work of one with all images")
     found: dict[float, list[tuple[int, Any]]] = {share: [] for share in SHARES}
+    took: dict[float, list[float]] = {}
     subsets = {seed: Nested(data, train, seed) for seed in range(repeats)}
     with progress.task("measuring the curve", round(100 * whole)) as advance:
         for done, (share, seed) in enumerate(plan, start=1):
             numbers, began = subsets[seed].of(share), time.perf_counter()
             found[share].append((len(numbers), classify(numbers, seed)))
             advance(round(100 * share))
-            if done == 1:
-                left = (whole - share) / share * (time.perf_counter() - began)
-                progress.say(f"the rest: {in_words(left)}, guessed by the first and smallest")
+            took.setdefault(share, []).append(time.perf_counter() - began)
+            rest = [share for share, _ in plan[done:]]
+            if len(took) > 1 and rest and rest[0] != share:
+                progress.say(f"the rest: {in_words(seconds_left(took, rest))}, guessed by the {len(took)} sizes so far")
     sizes = [round(float(np.mean([count for count, _ in found[share]]))) for share in SHARES]
     right = [np.stack([each for _, each in found[share]]).astype(float) for share in SHARES]
     points = tuple(map(point, sizes, right, luck(right)))
     return Curve(by, len(validation), points, continued(sizes, right, experiment.seed))
+
+
+def seconds_left(took: Mapping[float, Sequence[float]], rest: Sequence[float]) -> float:
+    """How long the rest takes, by the line through what was measured: each has a part that is the same for all sizes.
+
+    Args:
+        took: Of two shares or more the seconds of each time; the first of all, which starts the network, counts little.
+        rest: The shares to come.
+    """
+    slope, start = np.polyfit([*took], [float(np.median(each)) for each in took.values()], 1)
+    at_least = max(map(min, took.values()))
+    return float(sum(max(start + slope * share, at_least) for share in rest))
 
 
 def luck(right: Sequence[Any]) -> list[float]:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import json
+import os
 import pickle
 import zipfile
 
@@ -51,6 +52,22 @@ def test_the_hash_is_that_of_the_file(saved):
     folder, _ = saved
     pointer = json.loads((folder / "best.json").read_text())
     assert pointer["sha256"] == hashlib.sha256((folder / pointer["file"]).read_bytes()).hexdigest()
+
+
+def test_weights_that_were_looked_into_are_read_again_only_where_the_file_is_another(saved, monkeypatch):
+    folder, _ = saved
+    weights, hashed, seen = folder / "best-0007.weights.h5", [], {}
+    sha256 = checkpoints.reading.sha256
+    monkeypatch.setattr(checkpoints.reading, "sha256", lambda path: hashed.append(path) or sha256(path))
+    for _ in range(2):
+        checkpoints.verified(folder, "best", seen)
+    checkpoints.load(network(), folder, "best", seen)
+    assert hashed == [weights]
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(weights, (0, 0))  # a clock may be too coarse to tell
+    with pytest.raises(TrainingError, match="is damaged"):
+        checkpoints.load(network(), folder, "best", seen)
 
 
 def test_the_same_epoch_can_be_saved_again(saved):
