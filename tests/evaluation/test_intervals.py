@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import binom, binomtest, norm, skew
 from sklearn import metrics as sklearn_metrics
 
 from cnnkit.evaluation import metrics
@@ -239,7 +239,19 @@ def test_nothing_is_certain_for_being_all_right_and_one_class_has_no_areas():
     assert told["balanced_accuracy_interval"] == told["accuracy_interval"] == [pytest.approx(0.8865, abs=1e-4), 1.0]
 
 
+def test_the_interval_of_a_mean_turns_halls_transformation_round():
+    """At its ends T + g T^2 / 3 + g^2 T^3 / 27 + g / 6 is 1.96 and -1.96; T studentised, g the skewness of the mean."""
+    values = np.random.default_rng(0).exponential(size=60)
+    skewness, error = skew(values) / 60**0.5, np.std(values, ddof=1) / 60**0.5
+    ends = of_mean(values)
+    t = (values.mean() - np.array(ends)) / error
+    transformed = t + skewness * t**2 / 3 + skewness**2 * t**3 / 27 + skewness / 6
+    assert transformed == pytest.approx([1.959964, -1.959964], abs=1e-5)
+    assert of_mean(np.r_[np.zeros(50), np.ones(50)]) == pytest.approx([0.5 - 0.0985, 0.5 + 0.0985], abs=1e-4)
+    assert of_mean(np.full(9, 0.1)) == pytest.approx([0.1, 0.1])
+
+
 def test_intervals_stay_where_their_figure_can_be():
     assert 0 < around_logit(0.999, 0.01, 10)[0] < 0.999 < around_logit(0.999, 0.01, 10)[1] < 1
-    assert of_mean(np.array([0.0, 0.0, 9.0]))[0] > 0
+    assert of_mean(np.array([0.0, 0.0, 9.0]))[0] >= 0
     assert of_mean(np.array([1.0])) is None
