@@ -95,7 +95,8 @@ def evaluate(
             names = [question.name for question in questions]
             run, fit["calibrated"], renewed = _calibrated(run, asked, names, model, shown, of, progress)
     facts = others.facts(run, shown) if others else None
-    result, answers = examined(run, asked, model, shown, of, progress, questions, facts, fit)
+    exam = Exam.taken(run, model, asked, shown, of, progress)
+    result = _examined(exam, questions, facts, fit)
     # From here on nothing is refused any more.
     if calibrate:
         with run.held():
@@ -104,7 +105,7 @@ def evaluate(
             run.calibrate(**asdict(run.calibration))
             renewed.keep(run)
     if asked:  # of other images nothing is written into the run: these are the figures of none of its splits
-        results.keep(run, asked, _lasting(result), answers)
+        results.keep(run, asked, _lasting(result), exam.answers)
     return result
 
 
@@ -256,8 +257,9 @@ def score(
     Raises:
         TrainingError: The network answers what is no number.
     """
-    result, answers = examined(run, split, model, shown, of, progress)
-    results.keep(run, split, result, answers)
+    exam = Exam.taken(run, model, split, shown, of, progress)
+    result = _examined(exam, ())
+    results.keep(run, split, result, exam.answers)
     return result
 
 
@@ -286,35 +288,19 @@ def ask(
     return found
 
 
-def examined(
-    run: Run,
-    split: str | None,
-    model: Any,
-    shown: Shown,
-    of: Splits,
-    progress: Progress,
-    questions: Sequence[Question] = (),
+def _examined(
+    exam: Exam,
+    questions: Sequence[Question],
     source: dict[str, Any] | None = None,
     fit: Mapping[str, Any] = MappingProxyType({}),
-) -> tuple[dict[str, Any], Answers]:
-    """What a network is worth on images, and its answers; nothing is written.
+) -> dict[str, Any]:
+    """What a network is worth on the images of an exam; nothing is written.
 
     Args:
-        run: The run.
-        split: Which of its splits they are; None for other images.
-        model: Its network.
-        shown: The images.
-        of: The images of another split, read when they are first asked for.
-        progress: Is told how far it is.
+        exam: Whose answers these are.
         questions: What is asked beyond the metrics.
         source: What is told of where other images are from.
         fit: What is told of a calibration that came before.
-
-    Raises:
-        TrainingError: The network answers what is no number.
     """
-    logits = logits_of(run, model, shown, progress)
-    answers = Answers.of(run, np.asarray(shown.labels), logits, shown.names)
-    result = results.figures(run, split, answers, source) | dict(fit)
-    exam = Exam(run, model, split, shown, answers, of, progress)
-    return result | {question.name: question.answered(exam) for question in questions}, answers
+    result = results.figures(exam.run, exam.split, exam.answers, source) | dict(fit)
+    return result | {question.name: question.answered(exam) for question in questions}

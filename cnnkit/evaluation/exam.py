@@ -111,6 +111,17 @@ class Exam:
     of: Splits
     progress: Progress
 
+    @classmethod
+    def taken(cls, run: Run, network: Any, split: str | None, shown: Shown, of: Splits, progress: Progress) -> Exam:
+        """Shows a network the images, and takes down what it says.
+
+        Raises:
+            TrainingError: It answers what is no number.
+        """
+        logits = logits_of(run, network, shown, progress)
+        answers = Answers.of(run, np.asarray(shown.labels), logits, shown.names)
+        return cls(run, network, split, shown, answers, of, progress)
+
     def answers_of(self, split: str) -> Answers:
         """What the run's network says of one of its splits: what is asked about, what was kept, or computed now.
 

@@ -99,7 +99,9 @@ def _without_settings(problem: Problem) -> Problem:
     return replace(problem, key=None, message=_SETTING.sub("", problem.message))
 
 
-_SETTING = re.compile(r"; set (?:path_column|folder|extension|label_column|label_pattern)\b[^;]*$")
+_SETTING = re.compile(
+    r"; set (?:path_column|folder|extension|label_column|label_pattern)\b[^;]*$|(?<=one) and set label_columns;.*$"
+)
 
 
 def _without_classes(path: Path, classes: Sequence[str]) -> DataError:

@@ -153,6 +153,14 @@ def test_of_two_columns_of_classes_it_is_told_which_is_taken_and_how_to_take_the
     assert line.endswith("call it `label`, and no other so")
 
 
+def test_a_table_of_several_classes_an_image_is_refused_without_settings(run, image_folder):
+    others = image_folder({"pictures": 8}, name="others")
+    rows = [f"pictures/{i}.png,1,{i % 2},{i % 3 > 1:d}" for i in range(8)]
+    (others / "table.csv").write_text("\n".join(["file,ant,bee,cat", *rows]) + "\n")
+    with pytest.raises(DataError, match=r"look like one a class, but .* gives it one\. Keep the rows with one$"):
+        OtherImages(others / "table.csv", table=True).shown(run, Progress())
+
+
 def test_nothing_is_said_of_settings_to_whom_has_no_config(run, image_folder, said):
     others = image_folder({"pictures": 24, "pairs/cat": 2, "pairs/bee": 2}, name="others")
     names = [f"pictures/{i}.png" for i in range(24)]
