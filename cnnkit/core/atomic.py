@@ -1,7 +1,7 @@
 """Files that are written whole or not at all, whatever happens meanwhile. Every write of the package is one of these.
 
 What the disk has against it (it is full, a quota is used up, it is read-only, it fails) is a DiskError, which names the
-disk, what was to be written and what that needs. A test holds that nothing else in the package writes.
+disk, what was to be written and what that needs (`core.disk`). A test holds that nothing else in the package writes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import errno
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 import time
@@ -19,14 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from cnnkit.core.disk import UNFINISHED, WRITING, disk_errors, worded
 from cnnkit.core.errors import DiskError
-from cnnkit.core.text import in_bytes
 
 ERRORS = "surrogateescape"
 """How file names that are not UTF-8 are written and read: byte by byte as they are."""
-
-WRITING = ".writing-"
-"""How the names begin of files and folders that are not complete yet, or never will be."""
 
 MANY = 1000
 """Files in a folder from which on they are brought to the disk together."""
@@ -36,9 +32,6 @@ DAY = 24 * 3600.0
 
 _ROOM = f"{WRITING}room-"
 """How the names begin of files that keep room for another."""
-
-_OWN = re.compile(rf"^{re.escape(WRITING)}[0-9a-f]{{12}}-")
-"""What `beside` puts in front of a name."""
 
 _SPARE = 4096
 """Bytes that are kept for a file beside twice what it has now."""
@@ -196,7 +189,7 @@ def remove_unfinished(folder: Path, age: float = 0.0) -> None:
     """
     for path in folder.glob(f"{WRITING}*"):
         with suppress(OSError):  # it has just been completed, or is somebody else's
-            if _OWN.match(path.name) and (not age or path.stat().st_mtime < time.time() - age):
+            if UNFINISHED.match(path.name) and (not age or path.stat().st_mtime < time.time() - age):
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 else:
@@ -372,65 +365,3 @@ def _written_into_room(path: Path, content: bytes | memoryview) -> bool:
 
 def _room_of(path: Path) -> Path:
     return path.with_name(f"{_ROOM}{path.name}")
-
-
-@contextmanager
-def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
-    """What the disk has against a write within, of ours or of a library, is a DiskError.
-
-    Args:
-        path: What is written.
-        needed: Bytes that it needs, if that is known.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise worded(error, path, needed) from error
-
-
-def worded(error: OSError, path: Path, needed: int | None = None, taken: int = 0) -> OSError | DiskError:
-    """An error as it is to be raised: a DiskError where it is one of the disk, else as it is.
-
-    Args:
-        error: What the system says.
-        path: What was to be written.
-        needed: Bytes that it needs, if that is known.
-        taken: Bytes of it that have been written, and are about to be removed.
-    """
-    disk = _mount_of(path)
-    path = Path(*(_OWN.sub("", part) for part in path.parts))  # what is being made is called what it will be
-    needs = f"{path} needs {in_bytes(needed)}" if needed is not None else f"{path} can't be written"
-    if error.errno == errno.ENOSPC:
-        free = shutil.disk_usage(disk).free + taken
-        if needed is not None and free >= needed and not _takes_files(disk):
-            return DiskError(f"the disk at {disk} takes no more files: {path} can't be made; remove some there")
-        return DiskError(f"the disk at {disk} is full: {needs}, {in_bytes(free)} are free; make room there")
-    if error.errno == errno.EDQUOT:
-        return DiskError(f"your quota on the disk at {disk} is used up: {needs}; make room there")
-    if error.errno == errno.EFBIG:
-        return DiskError(f"no file may be so large on the disk at {disk}, or by `ulimit -f`: {needs}")
-    if error.errno == errno.EROFS:
-        return DiskError(f"the disk at {disk} is read-only: {needs}")
-    if error.errno == errno.EIO:
-        return DiskError(f"the disk at {disk} fails ({error.strerror}): {needs}")
-    return error
-
-
-def free_for(path: Path) -> tuple[Path, int]:
-    """Where the disk is mounted that a path is on, and the bytes that are free there."""
-    disk = _mount_of(path)
-    return disk, shutil.disk_usage(disk).free
-
-
-def _mount_of(path: Path) -> Path:
-    """Where the disk is mounted that a path is on, which need not be there."""
-    place = path.absolute()
-    while not place.exists() or not place.is_mount():
-        if place == place.parent:
-            break
-        place = place.parent
-    return place
-
-
-def _takes_files(disk: Path) -> bool:
-    return not hasattr(os, "statvfs") or os.statvfs(disk).f_favail > 0

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-from cnnkit.core.atomic import disk_errors
 from cnnkit.core.cache import cache_folder, note
+from cnnkit.core.disk import disk_errors
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.lazy import keras, tf
 

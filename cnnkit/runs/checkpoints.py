@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cnnkit.core import atomic
+from cnnkit.core import atomic, disk
 from cnnkit.core.errors import DataError, DiskError, TrainingError
 from cnnkit.core.lazy import keras, np, saving_lib
 from cnnkit.core.text import typed
@@ -132,7 +132,7 @@ def files(folder: Path, name: str) -> list[str]:
 
 def remove_others(folder: Path, name: str, kept: Collection[str]) -> None:
     """Removes the files of weights of a checkpoint but for some."""
-    with atomic.disk_errors(folder):
+    with disk.disk_errors(folder):
         for file in files(folder, name):
             if file not in kept:
                 (folder / file).unlink(missing_ok=True)
@@ -152,7 +152,7 @@ def put_back(folder: Path, name: str, pointer: dict[str, Any] | None, say: Calla
     """
     file = folder / f"{name}.json"
     if pointer is None:
-        with atomic.disk_errors(folder):
+        with disk.disk_errors(folder):
             file.unlink(missing_ok=True)
         remove_others(folder, name, ())
         return

@@ -14,7 +14,7 @@ from typing import Any
 
 from cnnkit.config import file as config_file
 from cnnkit.config.experiment import Experiment
-from cnnkit.core import atomic, onednn
+from cnnkit.core import atomic, disk, onednn
 from cnnkit.core.errors import TrainingError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
@@ -164,9 +164,7 @@ class Run:
         if not files.config.is_file() or files.provenance.exists():
             return cls.open(run.folder)
         first = {files.config, files.rate_test, files.exclude, files.backbone, files.split, files.unused, files.log}
-        others = [
-            path for path in run.folder.iterdir() if not path.name.startswith(atomic.WRITING) and path not in first
-        ]
+        others = [path for path in run.folder.iterdir() if not path.name.startswith(disk.WRITING) and path not in first]
         # A run writes its config in one form, complete; somebody else's folder with a config in it is no run.
         text = files.config.read_text(encoding="utf-8", errors=atomic.ERRORS)
         if others or config_file.write(config_file.read(files.config, files=False)) != text:

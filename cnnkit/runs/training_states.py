@@ -22,7 +22,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from cnnkit.core import atomic
+from cnnkit.core import atomic, disk
 from cnnkit.core.errors import DiskError, TrainingError
 from cnnkit.core.lazy import np, safetensors
 from cnnkit.core.text import counted, first_line, in_one_line, typed
@@ -206,7 +206,7 @@ def saved(folder: Path) -> list[Position]:
 def remove_others(folder: Path, kept: list[Position]) -> None:
     """Removes all states but some, and what is left of some that were never whole."""
     names = {position.name for position in kept}
-    with atomic.disk_errors(folder):
+    with disk.disk_errors(folder):
         for ending in (POINTER, ARRAYS):
             for file in folder.glob(f"state-*{ending}"):
                 if Position.named(file) and file.name.removesuffix(ending) not in names:

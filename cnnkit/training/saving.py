@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cnnkit.core import atomic
+from cnnkit.core import disk
 from cnnkit.core.lazy import np, tf
 from cnnkit.core.text import counted, in_bytes
 from cnnkit.optimization.section import Checkpoint
@@ -111,11 +111,11 @@ class Saving(Observer):
         there = sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
         # One more than are kept, as the oldest goes only when the newest is there; the weights are a part of a state.
         needed = (keep + 2) * size
-        disk, free = atomic.free_for(folder)
+        place, free = disk.free_for(folder)
         if free + there >= needed:
             return ""
         states = f"{counted(keep + 1, 'state')} of this training, of {in_bytes(size)} each, and the best weights"
         return (
-            f"{states} need about {in_bytes(needed)}, and {in_bytes(free)} are free on the disk at {disk}; make room "
+            f"{states} need about {in_bytes(needed)}, and {in_bytes(free)} are free on the disk at {place}; make room "
             "there, or training ends when it is full"
         )

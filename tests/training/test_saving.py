@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cnnkit.core import atomic
+from cnnkit.core import disk
 from cnnkit.core.errors import DiskError
 from cnnkit.core.lazy import keras, tf
 from cnnkit.optimization.section import Checkpoint
@@ -132,7 +132,7 @@ def test_a_full_disk_ends_the_training(saving, disk, moment):
 
 def test_a_disk_with_too_little_room_is_told_once_before_the_first_update(saving, monkeypatch):
     made, said, folder = saving
-    monkeypatch.setattr(atomic, "free_for", lambda path: (folder.parent, 350_000))
+    monkeypatch.setattr(disk, "free_for", lambda path: (folder.parent, 350_000))
     made.stage_begins(Fit(epoch=0, update=0))
     made.stage_begins(Fit(epoch=1, update=0))
     assert said == [
@@ -144,7 +144,7 @@ def test_a_disk_with_too_little_room_is_told_once_before_the_first_update(saving
 def test_what_lies_there_already_counts_as_room(saving, monkeypatch):
     made, said, folder = saving
     made.save_now(Fit(epoch=1, update=3))
-    monkeypatch.setattr(atomic, "free_for", lambda path: (folder.parent, 350_000))
+    monkeypatch.setattr(disk, "free_for", lambda path: (folder.parent, 350_000))
     made.stage_begins(Fit(epoch=1, update=3))
     assert said == []
 

@@ -28,7 +28,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from cnnkit.core import atomic, cache
+from cnnkit.core import atomic, cache, disk
 from cnnkit.core.cache import cache_folder, why_not_written
 from cnnkit.core.errors import DiskError
 from cnnkit.core.lazy import np
@@ -275,7 +275,7 @@ def _make_room(path: Path, room: int, replaced: Sequence[Path]) -> None:
     removable: list[tuple[os.stat_result, Path]] = []
     for other in path.parent.iterdir():
         with suppress(FileNotFoundError):  # another run was faster
-            found, being_written = other.stat(), other.name.startswith(atomic.WRITING)
+            found, being_written = other.stat(), other.name.startswith(disk.WRITING)
             if being_written and _abandoned(other):
                 other.unlink()
             elif other.name.endswith(_ENDING) and not other.name.endswith(path.name):

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from cnnkit.core import atomic, cache
+from cnnkit.core import atomic, cache, disk
 from cnnkit.core.cache import cache_folder
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
@@ -203,7 +203,7 @@ def _digest_of_files(folder: Path) -> str:
 
 def _clear(home: Path) -> None:
     """Removes what processes that were killed have left half-unpacked."""
-    for left in home.glob(f"{atomic.WRITING}*"):
+    for left in home.glob(f"{disk.WRITING}*"):
         with suppress(OSError):  # it has just been completed, or is somebody else's
             before = time.time() - LEFT
             if left.lstat().st_mtime < before and _written(left) < before:
