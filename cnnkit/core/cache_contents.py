@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.core import cache, locks
-from cnnkit.core.atomic import WRITING
+from cnnkit.core.disk import WRITING
 
 _HASH = r"[0-9a-f]{16,64}"
 
