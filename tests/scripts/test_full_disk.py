@@ -19,10 +19,10 @@ def can_mount(folder):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux does")
 def test_a_run_whose_disk_fills_up_ends_as_it_should(tmp_path):
-    """The last of the first epoch's weights, in the middle of the training, and a cache."""
+    """In the middle of the training, before its baseline, before its report, and a cache."""
     if not can_mount(tmp_path):
         pytest.skip("needs the right to mount")
-    words = ["--sizes", "1m", "--moments", "5", "8"]
+    words = ["--sizes", "1m", "--moments", "8", "10", "11"]
     done = subprocess.run([sys.executable, SCRIPT, *words], capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout
     assert done.stdout.endswith("\n0 faults\n")
