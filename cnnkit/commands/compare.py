@@ -79,6 +79,8 @@ def _of_table(document: dict[str, Any]) -> Iterator[str]:
 
 def side_by_side(document: dict[str, Any]) -> Grid:
     """A row for each setting that differs, each metric and each cost; a column for each run."""
+    from cnnkit.evaluation.metrics import words
+
     runs = document["runs"]
     rows = [["", *(run["name"] for run in runs)]]
     rows += [
@@ -87,7 +89,7 @@ def side_by_side(document: dict[str, Any]) -> Grid:
     ]
     for name in runs[0]["metrics"]:
         if not name.endswith("_interval"):
-            rows.append([name.replace("_", " "), *(_figure(run["metrics"], name) for run in runs)])
+            rows.append([words(name), *(_figure(run["metrics"], name) for run in runs)])
     rows.append(["parameters", *(f"{run['parameters']:,}" for run in runs)])
     rows.append(["multiply-adds", *(f"{run['macs']:,}" for run in runs)])
     for said, name, form in (("epochs", "epochs", ",d"), ("seconds of training", "training_seconds", ".1f")):

@@ -56,7 +56,7 @@ class Screen:
         """
         for part in content:
             if isinstance(part, Table):
-                self.console.print(_fitting(part, self.console.width) if self.console.is_terminal else part)
+                self._table(part)
             elif isinstance(part, Text):
                 self._line(part)
             else:
@@ -65,6 +65,15 @@ class Screen:
                 for line in ("",) * before, (inner,) if inner or not part else (), ("",) * (behind if inner else 0):
                     for each in line:
                         self._line(Text(visible(each)))
+
+    def _table(self, table: Table) -> None:
+        if self.console.is_terminal:
+            self.console.print(_fitting(table, self.console.width))
+            return
+        with self.console.capture() as captured:
+            self.console.print(table)
+        for line in captured.get().rstrip("\n").split("\n"):
+            self.console.print(Text(line.rstrip()), soft_wrap=True)
 
     def _line(self, line: Text) -> None:
         for part in _wrapped(line, self.console.width) if self.console.is_terminal else [line]:

@@ -18,6 +18,7 @@ from cnnkit.data.index import Index
 from cnnkit.evaluation.exam import Exam, Question, Shown
 from cnnkit.evaluation.gate import with_ends
 from cnnkit.evaluation.intervals import wilson
+from cnnkit.evaluation.metrics import words
 from cnnkit.evaluation.paired import Paired
 
 
@@ -99,7 +100,7 @@ class Baseline(Question):
             yield f"no baseline: {found['impossible']}"
             return
         best, adds, (low, high) = found["best"], found["network_adds"], found["network_adds_interval"]
-        how = "always saying the majority class" if best == "majority" else best.replace("_", " ")
+        how = "always saying the majority class" if best == "majority" else words(best)
         if best != "majority":
             how += f" on {by(found['pixels'])} pixels"
         line = f"baseline: {how} reaches {found[best]['accuracy']:.4f}; the network "
@@ -117,7 +118,7 @@ class Baseline(Question):
             line += f"; judged on {judged:,} of {of:,} images"
             if known := found.get("known_from_training"):
                 line += f", without the {known:,} that it learns from"
-        if late := [method.replace("_", " ") for method in METHODS if method not in found]:
+        if late := [words(method) for method in METHODS if method not in found]:
             line += f"; not tried: {enumerated(late, 'and')}"
         yield line
 

@@ -186,6 +186,16 @@ CLASS_METRICS = (
 """What it computes of each class, beside the number of its images."""
 
 
+_NAMES = {metric.name: metric.text for metric in CLASS_METRICS}
+_NAMES |= {metric.name: metric.said for metric in METRICS if metric.said}
+_NAMES |= {"ece": "calibration error", "ece_by_chance": "by chance alone"}
+
+
+def words(name: str) -> str:
+    """What a figure, or another key of a JSON document, is called wherever a person reads it."""
+    return _NAMES.get(name) or name.replace("_", " ").replace("f1", "F1")
+
+
 def computed(answers: Answers) -> dict[str, Any]:
     """All metrics by their names, each with its interval behind it."""
     found: dict[str, Any] = {}
@@ -218,10 +228,10 @@ def _plain(value: Any) -> Any:
 
 def figure_lines(result: Mapping[str, Any]) -> list[tuple[str, float, list[float] | None]]:
     """The headline figures of a result that have a value: what each is called, it, and its interval."""
-    rows = [(m.said, result.get(m.name), result.get(f"{m.name}_interval")) for m in METRICS if m.said]
+    rows = [(words(m.name), result.get(m.name), result.get(f"{m.name}_interval")) for m in METRICS if m.said]
     calibration = result.get("calibration") or {}
-    rows.append(("calibration error", calibration.get("ece"), calibration.get("ece_interval")))
-    rows.append(("  by chance alone", calibration.get("ece_by_chance"), None))
+    rows.append((words("ece"), calibration.get("ece"), calibration.get("ece_interval")))
+    rows.append((f"  {words('ece_by_chance')}", calibration.get("ece_by_chance"), None))
     return [(said, value, ends) for said, value, ends in rows if value is not None]
 
 

@@ -217,6 +217,6 @@ def _not_all_calibrated(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
     others = [run for run, is_so in zip(runs, calibrated, strict=True) if not is_so]
     commands = " and ".join(run.files.to_calibrate for run in others[:3])
     return [
-        f"only {enumerated(which, 'and')} {'is' if len(which) == 1 else 'are'} calibrated, which changes log loss, "
-        f"Brier score and areas, and no answer; so that these are of one kind: {commands}{' ...' * (len(others) > 3)}"
+        f"only {enumerated(which, 'and')} {'is' if len(which) == 1 else 'are'} calibrated. That changes no answer, but "
+        f"log loss, Brier score and areas, so compare these after: {commands}{' ...' * (len(others) > 3)}"
     ]

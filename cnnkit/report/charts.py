@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnnkit.evaluation.intervals import wilson
+from cnnkit.evaluation.metrics import words
 from cnnkit.optimization import training_metrics
 from cnnkit.optimization.training_metrics import TRAINING, VALIDATION
-from cnnkit.report.tables import Table, said, words
+from cnnkit.report.tables import Cell, Figure, Table, said
 
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 """Colours that the colour-blind tell apart, of Okabe and Ito, Color Universal Design (2008)."""
@@ -116,14 +118,22 @@ def reliability(bins: Sequence[tuple[float, float, int]]) -> Chart:
     """
     figure = _figure("probability of the answer", "share that is right", x_range=(0, 1.02), y_range=(-0.03, 1.03))
     figure.line([0, 1], [0, 1], color="#888888", line_dash="dashed", legend_label="as it should be")
-    data = {"probability": [b[0] for b in bins], "right": [b[1] for b in bins], "answers": [b[2] for b in bins]}
-    figure.line("probability", "right", source=data, color=BLUE, line_width=2, legend_label="the network")
-    points = figure.scatter("probability", "right", source=data, color=BLUE, size=8)
-    _hover(
-        figure, points, [("probability", "@probability{0.000}"), ("right", "@right{0.000}"), ("answers", "@answers")]
-    )
+    ends = [wilson(right, count) or [0.0, 1.0] for _, right, count in bins]
+    most = max(count for *_, count in bins)
+    data = {
+        "probability": [b[0] for b in bins], "right": [b[1] for b in bins], "answers": [b[2] for b in bins],
+        "low": [low for low, _ in ends], "high": [high for _, high in ends],
+        "size": [4 + 14 * math.sqrt(count / most) for *_, count in bins],
+    }  # fmt: skip
+    figure.segment("probability", "low", "probability", "high", source=data, color=BLUE, legend_label="the network")
+    points = figure.scatter("probability", "right", source=data, color=BLUE, size="size")
+    told = [("probability", "@probability{0.000}"), ("right", "@right{0.000} (@low{0.000} to @high{0.000})")]
+    _hover(figure, points, [*told, ("answers", "@answers")])
     _finish(figure)
-    rows = [[said(probability), said(right), said(count)] for probability, right, count in bins]
+    rows: list[list[Cell]] = [
+        [said(probability), Figure(said(right), f"{said(low)} to {said(high)}"), said(count)]
+        for (probability, right, count), (low, high) in zip(bins, ends, strict=True)
+    ]
     table = Table("Numbers of this chart", ("mean probability", "share that is right", "answers"), rows)
     text = "Share of right answers over their probability"
     return Chart("chart-reliability", text, text, _item(figure), table)

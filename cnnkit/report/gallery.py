@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cnnkit.core.errors import DataError
-from cnnkit.core.text import counted, typed
+from cnnkit.core.text import counted, enumerated, typed
 from cnnkit.evaluation import label_errors
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Shown
@@ -43,13 +43,13 @@ class Gallery:
             split: The split that the page is about; None where none was evaluated.
         """
         self._run, self._of, self._split = run, of, split
-        self._album, self._missing = Album(), dict[str, str]()
+        self._album, self._unanswered, self._without = Album(), "", dict[str, list[str]]()
         self._shown = dict[str, Shown | None]()
         self._where = dict[str, dict[str, int]]()
         self._answers = Answers.read(run, split) if split else None
         if split and self._answers is None:
             again = f"cnnkit evaluate {typed(run.folder)} --split {split}"
-            self._missing[split] = f"There are no answers of the {split} images; {again} gives them."
+            self._unanswered = f"There are no answers of the {split} images; {again} gives them."
 
     def _images(self, split: str) -> Shown | None:
         """The images of a split, None where they are gone."""
@@ -63,7 +63,7 @@ class Gallery:
         return self._shown[split]
 
     def _gone(self, split: str, error: DataError) -> None:
-        self._missing[split] = f"Pictures of {split} images are missing: {error}"
+        self._without.setdefault(str(error), []).append(split)
 
     def _of_split(self, split: str, names: Sequence[str], told: Sequence[str]) -> list[Picture]:
         """Pictures of images of a split, by their names, with what is said of each."""
@@ -164,9 +164,12 @@ class Gallery:
 
     def notes(self) -> list[str]:
         """What is missing, and why."""
-        left_out = self._album.left_out
-        more = [f"{counted(left_out, 'picture')} more had no room on this page."] if left_out else []
-        return [*self._missing.values(), *more]
+        notes = [self._unanswered] if self._unanswered else []
+        for error, splits in self._without.items():
+            notes.append(f"Pictures of {enumerated(dict.fromkeys(splits), 'and')} images are missing: {error}")
+        if left_out := self._album.left_out:
+            notes.append(f"{counted(left_out, 'picture')} more had no room on this page.")
+        return notes
 
 
 def _told(answers: Answers, place: int) -> str:

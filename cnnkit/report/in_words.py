@@ -101,7 +101,7 @@ def _classes(result: Mapping[str, Any]) -> Iterator[str]:
     best, worst = (pick(there, key=lambda entry: entry["f1"]) for pick in (max, min))
     if best["f1"] > worst["f1"]:
         names = (f"{isolated(entry['name'])} (F1 {entry['f1']:.4f})" for entry in (best, worst))
-        yield "told best: {}; worst: {}".format(*names)
+        yield "the class answered best is {}, the worst {}".format(*names)
 
 
 def _calibration(run: Run, found: Any) -> Iterator[str]:

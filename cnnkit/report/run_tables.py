@@ -10,10 +10,10 @@ from cnnkit.core.text import by
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation.baseline import METHODS, Baseline
 from cnnkit.evaluation.corruptions import Corruptions
-from cnnkit.evaluation.metrics import CLASS_METRICS, METRICS
+from cnnkit.evaluation.metrics import CLASS_METRICS, METRICS, words
 from cnnkit.inspection.summary import Row
 from cnnkit.report.in_words import SENTENCES
-from cnnkit.report.tables import Cell, Table, of_lists, rows_of, tables_of, with_interval, words
+from cnnkit.report.tables import Cell, Table, of_lists, rows_of, tables_of, with_interval
 from cnnkit.runs.run import Run
 
 _ELSEWHERE = {"split", "images", "loss", "calibration", *SENTENCES, *(metric.name for metric in METRICS)}
@@ -83,9 +83,8 @@ def images(run: Run, facts: Mapping[str, Any]) -> Table:
     counts = facts["data"].get("images_per_class") or {}
     splits = [split for split in SPLITS if split in counts]
     rows = [[name, *(f"{counts[split].get(name, 0):,}" for split in splits)] for name in run.classes]
-    if splits and len(rows) > 1:
-        rows.insert(0, ["all", *(f"{sum(counts[split].values()):,}" for split in splits)])
-    return Table("Images", ("class", *splits), rows)
+    foot = ["all", *(f"{sum(counts[split].values()):,}" for split in splits)]
+    return Table("Images", ("class", *splits), rows, foot)
 
 
 def layers(rows: Sequence[Row]) -> Table:
@@ -102,9 +101,9 @@ def layers(rows: Sequence[Row]) -> Table:
         for row in rows
     ]
     total = f"{sum(row.parameters for row in rows):,}"
-    told.append(["all layers", "", "", total, "", f"{sum(row.macs for row in rows):,}"])
+    foot = ["all layers", "", "", total, "", f"{sum(row.macs for row in rows):,}"]
     head = ("layer", "type", "output", "parameters, and why as many", "sees", "multiply-adds")
-    return Table("Network", head, told)
+    return Table("Network", head, told, foot)
 
 
 def _field(field: Any) -> str:

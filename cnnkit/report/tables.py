@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnnkit.evaluation.metrics import CLASS_METRICS, METRICS
+from cnnkit.evaluation.metrics import words
 
 MOST_ROWS = 2000
 """Rows of a table that a page shows; behind them stands how many more there are."""
@@ -17,16 +17,6 @@ TALL = 25
 """A table of more rows scrolls in a window of its own, and can be searched."""
 
 _NUMBER = re.compile(r"-?[\d,.]+(e[+-]?\d+)?([\s\u00a0]%)?|-|")
-
-_CALLED = {
-    "ece": "calibration error (ECE)",
-    "ece_by_chance": "of which by chance",
-    "f1": "F1",
-    "roc_auc": "ROC area",
-    "average_precision": "PR area",
-}
-_CALLED |= {metric.name: metric.said for metric in METRICS if metric.said}
-_CALLED |= {metric.name: metric.text for metric in CLASS_METRICS}
 
 
 @dataclass(frozen=True)
@@ -56,11 +46,13 @@ class Table:
         title: What it is about.
         head: The names of its columns.
         rows: Its rows; the first text of each names the row.
+        foot: The row of all of them, which stays below them however they are sorted; empty where there is none.
     """
 
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    foot: Sequence[Cell] = ()
 
     @property
     def shown(self) -> Sequence[Sequence[Cell]]:
@@ -123,11 +115,6 @@ def percent(share: float) -> str:
 def unbroken(text: str) -> str:
     """A text in which no line breaks between a number and its percent sign."""
     return text.replace(" %", "\u00a0%")
-
-
-def words(name: str) -> str:
-    """A key of a JSON document as words."""
-    return _CALLED.get(name) or name.replace("_", " ").replace("f1", "F1")
 
 
 def rows_of(entry: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Cell]]:

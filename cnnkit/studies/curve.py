@@ -159,11 +159,13 @@ def measure(experiment: Experiment, progress: Progress | None = None) -> Curve:
     found: dict[float, list[tuple[int, Any]]] = {share: [] for share in SHARES}
     took: dict[float, list[float]] = {}
     subsets = {seed: Nested(data, train, seed) for seed in range(repeats)}
-    with progress.task("measuring the curve", round(100 * whole)) as advance:
+    with progress.task("measuring the curve, in percent", 100) as advance:
+        behind = 0.0
         for done, (share, seed) in enumerate(plan, start=1):
             numbers, began = subsets[seed].of(share), time.perf_counter()
             found[share].append((len(numbers), classify(numbers, seed)))
-            advance(round(100 * share))
+            advance(round(100 * (behind + share) / whole) - round(100 * behind / whole))
+            behind += share
             took.setdefault(share, []).append(time.perf_counter() - began)
             rest = [share for share, _ in plan[done:]]
             if len(took) > 1 and rest and rest[0] != share:

@@ -259,6 +259,22 @@ def test_a_file_or_a_pipe_has_lines_as_long_as_they_are(capsys):
     assert capsys.readouterr().out == PROSE + "\n"
 
 
+def test_rows_in_a_file_or_a_pipe_end_where_their_last_cell_does(capsys):
+    table = new_table("figure", ">value", ">interval")
+    table.add_row("loss", "0.25", "0.1 to 0.4")
+    table.add_row("by chance", "0.1", "")
+    table.add_row("", "", "")
+    Screen().say(table, "behind it")
+    assert capsys.readouterr().out.split("\n") == [
+        "figure     value    interval",
+        "loss        0.25  0.1 to 0.4",
+        "by chance    0.1",
+        "",
+        "behind it",
+        "",
+    ]
+
+
 @pytest.mark.parametrize("width", [40, 60])
 def test_figures_of_a_table_are_whole_in_a_narrow_terminal(screen_of, width):
     table = new_table("class", ">images", ">precision", ">recall", ">F1")

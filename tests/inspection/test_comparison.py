@@ -106,7 +106,7 @@ def test_a_run_that_is_calibrated_beside_one_that_is_not_is_named(run_of, comman
     assert compare([one, other])["remarks"] == []
     Run.open(other).calibrate(temperature=2.0)
     [line] = compare([one, other])["remarks"]
-    assert line.startswith("only b is calibrated, which changes log loss")
+    assert line.startswith("only b is calibrated. That changes no answer, but log loss")
     assert line.endswith(f"cnnkit evaluate {one} --calibrate")
     code, out, _ = command("compare", one, other)
     assert code == 0 and "only b is calibrated" in out
@@ -176,6 +176,7 @@ def test_the_table_is_written_as_csv_and_markdown(run_of, command, tmp_path):
     assert code == 0 and "cannot be told apart: they answer the same images rightly" in out
     rows = list(csv.reader(table.open()))
     assert rows[:2] == [["", "a", "b"], ["seed", "0", "1"]]
+    assert {"macro F1", "ROC area", "PR area", "log loss", "Brier score"} < {row[0] for row in rows}
     assert page.read_text().startswith("|  | a | b |\n| --- | --- | --- |\n| seed | 0 | 1 |\n")
     code, _, err = command("compare", *runs, "--csv", table)
     assert code == 2 and f"--csv {table} exists already; --force replaces it" in err

@@ -47,9 +47,10 @@ def address(request, tmp_path_factory, page, joint):
     file = tmp_path_factory.mktemp("report") / "report.html"
     text = HOSTILE if "names" in request.param else "cat"
     pictures = [Picture(PIXEL, "images/7.png", "is cat, taken for dog")]
-    made = joint(HOSTILE) if request.param == "several runs" else page(text, (text, "dog"), pictures=pictures)
+    several = request.param == "several runs"
+    made = joint(HOSTILE) if several else page(text, (text, "dog"), pictures=pictures)
     file.write_text(report.html(made))
-    return file.as_uri()
+    return file.as_uri(), len(made.charts), 0 if several else 1
 
 
 def opened(browser, address, width=1280, scheme="light"):
@@ -91,11 +92,15 @@ def accessible(browser):
 def test_it_is_whole_usable_and_fetches_nothing(browser, address, width, scheme):
     from selenium.webdriver.common.keys import Keys
 
+    address, charts, cells = address
     opened(browser, address, width, scheme)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     frames = "return Bokeh.documents.map((d) => Bokeh.index.get_by_id(d.roots()[0].id).frame.bbox.height)"
-    assert all(height > 100 for height in browser.execute_script(frames))
-    for cell in browser.find_elements("css selector", "#matrix button"):
+    heights = browser.execute_script(frames)
+    assert len(heights) == charts > 0 and min(heights) > 100
+    buttons = browser.find_elements("css selector", "#matrix button")
+    assert len(buttons) == cells
+    for cell in buttons:
         for choose in (cell.click, lambda cell=cell: cell.send_keys(Keys.ENTER)):
             browser.execute_script("document.getElementById('chosen').replaceChildren()")
             choose()
@@ -177,6 +182,27 @@ def test_with_the_keyboard_a_cell_is_never_behind_a_name_its_pictures_are_reache
     assert browser.find_elements("css selector", "[aria-pressed=true]") == []
     press(Keys.ENTER, Keys.ESCAPE)
     assert focused() == "1,0" and chosen(browser) == []
+
+
+def test_arrow_keys_lead_to_the_nearest_cell_with_pictures_and_nowhere_where_there_is_none(browser, tmp_path, page):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    there = ["0,0", "0,3", "2,0", "2,2", "3,3"]
+    counts = np.zeros((4, 4), int)
+    for key in there:
+        counts[tuple(map(int, key.split(",")))] = 1
+    made = page(classes=["a", "b", "c", "d"], counts=counts.tolist())
+    file = tmp_path / "report.html"
+    file.write_text(report.html(replace(made, cells={key: [Picture(PIXEL, key, "told")] for key in there})))
+    opened(browser, file.as_uri())
+    browser.find_element("css selector", "[data-cell='0,0']").send_keys("")
+    went = []
+    for key in (Keys.ARROW_UP, Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_DOWN):
+        ActionChains(browser).send_keys(key).perform()
+        went.append(browser.execute_script("return document.activeElement.dataset.cell"))
+    # From 3,3 to the left: 2,2 is one column away and one row aside, 2,0 three columns.
+    assert went == ["0,0", "0,3", "3,3", "2,2", "2,0", "3,3"]
 
 
 def test_what_is_unfolded_is_folded_by_escape(browser, wide):

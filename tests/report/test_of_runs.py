@@ -9,10 +9,10 @@ import pytest
 
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.evaluation import calibrate, results
+from cnnkit.evaluation import calibrate, metrics, results
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.answers import Answers
-from cnnkit.report import report
+from cnnkit.report import charts, report
 from cnnkit.report.bidi import isolated
 from cnnkit.report.joint import joint_of
 from cnnkit.report.page import page_of
@@ -38,6 +38,23 @@ def test_a_page_shows_what_its_run_answers(run_of):
     assert f"cnnkit data {run.files.config} --suspects {run.folder}" in told and page.search in told
     assert next((tile.name, tile.value) for tile in page.tiles) == ("accuracy", "90.0\u00a0%")
     assert len(page.samples) == 2 and page.notes == []
+    assert page.images.foot == ["all", "2", "2", "20"] and [row[0] for row in page.images.rows] == ["cat", "dog"]
+
+
+def test_figures_are_called_on_the_page_as_in_the_terminal(run_of):
+    run, of = run_of(said=[1, 1])
+    page, lines = page_of(run, of, []), metrics.figure_lines(results.read(run, "test"))
+    shown = {row[0]: row[1] for row in [*page.figures.rows, *page.calibrated.rows]}
+    assert len(lines) > 5
+    for said, value, _ in lines:
+        assert getattr(shown[said.strip()], "value", shown[said.strip()]) == f"{value:.4f}"
+
+
+def test_a_bin_of_few_answers_is_drawn_smaller_and_with_a_longer_interval():
+    chart = charts.reliability([(0.4, 0.5, 2), (0.9, 0.9, 200)])
+    (_, few, _), (_, many, _) = chart.table.rows
+    # Wilson's of 1 of 2 and of 180 of 200, by its formula: the former is 0.5 +- 0.4055
+    assert (few.interval, many.interval) == ("0.0945 to 0.9055", "0.8506 to 0.9343")
 
 
 def test_a_page_begins_with_that_its_training_was_stopped(run_of):
@@ -83,7 +100,7 @@ def test_where_images_are_gone_the_page_goes_without_pictures_and_says_so(run_of
     page = page_of(run, gone, [])
     assert page.mistakes == page.suspects == page.samples == [] and page.cells == {}
     assert page.suspected.count == 1 and page.classes and page.curves
-    assert page.notes == [f"Pictures of {s} images are missing: the folder is gone" for s in ("test", "train")]
+    assert page.notes == ["Pictures of test and train images are missing: the folder is gone"]
 
 
 def test_a_run_that_was_interrupted_has_its_curves(run_of):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from cnnkit.evaluation.answers import Answers
-from cnnkit.report import confusion, report
-from cnnkit.report.pictures import Album
-from cnnkit.report.tables import Figure, of_entries, tables_of
+from cnnkit.report import confusion, report, run_tables
+from cnnkit.report.pictures import ROOM, Album, Picture
+from cnnkit.report.tables import Figure, Table, of_entries, tables_of
 
 HOSTILE = "<script>alert(1)</script>{{ 7 * 7 }}\"'</style>&<!--\n\u202e" + 300 * "x"
 
@@ -61,18 +62,32 @@ def test_the_policy_lets_nothing_be_fetched_and_only_its_own_scripts_run(kind, r
             assert (attributes.get(name) or "#").startswith(("#", "data:", "./")), (tag, attributes)
 
 
-def test_of_a_thousand_classes_the_pairs_are_shown_and_the_page_stays_small(page):
-    counts = np.zeros((1000, 1000), int)
-    counts[3, 7], counts[5, 2] = 4, 9
+def test_of_a_thousand_classes_the_pairs_confused_most_are_shown_and_the_page_stays_small(page):
+    counts = np.random.default_rng(0).integers(0, 3, (1000, 1000))  # all are confused with all
     np.fill_diagonal(counts, 50)
-    classes = [f"class {k}" for k in range(1000)]
+    counts[3, 7], counts[5, 2] = 4, 9
+    classes = [f"class {k}, with a name of its own" for k in range(1000)]
+    entries = [{"name": name, "images": 1050} | dict.fromkeys(("precision", "recall", "f1"), 0.5) for name in classes]
+    for entry in entries:
+        entry |= {f"{name}_interval": [0.25, 0.75] for name in ("precision", "recall", "f1")}
     assert confusion.matrix(classes, counts.tolist()) is None
-    found = confusion.pairs(classes, counts.tolist())
-    assert [(pair.label, pair.predicted, pair.count, pair.share) for pair in found] == [
-        ("class 5", "class 2", 9, "15.3\u00a0%"),
-        ("class 3", "class 7", 4, "7.4\u00a0%"),
+    made = page(classes=classes, counts=counts.tolist())
+    assert [(pair.label[:7], pair.predicted[:7], pair.count) for pair in made.pairs[:2]] == [
+        ("class 5", "class 2", 9),
+        ("class 3", "class 7", 4),
     ]
-    assert len(report.html(page(classes=classes, counts=counts.tolist()))) < 8_000_000
+    full = [Picture(f"data:image/jpeg;base64,{'A' * (ROOM // confusion.MOST_PAIRS)}", "name", "told")]
+    cells = {pair.key: full for pair in made.pairs}
+    content = report.html(replace(made, classes=run_tables.classes({"classes": entries}), cells=cells))
+    assert content.count('data-cell="') == len(cells) == confusion.MOST_PAIRS
+    assert content.count("with a name of its own</th>") >= 1000
+    assert ROOM < len(content) < 8_000_000
+
+
+def test_however_rows_are_sorted_that_of_all_stays_below_them(page):
+    table = Table("Images", ("class", "train"), [["cat", "3"], ["dog", "1"]], ["all", "4"])
+    content = report.html(replace(page(), images=table))
+    assert '</tbody>\n<tfoot><tr><th scope="row">all</th><td class="number">4</td></tr></tfoot>' in content
 
 
 def test_pictures_end_where_the_page_has_no_room_for_more():
