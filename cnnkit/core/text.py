@@ -45,6 +45,11 @@ def counted(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """A share in percent: `95 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def by(sides: Iterable[int]) -> str:
     """A shape: `28 x 28 x 3`."""
     return " x ".join(map(str, sides))

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from cnnkit.core.errors import UsageError
 from cnnkit.core.lazy import np
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, percent
 from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
@@ -70,27 +70,27 @@ class Abstain(Question):
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """The threshold, and what it comes to."""
-        wanted = f"right {found['wanted']:.4g} of the time"
+        wanted = f"right at least {100 * found['wanted']:.4g} % of the time"
         if found["threshold"] is None:
             yield (
-                f"abstain: no threshold makes sure that answers are {wanted}, judged by "
-                f"{counted(found['validation_images'], 'validation image')}; at the least {found['images_needed']:,} "
-                "answers without a mistake would be needed; train with more validation images (data.split.validation), "
-                "or ask for a smaller share"
+                f"abstain: no threshold is known above which answers are {wanted}, judged by "
+                f"{counted(found['validation_images'], 'validation image')}; that takes at least "
+                f"{found['images_needed']:,} answers without a mistake; train with more validation images "
+                "(data.split.validation), or ask for a smaller share"
             )
             return
-        sure = f"{wanted}, with {found['confidence']:.0%} confidence by validation"
+        sure = f"{wanted}, with {percent(found['confidence'])} confidence by validation"
         if found["threshold"]:
             yield f"abstain: below probability {found['threshold']:.4f} say nothing; what is answered is then {sure}"
         else:
-            yield f"abstain: all may be answered; that is {sure}"
+            yield f"abstain: all may be answered: together the answers are {sure}"
         if found["accuracy"] is None:
             yield "  here nothing would be answered"
             return
         low, high = found["accuracy_interval"]
         here = "  of these very images" if found["chosen_here"] else "  here"
         yield (
-            f"{here} {found['answered']:.1%} would be answered ({found['images_answered']:,}), with accuracy "
+            f"{here} {percent(found['answered'], 1)} would be answered ({found['images_answered']:,}), with accuracy "
             f"{found['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})"
         )
 

@@ -13,19 +13,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import np
-from cnnkit.core.text import enumerated, listed, typed
+from cnnkit.core.text import enumerated, listed, percent, typed
 from cnnkit.evaluation.abstain import threshold_for
 from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.intervals import CONFIDENCE
 from cnnkit.evaluation.metrics import computed
 from cnnkit.optimization.losses import Loss
 from cnnkit.runs.run import Run
+
+_CONFIDENT = f"{percent(CONFIDENCE)} confidence"
 
 LOWEST, HIGHEST = 1 / 20, 20.0
 """Temperatures that are looked at."""
 
 SURE = 0.95
 """An answer is called unsure below the probability from which on answers are right so often."""
+
+NOTHING_FOLLOWS = "the {images} are answered so well that they do not tell how sure the network should be"
+
+MORE_WOULD_TELL = "more validation images (data.split.validation) would tell"
 
 CONSEQUENCES = ("as_before", "renewed", "folds", "report")
 """What is told of what was found before: true of that moment only, and so not kept with what is found."""
@@ -45,17 +53,27 @@ class Fitted:
     Attributes:
         temperature: The one to use.
         at: The end of the range that the log loss falls up to, `lowest` or `highest`; None where it is smallest within.
+        surely_right: How often answers are right at the least, with a confidence of CONFIDENCE; None where the
+            temperature does not come from that.
     """
 
     temperature: float
     at: str | None = None
+    surely_right: float | None = None
+
+    @property
+    def tells(self) -> bool:
+        """Whether the images tell a temperature."""
+        return self.at != "lowest" or self.surely_right is not None
 
 
 def fitted(loss: Loss, logits: Any, labels: Any) -> Fitted:
     """The temperature with the smallest log loss.
 
     That is convex in 1 / temperature, so there is one. Where the log loss falls to the lowest temperature, as it does
-    if every image is answered rightly, nothing says how unsure the network should be, and it stays as it is.
+    if every image is answered rightly, it would make the network ever surer. How often it is right at the least is
+    known all the same, by the exact bound of Clopper and Pearson (1934): a network that is less sure than that in the
+    mean, as smoothed labels make it, becomes as sure; another one stays as it is.
 
     Args:
         loss: Which makes probabilities of logits.
@@ -75,8 +93,32 @@ def fitted(loss: Loss, logits: Any, labels: Any) -> Fitted:
     found = float(minimize_scalar(log_loss, bounds=ends, method="bounded", options={"xatol": 1e-6}).x)
     least = log_loss(found)
     if log_loss(ends[0]) <= least:
-        return Fitted(1.0, "lowest")
+        return _surely_right(loss, logits, labels)
     return Fitted(HIGHEST, "highest") if log_loss(ends[1]) <= least else Fitted(math.exp(found))
+
+
+def _surely_right(loss: Loss, logits: Any, labels: Any) -> Fitted:
+    from scipy.optimize import brentq
+    from scipy.stats import beta
+
+    def sureness(logarithm: float) -> float:
+        return float(np.mean(loss.probabilities(logits / math.exp(logarithm)).max(axis=1)))
+
+    right = int(np.sum(loss.probabilities(logits).argmax(axis=1) == labels))
+    least = float(beta.ppf(1 - CONFIDENCE, right, len(labels) - right + 1)) if right else 0.0
+    if not sureness(0.0) < least < sureness(math.log(LOWEST)):
+        return Fitted(1.0, "lowest")
+    found = brentq(lambda logarithm: sureness(logarithm) - least, math.log(LOWEST), 0.0)
+    return Fitted(math.exp(found), "lowest", least)
+
+
+def tells(run: Run) -> bool:
+    """Whether a calibration of a run would tell more than that nothing follows; True where it can't be said."""
+    try:
+        answers = Answers.read(run, "validation")
+    except TrainingError:
+        return True
+    return answers is None or fitted(run.experiment.train.loss, answers.logits, answers.labels).tells
 
 
 def calibrated(run: Run, answers: Answers) -> tuple[Run, dict[str, Any]]:
@@ -91,8 +133,8 @@ def calibrated(run: Run, answers: Answers) -> tuple[Run, dict[str, Any]]:
     before, after = (Answers.of(each, answers.labels, answers.logits, answers.names) for each in (plain, warm))
     threshold = threshold_for(after, SURE)
     run = warm.with_calibration(unsure=threshold)
-    facts = {"temperature": found.temperature, "at_bound": found.at, "images": len(answers.labels)}
-    facts |= {"unsure": threshold, "right_above": SURE}
+    facts = {"temperature": found.temperature, "at_bound": found.at, "surely_right": found.surely_right}
+    facts |= {"images": len(answers.labels), "unsure": threshold, "right_above": SURE}
     return run, facts | {"before": _told(before), "after": _told(after)}
 
 
@@ -104,35 +146,37 @@ def _told(answers: Answers) -> dict[str, float]:
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """What was found, in sentences."""
     before, after, images = found["before"], found["after"], f"{found['images']:,} validation images"
-    if found["at_bound"] == "lowest":
-        yield (
-            f"calibrated: the {images} are answered so well that no temperature follows from them; it stays 1. More "
-            "validation images (data.split.validation) would tell"
-        )
+    sure = found.get("surely_right")
+    if found["at_bound"] == "lowest" and sure is None:
+        yield f"calibrated: {NOTHING_FOLLOWS.format(images=images)}, and the temperature stays 1; {MORE_WOULD_TELL}"
     else:
-        bound = ", the largest that is tried: the network is sure of what it does not know" if found["at_bound"] else ""
+        why = ""
+        if sure is not None:
+            why = f", which makes it as sure as it is right at the least, {percent(sure, 1)} ({_CONFIDENT})"
+        elif found["at_bound"]:
+            why = ", the largest that is tried: the network is sure of what it does not know"
         yield (
-            f"calibrated: temperature {found['temperature']:.4f}{bound}; on the {images} log loss "
+            f"calibrated: temperature {found['temperature']:.4f}{why}; on the {images} log loss "
             f"{before['log_loss']:.4f} became {after['log_loss']:.4f}, calibration error (ECE) {before['ece']:.4f} "
             f"became {after['ece']:.4f}"
         )
-    share = f"right {found['right_above']:.0%} of the time, with 95% confidence"
+    share = f"are right at least {percent(found['right_above'])} of the time ({_CONFIDENT})"
     if found["unsure"] is None:
         yield (
-            f"unsure: none, as no threshold makes sure that answers are {share}; more validation images "
-            "(data.split.validation) may"
+            f"unsure: no threshold was found above which answers {share}; with more validation images "
+            "(data.split.validation) there may be one"
         )
     elif found["unsure"] == 0:
-        yield f"unsure: no answer is; all of them together are {share}"
+        yield f"unsure: no answer is called so, as all of them together {share}"
     else:
-        yield f"unsure: answers below probability {found['unsure']:.4f}; those above are {share}"
+        yield f"unsure: answers below probability {found['unsure']:.4f}; those above {share}"
 
 
 def consequences(found: Mapping[str, Any]) -> Iterator[str]:
     """What follows for what was found before, in sentences."""
     renewed = found.get("renewed") or {}
     if found.get("as_before") and not renewed:
-        yield "that is what the run had: what was found of its splits stays as it is"
+        yield "the run had this calibration already; the results of its splits stay as they are"
         return
     if renewed:
         yield f"brought up to date: the figures of the {enumerated(renewed, 'and')} images, in the run's folder"

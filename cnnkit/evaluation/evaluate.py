@@ -161,8 +161,8 @@ def _make_familiar(run: Run, model: Any, of: Splits, progress: Progress) -> None
         if not run.left(run.files.familiarity):  # of which no other command would take the run
             run.keep_familiarity(None)
         progress.say(
-            f"careful: `predict` will tell no unfamiliar images, which takes those of the run: {first_line(error)}; "
-            f"once they are there again: {run.files.to_calibrate}"
+            f"careful: `predict` can't tell which images are unfamiliar, as the run's own images are needed for that: "
+            f"{first_line(error)}; once they are there again: {run.files.to_calibrate}"
         )
 
 

@@ -112,7 +112,9 @@ def _calibration(run: Run, found: Any) -> Iterator[str]:
     surer = sum(entry["images"] * (entry["confidence"] - entry["accuracy"]) for entry in bins)
     line = f"its probabilities are off by {100 * found['ece']:.1f} points in the mean: it is "
     line += "surer than it should be" if surer > 0 else "less sure than it could be"
-    if not run.files.calibration.exists():
+    if not calibrate.tells(run):
+        line += f"; {calibrate.NOTHING_FOLLOWS.format(images='validation images')}; {calibrate.MORE_WOULD_TELL}"
+    elif not run.files.calibration.exists():
         line += f"; mend that with: {run.files.to_calibrate}"
     yield line
 

@@ -1,4 +1,4 @@
-"""Calibration: what is fitted on a run's validation images behind its training: temperature, and thresholds.
+"""Calibration: what is fitted on a run's validation images behind its training: temperature, threshold of `unsure`.
 
 It lies in calibration.json, hashed in the record of the run; without one the temperature is 1, and nothing is unsure.
 """

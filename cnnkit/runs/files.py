@@ -25,7 +25,7 @@ class Files:
         self.checkpoints = folder / "checkpoints"
         """The folder of the weights; which files are in it is the matter of `cnnkit.runs.checkpoints`."""
         self.calibration = folder / "calibration.json"
-        """Temperature and thresholds that were fitted on the validation images; only there if they were."""
+        """Temperature and threshold of `unsure`, fitted on the validation images; only there if they were."""
         self.familiarity = folder / "familiarity.safetensors"
         """Feature vectors of training images, to tell what is unlike all of them; there from the end of a training."""
         self.evaluation = folder / "evaluation"

@@ -146,7 +146,7 @@ class Run:
             why = f"holds no {names}" if opened.folder.is_dir() else "there is no such folder"
             if (opened.folder / FOLDS).is_file():
                 why = f"each of its folds is one, such as {typed(opened.folder / 'fold-1')}; "
-                why += f"what they say together tells cnnkit train --resume {typed(opened.folder)}"
+                why += f"the summary of all folds is printed by: cnnkit train --resume {typed(opened.folder)}"
             raise UsageError(f"{opened.folder} is not a run of cnnkit: {why}")
         opened._record.refuse_changed(fitted_anew)
         return opened

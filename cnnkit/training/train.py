@@ -264,7 +264,7 @@ def _result(
     with steps.step("there is no baseline beside the figures", "cnnkit evaluate"):
         asked = run, "test", network.model, data.shown("test"), data.shown, progress
         document["test"][Baseline.name] = evaluate.ask(Baseline(), *asked)
-    with steps.step("`predict` will tell no unfamiliar images", "cnnkit evaluate --calibrate"):
+    with steps.step("`predict` can't tell which images are unfamiliar", "cnnkit evaluate --calibrate"):
         familiarity.fit(run, network.model, data.shown, progress)
     told = []
     if end == FINISHED:

@@ -42,9 +42,21 @@ def test_one_logit_has_a_temperature_too():
 
 def test_answers_without_a_mistake_and_logits_of_no_use_are_told():
     labels = np.arange(30) % 3
-    assert calibrate.fitted(CrossEntropy(), 5.0 * np.eye(3)[labels], labels) == calibrate.Fitted(1.0, "lowest")
+    surer_than_shown = calibrate.fitted(CrossEntropy(), 5.0 * np.eye(3)[labels], labels)
+    assert surer_than_shown == calibrate.Fitted(1.0, "lowest") and not surer_than_shown.tells
     wrong = 50.0 * np.eye(3)[(labels + 1) % 3]
     assert calibrate.fitted(CrossEntropy(), wrong, labels) == calibrate.Fitted(calibrate.HIGHEST, "highest")
+
+
+@pytest.mark.parametrize("images", [30, 90, 269])
+def test_without_a_mistake_a_network_becomes_as_sure_as_it_is_right_at_the_least_and_never_less_sure(images):
+    """Of n of n the exact bound is 0.05^(1/n) (Clopper and Pearson 1934; the rule of three makes 1 - 3/n of it)."""
+    labels = np.arange(images) % 3
+    logits = 2.0 * np.eye(3)[labels]  # as of smoothed labels: probability 0.787
+    found = calibrate.fitted(CrossEntropy(), logits, labels)
+    assert found.at == "lowest" and found.tells and found.surely_right == pytest.approx(0.05 ** (1 / images))
+    now = CrossEntropy().probabilities(logits / found.temperature).max(axis=1)
+    assert np.mean(now) == pytest.approx(found.surely_right, abs=1e-6) and found.temperature < 1
 
 
 def test_the_calibration_error_of_an_overfitted_network_falls_on_images_of_no_say_in_it():
@@ -75,12 +87,22 @@ FOUND = {
     ("change", "words"),
     [
         ({}, "temperature 2.5000; on the 1,200 validation images log loss 0.9000 became 0.5000"),
-        ({}, "unsure: answers below probability 0.8000; those above are right 95% of the time"),
-        ({"at_bound": "lowest", "temperature": 1.0}, "no temperature follows from them; it stays 1"),
+        (
+            {},
+            "unsure: answers below probability 0.8000; those above are right at least 95 % of the time (95 % conf",
+        ),
+        (
+            {"at_bound": "lowest", "temperature": 1.0},
+            "do not tell how sure the network should be, and the temperature stays 1",
+        ),
+        (
+            {"at_bound": "lowest", "surely_right": 0.975},
+            "as sure as it is right at the least, 97.5 % (95 % confidence)",
+        ),
         ({"at_bound": "highest"}, "the largest that is tried"),
-        ({"unsure": None}, "unsure: none"),
-        ({"unsure": None}, "confidence; more validation images (data.split.validation) may"),
-        ({"unsure": 0.0}, "unsure: no answer is"),
+        ({"unsure": None}, "unsure: no threshold was found"),
+        ({"unsure": None}, "with more validation images (data.split.validation) there may be one"),
+        ({"unsure": 0.0}, "unsure: no answer is called so"),
     ],
 )
 def test_what_is_said_of_a_calibration(change, words):

@@ -114,7 +114,7 @@ def test_a_threshold_divides_the_sure_from_the_unsure_answers():
     assert (found["validation"]["images_answered"], found["validation"]["accuracy"]) == (150, 1.0)
     first, second = Abstain(0.95).lines(found)
     assert first.startswith("abstain: below probability 0.9000 say nothing")
-    assert second.startswith("  here 75.0% would be answered (3), with accuracy 0.6667 (95 % interval ")
+    assert second.startswith("  here 75.0 % would be answered (3), with accuracy 0.6667 (95 % interval ")
 
 
 def test_where_all_is_right_all_may_be_answered():
@@ -129,7 +129,7 @@ def test_where_no_threshold_is_enough_that_is_said_with_what_would_be_needed():
     assert found["images_needed"] == 59
     assert "more validation images (data.split.validation)" in next(Abstain(0.95).lines(found))
     [line] = Abstain(0.95).lines(found)
-    assert "at the least 59 answers without a mistake" in line and "20 validation images" in line
+    assert "at least 59 answers without a mistake" in line and "20 validation images" in line
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.5, 95, math.nan])

@@ -117,10 +117,12 @@ def test_a_run_that_was_interrupted_has_its_curves(run_of):
     assert report.html(page).startswith("<!doctype html>")
 
 
-def test_a_network_that_is_too_sure_is_told_with_how_to_mend_it(run_of):
+def test_a_network_that_is_too_sure_is_told_with_what_helps(run_of, monkeypatch):
     run, of = run_of(each=50, said=[1] * 25)
-    [line] = [line for line in page_of(run, of, []).told if line.startswith("its probabilities")]
-    assert "surer than it should be; mend that with: cnnkit evaluate" in line and line.endswith(" --calibrate")
+    for told, end in ((True, "--calibrate"), (False, "(data.split.validation) would tell")):
+        monkeypatch.setattr(calibrate, "tells", lambda run, told=told: told)
+        [line] = [line for line in page_of(run, of, []).told if line.startswith("its probabilities")]
+        assert "it is surer than it should be; " in line and line.endswith(end) and ("--calibrate" in line) == told
 
 
 def test_of_what_may_be_chance_in_calibration_nothing_is_said(run_of):
