@@ -224,19 +224,6 @@ def test_ctrl_c_during_the_last_evaluation_keeps_the_run_too(config, tmp_path, m
     assert raised.value.exit_code == 130
 
 
-@pytest.mark.slow
-def test_a_bug_in_the_report_stays_one_and_the_run_is_finished(config, tmp_path, monkeypatch):
-    from cnnkit.report import report
-
-    monkeypatch.delattr(report, "html")
-    with pytest.raises(NameError):
-        train(
-            read(config(ENDLESS), "data.limit=10", "model.layers=[{name: flatten}]", "train.epochs=1"), tmp_path / "run"
-        )
-    facts = Run.open(tmp_path / "run").provenance()
-    assert (facts["state"], facts["best_epoch"]) == ("finished", 1)
-
-
 def test_after_a_training_sigterm_means_what_it_meant_before(config, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     train(read(config(ENDLESS), "data.limit=10", "train.epochs=1"), tmp_path / "run")
