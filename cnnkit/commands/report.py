@@ -29,7 +29,7 @@ def report(
     from cnnkit.config.file import refuse_settings
     from cnnkit.evaluation.evaluate import MAY_BE_SET
     from cnnkit.report.report import of_run, of_runs
-    from cnnkit.runs import overwriting
+    from cnnkit.runs import keeping, overwriting
     from cnnkit.runs.files import Files
     from cnnkit.runs.run import Run
 
@@ -46,6 +46,8 @@ def report(
     if several and file:
         overwriting.refuse_what_is_read("--output", file, [])  # in the folder of a run it would be taken for that run's
     opened = [Run.open(run) for run in runs]
+    if not file:
+        keeping.refuse("the page of a run is kept there; name another file: --output FILE", runs[0])
     with screen.watching() as progress:
         if several:
             assert file

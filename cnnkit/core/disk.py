@@ -44,7 +44,7 @@ def worded(error: OSError, path: Path, needed: int | None = None, taken: int = 0
         taken: Bytes of it that have been written, and are about to be removed.
     """
     disk = _mount_of(path)
-    path = Path(*(UNFINISHED.sub("", part) for part in path.parts))  # what is being made is called what it will be
+    path = _called(path)
     needs = f"{path} needs {in_bytes(needed)}" if needed is not None else f"{path} can't be written"
     if error.errno == errno.ENOSPC:
         free = shutil.disk_usage(disk).free + taken
@@ -59,7 +59,14 @@ def worded(error: OSError, path: Path, needed: int | None = None, taken: int = 0
         return DiskError(f"the disk at {disk} is read-only: {needs}")
     if error.errno == errno.EIO:
         return DiskError(f"the disk at {disk} fails ({error.strerror}): {needs}")
+    if isinstance(error.filename, str):
+        error.filename = str(_called(Path(error.filename)))
     return error
+
+
+def _called(path: Path) -> Path:
+    """What a path will be called when it is complete."""
+    return Path(*(UNFINISHED.sub("", part) for part in path.parts))
 
 
 def free_for(path: Path) -> tuple[Path, int]:

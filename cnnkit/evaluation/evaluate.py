@@ -22,6 +22,7 @@ from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.exam import Exam, Question, Shown, Splits, logits_of, sample
 from cnnkit.evaluation.gate import Gate, refuse_unknown
 from cnnkit.evaluation.other_images import OtherImages
+from cnnkit.runs import keeping
 from cnnkit.runs.files import FOLDS
 from cnnkit.runs.images import index_of
 from cnnkit.runs.run import Run
@@ -55,14 +56,30 @@ def evaluate(
 
     Returns:
         The document that `cnnkit evaluate --json` prints, with what was asked now. That of a split is written to the
-        run's folder too, beside what was asked of the same weights and calibration before.
+        run's folder too, beside what was asked of the same weights and calibration before; where that can't be
+        written to, `progress` is told so.
 
     Raises:
-        UsageError: There is no such split, setting or figure, or a question can't be asked of the run or the images;
-            then nothing is written.
+        UsageError: There is no such split, setting or figure, a question can't be asked of the run or the images, or
+            a calibration can't be kept; then nothing is written.
         DataError: Images of that split are gone, or are not the ones of the run; or others can't be read.
         TrainingError: The run has no usable checkpoint, or its network answers what is no number.
     """
+    return evaluated(run, split, settings, progress, questions, others, calibrate, gates)[0]
+
+
+@cache.in_use()
+def evaluated(
+    run: Run | Path | str,
+    split: str = "test",
+    settings: Sequence[str] = (),
+    progress: Progress | None = None,
+    questions: Sequence[Question] = (Baseline(),),
+    others: OtherImages | None = None,
+    calibrate: bool = False,
+    gates: Sequence[Gate] = (),
+) -> tuple[dict[str, Any], Answers]:
+    """As `evaluate`, and the answers too."""
     run = Run.open(run, fitted_anew=calibrate)
     progress = progress or Progress()
     if split not in SPLITS:
@@ -73,6 +90,11 @@ def evaluate(
     facts_too = {"calibrated": list(calibration.FIGURES)} if calibrate else {}
     facts_too |= {"source": others.figures()} if others else {}
     _refuse_unknown(gates, run, questions, facts_too)
+    if calibrate:
+        needed = "a calibration is kept with the run; calibrate a copy of it, where you may write"
+        keeping.refuse(needed, run.folder, run.files.evaluation)
+    if unkept := None if others else keeping.why_not(run.files.evaluation):
+        progress.say(f"{unkept}: the figures are told, and not kept with the run")
     # Nothing that may be set has a say in the network, so one config, with the settings, serves all that follows.
     run = run.with_settings(*settings)
     shown = others.shown(run, progress) if others else _shown(run, split, progress)
@@ -104,9 +126,9 @@ def evaluate(
                 _make_familiar(run, model, of, progress)
             run.calibrate(**asdict(run.calibration))
             renewed.keep(run)
-    if asked:  # of other images nothing is written into the run: these are the figures of none of its splits
+    if asked and not unkept:  # of other images nothing is written: these are the figures of none of its splits
         results.keep(run, asked, _lasting(result), exam.answers)
-    return result
+    return result, exam.answers
 
 
 def _lasting(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import Index
 from cnnkit.data.section import read_names
 from cnnkit.evaluation import results
-from cnnkit.runs import checkpoints, images, training_states
+from cnnkit.runs import checkpoints, images, keeping, training_states
 from cnnkit.runs.provenance import circumstances
 from cnnkit.runs.run import FINISHED, Run
 from cnnkit.runs.training_states import State
@@ -82,6 +82,8 @@ class Resumption:
         resumption = cls(run, own, experiment, record)
         if resumption.over:
             return resumption
+        needed = "a run goes on in its own folder; go on with a copy, where you may write: cnnkit train --resume COPY"
+        keeping.refuse(needed, run.folder, run.files.checkpoints)
         with images.where_they_are(experiment.data.source):
             experiment.data.source.open(progress)
         if record.get("state") == FINISHED and not training_states.saved(run.files.checkpoints):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import cnnkit
-from cnnkit.core import atomic
+from cnnkit.core import atomic, disk
 from cnnkit.core.errors import DiskError
 
 
@@ -123,6 +123,11 @@ REASONS = {
     errno.EROFS: r"the disk at /.* is read-only: .*a\.txt needs 5 KB",
     errno.EIO: r"the disk at /.* fails \(Input/output error\): .*a\.txt needs 5 KB",
 }
+
+
+def test_a_file_that_may_not_be_written_is_told_by_its_own_name(tmp_path):
+    error = disk.worded(PermissionError(13, "Permission denied", str(atomic.beside(tmp_path / "a.txt"))), tmp_path)
+    assert isinstance(error, PermissionError) and error.filename == str(tmp_path / "a.txt")
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)

@@ -21,6 +21,7 @@ from cnnkit.core import atomic
 from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.files import tables
+from cnnkit.inspection import same_images
 from cnnkit.runs import checkpoints, images
 from cnnkit.runs.files import Files
 
@@ -233,6 +234,42 @@ def readings(monkeypatch):
 def test_evaluate_reads_the_config_once(trained, readings):
     assert evaluate(trained)["images"] == 6
     assert readings == [()]
+
+
+@pytest.fixture
+def only_read(trained, monkeypatch):
+    """The same run, which may not be written to; permissions do not bind everyone who runs tests."""
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and Path(path).is_relative_to(trained)))
+    return trained
+
+
+def test_figures_of_a_run_that_can_only_be_read_are_told_and_that_they_are_not_kept(only_read, command):
+    before = sorted(only_read.rglob("*"))
+    code, out, err = command("evaluate", only_read, "--json")
+    assert code == 0 and json.loads(out)["images"] == 6 and sorted(only_read.rglob("*")) == before
+    assert f"{only_read} can't be written to: the figures are told, and not kept with the run\n" in err
+    assert len(same_images.answers(Run.open(only_read), "test", Progress()).labels) == 6  # for `compare`
+    (only_read / "evaluation").touch()
+    code, out, err = command("evaluate", only_read)
+    assert (
+        code == 0 and f"{only_read}/evaluation is no folder: the figures are told, and not kept with the run\n" in out
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["evaluate", "RUN", "--calibrate"], "a calibration is kept with the run; calibrate a copy of it, where you "),
+        (["report", "RUN"], "the page of a run is kept there; name another file: --output FILE\n"),
+        (["train", "--resume", "RUN"], "a run goes on in its own folder; go on with a copy, where you may write: "),
+    ],
+    ids=["calibrate", "report", "resume"],
+)
+def test_what_is_kept_in_a_run_that_can_only_be_read_is_refused(only_read, command, words, why):
+    before = {path: path.read_bytes() for path in only_read.rglob("*") if path.is_file()}
+    code, out, err = command(*(str(only_read) if word == "RUN" else word for word in words))
+    assert (code, out) == (2, "") and err.startswith(f"{only_read} can't be written to, and {why}")
+    assert {path: path.read_bytes() for path in only_read.rglob("*") if path.is_file()} == before
 
 
 def test_evaluate_with_settings_reads_the_config_once_too(trained, readings, tmp_path):
