@@ -27,6 +27,7 @@ def main(own_process: bool = True) -> None:
     json_output, debug = "--json" in words, "--debug" in words
     with starting(), standard_streams():
         try:
+            _refuse_nothing(sys.argv[1:])
             code = _run(words)
             sys.stdout.flush()
         except CnnkitError as error:
@@ -35,6 +36,17 @@ def main(own_process: bool = True) -> None:
                 if own_process and isinstance(error, Interrupted):
                     os._exit(code)
     sys.exit(code)
+
+
+def _refuse_nothing(words: list[str]) -> None:
+    """Refuses an empty word, which as a path would be the working folder.
+
+    Raises:
+        UsageError: There is one.
+    """
+    if "" in words:
+        before = " ".join(["cnnkit", *words[: words.index("")]])
+        raise UsageError(f"behind `{before}` stands an empty word, as of a variable that is not set: fill or remove it")
 
 
 def _run(words: list[str]) -> int:

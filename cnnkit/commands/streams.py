@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import Any
@@ -31,6 +31,11 @@ class Output:
         """
         with self._told():
             return int(self._stream.write(text))
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Writes them one by one, each as it comes; raises what `write` raises."""
+        for line in lines:  # what makes them may read files, whose errors are no errors of this stream
+            self.write(line)
 
     def flush(self) -> None:
         """Hands over what was written; raises what `write` raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 from collections import Counter
@@ -54,6 +55,7 @@ def listed(content: bytes) -> list[Path]:
     Raises:
         UsageError: There are none.
     """
+    content = content.removeprefix(codecs.BOM_UTF8)  # some editors of Windows put it before a text
     parts = content.split(b"\0") if b"\0" in content else [line.removesuffix(b"\r") for line in content.split(b"\n")]
     paths = [Path(os.fsdecode(part)) for part in parts if part]
     if not paths:

@@ -109,10 +109,11 @@ def _without_classes(path: Path, classes: Sequence[str]) -> DataError:
     count = sum(not why_not(file) for file in files_below(path))
     if not count:
         return DataError(f"{path} holds no images")
-    if composed(path.name) in map(composed, classes):
+    named = path if path.name not in ("", "..") else path.resolve()
+    if composed(named.name) in map(composed, classes):
         return DataError(
             f"{path} is the folder of a class, with {counted(count, 'image')}; name that of all classes, even where it "
-            f"holds this one alone: --images {typed(path.parent)}"
+            f"holds this one alone: --images {typed(named.parent)}"
         )
     return DataError(
         f"{path} holds {counted(count, 'image')} and no folders that tell their classes; put those of each class into "
@@ -146,7 +147,7 @@ def _class_folders(path: Path, classes: Sequence[str], progress: Progress) -> In
     unused = [Unused(Path(file).name, why_not(file) or "beside the class folders") for file in files_in(root)]
     for folder in folders:
         for file in files_below(folder):
-            below = file[len(str(root)) + 1 :]
+            below = Path(file).relative_to(root).as_posix()
             if reason := why_not(file):
                 unused.append(Unused(below, reason))
             else:

@@ -286,6 +286,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(run, images, comman
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\0"])
 def test_a_list_of_paths_has_one_a_line_or_a_zero_byte_behind_each(end):
     assert listed(end.join([b"a b.jpg", b"c.jpg", b""])) == [Path("a b.jpg"), Path("c.jpg")]
+    assert listed(end.join([b"\xef\xbb\xbfa b.jpg", b""])) == [Path("a b.jpg")]  # as editors of Windows begin a text
     with pytest.raises(UsageError, match="names no files"):
         listed(end)
 
