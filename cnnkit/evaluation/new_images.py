@@ -112,7 +112,8 @@ def find_images(paths: Sequence[Path | str], progress: Progress, listed: Collect
             found.images.append(NewImage(str(path), path, path.name, reason))
             continue
         if path.is_dir():
-            below = _below(path, path)
+            # A link to a folder above it is not followed where it is found, but meant where it is named.
+            below = _below(path, path.resolve() if path.is_symlink() else path)
         elif archives.is_archive(path):
             try:
                 folder = archives.unpacked(path, progress)

@@ -144,7 +144,9 @@ def test_links_are_followed_once(run, images, tmp_path):
     (linked / "pictures_again").symlink_to(images / "pictures")
     (linked / "round").symlink_to(linked)
     files = [told.image for told in predict(run, [linked])]
-    assert files == [str(linked / "pictures" / name) for name in ("a.jpg", "c.JPG", "more/b.jpg")]
+    names = [f"pictures/{name}" for name in ("a.jpg", "c.JPG", "more/b.jpg")]
+    assert files == [str(linked / name) for name in names]
+    assert [told.image for told in predict(run, [linked / "round"])] == [str(linked / "round" / name) for name in names]
 
 
 def test_a_folder_that_can_not_be_read_is_a_row_and_the_rest_is_predicted(run, images, command, monkeypatch):

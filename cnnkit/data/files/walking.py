@@ -84,10 +84,10 @@ class _Visits:
     """Which folders below one were visited, by whatever links."""
 
     def __init__(self, folder: Path):
-        real, beside = folder.resolve(), folder.absolute().parent.resolve()
-        # Where a link is named, what lies above it is not above what it leads to; where `..` is, it lies below that.
-        by_name = (above for above in (beside, *beside.parents) if not above.is_relative_to(real))
-        self.outside = {*real.parents, *by_name}
+        self.outside = {*folder.resolve().parents}
+        named = folder.absolute()  # `.` has no name else, and `..` is no name: what stands before it is not above it
+        if named.name != "..":
+            self.outside |= {named.parent.resolve(), *named.parent.resolve().parents}
         self.visited: set[Path] = set()
 
     def begin(self, where: str) -> bool:
