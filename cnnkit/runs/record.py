@@ -64,6 +64,20 @@ class Record:
                 path.unlink()
             raise
 
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of the network's logits.
+
+        Raises:
+            TrainingError: The record does not tell.
+        """
+        try:
+            classes = self.read()["data"]["classes"]
+        except (KeyError, TypeError):
+            classes = None
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise TrainingError(f"{self.files.provenance} is damaged: it lacks the classes")
+        return classes
+
     def hashes(self) -> dict[str, str | None]:
         """SHA-256 of the files that decide what the run's network is and what it is judged on."""
         listed = self.files

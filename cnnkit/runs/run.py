@@ -1,8 +1,11 @@
-"""Run: the folder of one training run. It explains itself and is enough to repeat and evaluate the run."""
+"""Run: the folder of one training run. It explains itself and is enough to repeat and evaluate the run.
+
+How the folder is created and known again is in `creating`, the config that it keeps in `own_config`, the record of how
+it came about in `record`; this is the one door to all of them.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,19 +15,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cnnkit.config import file as config_file
 from cnnkit.config.experiment import Experiment
-from cnnkit.core import atomic, disk, onednn
+from cnnkit.core import atomic, onednn
 from cnnkit.core.errors import TrainingError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import typed, visible
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.index import SPLITS, Index
-from cnnkit.runs import checkpoints, holding, overwriting, reading, split_file
+from cnnkit.runs import checkpoints, creating, holding, own_config, reading, split_file
 from cnnkit.runs.calibration import Calibration
 from cnnkit.runs.epochs import Epochs
-from cnnkit.runs.files import FOLDS, Files
+from cnnkit.runs.files import Files
 from cnnkit.runs.record import Record
 from cnnkit.runs.split_file import SplitRow
 
@@ -75,55 +77,11 @@ class Run:
             UsageError: The folder exists already, or can't be made.
             DiskError: There is no room for what is in it; nothing is left.
         """
-        cls.refuse(folder)
-        stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-        base = chosen = folder or Path("runs") / f"{experiment.name}-{stamp}"
-        number = 1
-        while True:
-            try:
-                atomic.make_folder(chosen.parent, parents=True, exist_ok=True)
-                atomic.remove_unfinished(chosen.parent, atomic.DAY)  # left by processes that were killed here
-                # It appears with its config, in one step, so whatever moment a crash chooses, what is there can go on.
-                # A folder in which there is something is never replaced: two processes can't get the same run.
-                with atomic.making(chosen) as making:
-                    begun = cls(making)
-                    if rate_test is not None:
-                        atomic.write_json(begun.files.rate_test, dict(rate_test))
-                    atomic.write_text(begun.files.config, begun._config_text(experiment, Files(chosen)))
-                return cls(chosen)
-            except OSError as error:
-                cls.refuse(folder)
-                if not os.path.lexists(chosen):
-                    why = f"{error.strerror}: {error.filename}"
-                    raise UsageError(f"the run's folder {chosen} can't be made: {why}") from None
-                number += 1
-                chosen = base.with_name(f"{base.name}-{number}")
-
-    def _config_text(self, experiment: Experiment, called: Files | None = None) -> str:
-        """The config as the run keeps it; the files that it needs are copied into the run first.
-
-        Args:
-            experiment: The experiment.
-            called: Where they are going to lie; where they lie if left out.
-        """
-        files, called = self.files, called or self.files
-        # What the network can't be built without comes along, so that the run's config repeats it when it is gone.
-        model = experiment.model.with_files_in(files.backbone, copy=True, called=called.backbone)
-        update: dict[str, Any] = {"model": model}
-        if experiment.data.exclude:
-            text = Path(experiment.data.exclude).read_text(encoding="utf-8", errors=atomic.ERRORS)
-            atomic.write_text(files.exclude, text)
-            update["data"] = experiment.data.model_copy(update={"exclude": str(called.exclude.absolute())})
-        return config_file.write(experiment.model_copy(update=update))
+        return cls(creating.create(experiment, folder, rate_test))
 
     def remove(self) -> None:
         """Removes the folder of a run that has not begun."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    @staticmethod
-    def refuse(folder: Path | None) -> None:
-        """As `overwriting.refuse_run`."""
-        overwriting.refuse_run(folder)
 
     @classmethod
     def open(cls, run: Run | Path | str, fitted_anew: bool = False) -> Run:
@@ -140,14 +98,7 @@ class Run:
         if isinstance(run, Run):
             return run
         opened = cls(Path(run))
-        needed = (opened.files.config, opened.files.provenance)
-        if not all(file.is_file() for file in needed):
-            names = " and ".join(file.name for file in needed if not file.is_file())
-            why = f"holds no {names}" if opened.folder.is_dir() else "there is no such folder"
-            if (opened.folder / FOLDS).is_file():
-                why = f"each of its folds is one, such as {typed(opened.folder / 'fold-1')}; "
-                why += f"the summary of all folds is printed by: cnnkit train --resume {typed(opened.folder)}"
-            raise UsageError(f"{opened.folder} is not a run of cnnkit: {why}")
+        creating.refuse_no_run(opened.files)
         opened._record.refuse_changed(fitted_anew)
         return opened
 
@@ -160,16 +111,7 @@ class Run:
             TrainingError: A file that decides what the run is was changed.
         """
         run = cls(Path(folder))
-        files = run.files
-        if not files.config.is_file() or files.provenance.exists():
-            return cls.open(run.folder)
-        first = {files.config, files.rate_test, files.exclude, files.backbone, files.split, files.unused, files.log}
-        others = [path for path in run.folder.iterdir() if not path.name.startswith(disk.WRITING) and path not in first]
-        # A run writes its config in one form, complete; somebody else's folder with a config in it is no run.
-        text = files.config.read_text(encoding="utf-8", errors=atomic.ERRORS)
-        if others or config_file.write(config_file.read(files.config, files=False)) != text:
-            return cls.open(run.folder)
-        return run
+        return run if creating.was_begun(run.files) else cls.open(run.folder)
 
     @classmethod
     def below(cls, folder: Path) -> list[Run]:
@@ -215,7 +157,7 @@ class Run:
 
     def change(self, experiment: Experiment) -> None:
         """Puts another config in the place of its own; a crash meanwhile leaves it with the one or the other."""
-        self._record.replace(self.files.config, self._config_text(experiment))
+        self._record.replace(self.files.config, own_config.text_of(experiment, self.files))
 
     def hashes(self) -> dict[str, str | None]:
         """SHA-256 of the files that decide what the run's network is and what it is judged on."""
@@ -232,14 +174,7 @@ class Run:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment as it was run; it is complete, so images and networks that moved do not matter here."""
-        experiment = config_file.read(self.files.config, *self.settings, files=False, complete=True)
-        data = experiment.data
-        if "seed" not in data.split.model_fields_set:  # until version 0.1.0 the training's seed divided the images too
-            split = data.split.model_copy(update={"seed": experiment.seed})
-            experiment = experiment.model_copy(update={"data": data.model_copy(update={"split": split})})
-        if any(setting.startswith("model") for setting in self.settings):
-            return experiment
-        return experiment.model_copy(update={"model": experiment.model.with_files_in(self.files.backbone)})
+        return own_config.read(self.files, self.settings)
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -389,13 +324,7 @@ class Run:
         Raises:
             TrainingError: The record of the run does not tell.
         """
-        try:
-            classes = self.provenance()["data"]["classes"]
-        except (KeyError, TypeError):
-            classes = None
-        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-            raise TrainingError(f"{self.files.provenance} is damaged: it lacks the classes")
-        return classes
+        return self._record.classes()
 
     def write_provenance(self, **facts: Any) -> None:
         """Writes, or adds to, the record of how the run came about.

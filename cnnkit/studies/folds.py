@@ -39,6 +39,7 @@ from cnnkit.data.index import Index
 from cnnkit.data.splitting import MOST_FOLDS
 from cnnkit.runs import reading
 from cnnkit.runs.files import FOLDS, Files
+from cnnkit.runs.overwriting import refuse_run
 from cnnkit.runs.run import FINISHED, UNFINISHED, Run
 from cnnkit.studies.fold_results import summary
 from cnnkit.studies.several import several
@@ -125,7 +126,7 @@ def train(
         raise UsageError(f"--folds {folds}: at least 2 are needed, as one is judged on and the others train")
     if folds > MOST_FOLDS:
         raise UsageError(f"--folds {folds}: at most {MOST_FOLDS:,}, as each is a training; 5 or 10 are usual")
-    Run.refuse(folder)
+    refuse_run(folder)
     if problems := [place(problem) if problem.key else problem for problem in _problems(experiment, folds)]:
         raise ConfigError(*problems)
     if (share := experiment.data.split.test) is not None:
@@ -268,7 +269,7 @@ def _begun(experiment: Experiment, index: Index, numbers: Sequence[int], folds: 
             files = {file.name: reading.sha256(file) for file in (study.config, study.divided)}
             atomic.write_json(making / FOLDS, {"folds": folds, "state": "training", "files": files})
     except OSError as error:
-        Run.refuse(chosen)
+        refuse_run(chosen)
         raise UsageError(f"the folder {chosen} can't be made: {error.strerror}: {error.filename}") from None
     return Study(chosen, folds)
 

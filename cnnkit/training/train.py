@@ -19,6 +19,7 @@ from cnnkit.models import freezing
 from cnnkit.models.base import Network
 from cnnkit.optimization.rate_test import Finding
 from cnnkit.report import rate_chart
+from cnnkit.runs.overwriting import refuse_run
 from cnnkit.runs.provenance import circumstances, parameters
 from cnnkit.runs.run import FINISHED, UNFINISHED, Run
 from cnnkit.runs.training_states import State
@@ -56,7 +57,7 @@ def train(experiment: Experiment, folder: Path | str | None = None, progress: Pr
     progress = watch = pace.Stopwatch(progress or Progress())
     clock = Clock(experiment.train.time_limit)
     folder = Path(folder) if folder else None
-    Run.refuse(folder)
+    refuse_run(folder)
     data = TrainingData.of(experiment, progress)
     with data.with_workers(progress) as data:  # before TensorFlow, which is first needed for the network
         network, report = _network(data, progress)

@@ -22,7 +22,7 @@ from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.files import tables
 from cnnkit.inspection import same_images
-from cnnkit.runs import checkpoints, images
+from cnnkit.runs import checkpoints, images, own_config
 from cnnkit.runs.files import Files
 
 CONFIG = """
@@ -66,15 +66,15 @@ def test_a_folder_has_one_run(run, experiment):
 
 
 def test_a_run_appears_with_its_config_and_two_that_begin_at_once_do_not_share_it(experiment, tmp_path, monkeypatch):
-    folder, text, there = tmp_path / "run", Run._config_text, []
+    folder, text, there = tmp_path / "run", own_config.text_of, []
 
-    def slow(run, *given):
+    def slow(*given):
         there.append(folder.exists())
         if len(there) == 1:  # another is faster
             Run.create(experiment.model_copy(update={"name": "faster"}), folder)
-        return text(run, *given)
+        return text(*given)
 
-    monkeypatch.setattr(Run, "_config_text", slow)
+    monkeypatch.setattr(own_config, "text_of", slow)
     with pytest.raises(UsageError, match="exists already, and a run never overwrites another"):
         Run.create(experiment, folder)
     assert there == [False, False]
