@@ -89,6 +89,21 @@ class Baseline(Question):
         adds, ends = pairs.difference, list(pairs.difference_interval)
         return found | {"best": best, "network_adds": adds, "network_adds_interval": ends}
 
+    def operations(self, train: int, judged: int, shape: Sequence[int], classes: int) -> float:
+        """Multiplications and additions that it takes at the most, which it costs time by.
+
+        Args:
+            train: Images that train.
+            judged: Images that are judged.
+            shape: Height, width and channels of an image.
+            classes: How many classes.
+        """
+        height, width, channels = shape
+        learnt, asked = min(train, self.most), min(judged, self.most)
+        numbers = learnt * min(self.side, height) * min(self.side, width) * channels
+        step = _PASSES * numbers * classes
+        return asked * numbers + (step * _steps(step) if step else 0)
+
     def figures(self, classes: Sequence[str], index: Index | None = None) -> list[str] | None:
         """Those of `answered`."""
         shares = with_ends(*(f"{method}.accuracy" for method in METHODS), "network_adds")
@@ -175,13 +190,16 @@ def _regression(x: Any, y: Any, asked: Any) -> Any:
 
     mean, spread = x.mean(axis=0), x.std(axis=0)
     spread[spread == 0] = 1
-    # It can't be stopped, so that what it may cost is known before: a step goes through the numbers twice.
-    steps = math.floor(_OPERATIONS / (4 * x.size * classes))
-    fitted = LogisticRegression(C=_STRENGTH, max_iter=min(_STEPS, max(1, steps)))
+    fitted = LogisticRegression(C=_STRENGTH, max_iter=_steps(_PASSES * x.size * classes))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # as many steps as may be taken are what is asked
         fitted.fit((x - mean) / spread, y)
     return fitted.predict((asked - mean) / spread)
+
+
+def _steps(operations: float) -> int:
+    """Those of logistic regression, where each takes so many operations: it can't be stopped, so they are bound."""
+    return min(_STEPS, max(1, math.floor(_OPERATIONS / operations)))
 
 
 METHODS: dict[str, Callable[[Any, Any, Any], Any]] = {
@@ -198,6 +216,9 @@ _LOT = 1000
 
 _STEPS = 100
 """Steps of logistic regression at the most."""
+
+_PASSES = 4
+"""Operations of a step for each number and class: it goes through the numbers twice, to multiply and to add."""
 
 _STRENGTH = 0.01
 """The inverse of the weight of its penalty: standardised pixels are many, and images few."""

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from cnnkit.training.pace import CLOSING
+
 SHARE_OF_FEATURES = 0.25
 """Of all the time: so much may computing features take in the trial."""
 
@@ -23,8 +25,8 @@ CAUTION = 1.1
 MOST_EPOCHS = 60
 """More gain hardly anything where the rate falls to 0."""
 
-ENDING = 4.0
-"""Seconds for what comes behind the last epoch beside evaluation: reading it back, drawing, writing."""
+BUSY = 2.0
+"""Times what a training needs for its end with nothing else to do; that is not tried, and so not known for sure."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Pace:
         starting: Seconds before the first step, and for it.
         preparing: Seconds to decode all images, training, validation and test.
         epoch: Seconds of an epoch with its validation.
-        evaluating: Seconds to judge validation and test at the end.
+        evaluating: Seconds for what follows the last epoch and grows with the images: to judge validation and test, for
+            the baseline, and to learn which images are familiar.
     """
 
     starting: float
@@ -70,7 +73,7 @@ class Pace:
 
     def seconds(self, epochs: int) -> float:
         """What a training of so many epochs takes."""
-        return self.starting + self.preparing + CAUTION * (self.epoch * epochs + self.evaluating) + ENDING
+        return self.starting + self.preparing + CAUTION * (self.epoch * epochs + self.evaluating) + BUSY * CLOSING
 
     def epochs_in(self, seconds: float) -> int:
         """How many epochs a training may have to be over in that time; 0 where not even one fits."""

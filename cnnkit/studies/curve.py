@@ -88,7 +88,7 @@ class Continuation:
 
 
 @dataclass(frozen=True)
-class Curve:
+class LearningCurve:
     """A learning curve.
 
     Attributes:
@@ -125,7 +125,7 @@ class Curve:
 
 
 @several()
-def measure(experiment: Experiment, progress: Progress | None = None) -> Curve:
+def measure(experiment: Experiment, progress: Progress | None = None) -> LearningCurve:
     """Measures the learning curve of an experiment: would more images help?
 
     Args:
@@ -173,7 +173,7 @@ def measure(experiment: Experiment, progress: Progress | None = None) -> Curve:
     sizes = [round(float(np.mean([count for count, _ in found[share]]))) for share in SHARES]
     right = [np.stack([each for _, each in found[share]]).astype(float) for share in SHARES]
     points = tuple(map(point, sizes, right, luck(right)))
-    return Curve(by, len(validation), points, continued(sizes, right, experiment.seed))
+    return LearningCurve(by, len(validation), points, continued(sizes, right, experiment.seed))
 
 
 def seconds_left(took: Mapping[float, Sequence[float]], rest: Sequence[float]) -> float:

@@ -18,7 +18,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core import atomic
 from cnnkit.core import sheet as sheets
 from cnnkit.core.cache import cache_folder, why_not_written
-from cnnkit.core.errors import DiskError, UsageError
+from cnnkit.core.errors import DataError, DiskError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, first_of
@@ -202,14 +202,18 @@ def _trained(data: TrainingData, groups: list[str], progress: Progress) -> Any:
     index, folds = data.images.index, head.FOLDS
     # Each fold is two of ten parts; the part behind it chooses the best epoch, so that the fold itself does not.
     parts = head.dealt(index.labels, groups, data.experiment.seed, 2 * folds)
-    found = np.full((len(index), len(index.classes)), 1 / len(index.classes))
+    if (apart := len(set(parts.tolist()))) < 2 * folds:
+        raise DataError(
+            f"{counted(apart, 'image')} that do not belong together are too few to train on some and judge others; at "
+            f"least {2 * folds} are needed, or a run or a pretrained network that tells what images are like"
+        )
+    found = np.empty((len(index), len(index.classes)))
     progress.say(f"{counted(folds, 'training')} of the config's network, each on 7 tenths of the images")
     with progress.task("training for each fold", folds) as advance:
         for fold in range(folds):
             asked, chooses = parts // 2 == fold, parts == (2 * fold + 2) % (2 * folds)
             train, validation, outside = (np.flatnonzero(mask).tolist() for mask in (~asked & ~chooses, chooses, asked))
-            if train and validation and outside:
-                found[asked] = material.probabilities_of_training(data, train, validation, outside, progress)
+            found[asked] = material.probabilities_of_training(data, train, validation, outside, progress)
             advance(1)
     return found
 

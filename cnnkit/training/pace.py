@@ -24,8 +24,9 @@ DECODING, FEATURES = "decoding images", "computing features"
 STARTS = ("starting TensorFlow", "building the network")
 """What the tasks are called that are timed."""
 
-ENDING = 2.0
-"""Seconds of the rest that any training takes, for drawing and writing; what is beyond them is told by image."""
+CLOSING = 2.0
+"""Seconds of the rest that any training takes, however many images it has: reading the best epoch back, the verdict,
+the page with its pictures, the record. 1.5 to 2 were seen on two cores. What is beyond them is told by image."""
 
 STEADY = 0.2
 """Seconds below which the time of a task says too little."""
@@ -116,8 +117,8 @@ def record(watch: Stopwatch, data: TrainingData, network: Network, run: Run, pro
             passes = 2 if experiment.train.sam else 1  # of each image, by which others are not estimated
             found[speeds.training(experiment.model.name)] = macs * rate * passes
     if features or len(epochs) > 1:
-        found[speeds.STARTING] = starting + ENDING
-        rest = watch.seconds - starting - working - ENDING
+        found[speeds.STARTING] = starting + CLOSING
+        rest = watch.seconds - starting - working - CLOSING
         found[speeds.HANDLING] = images / rest if images >= MANY and rest > 0 else 0.0
     speeds.record({kind: speed for kind, speed in found.items() if speed}, progress)
 

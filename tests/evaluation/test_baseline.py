@@ -109,6 +109,21 @@ def test_of_one_class_there_is_no_regression_which_is_said(shown, exam_of):
     assert next(Baseline().lines(found)).endswith("; not tried: logistic regression")
 
 
+@pytest.mark.parametrize(
+    ("train", "judged", "shape", "classes", "operations"),
+    [
+        (0, 0, (64, 64, 3), 4, 0),
+        (224, 48, (64, 64, 3), 4, 48 * 224 * 768 + 100 * 4 * 224 * 768 * 4),
+        (224, 48, (8, 8, 1), 2, 48 * 224 * 64 + 100 * 4 * 224 * 64 * 2),  # no pixels are made up
+        (60_000, 10_000, (28, 28, 1), 10, 10_000 * 10_000 * 256 + 100 * 4 * 10_000 * 256 * 10),  # learns from 10,000
+        # Of so many numbers and classes 100 steps would be too many.
+        (10_000, 500, (64, 64, 3), 100, 500 * 10_000 * 768 + 65 * 4 * 10_000 * 768 * 100),
+    ],
+)
+def test_what_it_may_cost_follows_from_counts(train, judged, shape, classes, operations):
+    assert Baseline().operations(train, judged, shape, classes) == operations
+
+
 def test_it_computes_in_one_thread(exam, monkeypatch):
     """Sums over several threads come in another order each time, and the others of the machine wait."""
     threads = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cnnkit.studies.budget import CAUTION, MOST_EPOCHS, Budget, Pace, tried_epochs
+from cnnkit.studies.budget import BUSY, CAUTION, MOST_EPOCHS, Budget, Pace, tried_epochs
+from cnnkit.training.pace import CLOSING
 
 PACE = Pace(starting=8.0, preparing=12.0, epoch=6.0, evaluating=2.0)
 
@@ -23,6 +24,13 @@ def test_as_many_epochs_as_are_over_in_time_and_no_more(seconds, pace):
     epochs = pace.epochs_in(seconds)
     assert epochs == 0 or pace.seconds(epochs) <= seconds
     assert epochs == MOST_EPOCHS or pace.seconds(epochs + 1) > seconds
+
+
+@pytest.mark.parametrize("evaluating", [0.0, 2.0, 60.0])
+def test_what_follows_the_last_epoch_leaves_room_for_fewer(evaluating):
+    pace = Pace(8.0, 12.0, 6.0, evaluating)
+    assert pace.seconds(0) == pytest.approx(8.0 + 12.0 + CAUTION * evaluating + BUSY * CLOSING)
+    assert pace.epochs_in(120.0) == (120.0 - pace.seconds(0)) // (CAUTION * 6.0)
 
 
 @pytest.mark.parametrize("left", [40.0, 100.0, 480.0, 5000.0])

@@ -43,7 +43,7 @@ def answers(accuracies, judged=2000, repeats=3, seed=0):
 
 def sentence(right):
     points = tuple(map(curve.point, SIZES, right, curve.luck(right)))
-    return curve.Curve("", right[0].shape[1], points, curve.continued(SIZES, right)).sentence()
+    return curve.LearningCurve("", right[0].shape[1], points, curve.continued(SIZES, right)).sentence()
 
 
 def test_a_power_law_is_found_again():
@@ -97,11 +97,11 @@ def test_a_fit_goes_to_no_more_than_1_and_never_falls():
 
 def test_few_judges_can_not_tell():
     right = answers([0.60, 0.63, 0.65, 0.66], 60, repeats=2)
-    assert "can't be told" in sentence(right)
+    assert sentence(right).endswith(" now: whether more images would help can't be told for sure.")
 
 
 def test_the_interval_of_the_whole_set_knows_of_the_luck_of_a_training():
-    """Covers the truth in some 95 % of cases where trainings scatter by 0.02, and 1,000 images judge."""
+    """Covers the truth in some 95 % of cases, not in all, where trainings scatter by 0.02, and 1,000 images judge."""
     random, covered = np.random.default_rng(0), 0
     for _ in range(400):
         right = [
@@ -110,7 +110,7 @@ def test_the_interval_of_the_whole_set_knows_of_the_luck_of_a_training():
         ]
         low, high = curve.point(1000, right[-1], curve.luck(right)[-1]).interval
         covered += low < 0.8 < high
-    assert covered / 400 > 0.9
+    assert 0.9 < covered / 400 < 0.98
 
 
 def test_the_interval_where_trainings_do_not_scatter_is_that_of_agresti_and_coull():

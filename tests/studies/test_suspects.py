@@ -137,6 +137,12 @@ def test_what_belongs_together_with_a_trained_image_counts_as_trained(many):
     assert np.flatnonzero(learnt).tolist() == list(range(140))
 
 
+def test_too_few_images_to_train_on_some_and_judge_others_are_refused(config_of, command):
+    code, out, err = command("data", config_of(4), "--suspects", "folds")
+    assert (code, out) == (3, "")
+    assert "8 images that do not belong together are too few to train on some and judge others; at least 10" in err
+
+
 def test_a_run_that_was_trained_on_all_images_is_refused(many):
     index, _ = many
     with pytest.raises(UsageError, match=r"trained on all of these images.*--suspects folds"):

@@ -20,6 +20,7 @@ from cnnkit.core.errors import DataError, Interrupted, TrainingError, UsageError
 from cnnkit.core.lazy import tf
 from cnnkit.core.progress import Progress
 from cnnkit.data.sources import Folder
+from cnnkit.evaluation.baseline import Baseline
 from cnnkit.inspection.first_config import pretrained
 from cnnkit.inspection.first_config.base import Traits
 from cnnkit.inspection.first_config.decision import Wish
@@ -277,7 +278,8 @@ def tints(tmp_path) -> Path:
     return tmp_path / "tints"
 
 
-def test_a_classifier_is_judged_on_the_validation_images_and_on_no_others(tints, tmp_path):
+def test_a_classifier_is_judged_on_the_validation_images_and_on_no_others(tints, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "speed", lambda: 1e4)  # operations a second, so that the baseline takes most of the time
     traits = Traits({"blue": 14, "red": 14}, {"train": 20, "validation": 4, "test": 4}, frozenset(), 90, 90)
     subject = Subject("x", Folder(path=str(tints)), traits, Progress())
     at = bench.Bench(subject, tmp_path)
@@ -288,6 +290,7 @@ def test_a_classifier_is_judged_on_the_validation_images_and_on_no_others(tints,
     assert len(validation) == 4
     assert pace.preparing > 0
     assert pace.seconds(0) > pace.starting
+    assert pace.evaluating > Baseline().operations(20, 4, (32, 32, 3), 2) / 1e4
 
 
 def test_a_backbone_that_answers_nan_is_refused_with_the_reason(tints, tmp_path, monkeypatch):

@@ -9,9 +9,9 @@ from cnnkit.core.text import counted, enumerated
 from cnnkit.evaluation.verdict import LARGEST, LARGEST_OF_TWO
 from cnnkit.training import advice
 from cnnkit.training.verdict.course import Course, Part, Remark, option_of
-from cnnkit.training.verdict.rate import blown_up, usual_rate
+from cnnkit.training.verdict.rate import STEADY, blown_up, usual_rate
 
-SOON = 3, 500
+TOO_SOON = 3, 500
 """In fewer epochs and fewer updates than these a training that learns nothing may just not have begun to."""
 
 PERHAPS = 2.5
@@ -22,9 +22,6 @@ FAR_FROM_USUAL = 10.0
 
 BY_HEART = 0.15
 """By so much the accuracy in training must be above a guess, to be called learnt."""
-
-STEADY = -0.8
-"""Kendall's tau of a loss that falls all the time, however little."""
 
 FADED = 5e-4
 """Share of the gradient of the strongest part of the network from which down the first one has lost it."""
@@ -97,7 +94,7 @@ def _learnt(course: Course, part: Part) -> bool:
 
 
 def _long_enough(parts: tuple[Part, ...]) -> bool:
-    epochs, updates = SOON
+    epochs, updates = TOO_SOON
     return sum(map(len, parts)) >= epochs or parts[-1].epochs[-1]["step"] >= updates
 
 

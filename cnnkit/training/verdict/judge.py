@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from cnnkit.training.verdict import chance, ending, fitting, rate
+from cnnkit.training.verdict import chance, fitting, rate, stages
 from cnnkit.training.verdict.course import Course, Remark
 
 Question = Callable[[Course], Iterator[Remark]]
@@ -18,11 +18,11 @@ THEN: tuple[tuple[Question, ...], ...] = (
         fitting.overfits,
         fitting.by_heart,
         rate.too_low,
-        ending.stopped_too_early,
+        stages.stopped_too_early,
         fitting.still_improving,
         fitting.underfits,
     ),
-    (ending.stage_without_gain,),
+    (stages.stage_without_gain,),
 )
 """Of those in a row the first that has an answer speaks for the others, which say the contrary or the same."""
 

@@ -1,4 +1,4 @@
-"""How it ended: early stopping that came too early, and stages that brought nothing."""
+"""How its stages ended: early stopping that came too early, and stages that brought nothing."""
 
 from __future__ import annotations
 
