@@ -19,7 +19,7 @@ from cnnkit.evaluation.exam import Exam, Question, Shown
 from cnnkit.evaluation.gate import with_ends
 from cnnkit.evaluation.intervals import wilson
 from cnnkit.evaluation.metrics import words
-from cnnkit.evaluation.paired import Paired
+from cnnkit.evaluation.paired import Paired, doubt
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Baseline(Question):
         network = exam.answers.predicted[places] == truth
         pairs = Paired.of(network, right[best])
         adds, ends = pairs.difference, list(pairs.difference_interval)
-        return found | {"best": best, "network_adds": adds, "network_adds_interval": ends}
+        return found | {"best": best, "network_adds": adds, "network_adds_interval": ends, "p": pairs.p}
 
     def operations(self, train: int, judged: int, shape: Sequence[int], classes: int) -> float:
         """Multiplications and additions that it takes at the most, which it costs time by.
@@ -107,7 +107,7 @@ class Baseline(Question):
     def figures(self, classes: Sequence[str], index: Index | None = None) -> list[str] | None:
         """Those of `answered`."""
         shares = with_ends(*(f"{method}.accuracy" for method in METHODS), "network_adds")
-        return [*shares, "known_from_training"]
+        return [*shares, "p", "known_from_training"]
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """What the best of them reaches and what the network adds, in a line."""
@@ -123,8 +123,7 @@ class Baseline(Question):
             line += f"adds {adds:.4f} (95 % interval {low:.4f} to {high:.4f})"
         else:
             line += f"is {-adds:.4f} below that (95 % interval of the difference {low:.4f} to {high:.4f})"
-        if low <= 0 <= high:
-            line += ", which may be chance"
+        line += doubt(found.get("p"), (low, high))
         used, of = found["learnt_from"]
         if used < of:
             line += f"; learnt from {used:,} of the {of:,} training images"

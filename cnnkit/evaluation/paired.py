@@ -17,6 +17,15 @@ from cnnkit.evaluation.intervals import CONFIDENCE, interval
 FEW = 25
 """With fewer images than these that only one of both answers rightly, the test is the exact one."""
 
+SURE = 0.05
+"""Below this p a difference is more than chance; else it may be chance, whatever the interval says."""
+
+LEAST = 1e-300
+"""A p that is smaller than this has no digits left, or is 0 in the computer's numbers, as it never is in truth."""
+
+BORDER = "which is computed otherwise than p, and p decides"
+"""What is said of an interval that leaves 0 out where the test finds no more than chance, as happens on the border."""
+
 
 @dataclass(frozen=True)
 class Paired:
@@ -108,6 +117,37 @@ class Paired:
         if product > 0:
             return max(product - self.images / 2, 0.0) / math.sqrt(around)
         return product / math.sqrt(around) if around else 0.0
+
+
+def may_be_chance(p: float) -> bool:
+    """Whether a difference may be chance, by the p of its test: the one place that decides it."""
+    return p >= SURE
+
+
+def on_the_border(p: float, ends: Sequence[float]) -> bool:
+    """Whether a difference may be chance by its p, and its interval leaves 0 out all the same."""
+    return may_be_chance(p) and not ends[0] <= 0 <= ends[1]
+
+
+def doubt(p: float | None, ends: Sequence[float]) -> str:
+    """What is to be said behind a difference with its interval that may be chance; nothing of another.
+
+    Args:
+        p: That of the test; None where the interval is that of a test (Student's t), or no p was kept.
+        ends: The interval.
+    """
+    if p is None:
+        return ", which may be chance" if ends[0] <= 0 <= ends[1] else ""
+    if on_the_border(p, ends):
+        return f", {BORDER}: {p_text(p)}, so it may be chance"
+    return ", which may be chance" if may_be_chance(p) else ""
+
+
+def p_text(p: float) -> str:
+    """A p with two digits that count; of one too small for a number, that it is smaller than such."""
+    if p < LEAST:
+        return f"p < {LEAST:.0e}"
+    return "p = " + ("1.00" if p > 0.995 else f"{p:.2f}" if p >= 0.1 else f"{p:.2g}" if p >= 0.0001 else f"{p:.0e}")
 
 
 def mean_interval(differences: Any) -> list[float] | None:

@@ -25,7 +25,7 @@ from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
 from cnnkit.evaluation.gate import with_ends
 from cnnkit.evaluation.intervals import of_mean, wilson
-from cnnkit.evaluation.paired import Paired, mean_interval
+from cnnkit.evaluation.paired import Paired, doubt, mean_interval
 from cnnkit.runs.run import Run
 
 
@@ -122,18 +122,16 @@ class TestTimeAugmentation(Question):
             if adds >= 0
             else f"takes {-adds:.4f} away (95 % interval of the difference {low:.4f} to {high:.4f})"
         )
-        chance = ", not told apart from nothing" if low <= 0 <= high else ""
         yield (
             f"tta: {what} averaged with the plain one: accuracy {found['accuracy']:.4f} in place of "
-            f"{plain['accuracy']:.4f}; {change}{chance}"
+            f"{plain['accuracy']:.4f}; {change}{doubt(found.get('p'), (low, high))}"
         )
         saved, ends = found["log_loss_reduction"], found["log_loss_reduction_interval"]
         told = f"  log loss {found['log_loss']:.4f} in place of {plain['log_loss']:.4f}: {abs(saved):.4f} "
         told += "less" if saved >= 0 else "more"
         if ends:
             low, high = ends if saved >= 0 else (-ends[1], -ends[0])
-            told += f" (95 % interval {low:.4f} to {high:.4f})"
-            told += ", not told apart from nothing" if low <= 0 <= high else ""
+            told += f" (95 % interval {low:.4f} to {high:.4f}){doubt(None, (low, high))}"
         yield told
         many, one = (1000 * part["seconds_per_image"] for part in (found, plain))
         yield (

@@ -16,17 +16,11 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, enumerated
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation import metrics
-from cnnkit.evaluation.paired import Paired, holm
+from cnnkit.evaluation.paired import BORDER, Paired, holm, may_be_chance, on_the_border, p_text
 from cnnkit.inspection import same_images
 from cnnkit.inspection.summary import summarize
 from cnnkit.runs.run import Run
 from cnnkit.runs.stopped import stopped
-
-SURE = 0.05
-"""Below this p two runs are told apart."""
-
-LEAST = 1e-300
-"""A p that is smaller than this has no digits left, or is 0 in the computer's numbers, as it never is in truth."""
 
 
 def compare(runs: Sequence[Run | Path | str], split: str = "test", progress: Progress | None = None) -> dict[str, Any]:
@@ -146,7 +140,7 @@ def _costs(runs: Sequence[Run], progress: Progress) -> Iterator[dict[str, Any]]:
 
 def _pair(first: str, second: str, paired: Paired, p: float, tests: int) -> dict[str, Any]:
     """Two runs, of which the first answers at least as many images rightly."""
-    apart = p < SURE
+    apart = not may_be_chance(p)
     return {
         "better": first if apart else None,
         "first": first,
@@ -177,9 +171,10 @@ def _told(first: str, second: str, paired: Paired, p: float, tests: int) -> str:
     holms = f" ({p_text(p)} with Holm's correction for {tests} tests)" if several else ""
     low, high = (100 * end for end in paired.difference_interval)
     # Holm's method corrects no interval, so it may leave 0 out where the test, corrected, finds nothing.
-    ends = f"(95 % interval {low:.1f} to {high:.1f}{', of these two alone' if several else ''})"
+    ends = f"(95 % interval {low:.1f} to {high:.1f}{', of these two alone' if several else ''}"
+    ends += f", {BORDER})" if on_the_border(paired.p, paired.difference_interval) else ")"
     ahead = 100 * paired.difference
-    if p >= SURE:
+    if may_be_chance(p):
         if not paired.first + paired.second:
             said = f"{first} and {second} cannot be told apart: they answer the same images rightly"
         else:
@@ -188,13 +183,6 @@ def _told(first: str, second: str, paired: Paired, p: float, tests: int) -> str:
     said = f"{first} is better than {second} by {ahead:.1f} points of accuracy {ends}"
     chance = f"1 of {int(1 / paired.p):,}" if paired.p > 1e-6 else "less than 1 of 1,000,000"
     return f"{said}: {counts}{holms}; equally good ones come so far apart in {chance} such tests"
-
-
-def p_text(p: float) -> str:
-    """A p with two digits that count; of one too small for a number, that it is smaller than such."""
-    if p < LEAST:
-        return f"p < {LEAST:.0e}"
-    return "p = " + ("1.00" if p > 0.995 else f"{p:.2f}" if p >= 0.1 else f"{p:.2g}" if p >= 0.0001 else f"{p:.0e}")
 
 
 def _remarks(runs: Sequence[Run], names: Sequence[str]) -> list[str]:

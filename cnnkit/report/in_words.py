@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnkit.core.text import counted, typed
-from cnnkit.evaluation import calibrate
+from cnnkit.evaluation import calibrate, paired
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.corruptions import Corruptions
@@ -128,6 +128,7 @@ def tiles(result: Mapping[str, Any], facts: Mapping[str, Any], epochs: Sequence[
         if isinstance(baseline, dict) and "network_adds" in baseline:
             low, high = baseline["network_adds_interval"]
             added, ends = f"{100 * baseline['network_adds']:+.1f} points", f"{100 * low:.1f} to {100 * high:.1f}"
+            ends += ", may be chance" if paired.doubt(baseline.get("p"), (low, high)) else ""
             yield Tile("above the baseline", added, ends)
         calibration = result.get("calibration")
         if isinstance(calibration, dict) and "ece" in calibration:

@@ -51,6 +51,7 @@ def test_what_the_network_adds_is_told_with_the_interval_of_the_pairs(exam):
     # Newcombe's of Wilson's: 0.15004 to 0.84996 for 2 of 4, 0.51011 to 1 for 4 of 4, which do not go together.
     below, above = 0.5 - 0.15004, np.hypot(0.84996 - 0.5, 1 - 0.51011)
     assert found["network_adds_interval"] == pytest.approx([-0.5 - below, -0.5 + above], abs=1e-4)
+    assert found["p"] == 0.5  # both of two coins alike
     [line] = Baseline().lines(found)
     assert line == (
         "baseline: nearest neighbour on 2 x 2 pixels reaches 1.0000; the network is 0.5000 below that "

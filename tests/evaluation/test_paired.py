@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, chi2
 
-from cnnkit.evaluation.paired import Paired, holm
+from cnnkit.evaluation.paired import Paired, doubt, holm
 
 AIRWAYS = Paired(1, 1, 7, 12)
 """Table 1 of Fagerland, Lydersen and Laake 2013, BMC Medical Research Methodology 13, 91 (10.1186/1471-2288-13-91)."""
@@ -71,6 +71,19 @@ def test_the_interval_holds_the_true_difference_as_often_as_it_says():
     drawn = np.random.default_rng(0).multinomial(100, [0.7, 0.12, 0.08, 0.1], 1000)
     low, high = np.transpose([Paired(*map(int, counts)).difference_interval for counts in drawn])
     assert 0.93 <= np.mean((low <= 0.04) & (high >= 0.04)) <= 0.98
+
+
+def test_what_may_be_chance_is_decided_by_p_and_an_interval_that_says_otherwise_is_told_to_be_another_computation():
+    # All of five coins alike: 2 / 2**5.
+    border = Paired(40, 5, 0, 0)
+    assert border.p == 0.0625 and border.difference_interval[0] > 0
+    told = ", which is computed otherwise than p, and p decides: p = 0.062, so it may be chance"
+    assert doubt(border.p, border.difference_interval) == told
+    for counts in ((40, 6, 0, 0), (40, 0, 6, 0)):
+        assert doubt(Paired(*counts).p, Paired(*counts).difference_interval) == ""  # 2 / 2**6
+    even = Paired(40, 3, 2, 0)
+    assert doubt(even.p, even.difference_interval) == ", which may be chance"
+    assert [doubt(None, ends) for ends in ((-0.1, 0.1), (0.1, 0.2))] == [", which may be chance", ""]
 
 
 def test_images_are_counted_by_who_is_right():

@@ -107,7 +107,7 @@ def test_what_may_be_nothing_is_said_to_be_so():
     first, second, third = told(0.004, (-0.001, 0.009))
     assert first == (
         "tta: 8 augmented views (shift; rotate degrees 10) averaged with the plain one: accuracy 0.9040 in place of "
-        "0.9000; adds 0.0040 (95 % interval -0.0010 to 0.0090), not told apart from nothing"
+        "0.9000; adds 0.0040 (95 % interval -0.0010 to 0.0090), which may be chance"
     )
     assert second == "  log loss 0.2800 in place of 0.3000: 0.0200 less (95 % interval 0.0100 to 0.0300)"
     assert third == "  cost: 9 times the computing of the plain one; here 1.25 ms an image in place of 0.1 ms"

@@ -101,6 +101,12 @@ def test_a_p_that_is_0_in_the_computers_numbers_is_told_as_smaller_than_one_that
     assert "p < 1e-300; equally good ones come so far apart in less than 1 of 1,000,000 such tests" in told
 
 
+def test_an_interval_that_leaves_0_out_where_the_test_finds_nothing_is_told_to_be_another_computation():
+    told = comparison._told("cnn", "linear", Paired(40, 5, 0, 0), Paired(40, 5, 0, 0).p, 1)
+    assert told.startswith("cnn and linear cannot be told apart: 5 against 0 images of 45, p = 0.062; ")
+    assert told.endswith("(95 % interval 1.1 to 23.5, which is computed otherwise than p, and p decides)")
+
+
 def test_a_run_that_is_calibrated_beside_one_that_is_not_is_named(run_of, command):
     one, other = run_of("a"), run_of("b")
     assert compare([one, other])["remarks"] == []
