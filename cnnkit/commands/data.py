@@ -62,11 +62,11 @@ def data(
     from cnnkit.runs import overwriting
 
     if sheets:
-        examine.refuse(sheets)
+        examine.refuse(sheets, [target])
     overwriting.refuse("--fix-list", fix_list, force, overwriting.LIST, reads=(target,))
     with screen.watching() as progress:
         examined = images(target, settings, progress)
-        if fix_list and fix_list.exists():
+        if fix_list:
             overwriting.refuse_what_is_read("--fix-list", fix_list, examined.source.paths())
         report = examine.examine(examined, progress, sheets)
     written = (fix_list, write_fix_list(fix_list, report, examined)) if fix_list else None

@@ -52,14 +52,16 @@ def look_for_suspects(
 
     refuse_without_config("--suspects", config)
     if sheet:
-        examine.refuse(sheet)
+        examine.refuse(sheet, [config])
     overwriting.refuse("--fix-list", fix_list, force, overwriting.LIST, reads=(config,))
     if by != FOLDS and not Path(by).is_dir():
         raise UsageError(f"--suspects {by}: there is no such folder; name that of a run, or `{FOLDS}` to do without")
     run = None if by == FOLDS else Run.open(by)
     with screen.watching() as progress:
         experiment = read(config, *settings, progress=progress)
-        if fix_list and fix_list.exists():
+        if sheet:
+            examine.refuse(sheet, experiment.data.source.paths())
+        if fix_list:
             overwriting.refuse_what_is_read("--fix-list", fix_list, experiment.data.source.paths())
         from cnnkit.studies import suspects
 

@@ -36,7 +36,7 @@ def lr(
     overwriting.refuse("--plot", plot, force, overwriting.Form("the curve is a PNG", (".png",)), reads=(config,))
     with screen.watching() as progress:
         experiment = read(config, *settings, progress=progress)
-        if plot and plot.exists():
+        if plot:
             overwriting.refuse_what_is_read("--plot", plot, experiment.data.source.paths())
         from cnnkit.training import rate_finder
 

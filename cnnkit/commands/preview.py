@@ -52,7 +52,7 @@ def preview(
     sheets.refuse(output, force, None if audit else images)
     with screen.watching() as progress:
         experiment = read(config, *settings, progress=progress)
-        if output and output.exists():
+        if output:
             overwriting.refuse_what_is_read("--output", output, experiment.data.source.paths())
         if not prepare:
             sheets.refuse_unaugmented(experiment, config)

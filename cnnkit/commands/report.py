@@ -43,8 +43,6 @@ def report(
         own = Files(runs[0]).report
         raise UsageError(f"--force is for --output: the run's own page, {own}, is always replaced; leave it out")
     overwriting.refuse("--output", file, force, overwriting.Form("the page is HTML", (".html", ".htm")))
-    if several and file:
-        overwriting.refuse_what_is_read("--output", file, [])  # in the folder of a run it would be taken for that run's
     opened = [Run.open(run) for run in runs]
     if not file:
         keeping.refuse("the page of a run is kept there; name another file: --output FILE", runs[0])

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from cnnkit.core.errors import UsageError
 from cnnkit.core.text import enumerated, typed
-from cnnkit.runs.files import Files
+from cnnkit.runs.files import FOLDS, Files
 
-TEXTS = (".yaml", ".yml", ".txt", ".csv", ".jsonl")
+TEXTS = (".yaml", ".yml", ".txt", ".lst", ".list", ".csv", ".json", ".jsonl", ".ndjson", ".md")
 """Endings of what commands write, which may lie among images without being one of them."""
 
 
@@ -73,25 +73,65 @@ def refuse(option: str, file: Path | None, force: bool, form: Form, reads: Itera
     if file.exists() and not file.is_file():
         raise UsageError(f"{option} {file}: that is no file; choose another")
     form.refuse(option, file)
-    if file.exists():
-        refuse_what_is_read(option, file, reads)
+    refuse_what_is_read(option, file, reads)
     if file.exists() and not force:
         raise UsageError(f"{option} {file} exists already; --force replaces it")
 
 
 def refuse_what_is_read(option: str, file: Path, reads: Iterable[Path | str | None]) -> None:
-    """Refuses to write over a file that is read, or lies in a folder that is read and is no text; or that is of a run.
+    """Refuses to write over a file that is read, among images that are read, or into a run; be it there already or not.
+
+    A text may lie in a folder of images, where nobody takes it for one. A run is what training and evaluation have
+    left: a file of another hand would be taken for theirs, or lost when theirs is written.
+
+    Args:
+        option: The option that names the file.
+        file: The file, or a folder of files.
+        reads: The files and folders that the command reads.
 
     Raises:
         UsageError: It is such a file.
     """
-    above = file.resolve().parents
-    for read in (Path(path).resolve() for path in reads if path):
-        if read == file.resolve() or (read in above and file.suffix.lower() not in TEXTS):
+    _refuse_inside_a_run(option, file)
+    place = file.resolve()
+    there = {_identity(path) for path in (place, *place.parents)}
+    for read in reads:
+        found = _identity(read) if read else None
+        if found is None or found not in there:
+            continue
+        if found == _identity(place):
             raise UsageError(f"{option} {file}: this is what the command reads; write to another file")
-    for folder in above:
-        if Files(folder).config.is_file() and Files(folder).tell_of_runs():
-            raise UsageError(f"{option} {file}: this belongs to the run {folder.name}; write to another file")
+        if file.suffix.lower() not in TEXTS:
+            raise UsageError(
+                f"{option} {file}: this lies among the images that the command reads, in {read}; "
+                "write to another folder"
+            )
+
+
+def _refuse_inside_a_run(option: str, path: Path) -> None:
+    """Refuses a file, or a folder, in the folder of a run, or of folds.
+
+    Raises:
+        UsageError: It lies in one.
+    """
+    if run := next(filter(_is_of_runs, path.resolve().parents), None):
+        raise UsageError(
+            f"{option} {path}: this belongs to the run {run.name}, in whose folder nothing else is written; write to "
+            f"another folder, for example {run.parent}"
+        )
+
+
+def _identity(path: Path | str) -> tuple[int, int] | None:
+    """What tells a file or a folder from all others, by whatever names; None if it is not there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a million files may be read
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_of_runs(folder: Path) -> bool:
+    return Files(folder).config.is_file() and Files(folder).tell_of_runs()
 
 
 def refuse_run(folder: Path | None) -> None:
@@ -107,6 +147,8 @@ def refuse_run(folder: Path | None) -> None:
         goes_on = f", or go on with it: cnnkit train --resume {typed(folder)}" * Files(folder).tell_of_runs()
         message = f"{folder} exists already, and a run never overwrites another; choose another --run{goes_on}"
         raise UsageError(message)
+    if folder and not (folder.parent / FOLDS).is_file():
+        _refuse_inside_a_run("--run", folder)
     above = (folder or Path("runs")).absolute().parent
     while not above.exists() and above != above.parent:
         above = above.parent

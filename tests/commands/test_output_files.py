@@ -13,7 +13,7 @@ from typer.models import ArgumentInfo
 
 from cnnkit import Run, read
 from cnnkit.commands.app import app
-from cnnkit.runs import checkpoints
+from cnnkit.runs import checkpoints, overwriting
 from cnnkit.training import rate_finder
 
 Command = Callable[..., tuple[int, str, str]]
@@ -153,13 +153,14 @@ def test_force_without_a_file_to_write_is_a_mistake(command: Command) -> None:
 
 READ = [
     "data list.txt --fix-list list.txt",
-    "preview mine.yaml --output photos/cat/0.png",
-    "lr mine.yaml --plot photos/cat/0.png",
     "predict run list.txt --output list.txt",
     "predict run list.txt --output link.txt",
     "predict run no.png --sample sample.csv --output sample.csv",
 ]
 """Commands that would write over what they read."""
+
+AMONG_IMAGES = ["preview mine.yaml --output photos/cat/0.png", "lr mine.yaml --plot photos/cat/0.png"]
+"""Commands that would write over an image that they read."""
 
 RUN = ("config.yaml", "provenance.json", "split.csv", "lr.png", "exclude.txt")
 
@@ -175,8 +176,9 @@ OF_A_RUN = [
 
 @pytest.mark.parametrize(
     ("words", "why"),
-    [(words, "is what the command reads") for words in READ]
-    + [(words, "belongs to the run run") for words in OF_A_RUN],
+    [(words, "is what the command reads; write to another file") for words in READ]
+    + [(words, "lies among the images that the command reads, in ") for words in AMONG_IMAGES]
+    + [(words, "belongs to the run run, in whose folder nothing else is written; write to") for words in OF_A_RUN],
 )
 def test_what_is_read_or_belongs_to_a_run_is_not_replaced_with_force_either(
     words: str, why: str, command: Command, image_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
@@ -191,8 +193,57 @@ def test_what_is_read_or_belongs_to_a_run_is_not_replaced_with_force_either(
     before = Path(file).read_bytes()
     assert command(*words.split())[0] == 2
     code, out, err = command(*words.split(), "--force")
-    assert (code, out, err) == (2, "", f"{option} {file}: this {why}; write to another file\n")
+    assert (code, out) == (2, "") and err.startswith(f"{option} {file}: this {why}")
     assert Path(file).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "init photos --output run/new.yaml",
+        "data photos --fix-list run/evaluation/new.txt",
+        "data photos --sheets run/sheets",
+        "data photos --sheets photos/sheets",
+        "data mine.yaml --sheets photos/cat/sheets",
+        "preview mine.yaml --output run/new.png",
+        "preview mine.yaml --output photos/cat/new.png",
+        "lr mine.yaml --plot link/new.png",
+        "lr mine.yaml --plot photos/new.png",
+        "list schedules --plot run/new.png",
+        "train mine.yaml --run run/new",
+        "predict other there.png --output run/new.csv",
+        "compare run other --csv run/calibration.csv",
+        "compare other nor --markdown run/evaluation/new.md",
+        "report run --output run/page.html",
+        "report other nor --output run/page.html",
+    ],
+)
+def test_nothing_new_is_written_into_a_run_or_among_images(
+    words: str, command: Command, image_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = image_folder({"cat": 12, "dog": 12}, name="photos").parent
+    monkeypatch.chdir(folder)
+    Path("run/evaluation").mkdir(parents=True)
+    Path("link").symlink_to("run")
+    Path("mine.yaml").write_text(CONFIG)
+    for name in RUN:
+        Path("run", name).write_text("precious")
+    before = sorted(folder.rglob("*"))
+    *_, option, file = words.split()
+    code, out, err = command(*words.split())
+    why = "lies among the images" if "photos" in file else "belongs to the run run"
+    assert (code, out) == (2, "") and err.startswith(f"{option} {file}: this {why}")
+    assert "write to another folder" in err
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("place", ["photos/new.txt", "new.txt", "runs/new.txt"])
+def test_a_text_may_lie_among_images_and_anything_beside_a_run(place: str, tmp_path: Path) -> None:
+    for folder in ("photos", "runs/one"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in RUN:
+        (tmp_path / "runs/one" / name).touch()
+    overwriting.refuse("--fix-list", tmp_path / place, False, overwriting.LIST, [tmp_path / "photos"])
 
 
 def test_a_folder_that_can_not_be_written_to_is_refused_before_all_else(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from cnnkit.data.section import Data
 from cnnkit.inspection.doctor import faint, files, groups, labels, little_detail, masks, memory, near
 from cnnkit.inspection.doctor import sheets as contact_sheets
 from cnnkit.inspection.doctor.base import Finding, Patient, Report, Severity
+from cnnkit.runs import overwriting
 
 Check = Callable[[Patient], Iterator[Finding]]
 
@@ -40,7 +41,7 @@ def examine(data: Data, progress: Progress, sheets: Path | None = None) -> Repor
         UsageError: The folder for the sheets is in use, or can't be written.
     """
     if sheets:
-        refuse(sheets)
+        refuse(sheets, data.source.paths())
     collection = data.source.open(progress)
     index = data.index(collection, progress)
     fingerprint = index.fingerprint()
@@ -63,8 +64,12 @@ def examine(data: Data, progress: Progress, sheets: Path | None = None) -> Repor
     return _completed(replace(report, sheets=tuple(map(str, drawn))), data, index, collection.skip_bad)
 
 
-def refuse(sheets: Path) -> None:
-    """Refuses a folder for the contact sheets that holds something already, or can't be made.
+def refuse(sheets: Path, reads: Iterable[Path | str]) -> None:
+    """Refuses a folder for the contact sheets that holds something already, can't be made, or is no place for them.
+
+    Args:
+        sheets: The folder.
+        reads: The files and folders that the command reads.
 
     Raises:
         UsageError: It is one of these.
@@ -73,6 +78,7 @@ def refuse(sheets: Path) -> None:
         raise UsageError(f"--sheets {sheets}: there is no folder {sheets.absolute().parent}")
     if sheets.is_symlink() or (sheets.exists() and not sheets.is_dir()) or (sheets.is_dir() and any(sheets.iterdir())):
         raise UsageError(f"--sheets {sheets} is there already and not an empty folder; choose another")
+    overwriting.refuse_what_is_read("--sheets", sheets, reads)
 
 
 def before_training(
