@@ -1,29 +1,30 @@
-"""Evaluate: what a trained network is worth, from what is on disk."""
+"""Evaluate: what a trained network is worth, from what is on disk.
+
+`evaluated` tells the order: what is refused before the work, what is shown, calibrated, examined, and what is kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from cnnkit.config.file import refuse_settings
 from cnnkit.core import cache
-from cnnkit.core.errors import DataError, TrainingError, UsageError
-from cnnkit.core.lazy import np
+from cnnkit.core.errors import TrainingError, UsageError
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import first_line
 from cnnkit.data.index import SPLITS, Index
 from cnnkit.evaluation import calibrate as calibration
-from cnnkit.evaluation import familiarity, results
+from cnnkit.evaluation import results
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.baseline import Baseline
-from cnnkit.evaluation.exam import Exam, Question, Shown, Splits, logits_of, sample
+from cnnkit.evaluation.exam import Exam, Question, Shown, Splits, sample
 from cnnkit.evaluation.gate import Gate, refuse_unknown
 from cnnkit.evaluation.other_images import OtherImages
+from cnnkit.evaluation.recalibration import Recalibration
 from cnnkit.runs import keeping
-from cnnkit.runs.files import FOLDS
 from cnnkit.runs.images import index_of
 from cnnkit.runs.run import Run
 
@@ -82,53 +83,92 @@ def evaluated(
     """As `evaluate`, and the answers too."""
     run = Run.open(run, fitted_anew=calibrate)
     progress = progress or Progress()
-    if split not in SPLITS:
-        raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
-    refuse_settings(settings, MAY_BE_SET, "a run is evaluated as it was trained")
-    for question in questions:
-        question.refuse(run)
-    facts_too = {"calibrated": list(calibration.FIGURES)} if calibrate else {}
-    facts_too |= {"source": others.figures()} if others else {}
-    _refuse_unknown(gates, run, questions, facts_too)
-    if calibrate:
-        needed = "a calibration is kept with the run; calibrate a copy of it, where you may write"
-        keeping.refuse(needed, run.folder, run.files.evaluation)
+    asked = _Asked(split, settings, questions, others, calibrate, gates)
+    asked.refuse(run)
     if unkept := None if others else keeping.why_not(run.files.evaluation):
         progress.say(f"{unkept}: the figures are told, and not kept with the run")
     # Nothing that may be set has a say in the network, so one config, with the settings, serves all that follows.
     run = run.with_settings(*settings)
-    shown = others.shown(run, progress) if others else _shown(run, split, progress)
-    for question in questions:
-        question.refuse_images(shown.images.index)
-    _refuse_unknown(gates, run, questions, facts_too, shown.images.index.take(shown.numbers))
+    shown = asked.shown(run, progress)
     with progress.task("building the network", 1):
         model = run.network(progress)
 
     def of(split: str, most: int | None = None, opened: Run = run) -> Shown:
         return _shown(opened, split, progress, most)
 
-    asked = None if others else split
-    fit: dict[str, Any] = {}
+    recalibration = None
     if calibrate:
-        with run.held():  # who trains it is told of before the work
-            if not _is_whole(run, run.files.calibration, lambda run: run.calibration, progress):
-                run = run.uncalibrated()
-            unfamiliar = not _is_whole(run, run.files.familiarity, familiarity.Familiarity.read, progress)
-            names = [question.name for question in questions]
-            run, fit["calibrated"], renewed = _calibrated(run, asked, names, model, shown, of, progress)
+        names = [question.name for question in questions]
+        recalibration = Recalibration.of(run, asked.judged, names, model, shown, of, progress)
+        run = recalibration.run
     facts = others.facts(run, shown) if others else None
-    exam = Exam.taken(run, model, asked, shown, of, progress)
-    result = _examined(exam, questions, facts, fit)
+    exam = Exam.taken(run, model, asked.judged, shown, of, progress)
+    result = _examined(exam, questions, facts, {"calibrated": recalibration.found} if recalibration else {})
     # From here on nothing is refused any more.
-    if calibrate:
-        with run.held():
-            if unfamiliar:
-                _make_familiar(run, model, of, progress)
-            run.calibrate(**asdict(run.calibration))
-            renewed.keep(run)
-    if asked and not unkept:  # of other images nothing is written: these are the figures of none of its splits
-        results.keep(run, asked, _lasting(result), exam.answers)
+    if recalibration:
+        recalibration.keep(model, of, progress)
+    if asked.judged and not unkept:  # of other images nothing is written: these are the figures of none of its splits
+        results.keep(run, asked.judged, _lasting(result), exam.answers)
     return result, exam.answers
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a run is evaluated on and by; its attributes are arguments of `evaluate`."""
+
+    split: str
+    settings: Sequence[str]
+    questions: Sequence[Question]
+    others: OtherImages | None
+    calibrate: bool
+    gates: Sequence[Gate]
+
+    @property
+    def judged(self) -> str | None:
+        """The split whose figures these are; None where it is other images."""
+        return None if self.others else self.split
+
+    def refuse(self, run: Run) -> None:
+        """Refuses what can't be told of a run, or not be kept with it, before its images are read.
+
+        Raises:
+            UsageError: There is such a thing.
+        """
+        if self.split not in SPLITS:
+            raise UsageError(f"there is no split `{self.split}`; it may be {', '.join(SPLITS)}")
+        refuse_settings(self.settings, MAY_BE_SET, "a run is evaluated as it was trained")
+        for question in self.questions:
+            question.refuse(run)
+        self._refuse_unknown_figures(run)
+        if self.calibrate:
+            needed = "a calibration is kept with the run; calibrate a copy of it, where you may write"
+            keeping.refuse(needed, run.folder, run.files.evaluation)
+
+    def shown(self, run: Run, progress: Progress) -> Shown:
+        """The images, read.
+
+        Raises:
+            UsageError: What is asked can't be told of just these.
+            DataError: They are gone, or are not the ones of the run, or can't be read.
+        """
+        shown = self.others.shown(run, progress) if self.others else _shown(run, self.split, progress)
+        for question in self.questions:
+            question.refuse_images(shown.images.index)
+        self._refuse_unknown_figures(run, shown.images.index.take(shown.numbers))
+        return shown
+
+    def _refuse_unknown_figures(self, run: Run, index: Index | None = None) -> None:
+        """Refuses gates on figures that there will not be: before the images are read, and behind it by their index.
+
+        Raises:
+            UsageError: There is one.
+        """
+        from cnnkit.evaluation.questions import asked_by
+
+        asked = {question.name: question.figures(run.classes, index) for question in self.questions}
+        beside = {"calibrated": list(calibration.FIGURES)} if self.calibrate else {}
+        beside |= {"source": self.others.figures()} if self.others else {}
+        refuse_unknown(self.gates, run.classes, {**asked, **beside}, asked_by(run.classes, asked) if self.gates else {})
 
 
 def _lasting(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,112 +176,6 @@ def _lasting(result: Mapping[str, Any]) -> dict[str, Any]:
     found = result.get("calibrated", {})
     lasting = {name: value for name, value in found.items() if name not in calibration.CONSEQUENCES}
     return {**result, **({"calibrated": lasting} if found else {})}
-
-
-def _refuse_unknown(
-    gates: Sequence[Gate],
-    run: Run,
-    questions: Sequence[Question],
-    beside: Mapping[str, list[str]],
-    index: Index | None = None,
-) -> None:
-    """Refuses figures that there will not be: before the images are read, and those that only these tell behind it.
-
-    Raises:
-        UsageError: There is one.
-    """
-    from cnnkit.evaluation.questions import asked_by
-
-    asked = {question.name: question.figures(run.classes, index) for question in questions}
-    refuse_unknown(gates, run.classes, {**asked, **beside}, asked_by(run.classes, asked) if gates else {})
-
-
-def _is_whole(run: Run, file: Path, read: Callable[[Run], object | None], progress: Progress) -> bool:
-    """Whether one of the files that a calibration makes anew can be used; if it was changed or damaged, that is said.
-
-    Args:
-        run: The run.
-        file: The file.
-        read: Reads it; what it finds is None where a run of an earlier version has none.
-        progress: Is told.
-    """
-    try:
-        if run.left(file):
-            return read(run) is not None
-        told = f"{file} is not as the run left it"
-    except TrainingError as error:
-        told = str(error).partition(";")[0]
-    progress.say(f"{told}; it is made anew")
-    return False
-
-
-def _make_familiar(run: Run, model: Any, of: Splits, progress: Progress) -> None:
-    """Keeps with a run what tells unfamiliar images, or says why not: a calibration needs no training images."""
-    try:
-        familiarity.fit(run, model, of, progress)
-    except DataError as error:
-        if not run.left(run.files.familiarity):  # of which no other command would take the run
-            run.keep_familiarity(None)
-        progress.say(
-            f"careful: `predict` can't tell which images are unfamiliar, as the run's own images are needed for that: "
-            f"{first_line(error)}; once they are there again: {run.files.to_calibrate}"
-        )
-
-
-def _calibrated(
-    run: Run, split: str | None, names: Sequence[str], model: Any, shown: Shown, of: Splits, progress: Progress
-) -> tuple[Run, dict[str, Any], results.Renewed]:
-    """A run as if it were calibrated on its validation images, what is found, and what was, brought up to date.
-
-    Args:
-        run: The run.
-        split: Which split is evaluated behind it; None for none.
-        names: What is asked of it then, and need not be brought up to date.
-        model: Its network.
-        shown: The images of that split, or other ones.
-        of: The images of another split.
-        progress: Is told how far it is.
-
-    Raises:
-        TrainingError: What was found before is damaged.
-    """
-    before = results.documents(run, but=split)
-    if split != "validation":
-        before = {"validation": dict[str, Any]()} | before
-    if split:
-        before |= _before(run, split)
-    try:
-        answers = Answers.read(run, "validation")
-    except TrainingError:
-        if split != "validation":
-            raise
-        answers = None  # they are written anew
-    if answers is None:
-        chosen_on = shown if split == "validation" else of("validation")
-        logits = logits_of(run, model, chosen_on, progress)
-        answers = Answers.of(run, np.asarray(chosen_on.labels), logits, chosen_on.names)
-    had = run.calibration
-    run, found = calibration.calibrated(run, answers)
-    found["as_before"] = had == run.calibration
-    answers = Answers.of(run, answers.labels, answers.logits, answers.names)
-    renewed = results.renewed(run, before, answers)
-    left_out = {name: {"left_out": gone} for name, gone in renewed.left_out.items() if name not in renewed.same}
-    if split in left_out:
-        gone = [name for name in left_out.pop(split)["left_out"] if name not in names]
-        left_out |= {split: {"left_out": gone}} if gone else {}
-    found["renewed"] = left_out
-    folds = run.folder.absolute().parent
-    found["folds"] = str(folds) if (folds / FOLDS).is_file() else None
-    return run, found | {"report": str(run.files.report) if run.files.report.exists() else None}, renewed
-
-
-def _before(run: Run, split: str) -> dict[str, dict[str, Any]]:
-    """What was found of the split that is evaluated now; nothing where it is damaged, as it is written anew."""
-    try:
-        found, answers = results.read(run, split), Answers.read(run, split)
-    except TrainingError:
-        return {}
-    return {split: found} if found and answers else {}
 
 
 def _shown(run: Run, split: str, progress: Progress, most: int | None = None) -> Shown:

@@ -1,0 +1,155 @@
+"""Recalibration: a run is calibrated on its validation images, and what was found of it before follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnkit.core.errors import DataError, TrainingError
+from cnnkit.core.lazy import np
+from cnnkit.core.progress import Progress
+from cnnkit.core.text import first_line
+from cnnkit.evaluation import calibrate, familiarity, results
+from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.exam import Shown, Splits, logits_of
+from cnnkit.runs.files import FOLDS
+from cnnkit.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """What a calibration comes to; nothing of it is in the run's folder before `keep`.
+
+    Attributes:
+        run: The run as if it were calibrated.
+        found: What is told of it.
+        renewed: What was found before, by the calibration of now.
+        unfamiliar: Whether what tells unfamiliar images is to be made anew too.
+    """
+
+    run: Run
+    found: Mapping[str, Any]
+    renewed: results.Renewed
+    unfamiliar: bool
+
+    @classmethod
+    def of(
+        cls, run: Run, split: str | None, names: Sequence[str], model: Any, shown: Shown, of: Splits, progress: Progress
+    ) -> Recalibration:
+        """That of a run.
+
+        Args:
+            run: The run.
+            split: Which split is evaluated behind it; None for none.
+            names: What is asked of it then, and need not be brought up to date.
+            model: Its network.
+            shown: The images of that split, or other ones.
+            of: The images of another split.
+            progress: Is told how far it is.
+
+        Raises:
+            UsageError: Another process trains it.
+            TrainingError: What was found before is damaged.
+        """
+        with run.held():  # who trains it is told of before the work
+            if not _is_whole(run, run.files.calibration, lambda run: run.calibration, progress):
+                run = run.uncalibrated()
+            unfamiliar = not _is_whole(run, run.files.familiarity, familiarity.Familiarity.read, progress)
+            before = results.documents(run, but=split)
+            if split != "validation":
+                before = {"validation": dict[str, Any]()} | before
+            if split:
+                before |= _before(run, split)
+            answers = _validated(run, split, model, shown, of, progress)
+            had = run.calibration
+            run, found = calibrate.calibrated(run, answers)
+            answers = Answers.of(run, answers.labels, answers.logits, answers.names)
+            renewed = results.renewed(run, before, answers)
+            consequences = {
+                "as_before": had == run.calibration,
+                "renewed": _left_out(renewed, split, names),
+                "folds": _folds(run),
+                "report": str(run.files.report) if run.files.report.exists() else None,
+            }
+            return cls(run, found | consequences, renewed, unfamiliar)
+
+    def keep(self, model: Any, of: Splits, progress: Progress) -> None:
+        """Keeps all of it with the run."""
+        with self.run.held():
+            if self.unfamiliar:
+                _make_familiar(self.run, model, of, progress)
+            self.run.calibrate(**asdict(self.run.calibration))
+            self.renewed.keep(self.run)
+
+
+def _is_whole(run: Run, file: Path, read: Callable[[Run], object | None], progress: Progress) -> bool:
+    """Whether one of the files that a calibration makes anew can be used; if it was changed or damaged, that is said.
+
+    Args:
+        run: The run.
+        file: The file.
+        read: Reads it; what it finds is None where a run of an earlier version has none.
+        progress: Is told.
+    """
+    try:
+        if run.left(file):
+            return read(run) is not None
+        told = f"{file} is not as the run left it"
+    except TrainingError as error:
+        told = str(error).partition(";")[0]
+    progress.say(f"{told}; it is made anew")
+    return False
+
+
+def _before(run: Run, split: str) -> dict[str, dict[str, Any]]:
+    """What was found of the split that is evaluated now; nothing where it is damaged, as it is written anew."""
+    try:
+        found, answers = results.read(run, split), Answers.read(run, split)
+    except TrainingError:
+        return {}
+    return {split: found} if found and answers else {}
+
+
+def _validated(run: Run, split: str | None, model: Any, shown: Shown, of: Splits, progress: Progress) -> Answers:
+    """The answers to the validation images: those that were kept, else they are asked for."""
+    try:
+        answers = Answers.read(run, "validation")
+    except TrainingError:
+        if split != "validation":
+            raise
+        answers = None  # they are written anew
+    if answers is not None:
+        return answers
+    chosen_on = shown if split == "validation" else of("validation")
+    logits = logits_of(run, model, chosen_on, progress)
+    return Answers.of(run, np.asarray(chosen_on.labels), logits, chosen_on.names)
+
+
+def _left_out(renewed: results.Renewed, split: str | None, names: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+    """What of the figures of each split was not brought up to date, without what is asked of one now."""
+    left_out = {name: {"left_out": gone} for name, gone in renewed.left_out.items() if name not in renewed.same}
+    if split in left_out:
+        gone = [name for name in left_out.pop(split)["left_out"] if name not in names]
+        left_out |= {split: {"left_out": gone}} if gone else {}
+    return left_out
+
+
+def _folds(run: Run) -> str | None:
+    """The folder of the folds that a run is one of."""
+    above = run.folder.absolute().parent
+    return str(above) if (above / FOLDS).is_file() else None
+
+
+def _make_familiar(run: Run, model: Any, of: Splits, progress: Progress) -> None:
+    """Keeps with a run what tells unfamiliar images, or says why not: a calibration needs no training images."""
+    try:
+        familiarity.fit(run, model, of, progress)
+    except DataError as error:
+        if not run.left(run.files.familiarity):  # of which no other command would take the run
+            run.keep_familiarity(None)
+        progress.say(
+            f"careful: `predict` can't tell which images are unfamiliar, as the run's own images are needed for that: "
+            f"{first_line(error)}; once they are there again: {run.files.to_calibrate}"
+        )
