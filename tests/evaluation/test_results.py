@@ -152,7 +152,7 @@ def test_a_calibration_keeps_what_was_found_of_the_split_that_is_evaluated_too(r
     again = evaluate(run.folder, "test", questions=[], calibrate=True)["calibrated"]
     assert again["renewed"] == {} and again["as_before"] and not told["as_before"]
     [said] = calibrate.consequences(again | {"report": "a/report.html"})
-    assert said == "that is what the run had: what was found of its splits stays as it is"
+    assert said == "the run had this calibration already; the results of its splits stay as they are"
 
 
 class Said(Progress):
