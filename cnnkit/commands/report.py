@@ -11,9 +11,9 @@ from cnnkit.commands.command import Force, Settings, command
 from cnnkit.commands.screen import Screen
 from cnnkit.core.errors import UsageError
 
-_RUNS = Argument(metavar="RUN...", help="The folder of a run, or of several.", show_default=False)
+_RUNS = Argument(metavar="RUN...", help="The folder of a run, of several, or of folds.", show_default=False)
 _OUTPUT = Option(
-    help="The page's file, an HTML file.", show_default="report.html of the run; of several, report.html here"
+    help="The page's file, an HTML file.", show_default="report.html of the run or folds; of several, report.html here"
 )
 
 
@@ -30,7 +30,7 @@ def report(
     from cnnkit.evaluation.evaluate import MAY_BE_SET
     from cnnkit.report.report import of_run, of_runs
     from cnnkit.runs import keeping, overwriting
-    from cnnkit.runs.files import Files
+    from cnnkit.runs.files import FOLDS, Files
     from cnnkit.runs.run import Run
 
     several = len(runs) > 1
@@ -43,11 +43,16 @@ def report(
         own = Files(runs[0]).report
         raise UsageError(f"--force is for --output: the run's own page, {own}, is always replaced; leave it out")
     overwriting.refuse("--output", file, force, overwriting.Form("the page is HTML", (".html", ".htm")))
-    opened = [Run.open(run) for run in runs]
+    of_folds = not several and (runs[0] / FOLDS).is_file()
+    opened = [] if of_folds else [Run.open(run) for run in runs]
     if not file:
         keeping.refuse("the page of a run is kept there; name another file: --output FILE", runs[0])
     with screen.watching() as progress:
-        if several:
+        if of_folds:
+            from cnnkit.studies import fold_page
+
+            made = fold_page.write(runs[0], progress, file, settings)
+        elif several:
             assert file
             made = of_runs(opened, file, progress)
         else:

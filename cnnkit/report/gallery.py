@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from cnnkit.core.errors import DataError
 from cnnkit.core.text import counted, enumerated, typed
@@ -34,16 +33,17 @@ Of = Callable[[str], Shown]
 class Gallery:
     """The pictures of a page; where images are gone, it goes without them and says so."""
 
-    def __init__(self, run: Run, of: Of, split: str | None):
+    def __init__(self, run: Run, of: Of, split: str | None, album: Album | None = None):
         """Chooses none yet.
 
         Args:
             run: The run.
             of: The images of its splits.
             split: The split that the page is about; None where none was evaluated.
+            album: Where its pictures go; into one of its own by default.
         """
         self._run, self._of, self._split = run, of, split
-        self._album, self._unanswered, self._without = Album(), "", dict[str, list[str]]()
+        self._album, self._unanswered, self._without = album or Album(), "", dict[str, list[str]]()
         self._shown = dict[str, Shown | None]()
         self._where = dict[str, dict[str, int]]()
         self._answers = Answers.read(run, split) if split else None
@@ -77,7 +77,8 @@ class Gallery:
             self._gone(split, error)
             return []
 
-    def _of_answers(self, places: Sequence[int]) -> list[Picture]:
+    def of_answers(self, places: Sequence[int]) -> list[Picture]:
+        """Pictures of images of the split that the page is about, by the places of their answers."""
         answers, split = self._answers, self._split
         if answers is None or split is None:
             return []
@@ -86,20 +87,11 @@ class Gallery:
 
     def mistakes(self) -> list[Picture]:
         """Of wrong answers, the surest."""
-        if self._answers is None:
-            return []
-        wrong = (self._answers.labels != self._answers.predicted).nonzero()[0]
-        return self._of_answers(wrong[(-self._sureness()[wrong]).argsort(kind="stable")][:MISTAKES].tolist())
+        return self.of_answers(surest_mistakes(self._answers)) if self._answers else []
 
     def unsure(self) -> list[Picture]:
         """The answers that are the least sure."""
-        if self._answers is None:
-            return []
-        return self._of_answers(self._sureness().argsort(kind="stable")[:UNSURE].tolist())
-
-    def _sureness(self) -> Any:
-        assert self._answers is not None
-        return self._answers.probabilities.max(axis=1)
+        return self.of_answers(least_sure(self._answers)) if self._answers else []
 
     def suspects(self) -> tuple[list[Picture], Suspected]:
         """Images of validation and test whose label may be wrong (confident learning), and how far to believe that."""
@@ -124,15 +116,7 @@ class Gallery:
 
     def cells(self, counts: Sequence[Sequence[int]]) -> dict[str, list[Picture]]:
         """Pictures of each cell of the confusion matrix, or of each pair."""
-        if self._answers is None:
-            return {}
-        of_wrong = OF_A_CELL if len(counts) <= confusion.MOST_CLASSES else OF_A_PAIR
-        found = {}
-        for i, j in confusion.shown_cells(counts):
-            places = confusion.places(self._answers, i, j, OF_RIGHT if i == j else of_wrong)
-            if pictures := self._of_answers(places):
-                found[f"{i},{j}"] = pictures
-        return found
+        return of_cells(self._answers, counts, self.of_answers) if self._answers else {}
 
     def samples(self) -> list[Picture]:
         """Images that train, of each class as many, as far as there is room."""
@@ -170,6 +154,38 @@ class Gallery:
         if left_out := self._album.left_out:
             notes.append(f"{counted(left_out, 'picture')} more had no room on this page.")
         return notes
+
+
+def surest_mistakes(answers: Answers) -> list[int]:
+    """The places of wrong answers, the surest first."""
+    wrong, sureness = (answers.labels != answers.predicted).nonzero()[0], answers.probabilities.max(axis=1)
+    chosen: list[int] = wrong[(-sureness[wrong]).argsort(kind="stable")][:MISTAKES].tolist()
+    return chosen
+
+
+def least_sure(answers: Answers) -> list[int]:
+    """The places of the answers that are the least sure."""
+    chosen: list[int] = answers.probabilities.max(axis=1).argsort(kind="stable")[:UNSURE].tolist()
+    return chosen
+
+
+def of_cells(
+    answers: Answers, counts: Sequence[Sequence[int]], pictures_of: Callable[[Sequence[int]], list[Picture]]
+) -> dict[str, list[Picture]]:
+    """Pictures of each cell of the confusion matrix, or of each pair.
+
+    Args:
+        answers: All that are counted.
+        counts: How many images of each class (rows) are taken for each (columns).
+        pictures_of: Makes them of the places of answers.
+    """
+    of_wrong = OF_A_CELL if len(counts) <= confusion.MOST_CLASSES else OF_A_PAIR
+    found = {}
+    for i, j in confusion.shown_cells(counts):
+        places = confusion.places(answers, i, j, OF_RIGHT if i == j else of_wrong)
+        if pictures := pictures_of(places):
+            found[f"{i},{j}"] = pictures
+    return found
 
 
 def _told(answers: Answers, place: int) -> str:

@@ -53,12 +53,14 @@ def title(run: Run, result: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """The verdict in a sentence."""
     if not result:
         return f"This run ({facts.get('state')}) has not been evaluated yet"
-    low, high = (f"{100 * end:.1f}" for end in result["accuracy_interval"])
     images = counted(result["images"], f"{result['split']} image")
-    return (
-        f"{percent(result['accuracy'])} of {images} are answered rightly "
-        f"(95\u00a0% interval {low} to {high}\u00a0%), among {len(run.classes):,} classes"
-    )
+    return f"{rightly(result, images)}, among {len(run.classes):,} classes"
+
+
+def rightly(result: Mapping[str, Any], images: str) -> str:
+    """How many of some images are answered rightly, with the interval."""
+    low, high = (f"{100 * end:.1f}" for end in result["accuracy_interval"])
+    return f"{percent(result['accuracy'])} of {images} are answered rightly (95\u00a0% interval {low} to {high}\u00a0%)"
 
 
 def sentences(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,8 +17,11 @@ from cnnkit.evaluation.results import recorded
 from cnnkit.inspection import comparison
 from cnnkit.report import charts, in_words, run_tables
 from cnnkit.report.charts import Chart
+from cnnkit.report.confusion import Matrix, Pair
 from cnnkit.report.page import made
+from cnnkit.report.pictures import Picture, as_json
 from cnnkit.report.tables import Table, percent, said, unbroken, with_interval
+from cnnkit.runs.files import FOLDS
 from cnnkit.runs.run import Run
 
 
@@ -44,6 +47,7 @@ class Joint:
     """What the page shows.
 
     Attributes:
+        kind: What it is of, in words.
         name: What the runs are called.
         title: What comes of it, in a sentence.
         told: Which two can be told apart.
@@ -54,9 +58,17 @@ class Joint:
         settings: Their settings that differ.
         cost: What each costs.
         curves: Over the epochs.
-        classes: The recall of each class in each run, where they have the same.
+        classes: The recall of each class in each run, where they have the same; of folds its figures in all of them.
+        beside: The runs in a table, beside their verdicts.
+        confused: Whether their answers are counted together, as those of folds; what follows is of all of them.
+        matrix: Of up to `confusion.MOST_CLASSES` classes.
+        pairs: Classes that are confused.
+        cells: Pictures of the cells of the matrix, or of the pairs, by their keys.
+        calibration: The reliability diagram.
+        mistakes: Wrong answers, the surest first.
     """
 
+    kind: str
     name: str
     title: str
     told: Sequence[str]
@@ -64,20 +76,27 @@ class Joint:
     notes: Sequence[str]
     runs: Sequence[OfThem]
     figures: Table | None
-    settings: Table
-    cost: Table
+    settings: Table | None
+    cost: Table | None
     curves: Sequence[Chart]
     classes: Table | None
+    beside: Table | None = None
+    confused: bool = False
+    matrix: Matrix | None = None
+    pairs: Sequence[Pair] = ()
+    cells: Mapping[str, Sequence[Picture]] = field(default_factory=dict)
+    calibration: Chart | None = None
+    mistakes: Sequence[Picture] = ()
 
     @property
     def charts(self) -> Sequence[Chart]:
         """All of them."""
-        return self.curves
+        return [*self.curves, *([self.calibration] if self.calibration else [])]
 
     @property
     def cell_pictures(self) -> dict[str, list[list[str]]]:
-        """None: pictures are on the pages of the runs."""
-        return {}
+        """The pictures of the cells as the script of the page reads them; of runs they are on the pages of these."""
+        return as_json(self.cells)
 
     @property
     def contents(self) -> list[tuple[str, str]]:
@@ -85,10 +104,13 @@ class Joint:
         sections = (
             ("runs", "Runs", True),
             ("figures", "Figures", self.figures),
-            ("settings", "Settings", True),
-            ("cost", "Cost", True),
+            ("settings", "Settings", self.settings),
+            ("cost", "Cost", self.cost),
             ("curves", "Curves", self.curves),
+            ("confusion", "Confusion", self.confused),
             ("classes", "Classes", self.classes),
+            ("calibration", "Calibration", self.calibration),
+            ("mistakes", "Mistakes", self.mistakes),
         )
         return [(name, title) for name, title, there in sections if there]
 
@@ -113,18 +135,20 @@ def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
         notes.extend(document["remarks"])
     except (DataError, TrainingError) as error:
         notes.append(f"They are not compared image by image: {error}")
+        notes.extend(_of_folds(runs))
     split = next((split for split in reversed(SPLITS) if all(recorded(run, split) for run in runs)), "test")
     results = {name: recorded(run, split) or {} for name, run in zip(names, runs, strict=True)}
     known = {name: found for name, found in results.items() if found}
     histories = {name: run.history() for name, run in zip(names, runs, strict=True)}
     begun = {name: history for name, history in histories.items() if history}
     return Joint(
+        kind=f"{len(runs)} runs",
         name=", ".join(names),
         title=_title(known, document, len(runs)),
         told=[unbroken(pair["told"]) for pair in document.get("pairs", ())],
         made=made(),
         notes=notes,
-        runs=[_of_them(run, name, results[name], path) for name, run in zip(names, runs, strict=True)],
+        runs=[of_them(run, name, results[name], path) for name, run in zip(names, runs, strict=True)],
         figures=run_tables.figures(known),
         settings=Table(
             "Settings that differ",
@@ -135,6 +159,13 @@ def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
         curves=charts.curves_of_runs(begun) if begun else [],
         classes=_classes(known),
     )
+
+
+def _of_folds(runs: Sequence[Run]) -> Iterator[str]:
+    """Where all are folds of one network, that these have a page together."""
+    folders = {run.folder.resolve().parent: run.folder.parent for run in runs}
+    if len(folders) == 1 and (folder := next(iter(folders.values())) / FOLDS).is_file():
+        yield f"They are folds, which are judged on other images each; together: cnnkit report {typed(folder.parent)}"
 
 
 def _title(results: Mapping[str, Any], document: Mapping[str, Any], count: int) -> str:
@@ -158,7 +189,8 @@ def _tie(best: Sequence[str], pairs: Sequence[Mapping[str, Any]]) -> str:
     return f", which may be chance: it cannot be told apart from {enumerated(others, 'and')}" if others else ""
 
 
-def _of_them(run: Run, name: str, result: Mapping[str, Any], path: Path) -> OfThem:
+def of_them(run: Run, name: str, result: Mapping[str, Any], path: Path) -> OfThem:
+    """A run on the page at a path, by its result, which may be empty."""
     link = ""
     if run.files.report.exists():
         link = quote(Path(os.path.relpath(run.files.report.resolve(), path.resolve().parent)).as_posix())

@@ -18,7 +18,7 @@ from cnnkit.report.charts import Chart
 from cnnkit.report.confusion import Matrix, Pair
 from cnnkit.report.gallery import Gallery, Of
 from cnnkit.report.in_words import Tile
-from cnnkit.report.pictures import Picture
+from cnnkit.report.pictures import Picture, as_json
 from cnnkit.report.suspected import Suspected
 from cnnkit.report.tables import Table, unbroken
 from cnnkit.runs.run import Run
@@ -103,7 +103,7 @@ class Page:
     @property
     def cell_pictures(self) -> dict[str, list[list[str]]]:
         """The pictures of the cells as the script of the page reads them."""
-        return {key: [picture.as_json() for picture in pictures] for key, pictures in self.cells.items()}
+        return as_json(self.cells)
 
     @property
     def contents(self) -> list[tuple[str, str]]:
@@ -151,7 +151,7 @@ def page_of(run: Run, of: Of, layers: Sequence[Row]) -> Page:
     cells = gallery.cells(result["confusion"]) if result else {}
     pairs = confusion.pairs(run.classes, result["confusion"]) if result else []
     calibration = result.get("calibration")
-    bins = _bins(calibration)
+    bins = bins_of(calibration)
     return Page(
         name=run.folder.resolve().name,
         title=in_words.title(run, result, facts),
@@ -193,7 +193,7 @@ def made() -> str:
     return f"cnnkit {__version__}, {datetime.now().isoformat(' ', 'minutes')}"
 
 
-def _bins(calibration: Any) -> list[tuple[float, float, int]]:
+def bins_of(calibration: Any) -> list[tuple[float, float, int]]:
     """The bins of a reliability diagram that hold answers."""
     found = calibration.get("bins") if isinstance(calibration, dict) else None
     return [

@@ -68,16 +68,21 @@ def of_run(
         DiskError: The disk has no room for it, or fails.
     """
     run, progress = Run.open(run).with_settings(*settings), progress or Progress()
+    with progress.task("building the network", 1):
+        logits = run.experiment.train.loss.logits(len(run.classes))
+        model = run.experiment.model.build(run.shape, logits, run.experiment.train.precision)
+    return write(run, images_of(run, progress), model, progress, path)
+
+
+def images_of(run: Run, progress: Progress) -> Of:
+    """The images of a run's splits, read from where they lie."""
 
     def shown(split: str) -> Shown:
         index = index_of(run, split, progress)
         images = Images(index, run.shape, reader=ImageReader(index, run.preprocessing, None, None))
         return Shown(images, range(len(index)))
 
-    with progress.task("building the network", 1):
-        logits = run.experiment.train.loss.logits(len(run.classes))
-        model = run.experiment.model.build(run.shape, logits, run.experiment.train.precision)
-    return write(run, shown, model, progress, path)
+    return shown
 
 
 def of_runs(runs: Sequence[Run | Path | str], path: Path, progress: Progress) -> Path:

@@ -74,5 +74,6 @@ def refuse_no_run(files: Files) -> None:
     why = f"holds no {names}" if folder.is_dir() else "there is no such folder"
     if (folder / FOLDS).is_file():
         why = f"each of its folds is one, such as {typed(folder / 'fold-1')}; "
-        why += f"the summary of all folds is printed by: cnnkit train --resume {typed(folder)}"
+        why += f"the summary of all folds is printed by: cnnkit train --resume {typed(folder)}; "
+        why += f"a page of them is written by: cnnkit report {typed(folder)}"
     raise UsageError(f"{folder} is not a run of cnnkit: {why}")

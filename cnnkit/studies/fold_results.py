@@ -40,6 +40,17 @@ def summary(folder: Path, runs: Mapping[int, Path], progress: Progress) -> dict[
     Raises:
         TrainingError: The evaluation of a run is damaged, or of other weights than it has.
     """
+    document, answers = judged(folder, runs, progress)
+    if document["pooled"]:
+        (first, *more), rows = prediction_table(together(list(answers.values())))
+        numbers = [fold for fold, of_fold in answers.items() for _ in of_fold.labels]
+        table = [[name, number, *rest] for number, (name, *rest) in zip(numbers, rows, strict=True)]
+        tables.write(folder / "predictions.csv", (first, "fold", *more), table)
+    return document
+
+
+def judged(folder: Path, runs: Mapping[int, Path], progress: Progress) -> tuple[dict[str, Any], dict[int, Answers]]:
+    """The same figures, and the answers of each fold that has an epoch; nothing is written."""
     entries: list[dict[str, Any]] = []
     answers: dict[int, Answers] = {}
     with progress.task("judging all folds together", len(runs)) as advance:
@@ -57,18 +68,14 @@ def summary(folder: Path, runs: Mapping[int, Path], progress: Progress) -> dict[
         if len(answers) < len(runs):
             lacking = counted(len(runs) - len(answers), "fold")
             remark = f"{lacking} without an epoch, so there are no figures of all images together"
-            return document | {"accuracy": None, "pooled": None, "remarks": [remark]}
+            return document | {"accuracy": None, "pooled": None, "remarks": [remark]}, answers
         document["accuracy"] = spread([entry["accuracy"] for entry in entries])
         pooled = together(list(answers.values()))
         loss = np.average([entry["loss"] for entry in entries], weights=[entry["images"] for entry in entries])
         images = len(pooled.labels)
         document["pooled"] = {"split": "all folds", "images": images, "loss": float(loss)} | metrics.computed(pooled)
         document["remarks"] = [INDEPENDENT]
-        (first, *more), rows = prediction_table(pooled)
-        numbers = [fold for fold, of_fold in answers.items() for _ in of_fold.labels]
-        table = [[name, number, *rest] for number, (name, *rest) in zip(numbers, rows, strict=True)]
-        tables.write(folder / "predictions.csv", (first, "fold", *more), table)
-    return document
+    return document, answers
 
 
 def _found(run: Run, path: Path) -> tuple[Answers, dict[str, Any]]:
@@ -105,10 +112,15 @@ def spread(values: list[float]) -> dict[str, float]:
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The figures of all folds in sentences."""
     if found["pooled"]:
-        of_folds = found["accuracy"]
-        yield (
-            f"accuracy of {found['folds']} folds: mean {of_folds['mean']:.4f}, standard deviation "
-            f"{of_folds['standard_deviation']:.4f}, from {of_folds['lowest']:.4f} to {of_folds['highest']:.4f}"
-        )
+        yield spread_line(found)
         yield metrics.line(found["pooled"])
     yield from found["remarks"]
+
+
+def spread_line(found: Mapping[str, Any]) -> str:
+    """How far the folds lie apart."""
+    of_folds = found["accuracy"]
+    return (
+        f"accuracy of {found['folds']} folds: mean {of_folds['mean']:.4f}, standard deviation "
+        f"{of_folds['standard_deviation']:.4f}, from {of_folds['lowest']:.4f} to {of_folds['highest']:.4f}"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,6 +76,7 @@ def made(text="cat", classes=("cat", "dog"), counts=((3, 1), (0, 2)), pictures=(
 def made_joint(text="cat") -> Joint:
     table = Table(text, (text, "value"), [[text, text]])
     return Joint(
+        kind=text,
         name=text,
         title=text,
         told=[text],
@@ -90,6 +91,16 @@ def made_joint(text="cat") -> Joint:
     )
 
 
+def made_folds(text="cat", pictures=()) -> Joint:
+    table, classes, counts = Table(text, (text, "value"), [[text, text]], [text, text]), (text, "dog"), ((3, 1), (0, 2))
+    shown = list(pictures) or [Picture("data:image/png;base64,", text, text)]
+    return replace(
+        made_joint(text), settings=None, cost=None, beside=table, confused=True,
+        matrix=confusion.matrix(classes, counts), pairs=confusion.pairs(classes, counts), cells={"0,1": shown},
+        calibration=charts.reliability([(0.5, 0.4, 3)]), mistakes=shown,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def page():
     """Makes the page of a run."""
@@ -100,6 +111,12 @@ def page():
 def joint():
     """Makes that of several."""
     return made_joint
+
+
+@pytest.fixture(scope="session")
+def folds():
+    """Makes that of folds."""
+    return made_folds
 
 
 @pytest.fixture

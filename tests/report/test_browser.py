@@ -42,13 +42,18 @@ def browser():
 HOSTILE = "\u202e</script><script>alert(1)</script>\"'\n" + 300 * "x"
 
 
-@pytest.fixture(scope="module", params=["a run", "names that are meant to break it", "several runs"])
-def address(request, tmp_path_factory, page, joint):
+@pytest.fixture(scope="module", params=["a run", "names that are meant to break it", "several runs", "folds"])
+def address(request, tmp_path_factory, page, joint, folds):
     file = tmp_path_factory.mktemp("report") / "report.html"
     text = HOSTILE if "names" in request.param else "cat"
     pictures = [Picture(PIXEL, "images/7.png", "is cat, taken for dog")]
     several = request.param == "several runs"
-    made = joint(HOSTILE) if several else page(text, (text, "dog"), pictures=pictures)
+    if several:
+        made = joint(HOSTILE)
+    elif request.param == "folds":
+        made = folds(HOSTILE, pictures)
+    else:
+        made = page(text, (text, "dog"), pictures=pictures)
     file.write_text(report.html(made))
     return file.as_uri(), len(made.charts), 0 if several else 1
 

@@ -34,7 +34,7 @@ class Reader(HTMLParser):
         self.texts.append(data)
 
 
-@pytest.mark.parametrize("kind", ["page", "joint"])
+@pytest.mark.parametrize("kind", ["page", "joint", "folds"])
 def test_a_hostile_name_stays_text_wherever_it_stands(kind, request):
     make = request.getfixturevalue(kind)
     plain, hostile = (Reader(report.html(make(text))) for text in ("cat", HOSTILE))
@@ -50,7 +50,7 @@ def test_lines_break_between_parts_of_a_file_name_and_not_within_an_option(page)
     assert 'cnnkit evaluate a-b <span class="whole">--fail-under</span> x</li>' in shown
 
 
-@pytest.mark.parametrize("kind", ["page", "joint"])
+@pytest.mark.parametrize("kind", ["page", "joint", "folds"])
 def test_the_policy_lets_nothing_be_fetched_and_only_its_own_scripts_run(kind, request):
     read = Reader(report.html(request.getfixturevalue(kind)()))
     policy = next(a["content"] for tag, a in read.tags if tag == "meta" and a.get("http-equiv"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import statistics
 from pathlib import Path
@@ -134,6 +135,30 @@ def test_a_folder_of_folds_is_no_run_and_says_where_they_are(study, command):
     code, _, told = command("evaluate", study.folder)
     assert code == 2
     assert f"each of its folds is one, such as {study.folder / 'fold-1'}" in told
+
+
+def test_a_folder_of_folds_has_a_page_with_pictures_behind_the_answers_of_all(study, command, tmp_path):
+    code, out, err = command("report", study.folder, "--output", tmp_path / "page.html")
+    assert (code, out, err) == (0, f"{tmp_path / 'page.html'}: open it with a browser\n", "")
+    page = (tmp_path / "page.html").read_text()
+    pooled = study.document["pooled"]
+    assert f"<h1>{100 * pooled['accuracy']:.1f}\u00a0% of {pooled['images']} images are answered rightly" in page
+    cells = json.loads(re.search(r'id="cells">(.*?)</script>', page)[1])
+    counts = np.asarray(pooled["confusion"])
+    assert {tuple(map(int, key.split(","))) for key in cells} == set(zip(*np.nonzero(counts), strict=True))
+    told = {
+        row["image"]: (row["label"], row["predicted"])
+        for row in csv.DictReader((study.folder / "predictions.csv").open())
+    }
+    classes = [entry["name"] for entry in pooled["classes"]]
+    for key, pictures in cells.items():
+        i, j = map(int, key.split(","))
+        assert 1 <= len(pictures) <= counts[i, j]
+        assert {told[name] for _, name, _ in pictures} == {(classes[i], classes[j])}
+    code, _, err = command(
+        "report", study.folder / "fold-1", study.folder / "fold-2", "--output", tmp_path / "both.html"
+    )
+    assert code == 0 and f"cnnkit report {study.folder}" in (tmp_path / "both.html").read_text()
 
 
 def test_the_command_shows_a_finished_study_again(study, command):
