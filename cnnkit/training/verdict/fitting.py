@@ -81,7 +81,10 @@ def overfits(course: Course) -> Iterator[Remark]:
                 f"; accuracy rose all the same, from {accuracy.smooth[valley]:.4f} to {accuracy.last:.4f}: it is of "
                 "wrong answers that the network gets too sure"
             )
-            yield Remark("overfits", message, *_against_certainty(course))
+            words, settings = _against_certainty(course)
+            if gap := _learnt_by_heart(course):
+                words += f"; and {gap}: more images help most against that"
+            yield Remark("overfits", message, words, settings)
         else:
             yield Remark("overfits", message, *_against_learning_by_heart(course))
 
@@ -188,10 +191,13 @@ def _gaps(course: Course) -> Iterator[Gap]:
 
 def by_heart(course: Course) -> Iterator[Remark]:
     """Accuracy in training is far above that in validation, and not by chance."""
-    for gap in _gaps(course):
-        if gap.wide and gap.beyond_chance(course):
-            yield Remark("by_heart", f"{gap}: images were learnt by heart", *_against_learning_by_heart(course))
-            return
+    if gap := _learnt_by_heart(course):
+        yield Remark("by_heart", f"{gap}: images were learnt by heart", *_against_learning_by_heart(course))
+
+
+def _learnt_by_heart(course: Course) -> Gap | None:
+    """The gap that shows it; None where there is none."""
+    return next((gap for gap in _gaps(course) if gap.wide and gap.beyond_chance(course)), None)
 
 
 def perhaps_by_heart(course: Course) -> Iterator[Remark]:

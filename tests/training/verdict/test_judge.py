@@ -88,10 +88,18 @@ def test_where_training_rises_too_it_is_not_overfitting(course):
 
 
 def test_where_accuracy_rises_all_the_same_it_is_certainty_that_is_named(course):
-    rising = np.linspace(0.5, 0.9, 30)
+    rising = np.linspace(0.5, 0.95, 30)
     remark = judge.remarks(course(FALLING / 3, valley(8, 0.9), val_accuracy=rising))[0]
     assert "gets too sure" in remark.message
     assert remark.settings == ("train.loss.label_smoothing=0.1",)
+    assert "more images" not in remark.advice
+
+
+def test_certainty_is_not_all_that_is_named_where_images_were_learnt_by_heart_too(course):
+    made = course(FALLING / 3, valley(8, 0.9), accuracy=np.full(30, 0.99), val_accuracy=np.linspace(0.5, 0.7, 30))
+    [remark] = judge.remarks(made)
+    assert "gets too sure" in remark.message
+    assert "in training and 0.6759 in validation: more images help most against that" in remark.advice
 
 
 def test_the_first_thing_that_helps_is_what_is_not_done_yet(course):
