@@ -35,6 +35,7 @@ def predict(
             metavar="IMAGES...",
             help="Image files, folders, archives and patterns; - for a list of paths on standard input.",
             show_default=False,
+            readable=False,  # one that can't be read is a row, as in a list
         ),
     ],
     output: Annotated[Path | None, Option(help="A file to write to.", show_default="standard output")] = None,
@@ -101,21 +102,19 @@ def _write(lines: Iterable[str], output: Path | None) -> None:
 
 
 def _paths(words: list[Path]) -> tuple[list[Path], Set[Path]]:
-    """What the words name, `-` the list on standard input and patterns what they match; and what that list names."""
+    """What the words name, `-` the list on standard input and patterns what they match; and what nobody typed."""
     from cnnkit.evaluation.new_images import expanded, listed
 
     if words.count(Path("-")) > 1:
         raise UsageError("- stands there twice, but standard input has one list")
     paths: list[Path] = []
-    of_list: list[Path] = []
+    not_typed: set[Path] = set()
     for word in words:
-        if word == Path("-"):
-            # What a list names is exact: a file that is called `a[1].jpg` is no pattern there.
-            of_list = listed(sys.stdin.buffer.read())
-            paths.extend(of_list)
-        else:
-            paths.extend(expanded([word]))
-    return paths, set(of_list)
+        # What a list names is exact: a file that is called `a[1].jpg` is no pattern there.
+        meant = listed(sys.stdin.buffer.read()) if word == Path("-") else expanded([word])
+        paths += meant
+        not_typed.update(path for path in meant if path != word)
+    return paths, not_typed.difference(words)
 
 
 def _refuse_together(

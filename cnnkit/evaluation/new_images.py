@@ -92,39 +92,55 @@ def find_images(paths: Sequence[Path | str], progress: Progress, listed: Collect
     Args:
         paths: The paths.
         progress: Is told how far it is.
-        listed: Those of them that come from a list: what does not exist of them can't be read, and the rest goes on.
+        listed: Those of them that nobody has typed: they come from a list, or a pattern matches them. One that is not
+            there, or holds no images, can't be read, and the rest goes on.
 
     Raises:
         UsageError: Another path does not exist.
-        DataError: A folder or an archive holds no image, or an archive can't be read.
+        DataError: Another folder or archive holds no image, or such an archive can't be read.
     """
     found = Found([], Counter())
     for path in map(Path, paths):
         try:
-            path.stat()
-        except OSError as error:
-            if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_symlink():
-                if path not in listed:
-                    raise UsageError(f"{path}: there is no such file or folder") from None
-                reason = "there is no such file or folder"
-            else:
-                reason = LEADS_NOWHERE if path.is_symlink() else f"can't be read: {error.strerror}"
-            found.images.append(NewImage(str(path), path, path.name, reason))
-            continue
-        if path.is_dir():
-            # A link to a folder above it is not followed where it is found, but meant where it is named.
-            below = _below(path, path.resolve() if path.is_symlink() else path)
-        elif archives.is_archive(path):
-            try:
-                folder = archives.unpacked(path, progress)
-            except DataError as error:  # it names a setting of a source, but there is none here
-                raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
-            below = _below(path, folder)
-        else:
-            below = Found([NewImage(str(path), path, path.name)], Counter())
-        found.images.extend(below.images)
-        found.left_out.update(below.left_out)
+            meant = _meant(path, progress)
+        except (UsageError, DataError) as error:
+            if path not in listed:
+                raise
+            meant = _unreadable(path, error.problems[0].message.removeprefix(str(path)).lstrip(": "))
+        found.images.extend(meant.images)
+        found.left_out.update(meant.left_out)
     return found
+
+
+def _meant(path: Path, progress: Progress) -> Found:
+    """What a path means.
+
+    Raises:
+        UsageError: It does not exist.
+        DataError: It is a folder or an archive and holds no image, or an archive that can't be read.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if path.is_symlink():
+            return _unreadable(path, LEADS_NOWHERE)
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise UsageError(f"{path}: there is no such file or folder") from None
+        return _unreadable(path, f"can't be read: {error.strerror}")
+    if path.is_dir():
+        # A link to a folder above it is not followed where it is found, but meant where it is named.
+        return _below(path, path.resolve() if path.is_symlink() else path)
+    if not archives.is_archive(path):
+        return Found([NewImage(str(path), path, path.name)], Counter())
+    try:
+        folder = archives.unpacked(path, progress)
+    except DataError as error:  # it names a setting of a source, but there is none here
+        raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
+    return _below(path, folder)
+
+
+def _unreadable(path: Path, reason: str) -> Found:
+    return Found([NewImage(str(path), path, path.name, reason)], Counter())
 
 
 def _below(named: Path, folder: Path) -> Found:

@@ -232,6 +232,43 @@ def test_a_damaged_archive_is_told_in_one_line(run, images, command):
     assert err.count("\n") == 1
 
 
+def test_what_a_list_names_or_a_pattern_matches_and_holds_no_images_is_a_row(run, images, command, monkeypatch):
+    (images / "empty.d").mkdir()
+    (images / "photos.d").write_bytes(b"PK\3\4 and nothing else")
+    shutil.copy(images / "pictures" / "a.jpg", images / "z.d")
+    listing = f"{images}/empty.d\n{images}/photos.d\n{images}/gone.d\n{images}/z.d\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(listing.encode())))
+    for word in ("-", images / "*.d"):
+        code, out, err = command("predict", run.folder, word)
+        rows = {Path(row["image"]).name: row for row in csv.DictReader(io.StringIO(out))}
+        assert (code, "bug" in err) == (3, False)
+        assert rows["empty.d"]["error"] == "holds no images, and no other files"
+        assert rows["photos.d"]["error"] and str(images) not in rows["photos.d"]["error"]
+        assert rows["z.d"]["label"] in CLASSES and not rows["z.d"]["error"]
+        if word == "-":
+            assert rows["gone.d"]["error"] == "there is no such file or folder"
+    code, out, _ = command("predict", run.folder, images / "z.d", images / "empty.d")
+    assert (code, out) == (3, "")  # typed, it may be a mistake: told before anything is done
+
+
+def test_a_file_that_may_not_be_read_is_a_row_where_it_is_typed_too(run, images, command, monkeypatch):
+    locked, read_bytes = images / "pictures" / "a.jpg", decoding.read_bytes
+
+    def refused(path, *rest, **more):
+        if Path(path) == locked:
+            raise decoding.Unreadable("can't be read: Permission denied")
+        return read_bytes(path, *rest, **more)
+
+    # Permissions do not bind everyone who runs tests, so what the system says of them is replaced.
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: Path(path) != locked)
+    monkeypatch.setattr(decoding, "read_bytes", refused)
+    code, out, _ = command("predict", run.folder, locked, images / "pictures" / "c.JPG")
+    assert (code, [row["error"] for row in csv.DictReader(io.StringIO(out))]) == (
+        3,
+        ["can't be read: Permission denied", ""],
+    )
+
+
 def test_csv_is_the_form_by_default(run, images, command):
     code, out, err = command("predict", run.folder, images / "pictures", images / "broken.jpg")
     rows = list(csv.DictReader(io.StringIO(out)))
