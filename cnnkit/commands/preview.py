@@ -13,7 +13,7 @@ from typer import Option
 from cnnkit.commands.command import Config, Force, Settings, command
 from cnnkit.commands.screen import Content, Screen, new_table
 from cnnkit.core.errors import UsageError
-from cnnkit.core.text import counted, listed, typed
+from cnnkit.core.text import counted, listed, percent, typed
 
 if TYPE_CHECKING:
     from cnnkit.evaluation.audit import Audit, Audited, Effect
@@ -124,23 +124,19 @@ def _table(audit: Audit) -> Table:
     for audited in audit.audited:
         effect, weaker = audited.effect, audited.weaker.effect if audited.weaker else None
         low, high = (f"{100 * end:.1f}" for end in effect.wrong_interval)
-        less = (_percent(weaker.wrong), _percent(weaker.clearly_wrong)) if weaker else ("-", "-")
+        less = (percent(weaker.wrong, 1), percent(weaker.clearly_wrong, 1)) if weaker else ("-", "-")
         if weaker and weaker.unchanged:
             less = ("no change", "-")
-        clearly = _percent(effect.clearly_wrong)
+        clearly = percent(effect.clearly_wrong, 1)
         table.add_row(
-            audited.words(), _percent(effect.wrong), f"{low} to {high} %", clearly, *less, _most_often(effect)
+            audited.words(), percent(effect.wrong, 1), f"{low} to {high} %", clearly, *less, _most_often(effect)
         )
     return table
 
 
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
-
-
 def _most_often(effect: Effect) -> str:
     found = effect.most_often
-    return f"{found.label} becomes {found.taken_for} ({_percent(found.share, 0)} of {found.label})" if found else "-"
+    return f"{found.label} becomes {found.taken_for} ({percent(found.share)} of {found.label})" if found else "-"
 
 
 def _advice(audited: Audited) -> str:

@@ -14,7 +14,7 @@ The number is the exit code of the command.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 
@@ -82,6 +82,10 @@ class DataError(CnnkitError):
 
     kind = "data"
     exit_code = 3
+
+    def without_settings(self) -> DataError:
+        """The same, naming no setting: for where there is no config in which one could be to blame."""
+        return DataError(*(replace(problem, key=None) for problem in self.problems))
 
 
 class TrainingError(CnnkitError):

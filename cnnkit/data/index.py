@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from cnnkit.core.errors import DataError, Problem
+from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, some, typed, without_controls
@@ -366,3 +366,18 @@ def _through(path: Callable[[int], str] | None, places: Sequence[int]) -> Callab
 def ranked(digest: str, seed: int, purpose: str) -> str:
     """A sorting key that is random in the content, and the same for the same content and seed."""
     return digest_of(f"{purpose}:{seed}:{digest}".encode())
+
+
+def in_the_order_of_looking(index: Index) -> list[int]:
+    """The places of images in an order that is random in their content, so that names and their order do not matter."""
+    return sorted(range(len(index)), key=lambda i: (ranked(index.digests[i], 0, "look"), index.names[i]))
+
+
+def refuse_other_splits(name: str) -> None:
+    """Refuses what is none of `SPLITS`.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if name not in SPLITS:
+        raise UsageError(f"there is no split `{name}`; it may be {', '.join(SPLITS)}")

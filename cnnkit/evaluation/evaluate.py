@@ -13,9 +13,9 @@ from typing import Any
 
 from cnnkit.config.file import refuse_settings
 from cnnkit.core import cache
-from cnnkit.core.errors import TrainingError, UsageError
+from cnnkit.core.errors import TrainingError
 from cnnkit.core.progress import Progress
-from cnnkit.data.index import SPLITS, Index
+from cnnkit.data.index import Index, refuse_other_splits
 from cnnkit.evaluation import calibrate as calibration
 from cnnkit.evaluation import results
 from cnnkit.evaluation.answers import Answers
@@ -30,6 +30,64 @@ from cnnkit.runs.run import Run
 
 MAY_BE_SET = ("data.source", "data.batch_size", "data.cache")
 """Settings that change nothing about what a run is worth."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is evaluated on, and by what; its attributes are the arguments of `evaluate`."""
+
+    split: str = "test"
+    settings: Sequence[str] = ()
+    questions: Sequence[Question] = (Baseline(),)
+    others: OtherImages | None = None
+    calibrate: bool = False
+    gates: Sequence[Gate] = ()
+
+    @property
+    def judged(self) -> str | None:
+        """The split whose figures these are; None where it is other images."""
+        return None if self.others else self.split
+
+    def refuse(self, run: Run) -> None:
+        """Refuses what can't be told of a run, or not be kept with it, before its images are read.
+
+        Raises:
+            UsageError: There is such a thing.
+        """
+        refuse_other_splits(self.split)
+        refuse_settings(self.settings, MAY_BE_SET, "a run is evaluated as it was trained")
+        for question in self.questions:
+            question.refuse(run)
+        self._refuse_unknown_figures(run)
+        if self.calibrate:
+            needed = "a calibration is kept with the run; calibrate a copy of it, where you may write"
+            keeping.refuse(needed, run.folder, run.files.evaluation)
+
+    def shown(self, run: Run, progress: Progress) -> Shown:
+        """The images, read.
+
+        Raises:
+            UsageError: What is asked can't be told of just these.
+            DataError: They are gone, or are not the ones of the run, or can't be read.
+        """
+        shown = self.others.shown(run, progress) if self.others else _shown(run, self.split, progress)
+        for question in self.questions:
+            question.refuse_images(shown.images.index)
+        self._refuse_unknown_figures(run, shown.images.index.take(shown.numbers))
+        return shown
+
+    def _refuse_unknown_figures(self, run: Run, index: Index | None = None) -> None:
+        """Refuses gates on figures that there will not be: before the images are read, and behind it by their index.
+
+        Raises:
+            UsageError: There is one.
+        """
+        from cnnkit.evaluation.questions import asked_by
+
+        asked = {question.name: question.figures(run.classes, index) for question in self.questions}
+        beside = {"calibrated": list(calibration.FIGURES)} if self.calibrate else {}
+        beside |= {"source": self.others.figures()} if self.others else {}
+        refuse_unknown(self.gates, run.classes, {**asked, **beside}, asked_by(run.classes, asked) if self.gates else {})
 
 
 @cache.in_use()
@@ -66,29 +124,19 @@ def evaluate(
         DataError: Images of that split are gone, or are not the ones of the run; or others can't be read.
         TrainingError: The run has no usable checkpoint, or its network answers what is no number.
     """
-    return evaluated(run, split, settings, progress, questions, others, calibrate, gates)[0]
+    asked = Asked(split, settings, questions, others, calibrate, gates)
+    return evaluated(run, asked, progress or Progress())[0]
 
 
 @cache.in_use()
-def evaluated(
-    run: Run | Path | str,
-    split: str = "test",
-    settings: Sequence[str] = (),
-    progress: Progress | None = None,
-    questions: Sequence[Question] = (Baseline(),),
-    others: OtherImages | None = None,
-    calibrate: bool = False,
-    gates: Sequence[Gate] = (),
-) -> tuple[dict[str, Any], Answers]:
+def evaluated(run: Run | Path | str, asked: Asked, progress: Progress) -> tuple[dict[str, Any], Answers]:
     """As `evaluate`, and the answers too."""
-    run = Run.open(run, fitted_anew=calibrate)
-    progress = progress or Progress()
-    asked = _Asked(split, settings, questions, others, calibrate, gates)
+    run, others = Run.open(run, fitted_anew=asked.calibrate), asked.others
     asked.refuse(run)
     if unkept := None if others else keeping.why_not(run.files.evaluation):
         progress.say(f"{unkept}: the figures are told, and not kept with the run")
     # Nothing that may be set has a say in the network, so one config, with the settings, serves all that follows.
-    run = run.with_settings(*settings)
+    run = run.with_settings(*asked.settings)
     shown = asked.shown(run, progress)
     with progress.task("building the network", 1):
         model = run.network(progress)
@@ -97,78 +145,19 @@ def evaluated(
         return _shown(opened, split, progress, most)
 
     recalibration = None
-    if calibrate:
-        names = [question.name for question in questions]
+    if asked.calibrate:
+        names = [question.name for question in asked.questions]
         recalibration = Recalibration.of(run, asked.judged, names, model, shown, of, progress)
         run = recalibration.run
     facts = others.facts(run, shown) if others else None
     exam = Exam.taken(run, model, asked.judged, shown, of, progress)
-    result = _examined(exam, questions, facts, {"calibrated": recalibration.found} if recalibration else {})
+    result = _examined(exam, asked.questions, facts, {"calibrated": recalibration.found} if recalibration else {})
     # From here on nothing is refused any more.
     if recalibration:
         recalibration.keep(model, of, progress)
     if asked.judged and not unkept:  # of other images nothing is written: these are the figures of none of its splits
         results.keep(run, asked.judged, _lasting(result), exam.answers)
     return result, exam.answers
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What a run is evaluated on and by; its attributes are arguments of `evaluate`."""
-
-    split: str
-    settings: Sequence[str]
-    questions: Sequence[Question]
-    others: OtherImages | None
-    calibrate: bool
-    gates: Sequence[Gate]
-
-    @property
-    def judged(self) -> str | None:
-        """The split whose figures these are; None where it is other images."""
-        return None if self.others else self.split
-
-    def refuse(self, run: Run) -> None:
-        """Refuses what can't be told of a run, or not be kept with it, before its images are read.
-
-        Raises:
-            UsageError: There is such a thing.
-        """
-        if self.split not in SPLITS:
-            raise UsageError(f"there is no split `{self.split}`; it may be {', '.join(SPLITS)}")
-        refuse_settings(self.settings, MAY_BE_SET, "a run is evaluated as it was trained")
-        for question in self.questions:
-            question.refuse(run)
-        self._refuse_unknown_figures(run)
-        if self.calibrate:
-            needed = "a calibration is kept with the run; calibrate a copy of it, where you may write"
-            keeping.refuse(needed, run.folder, run.files.evaluation)
-
-    def shown(self, run: Run, progress: Progress) -> Shown:
-        """The images, read.
-
-        Raises:
-            UsageError: What is asked can't be told of just these.
-            DataError: They are gone, or are not the ones of the run, or can't be read.
-        """
-        shown = self.others.shown(run, progress) if self.others else _shown(run, self.split, progress)
-        for question in self.questions:
-            question.refuse_images(shown.images.index)
-        self._refuse_unknown_figures(run, shown.images.index.take(shown.numbers))
-        return shown
-
-    def _refuse_unknown_figures(self, run: Run, index: Index | None = None) -> None:
-        """Refuses gates on figures that there will not be: before the images are read, and behind it by their index.
-
-        Raises:
-            UsageError: There is one.
-        """
-        from cnnkit.evaluation.questions import asked_by
-
-        asked = {question.name: question.figures(run.classes, index) for question in self.questions}
-        beside = {"calibrated": list(calibration.FIGURES)} if self.calibrate else {}
-        beside |= {"source": self.others.figures()} if self.others else {}
-        refuse_unknown(self.gates, run.classes, {**asked, **beside}, asked_by(run.classes, asked) if self.gates else {})
 
 
 def _lasting(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cnnkit.core.errors import DataError, UsageError
@@ -135,7 +135,7 @@ def _meant(path: Path, progress: Progress) -> Found:
     try:
         folder = archives.unpacked(path, progress)
     except DataError as error:  # it names a setting of a source, but there is none here
-        raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
+        raise error.without_settings() from None
     return _below(path, folder)
 
 

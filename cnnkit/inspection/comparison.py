@@ -14,11 +14,12 @@ from cnnkit.config.file import leaves
 from cnnkit.core.errors import UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, enumerated
-from cnnkit.data.index import SPLITS
+from cnnkit.data.index import refuse_other_splits
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.paired import BORDER, Paired, holm, may_be_chance, on_the_border, p_text
 from cnnkit.inspection import same_images
 from cnnkit.inspection.summary import summarize
+from cnnkit.runs.epochs import seconds_of
 from cnnkit.runs.run import Run
 from cnnkit.runs.stopped import stopped
 
@@ -41,8 +42,7 @@ def compare(runs: Sequence[Run | Path | str], split: str = "test", progress: Pro
         UsageError: They are not two runs, or there is no such split.
     """
     opened, progress = opened_runs(runs), progress or Progress()
-    if split not in SPLITS:
-        raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
+    refuse_other_splits(split)
     told = same_images.aligned(opened, split, progress)
     names = titles(opened)
     costs = list(_costs(opened, progress))
@@ -133,7 +133,7 @@ def _costs(runs: Sequence[Run], progress: Progress) -> Iterator[dict[str, Any]]:
             history = run.history()
             known = bool(history) or not run.provenance().get("epochs")  # else its metrics were removed
             epochs = len(history) if known else None
-            seconds = sum(epoch.get("seconds") or 0.0 for epoch in history) if known else None
+            seconds = seconds_of(history) if known else None
             yield {"parameters": parameters, "macs": macs, "epochs": epochs, "training_seconds": seconds}
             advance(1)
 

@@ -11,7 +11,7 @@ from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, some, typed
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.evaluate import evaluated
+from cnnkit.evaluation.evaluate import Asked, evaluated
 from cnnkit.runs.run import Run
 
 Key = tuple[str, str, int]
@@ -74,7 +74,7 @@ def answers(run: Run, split: str, progress: Progress) -> Answers:
     if found is None:
         progress.say(f"{run.folder} was not evaluated on {split} yet, or with other weights: that is done now")
         try:
-            _, found = evaluated(run, split, progress=progress)
+            _, found = evaluated(run, Asked(split), progress)
         except DataError as error:
             hint = f"once the images are there again: cnnkit evaluate {typed(run.folder)} --split {split}"
             raise DataError(*error.problems, hint) from None

@@ -17,7 +17,7 @@ from cnnkit.config.differences import FREE, MISSING
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import listed, nearest
-from cnnkit.data.index import SPLITS
+from cnnkit.data.index import refuse_other_splits
 from cnnkit.inspection import same_images
 from cnnkit.inspection.comparison import flat, opened_runs, titles
 from cnnkit.runs.run import Run
@@ -78,8 +78,7 @@ def sensitivity(
         UsageError: They are not two runs, or there is no such setting or split.
     """
     opened, progress = opened_runs(runs), progress or Progress()
-    if split not in SPLITS:
-        raise UsageError(f"there is no split `{split}`; it may be {', '.join(SPLITS)}")
+    refuse_other_splits(split)
     varied = [key for key in dict.fromkeys(vary) if key != MODEL]
     divided = [_Divided(run, [MODEL, *varied]) for run in opened]
     _refuse_unknown(divided, varied)

@@ -17,6 +17,7 @@ from cnnkit.report.bidi import isolated
 from cnnkit.report.confusion import Pair
 from cnnkit.report.suspected import Suspected
 from cnnkit.report.tables import percent
+from cnnkit.runs.epochs import seconds_of
 from cnnkit.runs.run import Run
 from cnnkit.runs.stopped import stopped
 
@@ -141,8 +142,7 @@ def tiles(result: Mapping[str, Any], facts: Mapping[str, Any], epochs: Sequence[
     if epochs:
         best = facts.get("best_epoch")
         kept = f", {best} is kept" if best and len(epochs) > 1 else ""
-        seconds = sum(epoch.get("seconds") or 0.0 for epoch in epochs)
-        yield Tile("training", _duration(seconds), f"{counted(len(epochs), 'epoch')}{kept}")
+        yield Tile("training", _duration(seconds_of(epochs)), f"{counted(len(epochs), 'epoch')}{kept}")
 
 
 def _tile(name: str, entry: Mapping[str, Any], key: str) -> Tile:

@@ -21,6 +21,7 @@ from cnnkit.report.confusion import Matrix, Pair
 from cnnkit.report.page import made
 from cnnkit.report.pictures import Picture, as_json
 from cnnkit.report.tables import Table, percent, said, unbroken, with_interval
+from cnnkit.runs.epochs import seconds_of
 from cnnkit.runs.files import FOLDS
 from cnnkit.runs.run import Run
 
@@ -211,7 +212,7 @@ def _cost(
         rows.append(["multiply-adds of an image", *(said(each["macs"]) for each in document["runs"])])
     told = [histories[name] for name in names]  # of none nothing is known, which is not that it cost nothing
     rows.append(["epochs", *(said(len(history) or None) for history in told)])
-    seconds = (sum(epoch.get("seconds") or 0.0 for epoch in history) for history in told)
+    seconds = map(seconds_of, told)
     rows.append(["seconds of training", *(f"{s:,.1f}" if h else "-" for s, h in zip(seconds, told, strict=True))])
     return Table("Cost", ("", *names), rows)
 

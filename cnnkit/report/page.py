@@ -19,7 +19,7 @@ from cnnkit.report.confusion import Matrix, Pair
 from cnnkit.report.gallery import Gallery, Of
 from cnnkit.report.in_words import Tile
 from cnnkit.report.pictures import Picture, as_json
-from cnnkit.report.suspected import Suspected
+from cnnkit.report.suspected import Suspected, search_of
 from cnnkit.report.tables import Table, unbroken
 from cnnkit.runs.run import Run
 
@@ -172,7 +172,7 @@ def page_of(run: Run, of: Of, layers: Sequence[Row]) -> Page:
         calibrated=run_tables.calibrated(calibration),
         suspects=suspects,
         suspected=suspected,
-        search=f"cnnkit data {typed(run.files.config)} --suspects {typed(run.folder)}",
+        search=search_of(run),
         mistakes=mistakes,
         unsure=unsure,
         more=list(run_tables.more(result)),

@@ -49,8 +49,7 @@ class Suspected:
 
     def verdict(self, run: Run) -> str:
         """What should be known of them, in a sentence."""
-        command = f"cnnkit data {typed(run.files.config)} --suspects {typed(run.folder)}"
-        search = f"training images too, unless their labels are known by heart, are searched by: {command}"
+        search = f"training images too, unless their labels are known by heart, are searched by: {search_of(run)}"
         see = "see below; " if self.shown else ""
         if self.weak:
             return (
@@ -73,3 +72,8 @@ class Suspected:
         return (
             f"{share}, and {known}. So {own} of its contradictions are likely to be mistakes of its own: look closely."
         )
+
+
+def search_of(run: Run) -> str:
+    """The command that searches all images of a run for such."""
+    return f"cnnkit data {typed(run.files.config)} --suspects {typed(run.folder)}"

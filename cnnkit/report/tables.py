@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnnkit.core import text
 from cnnkit.evaluation.metrics import words
 
 MOST_ROWS = 2000
@@ -109,7 +110,7 @@ def with_interval(entry: Mapping[str, Any], name: str) -> Cell:
 
 def percent(share: float) -> str:
     """A share as it is read, with a space that breaks no line."""
-    return f"{100 * share:.1f}\u00a0%"
+    return unbroken(text.percent(share, 1))
 
 
 def unbroken(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ from cnnkit.runs import reading
 
 TIMES = ("seconds", "images_per_second", "waiting")
 """What of a line of the metrics is measured by the clock: a run that is repeated has other ones."""
+
+
+def seconds_of(history: Sequence[Mapping[str, Any]]) -> float:
+    """How long epochs took together; of one that does not tell nothing is counted."""
+    return sum(epoch.get("seconds") or 0.0 for epoch in history)
 
 
 class Epochs:

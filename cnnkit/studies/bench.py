@@ -19,7 +19,6 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core.lazy import np
 from cnnkit.core.machine import cores
 from cnnkit.core.progress import Live, Progress
-from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.feeding.images import Images
 from cnnkit.data.feeding.loading import load
@@ -33,6 +32,7 @@ from cnnkit.inspection.first_config.duration import USEFUL_CORES, speed
 from cnnkit.inspection.first_config.start import Subject
 from cnnkit.runs.run import Run
 from cnnkit.studies.budget import Pace
+from cnnkit.studies.material import as_they_are
 from cnnkit.training import head
 from cnnkit.training.data import TrainingData
 from cnnkit.training.train import network_of
@@ -183,8 +183,7 @@ class Bench:
         images = load(self.index.take(chosen), preprocessing, experiment.data.cache, self.progress, skip_bad=True)
         an_image = (time.perf_counter() - began) / len(chosen)
         splits = [self.splits[i] for i in _numbers_of(images, self.index, chosen)]
-        train = training_of(images.index, [i for i, split in enumerate(splits) if split == "train"])
-        return TrainingData(experiment, images, splits, train, train, preprocessing, ()), an_image
+        return as_they_are(experiment, images, splits, preprocessing), an_image
 
     def paced(self, data: TrainingData, decoding: float) -> Pace:
         """How fast the training of that data is, by two short epochs on a part of it.

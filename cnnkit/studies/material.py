@@ -14,6 +14,7 @@ from cnnkit.core.lazy import keras, np
 from cnnkit.core.progress import Live, Progress
 from cnnkit.data.balancing.base import training_of
 from cnnkit.data.feeding import batches as feeding
+from cnnkit.data.feeding.images import Images
 from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.runs.run import Run
@@ -41,6 +42,13 @@ def material(experiment: Experiment, progress: Progress, preprocessing: Preproce
     if len(np.unique(images.index.labels)) < 2:
         raise DataError("there are not two classes with images that can be decoded: nothing can be learnt from these")
     splits = experiment.data.splits(images.index, progress)
+    return as_they_are(experiment, images, splits, preprocessing)
+
+
+def as_they_are(
+    experiment: Experiment, images: Images, splits: list[str], preprocessing: Preprocessing
+) -> TrainingData:
+    """What a training gets whose classes are left in the balance that they have; nothing is said of its images."""
     train = training_of(images.index, [i for i, split in enumerate(splits) if split == "train"])
     return TrainingData(experiment, images, splits, train, train, preprocessing, ())
 

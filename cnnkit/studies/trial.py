@@ -112,10 +112,7 @@ class _Trial:
         """What is taken, after what was wished for or can be had was tried."""
         head = self._head(self.found.pretrained, wish) if self.found.pretrained else None
         if wish.backbone is not None and head:
-            if head.seconds > self.budget.left:
-                self.notes.append(
-                    f"Its training takes {in_words(head.seconds)}, which is more than is left of the time."
-                )
+            self._note_if_late(head)
             return self._decision(self._fine_tuned(head), None, f"As asked for: {head.suggestion.title}.", "")
         alone = head is None or head.tried is None or head.seconds > self.budget.left
         try:
@@ -140,11 +137,14 @@ class _Trial:
         if head is None:
             self.notes.append(f"The trial of a small network failed ({why}): the rule has decided, untried.")
             return decided(self.traits, Candidates(self.found.small, None, tuple(self.notes)), wish)
-        if head.seconds > self.budget.left:
-            self.notes.append(f"Its training takes {in_words(head.seconds)}, which is more than is left of the time.")
+        self._note_if_late(head)
         failed = Outcome(self.found.small, None, 0.0)
         why_not = f"its training failed in the trial: {why}"
         return self._decision(head, failed, f"{_title(head)}: the training of a small network failed.", why_not)
+
+    def _note_if_late(self, taken: Outcome) -> None:
+        if taken.seconds > self.budget.left:
+            self.notes.append(f"Its training takes {in_words(taken.seconds)}, which is more than is left of the time.")
 
     def _head(self, suggestion: Suggestion, wish: Wish) -> Outcome | None:
         """The fitted classifier on the backbone; None where that can't be used, which is said.

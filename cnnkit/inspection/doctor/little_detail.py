@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.data.files.decoding import BadImage
-from cnnkit.data.index import ranked
+from cnnkit.data.index import in_the_order_of_looking
 from cnnkit.inspection.detail import MOST, is_enlarged, median_detail
 from cnnkit.inspection.doctor.base import Finding, Patient
 
@@ -21,7 +21,7 @@ SMALL = 96
 def check(patient: Patient, progress: Progress) -> Iterator[Finding]:
     """A note where the pictures in general were enlarged, or blurred."""
     index = patient.index
-    chosen = sorted(range(len(index)), key=lambda i: (ranked(index.digests[i], 0, "look"), index.names[i]))[:SAMPLE]
+    chosen = in_the_order_of_looking(index)[:SAMPLE]
     pictures, sides = [], []
     with progress.task("looking for detail", len(chosen)) as advance:
         for i in chosen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +123,7 @@ def start(
         source = recognised(there)
         traits, understood, unused = _looked_at(source, progress)
     except DataError as error:
-        # There is no config yet in which a setting could be to blame.
-        raise DataError(*(replace(problem, key=None) for problem in error.problems)) from None
+        raise error.without_settings() from None
     decision = (decide or by_rule())(Subject(name, source, traits, progress))
     section = section_of(source, path.absolute().parent)
     train, notes = f"cnnkit train {typed(path)}", [*understood, *decision.notes, *_notes(traits, source)]

@@ -13,7 +13,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.files.decoding import BadImage
 from cnnkit.data.files.orientation import ON_ITS_SIDE
-from cnnkit.data.index import SPLITS, Collection, Index, ranked
+from cnnkit.data.index import SPLITS, Collection, Index, in_the_order_of_looking
 from cnnkit.data.likeness.pixels import COLOURLESS, colour_of, thumbnail
 from cnnkit.inspection.detail import MOST, detail
 from cnnkit.inspection.doctor import groups, masks
@@ -39,8 +39,7 @@ def look(collection: Collection, index: Index, splits: list[str], progress: Prog
     from PIL import Image
 
     sizes = _sizes(index)
-    # By content, so that names and their order do not matter.
-    chosen = sorted(range(len(index)), key=lambda i: (ranked(index.digests[i], 0, "look"), index.names[i]))[:SAMPLE]
+    chosen = in_the_order_of_looking(index)[:SAMPLE]
     bad = {index.names[i]: f.bad for i, f in enumerate(index.facts or ()) if f.bad}
     seconds: list[float] = []
     details: list[int] = []
