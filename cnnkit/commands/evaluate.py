@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Exit, Option
 
@@ -69,6 +69,7 @@ def evaluate(
     from cnnkit.evaluation.by_column import ByColumn
     from cnnkit.evaluation.corruptions import Corruptions
     from cnnkit.evaluation.evaluate import evaluate as work
+    from cnnkit.evaluation.familiarity import Familiarity
     from cnnkit.evaluation.gate import Gate
     from cnnkit.evaluation.other_images import OtherImages
     from cnnkit.evaluation.results import recorded
@@ -102,9 +103,12 @@ def evaluate(
         document = work(opened, split or "test", settings, progress, questions, others, calibrate, gates)
     fit = document["calibrated"] if calibrate else None
     told = [*calibration.lines(fit), *calibration.consequences(fit)] if fit else []
+    known = Familiarity.read(opened) if fit else None
+    told += [known.line()] if known else []
     told += [line for question in questions for line in question.lines(document[question.name])]
     told += verdict.remarks(document, recorded(opened.afresh(), beside) if beside and calibrate else validation)
-    held = {"gates": [gate.as_json(document) for gate in gates]} if gates else {}
+    held: dict[str, Any] = {"gates": [gate.as_json(document) for gate in gates]} if gates else {}
+    held |= {"familiarity": known.facts()} if known else {}
     screen.result(document | held, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)
     for gate in gates:
         Screen(json_output=True).say(gate.line(document))

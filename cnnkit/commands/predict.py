@@ -79,7 +79,7 @@ def predict(
     if screen.json_output:
         screen.document({"run": str(run), **said.document})
     elif said.rows:
-        screen.say(_table(said.rows, top or 1))
+        screen.say(_table(said.rows, top or 1), *said.notes)
     if said.bad or said.left_out or output:
         people.say(said.line + (f", written to {output}" if output else ""))
     if said.left_out:
@@ -144,13 +144,17 @@ def _refuse_together(
 
 
 class _Said(NamedTuple):
-    """What is said of rows: in a line, as a document; how many files could not be read, and which were left out."""
+    """What is said of rows: in a line, as a document; how many files could not be read, and which were left out.
+
+    And the rows themselves, and what is said below them, for people.
+    """
 
     line: str
     document: dict[str, Any]
     bad: int = 0
     left_out: str = ""
     rows: Sequence[Prediction] = ()
+    notes: Sequence[str] = ()
 
 
 def _in_form(
@@ -172,9 +176,12 @@ def _of_each(
     from cnnkit.evaluation.familiarity import Familiarity
     from cnnkit.evaluation.new_images import by_reason
 
-    if Familiarity.read(run) is None:
+    known = Familiarity.read(run)
+    if known is None:
         again = f"{run.files.to_calibrate} makes it do so"
         progress.say(f"the run does not tell which images are unlike all that it has seen; {again}")
+    elif not known.tells:
+        progress.say(known.line())
     failed: Counter[str] = Counter()
 
     def told() -> Iterator[Prediction]:
@@ -192,11 +199,13 @@ def _of_each(
     line = f"{counted(len(found.images), 'file')}, {failed.total():,} of them not readable as images"
     line += f" ({by_reason(failed)})" if failed else ""
     document = {
+        "familiarity": known.facts() if known else None,
         "predictions": [row.document(top) for row in kept],
         "failed": dict(failed.most_common()),
         "left_out": dict(found.left_out.most_common()),
     }
-    return _Said(line, document, failed.total(), by_reason(found.left_out), kept)
+    notes = [known.line()] if known and known.tells else []
+    return _Said(line, document, failed.total(), by_reason(found.left_out), kept, notes)
 
 
 def _table(predictions: Sequence[Prediction], top: int) -> Table:

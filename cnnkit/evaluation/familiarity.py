@@ -3,23 +3,33 @@
 A network answers whatever it is shown, and often surely. What it computes just before its classifier tells more: images
 like those of its training lie near some of them there. The measure is the distance to the k-th nearest training image,
 of feature vectors brought to length 1 (Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors",
-arXiv:2204.06507), over a distance that 99 of 100 further images like those of validation keep.
+arXiv:2204.06507). A small network that was trained from nothing may compute much the same of a flower, a scan and
+noise. So there is a second distance, of statistics of the pixels from those of training images: Mahalanobis distance,
+as Mittal, Soundararajan and Bovik 2013 take it ("Making a 'completely blind' image quality analyzer", IEEE Signal
+Processing Letters 20, 209-212), of a covariance shrunk by the method of Ledoit and Wolf 2004 ("A well-conditioned
+estimator for large-dimensional covariance matrices", Journal of Multivariate Analysis 88, 365-411). Each is taken over
+that of a usual image, and the larger one counts, over what 99 of 100 further images like those of validation keep.
+
+How well that tells strangers is measured with images that are made for it, and kept with it.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import keras, np, safetensors, tf
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import first_line
+from cnnkit.evaluation import strangers
 from cnnkit.evaluation.exam import Shown
+from cnnkit.evaluation.image_statistics import image_statistics
 from cnnkit.runs import reading
 from cnnkit.runs.run import Run
 
@@ -29,11 +39,38 @@ NEIGHBOUR = 10
 FAMILIAR = 0.99
 """The share of further images like those of validation that is called familiar, at the least and in the mean."""
 
+USUAL = 0.75
+"""This quantile of the distances of validation images is the unit of each of the two. An outer one would depend on the
+same few images as the bound, which fewer further ones would then keep."""
+
+STRANGERS = 50
+"""Images of each kind of `strangers.KINDS` that are made."""
+
+TENSORS = ("features", "mean", "whitening")
+
+TOLD = 0.75
+"""From this area under the ROC curve on images of a kind count as told: halfway from chance to all of them."""
+
 MOST_IMAGES, MOST_BYTES = 1_000, 4 * 2**20
 """So many training images are kept at the most, in so many bytes; of the validation images as many are asked."""
 
+_LEAST_SPREAD = 1e-3
+"""Statistics that differ by less are equal but for rounding."""
+
 _AT_ONCE = 512
 """Images whose distances to all that are kept are computed at once."""
+
+
+class Seen(NamedTuple):
+    """What is looked at of images.
+
+    Attributes:
+        features: (n, c), feature vectors.
+        statistics: (n, s), see `image_statistics`.
+    """
+
+    features: Any
+    statistics: Any
 
 
 @dataclass(frozen=True)
@@ -42,21 +79,40 @@ class Familiarity:
 
     Attributes:
         features: float16 (n, c), feature vectors of training images, each of length 1.
-        threshold: The distance, 0 to 2, above which an image is unfamiliar.
+        mean: float64 (s,), the means of the statistics of training images.
+        whitening: float64 (s, s), what makes their differences from the mean independent and of variance 1.
+        units: What each of the two distances is taken over.
+        threshold: The larger of the two, in these units, above which an image is unfamiliar.
         weights: SHA-256 of the weights that made the features.
+        areas: Of each kind of strangers the area under the ROC curve, against validation images: 1 where all of them
+            are less familiar than all of these, 0.5 by chance.
     """
 
     features: Any
+    mean: Any
+    whitening: Any
+    units: tuple[float, float]
     threshold: float
     weights: str
+    areas: Mapping[str, float]
 
     @classmethod
-    def fitted(cls, train: Any, validation: Any, weights: str) -> Familiarity:
-        """From feature vectors (n, c) of training images and (m, c) of validation images."""
-        kept = np.float16(_of_length_1(train))
+    def fitted(
+        cls, train: Seen, validation: Seen, weights: str, strange: Mapping[str, Seen] = MappingProxyType({})
+    ) -> Familiarity:
+        """From training images (n), validation images (m), and strangers by their kinds."""
+        kept = np.float16(_of_length_1(train.features)), *_whitened(np.float64(train.statistics))
+        plain = cls(*kept, (1.0, 1.0), 1.0, weights, {})
+        far = plain.distances(validation)
         # Where all of them are nearest to their likes, as equal images are, the smallest distance that float16 tells.
         least = float(np.finfo(np.float16).eps)
-        return cls(kept, max(bound(_Known(kept).distances(validation)), least), weights)
+        one, other = (max(float(np.quantile(distances, USUAL)), least) for distances in far)
+        known = np.maximum(far[0] / one, far[1] / other)
+        areas = {}
+        for kind, seen in strange.items():
+            far = plain.distances(seen)
+            areas[kind] = _area(known, np.maximum(far[0] / one, far[1] / other))
+        return replace(plain, units=(one, other), threshold=max(bound(known), least), areas=areas)
 
     @classmethod
     def read(cls, run: Run) -> Familiarity | None:
@@ -71,8 +127,12 @@ class Familiarity:
         try:
             with reading.told(file), safetensors.safe_open(file, "numpy") as opened:
                 noted = json.loads((opened.metadata() or {})["familiarity"])
-                found = cls(opened.get_tensor("features"), float(noted["threshold"]), noted["weights"])
-        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+                features, mean, whitening = map(opened.get_tensor, TENSORS)
+                one, other = map(float, noted["units"])
+                areas = {kind: float(area) for kind, area in noted["areas"].items()}
+                bounded = float(noted["threshold"])
+                found = cls(features, mean, whitening, (one, other), bounded, noted["weights"], areas)
+        except (safetensors.SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise TrainingError(
                 f"{file} is damaged: {first_line(error)}; make it anew: {run.files.to_calibrate}"
             ) from None
@@ -82,16 +142,61 @@ class Familiarity:
         """Writes it into the run's folder, and its hash into the run's record."""
         from safetensors.numpy import save
 
-        noted = json.dumps({"threshold": self.threshold, "weights": self.weights})
-        run.keep_familiarity(save({"features": self.features}, {"familiarity": noted}))
+        noted = {"units": self.units, "threshold": self.threshold, "weights": self.weights, "areas": self.areas}
+        # Of a transposed one the bytes would be written in the order of the other axis.
+        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in TENSORS}
+        run.keep_familiarity(save(tensors, {"familiarity": json.dumps(noted)}))
 
-    def scores(self, features: Any) -> Any:
-        """How unfamiliar images are, from their feature vectors (m, c): float64 (m,), above 1 for unfamiliar ones."""
-        return self._known.distances(features) / self.threshold
+    @property
+    def tells(self) -> bool:
+        """Whether strangers are told at all: in the mean over their kinds. Where none were made, nothing denies it."""
+        return not self.areas or float(np.mean(list(self.areas.values()))) >= TOLD
+
+    def line(self) -> str:
+        """How well it tells strangers, in a sentence."""
+        measured = ", ".join(f"{kind} {area:.2f}" for kind, area in self.areas.items())
+        said = f"unfamiliar: area under the ROC curve for images made to be strange: {measured} (0.50 is chance)"
+        if not self.tells:
+            return f"{said}; that tells too little, so it is left empty"
+        if self.areas[strangers.CONTENT] < TOLD:
+            return f"{said}; other things in the same colours and textures are hardly told"
+        return said
+
+    def facts(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {"areas": dict(self.areas), "tells": self.tells}
+
+    def scores(self, seen: Seen) -> Any:
+        """How unfamiliar images are: float64 (m,), above 1 for unfamiliar ones."""
+        one, other = self.distances(seen)
+        return np.maximum(one / self.units[0], other / self.units[1]) / self.threshold
+
+    def distances(self, seen: Seen) -> tuple[Any, Any]:
+        """Of images the distances to training images, by features and by statistics: float64 (m,) each."""
+        whitened = (np.asarray(seen.statistics, np.float64) - self.mean) @ self.whitening
+        return self._known.distances(seen.features), np.linalg.norm(whitened, axis=1)
 
     @cached_property
     def _known(self) -> _Known:
         return _Known(self.features)
+
+
+def _whitened(statistics: Any) -> tuple[Any, Any]:
+    """The mean of statistics (n, s), and what makes their differences from it independent and of variance 1."""
+    from sklearn.covariance import ledoit_wolf
+
+    mean, spread = statistics.mean(axis=0), np.maximum(statistics.std(axis=0), _LEAST_SPREAD)
+    scaled = (statistics - mean) / spread
+    covariance = ledoit_wolf(scaled, assume_centered=True)[0] if len(scaled) > 1 else np.zeros((len(mean),) * 2)
+    covariance = covariance + _LEAST_SPREAD**2 * np.eye(len(mean))
+    return mean, np.linalg.inv(np.linalg.cholesky(covariance)).T / spread[:, None]
+
+
+def _area(familiar: Any, strange: Any) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    truth = np.r_[np.zeros(len(familiar)), np.ones(len(strange))]
+    return float(roc_auc_score(truth, np.r_[familiar, strange]))
 
 
 def bound(distances: Any) -> float:
@@ -116,30 +221,52 @@ def fit(run: Run, model: Any, of: Callable[[str], Shown], progress: Progress) ->
         progress: Is told how far it is.
     """
     seeing = with_features(model)
-    width = seeing.output_shape[0][-1]
-    most = min(MOST_IMAGES, max(MOST_BYTES // (2 * width), 1))
-    chosen = [_some(of("train"), most, run.experiment.seed), _some(of("validation"), MOST_IMAGES, run.experiment.seed)]
-    with progress.task("looking at what is familiar", sum(len(some.numbers) for some in chosen)) as advance:
-        train, validation = (
-            np.concatenate(list(_features(seeing, some, run.experiment.data.batch_size, advance))) for some in chosen
-        )
-    found = Familiarity.fitted(train, validation, run.weights_digest())
+    most = min(MOST_IMAGES, max(MOST_BYTES // (2 * seeing.output_shape[0][-1]), 1))
+    seed, size = run.experiment.seed, run.experiment.data.batch_size
+    train, validation = (_some(of(split), many, seed) for split, many in (("train", most), ("validation", MOST_IMAGES)))
+    steps = len(train.numbers) + len(validation.numbers) + STRANGERS * len(strangers.KINDS)
+    with progress.task("looking at what is familiar", steps) as advance:
+        known, others = (_seen(seeing, _batches(some, size), size, advance) for some in (train, validation))
+        own = np.concatenate([np.uint8(batch) for batch in _batches(_some(validation, STRANGERS, seed), size)])
+        own, random = own[np.arange(STRANGERS) % len(own)], np.random.default_rng(seed)
+        strange = {
+            kind: _seen(seeing, _cut(make(random, own), size), size, advance) for kind, make in strangers.KINDS.items()
+        }
+    found = Familiarity.fitted(known, others, run.weights_digest(), strange)
     found.write(run)
     return found
 
 
 def with_features(model: Any) -> Any:
-    """The Keras model that answers feature vectors (B, c), the input of the classifier layer, and logits (B, K)."""
-    return keras.Model(model.input, [model.get_layer("logits").input, model.output], name="seeing")
+    """The Keras model that answers feature vectors (B, c), statistics of the images (B, s), and logits (B, K).
+
+    Feature vectors are the input of the classifier layer.
+    """
+    outputs = [model.get_layer("logits").input, image_statistics(model.input), model.output]
+    return keras.Model(model.input, outputs, name="seeing")
 
 
-def _features(seeing: Any, shown: Shown, size: int, advance: Callable[[int], None]) -> Iterator[Any]:
+def _seen(seeing: Any, batches: Iterable[Any], size: int, advance: Callable[[int], None]) -> Seen:
+    """What is looked at of batches of images."""
+    found = []
+    for batch in batches:
+        given = np.zeros((size, *batch.shape[1:]), np.float32)
+        given[: len(batch)] = batch  # a network is made ready anew for each number of images
+        found.append([np.asarray(output[: len(batch)], np.float32) for output in seeing.predict_on_batch(given)[:2]])
+        advance(len(batch))
+    return Seen(*map(np.concatenate, zip(*found, strict=True)))
+
+
+def _batches(shown: Shown, size: int) -> Iterator[Any]:
     from cnnkit.data.feeding import batches
 
     with shown.images.errors_as_raised():
         for batch, _ in batches.eval_batches(shown.images, shown.numbers, size):
-            yield np.asarray(seeing.predict_on_batch(batch)[0], np.float32)
-            advance(len(batch))
+            yield batch
+
+
+def _cut(images: Any, size: int) -> Iterator[Any]:
+    return (images[start : start + size] for start in range(0, len(images), size))
 
 
 def _some(shown: Shown, most: int, seed: int) -> Shown:

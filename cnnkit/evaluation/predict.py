@@ -18,7 +18,7 @@ from cnnkit.core.text import visible, visible_in_json
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files import tables
 from cnnkit.data.files.decoding import BadImage
-from cnnkit.evaluation.familiarity import Familiarity, with_features
+from cnnkit.evaluation.familiarity import Familiarity, Seen, with_features
 from cnnkit.evaluation.new_images import NewImage, find_images
 from cnnkit.runs.run import Run
 
@@ -34,7 +34,7 @@ class Prediction:
         probabilities: The same of every class, in their order.
         unsure: Whether that is below the run's threshold (`Calibration.unsure`); None where the run has none.
         unfamiliar: How far it is from the training images, over the distance that 99 of 100 others of their kind keep:
-            above 1 it is unlike all that the network has seen; None where the run does not tell.
+            above 1 it is unlike all that the network has seen; None where the run does not tell, or tells too badly.
         error: Why the file could not be decoded; the rest is None then.
     """
 
@@ -148,7 +148,8 @@ class _Predicting:
 
     def __init__(self, run: Run, progress: Progress):
         self.run, self.network = run, run.network(progress)
-        self.known = Familiarity.read(run)
+        known = Familiarity.read(run)
+        self.known = known if known and known.tells else None
         self.seeing = with_features(self.network) if self.known else None
         self.shown = 0
         """Images in the largest batch so far."""
@@ -173,8 +174,8 @@ class _Predicting:
         if not (self.known and self.seeing):
             logits = self.network.predict_on_batch(given)[: len(pixels)]
             return zip(self.run.probabilities(logits, names), itertools.repeat(None))
-        features, logits = (output[: len(pixels)] for output in self.seeing.predict_on_batch(given))
-        return zip(self.run.probabilities(logits, names), self.known.scores(features).tolist(), strict=True)
+        *seen, logits = (output[: len(pixels)] for output in self.seeing.predict_on_batch(given))
+        return zip(self.run.probabilities(logits, names), self.known.scores(Seen(*seen)).tolist(), strict=True)
 
 
 def _prediction(

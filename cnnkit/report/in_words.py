@@ -11,6 +11,7 @@ from cnnkit.evaluation import calibrate, paired
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.baseline import Baseline
 from cnnkit.evaluation.corruptions import Corruptions
+from cnnkit.evaluation.familiarity import Familiarity
 from cnnkit.evaluation.tta import TestTimeAugmentation
 from cnnkit.evaluation.two_classes import TwoClasses
 from cnnkit.report.bidi import isolated
@@ -81,6 +82,8 @@ def sentences(
     if pairs:
         yield f"confused most: {pairs[0].text}, {pairs[0].share} of that class"
     yield from _calibration(run, result.get("calibration"))
+    if known := Familiarity.read(run):
+        yield known.line()
     if suspected.count:
         yield suspected.verdict(run)
     yield from (str(remark) for remark in facts.get("remarks") or ())

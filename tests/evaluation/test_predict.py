@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,11 @@ from cnnkit.data.feeding.images import Images, allocated
 from cnnkit.data.files import decoding
 from cnnkit.evaluation.evaluate import score
 from cnnkit.evaluation.exam import Shown
-from cnnkit.evaluation.familiarity import Familiarity
+from cnnkit.evaluation.familiarity import Familiarity, Seen
+from cnnkit.evaluation.image_statistics import image_statistics
 from cnnkit.evaluation.new_images import listed
 from cnnkit.evaluation.predict import csv_lines
+from cnnkit.evaluation.strangers import CONTENT
 from cnnkit.runs import checkpoints
 
 CONFIG = """
@@ -29,6 +32,7 @@ name: tiny
 data: {source: {name: digits}, image_size: [6, 5], channels: 3, batch_size: 2}
 model: {name: sequential, layers: [{name: flatten}]}
 """
+STATISTICS = 8  # of 6 x 5 pixels in colour
 CLASSES = ["ant", "bee", "cat"]
 
 
@@ -42,8 +46,12 @@ def run(tmp_path_factory):
     run.write_provenance(data={"classes": CLASSES}, files=run.hashes())
     keras.utils.set_random_seed(4)
     checkpoints.save(checkpoints.Weights.of(experiment.model.build((6, 5, 3), 3)), run.files.checkpoints, "best", 1, {})
-    features = np.random.default_rng(1).normal(size=(40, 90))
-    Familiarity.fitted(features[:20], features[20:], run.weights_digest()).write(run)
+    random = np.random.default_rng(1)
+    seen = [Seen(random.normal(size=(20, 90)), random.normal(size=(20, STATISTICS))) for _ in range(3)]
+    strange = Seen(-seen[2].features, 9 * seen[2].statistics)
+    fitted = Familiarity.fitted(*seen[:2], run.weights_digest(), {CONTENT: strange})
+    fitted.write(run)
+    np.testing.assert_allclose(Familiarity.read(run).scores(strange), fitted.scores(strange), rtol=1e-6)
     return run
 
 
@@ -352,8 +360,10 @@ def test_an_image_is_as_unfamiliar_as_its_features_are_far_and_a_run_that_does_n
     _, out, err = command("predict", run.folder, images / "pictures" / "a.jpg")
     [row] = csv.DictReader(io.StringIO(out))
     features = np.asarray(Image.open(images / "pictures" / "a.jpg"), np.float64).ravel() / 127.5 - 1
-    expected = Familiarity.read(run).scores(features[None])[0]
-    assert (float(row["unfamiliar"]), err) == (pytest.approx(expected, abs=1e-3), "")
+    pixels = np.asarray(Image.open(images / "pictures" / "a.jpg"), np.float32)[None]
+    statistics = image_statistics(keras.ops.convert_to_tensor(pixels)).numpy()
+    expected = Familiarity.read(run).scores(Seen(features[None], statistics))[0]
+    assert (float(row["unfamiliar"]), err) == (pytest.approx(expected, rel=1e-3), "")
     shutil.copytree(run.folder, tmp_path / "earlier")
     earlier = Run(tmp_path / "earlier")
     earlier.files.familiarity.unlink()
@@ -361,6 +371,17 @@ def test_an_image_is_as_unfamiliar_as_its_features_are_far_and_a_run_that_does_n
     _, out, err = command("predict", earlier.folder, images / "pictures" / "a.jpg")
     [row] = csv.DictReader(io.StringIO(out))
     assert row["unfamiliar"] == "" and "--calibrate" in err
+
+
+def test_where_strangers_are_told_too_badly_nothing_is_called_unfamiliar_and_that_is_said_once(
+    run, images, command, tmp_path
+):
+    shutil.copytree(run.folder, tmp_path / "blind")
+    blind = Run(tmp_path / "blind")
+    replace(Familiarity.read(blind), areas={CONTENT: 0.5}).write(blind)
+    _, out, err = command("predict", blind.folder, images / "pictures")
+    assert {row["unfamiliar"] for row in csv.DictReader(io.StringIO(out))} == {""}
+    assert err.count("tells too little") == 1
 
 
 def test_json_is_one_document(run, images, command):
