@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 
@@ -27,7 +28,7 @@ def main(own_process: bool = True) -> None:
     json_output, debug = "--json" in words, "--debug" in words
     with starting(), standard_streams():
         try:
-            _refuse_nothing(sys.argv[1:])
+            _refuse_nothing(sys.argv[1:], words)
             code = _run(words)
             sys.stdout.flush()
         except CnnkitError as error:
@@ -38,15 +39,23 @@ def main(own_process: bool = True) -> None:
     sys.exit(code)
 
 
-def _refuse_nothing(words: list[str]) -> None:
-    """Refuses an empty word, which as a path would be the working folder.
+def _refuse_nothing(words: list[str], options: list[str]) -> None:
+    """Refuses an empty word, which as a path would be the working folder, and as the value of an option nothing.
+
+    Args:
+        words: All words.
+        options: Those that may be options.
 
     Raises:
         UsageError: There is one.
     """
-    if "" in words:
-        before = " ".join(["cnnkit", *words[: words.index("")]])
-        raise UsageError(f"behind `{before}` stands an empty word, as of a variable that is not set: fill or remove it")
+    for place, word in enumerate(words):
+        option = word[:-1] if word in options and re.fullmatch("--[^=]+=", word) else None
+        if option or not word:
+            before = " ".join(["cnnkit", *words[:place], *([option] if option else [])])
+            raise UsageError(
+                f"behind `{before}` stands an empty word, as of a variable that is not set: fill or remove it"
+            )
 
 
 def _run(words: list[str]) -> int:

@@ -26,21 +26,24 @@ from cnnkit.evaluation.exam import Exam, Question
 from cnnkit.evaluation.gate import with_ends
 from cnnkit.evaluation.intervals import CONFIDENCE, wilson
 
+MOST = 0.99999
+"""More often can't be asked for: 300,000 answers without a mistake make sure of this."""
+
 
 @dataclass(frozen=True)
 class Abstain(Question):
     """From which probability on is what is answered right so often?
 
     Attributes:
-        accuracy: How often, above 0 and below 1.
+        accuracy: How often, above 0 and up to `MOST`.
     """
 
     name: ClassVar[str] = "abstain"
     accuracy: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.accuracy < 1:
-            raise UsageError(f"--abstain {self.accuracy:g}: should be a share above 0 and below 1, such as 0.95")
+        if not 0 < self.accuracy <= MOST:
+            raise UsageError(f"--abstain {self.accuracy}: should be a share above 0 and up to {MOST}, such as 0.95")
 
     def answered(self, exam: Exam) -> dict[str, Any]:
         """The threshold, None where none is surely enough; what it comes to on validation and where it is asked."""
@@ -70,7 +73,7 @@ class Abstain(Question):
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """The threshold, and what it comes to."""
-        wanted = f"right at least {100 * found['wanted']:.4g} % of the time"
+        wanted = f"right at least {100 * found['wanted']:.7g} % of the time"
         if found["threshold"] is None:
             yield (
                 f"abstain: no threshold is known above which answers are {wanted}, judged by "

@@ -77,7 +77,7 @@ class TwoClasses(Question):
         if self.costs and self.sensitivity is not None:
             raise UsageError("--costs and --sensitivity each choose a threshold: leave one of them out")
         if self.sensitivity is not None and not 0 < self.sensitivity <= 1:
-            raise UsageError(f"--sensitivity {self.sensitivity:g}: should be a share above 0 and up to 1, such as 0.95")
+            raise UsageError(f"--sensitivity {self.sensitivity}: should be a share above 0 and up to 1, such as 0.95")
 
     @property
     def chooses(self) -> bool:
@@ -163,7 +163,7 @@ class TwoClasses(Question):
         if chosen := found.get("chosen"):
             costs = chosen["for"].get("costs")
             why = (
-                f"find {chosen['for']['sensitivity']:.4g} of them"
+                f"find {chosen['for']['sensitivity']:.15g} of them"
                 if not costs
                 else (
                     f"cost least, a false positive {costs['false_positive']:g} and a false negative "

@@ -65,7 +65,8 @@ def sensitivity(
 
     Args:
         runs: Two or more, or their folders. One that was not evaluated with its present weights is evaluated.
-        vary: Dotted settings or sections, `model` among them or not: it is what the rows are of.
+        vary: Dotted settings or sections, `model` among them or not: it is what the rows are of, and without another
+            one there is a single column.
         split: `test`, `validation` or `train`.
         progress: Is told how far it is.
 
@@ -91,28 +92,34 @@ def sensitivity(
             left_out.append({"run": names[id(each)], "why": why})
         else:
             taken.append(each)
+    columns: list[tuple[str | None, Part]]
     columns = [(key, value) for key in varied for value in dict.fromkeys(each.parts[key] for each in taken)]
+    columns = columns or [(None, ())]
     accuracies = {id(each): same_images.answers(each.run, split, progress).accuracy for each in taken}
     rows = []
     for model in dict.fromkeys(each.parts[MODEL] for each in taken):
         of_model = [each for each in taken if each.parts[MODEL] == model]
-        cells = [
-            _cell([each for each in of_model if each.parts == base | {MODEL: model, key: value}], accuracies)
-            for key, value in columns
-        ]
+        cells = []
+        for key, value in columns:
+            parts = base | {MODEL: model} | ({key: value} if key else {})
+            cells.append(_cell([each for each in of_model if each.parts == parts], accuracies))
         rows.append({"model": _label(model, [each.parts[MODEL] for each in divided], MODEL), "cells": cells})
-    told = {key: [each.parts[key] for each in taken] for key in varied}
+    told = {key: [each.parts[key] for each in taken] for key in (MODEL, *varied)}
     return {
         "split": split,
         "metric": "accuracy",
         "base": {key: _label(base[key], told[key], key) for key in varied},
         "columns": [
-            {"setting": key, "value": _label(value, told[key], key), "base": value == base[key]}
+            {
+                "setting": key,
+                "value": _label(value, told[key], key) if key else None,
+                "base": key is None or value == base[key],
+            }
             for key, value in columns
         ],
         "rows": rows,
         "left_out": left_out,
-        "remarks": [*_unvaried(varied, told), *_other_images(taken, split, names), *_missing(rows)],
+        "remarks": [*_unvaried(list(dict.fromkeys(vary)), told), *_other_images(taken, split, names), *_missing(rows)],
     }
 
 

@@ -113,7 +113,13 @@ def test_a_file_may_be_named_from_wherever_one_is(
 
 
 def test_an_empty_word_is_not_the_working_folder(here: Path, command: Command) -> None:
-    for words in (["predict", "run", ""], ["evaluate", "run", "--images", ""], ["data", ""], ["init", ""]):
+    for words in (
+        ["predict", "run", ""],
+        ["evaluate", "run", "--images", ""],
+        ["data", ""],
+        ["init", ""],
+        ["data", "--suspects="],
+    ):
         code, out, err = command(*words)
         assert (code, out) == (2, "")
         assert "stands an empty word" in err

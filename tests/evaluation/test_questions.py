@@ -132,10 +132,16 @@ def test_where_no_threshold_is_enough_that_is_said_with_what_would_be_needed():
     assert "at least 59 answers without a mistake" in line and "20 validation images" in line
 
 
-@pytest.mark.parametrize("share", [0, 1, -0.5, 95, math.nan])
+@pytest.mark.parametrize("share", [0, 1, -0.5, 95, math.nan, 1 - 2**-53])
 def test_what_is_no_share_is_refused(share):
-    with pytest.raises(UsageError, match=r"--abstain .* should be a share"):
+    with pytest.raises(UsageError, match=rf"--abstain {share}: should be a share above 0 and up to 0\.99999,"):
         Abstain(share)
+
+
+def test_the_largest_share_is_told_as_it_is():
+    found = Abstain(0.99999).answered(exam_of(of_two([1, 0], [0.9, 0.1]), of_two([1, 0], [0.9, 0.1])))
+    assert "right at least 99.999 % of the time" in next(Abstain(0.99999).lines(found))
+    assert found["images_needed"] == math.ceil(math.log(0.05) / math.log(0.99999))
 
 
 # Two classes

@@ -180,10 +180,23 @@ def test_the_table_is_written_as_csv_and_markdown(run_of, command, tmp_path):
     table, page = tmp_path / "table.csv", tmp_path / "page.md"
     code, out, _ = command("compare", *runs, "--csv", table, "--markdown", page)
     assert code == 0 and "cannot be told apart: they answer the same images rightly" in out
-    rows = list(csv.reader(table.open()))
-    assert rows[:2] == [["", "a", "b"], ["seed", "0", "1"]]
-    assert {"macro F1", "ROC area", "PR area", "log loss", "Brier score"} < {row[0] for row in rows}
+    rows = list(csv.DictReader(table.open()))
+    assert [(row["run"], row["seed"], row["parameters"], row["epochs"]) for row in rows] == [
+        ("a", "0", "650", "0"),
+        ("b", "1", "650", "0"),
+    ]
+    for row in rows:  # plain numbers, the ends of intervals in columns of their own
+        values = {name: float(value) for name, value in row.items() if name not in ("run", "training_seconds")}
+        assert values["accuracy"] == values["accuracy.high"] == 1 > values["accuracy.low"] > 0.9
+        assert values["macs"] == 640 and "macro_f1.low" in values
+    assert {"macro F1", "ROC area", "PR area", "log loss", "Brier score"} < {
+        line.split(" |")[0][2:] for line in page.read_text().splitlines()
+    }
     assert page.read_text().startswith("|  | a | b |\n| --- | --- | --- |\n| seed | 0 | 1 |\n")
+    both = tmp_path / "both.txt"
+    code, _, err = command("compare", *runs, "--csv", both, "--markdown", both.parent / "." / both.name)
+    assert (code, err) == (2, f"--csv and --markdown name the same file, {both}; give each one of its own\n")
+    assert not both.exists()
     code, _, err = command("compare", *runs, "--csv", table)
     assert code == 2 and f"--csv {table} exists already; --force replaces it" in err
     code, _, err = command("compare", *runs, "--force")

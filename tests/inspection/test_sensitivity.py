@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
+from markdown_it import MarkdownIt
 
 from cnnkit import Run, read
 from cnnkit.core.errors import UsageError
@@ -87,6 +89,36 @@ def test_seeds_are_merged_to_mean_and_range(run_of):
     ((base, longer),) = (row["cells"] for row in document["rows"])
     assert base == {"mean": pytest.approx(0.6), "lowest": 0.5, "highest": 0.7, "runs": 2} and longer["runs"] == 1
     assert [column["base"] for column in document["columns"]] == [True, False]
+
+
+def test_of_networks_alone_there_is_one_column(run_of, command):
+    runs = [run_of("a", 0.5, RESNET), run_of("b", 0.6, VGG), run_of("c", 0.7, VGG, "seed=1")]
+    document = sensitivity(runs, ["model"])
+    assert document["columns"] == [{"setting": None, "value": None, "base": True}]
+    assert [row["cells"][0]["mean"] for row in document["rows"]] == [0.5, pytest.approx(0.65)]
+    code, out, _ = command("compare", *runs, "--vary", "model")
+    assert code == 0 and "vgg, depth 11     0.6500 (0.6000 to 0.7000, 2 runs)" in out and "the base" not in out
+    assert sensitivity(runs[1:], ["model"])["remarks"] == ["`model`: all of the runs have the same value"]
+
+
+def test_the_table_is_written_as_plain_numbers_and_as_a_page_that_shows_what_the_terminal_does(
+    run_of, command, tmp_path
+):
+    runs = [run_of("a_*b*", 0.5), run_of("b", 0.7, "seed=1"), run_of("c", 0.8, "train.epochs=2")]
+    runs.append(run_of("1. [d](e) <i>_f_|g\\h ~~i~~ &amp; `j`", 0.5, "augment=[{name: flip}]"))
+    table, page = tmp_path / "table.csv", tmp_path / "page.md"
+    code, out, _ = command("compare", *runs, "--vary", "train.epochs", "--csv", table, "--markdown", page)
+    assert code == 0
+    first, second = csv.DictReader(table.open())
+    assert (first["value"], first["base"], first["runs"], first["lowest"]) == ("1", "yes", "2", "0.5")
+    assert float(first["accuracy"]) == pytest.approx(0.6)
+    assert list(second.values()) == [first["model"], "train.epochs", "2", "no", "0.8", "0.8", "0.8", "1"]
+    parts = [token.children or [] for token in MarkdownIt().enable("table").parse(page.read_text())]
+    assert {each.type for part in parts for each in part} == {"text"}  # no word is emphasised or a link
+    shown = ["".join(each.content for each in part) for part in parts if part]
+    assert shown[:3] == ["model", "epochs 1 *", "epochs 2"]
+    told = out.split("\n\n")[2].splitlines()
+    assert shown[-len(told) + 2 :] == told[:-2]
 
 
 def test_runs_that_have_no_place_are_left_out_by_name(run_of):
