@@ -136,7 +136,10 @@ def _folds(
         else:
             table.add_row(str(entry["fold"]), "", "", "", "", "", entry["run"])
     pooled = evaluation_tables(document["pooled"], screen.console.width) if document["pooled"] else ()
-    screen.result(document, table, "", *pooled, *fold_results.lines(document), f"The folds: {document['run']}")
+    where = f"The folds: {document['run']}"
+    if document["pooled"]:
+        where += f"; on a page, with pictures: cnnkit report {typed(Path(document['run']))}"
+    screen.result(document, table, "", *pooled, *fold_results.lines(document), where)
     _end(document)
 
 

@@ -161,10 +161,21 @@ def test_a_folder_of_folds_has_a_page_with_pictures_behind_the_answers_of_all(st
     assert code == 0 and f"cnnkit report {study.folder}" in (tmp_path / "both.html").read_text()
 
 
+def test_a_page_of_folds_of_which_one_is_missing_is_refused_with_how_to_go_on(study, command, tmp_path):
+    shutil.copytree(study.folder, tmp_path / "run", ignore=shutil.ignore_patterns("fold-2"))
+    code, out, err = command("report", tmp_path / "run")
+    assert (code, out) == (2, "")
+    assert err == (
+        f"{tmp_path / 'run'} has 2 folds, not yet trained: 2; go on with: cnnkit train --resume {tmp_path / 'run'}\n"
+    )
+    assert not (tmp_path / "run/report.html").exists()
+
+
 def test_the_command_shows_a_finished_study_again(study, command):
     code, out, _ = command("train", "--resume", study.folder)
     assert code == 0
     assert "all 2 folds are done" in out
+    assert out.endswith(f"The folds: {study.folder}; on a page, with pictures: cnnkit report {study.folder}\n")
     assert "accuracy of 2 folds: mean" in out
     code, out, _ = command("train", "--resume", study.folder, "--json")
     assert json.loads(out)["pooled"] == study.document["pooled"]
