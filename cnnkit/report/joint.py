@@ -15,7 +15,7 @@ from cnnkit.core.text import counted, enumerated, typed
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation.results import recorded
 from cnnkit.inspection import comparison
-from cnnkit.report import charts, in_words, run_tables
+from cnnkit.report import charts, headline, run_tables
 from cnnkit.report.charts import Chart
 from cnnkit.report.confusion import Matrix, Pair
 from cnnkit.report.page import made
@@ -196,7 +196,7 @@ def of_them(run: Run, name: str, result: Mapping[str, Any], path: Path) -> OfThe
     if run.files.report.exists():
         link = quote(Path(os.path.relpath(run.files.report.resolve(), path.resolve().parent)).as_posix())
         link = f"./{link}"  # else a colon in the name of a folder would make an address of it
-    title = in_words.title(run, result, run.provenance())
+    title = headline.title(run, result, run.provenance())
     return OfThem(name, title, link, f"cnnkit report {typed(run.folder)}")
 
 

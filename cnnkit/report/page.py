@@ -12,12 +12,12 @@ from cnnkit.core.version import __version__
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation.results import recorded
 from cnnkit.inspection.summary import Row
-from cnnkit.report import charts, confusion, in_words, run_tables
+from cnnkit.report import charts, confusion, headline, run_tables
 from cnnkit.report.augmentation import Augmented
 from cnnkit.report.charts import Chart
 from cnnkit.report.confusion import Matrix, Pair
 from cnnkit.report.gallery import Gallery, Of
-from cnnkit.report.in_words import Tile
+from cnnkit.report.headline import Tile
 from cnnkit.report.pictures import Picture, as_json
 from cnnkit.report.suspected import Suspected, search_of
 from cnnkit.report.tables import Table, unbroken
@@ -154,9 +154,9 @@ def page_of(run: Run, of: Of, layers: Sequence[Row]) -> Page:
     bins = bins_of(calibration)
     return Page(
         name=run.folder.resolve().name,
-        title=in_words.title(run, result, facts),
-        told=[unbroken(line) for line in in_words.sentences(run, result, facts, pairs, suspected)],
-        tiles=list(in_words.tiles(result, facts, epochs)),
+        title=headline.title(run, result, facts),
+        told=[unbroken(line) for line in headline.sentences(run, result, facts, pairs, suspected)],
+        tiles=list(headline.tiles(result, facts, epochs)),
         made=made(),
         notes=gallery.notes(),
         figures=run_tables.figures(results),

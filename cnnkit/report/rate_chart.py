@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnnkit.optimization.rate_test import Finding
-from cnnkit.report import figures
+from cnnkit.report import png
 
 
 def draw(found: Finding, path: Path) -> None:
@@ -31,4 +31,4 @@ def draw(found: Finding, path: Path) -> None:
         axes.axvline(found.rate, color="grey", linestyle=":", label=f"suggested: {found.rate:g}")
         axes.grid(alpha=0.3)
         axes.legend()
-    figures.save(figure, path)
+    png.save(figure, path)

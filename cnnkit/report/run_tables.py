@@ -12,7 +12,7 @@ from cnnkit.evaluation.baseline import METHODS, Baseline
 from cnnkit.evaluation.corruptions import Corruptions
 from cnnkit.evaluation.metrics import CLASS_METRICS, METRICS, words
 from cnnkit.inspection.summary import Row
-from cnnkit.report.in_words import SENTENCES
+from cnnkit.report.headline import SENTENCES
 from cnnkit.report.tables import Cell, Table, of_lists, rows_of, tables_of, with_interval
 from cnnkit.runs.run import Run
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cnnkit.core.lazy import np
 from cnnkit.optimization.section import EPOCHS
-from cnnkit.report import figures
+from cnnkit.report import png
 
 if TYPE_CHECKING:
     from cnnkit.optimization.schedules.base import Schedule
@@ -51,4 +51,4 @@ def draw(schedules: Sequence[type[Schedule]], path: Path) -> None:
     panels[0, 0].legend(fontsize="small", loc="lower right")
     figure.supxlabel("epoch")
     figure.supylabel("share of the learning rate")
-    figures.save(figure, path)
+    png.save(figure, path)

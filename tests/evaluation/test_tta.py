@@ -18,7 +18,7 @@ from cnnkit.data.augmentations.shift import Shift
 from cnnkit.evaluation import gate
 from cnnkit.evaluation.paired import mean_interval
 from cnnkit.evaluation.tta import TestTimeAugmentation
-from cnnkit.report.in_words import SENTENCES
+from cnnkit.report.headline import SENTENCES
 
 MIRRORED = Flip(probability=1.0)
 

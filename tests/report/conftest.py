@@ -15,7 +15,7 @@ from cnnkit.evaluation import results
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Shown
 from cnnkit.report import charts, confusion
-from cnnkit.report.in_words import Tile
+from cnnkit.report.headline import Tile
 from cnnkit.report.joint import Joint, OfThem
 from cnnkit.report.page import Page
 from cnnkit.report.pictures import Picture

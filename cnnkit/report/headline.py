@@ -1,4 +1,4 @@
-"""The verdict of the report: what a run is worth in sentences, and the few figures that stand at its top."""
+"""The headline of a run's page: what the run is worth in sentences, and the few figures that stand at the top."""
 
 from __future__ import annotations
 
