@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from cnnkit.commands.main import main
+from cnnkit.core.progress import Progress
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import Index
 
@@ -97,6 +98,22 @@ def index_of() -> Callable[..., Index]:
         )
 
     return make
+
+
+class Said(Progress):
+    """Keeps the lines that it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.fixture
+def said() -> Said:
+    """A watcher with the `lines` that were said to it."""
+    return Said()
 
 
 @pytest.fixture

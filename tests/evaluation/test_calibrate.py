@@ -5,14 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from cnnkit import Run, evaluate, read
+from cnnkit import Run, evaluate
 from cnnkit.core.errors import TrainingError
-from cnnkit.core.progress import Progress
 from cnnkit.evaluation import calibrate, metrics
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.familiarity import Familiarity
 from cnnkit.optimization.losses import BinaryCrossEntropy, CrossEntropy, Focal, MeanSquaredError
-from cnnkit.runs import checkpoints
 
 
 def drawn(images, classes, seed, too_sure=1.0):
@@ -110,23 +108,8 @@ def test_what_is_said_of_a_calibration(change, words):
 
 
 @pytest.fixture
-def too_sure(image_folder, tmp_path):
-    """A run that is very sure of whatever it answers, as it was never trained."""
-    images = image_folder({"ant": 12, "bee": 12})
-    (tmp_path / "mine.yaml").write_text(
-        f"data: {{source: {{name: folder, path: {images}}}, image_size: [8, 8], channels: 3}}\n"
-        "model: {name: sequential, layers: [{name: flatten}]}\n"
-    )
-    experiment = read(tmp_path / "mine.yaml")
-    index = experiment.data.source.open(Progress()).index(Progress())
-    run = Run.create(experiment, tmp_path / "run")
-    run.write_split(index, ["train", "validation", "test"] * 8, [""] * len(index))
-    run.write_provenance(data={"classes": list(index.classes)}, files=run.hashes())
-    model = experiment.model.build((8, 8, 3), 2)
-    chance = np.random.default_rng(0)
-    model.set_weights([10 * chance.normal(size=weight.shape) for weight in model.get_weights()])
-    checkpoints.save(checkpoints.Weights.of(model), run.files.checkpoints, checkpoints.BEST, 1, {})
-    return run.folder
+def too_sure(run_too_sure):
+    return run_too_sure(["ant", "bee"], (8, 8, 3)).folder
 
 
 def test_a_temperature_is_fitted_on_validation_kept_with_the_run_and_used_from_then_on(too_sure):

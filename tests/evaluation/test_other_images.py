@@ -18,19 +18,6 @@ model: {{name: sequential, layers: [{{name: flatten}}]}}
 """
 
 
-class Said(Progress):
-    def __init__(self):
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
-
-
-@pytest.fixture
-def said():
-    return Said()
-
-
 @pytest.fixture
 def run(image_folder, tmp_path):
     """A run of the classes ant, bee, cat, as training leaves it, with weights drawn by chance."""

@@ -7,9 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from cnnkit import Run, evaluate, read
+from cnnkit import Run, evaluate
 from cnnkit.core.errors import TrainingError
-from cnnkit.core.progress import Progress
 from cnnkit.evaluation import answers as answers_of_runs
 from cnnkit.evaluation import calibrate, results
 from cnnkit.evaluation.abstain import Abstain
@@ -21,28 +20,10 @@ from cnnkit.evaluation.two_classes import Costs, TwoClasses
 from cnnkit.runs import checkpoints
 from cnnkit.runs.files import FOLDS
 
-CONFIG = """
-name: tiny
-data: {{source: {{name: folder, path: {images}}}, image_size: [4, 4], channels: 1}}
-model: {{name: sequential, layers: [{{name: flatten}}]}}
-"""
-
 
 @pytest.fixture
-def run(image_folder, tmp_path):
-    """A run as training leaves it, with weights drawn by chance, too sure by far: 8 images a split."""
-    images = image_folder({"cat": 12, "dog": 12})
-    (tmp_path / "tiny.yaml").write_text(CONFIG.format(images=images))
-    experiment = read(tmp_path / "tiny.yaml")
-    index = experiment.data.source.open(Progress()).index(Progress())
-    run = Run.create(experiment, tmp_path / "run")
-    run.write_split(index, [("train", "validation", "test")[i % 3] for i in range(24)], [""] * 24)
-    run.write_provenance(data={"classes": ["cat", "dog"]}, files=run.hashes())
-    model = experiment.model.build((4, 4, 1), 2)
-    chance = np.random.default_rng(0)
-    model.set_weights([10 * chance.normal(size=weights.shape) for weights in model.get_weights()])
-    checkpoints.save(checkpoints.Weights.of(model), run.files.checkpoints, checkpoints.BEST, 1, {})
-    return run
+def run(run_too_sure):
+    return run_too_sure(["cat", "dog"], (4, 4, 1))
 
 
 def of_file(run, split):
@@ -155,17 +136,8 @@ def test_a_calibration_keeps_what_was_found_of_the_split_that_is_evaluated_too(r
     assert said == "the run had this calibration already; the results of its splits stay as they are"
 
 
-class Said(Progress):
-    def __init__(self):
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
-
-
-def test_a_calibration_goes_without_training_images_and_says_what_that_leaves_out(run, tmp_path):
+def test_a_calibration_goes_without_training_images_and_says_what_that_leaves_out(run, tmp_path, said):
     (tmp_path / "images/cat/0.png").unlink()  # a training image
-    said = Said()
     assert evaluate(run, "test", questions=[], calibrate=True, progress=said)["temperature"] > 1
     assert run.files.calibration.exists() and not run.files.familiarity.exists()
     [line] = said.lines

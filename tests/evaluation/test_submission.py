@@ -229,16 +229,9 @@ def test_columns_that_are_not_of_the_run_are_told_with_their_line(sample_of, tex
     assert said in problem.message
 
 
-def test_numbers_that_are_classes_are_labels_and_the_other_way_is_named(sample_of):
-    class Said(Progress):
-        lines = ()
-
-        def say(self, line):
-            self.lines = (*self.lines, line)
-
-    said = Said()
+def test_numbers_that_are_classes_are_labels_and_the_other_way_is_named(sample_of, said):
     assert submission.columns_of(submission.read(sample_of("id,label\n1,0\n2,0\n")), ("0", "1"), None, said) == ()
-    assert said.lines == ("`label` is filled with the likeliest class; --positive 1 gives the probability of `1`",)
+    assert said.lines == ["`label` is filled with the likeliest class; --positive 1 gives the probability of `1`"]
 
 
 @pytest.mark.parametrize("value", ["0.5", "0"])

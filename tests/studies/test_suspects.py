@@ -6,7 +6,6 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -277,16 +276,10 @@ def test_a_folder_without_a_config_is_refused(image_folder, command, monkeypatch
     assert "--suspects needs a config" in err
 
 
-def test_a_cache_that_can_not_be_written_costs_the_sheet_alone(index_of, monkeypatch, tmp_path):
-    class Said(Progress):
-        lines: ClassVar[list[str]] = []
-
-        def say(self, line):
-            self.lines.append(line)
-
+def test_a_cache_that_can_not_be_written_costs_the_sheet_alone(index_of, monkeypatch, tmp_path, said):
     (tmp_path / "file").touch()
     monkeypatch.setattr(suspects, "cache_folder", lambda: tmp_path / "file")
     index = index_of(pictures(6), [0, 0, 0, 1, 0, 1])
     found = tuple(suspects.suspected(index, PROBABILITIES, REPORT))
-    assert suspects._drawn(index, found, None, Said()) is None
-    assert "choose a folder with --sheets" in Said.lines[0]
+    assert suspects._drawn(index, found, None, said) is None
+    assert "choose a folder with --sheets" in said.lines[0]
