@@ -15,7 +15,7 @@ from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.results import recorded
 from cnnkit.report import charts, confusion, gallery, report, run_tables
 from cnnkit.report.gallery import Gallery
-from cnnkit.report.in_words import rightly
+from cnnkit.report.headline import rightly
 from cnnkit.report.joint import Joint, of_them
 from cnnkit.report.page import bins_of, made
 from cnnkit.report.pictures import Album, Picture
