@@ -8,7 +8,7 @@ noise. So there is a second distance, of statistics of the pixels from those of 
 as Mittal, Soundararajan and Bovik 2013 take it ("Making a 'completely blind' image quality analyzer", IEEE Signal
 Processing Letters 20, 209-212), of a covariance shrunk by the method of Ledoit and Wolf 2004 ("A well-conditioned
 estimator for large-dimensional covariance matrices", Journal of Multivariate Analysis 88, 365-411). Each is taken over
-that of a usual image, and the larger one counts, over what 99 of 100 further images like those of validation keep.
+that of training images, and the larger one counts, over what 99 of 100 further images like those of validation keep.
 
 How well that tells strangers is measured with images that are made for it, and kept with it.
 """
@@ -39,9 +39,9 @@ NEIGHBOUR = 10
 FAMILIAR = 0.99
 """The share of further images like those of validation that is called familiar, at the least and in the mean."""
 
-USUAL = 0.75
-"""This quantile of the distances of validation images is the unit of each of the two. An outer one would depend on the
-same few images as the bound, which fewer further ones would then keep."""
+USUAL = 0.99
+"""This quantile of the distances of training images from each other is the unit of each of the two. Units that depend
+on the same images as the bound would let fewer further ones keep it."""
 
 STRANGERS = 50
 """Images of each kind of `strangers.KINDS` that are made."""
@@ -103,10 +103,11 @@ class Familiarity:
         """From training images (n), validation images (m), and strangers by their kinds."""
         kept = np.float16(_of_length_1(train.features)), *_whitened(np.float64(train.statistics))
         plain = cls(*kept, (1.0, 1.0), 1.0, weights, {})
-        far = plain.distances(validation)
+        among = _Known(kept[0], NEIGHBOUR + 1).distances(train.features), plain.distances(train)[1]
         # Where all of them are nearest to their likes, as equal images are, the smallest distance that float16 tells.
         least = float(np.finfo(np.float16).eps)
-        one, other = (max(float(np.quantile(distances, USUAL)), least) for distances in far)
+        one, other = (max(float(np.quantile(distances, USUAL)), least) for distances in among)
+        far = plain.distances(validation)
         known = np.maximum(far[0] / one, far[1] / other)
         areas = {}
         for kind, seen in strange.items():
@@ -287,13 +288,13 @@ class _Known:
     TensorFlow computes: NumPy's threads wait for its next product on the cores that the network needs meanwhile.
     """
 
-    def __init__(self, kept: Any):
+    def __init__(self, kept: Any, neighbour: int = NEIGHBOUR):
         vectors = np.asarray(kept, np.float32)
         # What float16 keeps is of length 1 but for rounding, so the distance is taken as it is defined.
         known, squares, place = (
             tf.constant(vectors),
             tf.constant(np.sum(vectors**2, axis=1)),
-            min(NEIGHBOUR, len(vectors)),
+            min(neighbour, len(vectors)),
         )
 
         def squared(asked: Any) -> Any:
@@ -303,7 +304,7 @@ class _Known:
         self._squared = tf.function(squared, [tf.TensorSpec((None, vectors.shape[1]), tf.float32)], autograph=False)
 
     def distances(self, features: Any) -> Any:
-        """Of each vector the distance to the NEIGHBOUR-th nearest that is kept, 0 to 2, or to the farthest of fewer."""
+        """Of each vector the distance to its neighbour of that number, 0 to 2, or to the farthest of fewer."""
         asked = np.float32(_of_length_1(features))
         found = [self._squared(asked[start : start + _AT_ONCE]).numpy() for start in range(0, len(asked), _AT_ONCE)]
         return np.sqrt(np.maximum(np.concatenate(found), 0.0, dtype=np.float64)) if found else np.empty(0)

@@ -33,11 +33,11 @@ def test_the_larger_of_two_distances_counts_to_the_neighbour_and_mahalanobis_as_
     scaled = StandardScaler().fit(train.statistics).transform
     gaussian = LedoitWolf().fit(scaled(train.statistics))
 
-    def far(seen):
-        nearest = near.kneighbors(normalize(seen.features))[0][:, -1]
+    def far(seen, neighbour=NEIGHBOUR):
+        nearest = near.kneighbors(normalize(seen.features), neighbour)[0][:, -1]
         return [nearest, np.sqrt(gaussian.mahalanobis(scaled(seen.statistics)))]
 
-    units = [np.quantile(distances, 0.75) for distances in far(validation)]
+    units = [np.quantile(distances, 0.99) for distances in far(train, NEIGHBOUR + 1)]  # the first is the image itself
     assert found.units == pytest.approx(units, abs=2e-3)
     larger = np.max([distances / unit for distances, unit in zip(far(validation), units, strict=True)], axis=0)
     threshold = np.sort(larger)[198]  # of 200; 199 / 201 is 0.99
@@ -79,7 +79,7 @@ def test_length_of_features_says_nothing(images):
 def test_of_few_training_images_the_farthest_is_the_neighbour(count):
     kept = Seen(np.eye(12)[:count], np.zeros((count, 1)))
     found = Familiarity.fitted(kept, Seen(np.eye(12)[-1:], np.zeros((1, 1))), "")
-    assert found.units[0] == pytest.approx(np.sqrt(2), abs=1e-3) and found.threshold == pytest.approx(1)
+    assert found.units[0] * found.threshold == pytest.approx(np.sqrt(2), abs=1e-3)
 
 
 def test_equal_images_leave_a_threshold_above_0():
