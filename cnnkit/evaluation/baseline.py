@@ -29,8 +29,9 @@ class Baseline(Question):
     Images that are among those of the training too, by their contents, are left out: they would be known by heart.
 
     They are the class that most training images have, the nearest training image by Euclidean distance, and logistic
-    regression. Neither balancing nor augmentation enters. What it costs is bound by counts alone, of images and of
-    operations, and it computes on one core: no figure depends on how fast a machine is, or on how many cores it has.
+    regression. Neither balancing nor augmentation enters. How many images are learnt from and how much is computed is
+    bound by counts alone, and it computes on one core: no figure depends on how fast a machine is, or on how many cores
+    it has. Reading the images is bound by no time.
 
     Attributes:
         side: Pixels that height and width have at the most.

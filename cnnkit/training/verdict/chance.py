@@ -14,6 +14,9 @@ from cnnkit.training.verdict.rate import STEADY, blown_up, usual_rate
 TOO_SOON = 3, 500
 """In fewer epochs and fewer updates than these a training that learns nothing may just not have begun to."""
 
+EARLY = 8, 500
+"""In fewer epochs and fewer updates than these what is learnt first need not hold yet."""
+
 PERHAPS = 2.5
 """Standard deviations above a guess from which on an epoch may have learnt something, though it is not sure."""
 
@@ -69,7 +72,8 @@ def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
         if course.experiment.data.split.validation is not None
         else "images or labels of validation that are of another kind than those of training"
     )
-    reasons = [*_few(course), *_late(course, part), *_labels(course), Reason(others)]
+    short = [*_late(course, part)] or [*_early(course, part)]
+    reasons = [*_few(course), *short, *_labels(course), Reason(others)]
     yield _remark("by_heart_alone", message, reasons)
 
 
@@ -169,6 +173,14 @@ def _few(course: Course) -> Iterator[Reason]:
     if course.validated.beaten_by(best, PERHAPS):
         words = f"too few images of validation to tell, {course.validated.images:,}"
         yield Reason(f"{words}: the best epoch reaches {best:.4f} on them, which is above a guess, but may be chance")
+
+
+def _early(course: Course, part: Part) -> Iterator[Reason]:
+    """That it has only just begun, if no simple method shows that more could be learnt, which is told as well."""
+    epochs, updates = len(part), part.epochs[-1]["step"]
+    if epochs < EARLY[0] and updates < EARLY[1] and not course.simpler:
+        words = f"a training that is too short to tell, {counted(updates, 'update')} in {counted(epochs, 'epoch')}"
+        yield Reason(words, course.epochs_setting(part, 2 * EARLY[0]))
 
 
 def _late(course: Course, part: Part) -> Iterator[Reason]:

@@ -268,6 +268,18 @@ def test_what_does_not_hold_for_validation_has_labels_as_its_first_reason(course
     assert "in order: (1) labels that do not belong to the images" in remark.advice
 
 
+def test_a_training_that_has_only_just_begun_is_the_first_reason_before_labels(course):
+    def first_of(epochs):
+        accuracy = np.linspace(0.1, 0.6, epochs)
+        [remark] = judge.remarks(course(FALLING[:epochs], 2.3 + E[:epochs] / 10, accuracy, np.full(epochs, 0.11)))
+        assert remark.kind == "by_heart_alone" and "labels that do not belong to the images" in remark.advice
+        return remark.advice.partition("(1) ")[2].partition(";")[0], remark.settings
+
+    words = "a training that is too short to tell, 128 updates in 4 epochs: --set train.epochs=16"
+    assert first_of(4) == (words, ("train.epochs=16",))
+    assert first_of(8)[0].startswith("labels that do not belong")
+
+
 def test_labels_that_a_simple_method_learns_are_no_reason(course):
     accuracy, reaches = np.linspace(0.1, 0.95, 30), "logistic regression on small pixels reaches 0.7895"
     [remark] = judge.remarks(course(FALLING, 2.3 + E / 10, accuracy, np.full(30, 0.11), simpler=reaches))
