@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cnnkit.commands.screen import Content, Screen, new_table
 from cnnkit.core.errors import UsageError
-from cnnkit.core.text import counted, typed
+from cnnkit.core.text import counted, percent, typed
 
 if TYPE_CHECKING:
     from cnnkit.studies.suspects import Suspects
@@ -98,8 +98,8 @@ def _about(found: Suspects, by: str, command: str) -> Iterator[Content]:
     if others := len(found.suspects) - of_judged:
         yield f"Of the {found.not_judged:,} not judged {others:,} may be wrong: their pictures are in two classes."
     yield (
-        f"The judges name the given label of {found.accuracy:.1%}. Confident learning puts wrong labels at "
-        f"{found.wrong:.1%}, which is too much where judges are weak: look before you believe them."
+        f"The judges name the given label of {percent(found.accuracy, 1)}. Confident learning puts wrong labels at "
+        f"{percent(found.wrong, 1)}, which is too much where judges are weak: look before you believe them."
     )
     yield from _not_judged(found, by, command)
     yield ""
@@ -120,8 +120,8 @@ def _not_judged(found: Suspects, by: str, command: str) -> Iterator[str]:
     if found.by_heart is not None:
         yield (
             f"{by} was trained on {counted(found.not_judged, 'image')} of {found.images:,} until it knew labels by "
-            f"heart: of these {found.by_heart:.1%} seem right, wrong labels too, so they are not judged, and the other "
-            f"{found.judged:,} are. To judge all: {command}"
+            f"heart: of these {percent(found.by_heart, 1)} seem right, wrong labels too, so they are not judged, "
+            f"and the other {found.judged:,} are. To judge all: {command}"
         )
 
 

@@ -12,7 +12,7 @@ from cnnkit.core.careful import Given
 from cnnkit.core.disjoint_sets import joined
 from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.spec import Count, Seed, Spec
-from cnnkit.core.text import counted, enumerated
+from cnnkit.core.text import counted, enumerated, percent
 from cnnkit.data.dividing import Division, Pool, Unit, in_folds, units_of
 from cnnkit.data.index import empty_class, ranked
 
@@ -56,11 +56,11 @@ class Split(Spec):
             few = share < TINY if images is None else share < SMALL and images < FEW
             if few:
                 judged = "choose the best epoch on" if name == "validation" else "judge the result on"
-                some = f"{share:.1%} of the images" if images is None else counted(images, "image")
+                some = f"{percent(share, 1)} of the images" if images is None else counted(images, "image")
                 yield Problem(f"{some} to {judged} tell little; 0.1 to 0.2 is usual", key=name)
         if sum(shares.values()) > LARGE:
             largest = max(shares, key=lambda name: shares[name])
-            message = f"leaves {1 - sum(shares.values()):.0%} of the images to train on; 0.15 is usual"
+            message = f"leaves {percent(1 - sum(shares.values()))} of the images to train on; 0.15 is usual"
             yield Problem(message, key=largest)
 
     def expected(self, counts: Mapping[str | None, Sequence[int]]) -> dict[str, list[int]]:

@@ -16,7 +16,7 @@ from pydantic import Field
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem, UsageError
 from cnnkit.core.spec import Count, Positive, PositiveOrAuto, Spec, Text
-from cnnkit.core.text import by, nearest
+from cnnkit.core.text import by, nearest, percent
 from cnnkit.models.base import Architecture, Network, belongs
 
 BACKBONE = "backbone"
@@ -49,7 +49,9 @@ class Stage(Spec):
     def careful(self, given: Given) -> Iterator[Problem]:
         """A decay that freezes all but the last stages."""
         if self.layer_decay < STEEP:
-            message = f"leaves {self.layer_decay**3:.1%} of the rate three stages further back, so that hardly learns"
+            message = (
+                f"leaves {percent(self.layer_decay**3, 1)} of the rate three stages further back, so that hardly learns"
+            )
             yield Problem(f"{message}; 0.65 to 0.9 is usual", key="layer_decay")
 
     @property

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import Lazy, keras
+from cnnkit.core.text import percent
 
 keras_layers: Any = Lazy("cnnkit.models.keras_layers")
 
@@ -213,7 +214,7 @@ def scaled(image: Any, scaling: str) -> Any:
 def odd_dropout(rate: float, setting: str) -> Iterator[Problem]:
     """That dropout leaves nothing to learn from, or all, where that is so."""
     if rate > 0.8:
-        yield Problem(f"leaves {1 - rate:.0%} of the values to learn from; 0.2 to 0.5 is usual", key=setting)
+        yield Problem(f"leaves {percent(1 - rate)} of the values to learn from; 0.2 to 0.5 is usual", key=setting)
     if 0 < rate < 0.01:
         message = f"drops one value in {1 / rate:,.0f}, which changes nothing; 0.2 to 0.5 is usual"
         yield Problem(message, key=setting)

@@ -15,7 +15,7 @@ from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem, TrainingError
 from cnnkit.core.lazy import keras, np
 from cnnkit.core.spec import ByName, Spec
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, percent
 
 # What is left of probability 1 for a wrong class, at least.
 _LEAST = 1e-7
@@ -43,7 +43,7 @@ class Loss(Spec):
     def careful(self, given: Given) -> Iterator[Problem]:
         """Smoothing that leaves little of the labels."""
         if self.label_smoothing > MUCH_SMOOTHING:
-            message = f"leaves {1 - self.label_smoothing:.0%} of each label and spreads the rest; 0.1 is usual"
+            message = f"leaves {percent(1 - self.label_smoothing)} of each label and spreads the rest; 0.1 is usual"
             yield Problem(message, key="label_smoothing")
 
     def logits(self, classes: int) -> int:

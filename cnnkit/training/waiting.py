@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cnnkit.config.experiment import Experiment
 from cnnkit.core.lazy import np
 from cnnkit.core.machine import cores
-from cnnkit.core.text import by, counted
+from cnnkit.core.text import by, counted, percent
 from cnnkit.data.augmentations.base import Mixing
 from cnnkit.data.augmentations.chain import Batch, Chain
 from cnnkit.data.feeding.images import Images
@@ -70,7 +70,7 @@ class WatchWaiting(Observer):
         if not self.said and self._waited >= FELT and share >= MUCH:
             self.said = True
             steps = advice.numbered(list(what_to_change(fit, self.experiment)))
-            self.say(f"  careful: training waits for its images {min(share, 1):.0%} of the time; try {steps}")
+            self.say(f"  careful: training waits for its images {percent(min(share, 1))} of the time; try {steps}")
 
     def measured(self, fit: StageFit) -> dict[str, Any]:
         """The share of this epoch's training, 0 to 1; None where a resume went on behind it."""
@@ -117,7 +117,7 @@ def _to_keep(images: Images, experiment: Experiment) -> Iterator[str]:
 def _without(dearest: str, augmenting: dict[str, float], experiment: Experiment) -> str:
     """That an augmentation is left out, or done less often."""
     share = augmenting[dearest] / max(sum(augmenting.values()), 1e-9)
-    part = f", which takes {share:.0%} of the time of augmenting" if len(augmenting) > 1 else ""
+    part = f", which takes {percent(share)} of the time of augmenting" if len(augmenting) > 1 else ""
     return f"`augment` without `{dearest}`{part}, or with a smaller probability of it"
 
 

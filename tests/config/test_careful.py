@@ -72,7 +72,7 @@ TRAINING = [
     ("train.optimizer={name: lamb, beta_2: 0.5}", "train.optimizer.beta_2", "below beta_1, 0.9"),
     ("train.schedule={name: step, every_epochs: 30}", "train.schedule.every_epochs", "never come in 30 epochs"),
     ("train.schedule={name: multi_step, epochs: [10, 60]}", "train.schedule.epochs.1", "after epoch 60, which never"),
-    ("train.schedule={name: cosine_restarts, cycle_epochs: 20}", "train.schedule.cycle_epochs", "cut off at 85%"),
+    ("train.schedule={name: cosine_restarts, cycle_epochs: 20}", "train.schedule.cycle_epochs", "cut off at 85 %"),
     ("train.schedule={name: one_cycle, warmup_epochs: 2}", "train.schedule.warmup_epochs", "before the rise"),
     ("train.schedule={name: plateau, patience: 30}", "train.schedule.patience", "so the rate never falls"),
     ("train.schedule={name: plateau, monitor: accuracy}", "train.schedule.monitor", "val_accuracy is measured on"),
@@ -81,8 +81,8 @@ TRAINING = [
     ("train.sam={rho: 2}", "train.sam.rho", "0.01 to 0.5 are usual"),
     ("train.loss={name: mean_squared_error}", "train.loss.name", "set schedule.warmup_epochs"),
     ("train.loss={name: mean_absolute_error}", "train.loss.name", "where the network is sure and wrong"),
-    ("train.loss={name: cross_entropy, label_smoothing: 0.6}", "train.loss.label_smoothing", "leaves 40% of"),
-    ("train.loss={name: binary_cross_entropy, label_smoothing: 0.9}", "train.loss.label_smoothing", "leaves 10% of"),
+    ("train.loss={name: cross_entropy, label_smoothing: 0.6}", "train.loss.label_smoothing", "leaves 40 % of"),
+    ("train.loss={name: binary_cross_entropy, label_smoothing: 0.9}", "train.loss.label_smoothing", "leaves 10 % of"),
     ("train.loss={name: focal, gamma: 9}", "train.loss.gamma", "0 to 5"),
     ("train.early_stopping={patience: 30}", "train.early_stopping.patience", "never come in 30 epochs"),
     ("train.early_stopping={monitor: accuracy}", "train.early_stopping.monitor", "val_accuracy is measured on others"),
@@ -96,14 +96,14 @@ TRAINING = [
     ("train.stages=[{freeze: backbone}]", "train.stages", "all but the classifier stays as chance made it"),
     ("train.stages=[{freeze: backbone}, {freeze: conv1, epochs: 3}]", "train.stages", "its beginning stays"),
     ("train.stages=[{epochs: 3}, {epochs: 3, learning_rate: 5}]", "train.stages.1.learning_rate", "5 is so large"),
-    ("train.stages=[{epochs: 3, layer_decay: 0.1}]", "train.stages.0.layer_decay", "leaves 0.1% of the rate"),
+    ("train.stages=[{epochs: 3, layer_decay: 0.1}]", "train.stages.0.layer_decay", "leaves 0.1 % of the rate"),
 ]
 
 NETWORKS = [
     ("model.l2=0.5", "model.l2", "presses all kernels to 0"),
-    ("model={name: resnet, depth: 20, dropout: 0.95}", "model.dropout", "leaves 5% of the values"),
+    ("model={name: resnet, depth: 20, dropout: 0.95}", "model.dropout", "leaves 5 % of the values"),
     ("model={name: alexnet, dropout: 0.001}", "model.dropout", "one value in 1,000"),
-    ("model={name: sequential, layers: [{name: flatten}, {name: dropout, rate: 0.95}]}", "model.layers.1.rate", "5%"),
+    ("model={name: sequential, layers: [{name: flatten}, {name: dropout, rate: 0.95}]}", "model.layers.1.rate", "5 %"),
     (
         "model={name: sequential, layers: [{name: flatten}, {name: gaussian_noise, stddev: 0.9}]}",
         "model.layers.1.stddev",
@@ -117,7 +117,7 @@ NETWORKS = [
     (
         "model={name: sequential, layers: [{name: residual, layers: [{name: dropout, rate: 0.9}]}, {name: flatten}]}",
         "model.layers.0.layers.0.rate",
-        "leaves 10%",
+        "leaves 10 %",
     ),
 ]
 
@@ -127,32 +127,32 @@ AUGMENTATIONS = [
     ("{name: shear, degrees: 0.2}", "degrees", "more than 0.11"),
     ("{name: shear, degrees: 59}", "degrees", "pushes most of the picture out"),
     ("{name: perspective, strength: 0.001}", "strength", "more than 0.064"),
-    ("{name: shift, fraction: 0.5}", "fraction", "as little as 25% of the picture"),
-    ("{name: crop, fraction: 0.45}", "fraction", "as little as 30% of the picture"),
+    ("{name: shift, fraction: 0.5}", "fraction", "as little as 25 % of the picture"),
+    ("{name: crop, fraction: 0.45}", "fraction", "as little as 30 % of the picture"),
     ("{name: affine, degrees: 0.01}", "degrees", "0.01 moves no pixel"),
     ("{name: affine, shift: 0.001}", "shift", "0.001 moves no pixel"),
-    ("{name: affine, shift: 0.5}", "shift", "as little as 25%"),
+    ("{name: affine, shift: 0.5}", "shift", "as little as 25 %"),
     ("{name: flip, probability: 0.001}", "probability", "one image in 1,000"),
     ("{name: brightness, strength: 0.001}", "strength", "by more than 0.26 of 255"),
     ("{name: brightness, strength: 1}", "strength", "all but black or white"),
-    ("{name: contrast, strength: 0.001}", "strength", "at most 0.1%"),
+    ("{name: contrast, strength: 0.001}", "strength", "at most 0.1 %"),
     ("{name: contrast, strength: 1}", "strength", "one grey"),
-    ("{name: saturation, strength: 0.001}", "strength", "at most 0.1%"),
+    ("{name: saturation, strength: 0.001}", "strength", "at most 0.1 %"),
     ("{name: hue, degrees: 0.5}", "degrees", "half a step of 1.4 degrees"),
     ("{name: hue, degrees: 180}", "degrees", "say nothing any more"),
     ("{name: gamma, strength: 0.001}", "strength", "0.094 of 255"),
     ("{name: blur, fraction: 0.001}", "fraction", "0.064 pixels of 64 x 64"),
     ("{name: blur, fraction: 0.1}", "fraction", "patches"),
-    ("{name: sharpen, strength: 0.01}", "strength", "at most 1.0%"),
+    ("{name: sharpen, strength: 0.01}", "strength", "at most 1.0 %"),
     ("{name: sharpen, strength: 9}", "strength", "noise and edges"),
     ("{name: noise, deviation: 0.001}", "deviation", "0.26 of 255"),
     ("{name: noise, deviation: 0.9}", "deviation", "leaves noise"),
     ("{name: jpeg, quality: 99}", "quality", "next to nothing"),
     ("{name: jpeg, quality: 2}", "quality", "blocks of 8 x 8"),
     ("{name: erasing, area: [0.0001, 0.0002]}", "area.1", "0.82 pixels"),
-    ("{name: erasing, area: [0.5, 0.9]}", "area.1", "covers up to 90%"),
+    ("{name: erasing, area: [0.5, 0.9]}", "area.1", "covers up to 90 %"),
     ("{name: random_resized_crop, area: [1.0, 1.0], ratio: [1.0, 1.0]}", "area.0", "always shows the whole image"),
-    ("{name: random_resized_crop, area: [0.01, 0.05]}", "area.1", "never shows more than 5%"),
+    ("{name: random_resized_crop, area: [0.01, 0.05]}", "area.1", "never shows more than 5 %"),
     ("{name: random_resized_crop, area: [0.001, 1.0]}", "area.0", "a window of 4.1 pixels"),
     ("{name: rand_augment, magnitude: 0.1}", "magnitude", "too weak"),
     ("{name: rand_augment, layers: 5, magnitude: 10}", "layers", "5 changes at magnitude 10"),
@@ -220,8 +220,8 @@ def test_characters_have_a_left_and_a_right_and_a_top(said, classes):
         (["data.limit=500"], EVEN, "data.limit", "none is left out"),
         (["data.split.validation=0.001"], EVEN | {"validation": [1, 1]}, "data.split.validation", "2 images to choose"),
         (["data.split.test=0.001"], EVEN | {"test": [1, 1]}, "data.split.test", "2 images to judge"),
-        (["data.split.test=0.001"], None, "data.split.test", "0.1% of the images to judge"),
-        (["data.split.test=0.8"], EVEN, "data.split.test", "leaves 5% of the images to train on"),
+        (["data.split.test=0.001"], None, "data.split.test", "0.1 % of the images to judge"),
+        (["data.split.test=0.8"], EVEN, "data.split.test", "leaves 5 % of the images to train on"),
         (["data.balance={name: class_weight}"], EVEN, "data.balance.name", "each class has 70 training images"),
         (["data.balance={name: oversample}"], EVEN, "data.balance.name", "which are even"),
         (["data.balance={name: undersample}"], EVEN, "data.balance.name", "which are even"),
@@ -418,7 +418,7 @@ def test_batches_say_nothing_where_a_classifier_is_fitted_and_do_where_steps_fol
 
 def test_small_batches_harm_normalisation_only_where_it_works_with_them(said):
     pretrained = "model={name: resnet, depth: 20, weights: some.weights.h5}"
-    plan = "train.stages=[{freeze: backbone}, {epochs: 3%s}]"
+    plan = "train.stages=[{freeze: backbone}, {epochs: 3 %s}]"
     assert "data.batch_size" not in said(pretrained, "data.batch_size=4", plan % "")
     assert "tell little" in said(pretrained, "data.batch_size=4", plan % ", batch_norm: batch")["data.batch_size"]
     assert "tell little" in said("model={name: resnet, depth: 20}", "data.batch_size=4")["data.batch_size"]

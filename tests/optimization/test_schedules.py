@@ -202,7 +202,7 @@ def test_nothing_of_a_default_is_idle_in_a_training_of_the_default_length(kind):
         (Step(every_epochs=5), "every_epochs", "after 5 epochs, which never come in 5 epochs"),
         (MultiStep(epochs=(2, 5)), "epochs.1", "after epoch 5, which never comes in 5 epochs"),
         (CosineRestarts(cycle_epochs=6), "cycle_epochs", "restarts after 6 epochs, which never come in 5 epochs"),
-        (CosineRestarts(cycle_epochs=2), "cycle_epochs", "begins after epoch 2 and is cut off at 15% of"),
+        (CosineRestarts(cycle_epochs=2), "cycle_epochs", "begins after epoch 2 and is cut off at 15 % of"),
         (Plateau(patience=5), "patience", "5 epochs without a new best never come in 5 epochs"),
     ],
     ids=repr,

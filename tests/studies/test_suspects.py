@@ -264,7 +264,7 @@ def test_the_command_tells_how_the_images_are_judged_that_the_run_knows_by_heart
     code, out, err = command("data", config, "--suspects", "runs/a", "--set", "data.batch_size=4")
     assert (code, err) == (0, "")
     assert out.startswith("8 labels of 8 may be wrong, judged by nobody.")
-    assert "runs/a was trained on 16 images of 24 until it knew labels by heart: of these 100.0% seem right" in out
+    assert "runs/a was trained on 16 images of 24 until it knew labels by heart: of these 100.0 % seem right" in out
     assert "so they are not judged, and the other 8 are. To judge all: cnnkit data mine.yaml --set " in out
     assert "--set data.batch_size=4 --suspects folds" in out
 

@@ -19,7 +19,7 @@ from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.spec import Probability, Spec
-from cnnkit.core.text import by
+from cnnkit.core.text import by, percent
 
 Fill = Literal["edge", "black", "reflect"]
 """What comes in from outside of the picture: the pixels of its edge again, black, or its mirror image."""
@@ -235,7 +235,7 @@ class Mixing(Augmentation):
 def moved_far(fraction: float, setting: str) -> Iterator[Problem]:
     """That a move leaves little of a picture in sight, where that is so."""
     if fraction >= FAR:
-        message = f"leaves as little as {(1 - fraction) ** 2:.0%} of the picture in sight; 0.05 to 0.15 is usual"
+        message = f"leaves as little as {percent((1 - fraction) ** 2)} of the picture in sight; 0.05 to 0.15 is usual"
         yield Problem(message, key=setting)
 
 

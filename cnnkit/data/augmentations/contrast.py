@@ -8,6 +8,7 @@ from typing import Any, Literal
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import cv2
+from cnnkit.core.text import percent
 from cnnkit.data.augmentations.base import Pixelwise, Strength
 from cnnkit.data.augmentations.pixel_maths import GREY, linear
 
@@ -24,7 +25,7 @@ class Contrast(Pixelwise):
     def odd_amounts(self, given: Given) -> Iterator[Problem]:
         """An amount that nobody sees, and one that leaves nothing."""
         if 0 < self.strength < 0.01:
-            message = f"changes contrast by at most {self.strength:.1%}, which nobody sees; 0.1 to 0.3 is usual"
+            message = f"changes contrast by at most {percent(self.strength, 1)}, which nobody sees; 0.1 to 0.3 is usual"
             yield Problem(message, key="strength")
         if self.strength > 0.9:
             yield Problem("leaves some images one grey; 0.1 to 0.3 is usual", key="strength")

@@ -9,6 +9,7 @@ from cnnkit.core import randomness as chances
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
+from cnnkit.core.text import percent
 from cnnkit.data.augmentations.base import Pixelwise
 from cnnkit.data.augmentations.windows import Areas, Ratios, sides, toned_ratios
 
@@ -37,7 +38,7 @@ class Erasing(Pixelwise):
         if 0 < pixels < 1:
             yield Problem(f"is at most {pixels:.2g} pixels, so nothing is erased; 0.02 to 0.33 is usual", key="area.1")
         if self.area[1] > 0.7:
-            message = f"covers up to {self.area[1]:.0%} of the image, and what the label is about; 0.33 is usual"
+            message = f"covers up to {percent(self.area[1])} of the image, and what the label is about; 0.33 is usual"
             yield Problem(message, key="area.1")
 
     def amounts(self, chance: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
+from cnnkit.core.text import percent
 from cnnkit.data.augmentations.base import Geometric, Size, scales
 from cnnkit.data.augmentations.windows import Areas, Ratios, sides, toned_ratios
 
@@ -34,7 +35,7 @@ class RandomResizedCrop(Geometric):
         if self.area[0] > 0.98 and self.ratio[1] / self.ratio[0] < 1.02:
             yield Problem("always shows the whole image; 0.08 to 0.6 is usual", key="area.0")
         if self.area[1] < 0.25:
-            message = f"never shows more than {self.area[1]:.0%} of an image, and evaluation all of it; 1 is usual"
+            message = f"never shows more than {percent(self.area[1])} of an image, and evaluation all of it; 1 is usual"
             yield Problem(message, key="area.1")
         smallest = self.area[0] * given.shape[0] * given.shape[1]
         if smallest < 16 and self.area[1] >= 0.25:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import cv2, np
+from cnnkit.core.text import percent
 from cnnkit.data.augmentations.base import Pixelwise, Strength
 from cnnkit.data.augmentations.pixel_maths import GREY
 
@@ -26,7 +27,7 @@ class Saturation(Pixelwise):
         """An amount that nobody sees."""
         if 0 < self.strength < 0.01:
             yield Problem(
-                f"changes colours by at most {self.strength:.1%}, which nobody sees; 0.2 to 0.5 is usual",
+                f"changes colours by at most {percent(self.strength, 1)}, which nobody sees; 0.2 to 0.5 is usual",
                 key="strength",
             )
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from cnnkit.core.careful import Given
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import cv2
+from cnnkit.core.text import percent
 from cnnkit.data.augmentations.base import Pixelwise
 from cnnkit.data.augmentations.pixel_maths import blended
 
@@ -26,7 +27,9 @@ class RandomSharpen(Pixelwise):
     def odd_amounts(self, given: Given) -> Iterator[Problem]:
         """An amount that nobody sees, and one that leaves nothing."""
         if 0 < self.strength < 0.05:
-            message = f"adds at most {self.strength:.1%} of what a blur takes, and nobody sees it; 0.5 to 2 is usual"
+            message = (
+                f"adds at most {percent(self.strength, 1)} of what a blur takes, and nobody sees it; 0.5 to 2 is usual"
+            )
             yield Problem(message, key="strength")
         if self.strength > 5:
             yield Problem("makes noise and edges of some images; 0.5 to 2 is usual", key="strength")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from cnnkit.core.text import by, counted
+from cnnkit.core.text import by, counted, percent
 from cnnkit.inspection.first_config.base import Choice, Suggestion, Traits
 from cnnkit.inspection.first_config.duration import multiply_adds
 from cnnkit.models.sequential_layers import BatchNorm, Conv, Dense, Dropout, Flatten, GlobalAvgPool, Layer, MaxPool
@@ -128,12 +128,14 @@ def fit(traits: Traits, proportion: float) -> Choice:
     spread = f"The proportions differ (width by height {narrow:.2f} to {wide:.2f})"
     if traits.grey >= GREY:
         return Choice(
-            "fit", "pad", f"{spread}: scans are padded, as a crop could cut what matters, up to {cut:.0%} of a picture."
+            "fit",
+            "pad",
+            f"{spread}: scans are padded, as a crop could cut what matters, up to {percent(cut)} of a picture.",
         )
     if cut <= 0.4:
         middle = "what photographs show is mostly in their middle, so that is kept and up to"
-        return Choice("fit", "crop", f"{spread}: {middle} {cut:.0%} cut away. To lose nothing: pad.")
-    return Choice("fit", "pad", f"{spread}: the whole picture is shown; a crop would cut up to {cut:.0%} of it.")
+        return Choice("fit", "crop", f"{spread}: {middle} {percent(cut)} cut away. To lose nothing: pad.")
+    return Choice("fit", "pad", f"{spread}: the whole picture is shown; a crop would cut up to {percent(cut)} of it.")
 
 
 def shares(images: int, own: frozenset[str]) -> dict[str, float]:
@@ -150,11 +152,12 @@ def split(traits: Traits) -> Iterator[Choice]:
         yield Choice.remark(f"split: the data's own {own} images are kept.")
         return
     use = {"validation": "to choose the best epoch", "test": "to judge the result, once"}
-    uses = " and ".join(f"{share:.0%} of the images {use[name]}" for name, share in apart.items())
+    uses = " and ".join(f"{percent(share)} of the images {use[name]}" for name, share in apart.items())
     reason = f"Set apart, class by class: {uses}." + (f" The data's own {own} images are kept." if own else "")
     count = traits.splits["validation"]
     if count < 100 and "validation" in apart:
-        reason += f" With {count} validation images accuracy moves in steps of {1 / count:.1%}: compare several seeds."
+        step = percent(1 / count, 1)
+        reason += f" With {count} validation images accuracy moves in steps of {step}: compare several seeds."
     yield Choice("split", apart, reason)
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from cnnkit.core.errors import Problem
 from cnnkit.core.lazy import np
 from cnnkit.core.spec import Positive
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, percent
 from cnnkit.optimization.schedules.base import End, Schedule, Span, half_cosine
 
 
@@ -41,7 +41,9 @@ class CosineRestarts(Schedule):
         begin, end = (float(self._start(number, self.cycle_epochs)) for number in (cycle, cycle + 1))
         left = half_cosine((last - begin) / (end - begin), 1.0, self.end, np)
         if left > max(0.1, 2 * self.end):
-            message = f"the last cosine begins after epoch {begin:g} and is cut off at {left:.0%} of its highest rate"
+            message = (
+                f"the last cosine begins after epoch {begin:g} and is cut off at {percent(left)} of its highest rate"
+            )
             yield Problem(f"{message}; networks are best at the end of one", key="cycle_epochs")
 
     def share(self, update: Any, span: Span, maths: Any) -> Any:

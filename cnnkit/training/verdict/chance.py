@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cnnkit.core.text import counted, enumerated
+from cnnkit.core.text import counted, enumerated, percent
 from cnnkit.evaluation.verdict import LARGEST, LARGEST_OF_TWO
 from cnnkit.training import advice
 from cnnkit.training.verdict.course import Course, Part, Remark, option_of
@@ -145,7 +145,7 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
     if not high and not low:
         yield Reason("a learning rate that does not suit", course.rate_setting(part, rate / 10))
     if course.trained.accuracy >= (LARGEST_OF_TWO if course.trained.classes == 2 else LARGEST):
-        words = f"one class that has {course.trained.accuracy:.0%} of the training images"
+        words = f"one class that has {percent(course.trained.accuracy)} of the training images"
         yield Reason(words, "data.balance.name=class_weight" if course.experiment.data.balance.changes_nothing else "")
     if not fading and not course.normalised and course.depth >= DEEP:
         yield Reason(f"gradients that get lost in {course.depth} layers without batch normalisation")

@@ -110,7 +110,7 @@ def test_photographs_are_cropped_scans_and_very_different_proportions_padded():
 
 def test_the_loss_of_a_crop_is_told():
     # 1.5 : 1 cropped to a square loses a third.
-    assert "33%" in reason(PHOTOGRAPHS, "data", "fit")
+    assert "33 %" in reason(PHOTOGRAPHS, "data", "fit")
 
 
 # Split and balance
@@ -124,7 +124,7 @@ def test_only_what_the_source_does_not_set_apart_is_split():
 
 def test_few_validation_images_are_told_of():
     few = replace(PHOTOGRAPHS, splits={"train": 180, "validation": 40, "test": 40})
-    assert "2.5%" in reason(few, "data", "split")
+    assert "2.5 %" in reason(few, "data", "split")
     assert "steps" not in reason(PHOTOGRAPHS, "data", "split")
 
 
