@@ -89,8 +89,9 @@ def curves_of_runs(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> list
     """Each metric of several runs over the epochs, in validation and in training.
 
     Args:
-        histories: By the names of the runs their epochs, as metrics.jsonl has them.
+        histories: By the names of the runs their epochs, as metrics.jsonl has them; a run without any has no curve.
     """
+    histories = {name: history for name, history in histories.items() if history}
     colours = (BLUE, VERMILLION, GREEN, PURPLE)
     charts = []
     for metric in training_metrics.EPOCH_METRICS:

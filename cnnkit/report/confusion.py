@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,3 +134,9 @@ def shown_cells(counts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     if len(counts) > MOST_CLASSES:
         return wrong[:MOST_PAIRS]
     return [*wrong, *((i, i) for i in range(len(counts)) if counts[i][i])]
+
+
+def most(pairs: Sequence[Pair]) -> Iterator[str]:
+    """The first of the pairs in a sentence; none where nothing is confused."""
+    if pairs:
+        yield f"confused most: {pairs[0].text}, {pairs[0].share} of that class"

@@ -14,6 +14,7 @@ from cnnkit.evaluation.corruptions import Corruptions
 from cnnkit.evaluation.familiarity import Familiarity
 from cnnkit.evaluation.tta import TestTimeAugmentation
 from cnnkit.evaluation.two_classes import TwoClasses
+from cnnkit.report import confusion
 from cnnkit.report.bidi import isolated
 from cnnkit.report.confusion import Pair
 from cnnkit.report.suspected import Suspected
@@ -79,8 +80,7 @@ def sentences(
     elif facts.get("best_epoch"):
         folder = typed(run.folder)
         yield f"what it is worth is told here after: cnnkit evaluate {folder}, and then cnnkit report {folder}"
-    if pairs:
-        yield f"confused most: {pairs[0].text}, {pairs[0].share} of that class"
+    yield from confusion.most(pairs)
     yield from _calibration(run, result.get("calibration"))
     if known := Familiarity.read(run):
         yield known.line()

@@ -19,7 +19,8 @@ from cnnkit.report import charts, headline, run_tables
 from cnnkit.report.charts import Chart
 from cnnkit.report.confusion import Matrix, Pair
 from cnnkit.report.page import made
-from cnnkit.report.pictures import Picture, as_json
+from cnnkit.report.pictures import Picture
+from cnnkit.report.sections import Sections
 from cnnkit.report.tables import Table, percent, said, unbroken, with_interval
 from cnnkit.runs.epochs import seconds_of
 from cnnkit.runs.files import FOLDS
@@ -44,7 +45,7 @@ class OfThem:
 
 
 @dataclass(frozen=True)
-class Joint:
+class Joint(Sections):
     """What the page shows.
 
     Attributes:
@@ -90,19 +91,9 @@ class Joint:
     mistakes: Sequence[Picture] = ()
 
     @property
-    def charts(self) -> Sequence[Chart]:
-        """All of them."""
-        return [*self.curves, *([self.calibration] if self.calibration else [])]
-
-    @property
-    def cell_pictures(self) -> dict[str, list[list[str]]]:
-        """The pictures of the cells as the script of the page reads them; of runs they are on the pages of these."""
-        return as_json(self.cells)
-
-    @property
-    def contents(self) -> list[tuple[str, str]]:
-        """The sections that it has, by their `id`."""
-        sections = (
+    def sections(self) -> Sequence[tuple[str, str, object]]:
+        """Those that there may be."""
+        return (
             ("runs", "Runs", True),
             ("figures", "Figures", self.figures),
             ("settings", "Settings", self.settings),
@@ -113,7 +104,6 @@ class Joint:
             ("calibration", "Calibration", self.calibration),
             ("mistakes", "Mistakes", self.mistakes),
         )
-        return [(name, title) for name, title, there in sections if there]
 
 
 def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
@@ -141,7 +131,6 @@ def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
     results = {name: recorded(run, split) or {} for name, run in zip(names, runs, strict=True)}
     known = {name: found for name, found in results.items() if found}
     histories = {name: run.history() for name, run in zip(names, runs, strict=True)}
-    begun = {name: history for name, history in histories.items() if history}
     return Joint(
         kind=f"{len(runs)} runs",
         name=", ".join(names),
@@ -157,7 +146,7 @@ def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
             [[entry["key"], *map(_setting, entry["values"])] for entry in comparison.differing(runs)],
         ),
         cost=_cost(runs, names, document, histories),
-        curves=charts.curves_of_runs(begun) if begun else [],
+        curves=charts.curves_of_runs(histories),
         classes=_classes(known),
     )
 

@@ -18,14 +18,15 @@ from cnnkit.report.charts import Chart
 from cnnkit.report.confusion import Matrix, Pair
 from cnnkit.report.gallery import Gallery, Of
 from cnnkit.report.headline import Tile
-from cnnkit.report.pictures import Picture, as_json
+from cnnkit.report.pictures import Picture
+from cnnkit.report.sections import Sections
 from cnnkit.report.suspected import Suspected, search_of
 from cnnkit.report.tables import Table, unbroken
 from cnnkit.runs.run import Run
 
 
 @dataclass(frozen=True)
-class Page:
+class Page(Sections):
     """What the page shows.
 
     Attributes:
@@ -96,19 +97,9 @@ class Page:
     commands: Sequence[tuple[str, str]]
 
     @property
-    def charts(self) -> list[Chart]:
-        """All of them."""
-        return [*self.curves, *([self.calibration] if self.calibration else [])]
-
-    @property
-    def cell_pictures(self) -> dict[str, list[list[str]]]:
-        """The pictures of the cells as the script of the page reads them."""
-        return as_json(self.cells)
-
-    @property
-    def contents(self) -> list[tuple[str, str]]:
-        """The sections that it has, by their `id`."""
-        sections = (
+    def sections(self) -> Sequence[tuple[str, str, object]]:
+        """Those that there may be."""
+        return (
             ("figures", "Figures", self.figures),
             ("curves", "Curves", self.curves),
             ("confusion", "Confusion", self.split),
@@ -125,7 +116,6 @@ class Page:
             ("provenance", "Provenance", True),
             ("repeat", "Repeat", True),
         )
-        return [(name, title) for name, title, there in sections if there]
 
 
 def page_of(run: Run, of: Of, layers: Sequence[Row]) -> Page:

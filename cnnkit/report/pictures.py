@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,11 +38,6 @@ class Picture:
     def as_json(self) -> list[str]:
         """As the script of the page reads it."""
         return [self.source, self.name, self.told]
-
-
-def as_json(cells: Mapping[str, Sequence[Picture]]) -> dict[str, list[list[str]]]:
-    """Pictures by their keys, as the script of the page reads them."""
-    return {key: [picture.as_json() for picture in pictures] for key, pictures in cells.items()}
 
 
 @dataclass

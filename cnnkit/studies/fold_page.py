@@ -84,14 +84,11 @@ def _page(
             found += galleries[fold].of_answers([int(place - ends[fold] + len(answers[fold].labels))])
         return found
 
-    told = [fold_results.spread_line(document), *document["remarks"]]
-    if pairs:
-        told.append(f"confused most: {pairs[0].text}, {pairs[0].share} of that class")
+    told = [fold_results.spread_line(document), *document["remarks"], *confusion.most(pairs)]
     together = fold_results.together(list(answers))
     mistakes = pictures(gallery.surest_mistakes(together))
     cells = gallery.of_cells(together, counts, pictures)
     histories = {name: run.history() for name, run in zip(names, runs, strict=True)}
-    begun = {name: history for name, history in histories.items() if history}
     bins = bins_of(pooled["calibration"])
     images = counted(pooled["images"], "image")
     return Joint(
@@ -105,7 +102,7 @@ def _page(
         figures=run_tables.figures({"all folds": pooled}),
         settings=None,
         cost=None,
-        curves=charts.curves_of_runs(begun) if begun else [],
+        curves=charts.curves_of_runs(histories),
         classes=run_tables.classes(pooled),
         beside=_table(document),
         confused=True,
