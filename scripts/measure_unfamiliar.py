@@ -23,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 
 from cnnkit.core.errors import UsageError
 from cnnkit.core.progress import Progress
+from cnnkit.evaluation.familiarity import Familiarity
 from cnnkit.evaluation.predict import predict
 from cnnkit.runs.images import index_of
 from cnnkit.runs.run import Run
@@ -41,7 +42,9 @@ class Told:
     def of(cls, run: Run, paths: Any) -> Told:
         rows = [row for row in predict(run, paths) if row.error is None]
         if any(row.unfamiliar is None for row in rows):
-            raise UsageError(f"{run.folder} does not tell what is unfamiliar; cnnkit evaluate RUN --calibrate adds it")
+            known = Familiarity.read(run)
+            why = known.line() if known else f"the run does not tell it; {run.files.to_calibrate} adds it"
+            raise UsageError(why)
         return cls(np.array([row.unfamiliar for row in rows]), np.array([row.probability for row in rows]))
 
 

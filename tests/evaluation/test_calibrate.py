@@ -153,6 +153,7 @@ def test_a_calibration_makes_anew_what_was_changed_or_lost_of_one(too_sure, comm
     for file in run.files.fitted:
         DAMAGE[damage](file)
     code, out, _ = command("evaluate", too_sure, "--calibrate", "--no-baseline")
+    assert "unfamiliar: area under the ROC curve for images made to be strange: noise " in out
     assert code == 0 and all(f"{file} is not as the run left it; it is made anew" in out for file in run.files.fitted)
     run = Run.open(too_sure)
     assert run.calibration.temperature == temperature
