@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.intervals import RESAMPLES, Bootstrap, of_mean, wilson
+from cnnkit.evaluation.intervals import RESAMPLES, Bootstrap, of_f1, of_mean, wilson
 from cnnkit.evaluation.ranking import Areas, areas
 from cnnkit.evaluation.reliability import reliability
 
@@ -53,21 +53,43 @@ def coverage_of_means(
 
     Mistakes of a class are spread evenly over the others.
     """
-    random, classes = np.random.default_rng(seed), len(sizes)
-    shares = np.repeat((1 - np.array(accuracies)) / (classes - 1), classes).reshape(classes, classes)
-    np.fill_diagonal(shares, accuracies)
-    expected = shares * np.array(sizes)[:, None]
+    random = np.random.default_rng(seed)
+    expected = _evenly(accuracies) * np.array(sizes)[:, None]
     precision = np.array(accuracies) * sizes / expected.sum(0)
     f1 = 2 * np.array(accuracies) * sizes / (expected.sum(0) + sizes)
     true = {"recall": float(np.mean(accuracies)), "precision": float(precision.mean()), "f1": float(f1.mean())}
     held = dict.fromkeys(true, 0)
     for _ in range(simulations):
-        confusion = np.stack([random.multinomial(size, row) for size, row in zip(sizes, shares, strict=True)])
-        bootstrap = Bootstrap(confusion, RESAMPLES)
+        bootstrap = Bootstrap(_confusion(random, sizes, accuracies), RESAMPLES)
         for name, value in true.items():
             ends = bootstrap.macro_interval(name)
             held[name] += ends is not None and ends[0] <= value <= ends[1]
     return {name: (count / simulations, true[name]) for name, count in held.items()}
+
+
+def coverage_of_f1(
+    simulations: int, sizes: list[int], accuracies: list[float], seed: int = 1
+) -> list[tuple[float, float]]:
+    """Of each class the share of intervals that hold its true F1, and that; as of `coverage_of_means`."""
+    random, expected = np.random.default_rng(seed), _evenly(accuracies) * np.array(sizes)[:, None]
+    true = 2 * np.diag(expected) / (expected.sum(0) + sizes)
+    held = np.zeros(len(sizes))
+    for _ in range(simulations):
+        ends = of_f1(_confusion(random, sizes, accuracies))
+        held += [low <= value <= high for (low, high), value in zip(ends, true, strict=True)]
+    return list(zip(held / simulations, true.tolist(), strict=True))
+
+
+def _evenly(accuracies: list[float]) -> Any:
+    """The shares of the answers to each class: its recall, and mistakes spread evenly over the others."""
+    classes = len(accuracies)
+    shares = np.repeat((1 - np.array(accuracies)) / (classes - 1), classes).reshape(classes, classes)
+    np.fill_diagonal(shares, accuracies)
+    return shares
+
+
+def _confusion(random: np.random.Generator, sizes: list[int], accuracies: list[float]) -> Any:
+    return np.stack([random.multinomial(size, row) for size, row in zip(sizes, _evenly(accuracies), strict=True)])
 
 
 def drawn(random: np.random.Generator, images: int, classes: int, spread: float, too_sure: float) -> Answers:
@@ -238,6 +260,9 @@ def main() -> None:
             parser.error("--accuracy: one for all classes, or one for each of --sizes")
         for name, (part, true) in coverage_of_means(chosen.simulations, chosen.sizes, accuracies).items():
             print(f"macro {name}: {part:.1%} of {simulations} intervals hold {true:.4f}")
+        told = coverage_of_f1(chosen.simulations, chosen.sizes, accuracies)
+        for size, (part, true) in zip(chosen.sizes, told, strict=True):
+            print(f"  f1 of a class of {size}: {part:.1%} of {simulations} intervals hold {true:.4f}")
         return
     for name, share in coverage(chosen.simulations, chosen.images, chosen.classes, chosen.accuracy[0]).items():
         print(f"{name}: {share:.1%} of {simulations} intervals hold {chosen.accuracy[0]}")

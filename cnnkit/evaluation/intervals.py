@@ -110,6 +110,24 @@ def of_mean(values: Any) -> list[float] | None:
     return [max(0.0, mean - error * untransformed(z)), mean - error * untransformed(-z)]
 
 
+def of_f1(confusion: Any) -> list[Any]:
+    """The interval of the F1 of each class, None without images of it or taken for it.
+
+    Wilson's of the share j of right answers among the images that are of a class or taken for it, as 2 j / (1 + j).
+    That is F1 (Hand, Christen and Kirielle 2021, F*: an interpretable transformation of the F-measure, Machine
+    Learning 110, 451-456), and j is a proportion.
+
+    Args:
+        confusion: int (classes, classes), how many images of a class (the row) were taken for which.
+    """
+    right = np.diag(confusion)
+    either = confusion.sum(axis=0) + confusion.sum(axis=1) - right
+    found = [
+        wilson(float(share), int(count)) for share, count in zip(right / np.maximum(either, 1), either, strict=True)
+    ]
+    return [ends and [2 * end / (1 + end) for end in ends] for ends in found]
+
+
 class Bootstrap:
     """Standard errors of figures of a confusion matrix, by resampling the images.
 

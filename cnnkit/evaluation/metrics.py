@@ -13,7 +13,7 @@ from typing import Any
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.intervals import of_mean, wilson
+from cnnkit.evaluation.intervals import of_f1, of_mean, wilson
 from cnnkit.evaluation.reliability import reliability
 
 TOP = 5
@@ -142,21 +142,6 @@ def _proportions(answers: Answers, figure: str, counts: Any) -> list[Any]:
     return [wilson(float(share), int(count)) for share, count in zip(answers.by_class[figure], counts, strict=True)]
 
 
-def _f1_intervals(answers: Answers) -> list[Any]:
-    """Wilson's of the share j of right answers among the images that are of a class or taken for it, as 2 j / (1 + j).
-
-    That is F1 (Hand, Christen and Kirielle 2021, F*: an interpretable transformation of the F-measure, Machine
-    Learning 110, 451-456), and j is a proportion.
-    """
-    confusion = answers.bootstrap.confusion
-    right = np.diag(confusion)
-    either = confusion.sum(axis=0) + confusion.sum(axis=1) - right
-    found = [
-        wilson(float(share), int(count)) for share, count in zip(right / np.maximum(either, 1), either, strict=True)
-    ]
-    return [ends and [2 * end / (1 + end) for end in ends] for ends in found]
-
-
 CLASS_METRICS = (
     EvaluationMetric(
         "precision",
@@ -172,7 +157,9 @@ CLASS_METRICS = (
         "recall",
         lambda answers: _proportions(answers, "recall", answers.by_class["images"]),
     ),
-    EvaluationMetric("f1", lambda answers: answers.by_class["f1"], "F1", _f1_intervals),
+    EvaluationMetric(
+        "f1", lambda answers: answers.by_class["f1"], "F1", lambda answers: of_f1(answers.bootstrap.confusion)
+    ),
     EvaluationMetric(
         "roc_auc", lambda answers: answers.roc.of_class, "ROC area", lambda answers: answers.roc.of_class_intervals
     ),

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from cnnkit.evaluation import gate
-from cnnkit.evaluation.corruptions import STRENGTHS, Corruptions, corrupted, strengths
+from cnnkit.evaluation.corruptions import Corruptions, corrupted, strengths
 
 
 def chance():
@@ -24,41 +24,39 @@ def picture(side, channels):
     return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC).reshape(side, side, channels)
 
 
-# The first and the last strength that the authors' programs have: make_cifar_c.py for 32 pixels, make_imagenet_64_c.py
-# for 64 and make_imagenet_c.py for 224, of github.com/hendrycks/robustness.
+# The strengths that the authors' programs have: make_cifar_c.py for 32 pixels, make_imagenet_64_c.py for 64 and
+# make_imagenet_c.py for 224, of github.com/hendrycks/robustness.
 OF_THE_AUTHORS = {
     32: {
-        "noise": (0.04, 0.1),
-        "blur": (0.4, 1),
-        "brightness": (0.05, 0.3),
-        "contrast": (0.75, 0.15),
-        "jpeg": (80, 40),
-        "resolution": (0.95, 0.65),
+        "noise": (0.04, 0.06, 0.08, 0.09, 0.10),
+        "blur": (0.4, 0.6, 0.7, 0.8, 1),
+        "brightness": (0.05, 0.1, 0.15, 0.2, 0.3),
+        "contrast": (0.75, 0.5, 0.4, 0.3, 0.15),
+        "jpeg": (80, 65, 58, 50, 40),
+        "resolution": (0.95, 0.9, 0.85, 0.75, 0.65),
     },
     64: {
-        "noise": (0.04, 0.18),
-        "blur": (0.5, 1.5),
-        "brightness": (0.1, 0.5),
-        "contrast": (0.4, 0.05),
-        "jpeg": (65, 25),
-        "resolution": (0.9, 0.5),
+        "noise": (0.04, 0.08, 0.12, 0.15, 0.18),
+        "blur": (0.5, 0.75, 1, 1.25, 1.5),
+        "brightness": (0.1, 0.2, 0.3, 0.4, 0.5),
+        "contrast": (0.4, 0.3, 0.2, 0.1, 0.05),
+        "jpeg": (65, 58, 50, 40, 25),
+        "resolution": (0.9, 0.8, 0.7, 0.6, 0.5),
     },
     224: {
-        "noise": (0.08, 0.38),
-        "blur": (1, 6),
-        "brightness": (0.1, 0.5),
-        "contrast": (0.4, 0.05),
-        "jpeg": (25, 7),
-        "resolution": (0.6, 0.25),
+        "noise": (0.08, 0.12, 0.18, 0.26, 0.38),
+        "blur": (1, 2, 3, 4, 6),
+        "brightness": (0.1, 0.2, 0.3, 0.4, 0.5),
+        "contrast": (0.4, 0.3, 0.2, 0.1, 0.05),
+        "jpeg": (25, 18, 15, 10, 7),
+        "resolution": (0.6, 0.5, 0.4, 0.3, 0.25),
     },
 }
 
 
 @pytest.mark.parametrize("side", [32, 64, 224])
 def test_at_the_sizes_of_the_authors_strengths_are_theirs(side):
-    found = strengths(side)
-    assert {kind: (levels[0], levels[-1]) for kind, levels in found.items()} == OF_THE_AUTHORS[side]
-    assert found == {kind: by_side[side] for kind, by_side in STRENGTHS.items()}
+    assert strengths(side) == OF_THE_AUTHORS[side]
 
 
 def test_between_and_beyond_these_sizes_they_follow_the_side():

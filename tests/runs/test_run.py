@@ -22,6 +22,7 @@ from cnnkit.core.errors import DataError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.files import tables
 from cnnkit.inspection import same_images
+from cnnkit.inspection.comparison import compare
 from cnnkit.runs import checkpoints, images, own_config
 from cnnkit.runs.files import Files
 
@@ -270,6 +271,25 @@ def test_what_is_kept_in_a_run_that_can_only_be_read_is_refused(only_read, comma
     code, out, err = command(*(str(only_read) if word == "RUN" else word for word in words))
     assert (code, out) == (2, "") and err.startswith(f"{only_read} can't be written to, and {why}")
     assert {path: path.read_bytes() for path in only_read.rglob("*") if path.is_file()} == before
+
+
+def test_runs_are_compared_by_the_weights_that_each_has(trained, tmp_path):
+    run, folder = Run.open(trained), tmp_path / "other"
+    shutil.copytree(trained, folder)
+    weights = checkpoints.Weights.of(run.experiment.model.build((8, 8, 1), 2))  # drawn by chance, so other ones
+    checkpoints.save(weights, Files(folder).checkpoints, checkpoints.BEST, 1, {})
+    (pair,) = compare([trained, folder])["pairs"]
+    right = [
+        answers.labels == answers.predicted
+        for answers in same_images.aligned([run, Run.open(folder)], "test", Progress())
+    ]
+    assert (pair["only_first"], pair["only_second"]) in [
+        (sum(right[i] & ~right[1 - i]), sum(right[1 - i] & ~right[i])) for i in range(2)
+    ]
+    assert run.weights_digest() != Run.open(folder).weights_digest()
+    add_a_line(Files(folder).checkpoints / "best-0001.weights.h5")
+    with pytest.raises(TrainingError, match="is damaged: its SHA-256 is not"):
+        compare([trained, folder])
 
 
 def test_evaluate_with_settings_reads_the_config_once_too(trained, readings, tmp_path):

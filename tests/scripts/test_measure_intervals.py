@@ -22,6 +22,13 @@ def test_intervals_of_means_over_classes_hold_the_truth_with_one_image_in_a_clas
     assert true == pytest.approx(accuracy) and share >= 0.88
 
 
+@pytest.mark.parametrize("accuracy", [0.5, 0.8, 0.95])
+def test_intervals_of_the_f1_of_a_class_hold_it_however_few_images_it_has(accuracy):
+    sizes = [1, 2, 3, 5, 10, 30, 249]
+    for share, _ in measure_intervals.coverage_of_f1(300, sizes, [accuracy] * len(sizes)):
+        assert share >= 0.9  # of 300 right ones fewer hold it once in a thousand times
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("smallest", [1, 2, 5, 10])
 @pytest.mark.parametrize("accuracies", [[0.8, 0.8, 0.8], [0.98, 0.98, 0.98], [0.5, 0.95, 0.95]])
