@@ -44,7 +44,7 @@ def write(run: Run, of: Of, model: Any, progress: Progress, path: Path | None = 
     path = path or run.files.report
     with progress.task("writing the report", 1):
         page = page_of(run, of, layer_rows(model))
-        atomic.write_bytes(path, html(page).encode("utf-8", "replace"))
+        keep(page, path)
     return path
 
 
@@ -103,8 +103,17 @@ def of_runs(runs: Sequence[Run | Path | str], path: Path, progress: Progress) ->
     """
     page = joint_of([Run.open(run) for run in runs], path, progress)
     with progress.task("writing the report", 1):
-        atomic.write_bytes(path, html(page).encode("utf-8", "replace"))
+        keep(page, path)
     return path
+
+
+def keep(page: Page | Joint, path: Path) -> None:
+    """Writes a page into a file.
+
+    Raises:
+        DiskError: The disk has no room for it, or fails.
+    """
+    atomic.write_bytes(path, html(page).encode("utf-8", "replace"))
 
 
 def html(page: Page | Joint) -> str:

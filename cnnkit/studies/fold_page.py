@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnkit.core import atomic
 from cnnkit.core.errors import UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
@@ -58,7 +57,7 @@ def write(folder: Path | str, progress: Progress, path: Path | None = None, sett
     runs = [Run.open(study.run(fold)).with_settings(*settings) for fold in states]
     with progress.task("writing the report", 1):
         page = _page(study, runs, document, list(answers.values()), path, progress)
-        atomic.write_bytes(path, report.html(page).encode("utf-8", "replace"))
+        report.keep(page, path)
     return path
 
 

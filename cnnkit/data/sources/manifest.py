@@ -132,8 +132,7 @@ class Manifest(Source):
     def labelled(self, progress: Progress) -> Index:
         """Its images to judge by, not to train with: one class is enough, and rows that say none are left out."""
         root, read = self._read(progress, to_train=False)
-        classes = in_order(row.label for row in read.rows)
-        return self._index(root, read, None, classes, progress, beside=False)
+        return self._index(root, read, None, in_order(row.label for row in read.rows), progress, beside=False)
 
     def _read(self, progress: Progress, to_train: bool = True) -> tuple[Path, rows.Rows]:
         """The folder that the paths are below, and what the tables say."""
