@@ -25,6 +25,9 @@ _MARKERS = ("circle", "square", "triangle", "diamond")
 HEIGHT = 280
 """Of a chart, in CSS pixels."""
 
+SMALLEST, LARGEST = 4, 18
+"""Diameters of the points of the reliability diagram, in CSS pixels."""
+
 _WIDE, _LONG = 32, 36
 """Signs that the names of lines may have in all to stand beside each other on a telephone, and each to be whole."""
 
@@ -117,14 +120,15 @@ def reliability(bins: Sequence[tuple[float, float, int]]) -> Chart:
     Args:
         bins: Of each bin the mean probability, the share of right answers, both in 0..1, and how many answers.
     """
-    figure = _figure("probability of the answer", "share that is right", x_range=(0, 1.02), y_range=(-0.03, 1.03))
+    # Points at the ends are whole: half the largest has room beyond 0 and 1, also where the chart is narrow.
+    figure = _figure("probability of the answer", "share that is right", x_range=(-0.05, 1.05), y_range=(-0.07, 1.07))
     figure.line([0, 1], [0, 1], color="#888888", line_dash="dashed", legend_label="as it should be")
     ends = [wilson(right, count) or [0.0, 1.0] for _, right, count in bins]
     most = max(count for *_, count in bins)
     data = {
         "probability": [b[0] for b in bins], "right": [b[1] for b in bins], "answers": [b[2] for b in bins],
         "low": [low for low, _ in ends], "high": [high for _, high in ends],
-        "size": [4 + 14 * math.sqrt(count / most) for *_, count in bins],
+        "size": [SMALLEST + (LARGEST - SMALLEST) * math.sqrt(count / most) for *_, count in bins],
     }  # fmt: skip
     figure.segment("probability", "low", "probability", "high", source=data, color=BLUE, legend_label="the network")
     points = figure.scatter("probability", "right", source=data, color=BLUE, size="size")

@@ -148,7 +148,7 @@ def _with_whole_options(text: str) -> Any:
 
 
 def _with_breaks(name: str) -> Any:
-    """The name of a file, which may go on in another line where one of its parts ends."""
+    """A name of a file, a layer or a class, which may go on in another line where one of its parts ends."""
     from markupsafe import Markup
 
     return Markup("<wbr>").join(re.split(r"(?<=[/_-])", name))

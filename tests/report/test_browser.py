@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cnnkit.report import report
+from cnnkit.report import charts, report
 from cnnkit.report.page import page_of
 from cnnkit.report.pictures import Picture
 
@@ -90,6 +90,25 @@ def accessible(browser):
     found = axe.run()
     assert found["passes"]
     assert [entry for entry in found["violations"] if entry["impact"] in ("serious", "critical")] == []
+
+
+BESIDE_THEIR_CELLS = """return [...document.querySelectorAll("table:not(#matrix) th[scope=row]")]
+.filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent.slice(0, 60))"""
+
+ROOM_BEYOND_1 = """const views = Bokeh.documents.map((d) => Bokeh.index.get_by_id(d.roots()[0].id));
+const view = views.find(({ model }) => model.below[0].axis_label === "probability of the answer");
+const { x_range, y_range } = view.model, { width, height } = view.frame.bbox;
+return [[x_range, width], [y_range, height]].map(([at, size]) => size * (at.end - 1) / (at.end - at.start))"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_names_of_rows_stay_in_their_cells_and_the_largest_points_of_a_chart_in_its_frame(
+    browser, tmp_path, page, width
+):
+    (tmp_path / "report.html").write_text(report.html(page()))
+    opened(browser, (tmp_path / "report.html").as_uri(), width)
+    assert browser.execute_script(BESIDE_THEIR_CELLS) == []
+    assert min(browser.execute_script(ROOM_BEYOND_1)) >= charts.LARGEST / 2
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
