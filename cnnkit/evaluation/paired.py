@@ -23,7 +23,7 @@ SURE = 0.05
 LEAST = 1e-300
 """A p that is smaller than this has no digits left, or is 0 in the computer's numbers, as it never is in truth."""
 
-BORDER = "which is computed otherwise than p, and p decides"
+BORDER = "but p, which is computed in another way, decides"
 """What is said of an interval that leaves 0 out where the test finds no more than chance, as happens on the border."""
 
 

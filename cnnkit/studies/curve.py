@@ -180,9 +180,12 @@ def seconds_left(took: Mapping[float, Sequence[float]], rest: Sequence[float]) -
     """How long the rest takes, by the line through what was measured: each has a part that is the same for all sizes.
 
     Args:
-        took: Of two shares or more the seconds of each time; the first of all, which starts the network, counts little.
+        took: Of two shares or more the seconds of each time, in their order. The first of all starts the network, and
+            does not count where its share has another.
         rest: The shares to come.
     """
+    (share, (first, *others)), *later = took.items()
+    took = {share: others or [first], **dict(later)}
     slope, start = np.polyfit([*took], [float(np.median(each)) for each in took.values()], 1)
     at_least = max(map(min, took.values()))
     return float(sum(max(start + slope * share, at_least) for share in rest))

@@ -77,7 +77,7 @@ def test_what_may_be_chance_is_decided_by_p_and_an_interval_that_says_otherwise_
     # All of five coins alike: 2 / 2**5.
     border = Paired(40, 5, 0, 0)
     assert border.p == 0.0625 and border.difference_interval[0] > 0
-    told = ", which is computed otherwise than p, and p decides: p = 0.062, so it may be chance"
+    told = ", but p, which is computed in another way, decides: p = 0.062, so it may be chance"
     assert doubt(border.p, border.difference_interval) == told
     for counts in ((40, 6, 0, 0), (40, 0, 6, 0)):
         assert doubt(Paired(*counts).p, Paired(*counts).difference_interval) == ""  # 2 / 2**6

@@ -104,7 +104,7 @@ def test_a_p_that_is_0_in_the_computers_numbers_is_told_as_smaller_than_one_that
 def test_an_interval_that_leaves_0_out_where_the_test_finds_nothing_is_told_to_be_another_computation():
     told = comparison._told("cnn", "linear", Paired(40, 5, 0, 0), Paired(40, 5, 0, 0).p, 1)
     assert told.startswith("cnn and linear cannot be told apart: 5 against 0 images of 45, p = 0.062; ")
-    assert told.endswith("(95 % interval 1.1 to 23.5, which is computed otherwise than p, and p decides)")
+    assert told.endswith("(95 % interval 1.1 to 23.5, but p, which is computed in another way, decides)")
 
 
 def test_a_run_that_is_calibrated_beside_one_that_is_not_is_named(run_of, command):

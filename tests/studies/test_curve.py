@@ -208,7 +208,8 @@ def test_what_means_nothing_beside_a_curve_is_refused(config_of, command):
 
 def test_the_time_of_the_rest_is_told_by_the_line_through_what_was_measured():
     """2 s whatever the size and 10 s for all images: 3, 4, 7 and 12 s; the very first starts the network, 9 s more."""
-    took = {0.1: [12.0, 3.0, 3.0], 0.2: [4.0, 4.0, 4.0]}
-    assert curve.seconds_left(took, [0.5, 0.5, 1.0]) == pytest.approx(7 + 7 + 12)
+    for repeats in (curve.TRAINED, 3, curve.FITTED):
+        took = {0.1: [12.0, *[3.0] * (repeats - 1)], 0.2: [4.0] * repeats}
+        assert curve.seconds_left(took, [0.5, 0.5, 1.0]) == pytest.approx(7 + 7 + 12)
     # By chance a smaller one took longer: none to come is taken to be faster than one that was.
     assert curve.seconds_left({0.1: [3.0], 0.2: [2.0]}, [0.5, 1.0]) == pytest.approx(3 + 3)

@@ -328,6 +328,13 @@ class Course:
             return f"train.stages.{part.number - 1}.learning_rate={rounded(rate)}"
         return f"train.optimizer.learning_rate={rounded(rate)}"
 
+    @property
+    def keeps_least_loss(self) -> bool:
+        """Whether the weights kept are those of the least loss of validation, as asked for or as it happens."""
+        losses = {e["epoch"]: e["val_loss"] for e in self.epochs if e["step"] and e["val_loss"] is not None}
+        least = bool(losses) and losses.get(self.kept) == min(losses.values())
+        return least or self.experiment.train.checkpoint.monitor == "val_loss"
+
     def epochs_setting(self, part: Part, epochs: int) -> str:
         """The setting of how many epochs a stage has."""
         if self.written.train.stages:

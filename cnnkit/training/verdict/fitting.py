@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
 from cnnkit.evaluation.intervals import interval
-from cnnkit.training.verdict.course import LITTLE, Course, Part, Remark
+from cnnkit.training.verdict.course import LITTLE, Course, Part, Remark, option_of
 from cnnkit.training.verdict.rate import LOW, usual_rate
 
 RISE = 0.1
@@ -83,6 +83,8 @@ def overfits(course: Course) -> Iterator[Remark]:
             )
             words, settings = _against_certainty(course)
             if gap := _learnt_by_heart(course):
+                # Behind its own clause: at the end of the line a setting would read as one against what comes last.
+                words = ": ".join([words, *map(option_of, settings)])
                 words += f"; and {gap}: more images help most against that"
             yield Remark("overfits", message, words, settings)
         else:
@@ -110,6 +112,8 @@ def _valley(course: Course, part: Part) -> int | None:
 def _against_certainty(course: Course) -> tuple[str, tuple[str, ...]]:
     if getattr(course.experiment.train.loss, "label_smoothing", None) == 0:
         return "label smoothing holds that down", ("train.loss.label_smoothing=0.1",)
+    if course.keeps_least_loss:
+        return f"epoch {course.kept}, which is kept, has the least loss of validation already", ()
     return "where probabilities matter, keep the epoch of the least loss", ("train.checkpoint.monitor=val_loss",)
 
 
@@ -125,11 +129,10 @@ def _against_learning_by_heart(course: Course) -> tuple[str, tuple[str, ...]]:
     if not experiment.augment:
         moved = "augment=[{name: shift, fraction: 0.1}, {name: rotate, degrees: 10}]"
         return f"{what}, and augmentation makes more of those that there are", (moved,)
+    network = "a smaller network" if experiment.model.pretrained else "a pretrained or a smaller network"
     if not course.mixes:
-        return f"{what}; from nothing, also a pretrained or smaller network; or stronger augmentation", (
-            f"augment={_with_mixup(course)}",
-        )
-    return f"{what}; from nothing, also a pretrained or smaller network", ()
+        return f"{what}; {network} may help too, and so may stronger augmentation", (f"augment={_with_mixup(course)}",)
+    return f"{what}; {network} may help too", ()
 
 
 def _with_mixup(course: Course) -> str:
@@ -282,17 +285,17 @@ def _to_go_further(course: Course, part: Part) -> tuple[str, tuple[str, ...]] | 
     """What to do where it is not the network that ended the way down; None where it may be."""
     usual = usual_rate(course, part)
     if part.rate <= LOW * usual:
-        words = f"the learning rate, {course.rate_of(part)}, is low: try a usual one before a larger network"
+        words = f"the learning rate, {course.rate_of(part)}, is low: before a larger network, try a usual one"
         return words, (course.rate_setting(part, usual),)
     updates = int(part.epochs[-1]["step"])
     if updates < FEW_UPDATES:
-        words = f"but there were {counted(updates, 'update')} only: give it more epochs, or smaller batches"
+        words = f"but there were {counted(updates, 'update')} only: give it smaller batches, or more epochs"
         return words, (course.epochs_setting(part, 2 * len(part)),)
     way, loss = np.cumsum(part.rates), part.loss.smooth
     middle = int(np.searchsorted(way, way[-1] / 2))
     if loss[middle] - loss[-1] > MOVED * loss[-1]:
-        words = "but it is the falling learning rate that brought it to rest: give it more epochs, or a higher rate"
-        return f"{words}, before a larger network", (course.epochs_setting(part, 2 * len(part)),)
+        words = "but it is the falling learning rate that brought it to rest: before a larger network, "
+        return f"{words}give it a higher one, or more epochs", (course.epochs_setting(part, 2 * len(part)),)
     return None
 
 
@@ -306,7 +309,7 @@ def _to_learn_more(course: Course) -> tuple[str, tuple[str, ...]]:
         last = "let some of the network learn too (train.stages)"
         return f"the features may not suit these images: {last}", ()
     if experiment.augment:
-        return "see whether augmentation makes it too hard; else take a larger network", ("augment=[]",)
+        return "take a larger network, but first see whether augmentation makes it too hard", ("augment=[]",)
     most, side = SMALL
     if course.parameters <= most and max(experiment.shape() or (side + 1,)) <= side:
         return "a larger network can learn more", ("model={name: resnet, depth: 20}",)

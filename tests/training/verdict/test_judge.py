@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,24 @@ def test_certainty_is_not_all_that_is_named_where_images_were_learnt_by_heart_to
     [remark] = judge.remarks(made)
     assert "gets too sure" in remark.message
     assert "in training and 0.6759 in validation: more images help most against that" in remark.advice
+    assert "holds that down: --set train.loss.label_smoothing=0.1; and in the middle" in remark.advice
+    assert remark.line().endswith("against that")
+
+
+def test_the_epoch_of_the_least_loss_is_proposed_unless_it_is_kept(course):
+    smoothed = {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}}
+    made = course(FALLING / 3, valley(8, 0.9), val_accuracy=np.linspace(0.5, 0.95, 30), train=smoothed)
+    assert told(made).endswith("keep the epoch of the least loss: --set train.checkpoint.monitor=val_loss")
+    least = 1 + int(np.argmin([epoch["val_loss"] for epoch in made.epochs]))
+    assert told(replace(made, kept=least)).endswith(
+        f"epoch {least}, which is kept, has the least loss of validation already"
+    )
+
+
+def test_a_smaller_network_is_proposed_and_a_pretrained_one_where_it_is_not(course):
+    mixup = ({"name": "mixup", "alpha": 0.2},)
+    made = course(FALLING / 3, FALLING / 3, np.full(30, 0.9), np.full(30, 0.6), augment=mixup)
+    assert "more images help most; a pretrained or a smaller network may help too" in told(made)
 
 
 def test_the_first_thing_that_helps_is_what_is_not_done_yet(course):
