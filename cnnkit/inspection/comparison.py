@@ -187,7 +187,7 @@ def _told(first: str, second: str, paired: Paired, p: float, tests: int) -> str:
 
 def _remarks(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
     """What makes figures differ beside what the networks have learnt."""
-    return [*_stopped(runs, names), *_not_all_calibrated(runs, names)]
+    return [*_stopped(runs, names), *not_all_calibrated(runs, names)]
 
 
 def _stopped(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
@@ -196,8 +196,8 @@ def _stopped(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
             yield f"the training of {name} {words}: its figures are those of the best of these"
 
 
-def _not_all_calibrated(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
-    """Where only some are."""
+def not_all_calibrated(runs: Sequence[Run], names: Sequence[str], what: str = "compare these") -> list[str]:
+    """Where only some are, what is to be done before that; nothing else."""
     calibrated = [run.files.calibration.exists() for run in runs]
     if all(calibrated) or not any(calibrated):
         return []
@@ -206,5 +206,5 @@ def _not_all_calibrated(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
     commands = " and ".join(run.files.to_calibrate for run in others[:3])
     return [
         f"only {enumerated(which, 'and')} {'is' if len(which) == 1 else 'are'} calibrated. That changes no answer, but "
-        f"log loss, Brier score and areas, so compare these after: {commands}{' ...' * (len(others) > 3)}"
+        f"log loss, Brier score, calibration error and areas, so {what} after: {commands}{' ...' * (len(others) > 3)}"
     ]

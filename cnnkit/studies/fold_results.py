@@ -10,12 +10,13 @@ from typing import Any
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import counted, typed
+from cnnkit.core.text import counted
 from cnnkit.data.files import tables
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.results import prediction_table, recorded
-from cnnkit.runs.run import Run
+from cnnkit.inspection import comparison
+from cnnkit.runs.run import FINISHED, Run
 
 SPLIT = "test"
 """The split that a fold is."""
@@ -38,7 +39,7 @@ def summary(folder: Path, runs: Mapping[int, Path], progress: Progress) -> dict[
         progress: Is told how far it is.
 
     Raises:
-        TrainingError: The evaluation of a run is damaged, or of other weights than it has.
+        TrainingError: The evaluation of a run is damaged, of other weights than it has, or lost.
     """
     document, answers = judged(folder, runs, progress)
     if document["pooled"]:
@@ -50,41 +51,41 @@ def summary(folder: Path, runs: Mapping[int, Path], progress: Progress) -> dict[
 
 
 def judged(folder: Path, runs: Mapping[int, Path], progress: Progress) -> tuple[dict[str, Any], dict[int, Answers]]:
-    """The same figures, and the answers of each fold that has an epoch; nothing is written."""
+    """The same figures, and the answers of each fold that was evaluated; nothing is written."""
     entries: list[dict[str, Any]] = []
     answers: dict[int, Answers] = {}
+    opened: list[Run] = []
+    lost: list[str] = []
     with progress.task("judging all folds together", len(runs)) as advance:
         for fold, path in runs.items():
             run = Run.open(path)
             record = run.provenance()
             entry = {"fold": fold, "run": str(path), "state": record.get("state")}
             entry |= {name: record.get(name) for name in ("epochs", "best_epoch")}
-            if run.files.result(SPLIT).exists():
-                answers[fold], result = _found(run, path)
+            of_fold, result = Answers.read(run, SPLIT), recorded(run, SPLIT)
+            if of_fold and result:
+                answers[fold] = of_fold
                 entry |= {name: result[name] for name in OF_RUN}
+            elif record.get("state") == FINISHED or run.files.result(SPLIT).exists():
+                lost.append(f"{path} has no evaluation by the weights that it has; make one: {run.to_evaluate(SPLIT)}")
             entries.append(entry)
+            opened.append(run)
             advance(1)
+        if lost:  # going on with the training would not bring these back
+            raise TrainingError(*lost)
         document: dict[str, Any] = {"run": str(folder), "folds": len(runs), "runs": entries}
         if len(answers) < len(runs):
             lacking = counted(len(runs) - len(answers), "fold")
-            remark = f"{lacking} without an epoch, so there are no figures of all images together"
+            remark = f"{lacking} not yet evaluated, so there are no figures of all images together"
             return document | {"accuracy": None, "pooled": None, "remarks": [remark]}, answers
         document["accuracy"] = spread([entry["accuracy"] for entry in entries])
         pooled = together(list(answers.values()))
         loss = np.average([entry["loss"] for entry in entries], weights=[entry["images"] for entry in entries])
         images = len(pooled.labels)
         document["pooled"] = {"split": "all folds", "images": images, "loss": float(loss)} | metrics.computed(pooled)
-        document["remarks"] = [INDEPENDENT]
+        names = [f"fold {fold}" for fold in runs]
+        document["remarks"] = [INDEPENDENT, *comparison.not_all_calibrated(opened, names, "believe those of all folds")]
     return document, answers
-
-
-def _found(run: Run, path: Path) -> tuple[Answers, dict[str, Any]]:
-    answers, result = Answers.read(run, SPLIT), recorded(run, SPLIT)
-    if answers is None or result is None:
-        raise TrainingError(
-            f"{path} was evaluated with other weights than it has; evaluate it: cnnkit evaluate {typed(path)}"
-        )
-    return answers, result
 
 
 def together(answers: list[Answers]) -> Answers:

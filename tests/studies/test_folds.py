@@ -171,6 +171,27 @@ def test_a_page_of_folds_of_which_one_is_missing_is_refused_with_how_to_go_on(st
     assert not (tmp_path / "run/report.html").exists()
 
 
+def test_of_folds_whose_evaluations_are_lost_it_is_told_how_to_make_them(study, command, tmp_path):
+    folder = shutil.copytree(study.folder, tmp_path / "run")
+    for fold in (1, 2):
+        shutil.rmtree(folder / f"fold-{fold}" / "evaluation")
+    for words in (["report"], ["train", "--resume"]):
+        code, _, err = command(*words, folder)
+        assert code == 4 and "without" not in err and "go on with" not in err
+        assert all(f"make one: cnnkit evaluate {folder / f'fold-{fold}'} --split test" in err for fold in (1, 2))
+
+
+def test_where_only_some_folds_are_calibrated_the_figures_of_all_come_with_a_remark(study, tmp_path):
+    folder = shutil.copytree(study.folder, tmp_path / "run")
+    runs = {fold: folder / f"fold-{fold}" for fold in (1, 2)}
+    assert fold_results.judged(folder, runs, Progress())[0]["remarks"] == [fold_results.INDEPENDENT]
+    Run.open(runs[1]).calibrate(temperature=1.0)
+    document, _ = fold_results.judged(folder, runs, Progress())
+    assert document["pooled"] == study.document["pooled"]
+    [remark] = document["remarks"][1:]
+    assert remark.startswith("only fold 1 is calibrated") and f"cnnkit evaluate {runs[2]} --calibrate" in remark
+
+
 def test_the_command_shows_a_finished_study_again(study, command):
     code, out, _ = command("train", "--resume", study.folder)
     assert code == 0
