@@ -33,7 +33,8 @@ class Form:
         Raises:
             UsageError: Its name ends in none of the endings.
         """
-        if file.suffix.lower() not in self.endings:  # a file called `.png` has a name and no ending
+        name = file.name.lower()
+        if not name.endswith(self.endings) or name in self.endings:  # a file called `.png` has a name and no ending
             raise UsageError(
                 f"{option} {file}: {self.said}; give it a name that ends in {enumerated(self.endings, 'or')}"
             )
