@@ -14,7 +14,6 @@ from cnnkit.core.text import first_line
 from cnnkit.evaluation import calibrate, familiarity, results
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Shown, Splits, logits_of
-from cnnkit.runs.files import FOLDS
 from cnnkit.runs.run import Run
 
 
@@ -138,8 +137,7 @@ def _left_out(renewed: results.Renewed, split: str | None, names: Sequence[str])
 
 def _folds(run: Run) -> str | None:
     """The folder of the folds that a run is one of."""
-    above = run.folder.absolute().parent
-    return str(above) if (above / FOLDS).is_file() else None
+    return str(run.files.folds.absolute()) if run.files.folds else None
 
 
 def _make_familiar(run: Run, model: Any, of: Splits, progress: Progress) -> None:

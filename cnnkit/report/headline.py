@@ -72,6 +72,9 @@ def sentences(
     """What should be known beside it."""
     if words := stopped(run):
         yield f"the training {words}; it goes on with: cnnkit train --resume {typed(run.folder)}"
+    if folds := run.files.folds:
+        split = run.experiment.data.split
+        yield f"it is judged on fold {split.fold} of {split.folds}; all of them together: cnnkit report {typed(folds)}"
     for name, lines in SENTENCES.items():
         if isinstance(result.get(name), dict):
             yield from _joined(lines(result[name]))

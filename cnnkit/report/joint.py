@@ -23,7 +23,6 @@ from cnnkit.report.pictures import Picture
 from cnnkit.report.sections import Sections
 from cnnkit.report.tables import Table, percent, said, unbroken, with_interval
 from cnnkit.runs.epochs import seconds_of
-from cnnkit.runs.files import FOLDS
 from cnnkit.runs.run import Run
 
 
@@ -125,8 +124,10 @@ def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
         document = comparison.compare(runs, "test", progress)
         notes.extend(document["remarks"])
     except (DataError, TrainingError) as error:
-        notes.append(f"They are not compared image by image: {error}")
-        notes.extend(_of_folds(runs))
+        of_folds = list(_of_folds(runs))
+        if not of_folds or isinstance(error, TrainingError):  # of folds it is known why, unless one is damaged
+            notes.append(f"They are not compared image by image: {error}")
+        notes.extend(of_folds)
     split = next((split for split in reversed(SPLITS) if all(recorded(run, split) for run in runs)), "test")
     results = {name: recorded(run, split) or {} for name, run in zip(names, runs, strict=True)}
     known = {name: found for name, found in results.items() if found}
@@ -153,9 +154,12 @@ def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
 
 def _of_folds(runs: Sequence[Run]) -> Iterator[str]:
     """Where all are folds of one network, that these have a page together."""
-    folders = {run.folder.resolve().parent: run.folder.parent for run in runs}
-    if len(folders) == 1 and (folder := next(iter(folders.values())) / FOLDS).is_file():
-        yield f"They are folds, which are judged on other images each; together: cnnkit report {typed(folder.parent)}"
+    folders = {folder and folder.resolve(): folder for folder in (run.files.folds for run in runs)}
+    if len(folders) == 1 and (folder := next(iter(folders.values()))):
+        yield (
+            "They are folds, which are judged on other images each, so they are not compared; what they say together "
+            f"is told by: cnnkit report {typed(folder)}"
+        )
 
 
 def _title(results: Mapping[str, Any], document: Mapping[str, Any], count: int) -> str:
@@ -167,16 +171,25 @@ def _title(results: Mapping[str, Any], document: Mapping[str, Any], count: int) 
     if document:
         images = counted(document["images"], f"{document['split']} image")
         often = "more" if count == 2 else "most"
-        most = f"is right {often} often" if len(best) == 1 else "are right equally often"
-        return f"{count} runs on the same {images}: {names} {most}, {share}{_tie(best, document['pairs'])}"
+        most = f"are right {often} often" if len(best) < count else "are right equally often"
+        most = most.replace("are", "is", 1) if len(best) == 1 else most
+        return f"{count} runs on the same {images}: {names} {most}, {share}{_ties(best, document['pairs'])}"
     return f"{count} runs that are not compared: {share} is the highest accuracy, of {names}"
 
 
-def _tie(best: Sequence[str], pairs: Sequence[Mapping[str, Any]]) -> str:
-    """From which others those with the highest accuracy can't be told apart; nothing if from none."""
-    ties = (pair for pair in pairs if pair["better"] is None and pair["first"] in best)
-    others = list(dict.fromkeys(pair["second"] for pair in ties if pair["second"] not in best))
-    return f", which may be chance: it cannot be told apart from {enumerated(others, 'and')}" if others else ""
+def _ties(best: Sequence[str], pairs: Sequence[Mapping[str, Any]]) -> str:
+    """From which others those with the highest accuracy can't be told apart; nothing if from none.
+
+    Those that are equally often right may differ in it, as they are right about other images.
+    """
+    of_each = {name: [p["second"] for p in pairs if p["better"] is None and p["first"] == name] for name in best}
+    others = {name: tuple(second for second in seconds if second not in best) for name, seconds in of_each.items()}
+    told = []
+    for tied in dict.fromkeys(others.values()):
+        names = [name for name in best if others[name] == tied]
+        who = "it" if len(best) == 1 else "they" if len(names) == len(best) else enumerated(names, "and")
+        told += [f"{who} cannot be told apart from {enumerated(tied, 'and')}"] if tied else []
+    return f", which may be chance: {', '.join(told)}" if told else ""
 
 
 def of_them(run: Run, name: str, result: Mapping[str, Any], path: Path) -> OfThem:

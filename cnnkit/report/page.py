@@ -20,7 +20,7 @@ from cnnkit.report.gallery import Gallery, Of
 from cnnkit.report.headline import Tile
 from cnnkit.report.pictures import Picture
 from cnnkit.report.sections import Sections
-from cnnkit.report.suspected import Suspected, search_of
+from cnnkit.report.suspected import Search, Suspected, search_of
 from cnnkit.report.tables import Table, unbroken
 from cnnkit.runs.run import Run
 
@@ -30,7 +30,7 @@ class Page(Sections):
     """What the page shows.
 
     Attributes:
-        name: What the run is called: its folder.
+        name: What the run is called: its folder, and of a fold that of all of them before it.
         title: The verdict in a sentence.
         told: What should be known beside it.
         tiles: The few figures that say the most.
@@ -48,7 +48,7 @@ class Page(Sections):
         calibration: The reliability diagram, and its figures; None and nothing where the result has none.
         suspects: Images whose label may be wrong.
         suspected: How many there are, and how far to believe that.
-        search: The command that searches all images for such.
+        search: What searches the training images for such too.
         mistakes: Wrong answers, the surest first.
         unsure: The answers that are the least sure.
         more: What else was asked.
@@ -82,7 +82,7 @@ class Page(Sections):
     calibrated: Table | None
     suspects: Sequence[Picture]
     suspected: Suspected
-    search: str
+    search: Search
     mistakes: Sequence[Picture]
     unsure: Sequence[Picture]
     more: Sequence[Table]
@@ -143,7 +143,7 @@ def page_of(run: Run, of: Of, layers: Sequence[Row]) -> Page:
     calibration = result.get("calibration")
     bins = bins_of(calibration)
     return Page(
-        name=run.folder.resolve().name,
+        name="/".join(folder.resolve().name for folder in (run.files.folds, run.folder) if folder),
         title=headline.title(run, result, facts),
         told=[unbroken(line) for line in headline.sentences(run, result, facts, pairs, suspected)],
         tiles=list(headline.tiles(result, facts, epochs)),

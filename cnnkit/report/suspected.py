@@ -15,6 +15,9 @@ Northcutt, Athalye and Mueller, "Pervasive Label Errors in Test Sets Destabilize
 arXiv:2103.14749.
 """
 
+BY_HEART = {"by_heart", "by_heart_alone", "overfits"}
+"""What is seen in the curves of a training (`cnnkit.training.verdict`) by which its network knows labels by heart."""
+
 
 @dataclass(frozen=True)
 class Suspected:
@@ -49,17 +52,17 @@ class Suspected:
 
     def verdict(self, run: Run) -> str:
         """What should be known of them, in a sentence."""
-        search = f"training images too, unless their labels are known by heart, are searched by: {search_of(run)}"
+        search = f"for {search_of(run).what}: {search_of(run).command}"
         see = "see below; " if self.shown else ""
         if self.weak:
             return (
                 f"the network contradicts {percent(self.share)} of the labels of validation and test images, mostly by "
-                f"mistakes of its own; few of the {counted(self.count, 'label')} that it confidently contradicts may "
-                f"be wrong: {see}{search}"
+                f"mistakes of its own, so of {counted(self.count, 'label')} that it confidently contradicts most are "
+                f"likely to be right; {see}{search}"
             )
         or_it = f", or the network is, which contradicts {percent(self.share)} of all" if self.share > USUAL else ""
         many = counted(self.count, "label")
-        return f"{many} of the validation and test images may be wrong{or_it}: {see}{search}"
+        return f"{many} of the validation and test images may be wrong{or_it}; {see}{search}"
 
     @property
     def doubt(self) -> str:
@@ -74,6 +77,23 @@ class Suspected:
         )
 
 
-def search_of(run: Run) -> str:
-    """The command that searches all images of a run for such."""
-    return f"cnnkit data {typed(run.files.config)} --suspects {typed(run.folder)}"
+@dataclass(frozen=True)
+class Search:
+    """What searches the training images of a run too.
+
+    Attributes:
+        what: Which images, in words.
+        command: What is typed.
+    """
+
+    what: str
+    command: str
+
+
+def search_of(run: Run) -> Search:
+    """What searches the training images of a run too: by what it makes of images, unless it has learnt their labels."""
+    command = f"cnnkit data {typed(run.files.config)} --suspects"
+    if BY_HEART & {remark.get("kind") for remark in run.provenance().get("verdict") or ()}:
+        return Search("labels of training images, too, which the network has learnt", f"{command} folds")
+    what = "labels of training images, too, unless the network knows them by heart"
+    return Search(what, f"{command} {typed(run.folder)}")

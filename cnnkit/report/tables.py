@@ -104,8 +104,8 @@ def with_interval(entry: Mapping[str, Any], name: str) -> Cell:
     if name not in entry:
         return "-"
     ends = entry.get(f"{name}_interval")
-    text = said(entry[name])
-    return Figure(text, f"{said(ends[0])} to {said(ends[1])}") if isinstance(ends, list) and ends else text
+    value = said(entry[name])
+    return Figure(value, f"{said(ends[0])} to {said(ends[1])}") if isinstance(ends, list) and ends else value
 
 
 def percent(share: float) -> str:
@@ -113,9 +113,9 @@ def percent(share: float) -> str:
     return unbroken(text.percent(share, 1))
 
 
-def unbroken(text: str) -> str:
+def unbroken(line: str) -> str:
     """A text in which no line breaks between a number and its percent sign."""
-    return text.replace(" %", "\u00a0%")
+    return line.replace(" %", "\u00a0%")
 
 
 def rows_of(entry: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Cell]]:

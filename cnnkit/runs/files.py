@@ -50,6 +50,12 @@ class Files:
         """What was said on the screen, each line with its time; its lock is held by the process that trains the run."""
 
     @property
+    def folds(self) -> Path | None:
+        """The folder of the folds that the run is one of; None where it is none."""
+        folder = self.folder if self.folder.name not in ("", "..") else self.folder.resolve()
+        return folder.parent if (folder.parent / FOLDS).is_file() else None
+
+    @property
     def fitted(self) -> tuple[Path, ...]:
         """What is fitted behind the training: a calibration makes it anew, if it was changed or lost."""
         return self.calibration, self.familiarity

@@ -93,7 +93,7 @@ def _page(
     return Joint(
         kind=f"the {len(runs)} folds of {study.folder.resolve().name}",
         name=study.folder.resolve().name,
-        title=f"{rightly(pooled, images)}, each by a network that it was kept from, among {len(counts):,} classes",
+        title=f"{rightly(pooled, images)}, each by a network that was not shown it, among {len(counts):,} classes",
         told=[unbroken(line) for line in told],
         made=made(),
         notes=list(dict.fromkeys(note for each in galleries for note in each.notes())),

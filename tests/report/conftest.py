@@ -19,7 +19,7 @@ from cnnkit.report.headline import Tile
 from cnnkit.report.joint import Joint, OfThem
 from cnnkit.report.page import Page
 from cnnkit.report.pictures import Picture
-from cnnkit.report.suspected import Suspected
+from cnnkit.report.suspected import Search, Suspected
 from cnnkit.report.tables import Table
 from cnnkit.runs import checkpoints
 
@@ -55,7 +55,7 @@ def made(text="cat", classes=("cat", "dog"), counts=((3, 1), (0, 2)), pictures=(
         "calibrated": table,
         "suspects": [picture],
         "suspected": Suspected(1, 22, 2, 1),
-        "search": text,
+        "search": Search(text, text),
         "mistakes": [picture],
         "unsure": [],
         "more": [table],

@@ -14,7 +14,7 @@ from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.answers import Answers
 from cnnkit.report import charts, report
 from cnnkit.report.bidi import isolated
-from cnnkit.report.joint import joint_of
+from cnnkit.report.joint import _ties, joint_of
 from cnnkit.report.page import page_of
 
 
@@ -35,7 +35,7 @@ def test_a_page_shows_what_its_run_answers(run_of):
     told = "\n".join(page.told)
     assert "confused most: 2 images of cat are taken for dog, 20.0\u00a0% of that class" in told
     assert "1 label of the validation and test images may be wrong" in told
-    assert f"cnnkit data {run.files.config} --suspects {run.folder}" in told and page.search in told
+    assert f"cnnkit data {run.files.config} --suspects {run.folder}" in told and page.search.command in told
     assert next((tile.name, tile.value) for tile in page.tiles) == ("accuracy", "90.0\u00a0%")
     assert len(page.samples) == 2 and page.notes == []
     assert page.images.foot == ["all", "2", "2", "20"] and [row[0] for row in page.images.rows] == ["cat", "dog"]
@@ -162,6 +162,22 @@ def test_of_runs_that_cannot_be_told_apart_none_is_called_best(run_of, tmp_path)
         "3 runs on the same 20 test images: none is right most often, 100.0\u00a0%, which may be chance: it cannot be "
         "told apart from one"
     )
+
+
+def test_of_several_that_are_best_each_is_told_from_which_it_cannot_be_told_apart(run_of, tmp_path):
+    """20 images; McNemar's test needs 6 that only one of two runs answers rightly, and with Holm's correction more."""
+    right, wrong = [0] * 10 + [1] * 10, [0] * 9 + [1] * 11
+    runs = [run_of(name, said=said)[0] for name, said in (("one", right), ("two", right), ("weak", wrong))]
+    title = joint_of(runs, tmp_path / "joint.html", Progress()).title
+    assert title == (
+        "3 runs on the same 20 test images: one and two are right most often, 100.0\u00a0%, which may be chance: they "
+        "cannot be told apart from weak"
+    )
+    pairs = [
+        {"first": "one", "second": "weak", "better": None}, {"first": "two", "second": "weak", "better": "two"},
+        {"first": "one", "second": "two", "better": None},
+    ]  # fmt: skip
+    assert _ties(["one", "two"], pairs) == ", which may be chance: one cannot be told apart from weak"
 
 
 @pytest.mark.parametrize(("examined", "told"), [(True, "Nothing that is wrong or odd."), (False, "at a glance")])

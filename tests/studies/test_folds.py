@@ -158,7 +158,15 @@ def test_a_folder_of_folds_has_a_page_with_pictures_behind_the_answers_of_all(st
     code, _, err = command(
         "report", study.folder / "fold-1", study.folder / "fold-2", "--output", tmp_path / "both.html"
     )
-    assert code == 0 and f"cnnkit report {study.folder}" in (tmp_path / "both.html").read_text()
+    both = (tmp_path / "both.html").read_text()
+    assert code == 0 and f"is told by: cnnkit report {study.folder}</p>" in both
+    assert "train both on the same images" not in both
+
+
+def test_the_page_of_a_fold_is_called_after_all_of_them_and_leads_to_their_page(study):
+    page = (study.folder / "fold-2" / "report.html").read_text()
+    assert "<title>run/fold-2: " in page
+    assert f"it is judged on fold 2 of 2; all of them together: cnnkit report {study.folder}</li>" in page
 
 
 def test_a_page_of_folds_of_which_one_is_missing_is_refused_with_how_to_go_on(study, command, tmp_path):
