@@ -10,7 +10,8 @@ Processing Letters 20, 209-212), of a covariance shrunk by the method of Ledoit 
 estimator for large-dimensional covariance matrices", Journal of Multivariate Analysis 88, 365-411). Each is taken over
 that of training images, and the larger one counts, over what 99 of 100 further images like those of validation keep.
 
-How well that tells strangers is measured with images that are made for it, and kept with it.
+How well that tells strangers is measured with images that are made for it, and kept with it. Whether other content in
+the same colours and textures is told, no statistics of pixels can say: there the features alone are asked.
 """
 
 from __future__ import annotations
@@ -48,8 +49,14 @@ STRANGERS = 50
 
 TENSORS = ("features", "mean", "whitening")
 
-TOLD = 0.75
-"""From this area under the ROC curve on images of a kind count as told: halfway from chance to all of them."""
+MEASURED = ("areas", "called")
+
+TOLD = 0.5
+"""The share of strangers that is called unfamiliar, from which on they count as told. An area under the ROC curve does
+not say that: all of them may lie behind the images that are known, and within the bound all the same."""
+
+FORMAT = 2
+"""Of the file that is kept. It goes up when what is measured, or kept, becomes another; one of another is not used."""
 
 MOST_IMAGES, MOST_BYTES = 1_000, 4 * 2**20
 """So many training images are kept at the most, in so many bytes; of the validation images as many are asked."""
@@ -85,7 +92,8 @@ class Familiarity:
         threshold: The larger of the two, in these units, above which an image is unfamiliar.
         weights: SHA-256 of the weights that made the features.
         areas: Of each kind of strangers the area under the ROC curve, against validation images: 1 where all of them
-            are less familiar than all of these, 0.5 by chance.
+            are less familiar than all of these, 0.5 by chance. Of `strangers.CONTENT` it is that of the features alone.
+        called: Of each kind the share that is called unfamiliar, 0 to 1; of `strangers.CONTENT` by the features alone.
     """
 
     features: Any
@@ -95,6 +103,7 @@ class Familiarity:
     threshold: float
     weights: str
     areas: Mapping[str, float]
+    called: Mapping[str, float]
 
     @classmethod
     def fitted(
@@ -102,22 +111,25 @@ class Familiarity:
     ) -> Familiarity:
         """From training images (n), validation images (m), and strangers by their kinds."""
         kept = np.float16(_of_length_1(train.features)), *_whitened(np.float64(train.statistics))
-        plain = cls(*kept, (1.0, 1.0), 1.0, weights, {})
+        plain = cls(*kept, (1.0, 1.0), 1.0, weights, {}, {})
         among = _Known(kept[0], NEIGHBOUR + 1).distances(train.features), plain.distances(train)[1]
         # Where all of them are nearest to their likes, as equal images are, the smallest distance that float16 tells.
         least = float(np.finfo(np.float16).eps)
         one, other = (max(float(np.quantile(distances, USUAL)), least) for distances in among)
         far = plain.distances(validation)
-        known = np.maximum(far[0] / one, far[1] / other)
-        areas = {}
+        threshold = max(bound(np.maximum(far[0] / one, far[1] / other)), least)
+        found = replace(plain, units=(one, other), threshold=threshold)
+        known = {alone: found.scores(validation, alone) for alone in (False, True)}
+        areas, called = {}, {}
         for kind, seen in strange.items():
-            far = plain.distances(seen)
-            areas[kind] = _area(known, np.maximum(far[0] / one, far[1] / other))
-        return replace(plain, units=(one, other), threshold=max(bound(known), least), areas=areas)
+            alone = kind == strangers.CONTENT
+            strange_ones = found.scores(seen, alone)
+            areas[kind], called[kind] = _area(known[alone], strange_ones), float(np.mean(strange_ones > 1))
+        return replace(found, areas=areas, called=called)
 
     @classmethod
     def read(cls, run: Run) -> Familiarity | None:
-        """That of a run; None where it has none, or one of other weights.
+        """That of a run; None where it has none, or one of other weights, or of another version of cnnkit.
 
         Raises:
             TrainingError: It can't be read, or is damaged.
@@ -128,11 +140,13 @@ class Familiarity:
         try:
             with reading.told(file), safetensors.safe_open(file, "numpy") as opened:
                 noted = json.loads((opened.metadata() or {})["familiarity"])
+                if noted.get("format", 1) != FORMAT:
+                    return None
                 features, mean, whitening = map(opened.get_tensor, TENSORS)
                 one, other = map(float, noted["units"])
-                areas = {kind: float(area) for kind, area in noted["areas"].items()}
+                areas, called = ({kind: float(noted[name][kind]) for kind in noted["areas"]} for name in MEASURED)
                 bounded = float(noted["threshold"])
-                found = cls(features, mean, whitening, (one, other), bounded, noted["weights"], areas)
+                found = cls(features, mean, whitening, (one, other), bounded, noted["weights"], areas, called)
         except (safetensors.SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise TrainingError(
                 f"{file} is damaged: {first_line(error)}; make it anew: {run.files.to_calibrate}"
@@ -143,34 +157,44 @@ class Familiarity:
         """Writes it into the run's folder, and its hash into the run's record."""
         from safetensors.numpy import save
 
-        noted = {"units": self.units, "threshold": self.threshold, "weights": self.weights, "areas": self.areas}
+        noted = {"format": FORMAT, "units": self.units, "threshold": self.threshold, "weights": self.weights}
+        noted |= {name: dict(getattr(self, name)) for name in MEASURED}
         # Of a transposed one the bytes would be written in the order of the other axis.
         tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in TENSORS}
         run.keep_familiarity(save(tensors, {"familiarity": json.dumps(noted)}))
 
     @property
     def tells(self) -> bool:
-        """Whether strangers are told at all: in the mean over their kinds. Where none were made, nothing denies it."""
-        return not self.areas or float(np.mean(list(self.areas.values()))) >= TOLD
+        """Whether strangers are told at all, in the mean over their kinds. Where none were made, nothing denies it."""
+        return not self.called or float(np.mean(list(self.called.values()))) >= TOLD
 
     def line(self) -> str:
         """How well it tells strangers, in a sentence."""
-        measured = ", ".join(f"{kind} {area:.2f}" for kind, area in self.areas.items())
-        said = f"unfamiliar: area under the ROC curve for images made to be strange: {measured} (0.50 is chance)"
+        measured = ", ".join(
+            f"{kind}{' by features alone' * (kind == strangers.CONTENT)} {_percent(self.called[kind])} ({area:.2f})"
+            for kind, area in self.areas.items()
+        )
+        said = f"unfamiliar: of images made to be strange are called so (and area under the ROC curve): {measured}"
         if not self.tells:
             return f"{said}; that tells too little, so it is left empty"
-        if self.areas[strangers.CONTENT] < TOLD:
-            return f"{said}; other things in the same colours and textures are hardly told"
+        if self.called.get(strangers.CONTENT, 1.0) < TOLD:
+            return f"{said}; most other things in the same colours and textures are not told"
         return said
 
     def facts(self) -> dict[str, Any]:
         """The same for programs."""
-        return {"areas": dict(self.areas), "tells": self.tells}
+        return {name: dict(getattr(self, name)) for name in MEASURED} | {"tells": self.tells}
 
-    def scores(self, seen: Seen) -> Any:
-        """How unfamiliar images are: float64 (m,), above 1 for unfamiliar ones."""
+    def scores(self, seen: Seen, features_alone: bool = False) -> Any:
+        """How unfamiliar images are: float64 (m,), above 1 for unfamiliar ones.
+
+        Args:
+            seen: What is looked at of them.
+            features_alone: Whether the statistics of their pixels have no say.
+        """
         one, other = self.distances(seen)
-        return np.maximum(one / self.units[0], other / self.units[1]) / self.threshold
+        far = one / self.units[0]
+        return (far if features_alone else np.maximum(far, other / self.units[1])) / self.threshold
 
     def distances(self, seen: Seen) -> tuple[Any, Any]:
         """Of images the distances to training images, by features and by statistics: float64 (m,) each."""
@@ -191,6 +215,10 @@ def _whitened(statistics: Any) -> tuple[Any, Any]:
     covariance = ledoit_wolf(scaled, assume_centered=True)[0] if len(scaled) > 1 else np.zeros((len(mean),) * 2)
     covariance = covariance + _LEAST_SPREAD**2 * np.eye(len(mean))
     return mean, np.linalg.inv(np.linalg.cholesky(covariance)).T / spread[:, None]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _area(familiar: Any, strange: Any) -> float:

@@ -16,6 +16,12 @@ from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Shown, Splits, logits_of
 from cnnkit.runs.run import Run
 
+ASKED = 200
+"""Of so many validation images at the most the kept answers are held against the network."""
+
+ALIKE = 0.05
+"""Logits that differ by less, over the largest of them, are equal but for the rounding of another machine."""
+
 
 @dataclass(frozen=True)
 class Recalibration:
@@ -51,17 +57,26 @@ class Recalibration:
         Raises:
             UsageError: Another process trains it.
             TrainingError: What was found before is damaged.
+            DataError: The validation images are asked for and gone, or are not the ones of the run.
         """
         with run.held():  # who trains it is told of before the work
-            if not _is_whole(run, run.files.calibration, lambda run: run.calibration, progress):
+            repairs = [
+                _is_damaged(run, file, read, progress)
+                for file, read in (
+                    (run.files.calibration, lambda run: run.calibration),
+                    (run.files.familiarity, familiarity.Familiarity.read),
+                )
+            ]
+            if repairs[0]:
                 run = run.uncalibrated()
-            unfamiliar = not _is_whole(run, run.files.familiarity, familiarity.Familiarity.read, progress)
+            # A run of an earlier version has none.
+            unfamiliar = repairs[1] or familiarity.Familiarity.read(run) is None
             before = results.documents(run, but=split)
             if split != "validation":
                 before = {"validation": dict[str, Any]()} | before
             if split:
                 before |= _before(run, split)
-            answers = _validated(run, split, model, shown, of, progress)
+            answers = _validated(run, split, model, shown, of, progress, any(repairs))
             had = run.calibration
             run, found = calibrate.calibrated(run, answers)
             answers = Answers.of(run, answers.labels, answers.logits, answers.names)
@@ -83,23 +98,17 @@ class Recalibration:
             self.renewed.keep(self.run)
 
 
-def _is_whole(run: Run, file: Path, read: Callable[[Run], object | None], progress: Progress) -> bool:
-    """Whether one of the files that a calibration makes anew can be used; if it was changed or damaged, that is said.
-
-    Args:
-        run: The run.
-        file: The file.
-        read: Reads it; what it finds is None where a run of an earlier version has none.
-        progress: Is told.
-    """
+def _is_damaged(run: Run, file: Path, read: Callable[[Run], object], progress: Progress) -> bool:
+    """Whether one of the files that a calibration makes anew was changed, lost or damaged; then that is said."""
     try:
         if run.left(file):
-            return read(run) is not None
+            read(run)
+            return False
         told = f"{file} is not as the run left it"
     except TrainingError as error:
         told = str(error).partition(";")[0]
     progress.say(f"{told}; it is made anew")
-    return False
+    return True
 
 
 def _before(run: Run, split: str) -> dict[str, dict[str, Any]]:
@@ -111,19 +120,52 @@ def _before(run: Run, split: str) -> dict[str, dict[str, Any]]:
     return {split: found} if found and answers else {}
 
 
-def _validated(run: Run, split: str | None, model: Any, shown: Shown, of: Splits, progress: Progress) -> Answers:
-    """The answers to the validation images: those that were kept, else they are asked for."""
+def _validated(
+    run: Run, split: str | None, model: Any, shown: Shown, of: Splits, progress: Progress, repairs: bool
+) -> Answers:
+    """The answers to the validation images: those that were kept and are the network's, else they are asked for.
+
+    Their hash lies in their own file, so it tells of damage, and not of who changed both. Where something else in the
+    run was changed they are not believed at all.
+    """
     try:
         answers = Answers.read(run, "validation")
     except TrainingError:
         if split != "validation":
             raise
         answers = None  # they are written anew
-    if answers is not None:
-        return answers
+    if answers is not None and not repairs:
+        try:
+            some = shown if split == "validation" else of("validation", ASKED)
+        except DataError as error:
+            progress.say(
+                "careful: whether the kept answers to the validation images are those of the network could not be "
+                f"looked at, and they are believed: {first_line(error)}"
+            )
+            return answers
+        if _are_answers(run, answers, model, some, progress):
+            return answers
+        progress.say(f"{run.files.answers('validation')} is not what the network answers; it is asked anew")
     chosen_on = shown if split == "validation" else of("validation")
     logits = logits_of(run, model, chosen_on, progress)
     return Answers.of(run, np.asarray(chosen_on.labels), logits, chosen_on.names)
+
+
+def _are_answers(run: Run, answers: Answers, model: Any, shown: Shown, progress: Progress) -> bool:
+    """Whether answers that were kept are what the network says of ASKED of their images, or of all if these are fewer.
+
+    Args:
+        run: The run.
+        answers: To all of them.
+        model: Its network.
+        shown: Some of the images, or all.
+        progress: Is told how far it is.
+    """
+    some = Shown(shown.images, [shown.numbers[place] for place in shown.sample(ASKED)])
+    at = {name: place for place, name in enumerate(answers.names)}
+    kept = answers.logits[[at[name] for name in some.names]]
+    most = ALIKE * max(1.0, float(np.abs(kept).max()))
+    return bool(np.abs(logits_of(run, model, some, progress) - kept).max() <= most)
 
 
 def _left_out(renewed: results.Renewed, split: str | None, names: Sequence[str]) -> dict[str, dict[str, list[str]]]:

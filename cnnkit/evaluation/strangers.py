@@ -34,7 +34,10 @@ def gratings(random: Any, images: Any) -> Any:
 
 
 def shuffled(random: Any, images: Any) -> Any:
-    """The images themselves, cut into tiles that have changed places: all but what they show stays as it is."""
+    """The images themselves, cut into tiles that have changed places: they show something else in their own colours.
+
+    Where tiles meet are new edges, which statistics of the pixels tell.
+    """
     made = np.array(images)
     height, width = (max(side // TILES, 1) for side in made.shape[1:3])
     places = [
@@ -49,7 +52,7 @@ def shuffled(random: Any, images: Any) -> Any:
 
 
 CONTENT = "its own images in shuffled tiles"
-"""The kind that differs in what it shows alone."""
+"""The kind that is there for what it shows. Its seams would give it away, so the features alone are asked."""
 
 KINDS: Mapping[str, Callable[[Any, Any], Any]] = {
     "noise": noise,

@@ -96,7 +96,7 @@ def save(weights: Weights, folder: Path, name: str, epoch: int, facts: dict[str,
         DiskError: There is no room for it, or the disk fails; the one before stands.
     """
     atomic.make_folder(folder, exist_ok=True)
-    file = folder / f"{name}-{epoch:04d}.weights.h5"
+    file = folder / f"{name}{_ending(epoch)}"
     content = weights.serialised()
     pointer = {"epoch": epoch, **facts, "file": file.name, "sha256": hashlib.sha256(content).hexdigest()}
     there = file.exists()
@@ -115,6 +115,11 @@ def save(weights: Weights, folder: Path, name: str, epoch: int, facts: dict[str,
         raise
     _pause("named")
     return pointer
+
+
+def _ending(epoch: int) -> str:
+    """What the name of a file of weights of an epoch ends with."""
+    return f"-{epoch:04d}.weights.h5"
 
 
 def _pause(where: str) -> None:
@@ -193,6 +198,9 @@ def _told(pointer: Any, where: Path) -> dict[str, Any]:
     named = isinstance(file, str) and file not in ("", "..") and Path(file).name == file
     if not named or type(facts.get("epoch")) is not int or not isinstance(facts.get("sha256"), str):
         raise TrainingError(f"{where} is damaged: it should tell epoch, file and sha256")
+    # The record of a run has the name of the file, with its hash: so it stands for the epoch too.
+    if not str(file).endswith(_ending(facts["epoch"])):
+        raise TrainingError(f"{where} is damaged: {file} is not of epoch {facts['epoch']}")
     return facts
 
 
@@ -201,7 +209,7 @@ def begun(folder: Path, name: str) -> bool:
     return (folder / f"{name}.json").exists() or bool(files(folder, name))
 
 
-Seen = dict[str, tuple[int, int, int]]
+Seen = dict[str, tuple[int, int, int, int]]
 """SHA-256 of weights whose file was looked into, each with what would tell that it became another file since."""
 
 
@@ -240,7 +248,8 @@ def weights_of(pointer: Any, where: Path, seen: Seen | None = None) -> Path:
         if weights.resolve().parent != folder.resolve():
             raise TrainingError(f"{weights} is refused: it is a link, and leads out of the run")
     facts = weights.stat()
-    now = facts.st_ino, facts.st_size, facts.st_mtime_ns
+    # The last is set by the system alone: who puts the time of a change back changes it.
+    now = facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
     if seen is None or seen.get(pointer["sha256"]) != now:
         if reading.sha256(weights) != pointer["sha256"]:
             raise TrainingError(f"{weights} is damaged: its SHA-256 is not the one it was saved with")

@@ -280,7 +280,7 @@ class Run:
             return
         with self._record.bringing_back():
             if not begun:
-                raise TrainingError(f"{self.files.checkpoints}: the best weights are gone")
+                raise TrainingError(f"{self.files.checkpoints}: the file of the best weights is gone")
             yield
 
     def network(self, progress: Progress | None = None) -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,11 +154,36 @@ def test_a_calibration_makes_anew_what_was_changed_or_lost_of_one(too_sure, comm
     for file in run.files.fitted:
         DAMAGE[damage](file)
     code, out, _ = command("evaluate", too_sure, "--calibrate", "--no-baseline")
-    assert "unfamiliar: area under the ROC curve for images made to be strange: noise " in out
+    assert "unfamiliar: of images made to be strange are called so (and area under the ROC curve): noise " in out
     assert code == 0 and all(f"{file} is not as the run left it; it is made anew" in out for file in run.files.fitted)
     run = Run.open(too_sure)
     assert run.calibration.temperature == temperature
     np.testing.assert_array_equal(Familiarity.read(run).features, before.features)
+
+
+@pytest.mark.parametrize("repairs", [False, True])
+def test_answers_that_were_changed_with_their_hash_are_not_what_a_run_is_calibrated_on(too_sure, command, repairs):
+    """Where something else in the run was changed, not even what looks like the network's answers is believed."""
+    told = evaluate(too_sure, "validation", questions=(), calibrate=True)["calibrated"]
+    run = Run.open(too_sure)
+    answers = Answers.read(run, "validation")
+    changes = 1.001 * answers.logits if repairs else -answers.logits
+    replace(answers, logits=np.float32(changes)).write(run, "validation")
+    if repairs:
+        changed(run.files.calibration)
+    _, out, _ = command("evaluate", too_sure, "--calibrate", "--no-baseline")
+    assert ("is not what the network answers; it is asked anew" in out) is not repairs
+    run = Run.open(too_sure)
+    assert run.calibration.temperature == told["temperature"]
+    np.testing.assert_array_equal(Answers.read(run, "validation").logits, answers.logits)
+
+
+def test_answers_that_can_not_be_held_against_the_network_are_believed_and_that_is_said(too_sure, command, tmp_path):
+    evaluate(too_sure, "validation", questions=())
+    for file in Run.open(too_sure).split("validation"):
+        (tmp_path / "images" / file.image).unlink()
+    code, out, _ = command("evaluate", too_sure, "--calibrate", "--no-baseline")
+    assert code == 0 and "and they are believed: " in out and "calibrated: temperature" in out
 
 
 def test_what_is_made_anew_can_be_damaged_as_it_was_recorded(too_sure):

@@ -93,9 +93,33 @@ def test_how_well_strangers_are_told_is_measured_and_where_it_is_too_bad_that_is
     train, validation, others = images
     found = Familiarity.fitted(train, validation, "", {"noise": others, "gratings": others, CONTENT: validation})
     assert found.areas == {kind: pytest.approx(0.5 if kind == CONTENT else 1.0, abs=0.01) for kind in found.areas}
-    assert found.tells and "noise 1.00" in found.line() and "other things in the same colours" in found.line()
+    assert found.called == {"noise": pytest.approx(1.0, abs=0.1), "gratings": found.called["noise"], CONTENT: 0.0}
+    assert found.tells and "noise 100 % (1.00)" in found.line() and "things in the same colours" in found.line()
+    assert found.facts() == {"areas": found.areas, "called": found.called, "tells": True}
     blind = Familiarity.fitted(train, validation, "", {"noise": validation, CONTENT: validation})
     assert not blind.tells and blind.line().endswith("tells too little, so it is left empty")
+
+
+def test_strangers_that_lie_behind_the_known_and_within_the_bound_are_not_told(images):
+    """One validation image that is like nothing, of fewer than 99, sets the bound for all."""
+    train, validation, others = images
+    few = Seen(validation.features[:60], np.r_[validation.statistics[:59], [[500.0] * 5]])
+    strange = Seen(others.features, 9 * others.statistics)
+    for known, tells in ((validation, True), (few, False)):
+        found = Familiarity.fitted(train, known, "", {"noise": strange, "gratings": strange})
+        assert found.tells is tells and found.areas["noise"] > 0.95
+        assert found.called["noise"] == np.mean(found.scores(strange) > 1)
+
+
+def test_content_is_judged_by_features_alone(images):
+    """Seams between tiles are pixels of another kind: they say nothing of whether other content is told."""
+    train, validation, others = images
+    seams = Seen(validation.features[:50], validation.statistics[:50] + 100)
+    found = Familiarity.fitted(train, validation, "", {"noise": seams, CONTENT: seams})
+    assert (found.called["noise"], found.areas["noise"]) == (1.0, 1.0)
+    assert found.called[CONTENT] < 0.1 and found.areas[CONTENT] == pytest.approx(0.5, abs=0.1)
+    told = Familiarity.fitted(train, validation, "", {CONTENT: Seen(others.features, validation.statistics[:50])})
+    assert told.called[CONTENT] > 0.9 and "colours" not in told.line()
 
 
 def test_statistics_of_images_are_means_spreads_and_differences_of_neighbours_at_each_size():

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save
 
 from cnnkit import Run, predict, read
 from cnnkit.core.errors import TrainingError, UsageError
@@ -24,7 +25,6 @@ from cnnkit.evaluation.familiarity import Familiarity, Seen
 from cnnkit.evaluation.image_statistics import image_statistics
 from cnnkit.evaluation.new_images import listed
 from cnnkit.evaluation.predict import csv_lines
-from cnnkit.evaluation.strangers import CONTENT
 from cnnkit.runs import checkpoints
 
 CONFIG = """
@@ -49,7 +49,7 @@ def run(tmp_path_factory):
     random = np.random.default_rng(1)
     seen = [Seen(random.normal(size=(20, 90)), random.normal(size=(20, STATISTICS))) for _ in range(3)]
     strange = Seen(-seen[2].features, 9 * seen[2].statistics)
-    fitted = Familiarity.fitted(*seen[:2], run.weights_digest(), {CONTENT: strange})
+    fitted = Familiarity.fitted(*seen[:2], run.weights_digest(), {"noise": strange})
     fitted.write(run)
     np.testing.assert_allclose(Familiarity.read(run).scores(strange), fitted.scores(strange), rtol=1e-6)
     return run
@@ -366,11 +366,13 @@ def test_an_image_is_as_unfamiliar_as_its_features_are_far_and_a_run_that_does_n
     assert (float(row["unfamiliar"]), err) == (pytest.approx(expected, rel=1e-3), "")
     shutil.copytree(run.folder, tmp_path / "earlier")
     earlier = Run(tmp_path / "earlier")
-    earlier.files.familiarity.unlink()
-    earlier.write_provenance(files=earlier.hashes())
-    _, out, err = command("predict", earlier.folder, images / "pictures" / "a.jpg")
-    [row] = csv.DictReader(io.StringIO(out))
-    assert row["unfamiliar"] == "" and "--calibrate" in err
+    noted = {"threshold": 0.5, "weights": earlier.weights_digest()}
+    kept = save({"features": np.ones((2, 90), np.float16)}, {"familiarity": json.dumps(noted)})
+    for content in (kept, None):  # what was kept at first, and nothing
+        earlier.keep_familiarity(content)
+        code, out, err = command("predict", earlier.folder, images / "pictures" / "a.jpg")
+        [row] = csv.DictReader(io.StringIO(out))
+        assert (code, row["unfamiliar"]) == (0, "") and "--calibrate" in err
 
 
 def test_where_strangers_are_told_too_badly_nothing_is_called_unfamiliar_and_that_is_said_once(
@@ -378,7 +380,7 @@ def test_where_strangers_are_told_too_badly_nothing_is_called_unfamiliar_and_tha
 ):
     shutil.copytree(run.folder, tmp_path / "blind")
     blind = Run(tmp_path / "blind")
-    replace(Familiarity.read(blind), areas={CONTENT: 0.5}).write(blind)
+    replace(Familiarity.read(blind), called={"noise": 0.4}).write(blind)
     _, out, err = command("predict", blind.folder, images / "pictures")
     assert {row["unfamiliar"] for row in csv.DictReader(io.StringIO(out))} == {""}
     assert err.count("tells too little") == 1

@@ -348,6 +348,10 @@ def other_weights(file):
     checkpoints.save(weights, file.parent, checkpoints.BEST, 1, {})
 
 
+def another_epoch(file):
+    file.write_text(file.read_text().replace('"epoch": 1', '"epoch": 2'))
+
+
 @pytest.mark.parametrize(
     ("name", "change", "told"),
     [
@@ -365,9 +369,14 @@ def other_weights(file):
         ("checkpoints/best.json", other_weights, r"checkpoints/best-0001\.weights\.h5 is not as the run left it"),
         ("checkpoints/best-0001.weights.h5", add_a_line, r"best-0001\.weights\.h5 is damaged: its SHA-256 is not"),
         ("checkpoints/best-0001.weights.h5", Path.unlink, r"best-0001\.weights\.h5 is missing, which best\.json names"),
+        ("checkpoints/best.json", another_epoch, r"best\.json is damaged: best-0001\S+ is not of epoch 2; put it back"),
         ("checkpoints/best.json", Path.unlink, r"best\.json is missing, which names the weights.*; put it back from"),
         ("checkpoints/best.json", add_a_byte, r"best\.json is damaged: .*; put it back from a copy, or train a run"),
-        ("checkpoints", shutil.rmtree, r"checkpoints: the best weights are gone; put it back from a copy, or train"),
+        (
+            "checkpoints",
+            shutil.rmtree,
+            r"checkpoints: the file of the best weights is gone; put it back from a copy, or train",
+        ),
         ("provenance.json", Path.unlink, r"is not a run of cnnkit: holds no provenance\.json"),
     ],
 )
