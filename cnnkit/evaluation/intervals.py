@@ -24,9 +24,6 @@ CONFIDENCE = 0.95
 RESAMPLES, SEED = 2000, 0
 """How often images are drawn anew, and from where on, so that the same answers have the same interval."""
 
-FEW = 15
-"""Of fewer images than that a class adds an interval of its own to that of a mean over classes; measured."""
-
 _AT_ONCE = 4_000_000  # counts that are in memory at a time
 
 
@@ -128,6 +125,23 @@ def of_f1(confusion: Any) -> list[Any]:
     return [ends and [2 * end / (1 + end) for end in ends] for ends in found]
 
 
+def _as_one(shares: Any, parts: Any) -> tuple[float, float]:
+    """How far the mean of shares reaches down and up, as that of one proportion by Jeffreys' interval.
+
+    Its number of images and its scale are those with which it has the variance and, near 0 and 1, the skewness of the
+    mean, if each share were alike: of one share that is carried by few images these are its own, and of shares that
+    are carried by equally many those of all images.
+
+    Args:
+        shares: float (classes,), in 0..1.
+        parts: What one image is of the share of its class, float (classes,): 1 / images.
+    """
+    squares = np.square(parts).sum()
+    share, scale = float(np.average(shares, weights=parts)), float(parts.sum() ** 2 / squares) / len(parts)
+    low, high = jeffreys(np.array(share), np.array(float(parts.sum() ** 3 / squares**2)))
+    return scale * (share - float(low)), scale * (float(high) - share)
+
+
 class Bootstrap:
     """Standard errors of figures of a confusion matrix, by resampling the images.
 
@@ -186,34 +200,32 @@ class Bootstrap:
         """Of each resample: the mean of a figure of the classes, each weighed by its images."""
         return (figures * self.counts[1]).sum(1) / self.counts[1].sum(1)
 
-    def macro_interval(self, figure: str) -> list[float] | None:
+    def macro_interval(self, figure: str) -> list[float]:
         """The interval of the mean over the classes that have images.
 
-        A class of few images may be right by chance, and then has no error of its own in any resample. So what these
-        add, by Jeffreys' intervals, is added to the error of the others by squares and sums (Zou and Donner 2008,
-        Construction of confidence limits about effect measures, Statistics in Medicine 27, 1693-1702): that of each of
-        them, or of all together as one proportion of as many images as are as uncertain, whichever is more. The first
-        is too little where there are many of them, and the second where the smallest are the worst.
+        A class that is all right, as one of few images is by chance, has no error in any resample. So each end is the
+        farther one of two: that of the resamples, and that of one proportion (`_as_one`).
 
         Args:
             figure: `precision`, `recall` or `f1`.
         """
         right, true, taken = np.diag(self.confusion), self.confusion.sum(axis=1), self.confusion.sum(axis=0)
-        counts = np.maximum({"precision": taken, "recall": true, "f1": (true + taken) / 2}[figure], 1)
-        values, there = right / counts, true > 0
-        few, many = there & (counts < FEW), there & (counts >= FEW)
-        squares = np.zeros(2)
-        if many.any():
-            resampled, value = getattr(self, figure)[:, many].mean(axis=1), float(values[many].mean())
-            low, high = self.interval(value, resampled, round(counts[many].sum())) or (0.0, 1.0)
-            squares += np.square([(value - low) * many.sum(), (high - value) * many.sum()])
-        if few.any():
-            each, all_of_them = jeffreys(values[few], counts[few]), values[few].mean()
-            alone = [np.square(ends - values[few]).sum() for ends in each]
-            ends = jeffreys(all_of_them, few.sum() ** 2 / np.sum(1 / counts[few]))
-            squares += np.maximum(alone, np.square((np.array(ends) - all_of_them) * few.sum()))
-        mean, (below, above) = float(values[there].mean()), np.sqrt(squares) / there.sum()
-        return [max(0.0, mean - float(below)), min(1.0, mean + float(above))]
+        images, there = np.maximum({"precision": taken, "recall": true, "f1": (true + taken) / 2}[figure], 1), true > 0
+        values, parts = right / images, 1 / images
+        if figure == "f1" and np.count_nonzero(true + taken) > 1:
+            # A mistake counts for two classes: half in its own, and half in the other, whose size is that of the mean.
+            others = (true + taken).sum() - (true + taken)
+            parts = 1 / np.maximum(true + taken, 1) + (np.count_nonzero(true + taken) - 1) / others
+        # A class of which a resample has no image tells nothing there, and not that it is never right.
+        absent = self.counts[2 if figure == "precision" else 1] == 0
+        resampled = np.where(absent, values, getattr(self, figure))[:, there].mean(axis=1)
+        value, half = float(values[there].mean()), NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(resampled.std())
+        below, above = (max(half, reach) for reach in _as_one(values[there], parts[there]))
+        low, high = max(0.0, value - below), min(1.0, value + above)
+        if not 0 < value < 1:  # as that of accuracy
+            ends = interval(value, int(true.sum()))
+            return [min(low, ends[0]), max(high, ends[1])]
+        return [low, high]
 
     def interval(self, value: float, resampled: Any, count: int) -> list[float] | None:
         """The interval of a figure.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, norm, skew
@@ -229,7 +231,20 @@ def test_many_classes_of_one_image_are_as_uncertain_as_so_many_images():
 def test_one_image_of_a_class_leaves_the_mean_over_classes_as_uncertain_as_itself():
     """Of two classes one has a thousand images: nearly all that is uncertain is the other's only image."""
     low, high = Bootstrap(np.array([[1, 0], [0, 1000]])).macro_interval("recall")
-    assert high == 1 and low == pytest.approx((1 + float(jeffreys(1.0, 1)[0])) / 2, abs=1e-4)
+    assert high == 1 and low == pytest.approx((1 + float(jeffreys(1.0, 1)[0])) / 2, abs=1e-3)
+
+
+@pytest.mark.parametrize("figure", ["recall", "precision", "f1"])
+@pytest.mark.parametrize("mistakes", [0, 1, 3])
+def test_an_image_or_a_mistake_more_changes_the_interval_of_a_mean_over_classes_little(figure, mistakes):
+    def width(size, mistakes):
+        low, high = Bootstrap(np.array([[size - mistakes, mistakes], [10, 990]])).macro_interval(figure)
+        return high - low
+
+    widths = [width(size, mistakes) for size in range(6, 60)]
+    assert all(0.8 * one < other <= 1.02 * one for one, other in pairwise(widths))
+    more = [width(size, mistakes + 1) for size in range(6, 60)]
+    assert all(0.9 * one < other < 1.9 * one for one, other in zip(widths, more, strict=True))
 
 
 def test_nothing_is_certain_for_being_all_right_and_one_class_has_no_areas():

@@ -22,6 +22,28 @@ def test_intervals_of_means_over_classes_hold_the_truth_with_one_image_in_a_clas
     assert true == pytest.approx(accuracy) and share >= 0.88
 
 
+@pytest.mark.parametrize(
+    ("sizes", "accuracies"),
+    [
+        ([15, 1000], [0.95, 0.99]),
+        ([30, 1000, 1000], [0.95, 0.99, 0.99]),
+        ([20, 200, 200], [0.95, 0.97, 0.97]),
+        ([50, 1000], [0.97, 0.99]),
+    ],
+)
+def test_intervals_of_means_over_classes_hold_the_truth_with_a_small_class_that_often_has_no_mistake(sizes, accuracies):
+    for name, (share, _) in measure_intervals.coverage_of_means(100, sizes, accuracies).items():
+        assert share >= 0.88, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accuracies", [[0.5, 0.5], [0.95, 0.99], [0.99, 0.99], [0.95, 0.5]])
+@pytest.mark.parametrize("sizes", [[15, 200], [20, 1000], [30, 1000], [50, 200]])
+def test_intervals_of_means_over_classes_hold_the_truth_whatever_the_sizes_beside_each_other(sizes, accuracies):
+    for name, (share, _) in measure_intervals.coverage_of_means(300, sizes, accuracies).items():
+        assert share >= 0.9, name
+
+
 @pytest.mark.parametrize("accuracy", [0.5, 0.8, 0.95])
 def test_intervals_of_the_f1_of_a_class_hold_it_however_few_images_it_has(accuracy):
     sizes = [1, 2, 3, 5, 10, 30, 249]
