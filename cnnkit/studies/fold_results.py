@@ -21,7 +21,7 @@ from cnnkit.runs.run import FINISHED, Run
 SPLIT = "test"
 """The split that a fold is."""
 
-OF_RUN = ("images", "accuracy", "accuracy_interval", "macro_f1", "loss")
+OF_RUN = ("images", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval", "loss")
 """What is taken over from the evaluation of each run."""
 
 INDEPENDENT = (

@@ -104,6 +104,8 @@ def test_the_summary_is_that_of_all_answers(study):
     assert pooled["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro", zero_division=0))
     each = [accuracy_score(one.labels, one.predicted) for one in answers]
     assert [entry["accuracy"] for entry in document["runs"]] == pytest.approx(each)
+    ends = [(entry["macro_f1"], *entry["macro_f1_interval"]) for entry in document["runs"]]
+    assert all(low <= macro_f1 <= high for macro_f1, low, high in ends)
     assert document["accuracy"]["mean"] == pytest.approx(np.mean(each))
     assert document["accuracy"]["standard_deviation"] == pytest.approx(np.std(each, ddof=1))
     kept = json.loads((study.folder / "folds.json").read_text())
