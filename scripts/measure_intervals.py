@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.intervals import RESAMPLES, Bootstrap, of_f1, of_mean, wilson
+from cnnkit.evaluation.intervals import RESAMPLES, Bootstrap, of_f1, wilson
 from cnnkit.evaluation.ranking import Areas, areas
 from cnnkit.evaluation.reliability import reliability
 
@@ -201,13 +201,11 @@ def coverage_of_losses(
     """The share of intervals that hold the true log loss and the true Brier score."""
     random = np.random.default_rng(seed)
 
-    def of(count: int) -> list[Any]:
-        answers = drawn(random, count, classes, spread, too_sure)
-        return [answers.log_losses, answers.squared_errors]
-
-    true, held = [float(np.mean(values)) for values in of(MANY)], np.zeros(2)
+    many = drawn(random, MANY, classes, spread, too_sure)
+    true, held = [float(np.mean(values)) for values in (many.log_losses, many.squared_errors)], np.zeros(2)
     for _ in range(simulations):
-        ends = [of_mean(values) for values in of(images)]
+        answers = drawn(random, images, classes, spread, too_sure)
+        ends = answers.log_loss_interval, answers.brier_interval
         held += [pair is not None and pair[0] <= value <= pair[1] for pair, value in zip(ends, true, strict=True)]
     return dict(zip(("log_loss", "brier"), held / simulations, strict=True))
 

@@ -13,7 +13,7 @@ from cnnkit.core import atomic
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import np, safetensors
 from cnnkit.core.text import counted, first_line
-from cnnkit.evaluation.intervals import Bootstrap
+from cnnkit.evaluation.intervals import Bootstrap, of_losses
 from cnnkit.evaluation.ranking import Areas, areas
 from cnnkit.runs.run import Run
 
@@ -109,8 +109,7 @@ class Answers:
     @cached_property
     def log_losses(self) -> Any:
         """What the logarithm of the probability of the right class costs, float64 (images,); at most 36."""
-        right = self.probabilities[np.arange(len(self.labels)), self.labels]
-        return -np.log(np.clip(right, np.finfo(np.float64).eps, None))
+        return _log_losses(self.probabilities[np.arange(len(self.labels)), self.labels])
 
     @cached_property
     def squared_errors(self) -> Any:
@@ -118,6 +117,27 @@ class Answers:
         distances = np.array(self.probabilities)
         distances[np.arange(len(self.labels)), self.labels] -= 1
         return np.square(distances, out=distances).sum(axis=1)
+
+    @property
+    def log_loss_interval(self) -> list[float] | None:
+        """That of the mean of `log_losses`; None of a single image."""
+        first, second = self._likeliest
+        return self._interval(self.log_losses, _log_losses(second) - _log_losses(first), float(_log_losses(0.0)))
+
+    @property
+    def brier_interval(self) -> list[float] | None:
+        """That of the mean of `squared_errors`, which are in 0..2; None of a single image."""
+        first, second = self._likeliest
+        return self._interval(self.squared_errors, 2 * (first - second), 2.0)
+
+    def _interval(self, losses: Any, costs: Any, most: float) -> list[float] | None:
+        return of_losses(losses, self.labels == self.predicted, costs, 1 - self._likeliest[0], most)
+
+    @cached_property
+    def _likeliest(self) -> tuple[Any, Any]:
+        """The probabilities of the likeliest class of each image and of the second, float (images,)."""
+        two = np.sort(self.probabilities, axis=1)[:, -2:].clip(0, 1)
+        return two[:, -1], two[:, 0]
 
     @cached_property
     def right_ranks(self) -> Any:
@@ -164,6 +184,10 @@ class Answers:
         """The classes that some of the images have and none is taken for."""
         predicted = set(self.predicted.tolist())
         return [self.classes[label] for label in np.unique(self.labels).tolist() if label not in predicted]
+
+
+def _log_losses(probabilities: Any) -> Any:
+    return -np.log(np.clip(probabilities, np.finfo(np.float64).eps, None))
 
 
 def _digest(names: Sequence[str], labels: Any, logits: Any) -> str:

@@ -82,13 +82,20 @@ def around_logit(value: float, error: float, count: int) -> list[float] | None:
     return [1 / (1 + math.exp(-max(-700.0, min(700.0, middle + sign * half)))) for sign in (-1, 1)]
 
 
-def of_mean(values: Any) -> list[float] | None:
+def of_mean(values: Any, most: float = math.inf) -> list[float] | None:
     """The interval of the mean of what is 0 or more, float (images,), such as a loss; None of fewer than two images.
 
     A few mistakes make most of the loss of a sure network, so its mean is distributed skewly: what Student's t leaves
     of that is taken off by a cubic transformation that can be turned round (Hall 1992, On the removal of skewness by
-    transformation, Journal of the Royal Statistical Society B 54, 221-228).
+    transformation, Journal of the Royal Statistical Society B 54, 221-228). The result is held against Student's t,
+    which of few images is farther from 0 than the normal distribution.
+
+    Args:
+        values: Them.
+        most: What none of them can be above.
     """
+    from scipy.special import stdtrit
+
     values, count = np.asarray(values, np.float64), len(values)
     if count < 2:
         return None
@@ -96,7 +103,7 @@ def of_mean(values: Any) -> list[float] | None:
     if not deviation > 1e-12 * abs(mean):
         return [mean, mean]
     skewness = float(np.mean(((values - mean) / deviation) ** 3)) / math.sqrt(count)
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    t = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
 
     def untransformed(y: float) -> float:
         if abs(skewness) < 1e-6:
@@ -104,7 +111,29 @@ def of_mean(values: Any) -> list[float] | None:
         return 3 / skewness * (float(np.cbrt(1 + skewness * (y - skewness / 6))) - 1)
 
     error = deviation / math.sqrt(count - 1)
-    return [max(0.0, mean - error * untransformed(z)), mean - error * untransformed(-z)]
+    return [max(0.0, mean - error * untransformed(t)), min(most, mean - error * untransformed(-t))]
+
+
+def of_losses(losses: Any, right: Any, costs: Any, doubts: Any, most: float) -> list[float] | None:
+    """The interval of a mean loss; None of fewer than two images.
+
+    Of few images there may be no mistake among them by chance, and so none of what makes most of a loss. So the upper
+    end is never below what the loss comes to with as many mistakes more as Wilson's interval of their share allows.
+
+    Args:
+        losses: What each image adds, float (images,), 0 or more.
+        right: Which of them are answered rightly, bool (images,).
+        costs: How much more each costs if the second likeliest class is the right one in place of the likeliest.
+        doubts: How likely the network has it that it is wrong, in 0..1: by these are the costs weighed.
+        most: What no loss can be above.
+    """
+    ends = of_mean(losses, most)
+    if ends is None:
+        return None
+    wrong = 1 - float(np.mean(right))
+    more = interval(wrong, len(losses))[1] - wrong
+    cost = float(np.average(costs, weights=doubts) if np.sum(doubts) > 0 else np.mean(costs))
+    return [ends[0], max(ends[1], min(most, float(np.mean(losses)) + more * cost))]
 
 
 def of_f1(confusion: Any) -> list[Any]:

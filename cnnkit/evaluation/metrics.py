@@ -13,7 +13,7 @@ from typing import Any
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.intervals import of_f1, of_mean, wilson
+from cnnkit.evaluation.intervals import of_f1, wilson
 from cnnkit.evaluation.reliability import reliability
 
 TOP = 5
@@ -109,14 +109,14 @@ METRICS = (
         "log_loss",
         lambda answers: float(np.mean(answers.log_losses)),
         "",
-        lambda answers: of_mean(answers.log_losses),
+        lambda answers: answers.log_loss_interval,
         "log loss",
     ),
     EvaluationMetric(
         "brier",
         lambda answers: float(np.mean(answers.squared_errors)),
         "",
-        lambda answers: of_mean(answers.squared_errors),
+        lambda answers: answers.brier_interval,
         "Brier score",
     ),
     EvaluationMetric("calibration", reliability),

@@ -24,7 +24,7 @@ from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
 from cnnkit.evaluation.gate import with_ends
-from cnnkit.evaluation.intervals import of_mean, wilson
+from cnnkit.evaluation.intervals import wilson
 from cnnkit.evaluation.paired import Paired, doubt, mean_interval
 from cnnkit.runs.run import Run
 
@@ -152,5 +152,5 @@ def _told(answers: Answers) -> dict[str, Any]:
         "accuracy": answers.accuracy,
         "accuracy_interval": wilson(answers.accuracy, len(answers.labels)),
         "log_loss": float(np.mean(answers.log_losses)),
-        "log_loss_interval": of_mean(answers.log_losses),
+        "log_loss_interval": answers.log_loss_interval,
     }

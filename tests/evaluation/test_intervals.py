@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, norm, skew
+from scipy.stats import t as student
 from sklearn import metrics as sklearn_metrics
 
 from cnnkit.evaluation import metrics
@@ -255,15 +256,40 @@ def test_nothing_is_certain_for_being_all_right_and_one_class_has_no_areas():
 
 
 def test_the_interval_of_a_mean_turns_halls_transformation_round():
-    """At its ends T + g T^2 / 3 + g^2 T^3 / 27 + g / 6 is 1.96 and -1.96; T studentised, g the skewness of the mean."""
+    """At its ends T + g T^2 / 3 + g^2 T^3 / 27 + g / 6 is Student's t; T studentised, g the skewness of the mean."""
     values = np.random.default_rng(0).exponential(size=60)
     skewness, error = skew(values) / 60**0.5, np.std(values, ddof=1) / 60**0.5
     ends = of_mean(values)
     t = (values.mean() - np.array(ends)) / error
     transformed = t + skewness * t**2 / 3 + skewness**2 * t**3 / 27 + skewness / 6
-    assert transformed == pytest.approx([1.959964, -1.959964], abs=1e-5)
-    assert of_mean(np.r_[np.zeros(50), np.ones(50)]) == pytest.approx([0.5 - 0.0985, 0.5 + 0.0985], abs=1e-4)
+    assert transformed == pytest.approx([student.ppf(0.975, 59), student.ppf(0.025, 59)], abs=1e-5)
+    assert of_mean(np.r_[np.zeros(50), np.ones(50)]) == pytest.approx(student.interval(0.95, 99, 0.5, 0.5 / 99**0.5))
     assert of_mean(np.full(9, 0.1)) == pytest.approx([0.1, 0.1])
+
+
+def test_of_few_even_losses_the_interval_is_students():
+    low, high = student.interval(0.95, 2, 0.3, 0.1 / 3**0.5)
+    assert of_mean(np.array([0.2, 0.3, 0.4])) == pytest.approx([max(0.0, low), high])
+    assert of_mean(np.array([0.1, 0.3])) == [0.0, pytest.approx(0.2 + student.ppf(0.975, 1) * 0.1)]
+    assert of_mean(np.array([0.1, 0.3]), 1.0) == [0.0, 1.0]
+
+
+def test_the_interval_of_a_brier_score_stays_within_0_and_2():
+    probabilities = np.array([[1.0, 0.0]] * 5 + [[0.0, 1.0]])
+    told = metrics.computed(Answers(np.zeros(6, int), probabilities, ["a", "b"]))
+    assert told["brier"] == pytest.approx(1 / 3)
+    assert 0 <= told["brier_interval"][0] < 1 / 3 < told["brier_interval"][1] <= 2
+    assert told["log_loss_interval"][1] <= -np.log(np.finfo(np.float64).eps)
+
+
+@pytest.mark.parametrize("sure", [1.0, 1 - 1e-9, 0.99])
+def test_losses_without_a_mistake_among_them_are_as_uncertain_as_the_share_of_mistakes(sure):
+    """Of 45 that are all right another 7.9 % may be wrong, and then cost 2 (p1 - p2)."""
+    told = metrics.computed(Answers(np.zeros(45, int), np.tile([sure, 1 - sure], (45, 1)), ["a", "b"]))
+    wrong = 1 - binomtest(45, 45).proportion_ci(0.95, method="wilson").low
+    assert told["brier_interval"][1] == pytest.approx(told["brier"] + wrong * 2 * (2 * sure - 1))
+    cost = np.log(sure) - np.log(max(1 - sure, np.finfo(np.float64).eps))
+    assert told["log_loss_interval"][1] == pytest.approx(told["log_loss"] + wrong * cost)
 
 
 def test_intervals_stay_where_their_figure_can_be():

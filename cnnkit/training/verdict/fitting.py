@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
-from cnnkit.evaluation.intervals import interval
+from cnnkit.evaluation.intervals import CONFIDENCE, interval
 from cnnkit.training.verdict.course import LITTLE, Course, Part, Remark, option_of
 from cnnkit.training.verdict.rate import LOW, usual_rate
 
@@ -59,6 +59,9 @@ LOW_ACCURACY, HIGH_LOSS = 0.9, 0.25
 
 FAR_ABOVE = 0.1
 """So much better in training than in validation is far above it, if it is more than chance, too."""
+
+FEW_IMAGES = 30
+"""Of fewer validation images it is never said without "or it is chance": of so few two mistakes make a wide gap."""
 
 SMALL = 250_000, 96
 """Parameters, and pixels of a side, up to which a ResNet-20 is the next larger network."""
@@ -161,15 +164,16 @@ class Gap:
         """Whether that in training is far above that in validation."""
         return self.training - self.validation >= FAR_ABOVE
 
-    def beyond_chance(self, course: Course) -> bool:
+    def beyond_chance(self, course: Course, looks: int) -> bool:
         """Whether the images of validation being harder by chance, those that train easier, does not explain it.
 
         The interval of a difference of proportions that were measured on different images does not hold 0 (Newcombe
         1998, Interval estimation for the difference between independent proportions, Statistics in Medicine 17,
-        873-890, method 10).
+        873-890, method 10), at the confidence that all the looks together have (Bonferroni).
         """
-        low, _ = interval(self.training, course.trained.images)
-        _, high = interval(self.validation, course.validated.images)
+        sure = 1 - (1 - CONFIDENCE) / looks
+        low, _ = interval(self.training, course.trained.images, sure)
+        _, high = interval(self.validation, course.validated.images, sure)
         return self.training - self.validation > math.hypot(self.training - low, high - self.validation)
 
     def __str__(self) -> str:
@@ -199,8 +203,11 @@ def by_heart(course: Course) -> Iterator[Remark]:
 
 
 def _learnt_by_heart(course: Course) -> Gap | None:
-    """The gap that shows it; None where there is none."""
-    return next((gap for gap in _gaps(course) if gap.wide and gap.beyond_chance(course)), None)
+    """The gap that shows it; None where there is none, or so few validation images that nothing is certain."""
+    if course.validated.images < FEW_IMAGES:
+        return None
+    gaps = list(_gaps(course))
+    return next((gap for gap in gaps if gap.wide and gap.beyond_chance(course, len(gaps))), None)
 
 
 def perhaps_by_heart(course: Course) -> Iterator[Remark]:
