@@ -6,6 +6,7 @@
     python scripts/measure_intervals.py --figure areas --simulations 1000 --sizes 1 2 3 5 10 30 249 --apart 2
     python scripts/measure_intervals.py --simulations 2000 --sizes 1 33 33 33 33 33 33 33 33 35 --accuracy 0.95
     python scripts/measure_intervals.py --simulations 2000 --sizes 2 30 30 --accuracy 0.5 0.95 0.95
+    python scripts/measure_intervals.py --simulations 2000 --sizes 15 1000 --accuracy 0.95 0.99
     python scripts/measure_intervals.py --figure losses --simulations 2000 --images 300 --classes 4 --spread 40
 
 Answers are drawn from a network of known accuracy, or that is too sure by a known factor, so the true figures are

@@ -1,12 +1,12 @@
 """Intervals: in what range the true value of a figure lies, by how few images it was measured on.
 
-Proportions have Wilson's. What is computed from the confusion matrix is resampled (the bootstrap of Efron 1979). What
-depends on every probability has the infinitesimal jackknife (Jaeckel 1972), to which the bootstrap comes with many
-resamples; that of areas is in ranking.py.
+Proportions have Wilson's. What is computed from the confusion matrix is resampled (the bootstrap of Efron 1979), and a
+mean over classes never narrower than the few images that carry it allow. What depends on every probability has the
+infinitesimal jackknife (Jaeckel 1972), to which the bootstrap comes with many resamples; areas are in ranking.py.
 
-The standard error found so is laid around the logit of a figure in 0..1, where the figure is nearer to a normal
-distribution and no end leaves 0..1; that of a mean loss has its skewness taken off. `scripts/measure_intervals.py`
-counts how often such intervals hold the truth.
+The standard error of a mean weighed by images is laid around its logit, where it is nearer to a normal distribution,
+and no end leaves 0..1; that of a mean loss has its skewness taken off. `scripts/measure_intervals.py` counts how often
+such intervals hold the truth.
 """
 
 from __future__ import annotations
@@ -249,7 +249,11 @@ class Bootstrap:
         absent = self.counts[2 if figure == "precision" else 1] == 0
         resampled = np.where(absent, values, getattr(self, figure))[:, there].mean(axis=1)
         value, half = float(values[there].mean()), NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(resampled.std())
-        below, above = (max(half, reach) for reach in _as_one(values[there], parts[there]))
+        # Around the figure an end is too far on the side of 1, around its logit on the other; what is left of the
+        # skewness is in the proportion.
+        nearest = self.interval(value, resampled, int(true.sum())) or (0.0, 1.0)
+        drawn = min(half, value - nearest[0]), min(half, nearest[1] - value)
+        below, above = map(max, drawn, _as_one(values[there], parts[there]))
         low, high = max(0.0, value - below), min(1.0, value + above)
         if not 0 < value < 1:  # as that of accuracy
             ends = interval(value, int(true.sum()))
