@@ -37,8 +37,8 @@ def run(tmp_path):
 
 def _best(run, content):
     run.files.checkpoints.mkdir(exist_ok=True)
-    (run.files.checkpoints / "best.weights.h5").write_bytes(content)
-    facts = {"epoch": 1, "file": "best.weights.h5", "sha256": hashlib.sha256(content).hexdigest()}
+    (run.files.checkpoints / "best-0001.weights.h5").write_bytes(content)
+    facts = {"epoch": 1, "file": "best-0001.weights.h5", "sha256": hashlib.sha256(content).hexdigest()}
     (run.files.checkpoints / "best.json").write_text(json.dumps(facts))
 
 
@@ -118,12 +118,14 @@ def test_answers_of_other_types_are_refused(run, part, kind):
 
 
 def test_answers_of_weights_that_were_damaged_since_are_refused(run):
-    file = run.files.checkpoints / "best.weights.h5"
+    file = run.files.checkpoints / "best-0001.weights.h5"
     file.write_bytes(b"ac")
-    with pytest.raises(TrainingError, match=r"best\.weights\.h5 is damaged: its SHA-256.*; put it back from a copy"):
+    with pytest.raises(
+        TrainingError, match=r"best-0001\.weights\.h5 is damaged: its SHA-256.*; put it back from a copy"
+    ):
         Answers.read(Run.open(run.folder), "test")
     file.unlink()
-    with pytest.raises(TrainingError, match=r"best\.weights\.h5 is missing.*; put it back from a copy, or train"):
+    with pytest.raises(TrainingError, match=r"best-0001\.weights\.h5 is missing.*; put it back from a copy, or train"):
         Answers.read(Run.open(run.folder), "test")
 
 
