@@ -6,6 +6,7 @@ import functools
 import gc
 import gzip
 import os
+import signal
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,12 @@ from cnnkit.commands.main import main
 from cnnkit.core.progress import Progress
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import Index
+
+# Whoever starts the tests in the background, as a shell script with `&` or nohup does, has them ignore these, and so
+# would every command that they start.
+for ignored, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, handler)
 
 
 def random_picture(number: int, size: tuple[int, int] = (8, 8)) -> Image.Image:

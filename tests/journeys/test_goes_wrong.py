@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import numpy as np
@@ -155,8 +156,8 @@ def test_an_input_that_sleeps_50_ms_a_batch(config, tmp_path, monkeypatch):
     lines, run = careful(config(PLAIN), tmp_path / "run", *settings)
     [line] = [line for line in lines if "waits" in line]
     assert "waits for its images" in line and "`augment` without `mixup`" in line
-    share = int(line.partition("%")[0].rpartition(" ")[2])
-    assert share > 50
+    share = re.search(r"(\d+)\s%", line)
+    assert share and int(share[1]) > 50
     assert run.history()[1]["waiting"] > 0.5
 
 
