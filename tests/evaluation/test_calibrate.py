@@ -140,7 +140,9 @@ def changed(file):
 DAMAGE = {"changed": changed, "damaged": lambda file: file.write_bytes(b"{"), "lost": lambda file: file.unlink()}
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(
+    "damage", ["lost", *(pytest.param(name, marks=pytest.mark.slow) for name in ("changed", "damaged"))]
+)
 def test_a_calibration_makes_anew_what_was_changed_or_lost_of_one(too_sure, command, damage):
     evaluate(too_sure, questions=(), calibrate=True)
     run = Run.open(too_sure)
@@ -162,6 +164,7 @@ def test_a_calibration_makes_anew_what_was_changed_or_lost_of_one(too_sure, comm
 
 
 @pytest.mark.parametrize("repairs", [False, True])
+@pytest.mark.slow
 def test_answers_that_were_changed_with_their_hash_are_not_what_a_run_is_calibrated_on(too_sure, command, repairs):
     """Where something else in the run was changed, not even what looks like the network's answers is believed."""
     told = evaluate(too_sure, "validation", questions=(), calibrate=True)["calibrated"]
@@ -186,6 +189,7 @@ def test_answers_that_can_not_be_held_against_the_network_are_believed_and_that_
     assert code == 0 and "and they are believed: " in out and "calibrated: temperature" in out
 
 
+@pytest.mark.slow
 def test_what_is_made_anew_can_be_damaged_as_it_was_recorded(too_sure):
     run = Run.open(too_sure)
     run.files.calibration.write_text("{")
@@ -198,6 +202,7 @@ def test_what_is_made_anew_can_be_damaged_as_it_was_recorded(too_sure):
     assert Familiarity.read(Run.open(too_sure)) is not None
 
 
+@pytest.mark.slow
 def test_what_tells_unfamiliar_images_goes_where_it_was_changed_and_can_not_be_made_anew(too_sure, tmp_path):
     evaluate(too_sure, questions=(), calibrate=True)
     changed(Run(too_sure).files.familiarity)
@@ -207,6 +212,7 @@ def test_what_tells_unfamiliar_images_goes_where_it_was_changed_and_can_not_be_m
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.slow
 def test_damaged_results_and_a_changed_calibration_are_mended_by_what_is_told(too_sure, command, split):
     evaluate(too_sure, "validation", questions=())
     evaluate(too_sure, questions=(), calibrate=True)

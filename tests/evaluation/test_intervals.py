@@ -142,6 +142,7 @@ def test_where_every_image_is_in_its_place_the_interval_is_of_all_that_one_could
     assert roc.of_class_intervals[0][0] == pytest.approx(binomtest(27, 27).proportion_ci(0.95, method="wilson").low)
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_images_that_are_drawn_anew():
     """The plain bootstrap, with scikit-learn, in 400 resamples: a standard error of a standard error of 4 %."""
     answers, random = answers_of(300, 4, 9), np.random.default_rng(1)

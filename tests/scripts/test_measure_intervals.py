@@ -90,6 +90,7 @@ def test_intervals_of_areas_under_roc_curves_hold_the_truth_with_one_image_of_a_
     assert min(*found["held"], found["mean"]) >= 0.88
 
 
+@pytest.mark.slow
 def test_intervals_of_losses_hold_them_though_a_few_mistakes_make_most_of_them():
     """96 of 100 answers are right. Of 200 right intervals fewer hold it once in a thousand times."""
     assert min(measure_intervals.coverage_of_losses(200, 300, 4, 20, 1.0).values()) >= 0.89

@@ -139,6 +139,7 @@ def test_a_folder_of_folds_is_no_run_and_says_where_they_are(study, command):
     assert f"each of its folds is one, such as {study.folder / 'fold-1'}" in told
 
 
+@pytest.mark.slow
 def test_a_folder_of_folds_has_a_page_with_pictures_behind_the_answers_of_all(study, command, tmp_path):
     code, out, err = command("report", study.folder, "--output", tmp_path / "page.html")
     assert (code, out, err) == (0, f"{tmp_path / 'page.html'}: open it with a browser\n", "")
