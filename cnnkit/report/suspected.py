@@ -91,9 +91,9 @@ class Search:
 
 
 def search_of(run: Run) -> Search:
-    """What searches the training images of a run too: by what it makes of images, unless it has learnt their labels."""
+    """What searches the training images of a run too: by what it makes of images, unless it may know their labels."""
     command = f"cnnkit data {typed(run.files.config)} --suspects"
     if BY_HEART & {remark.get("kind") for remark in run.provenance().get("verdict") or ()}:
-        return Search("labels of training images, too, which the network has learnt", f"{command} folds")
+        return Search("labels of training images, too, which the network may know by heart", f"{command} folds")
     what = "labels of training images, too, unless the network knows them by heart"
     return Search(what, f"{command} {typed(run.folder)}")
