@@ -4,7 +4,6 @@ import errno
 import json
 import signal
 
-import numpy as np
 import pytest
 
 from cnnkit import Run, read
@@ -34,18 +33,6 @@ def experiment(tmp_path):
 def run(experiment, tmp_path):
     """A run that has just been made."""
     return Run.create(experiment, tmp_path / "run")
-
-
-@pytest.fixture
-def begin(run, index_of):
-    """What `train` writes first."""
-
-    def begin():
-        index = index_of(np.zeros((4, 4, 4, 1), np.uint8), [0, 1, 0, 1])
-        run.write_split(index, ["train", "train", "validation", "test"], [""] * 4)
-        run.write_provenance(data={"classes": ["a", "b"]}, state="training", files=run.hashes())
-
-    return begin
 
 
 @pytest.fixture

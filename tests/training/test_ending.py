@@ -29,18 +29,6 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def begin(run, index_of):
-    """What `train` writes first."""
-
-    def begin():
-        index = index_of(np.zeros((4, 6, 5, 3), np.uint8), [0, 1, 0, 1])
-        run.write_split(index, ["train", "train", "validation", "test"], [""] * 4)
-        run.write_provenance(data={"classes": ["a", "b"]}, state="training", files=run.hashes())
-
-    return begin
-
-
-@pytest.fixture
 def epoch(run):
     """What `train` writes after an epoch that is the best so far."""
     keras.utils.set_random_seed(0)
