@@ -181,8 +181,15 @@ def test_a_run_goes_on_with_the_images_that_it_has_kept(images, tmp_path, how, w
     assert learnt(Run.open(tmp_path / "run")) == undisturbed
 
 
-@pytest.mark.parametrize("how", [removed, cut])
-@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize(
+    ("split", "how"),
+    [
+        ("train", cut),
+        ("validation", removed),
+        pytest.param("train", removed, marks=pytest.mark.slow),
+        pytest.param("validation", cut, marks=pytest.mark.slow),
+    ],
+)
 def test_a_file_that_is_damaged_while_it_is_used_ends_the_run_too(images, tmp_path, how, split):
     run = tmp_path / "run"
 

@@ -181,7 +181,9 @@ class Power(Exception):
     """It fails."""
 
 
-@pytest.mark.parametrize("how", ["before", "half", "afterwards"])
+@pytest.mark.parametrize(
+    "how", [pytest.param("before", marks=pytest.mark.slow), "half", pytest.param("afterwards", marks=pytest.mark.slow)]
+)
 def test_a_save_that_fails_leaves_the_best_before_it(config, tmp_path, monkeypatch, how):
     write, save_best = atomic.File.write, StateWriter.save_best
     saves = []

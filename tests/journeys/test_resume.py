@@ -83,6 +83,20 @@ def made(tmp_path):
     return make
 
 
+def test_a_run_that_is_stopped_ends_with_the_same_bits(made, stateful, tmp_path, when):
+    """By SIGTERM in the middle of its second epoch, the first one of its second stage."""
+    experiment, run = made(stateful, "train.stages.1.epochs=2"), tmp_path / "run"
+    train(experiment, tmp_path / "whole")
+    when(observers.Watch, "updates_done", 7, terminate)
+    with pytest.raises(Interrupted, match=r"go on with: cnnkit train --resume .*run$"):
+        train(experiment, run)
+    stopped = training_states.saved(run / "checkpoints")[-1]
+    assert stopped[0] == 2
+    resume(run)
+    assert killtest.differing(outcome(tmp_path / "whole"), outcome(run)) == []
+
+
+@pytest.mark.slow
 def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(
     made, stateful, tmp_path, when, monkeypatch, command
 ):

@@ -202,8 +202,8 @@ def test_smote_of_large_images_mixes_features_of_the_frozen_network_in_each_stag
 @pytest.mark.parametrize(
     "stages",
     [
-        "[{freeze: backbone, epochs: 1}]",
-        "[{epochs: 1}]",
+        pytest.param("[{freeze: backbone, epochs: 1}]", marks=pytest.mark.slow),
+        pytest.param("[{epochs: 1}]", marks=pytest.mark.slow),
         "[{freeze: backbone, epochs: 1}, {epochs: 1}]",
     ],
 )
@@ -262,7 +262,7 @@ def test_no_image_at_the_border_is_told_before_there_is_a_run(config, tmp_path):
     assert message.startswith("makes no image of the smallest class, `dog`")
 
 
-@pytest.mark.parametrize("size", [8, 40])
+@pytest.mark.parametrize("size", [8, pytest.param(40, marks=pytest.mark.slow)])
 def test_more_memory_than_is_allowed_is_told_before_it_is_taken(config, tmp_path, mixed, size):
     path = config(FEATURES)
     large = f"data.image_size=[{size}, {size}]"
@@ -290,7 +290,14 @@ def test_making_images_without_memory_for_them_is_an_error_of_the_config(config,
     assert problem.message == f"{name} makes new images from those in memory, so set some, or use oversample"
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - {"none"}))
+# Of these, one shows images again and one makes new ones.
+FAST = ("oversample", "smote")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in sorted({*NAMES} - {"none"})],
+)
 def test_mixing_goes_with_every_balance(config, tmp_path, name):
     settings = (f"data.balance={{name: {name}}}", "augment=[{name: mixup}, {name: cutmix}]")
     document = train(read(config(PIXELS), *settings), tmp_path / "run")

@@ -61,9 +61,9 @@ def changed(config, folder, *settings, progress=None):
     [
         (["train.stages.0.freeze=backbone"], ("conv1", "batch_norm1", "residual1"), True),
         (["train.stages.0.freeze=backbone", "augment=[{name: flip}]"], ("conv1", "batch_norm1", "residual1"), False),
-        (["augment=[{name: flip}]"], ("conv1", "batch_norm1"), False),
+        pytest.param(["augment=[{name: flip}]"], ("conv1", "batch_norm1"), False, marks=pytest.mark.slow),
         (["train.stages.0.freeze=residual1_conv1"], ("conv1", "batch_norm1", "residual1_conv1"), False),
-        ([RESNET, "train.stages.0.freeze=stage1"], ("stem", "stage1"), False),
+        pytest.param([RESNET, "train.stages.0.freeze=stage1"], ("stem", "stage1"), False, marks=pytest.mark.slow),
     ],
     ids=["backbone", "backbone, augmented", "a group, augmented", "up to a layer", "a stage of a ResNet"],
 )

@@ -92,13 +92,15 @@ def test_fine_tuning_moves_the_whole_backbone_and_the_run_needs_no_original(tmp_
     assert again["validation"] == document["validation"]
 
 
-def test_the_first_stage_alone_leaves_the_backbone_as_it_was(tmp_path, images, hub_folder):
+@pytest.mark.parametrize(
+    "augment", [pytest.param("[]", marks=pytest.mark.slow), "[{name: flip}]"], ids=["features kept", "computed anew"]
+)
+def test_the_first_stage_alone_leaves_the_backbone_as_it_was(tmp_path, images, hub_folder, augment):
     shutil.copytree(hub_folder, tmp_path / "saved_model")
-    for name, augment in (("kept", "[]"), ("anew", "[{name: flip}]")):
-        settings = (f"augment={augment}", "train.stages=null", "train.epochs=2")
-        train(read(write(tmp_path, HUB), *settings), tmp_path / name)
-        after = Run.open(tmp_path / name).network().get_layer("backbone")
-        assert not any(differing(tmp_path / "saved_model", after).values())
+    settings = (f"augment={augment}", "train.stages=null", "train.epochs=2")
+    train(read(write(tmp_path, HUB), *settings), tmp_path / "run")
+    after = Run.open(tmp_path / "run").network().get_layer("backbone")
+    assert not any(differing(tmp_path / "saved_model", after).values())
 
 
 def test_features_of_one_run_serve_another_with_other_classes(tmp_path, images, digits):

@@ -143,5 +143,5 @@ def test_the_command_says_what_the_curves_tell_and_its_document_has_it(tmp_path,
     assert code == 0
     [line] = [line for line in out.splitlines() if line.startswith("training: ")]
     assert line in Run.open(tmp_path / "run").files.log.read_text()
-    code, out, _ = command("train", config, "--run", tmp_path / "other", "--json")
+    code, out, _ = command("train", "--resume", tmp_path / "run", "--json")
     assert line in json.loads(out)["remarks"]
