@@ -179,7 +179,7 @@ def _left_out(renewed: results.Renewed, split: str | None, names: Sequence[str])
 
 def _folds(run: Run) -> str | None:
     """The folder of the folds that a run is one of."""
-    return str(run.files.folds.absolute()) if run.files.folds else None
+    return str(run.folds.absolute()) if run.folds else None
 
 
 def _make_familiar(run: Run, model: Any, of: Splits, progress: Progress) -> None:

@@ -196,8 +196,10 @@ def _stopped(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
             yield f"the training of {name} {words}: its figures are those of the best of these"
 
 
-def not_all_calibrated(runs: Sequence[Run], names: Sequence[str], what: str = "compare these") -> list[str]:
-    """Where only some are, what is to be done before that; nothing else."""
+def not_all_calibrated(
+    runs: Sequence[Run], names: Sequence[str], before: str = "you compare these", after: str = ""
+) -> list[str]:
+    """Where only some are, what is to be done before something else, and after it; nothing otherwise."""
     calibrated = [run.files.calibration.exists() for run in runs]
     if all(calibrated) or not any(calibrated):
         return []
@@ -206,5 +208,6 @@ def not_all_calibrated(runs: Sequence[Run], names: Sequence[str], what: str = "c
     commands = " and ".join(run.files.to_calibrate for run in others[:3])
     return [
         f"only {enumerated(which, 'and')} {'is' if len(which) == 1 else 'are'} calibrated. That changes no answer, but "
-        f"log loss, Brier score, calibration error and areas, so {what} after: {commands}{' ...' * (len(others) > 3)}"
+        f"log loss, Brier score, calibration error and areas, so calibrate the others before {before}: "
+        f"{commands}{' ...' * (len(others) > 3)}{after}"
     ]

@@ -72,7 +72,7 @@ def sentences(
     """What should be known beside it."""
     if words := stopped(run):
         yield f"the training {words}; it goes on with: cnnkit train --resume {typed(run.folder)}"
-    if folds := run.files.folds:
+    if folds := run.folds:
         split = run.experiment.data.split
         yield f"it is judged on fold {split.fold} of {split.folds}; all of them together: cnnkit report {typed(folds)}"
     for name, lines in SENTENCES.items():

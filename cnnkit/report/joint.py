@@ -154,7 +154,7 @@ def joint_of(runs: Sequence[Run], path: Path, progress: Progress) -> Joint:
 
 def _of_folds(runs: Sequence[Run]) -> Iterator[str]:
     """Where all are folds of one network, that these have a page together."""
-    folders = {folder and folder.resolve(): folder for folder in (run.files.folds for run in runs)}
+    folders = {folder and folder.resolve(): folder for folder in (run.folds for run in runs)}
     if len(folders) == 1 and (folder := next(iter(folders.values()))):
         yield (
             "They are folds, which are judged on other images each, so they are not compared; what they say together "

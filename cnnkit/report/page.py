@@ -143,7 +143,7 @@ def page_of(run: Run, of: Of, layers: Sequence[Row]) -> Page:
     calibration = result.get("calibration")
     bins = bins_of(calibration)
     return Page(
-        name="/".join(folder.resolve().name for folder in (run.files.folds, run.folder) if folder),
+        name="/".join(folder.resolve().name for folder in (run.folds, run.folder) if folder),
         title=headline.title(run, result, facts),
         told=[unbroken(line) for line in headline.sentences(run, result, facts, pairs, suspected)],
         tiles=list(headline.tiles(result, facts, epochs)),

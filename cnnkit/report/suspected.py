@@ -52,7 +52,7 @@ class Suspected:
 
     def verdict(self, run: Run) -> str:
         """What should be known of them, in a sentence."""
-        search = f"for {search_of(run).what}: {search_of(run).command}"
+        search = f"{search_of(run).what} are searched by: {search_of(run).command}"
         see = "see below; " if self.shown else ""
         if self.weak:
             return (
@@ -94,6 +94,6 @@ def search_of(run: Run) -> Search:
     """What searches the training images of a run too: by what it makes of images, unless it may know their labels."""
     command = f"cnnkit data {typed(run.files.config)} --suspects"
     if BY_HEART & {remark.get("kind") for remark in run.provenance().get("verdict") or ()}:
-        return Search("labels of training images, too, which the network may know by heart", f"{command} folds")
-    what = "labels of training images, too, unless the network knows them by heart"
+        return Search("training images, whose labels the network may know by heart,", f"{command} folds")
+    what = "training images, unless the network knows their labels by heart,"
     return Search(what, f"{command} {typed(run.folder)}")

@@ -50,8 +50,8 @@ class Files:
         """What was said on the screen, each line with its time; its lock is held by the process that trains the run."""
 
     @property
-    def folds(self) -> Path | None:
-        """The folder of the folds that the run is one of; None where it is none."""
+    def above_folds(self) -> Path | None:
+        """The folder of folds that the run lies in; None where it lies in none."""
         folder = self.folder if self.folder.name not in ("", "..") else self.folder.resolve()
         return folder.parent if (folder.parent / FOLDS).is_file() else None
 

@@ -176,6 +176,11 @@ class Run:
         """The experiment as it was run; it is complete, so images and networks that moved do not matter here."""
         return own_config.read(self.files, self.settings)
 
+    @property
+    def folds(self) -> Path | None:
+        """The folder of the folds that it is one of; None for a run that was put among them, but trained alone."""
+        return self.files.above_folds if self.experiment.data.split.folds else None
+
     @cached_property
     def calibration(self) -> Calibration:
         """What was fitted on its validation images behind its training.

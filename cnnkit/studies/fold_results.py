@@ -10,7 +10,7 @@ from typing import Any
 from cnnkit.core.errors import TrainingError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import counted
+from cnnkit.core.text import counted, typed
 from cnnkit.data.files import tables
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
@@ -84,7 +84,11 @@ def judged(folder: Path, runs: Mapping[int, Path], progress: Progress) -> tuple[
         images = len(pooled.labels)
         document["pooled"] = {"split": "all folds", "images": images, "loss": float(loss)} | metrics.computed(pooled)
         names = [f"fold {fold}" for fold in runs]
-        document["remarks"] = [INDEPENDENT, *comparison.not_all_calibrated(opened, names, "believe those of all folds")]
+        again = f", and then: cnnkit report {typed(folder)}"
+        document["remarks"] = [
+            INDEPENDENT,
+            *comparison.not_all_calibrated(opened, names, "you look at those of all folds", again),
+        ]
     return document, answers
 
 

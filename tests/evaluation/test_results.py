@@ -18,7 +18,6 @@ from cnnkit.evaluation.other_images import OtherImages
 from cnnkit.evaluation.questions import QUESTIONS
 from cnnkit.evaluation.two_classes import Costs, TwoClasses
 from cnnkit.runs import checkpoints
-from cnnkit.runs.files import FOLDS
 
 
 @pytest.fixture
@@ -50,11 +49,11 @@ def _shifted(run, split, questions):
     return answers
 
 
-def test_a_calibration_brings_every_split_up_to_date_from_its_answers(run):
+def test_a_calibration_brings_every_split_up_to_date_from_its_answers(run, monkeypatch):
     evaluate(run, "train", questions=[Abstain(0.5)])
     evaluate(run, "validation", questions=[TwoClasses("cat", sensitivity=0.5)])
     before = {split: of_file(run, split) for split in ("train", "validation")}
-    (run.folder.parent / FOLDS).write_text("{}")
+    monkeypatch.setattr(Run, "folds", property(lambda run: run.folder.parent))
     document = evaluate(run, "test", questions=[], calibrate=True)
     assert document["calibrated"]["folds"] == str(run.folder.parent)
     kept = of_file(run, "test")["calibrated"]  # which tells nothing that is true of this moment only, nor where it is

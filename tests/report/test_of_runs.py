@@ -103,6 +103,16 @@ def test_where_images_are_gone_the_page_goes_without_pictures_and_says_so(run_of
     assert page.notes == ["Pictures of test and train images are missing: the folder is gone"]
 
 
+@pytest.mark.parametrize(("settings", "told"), [((), 0), (("data.split={folds: 3, fold: 2}",), 1)])
+def test_a_run_that_was_put_among_folds_is_none_of_them(run_of, settings, told):
+    run, of = run_of(settings=settings)
+    (run.folder.parent / "folds.json").write_text("{}")
+    page = page_of(run, of, [])
+    assert page.name == ("runs/run" if told else "run")
+    assert len([line for line in page.told if line.startswith("it is judged on fold 2 of 3")]) == told
+    assert not any("None" in line for line in page.told)
+
+
 def test_a_run_that_was_interrupted_has_its_curves(run_of):
     run, of = run_of()
     for file in run.files.evaluation.iterdir():

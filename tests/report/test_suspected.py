@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cnnkit.report.suspected import Suspected, search_of
+from cnnkit.runs.run import Run
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,17 @@ def test_where_training_images_were_learnt_by_heart_what_can_judge_them_is_named
     run.write_provenance(verdict=[{"kind": kind} for kind in kinds])
     command = f"cnnkit data {run.files.config} --suspects {'folds' if folds else run.folder}"
     assert search_of(run).command == command and Suspected(5, 1000, 20, 5).verdict(run).endswith(command)
+
+
+def test_what_is_said_of_training_images_is_a_sentence(run_of):
+    run, _ = run_of()
+    for kind, told in (
+        ("sound", "unless the network knows their labels"),
+        ("by_heart", "whose labels the network may"),
+    ):
+        run.write_provenance(verdict=[{"kind": kind}])
+        verdict = Suspected(5, 1000, 20, 5).verdict(Run.open(run.folder))
+        assert f"; training images, {told}" in verdict and "by heart, are searched by: cnnkit data" in verdict
 
 
 def test_without_pictures_nobody_is_sent_below(run_of):

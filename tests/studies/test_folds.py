@@ -200,7 +200,8 @@ def test_where_only_some_folds_are_calibrated_the_figures_of_all_come_with_a_rem
     document, _ = fold_results.judged(folder, runs, Progress())
     assert document["pooled"] == study.document["pooled"]
     [remark] = document["remarks"][1:]
-    assert remark.startswith("only fold 1 is calibrated") and f"cnnkit evaluate {runs[2]} --calibrate" in remark
+    assert remark.startswith("only fold 1 is calibrated")
+    assert remark.endswith(f": cnnkit evaluate {runs[2]} --calibrate, and then: cnnkit report {folder}")
 
 
 def test_the_command_shows_a_finished_study_again(study, command):
