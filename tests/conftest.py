@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from cnnkit.commands.main import main
+from cnnkit.core.cache import LOCK
 from cnnkit.core.progress import Progress
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import Index
@@ -72,6 +73,23 @@ def image_folder(tmp_path: Path) -> Callable[..., Path]:
                 random_picture(made).save(root / folder / file)
                 made += 1
         return root
+
+    return make
+
+
+@pytest.fixture
+def own_folder() -> Callable[[Path, str], Path]:
+    """Makes a folder of cnnkit's own with a picture in it and one deeper: `run`, `folds` or `cache`."""
+
+    def make(folder: Path, kind: str) -> Path:
+        (folder / "deeper").mkdir(parents=True)
+        for number, name in enumerate(("lr.png", "deeper/sheet.png")):
+            random_picture(1000 + number).save(folder / name)
+        for name in {"run": ("config.yaml", "provenance.json"), "folds": ("config.yaml", "folds.json")}.get(kind, ()):
+            (folder / name).touch()
+        if kind == "cache":
+            (folder / LOCK).touch()
+        return folder
 
     return make
 

@@ -27,10 +27,11 @@ def report(
 ) -> None:
     """Write one page that tells all of a run: verdict, curves, mistakes, images, network; or compares several."""
     from cnnkit.config.file import refuse_settings
+    from cnnkit.core.own_folders import FOLDS
     from cnnkit.evaluation.evaluate import MAY_BE_SET
     from cnnkit.report.report import of_run, of_runs
     from cnnkit.runs import keeping, overwriting
-    from cnnkit.runs.files import FOLDS, Files
+    from cnnkit.runs.files import Files
     from cnnkit.runs.run import Run
 
     several = len(runs) > 1

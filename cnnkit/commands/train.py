@@ -55,7 +55,7 @@ def train(
         assert config
         _preflight(screen, config, settings)
         return
-    from cnnkit.runs.files import FOLDS
+    from cnnkit.core.own_folders import FOLDS
 
     if folds is not None or (resume and (resume / FOLDS).is_file()):
         _folds(screen, config, folds, run, resume, settings)

@@ -14,7 +14,7 @@ from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.files import archives
-from cnnkit.data.files.walking import files_below, why_not
+from cnnkit.data.files.walking import HIDDEN, counts_below, files_below, refuse_run, why_not
 
 LEADS_NOWHERE = "a link that leads nowhere"
 
@@ -128,6 +128,7 @@ def _meant(path: Path, progress: Progress) -> Found:
             raise UsageError(f"{path}: there is no such file or folder") from None
         return _unreadable(path, f"can't be read: {error.strerror}")
     if path.is_dir():
+        refuse_run(path)
         # A link to a folder above it is not followed where it is found, but meant where it is named.
         return _below(path, path.resolve() if path.is_symlink() else path)
     if not archives.is_archive(path):
@@ -155,8 +156,10 @@ def _below(named: Path, folder: Path) -> Found:
     for path in files_below(folder, lambda error: add(error.filename, f"can't be read: {error.strerror}")):
         file = Path(path)
         if reason := why_not(path):
-            if not file.is_dir():  # a hidden folder is not looked into
+            if not file.is_dir():
                 left_out[reason] += 1
+            elif reason != HIDDEN:  # a hidden folder is not looked into
+                left_out[reason] += counts_below(path)[0]
         else:
             add(path, LEADS_NOWHERE if file.is_symlink() and not file.exists() else None)
     if not images:

@@ -14,12 +14,12 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.text import FIRST, composed, counted, listed, nearest, typed
 from cnnkit.data.files import archives, tables
 from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
-from cnnkit.data.index import Collection, ImageFile, Index, Unused, why_left_out
+from cnnkit.data.index import Collection, ImageFile, Index, why_left_out
 from cnnkit.data.sources import recognised
 from cnnkit.data.sources.base import in_order, reworded
 from cnnkit.data.sources.folder import Folder
 from cnnkit.data.sources.manifest import Manifest
-from cnnkit.data.sources.tree import is_table
+from cnnkit.data.sources.tree import Tree, is_table
 from cnnkit.evaluation.exam import Shown
 from cnnkit.runs.run import Run
 
@@ -144,14 +144,14 @@ def _class_folders(path: Path, classes: Sequence[str], progress: Progress) -> In
     if not alone and not known.intersection(composed(folder.name) for folder in folders):
         return None
     images: list[ImageFile] = []
-    unused = [Unused(Path(file).name, why_not(file) or "beside the class folders") for file in files_in(root)]
+    tree = Tree(root)
+    unused = [tree.entry(file, why_not(file) or "beside the class folders") for file in files_in(root)]
     for folder in folders:
         for file in files_below(folder):
-            below = Path(file).relative_to(root).as_posix()
             if reason := why_not(file):
-                unused.append(Unused(below, reason))
+                unused.append(tree.entry(file, reason))
             else:
-                images.append(ImageFile(below, folder.name, None))
+                images.append(ImageFile(tree.below(file), folder.name, None))
     if not images:
         raise DataError(f"{path} holds no images")
     return Index.of_files(root, images, in_order(image.label for image in images), progress, unused)

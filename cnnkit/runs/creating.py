@@ -14,9 +14,10 @@ from typing import Any
 from cnnkit.config.experiment import Experiment
 from cnnkit.core import atomic, disk
 from cnnkit.core.errors import UsageError
+from cnnkit.core.own_folders import FOLDS
 from cnnkit.core.text import typed
 from cnnkit.runs import own_config
-from cnnkit.runs.files import FOLDS, Files
+from cnnkit.runs.files import Files
 from cnnkit.runs.overwriting import refuse_run
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cnnkit.core.own_folders import CONFIG, FOLDS, PROVENANCE
 from cnnkit.core.text import typed
-
-FOLDS = "folds.json"
-"""In a folder that holds runs, one for each fold: what they have come to; it is no run itself."""
 
 
 class Files:
@@ -16,9 +14,9 @@ class Files:
     def __init__(self, folder: Path):
         self.folder = folder
         """The folder of the run."""
-        self.config = folder / "config.yaml"
+        self.config = folder / CONFIG
         """The experiment, complete: every default filled in, every path absolute; to train it again repeats the run."""
-        self.provenance = folder / "provenance.json"
+        self.provenance = folder / PROVENANCE
         """The record of how the run came about: command, commit, versions, device, data, classes, hashes, its end."""
         self.metrics = folder / "metrics.jsonl"
         """A line for each epoch: loss, accuracy, learning rate, time."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnnkit.core.errors import UsageError
+from cnnkit.core.own_folders import FOLDS, is_of_runs
 from cnnkit.core.text import enumerated, typed
-from cnnkit.runs.files import FOLDS, Files
+from cnnkit.runs.files import Files
 
 TEXTS = (".yaml", ".yml", ".txt", ".lst", ".list", ".csv", ".json", ".jsonl", ".ndjson", ".md")
 """Endings of what commands write, which may lie among images without being one of them."""
@@ -115,7 +116,7 @@ def _refuse_inside_a_run(option: str, path: Path) -> None:
     Raises:
         UsageError: It lies in one.
     """
-    if run := next(filter(_is_of_runs, path.resolve().parents), None):
+    if run := next(filter(is_of_runs, path.resolve().parents), None):
         raise UsageError(
             f"{option} {path}: this belongs to the run {run.name}, in whose folder nothing else is written; write to "
             f"another folder, for example {run.parent}"
@@ -129,10 +130,6 @@ def _identity(path: Path | str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _is_of_runs(folder: Path) -> bool:
-    return Files(folder).config.is_file() and Files(folder).tell_of_runs()
 
 
 def refuse_run(folder: Path | None) -> None:

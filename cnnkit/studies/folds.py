@@ -30,6 +30,7 @@ from cnnkit.core.errors import (
     UsageError,
 )
 from cnnkit.core.lazy import keras
+from cnnkit.core.own_folders import FOLDS
 from cnnkit.core.progress import Progress, Step
 from cnnkit.core.signals import exit_code, resumable
 from cnnkit.core.text import enumerated, typed
@@ -38,7 +39,7 @@ from cnnkit.data.files import tables
 from cnnkit.data.index import Index
 from cnnkit.data.splitting import MOST_FOLDS
 from cnnkit.runs import reading
-from cnnkit.runs.files import FOLDS, Files
+from cnnkit.runs.files import Files
 from cnnkit.runs.overwriting import refuse_run
 from cnnkit.runs.run import FINISHED, UNFINISHED, Run
 from cnnkit.studies.fold_results import summary

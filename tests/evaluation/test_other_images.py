@@ -46,6 +46,15 @@ def test_classes_are_matched_by_name_in_whatever_order_and_be_they_a_few(run, im
     assert "no image of 1 of the run's 3 classes: `ant`" in said.lines
 
 
+def test_what_lies_in_runs_beside_the_classes_is_of_none(run, image_folder, own_folder, said):
+    others = image_folder({"cat": 2, "bee": 1}, name="others")
+    own_folder(others / "runs" / "first", "run")
+    assert len(OtherImages(others).shown(run, said).names) == 3
+    assert "4 files not used: of a run of cnnkit: runs/first/ (4 files)" in said.lines
+    with pytest.raises(DataError, match="is what was trained"):
+        OtherImages(run.folder).shown(run, said)
+
+
 def test_images_without_class_folders_are_refused_whatever_table_lies_above(run, image_folder):
     others = image_folder({"cat": 2}, name="others")
     (others / "out.csv").write_text("image,label\ncat/0.png,cat\ncat/1.png,bee\n")

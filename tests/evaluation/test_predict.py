@@ -132,6 +132,18 @@ def test_a_folder_without_images_is_an_error_of_the_data_that_counts_what_is_the
         assert reason in err
 
 
+def test_what_lies_in_a_run_among_the_images_is_left_out_and_said(run, images, own_folder, command):
+    own_folder(images / "runs" / "first", "run")
+    code, out, err = command("predict", run.folder, images, "--json")
+    said = json.loads(out)
+    assert [Path(row["image"]).name for row in said["predictions"]] == ["broken.jpg", "a.jpg", "c.JPG", "b.jpg"]
+    assert said["left_out"]["of a run of cnnkit"] == 4 and "4 files: of a run of cnnkit" in err
+    code, _, err = command("predict", run.folder, images / "runs")
+    assert (code, err) == (3, f"{images / 'runs'} holds no images: 4 files: of a run of cnnkit\n")
+    code, _, err = command("predict", run.folder, run.folder)
+    assert code == 3 and f"{run.folder} is what was trained, and no folder of images" in err
+
+
 def test_many_batches_are_in_the_order_of_the_files(run, tmp_path):
     greys = [7 * i for i in range(30)]
     for i, grey in enumerate(greys):

@@ -8,8 +8,9 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from cnnkit.core import own_folders
 from cnnkit.core.errors import DataError
-from cnnkit.core.text import printable
+from cnnkit.core.text import printable, typed
 from cnnkit.data.files import formats
 
 HIDDEN = "hidden or a system's file"
@@ -17,10 +18,11 @@ HIDDEN = "hidden or a system's file"
 
 
 def files_below(folder: Path, unreadable: Callable[[OSError], None] | None = None) -> Iterator[str]:
-    """Every file below a folder, and its hidden folders, as paths, in the order of their names.
+    """Every file below a folder, and the folders that are closed, as paths, in the order of their names.
 
-    Links are followed; a folder that links lead to twice is visited once, and one above `folder`, or beside it, not
-    at all, as that would bring the images of other classes.
+    What lies in closed folders, which are hidden or cnnkit's own, is not looked at. Links are followed; a folder that
+    links lead to twice is visited once, and one above `folder`, or beside it, not at all, as that would bring the
+    images of other classes.
 
     Args:
         folder: The folder.
@@ -34,13 +36,14 @@ def files_below(folder: Path, unreadable: Callable[[OSError], None] | None = Non
         if not visits.begin(where):
             subfolders.clear()
             continue
-        yield from (f"{where}/{name}" for name in sorted(subfolders) if hidden(name))
-        subfolders[:] = sorted(name for name in subfolders if not hidden(name))
+        shut = {name for name in subfolders if _is_closed(name, f"{where}/{name}")}
+        yield from (f"{where}/{name}" for name in sorted(shut))
+        subfolders[:] = sorted(name for name in subfolders if name not in shut)
         yield from (f"{where}/{name}" for name in sorted(files))
 
 
 def any_file(folder: Path, wanted: Callable[[str], bool]) -> bool:
-    """Whether `files_below` gives a file that is wanted; looks no further than to the first.
+    """Whether `files_below` gives a file, or a folder of cnnkit's own, that is wanted; looks no further than the first.
 
     Raises:
         OSError: A folder can't be read.
@@ -52,7 +55,7 @@ def any_file(folder: Path, wanted: Callable[[str], bool]) -> bool:
                 for entry in entries:
                     if hidden(entry.name):
                         continue
-                    if entry.is_dir():
+                    if entry.is_dir() and not own_folders.whose(entry.path):
                         ahead.append(entry.path)
                     elif wanted(entry.path):
                         return True
@@ -60,24 +63,42 @@ def any_file(folder: Path, wanted: Callable[[str], bool]) -> bool:
 
 
 def counts_below(folder: Path | str) -> tuple[int, int]:
-    """How many files lie below a folder, hidden ones too, and how many of them are images by their ending."""
+    """How many files lie below a folder, hidden ones too, and how many of them are images by their ending.
+
+    What lies in folders of cnnkit's own is no image.
+    """
     files = images = 0
+    own: set[str] = set()
     walk = os.walk(folder) if _Visits(Path(folder)).begin(str(folder)) else ()  # none of what a link upwards leads to
-    for _, _, names in walk:
+    for where, below, names in walk:
         files += len(names)
+        if where in own or own_folders.whose(where):
+            own.update(os.path.join(where, name) for name in below)  # noqa: PTH118 - as the walk does
+            continue
         images += sum(_has_ending(name) and not hidden(name) for name in names)
     return files, images
 
 
 def files_in(folder: Path) -> list[str]:
-    """The files right in a folder, and its hidden folders, in the order of their names."""
+    """The files right in a folder, and the folders that are closed, in the order of their names."""
     with os.scandir(folder) as entries:
-        return sorted(entry.path for entry in entries if hidden(entry.name) or not entry.is_dir())
+        return sorted(e.path for e in entries if not e.is_dir() or _is_closed(e.name, e.path))
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders right in a folder that are not hidden, nor what macOS puts beside what it packs."""
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not hidden(entry.name))
+    """The folders right in a folder that are not closed: neither hidden nor cnnkit's own."""
+    return sorted(each for each in folder.iterdir() if each.is_dir() and not _is_closed(each.name, str(each)))
+
+
+def refuse_run(folder: Path) -> None:
+    """Refuses the folder of a run, or of folds, where one of images is named.
+
+    Raises:
+        DataError: It is one.
+    """
+    if own_folders.is_of_runs(folder):
+        its_own = typed(folder / own_folders.CONFIG)
+        raise DataError(f"{folder} is what was trained, and no folder of images; its images are those of {its_own}")
 
 
 class _Visits:
@@ -110,7 +131,7 @@ def why_not(path: str, below: str | None = None) -> str | None:
     if hidden(name):
         return HIDDEN
     if not os.path.isfile(path) and os.path.exists(path):  # noqa: PTH110, PTH113
-        return "a pipe or a device, not a file"
+        return own_folders.whose(path) or "a pipe or a device, not a file"
     if not printable(below or name):
         return "a control character in its name"
     if _has_ending(name):
@@ -134,6 +155,10 @@ def _beginning(path: str) -> bytes:
 def hidden(name: str) -> bool:
     """Whether a name is that of a hidden file or folder, or of one that a system puts beside others."""
     return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
+
+
+def _is_closed(name: str, folder: str) -> bool:
+    return hidden(name) or own_folders.whose(folder) is not None
 
 
 def _has_ending(name: str) -> bool:

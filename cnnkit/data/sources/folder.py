@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -13,10 +14,10 @@ from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, CapturePattern, Spec, Text
 from cnnkit.core.text import enumerated, printable
-from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
+from cnnkit.data.files.walking import files_below, files_in, refuse_run, subfolders, why_not
 from cnnkit.data.index import Collection, ImageFile, Index, Unused
 from cnnkit.data.sources import layout, named_files, unlabelled
-from cnnkit.data.sources.base import OnBad, Source, at_path, grouped, in_order
+from cnnkit.data.sources.base import OnBad, Source, at_path, grouped, in_order, reworded
 from cnnkit.data.sources.layout import Layout
 from cnnkit.data.sources.tree import Tree
 from cnnkit.data.split_names import is_split_name, split_of
@@ -113,6 +114,8 @@ class Folder(Source):
             if not root.is_dir():
                 what = "is a file, not a folder" if root.exists() else "there is no such folder"
                 raise at_path(f"{root}: {what}")
+            with reworded(partial(replace, key="path")):
+                refuse_run(root)
             return self._by_name(tree, self.label_pattern) if self.label_pattern else self._by_folder(tree)
         except OSError as error:
             raise at_path(f"{error.filename} can't be read: {error.strerror}") from None

@@ -20,7 +20,7 @@ from cnnkit.core.spec import AbsolutePath, CapturePattern, Text
 from cnnkit.core.text import enumerated, without_controls
 from cnnkit.data.files import archives, locating
 from cnnkit.data.files.finding import Ends, Found, Spelling
-from cnnkit.data.files.walking import files_below, files_in, subfolders, why_not
+from cnnkit.data.files.walking import counts_below, files_below, files_in, subfolders, why_not
 from cnnkit.data.index import Collection, ImageFile, Index, Unused
 from cnnkit.data.sources import manifest_guess, manifest_of_folder, manifest_parts
 from cnnkit.data.sources import manifest_rows as rows
@@ -324,7 +324,8 @@ class Manifest(Source):
         for folder in (folder for folder in todo if folder in holding and folder.is_dir()):
             for path in files_in(folder):
                 if path not in used and path not in read:
-                    yield Unused(_from(root, path), why_not(path) or f"not listed in {where}")
+                    counts = counts_below(path) if os.path.isdir(path) else ()  # noqa: PTH112
+                    yield Unused(_from(root, path), why_not(path) or f"not listed in {where}", *counts)
             for below in subfolders(folder) if any(folder.is_relative_to(top) for top in tops) else ():
                 if below in holding:
                     todo.append(below)
@@ -337,9 +338,7 @@ class Manifest(Source):
                 if files:
                     left -= len(files)
                     images = sum(1 for file in files if not why_not(file))
-                    reason = f"{where} lists none of its files" + (
-                        "" if left else "; there are too many files to count"
-                    )
+                    reason = f"{where} lists none of its files{'' if left else '; there are too many files to count'}"
                     to_predict = str(below) if images and split_of(below.name) == "test" else None
                     yield Unused(_from(root, str(below)), reason, len(files), images, to_predict)
 

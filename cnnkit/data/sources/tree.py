@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
+from cnnkit.core import own_folders
 from cnnkit.core.text import counted
 from cnnkit.data.files.walking import (
     HIDDEN,
@@ -78,6 +79,9 @@ class Tree:
         """Why a folder beside those that are used is none of them."""
         if self.holds(folder):
             return otherwise
+        below = islice(files_below(folder), LOOKED_AT)
+        if own := next(filter(None, map(own_folders.whose, below)), None):
+            return own
         return f"a folder without a file that matches {self.glob}" if self.glob else "a folder without an image"
 
     def has_image_right_in(self, folder: Path) -> bool:
@@ -130,7 +134,7 @@ class Tree:
         return Unused(self.below(folder), reason, *counts_below(folder), str(folder) if to_predict else None)
 
     def entry(self, path: str, reason: str) -> Unused:
-        """The entry of a file, or of a hidden folder, that is not used."""
+        """The entry of a file, or of a closed folder, that is not used."""
         return self.unused(path, reason) if os.path.isdir(path) else Unused(self.below(path), reason)  # noqa: PTH112
 
 

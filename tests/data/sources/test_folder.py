@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnnkit.core import own_folders
 from cnnkit.core.errors import DataError
 from cnnkit.core.progress import Progress
 from cnnkit.data.dividing import Pool
@@ -15,7 +16,7 @@ from cnnkit.data.feeding.loading import load
 from cnnkit.data.feeding.preprocessing import Preprocessing
 from cnnkit.data.files import formats
 from cnnkit.data.section import Cache
-from cnnkit.data.sources import Folder
+from cnnkit.data.sources import Folder, recognised
 from cnnkit.data.splitting import Split
 
 
@@ -206,6 +207,41 @@ def test_images_in_hidden_folders_are_reported(image_folder):
     unused = " ".join(why_unused(index))
     assert "cat/.ipynb_checkpoints" in unused
     assert ".cache" in unused
+
+
+WHOSE = {"run": own_folders.TRAINED, "folds": own_folders.TRAINED, "cache": own_folders.CACHED}
+
+
+@pytest.mark.parametrize("kind", WHOSE)
+@pytest.mark.parametrize("place", ["runs/first", "first", "runs/a/b", "cat/first"])
+@pytest.mark.parametrize("options", [{}, {"label_pattern": "(cat|dog)/.*"}, {"glob": "**"}])
+def test_pictures_in_a_folder_of_our_own_are_no_images(image_folder, own_folder, monkeypatch, kind, place, options):
+    root = image_folder({"cat": 2, "dog": 2})
+    own = own_folder(root / place, kind)
+    if kind == "cache":
+        monkeypatch.setenv("CNNKIT_CACHE", str(own))
+    files = sum(path.is_file() for path in own.rglob("*"))
+    index = index_of(root, **options)
+    assert set(labelled(index).values()) == {"cat", "dog"} and len(index) == 4
+    (entry,) = index.unused
+    assert (entry.reason, entry.files, entry.images) == (WHOSE[kind], files, 0)
+    assert place.startswith(entry.name)
+    assert recognised(root).open(Progress()).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "provenance.json", "folds.json", ".in-use"])
+def test_a_folder_with_one_such_file_may_be_anybodys(image_folder, name):
+    root = image_folder({"cat": 2, "dog": 2})
+    (root / "cat" / name).touch()
+    assert len(index_of(root)) == 4
+
+
+@pytest.mark.parametrize("kind", ["run", "folds"])
+@pytest.mark.parametrize("opened", [index_of, recognised])
+def test_a_run_in_place_of_images_is_refused(own_folder, tmp_path, kind, opened):
+    run = own_folder(tmp_path / "first", kind)
+    with pytest.raises(DataError, match="is what was trained, and no folder of images; its images are those of"):
+        opened(run)
 
 
 @pytest.mark.parametrize("ending", [".JPG", ".Jpeg", ".PNG", ".Bmp", ".GIF", ".WebP", ".jpe", ".jfif"])
