@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Exit, Option
 
 from cnnkit.commands.command import RunFolder, Settings, command
 from cnnkit.commands.results import evaluation_tables
 from cnnkit.commands.screen import Screen
-from cnnkit.core.errors import TrainingError, UsageError
+from cnnkit.core.errors import Incomplete, TrainingError, UsageError
 
 if TYPE_CHECKING:
     from cnnkit.evaluation.exam import Question
@@ -99,18 +99,27 @@ def evaluate(
     beside = "validation" if (split or "test") == "test" and not others else None
     # That it is damaged is told before the work; a calibration reads it, and writes it anew.
     validation = recorded(opened, beside) if beside and not calibrate else None
+    incomplete = None
     with screen.watching() as progress:
-        document = work(opened, split or "test", settings, progress, questions, others, calibrate, gates)
+        try:
+            document = work(opened, split or "test", settings, progress, questions, others, calibrate, gates)
+        except Incomplete as error:
+            incomplete, document = error, error.document
     fit = document["calibrated"] if calibrate else None
     told = [*calibration.lines(fit), *calibration.consequences(fit)] if fit else []
-    known = Familiarity.read(opened) if fit else None
+    known = Familiarity.read(opened) if fit and not incomplete else None
     told += [known.line()] if known else []
-    told += [line for question in questions for line in question.lines(document[question.name])]
-    told += verdict.remarks(document, recorded(opened.afresh(), beside) if beside and calibrate else validation)
-    held: dict[str, Any] = {"gates": [gate.as_json(document) for gate in gates]} if gates else {}
-    held |= {"familiarity": known.facts()} if known else {}
-    screen.result(document | held, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)
+    told += [line for each in questions if each.name in document for line in each.lines(document[each.name])]
+    if beside and calibrate and not incomplete:
+        validation = recorded(opened.afresh(), beside)
+    told += verdict.remarks(document, validation)
+    document |= {"gates": [gate.as_json(document) for gate in gates]} if gates else {}
+    document |= {"familiarity": known.facts()} if known else {}
+    if not (incomplete and screen.json_output):  # the error is the document then
+        screen.result(document, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)
     for gate in gates:
         Screen(json_output=True).say(gate.line(document))
+    if incomplete:
+        raise incomplete
     if not all(gate.met(document) for gate in gates):
         raise Exit(TrainingError.exit_code)

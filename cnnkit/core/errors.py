@@ -6,6 +6,7 @@
     |-- DataError                 3   the data is wrong
     |-- TrainingError             4   training or evaluation failed: diverged, out of memory, damaged checkpoint
     |-- DiskError                 4   a disk is full or fails
+    |-- Incomplete             1-4   some of what was asked failed; the rest was done, and is told
     |-- Interrupted     130/143/129   stopped by Ctrl-C, by the system or a closed terminal; what was saved is kept
     `-- NobodyReads             141   whoever read the output has seen enough
 
@@ -14,6 +15,7 @@ The number is the exit code of the command.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -100,6 +102,24 @@ class DiskError(CnnkitError):
 
     kind = "disk"
     exit_code = 4
+
+
+class Incomplete(CnnkitError):
+    """Some of what was asked failed; the rest was done, and is told beside.
+
+    Attributes:
+        document: What was found all the same, with `failed`: of each step that failed `step`, `kind` and `message`.
+    """
+
+    kind = "incomplete"
+
+    def __init__(self, document: Mapping[str, Any], *problems: Problem | str, exit_code: int):
+        super().__init__(*problems)
+        self.document, self.exit_code = dict(document), exit_code
+
+    def as_json(self) -> dict[str, Any]:
+        """The document, in which the error stands too."""
+        return self.document | super().as_json()
 
 
 class Interrupted(CnnkitError):

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from cnnkit.config.file import refuse_settings
 from cnnkit.core import cache
-from cnnkit.core.errors import TrainingError
+from cnnkit.core.errors import Incomplete, Interrupted, TrainingError
+from cnnkit.core.failing import Failure, going_on
 from cnnkit.core.progress import Progress
 from cnnkit.data.index import Index, refuse_other_splits
 from cnnkit.evaluation import calibrate as calibration
@@ -123,6 +124,8 @@ def evaluate(
             a calibration can't be kept; then nothing is written.
         DataError: Images of that split are gone, or are not the ones of the run; or others can't be read.
         TrainingError: The run has no usable checkpoint, or its network answers what is no number.
+        Incomplete: A question, a calibration or the writing failed, for whatever reason. What was found all the same
+            is its `document`, and written as far as the folder takes it.
     """
     asked = Asked(split, settings, questions, others, calibrate, gates)
     return evaluated(run, asked, progress or Progress())[0]
@@ -151,13 +154,64 @@ def evaluated(run: Run | Path | str, asked: Asked, progress: Progress) -> tuple[
         run = recalibration.run
     facts = others.facts(run, shown) if others else None
     exam = Exam.taken(run, model, asked.judged, shown, of, progress)
-    result = _examined(exam, asked.questions, facts, {"calibrated": recalibration.found} if recalibration else {})
-    # From here on nothing is refused any more.
+    result = results.figures(exam.run, exam.split, exam.answers, facts)
+    result |= {"calibrated": recalibration.found} if recalibration else {}
+    # From here on nothing is refused any more. First what is known is kept, then what may fail is asked.
+    steps, kept = _Steps(), None
     if recalibration:
-        recalibration.keep(model, of, progress)
-    if asked.judged and not unkept:  # of other images nothing is written: these are the figures of none of its splits
-        results.keep(run, asked.judged, _lasting(result), exam.answers)
+        with steps.step("the calibration is not kept with the run"):
+            recalibration.keep()
+        if steps.failed:
+            result = _lasting(result)
+    if asked.judged and not unkept and not steps.failed:  # those of other images are the figures of none of its splits
+        with steps.step("the figures are not kept with the run"):
+            results.keep(run, asked.judged, _lasting(result), exam.answers)
+            kept = asked.judged
+    if recalibration and not steps.interrupted:
+        with steps.step("what tells unfamiliar images is not made anew"):
+            recalibration.make_familiar(model, of, progress)
+    for question in asked.questions:
+        if not steps.interrupted:
+            with steps.step(f"there is no `{question.name}`"):
+                result[question.name] = question.answered(exam)
+    if kept and any(question.name in result for question in asked.questions):
+        with steps.step("what was asked beside the figures is not kept with the run"):
+            results.add(run, kept, _lasting(result))
+    if steps.failed:
+        where = f"are kept: {run.files.result(kept)}" if kept else "are told, and not kept with the run"
+        raise steps.incomplete(result, f"the figures of the network {where}")
     return result, exam.answers
+
+
+class _Steps:
+    """What is done once the figures of the network are known, each of which may fail without costing these."""
+
+    def __init__(self) -> None:
+        self.failed: list[Failure] = []
+
+    def step(self, what: str) -> AbstractContextManager[None]:
+        """Where the work within fails, what is behind it goes on; `what` begins a sentence on what there is not."""
+        return going_on(self.failed.append, what, "the same command with --debug shows where it happened")
+
+    @property
+    def interrupted(self) -> bool:
+        return any(isinstance(failure.error, Interrupted) for failure in self.failed)
+
+    def incomplete(self, result: Mapping[str, Any], kept: str) -> Incomplete:
+        """The error of what failed, with all of it as its cause.
+
+        Args:
+            result: What was found all the same.
+            kept: What became of that, as a line.
+        """
+        said = [
+            {"step": failure.what, "kind": failure.error.kind, "message": str(failure.error)} for failure in self.failed
+        ]
+        lines = [f"{failure.what}: {line}" for failure in self.failed for line in str(failure.error).splitlines()]
+        worst = next((failure for failure in self.failed if failure.is_bug), self.failed[0])
+        error = Incomplete({**result, "failed": said}, *lines, kept, exit_code=worst.error.exit_code)
+        error.__cause__ = BaseExceptionGroup("what failed", [failure.cause for failure in self.failed])
+        return error
 
 
 def _lasting(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,7 +257,7 @@ def score(
         TrainingError: The network answers what is no number.
     """
     exam = Exam.taken(run, model, split, shown, of, progress)
-    result = _examined(exam, ())
+    result = results.figures(run, split, exam.answers)
     results.keep(run, split, result, exam.answers)
     return result
 
@@ -231,21 +285,3 @@ def ask(
     found = question.answered(Exam(run, model, split, shown, answers, of, progress))
     results.write(run, split, result | {question.name: found})
     return found
-
-
-def _examined(
-    exam: Exam,
-    questions: Sequence[Question],
-    source: dict[str, Any] | None = None,
-    fit: Mapping[str, Any] = MappingProxyType({}),
-) -> dict[str, Any]:
-    """What a network is worth on the images of an exam; nothing is written.
-
-    Args:
-        exam: Whose answers these are.
-        questions: What is asked beyond the metrics.
-        source: What is told of where other images are from.
-        fit: What is told of a calibration that came before.
-    """
-    result = results.figures(exam.run, exam.split, exam.answers, source) | dict(fit)
-    return result | {question.name: question.answered(exam) for question in questions}

@@ -25,7 +25,7 @@ ALIKE = 0.05
 
 @dataclass(frozen=True)
 class Recalibration:
-    """What a calibration comes to; nothing of it is in the run's folder before `keep`.
+    """What a calibration comes to; nothing of it is in the run's folder before `keep` and `make_familiar`.
 
     Attributes:
         run: The run as if it were calibrated.
@@ -89,13 +89,17 @@ class Recalibration:
             }
             return cls(run, found | consequences, renewed, unfamiliar)
 
-    def keep(self, model: Any, of: Splits, progress: Progress) -> None:
-        """Keeps all of it with the run."""
+    def keep(self) -> None:
+        """Keeps it with the run, but for what tells unfamiliar images."""
         with self.run.held():
-            if self.unfamiliar:
-                _make_familiar(self.run, model, of, progress)
             self.run.calibrate(**asdict(self.run.calibration))
             self.renewed.keep(self.run)
+
+    def make_familiar(self, model: Any, of: Splits, progress: Progress) -> None:
+        """Keeps with the run what tells unfamiliar images, where that is to be made anew."""
+        if self.unfamiliar:
+            with self.run.held():
+                _make_familiar(self.run, model, of, progress)
 
 
 def _is_damaged(run: Run, file: Path, read: Callable[[Run], object], progress: Progress) -> bool:

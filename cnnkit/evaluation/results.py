@@ -50,6 +50,11 @@ def keep(run: Run, split: str, result: Mapping[str, Any], answers: Answers) -> N
     write(run, split, result)
 
 
+def add(run: Run, split: str, result: Mapping[str, Any]) -> None:
+    """Writes what was found of a split beside what `keep` has kept of it, with that."""
+    write(run, split, dict(result) | _asked_before(run, split, result))
+
+
 def write(run: Run, split: str, result: Mapping[str, Any]) -> None:
     """Writes what was found of a split, for `read`."""
     atomic.write_json(run.files.result(split), {**result, SHA256: _digest(result)})

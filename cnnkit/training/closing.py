@@ -7,16 +7,14 @@ command ends with another exit code than 0.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cnnkit.core.errors import CnnkitError, DiskError, Interrupted, NobodyReads, TrainingError
-from cnnkit.core.lazy import tf
+from cnnkit.core.errors import DiskError
+from cnnkit.core.failing import Failure, going_on
 from cnnkit.core.progress import Progress
-from cnnkit.core.signals import ENDING, interrupts
 from cnnkit.core.text import first_line, typed
 from cnnkit.evaluation.exam import Shown
 from cnnkit.runs.run import Run
@@ -45,34 +43,19 @@ class Closing:
             recorded: Whether the run is recorded as finished by now. Then a signal ends the work within and nothing
                 else; before it ends the training, as ever.
         """
-        try:
-            with interrupts(*ENDING):  # TensorFlow may make another error of a signal
-                yield
-        except NobodyReads:
-            raise
-        except KeyboardInterrupt:
-            if not recorded:
-                raise
-            self._fail(what, again, Interrupted.kind, "interrupted")
-        except (tf.errors.ResourceExhaustedError, MemoryError):
-            self._fail(what, again, TrainingError.kind, "out of memory")
-        except CnnkitError as error:
-            self._fail(what, again, error.kind, first_line(error))
-        except OSError as error:
-            self._fail(what, again, TrainingError.kind, first_line(error))
-        except Exception as error:
-            place = f"{self.run.files.log} tells where it happened"
-            bug = f"this is a bug in cnnkit, please report it: {type(error).__name__}: {first_line(error)}; {place}"
-            self._fail(what, again, CnnkitError.kind, bug, traceback.format_exc())
+        place = f"{self.run.files.log} tells where it happened"
+        with going_on(lambda failure: self._fail(failure, again), what, place, interruptible=recorded):
+            yield
 
-    def _fail(self, what: str, again: str | None, kind: str, message: str, place: str = "") -> None:
+    def _fail(self, failure: Failure, again: str | None) -> None:
         command = f"{again} {typed(self.run.folder)}" if again else None
-        self.failed.append({"step": what, "kind": kind, "message": message, "again": command})
+        what, message = failure.what, first_line(failure.error)
+        self.failed.append({"step": what, "kind": failure.error.kind, "message": message, "again": command})
         line = f"{what} ({message}); the run is complete without it" + (f"; make it with: {command}" if command else "")
         self._progress.say(line)
         with suppress(DiskError, OSError):  # what a full disk costs here is told by this very line
             self.run.log(line)
-            for each in place.splitlines():
+            for each in failure.trace.splitlines() if failure.is_bug else ():
                 self.run.log(each)
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from cnnkit.core import errors
-from cnnkit.core.errors import CnnkitError, ConfigError, DataError, Interrupted, Problem, TrainingError, UsageError
+from cnnkit.core.errors import (
+    CnnkitError,
+    ConfigError,
+    DataError,
+    Incomplete,
+    Interrupted,
+    Problem,
+    TrainingError,
+    UsageError,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +35,13 @@ def test_every_error_has_its_exit_code_and_kind(error: type[CnnkitError], exit_c
 def test_a_stop_by_the_system_has_an_exit_code_of_its_own() -> None:
     assert Interrupted("stopped", exit_code=143).exit_code == 143
     assert Interrupted("stopped").exit_code == 130
+
+
+def test_what_was_done_all_the_same_stands_beside_the_error() -> None:
+    told = Incomplete({"accuracy": 0.5}, "there is no `baseline`: out of memory", exit_code=4)
+    message = "there is no `baseline`: out of memory"
+    assert told.exit_code == 4
+    assert told.as_json() == {"accuracy": 0.5, "error": {"kind": "incomplete", "message": message, "places": []}}
 
 
 def test_the_docstring_draws_every_error() -> None:
