@@ -120,18 +120,21 @@ class Answers:
 
     @property
     def log_loss_interval(self) -> list[float] | None:
-        """That of the mean of `log_losses`; None of a single image."""
+        """That of the mean of `log_losses`; None where these images tell none, see `of_losses`."""
         first, second = self._likeliest
-        return self._interval(self.log_losses, _log_losses(second) - _log_losses(first), float(_log_losses(0.0)))
+        return self._interval(self.log_losses, _log_losses(first), _log_losses(second), float(_log_losses(0.0)))
 
     @property
     def brier_interval(self) -> list[float] | None:
-        """That of the mean of `squared_errors`, which are in 0..2; None of a single image."""
+        """That of the mean of `squared_errors`, which are in 0..2; None as of `log_loss_interval`."""
         first, second = self._likeliest
-        return self._interval(self.squared_errors, 2 * (first - second), 2.0)
+        # That of class k is 1 - 2 p_k and the sum of the squares of all.
+        squares = np.square(self.probabilities).sum(axis=1)
+        return self._interval(self.squared_errors, 1 - 2 * first + squares, 1 - 2 * second + squares, 2.0)
 
-    def _interval(self, losses: Any, costs: Any, most: float) -> list[float] | None:
-        return of_losses(losses, self.labels == self.predicted, costs, 1 - self._likeliest[0], most)
+    def _interval(self, losses: Any, least: Any, second: Any, most: float) -> list[float] | None:
+        right = self.labels == self.predicted
+        return of_losses(losses, right, least, second, 1 - self._likeliest[0], most)
 
     @cached_property
     def _likeliest(self) -> tuple[Any, Any]:

@@ -83,7 +83,10 @@ def around_logit(value: float, error: float, count: int) -> list[float] | None:
 
 
 def of_mean(values: Any, most: float = math.inf) -> list[float] | None:
-    """The interval of the mean of what is 0 or more, float (images,), such as a loss; None of fewer than two images.
+    """The interval of the mean of what is 0 or more, float (images,), such as a loss.
+
+    None of fewer than two images, and of such as are all alike: nothing tells how far others are from them, and an
+    interval without width would claim certainty.
 
     A few mistakes make most of the loss of a sure network, so its mean is distributed skewly: what Student's t leaves
     of that is taken off by a cubic transformation that can be turned round (Hall 1992, On the removal of skewness by
@@ -101,7 +104,7 @@ def of_mean(values: Any, most: float = math.inf) -> list[float] | None:
         return None
     mean, deviation = float(values.mean()), float(values.std())
     if not deviation > 1e-12 * abs(mean):
-        return [mean, mean]
+        return None
     skewness = float(np.mean(((values - mean) / deviation) ** 3)) / math.sqrt(count)
     t = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
 
@@ -114,26 +117,34 @@ def of_mean(values: Any, most: float = math.inf) -> list[float] | None:
     return [max(0.0, mean - error * untransformed(t)), min(most, mean - error * untransformed(-t))]
 
 
-def of_losses(losses: Any, right: Any, costs: Any, doubts: Any, most: float) -> list[float] | None:
-    """The interval of a mean loss; None of fewer than two images.
+def of_losses(losses: Any, right: Any, least: Any, second: Any, doubts: Any, most: float) -> list[float] | None:
+    """The interval of a mean loss.
 
-    Of few images there may be no mistake among them by chance, and so none of what makes most of a loss. So the upper
-    end is never below what the loss comes to with as many mistakes more as Wilson's interval of their share allows.
+    Of few images there may be no mistake among them by chance, and so none of what makes most of a loss; or no right
+    answer. So the upper end is never below what the loss comes to with as many mistakes more as Wilson's interval of
+    their share allows, the lower end never above that with as many fewer.
+
+    None of fewer than two images, and where all losses are alike and would be whichever class is the right one, as
+    where every class is given the same.
 
     Args:
         losses: What each image adds, float (images,), 0 or more.
         right: Which of them are answered rightly, bool (images,).
-        costs: How much more each costs if the second likeliest class is the right one in place of the likeliest.
-        doubts: How likely the network has it that it is wrong, in 0..1: by these are the costs weighed.
+        least: What each would add if the likeliest class were the right one.
+        second: The same of the second likeliest class.
+        doubts: How likely the network has it that it is wrong, in 0..1: by these is weighed what mistakes cost.
         most: What no loss can be above.
     """
-    ends = of_mean(losses, most)
-    if ends is None:
+    if len(losses) < 2:
         return None
-    wrong = 1 - float(np.mean(right))
-    more = interval(wrong, len(losses))[1] - wrong
+    mean, wrong = float(np.mean(losses)), 1 - float(np.mean(right))
+    low, high = of_mean(losses, most) or (mean, mean)
+    fewest, many = interval(wrong, len(losses))
+    costs = second - least
     cost = float(np.average(costs, weights=doubts) if np.sum(doubts) > 0 else np.mean(costs))
-    return [ends[0], max(ends[1], min(most, float(np.mean(losses)) + more * cost))]
+    saved = float(np.mean((losses - least)[~right])) if wrong else 0.0
+    low, high = min(low, mean - (wrong - fewest) * saved), max(high, min(most, mean + (many - wrong) * cost))
+    return [max(0.0, low), high] if high - low > 1e-12 * abs(mean) else None
 
 
 def of_f1(confusion: Any) -> list[Any]:

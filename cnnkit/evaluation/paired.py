@@ -151,7 +151,9 @@ def p_text(p: float) -> str:
 
 
 def mean_interval(differences: Any) -> list[float] | None:
-    """The 95 % interval of the mean of what differs on each image, float (images,), by Student's t; None of one image.
+    """The 95 % interval of the mean of what differs on each image, float (images,), by Student's t.
+
+    None of one image, and where all differ alike: nothing tells how far others are from them.
 
     Student 1908, The probable error of a mean, Biometrika 6, 1-25.
     """
@@ -161,6 +163,8 @@ def mean_interval(differences: Any) -> list[float] | None:
     if n < 2:
         return None
     mean, error = float(np.mean(differences)), float(np.std(differences, ddof=1)) / math.sqrt(n)
+    if not error > 1e-12 * abs(mean):
+        return None
     half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
     return [mean - half, mean + half]
 

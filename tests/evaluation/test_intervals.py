@@ -265,7 +265,7 @@ def test_the_interval_of_a_mean_turns_halls_transformation_round():
     transformed = t + skewness * t**2 / 3 + skewness**2 * t**3 / 27 + skewness / 6
     assert transformed == pytest.approx([student.ppf(0.975, 59), student.ppf(0.025, 59)], abs=1e-5)
     assert of_mean(np.r_[np.zeros(50), np.ones(50)]) == pytest.approx(student.interval(0.95, 99, 0.5, 0.5 / 99**0.5))
-    assert of_mean(np.full(9, 0.1)) == pytest.approx([0.1, 0.1])
+    assert of_mean(np.full(9, 0.1)) is None  # nothing tells how far others are from these
 
 
 def test_of_few_even_losses_the_interval_is_students():
@@ -291,6 +291,23 @@ def test_losses_without_a_mistake_among_them_are_as_uncertain_as_the_share_of_mi
     assert told["brier_interval"][1] == pytest.approx(told["brier"] + wrong * 2 * (2 * sure - 1))
     cost = np.log(sure) - np.log(max(1 - sure, np.finfo(np.float64).eps))
     assert told["log_loss_interval"][1] == pytest.approx(told["log_loss"] + wrong * cost)
+
+
+@pytest.mark.parametrize("sure", [1.0, 1 - 1e-9, 0.99])
+def test_losses_without_a_right_answer_among_them_are_as_uncertain_as_the_share_of_mistakes(sure):
+    """Of 45 that are all wrong another 7.9 % may be right, and then cost 2 (p1 - p2) less."""
+    told = metrics.computed(Answers(np.ones(45, int), np.tile([sure, 1 - sure], (45, 1)), ["a", "b"]))
+    right = binomtest(0, 45).proportion_ci(0.95, method="wilson").high
+    low, high = told["brier_interval"]
+    assert (low, high) == pytest.approx((told["brier"] - right * 2 * (2 * sure - 1), told["brier"]))
+    saved = np.log(sure) - np.log(max(1 - sure, np.finfo(np.float64).eps))
+    assert told["log_loss_interval"] == pytest.approx([told["log_loss"] - right * saved, told["log_loss"]])
+
+
+def test_losses_that_are_alike_whichever_class_is_right_have_no_interval():
+    told = metrics.computed(Answers(np.arange(40) % 4, np.full((40, 4), 0.25), list("abcd")))
+    assert told["log_loss"] == pytest.approx(np.log(4)) and told["brier"] == pytest.approx(0.75)
+    assert told["log_loss_interval"] is told["brier_interval"] is None
 
 
 def test_intervals_stay_where_their_figure_can_be():
