@@ -19,9 +19,9 @@ from cnnkit.data.files.walking import HIDDEN, counts_below, files_below, refuse_
 LEADS_NOWHERE = "a link that leads nowhere"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NewImage:
-    """An image to predict.
+    """An image to predict. There may be millions of them, so it has little to keep.
 
     Attributes:
         name: What it is called: its path, which for one in an archive goes on behind the archive's.
@@ -31,7 +31,7 @@ class NewImage:
     """
 
     name: str
-    file: Path
+    file: str
     below: str
     error: str | None = None
 
@@ -132,7 +132,7 @@ def _meant(path: Path, progress: Progress) -> Found:
         # A link to a folder above it is not followed where it is found, but meant where it is named.
         return _below(path, path.resolve() if path.is_symlink() else path)
     if not archives.is_archive(path):
-        return Found([NewImage(str(path), path, path.name)], Counter())
+        return Found([NewImage(str(path), str(path), path.name)], Counter())
     try:
         folder = archives.unpacked(path, progress)
     except DataError as error:  # it names a setting of a source, but there is none here
@@ -141,27 +141,29 @@ def _meant(path: Path, progress: Progress) -> Found:
 
 
 def _unreadable(path: Path, reason: str) -> Found:
-    return Found([NewImage(str(path), path, path.name, reason)], Counter())
+    return Found([NewImage(str(path), str(path), path.name, reason)], Counter())
 
 
 def _below(named: Path, folder: Path) -> Found:
     """What is below a folder; `named` is what it, or the archive that it was in, is called."""
     images: list[NewImage] = []
     left_out: Counter[str] = Counter()
+    above = os.path.join(named, "") if named.parts else ""  # noqa: PTH118
+    begin, as_named = len(str(folder)), named == folder
 
     def add(path: str, error: str | None = None) -> None:
-        below = Path(path).relative_to(folder)
-        images.append(NewImage(str(named / below), Path(path), below.as_posix(), error))
+        below = path[begin:].lstrip("/")
+        name = f"{above}{below}" if below else str(named)
+        images.append(NewImage(name, name if as_named else path, below, error))
 
     for path in files_below(folder, lambda error: add(error.filename, f"can't be read: {error.strerror}")):
-        file = Path(path)
         if reason := why_not(path):
-            if not file.is_dir():
+            if not os.path.isdir(path):  # noqa: PTH112
                 left_out[reason] += 1
             elif reason != HIDDEN:  # a hidden folder is not looked into
                 left_out[reason] += counts_below(path)[0]
         else:
-            add(path, LEADS_NOWHERE if file.is_symlink() and not file.exists() else None)
+            add(path, LEADS_NOWHERE if os.path.islink(path) and not os.path.exists(path) else None)  # noqa: PTH110, PTH114
     if not images:
         raise DataError(f"{named} holds no images{f': {by_reason(left_out)}' if left_out else ', and no other files'}")
     return Found(images, left_out)

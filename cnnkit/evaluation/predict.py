@@ -107,7 +107,7 @@ def _decoded(images: Sequence[NewImage], preprocessing: Preprocessing) -> Iterat
         if image.error:
             return image, image.error
         try:
-            return image, preprocessing.of_file(image.file)
+            return image, preprocessing.of_file(Path(image.file))
         except BadImage as error:
             return image, str(error)
 
