@@ -14,6 +14,7 @@ from cnnkit.core.errors import UsageError
 from cnnkit.core.lazy import np
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.metrics import computed
+from cnnkit.evaluation.paired import may_be_chance, p_text
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,24 @@ class Gate:
         value = figures(result).get(self.figure)  # a question that could not be answered has none
         told = "has no value" if value is None else f"is {_shown(value, self.wanted)}"
         how = "at most" if self.over else "at least"
-        return f"{'met' if self.met(result) else 'not met'}: {self.figure} {told}, wanted {how} {self.wanted:g}"
+        line = f"{'met' if self.met(result) else 'not met'}: {self.figure} {told}, wanted {how} {self.wanted:g}"
+        return line + self._other_word(result)
+
+    def _other_word(self, result: Mapping[str, Any]) -> str:
+        """What the test of a difference says where a gate asks whether its interval is above 0, if it is the opposite.
+
+        A gate goes by the figure that it names; sentences on a difference go by the p of its test.
+        """
+        figure, _, end = self.figure.rpartition(".")
+        part, _, name = figure.rpartition(".")
+        found = figures(result)
+        p, value = found.get(f"{part}.p"), found.get(figure)
+        if p is None or value is None or _kind(name) is not _DIFFERENCE or (end, self.wanted) != ("low", 0):
+            return ""
+        if self.met(result) != may_be_chance(p) or value <= 0:
+            return ""
+        word = "it may be chance" if may_be_chance(p) else "it is more than chance"
+        return f"; by McNemar's test, which is computed in another way, {word} ({p_text(p)})"
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, float | None]:

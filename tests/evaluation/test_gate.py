@@ -240,6 +240,28 @@ def test_a_figure_that_is_not_asked_for_is_told_with_what_asks_for_it(text, clas
         refuse_unknown([Gate.parsed(text, over=option_over)], classes, beside, asked_by(classes, beside))
 
 
+@pytest.mark.parametrize(
+    ("low", "p", "line"),
+    [
+        (0.0001, 0.062, "met: baseline.network_adds.low is 0.0001, wanted at least 0{}it may be chance (p = 0.062)"),
+        (
+            -0.001,
+            0.04,
+            "not met: baseline.network_adds.low is -0.0010, wanted at least 0{}it is more than chance (p = 0.04)",
+        ),
+        (0.1, 0.001, "met: baseline.network_adds.low is 0.1000, wanted at least 0"),
+        (-0.1, 0.6, "not met: baseline.network_adds.low is -0.1000, wanted at least 0"),
+        (-0.1, None, "not met: baseline.network_adds.low is -0.1000, wanted at least 0"),
+    ],
+)
+def test_a_gate_on_a_difference_says_where_its_test_has_another_word(low, p, line):
+    found = {"baseline": {"network_adds": 0.2, "network_adds_interval": [low, 0.3], "p": p}}
+    expected = line.format("; by McNemar's test, which is computed in another way, ")
+    assert Gate.parsed("baseline.network_adds.low=0").line(found) == expected
+    assert "McNemar" not in Gate.parsed("baseline.network_adds.low=-0.5").line(found)
+    assert "McNemar" not in Gate.parsed("baseline.network_adds.high=0").line(found)
+
+
 def test_all_that_asks_for_a_figure_are_options_of_the_command(command):
     _, told, _ = command("evaluate", "--help")
     for how in {*asked_by(YES_NO, ()).values(), *asked_by(THREE, ()).values()}:
