@@ -17,6 +17,10 @@ from cnnkit.core.text import counted, enumerated
 SMOOTHING = 0.9
 """Share of the mean so far in the next one: a mean over about ten updates."""
 
+SETTLED = 10
+"""Updates until the smoothed loss is such a mean. What comes before is that of fewer: where batches differ by more than
+the loss falls, a lucky first one would be the least of the whole curve."""
+
 EXPLODED = 4.0
 """A smoothed loss that is so many times the smallest one has exploded."""
 
@@ -143,14 +147,21 @@ class Finding:
         return f"learning rate {self.rate:g}{of}: after {after} at {tried} the loss of validation is {values}"
 
     def caution(self) -> str | None:
-        """That the short runs say little; None where they do."""
-        losses = [run.loss for run in self.runs if run.loss is not None]
-        if min(losses) < (1 - LEARNT) * self.begun:
-            return None
-        return (
-            f"at none of these rates the loss of validation fell below the {self.begun:.4f} that it begins with, so "
-            "this says little of the rate: it learns slowly, has nothing left to learn, or can't learn from the images"
-        )
+        """That the short runs say little, or that the best is at the end of their row; None otherwise."""
+        best = least(self.runs)
+        if best is None or best.loss is None or best.loss >= (1 - LEARNT) * self.begun:
+            return (
+                f"at none of these rates the loss of validation fell below the {self.begun:.4f} that it begins with, "
+                "so this says little of the rate: it learns slowly, has nothing left to learn, or can't learn from the "
+                "images"
+            )
+        for end, which, further, factor in ((0, "smallest", "smaller", 1 / APART), (-1, "largest", "larger", APART)):
+            if best is self.runs[end]:
+                return (
+                    f"{best.rate:g} is the {which} rate that was tried and did best, so a {further} one may do better; "
+                    f"try one by hand, such as --set {self.key}={rounded(best.rate * factor):g}"
+                )
+        return None
 
     def as_json(self) -> dict[str, Any]:
         """As `cnnkit lr --json` and a run tell it."""
@@ -197,4 +208,5 @@ def chosen(runs: Sequence[ShortRun]) -> ShortRun | None:
 
 def start(curve: Curve) -> float:
     """The rate at which to try first: well below the one at which the loss is least, where it begins to be unsteady."""
-    return min(curve.points, key=lambda point: point.smoothed).rate / BELOW
+    settled = curve.points[SETTLED - 1 :] or curve.points[-1:]
+    return min(settled, key=lambda point: point.smoothed).rate / BELOW

@@ -113,6 +113,11 @@ class LearningCurve:
         low, high = on.interval
         figures = f"With twice the images ({on.images:,}) about {on.accuracy:.3f} ({low:.3f} to {high:.3f})"
         figures += f", {now:.3f} now"
+        if on.gain[0] > CLEAR and on.accuracy <= now:  # the form does not fit: such a curve rises ever more slowly
+            return (
+                f"{figures}, which lies above the curve through all sizes: whether more images would help can't be "
+                "told for sure."
+            )
         if on.gain[0] > CLEAR:
             return f"{figures}: more images would help."
         if on.gain[1] < LITTLE:

@@ -270,7 +270,7 @@ def _found(rehearsal: Rehearsal, progress: Progress, minutes: float | None) -> F
     ranged, short = _updates_in(min(rehearsal.updates, 60 * minutes / an_update if minutes else math.inf))
     progress.say(
         f"Learning rates are tried, which takes {in_words(an_update * (ranged + 3 * short))}: "
-        f"{ranged} updates at rising rates, then {short} at each of three"
+        f"{ranged} updates at rising rates, then {short} at each of three, and at further ones while the last is best"
     )
     with progress.task("trying learning rates", ranged + 3 * short) as advance:
         curve = Curve()
@@ -288,7 +288,8 @@ def _found(rehearsal: Rehearsal, progress: Progress, minutes: float | None) -> F
                 "images (`cnnkit data CONFIG`), at the weights that the network starts from, and at train.loss"
             )
         first = rounded(start(curve))
-        runs = _short_runs(rehearsal, first, short, advance)
+        runs = [_short_run(rehearsal, rounded(first * APART**power), short, advance) for power in (-1, 0, 1)]
+    _go_further(rehearsal, runs, short, progress)
     suggested = chosen(runs)
     if suggested is None:
         tried = enumerated((f"{run.rate:g}" for run in runs), "and")
@@ -329,18 +330,15 @@ def _updates_in(affordable: float) -> tuple[int, int]:
     return max(FEWEST, int(RANGE * share)), max(FEWEST, int(SHORT * share))
 
 
-def _short_runs(rehearsal: Rehearsal, first: float, updates: int, advance: Callable[[int], None]) -> list[ShortRun]:
-    """Those at a third, once and three times a rate, and further ones while that at an end of the row is best."""
-    runs = [_short_run(rehearsal, rounded(first * APART**power), updates, advance) for power in (-1, 0, 1)]
+def _go_further(rehearsal: Rehearsal, runs: list[ShortRun], updates: int, progress: Progress) -> None:
+    """Adds further runs to a row while that at an end of it is best."""
     for _ in range(FURTHER):
         best, smallest, largest = least(runs), runs[0], runs[-1]
-        if best is None or best is smallest:
-            runs.insert(0, _short_run(rehearsal, rounded(smallest.rate / APART), updates, advance))
-        elif best is largest:
-            runs.append(_short_run(rehearsal, rounded(largest.rate * APART), updates, advance))
-        else:
-            break
-    return runs
+        if best not in (None, smallest, largest):
+            return
+        rate = rounded(largest.rate * APART if best is largest else smallest.rate / APART)
+        with progress.task(f"trying {rate:g} too", updates) as advance:
+            runs.insert(len(runs) if best is largest else 0, _short_run(rehearsal, rate, updates, advance))
 
 
 def _short_run(rehearsal: Rehearsal, rate: float, updates: int, advance: Callable[[int], None]) -> ShortRun:

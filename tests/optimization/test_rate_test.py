@@ -7,7 +7,19 @@ import math
 import numpy as np
 import pytest
 
-from cnnkit.optimization.rate_test import EXPLODED, SMOOTHING, Curve, Finding, ShortRun, chosen, least, rates, rounded
+from cnnkit.optimization.rate_test import (
+    BELOW,
+    EXPLODED,
+    SMOOTHING,
+    Curve,
+    Finding,
+    ShortRun,
+    chosen,
+    least,
+    rates,
+    rounded,
+    start,
+)
 
 
 def test_rates_grow_by_the_same_factor_from_the_least_to_the_most():
@@ -89,3 +101,36 @@ def test_short_runs_in_which_nothing_is_learnt_say_little(begun, careful):
     runs = (ShortRun(0.1, 0.6, 0.7), ShortRun(0.3, 0.495, 0.8), ShortRun(0.9, None, None))
     found = Finding(0.3, "train.optimizer.learning_rate", "sgd", 1, 1, 0.3, (), "", begun, runs, 10, 1.0)
     assert (found.caution() is not None) == careful == (found.as_json()["caution"] is not None)
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [
+        ({0.1: 0.6, 0.3: 0.5, 0.9: 0.4}, "0.9 is the largest rate that was tried and did best, so a larger one may do"),
+        (
+            {0.1: 0.4, 0.3: 0.5, 0.9: 0.6},
+            "0.1 is the smallest rate that was tried and did best, so a smaller one may do",
+        ),
+        ({0.1: 0.5, 0.3: 0.4, 0.9: None}, None),  # beyond it training diverges
+        ({0.1: 0.401, 0.3: 0.4, 0.9: 0.5}, None),  # hardly worse than the best, which has one on either side
+    ],
+)
+def test_that_the_best_is_at_the_end_of_what_was_tried_is_told(losses, told):
+    runs = tuple(ShortRun(rate, loss, loss) for rate, loss in losses.items())
+    found = Finding(0.3, "train.optimizer.learning_rate", "sgd", 1, 1, 0.3, (), "", 2.3, runs, 10, 1.0)
+    caution = found.caution()
+    assert (caution or "").startswith(told or "") and (caution is None) == (told is None)
+    assert told is None or caution.endswith(f"train.optimizer.learning_rate={2.7 if 'largest' in told else 0.033:g}")
+
+
+def test_a_lucky_first_batch_does_not_say_where_the_short_runs_begin():
+    unlucky = [0.9, *[1.0 + 0.02 * (-1) ** i for i in range(59)], *np.linspace(1.0, 0.95, 20), *[1.1] * 20]
+    curve = followed(unlucky)
+    assert min(curve.points, key=lambda point: point.smoothed) is curve.points[0]
+    assert start(curve) > curve.points[50].rate / BELOW
+
+
+@pytest.mark.parametrize("count", [5, 9, 10, 11])
+def test_a_short_curve_has_a_place_to_begin_too(count):
+    curve = followed([1.0 - 0.01 * i for i in range(count)])
+    assert start(curve) == curve.points[-1].rate / BELOW

@@ -67,6 +67,7 @@ def test_the_continuation_of_a_power_law_lies_in_its_interval():
         ([0.85, 0.948, 0.95, 0.95], "would hardly help"),
         ([0.7, 0.7, 0.7, 0.7], "would hardly help"),
         ([0.8, 0.75, 0.7, 0.65], "can't be told: the accuracy falls"),
+        ([0.37, 0.48, 0.68, 0.98], "above the curve through all sizes: whether more images would help can't be told"),
     ],
 )
 def test_it_is_said_whether_more_images_would_help(accuracies, said):
