@@ -178,8 +178,7 @@ def _of_each(
 
     known = Familiarity.read(run)
     if known is None:
-        again = f"{run.files.to_calibrate} makes it do so"
-        progress.say(f"the run does not tell which images are unlike all that it has seen; {again}")
+        progress.say(Familiarity.why_none(run))
     elif not known.tells:
         progress.say(known.line())
     failed: Counter[str] = Counter()

@@ -139,7 +139,7 @@ class Familiarity:
             return None
         try:
             with reading.told(file), safetensors.safe_open(file, "numpy") as opened:
-                noted = json.loads((opened.metadata() or {})["familiarity"])
+                noted = _noted(opened)
                 if noted.get("format", 1) != FORMAT:
                     return None
                 features, mean, whitening = map(opened.get_tensor, TENSORS)
@@ -152,6 +152,21 @@ class Familiarity:
                 f"{file} is damaged: {first_line(error)}; make it anew: {run.files.to_calibrate}"
             ) from None
         return found if found.weights == run.weights_digest() else None
+
+    @classmethod
+    def why_none(cls, run: Run) -> str:
+        """Why `read` has none of a run, and what to do."""
+        file, again = run.files.familiarity, f"{run.files.to_calibrate} makes it"
+        newer = 0
+        if file.exists():
+            with reading.told(file), safetensors.safe_open(file, "numpy") as opened:
+                newer = _noted(opened).get("format", 1)
+        if newer > FORMAT:
+            return (
+                f"{file} was written by a newer version of cnnkit, so the run does not tell here which images are "
+                f"unlike all that it has seen; use that version, or {again} anew for this one"
+            )
+        return f"the run does not tell which images are unlike all that it has seen; {again} do so"
 
     def write(self, run: Run) -> None:
         """Writes it into the run's folder, and its hash into the run's record."""
@@ -264,6 +279,12 @@ def fit(run: Run, model: Any, of: Callable[[str], Shown], progress: Progress) ->
         }
     found = Familiarity.fitted(known, others, run.weights_digest(), strange)
     found.write(run)
+    return found
+
+
+def _noted(opened: Any) -> dict[str, Any]:
+    """What is noted in an open file beside its tensors."""
+    found: dict[str, Any] = json.loads((opened.metadata() or {})["familiarity"])
     return found
 
 

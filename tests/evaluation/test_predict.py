@@ -21,7 +21,7 @@ from cnnkit.data.feeding.images import Images, allocated
 from cnnkit.data.files import decoding
 from cnnkit.evaluation.evaluate import score
 from cnnkit.evaluation.exam import Shown
-from cnnkit.evaluation.familiarity import Familiarity, Seen
+from cnnkit.evaluation.familiarity import FORMAT, Familiarity, Seen
 from cnnkit.evaluation.image_statistics import image_statistics
 from cnnkit.evaluation.new_images import listed
 from cnnkit.evaluation.predict import csv_lines
@@ -380,11 +380,13 @@ def test_an_image_is_as_unfamiliar_as_its_features_are_far_and_a_run_that_does_n
     earlier = Run(tmp_path / "earlier")
     noted = {"threshold": 0.5, "weights": earlier.weights_digest()}
     kept = save({"features": np.ones((2, 90), np.float16)}, {"familiarity": json.dumps(noted)})
-    for content in (kept, None):  # what was kept at first, and nothing
+    later = save({"features": np.ones((2, 90), np.float16)}, {"familiarity": json.dumps({"format": FORMAT + 1})})
+    for content in (kept, None, later):  # what was kept at first, nothing, and what may be kept once
         earlier.keep_familiarity(content)
         code, out, err = command("predict", earlier.folder, images / "pictures" / "a.jpg")
         [row] = csv.DictReader(io.StringIO(out))
         assert (code, row["unfamiliar"]) == (0, "") and "--calibrate" in err
+        assert ("was written by a newer version of cnnkit" in err) == (content == later)
 
 
 def test_where_strangers_are_told_too_badly_nothing_is_called_unfamiliar_and_that_is_said_once(

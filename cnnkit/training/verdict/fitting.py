@@ -116,7 +116,12 @@ def _against_certainty(course: Course) -> tuple[str, tuple[str, ...]]:
     if getattr(course.experiment.train.loss, "label_smoothing", None) == 0:
         return "label smoothing holds that down", ("train.loss.label_smoothing=0.1",)
     if course.keeps_least_loss:
-        return f"epoch {course.kept}, which is kept, has the least loss of validation already", ()
+        words, best = f"epoch {course.kept}, which is kept, has the least loss of validation", "val_accuracy"
+        if course.experiment.train.checkpoint.monitor == best:
+            return words, ()
+        # Accuracy rose behind that epoch: who keeps it for its loss may not know what that costs.
+        words += "; where right answers matter more than probabilities, keep the epoch of the best accuracy"
+        return words, (f"train.checkpoint.monitor={best}",)
     return "where probabilities matter, keep the epoch of the least loss", ("train.checkpoint.monitor=val_loss",)
 
 
