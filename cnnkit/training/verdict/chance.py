@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from cnnkit.core.text import counted, enumerated, percent
 from cnnkit.evaluation.verdict import LARGEST, LARGEST_OF_TWO
@@ -19,6 +20,9 @@ EARLY = 8, 500
 
 PERHAPS = 2.5
 """Standard deviations above a guess from which on an epoch may have learnt something, though it is not sure."""
+
+MOSTLY = 1.5
+"""The same of what most of the later epochs have, in all of which few are lucky by chance: one training in fifteen."""
 
 FAR_FROM_USUAL = 10.0
 """A rate by so many times above or below the usual one is the first suspect."""
@@ -73,7 +77,8 @@ def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
         else "images or labels of validation that are of another kind than those of training"
     )
     short = [*_late(course, part)] or [*_early(course, part)]
-    reasons = [*_few(course), *short, *_labels(course), Reason(others)]
+    few, last = [*_few(course)], [*_labels(course), Reason(others)]
+    reasons = [*few, *short, *(reversed(last) if few else last)]
     yield _remark("by_heart_alone", message, reasons)
 
 
@@ -168,9 +173,10 @@ def _fading(course: Course, part: Part) -> Iterator[Reason]:
 
 
 def _few(course: Course) -> Iterator[Reason]:
-    """That validation has too few images to tell, where an epoch is above a guess by what may be chance or not."""
-    best = max(epoch["val_accuracy"] for epoch in course.epochs if epoch["val_accuracy"] is not None)
-    if course.validated.beaten_by(best, PERHAPS):
+    """That validation has too few images to tell, where epochs are above a guess by what may be chance or not."""
+    accuracies = [epoch["val_accuracy"] for epoch in course.epochs if epoch["val_accuracy"] is not None]
+    best, later = max(accuracies), median(accuracies[len(accuracies) // 2 :])
+    if course.validated.beaten_by(best, PERHAPS) or course.validated.beaten_by(later, MOSTLY):
         words = f"too few images of validation to tell, {course.validated.images:,}"
         yield Reason(f"{words}: the best epoch reaches {best:.4f} on them, which is above a guess, but may be chance")
 

@@ -335,6 +335,24 @@ def test_an_epoch_that_may_be_better_than_a_guess_makes_few_images_the_first_rea
     assert "in order: (1) too few images of validation to tell, 500: the best epoch reaches 0.1362" in remark.advice
 
 
+def test_where_most_epochs_are_a_little_better_than_a_guess_labels_are_the_last_reason(course):
+    # Of 39 images with two even classes a guess has 0.5 with a standard deviation of 0.08: here 1.6 and 0.5 of them.
+    def first_and_last(share):
+        [remark] = judge.remarks(
+            course(FALLING, 0.7 + E / 10, np.linspace(0.5, 0.95, 30), np.full(30, share), classes=2, images=(200, 39))
+        )
+        return [
+            each.split(":")[0][4:30] for each in remark.advice.removeprefix("probable reasons, in order: ").split("; ")
+        ]
+
+    assert first_and_last(0.63) == [
+        "too few images of validati",
+        "images or labels of valida",
+        "labels that do not belong ",
+    ]
+    assert first_and_last(0.54) == ["labels that do not belong ", "images or labels of valida"]
+
+
 def test_one_epoch_at_chance_says_nothing_yet(course):
     assert kinds(course(CHANCE[:1], CHANCE[:1])) == []
 
