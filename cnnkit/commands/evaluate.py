@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -106,17 +107,25 @@ def evaluate(
         except Incomplete as error:
             incomplete, document = error, error.document
     fit = document["calibrated"] if calibrate else None
-    told = [*calibration.lines(fit), *calibration.consequences(fit)] if fit else []
     known = Familiarity.read(opened) if fit and not incomplete else None
-    told += [known.line()] if known else []
-    told += [line for each in questions if each.name in document for line in each.lines(document[each.name])]
-    if beside and calibrate and not incomplete:
-        validation = recorded(opened.afresh(), beside)
-    told += verdict.remarks(document, validation)
     document |= {"gates": [gate.as_json(document) for gate in gates]} if gates else {}
     document |= {"familiarity": known.facts()} if known else {}
     if not (incomplete and screen.json_output):  # the error is the document then
-        screen.result(document, *evaluation_tables(document, screen.console.width), metrics.line(document), *told)
+        screen.result(document, *evaluation_tables(document, screen.console.width), metrics.line(document))
+
+    def told() -> Iterator[str]:
+        if fit:
+            yield from (*calibration.lines(fit), *calibration.consequences(fit))
+        if known:
+            yield known.line()
+        for question in questions:
+            if question.name in document:
+                yield from question.lines(document[question.name])
+        before = recorded(opened.afresh(), beside) if beside and calibrate and not incomplete else validation
+        yield from verdict.remarks(document, before)
+
+    if not screen.json_output:
+        screen.say(*told())
     for gate in gates:
         Screen(json_output=True).say(gate.line(document))
     if incomplete:

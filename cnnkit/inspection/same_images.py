@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cnnkit.core.errors import DataError, UsageError
+from cnnkit.core.errors import DataError, Incomplete, TrainingError, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, some, typed
@@ -68,13 +68,15 @@ def answers(run: Run, split: str, progress: Progress) -> Answers:
 
     Raises:
         DataError: It has to be evaluated, and its images are gone or changed.
-        TrainingError: It has no usable checkpoint.
+        TrainingError: It has no usable checkpoint, or what it says can't be written.
     """
     found = Answers.read(run, split)
     if found is None:
         progress.say(f"{run.folder} was not evaluated on {split} yet, or with other weights: that is done now")
         try:
-            _, found = evaluated(run, Asked(split), progress)
+            _, found = evaluated(run, Asked(split, questions=()), progress)
+        except Incomplete as error:  # its document is that of an evaluation
+            raise TrainingError(*error.problems) from error
         except DataError as error:
             hint = f"once the images are there again: cnnkit evaluate {typed(run.folder)} --split {split}"
             raise DataError(*error.problems, hint) from None

@@ -105,3 +105,9 @@ def test_what_tells_unfamiliar_images_may_fail_and_the_calibration_stays(run, co
     code, out, err = command("evaluate", run.folder, "--no-baseline", "--calibrate")
     assert code == 1 and "calibrated: temperature" in out and "what tells unfamiliar images is not made anew" in err
     assert of_file(run)["temperature"] == Run.open(run.folder).calibration.temperature > 1
+
+
+def test_figures_are_shown_before_what_is_said_of_them(run, command, monkeypatch):
+    monkeypatch.setattr(Baseline, "lines", lambda *_: 1 / 0)
+    code, out, err = command("evaluate", run.folder)
+    assert code == 1 and out.rstrip().splitlines()[-1].startswith("test: accuracy 0.") and "ZeroDivisionError" in err

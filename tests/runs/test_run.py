@@ -18,7 +18,7 @@ import cnnkit
 from cnnkit import Run, evaluate, predict, read
 from cnnkit.config import file as config_file
 from cnnkit.core import atomic
-from cnnkit.core.errors import DataError, TrainingError, UsageError
+from cnnkit.core.errors import DataError, DiskError, TrainingError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.data.files import tables
 from cnnkit.inspection import same_images
@@ -255,6 +255,15 @@ def test_figures_of_a_run_that_can_only_be_read_are_told_and_that_they_are_not_k
     assert (
         code == 0 and f"{only_read}/evaluation is no folder: the figures are told, and not kept with the run\n" in out
     )
+
+
+def test_answers_that_can_not_be_kept_for_compare_are_an_error_and_no_evaluation(trained, monkeypatch):
+    def full(*_):
+        raise DiskError("the disk is full")
+
+    monkeypatch.setattr("cnnkit.evaluation.results.keep", full)
+    with pytest.raises(TrainingError, match="the figures are not kept with the run: the disk is full"):
+        same_images.answers(Run.open(trained), "test", Progress())
 
 
 @pytest.mark.parametrize(
