@@ -135,7 +135,8 @@ def _class_folders(path: Path, classes: Sequence[str], progress: Progress) -> In
     packed = path.is_file() and path.suffix.lower() != ".npz" and archives.is_archive(path)
     if not packed and not path.is_dir():
         return None
-    root = archives.unpacked(path, progress) if packed else path
+    # Absolute, as what lies below `.` does not begin with that.
+    root = (archives.unpacked(path, progress) if packed else path).absolute()
     folders, known = subfolders(root), set(map(composed, classes))
     if packed and len(folders) == 1 and composed(folders[0].name) not in known:
         root, folders = folders[0], subfolders(folders[0])
