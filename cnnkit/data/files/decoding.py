@@ -31,6 +31,9 @@ from cnnkit.data.files.pillow import pillow
 MAX_PIXELS = 178_956_970
 """Pictures beyond this many pixels are refused as decompression bombs (Pillow's own bound for an error)."""
 
+MAX_BYTES = 2**31
+"""Files of more bytes are not read: no picture of `MAX_PIXELS` takes so many, with four channels of 16 bits."""
+
 LARGE = 2**24
 """Pictures of more pixels are decoded and prepared one at a time, however many threads there are: each takes as much
 memory as thousands of others."""
@@ -88,7 +91,7 @@ def read_bytes(path: Path | str) -> bytes:
     """The content of a file.
 
     Raises:
-        Unreadable: It can't be read.
+        Unreadable: It can't be read, or is larger than any picture that is decoded.
     """
     try:
         # As directly as can be, for this is done for every image of every batch; without waiting, should it be a pipe.
@@ -97,11 +100,13 @@ def read_bytes(path: Path | str) -> bytes:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
                 raise Unreadable("a pipe or a device, not a file")
+            if status.st_size > MAX_BYTES:
+                raise Unreadable(f"more than {MAX_BYTES:,} bytes")
             content = os.read(file, status.st_size + 1)
-            if len(content) != status.st_size:  # it has grown, or did not come whole
-                while more := os.read(file, _REST):
-                    content += more
-            return content
+            if len(content) == status.st_size:
+                return content
+            # It has grown, or did not come whole.
+            return b"".join([content, *iter(lambda: os.read(file, _REST), b"")])
         finally:
             os.close(file)
     except OSError as error:

@@ -55,7 +55,7 @@ def any_file(folder: Path, wanted: Callable[[str], bool]) -> bool:
                 for entry in entries:
                     if hidden(entry.name):
                         continue
-                    if entry.is_dir() and not own_folders.whose(entry.path):
+                    if _is_folder(entry) and not own_folders.whose(entry.path):
                         ahead.append(entry.path)
                     elif wanted(entry.path):
                         return True
@@ -82,7 +82,7 @@ def counts_below(folder: Path | str) -> tuple[int, int]:
 def files_in(folder: Path) -> list[str]:
     """The files right in a folder, and the folders that are closed, in the order of their names."""
     with os.scandir(folder) as entries:
-        return sorted(e.path for e in entries if not e.is_dir() or _is_closed(e.name, e.path))
+        return sorted(e.path for e in entries if not _is_folder(e) or _is_closed(e.name, e.path))
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -155,6 +155,14 @@ def _beginning(path: str) -> bytes:
 def hidden(name: str) -> bool:
     """Whether a name is that of a hidden file or folder, or of one that a system puts beside others."""
     return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is one, or a link to one; not where nobody can tell, of a link to itself, as `os.walk` has it too."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _is_closed(name: str, folder: str) -> bool:

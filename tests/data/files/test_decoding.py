@@ -327,6 +327,20 @@ def test_the_content_decides_not_the_name(name, format, tmp_path):
     assert np.array_equal(decoding.pixels(decoding.read_bytes(file), 3), decoded(encoded(RGB, format)))
 
 
+def test_a_file_larger_than_any_picture_is_not_read(tmp_path):
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(decoding.MAX_BYTES + 1)
+    with pytest.raises(decoding.Unreadable, match="more than 2,147,483,648 bytes"):
+        decoding.read_bytes(tmp_path / "large.png")
+
+
+def test_a_file_that_comes_in_parts_is_read_whole(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(content := bytes(range(256)) * 10)
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda file, count: read(file, min(count, 100)))
+    assert decoding.read_bytes(tmp_path / "a.png") == content
+
+
 def test_what_cannot_be_read_is_bad_and_says_why(tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "loop.png").symlink_to("loop.png")

@@ -209,6 +209,14 @@ def test_images_in_hidden_folders_are_reported(image_folder):
     assert ".cache" in unused
 
 
+def test_a_link_to_itself_is_a_file_that_cannot_be_read(image_folder):
+    root = image_folder({"cat": 2, "dog": 2})
+    for link in ("cat/self", "self", "self.txt"):
+        (root / link).symlink_to(Path(link).name)
+    assert set(why_unused(index_of(root))) == {"cat/self", "self", "self.txt"}
+    assert recognised(root).open(Progress()).classes == ("cat", "dog")
+
+
 WHOSE = {"run": own_folders.TRAINED, "folds": own_folders.TRAINED, "cache": own_folders.CACHED}
 
 
