@@ -14,9 +14,8 @@ from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.files import archives
+from cnnkit.data.files.decoding import LEADS_NOWHERE
 from cnnkit.data.files.walking import HIDDEN, counts_below, files_below, refuse_run, why_not
-
-LEADS_NOWHERE = "a link that leads nowhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ def _below(named: Path, folder: Path) -> Found:
             elif reason != HIDDEN:  # a hidden folder is not looked into
                 left_out[reason] += counts_below(path)[0]
         else:
-            add(path, LEADS_NOWHERE if os.path.islink(path) and not os.path.exists(path) else None)  # noqa: PTH110, PTH114
+            add(path)
     if not images:
         raise DataError(f"{named} holds no images{f': {by_reason(left_out)}' if left_out else ', and no other files'}")
     return Found(images, left_out)

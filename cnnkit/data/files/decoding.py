@@ -110,8 +110,13 @@ def read_bytes(path: Path | str) -> bytes:
         finally:
             os.close(file)
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and os.path.islink(path):  # noqa: PTH114
+            raise Unreadable(LEADS_NOWHERE) from None
         raise Unreadable(f"can't be read: {error.strerror or error}") from None
 
+
+LEADS_NOWHERE = "a link that leads nowhere"
+"""Why such a link, which lies where a file should, can't be read."""
 
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 

@@ -344,6 +344,9 @@ def test_a_file_that_comes_in_parts_is_read_whole(tmp_path, monkeypatch):
 def test_what_cannot_be_read_is_bad_and_says_why(tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(Unreadable, match="a link that leads nowhere"):
+        decoding.read_bytes(tmp_path / "gone.png")
     for name, reason in [("folder.png", "directory"), ("missing.png", "No such file"), ("loop.png", "symbolic links")]:
         with pytest.raises(BadImage, match=f"can't be read: .*{reason}"):
             decoding.read_bytes(tmp_path / name)
