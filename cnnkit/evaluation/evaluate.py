@@ -16,6 +16,7 @@ from cnnkit.core import cache
 from cnnkit.core.errors import Incomplete, Interrupted, TrainingError
 from cnnkit.core.failing import Failure, going_on
 from cnnkit.core.progress import Progress
+from cnnkit.core.text import listed
 from cnnkit.data.index import Index, refuse_other_splits
 from cnnkit.evaluation import calibrate as calibration
 from cnnkit.evaluation import results
@@ -170,8 +171,11 @@ def evaluated(run: Run | Path | str, asked: Asked, progress: Progress) -> tuple[
     if recalibration and not steps.interrupted:
         with steps.step("what tells unfamiliar images is not made anew"):
             recalibration.make_familiar(model, of, progress)
+    unasked = []
     for question in asked.questions:
-        if not steps.interrupted:
+        if steps.interrupted:
+            unasked.append(question.name)
+        else:
             with steps.step(f"there is no `{question.name}`"):
                 result[question.name] = question.answered(exam)
     if kept and any(question.name in result for question in asked.questions):
@@ -179,7 +183,8 @@ def evaluated(run: Run | Path | str, asked: Asked, progress: Progress) -> tuple[
             results.add(run, kept, _lasting(result))
     if steps.failed:
         where = f"are kept: {run.files.result(kept)}" if kept else "are told, and not kept with the run"
-        raise steps.incomplete(result, f"the figures of the network {where}")
+        left = [f"not asked any more: {listed(unasked)}"] if unasked else []
+        raise steps.incomplete(result, *left, f"the figures of the network {where}")
     return result, exam.answers
 
 
@@ -197,19 +202,19 @@ class _Steps:
     def interrupted(self) -> bool:
         return any(isinstance(failure.error, Interrupted) for failure in self.failed)
 
-    def incomplete(self, result: Mapping[str, Any], kept: str) -> Incomplete:
+    def incomplete(self, result: Mapping[str, Any], *behind: str) -> Incomplete:
         """The error of what failed, with all of it as its cause.
 
         Args:
             result: What was found all the same.
-            kept: What became of that, as a line.
+            behind: Lines on what became of all else.
         """
         said = [
             {"step": failure.what, "kind": failure.error.kind, "message": str(failure.error)} for failure in self.failed
         ]
         lines = [f"{failure.what}: {line}" for failure in self.failed for line in str(failure.error).splitlines()]
         worst = next((failure for failure in self.failed if failure.is_bug), self.failed[0])
-        error = Incomplete({**result, "failed": said}, *lines, kept, exit_code=worst.error.exit_code)
+        error = Incomplete({**result, "failed": said}, *lines, *behind, exit_code=worst.error.exit_code)
         error.__cause__ = BaseExceptionGroup("what failed", [failure.cause for failure in self.failed])
         return error
 

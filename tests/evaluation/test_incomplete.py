@@ -58,6 +58,7 @@ def test_whatever_fails_beside_the_figures_of_the_network_leaves_them(run, comma
     assert found == code and f"test: accuracy {kept['accuracy']:.4f}" in out and "baseline" not in out
     assert f"there is no `baseline`: {why}" in err and ("cat/1.png: too" in err) == (code == 3)
     assert err.endswith(f"the figures of the network are kept: {run.files.result('test')}\n")
+    assert ("not asked any more: `two_classes`, `abstain`\n" in err) == (code == 130)
     assert ("abstain" in kept) == ("abstain: " in out) == (code != 130)  # who stops it waits for nothing else
     document = json.loads(command("evaluate", run.folder, "--json", "--abstain", "0.5")[1])
     assert document["accuracy"] == kept["accuracy"] and document["error"]["message"] == err.rstrip("\n")
