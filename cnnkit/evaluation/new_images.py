@@ -15,7 +15,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.files import archives
 from cnnkit.data.files.decoding import LEADS_NOWHERE
-from cnnkit.data.files.walking import HIDDEN, counts_below, files_below, refuse_run, why_not
+from cnnkit.data.files.walking import HIDDEN, files_below, how_many, refuse_run, why_not
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +157,8 @@ def _below(named: Path, folder: Path) -> Found:
 
     for path in files_below(folder, lambda error: add(error.filename, f"can't be read: {error.strerror}")):
         if reason := why_not(path):
-            if not os.path.isdir(path):  # noqa: PTH112
-                left_out[reason] += 1
-            elif reason != HIDDEN:  # a hidden folder is not looked into
-                left_out[reason] += counts_below(path)[0]
+            if reason != HIDDEN or not os.path.isdir(path):  # noqa: PTH112 - a hidden folder is not looked into
+                left_out[reason] += how_many(path)
         else:
             add(path)
     if not images:

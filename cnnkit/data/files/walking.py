@@ -79,6 +79,11 @@ def counts_below(folder: Path | str) -> tuple[int, int]:
     return files, images
 
 
+def how_many(path: str) -> int:
+    """How many files that is which `files_below` gives: one, or, of a closed folder, those that lie in it."""
+    return counts_below(path)[0] if os.path.isdir(path) else 1  # noqa: PTH112
+
+
 def files_in(folder: Path) -> list[str]:
     """The files right in a folder, and the folders that are closed, in the order of their names."""
     with os.scandir(folder) as entries:

@@ -20,7 +20,7 @@ from cnnkit.core.spec import AbsolutePath, CapturePattern, Text
 from cnnkit.core.text import enumerated, without_controls
 from cnnkit.data.files import archives, locating
 from cnnkit.data.files.finding import Ends, Found, Spelling
-from cnnkit.data.files.walking import counts_below, files_below, files_in, subfolders, why_not
+from cnnkit.data.files.walking import counts_below, files_below, files_in, how_many, subfolders, why_not
 from cnnkit.data.index import Collection, ImageFile, Index, Unused
 from cnnkit.data.sources import manifest_guess, manifest_of_folder, manifest_parts
 from cnnkit.data.sources import manifest_rows as rows
@@ -340,7 +340,7 @@ class Manifest(Source):
                     images = sum(1 for file in files if not why_not(file))
                     reason = f"{where} lists none of its files{'' if left else '; there are too many files to count'}"
                     to_predict = str(below) if images and split_of(below.name) == "test" else None
-                    yield Unused(_from(root, str(below)), reason, len(files), images, to_predict)
+                    yield Unused(_from(root, str(below)), reason, sum(map(how_many, files)), images, to_predict)
 
 
 def _from(root: Path, path: str) -> str:

@@ -19,6 +19,7 @@ from cnnkit.data.files.walking import (
     counts_below,
     files_below,
     files_in,
+    how_many,
     is_picture,
     matcher,
     subfolders,
@@ -123,7 +124,9 @@ class Tree:
 
     def why_none(self, folder: Path) -> str:
         """Why none of the files below a folder is an image: how many there are, and the most frequent reason."""
-        reasons = Counter(map(self.why_not, islice(files_below(folder), LOOKED_AT)))
+        reasons: Counter[str | None] = Counter()
+        for file in islice(files_below(folder), LOOKED_AT):
+            reasons[self.why_not(file)] += how_many(file)
         del reasons[HIDDEN]
         for reason, count in reasons.most_common(1):
             return f"{counted(count, 'file')}: {reason}"

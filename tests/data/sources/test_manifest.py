@@ -304,6 +304,17 @@ def test_what_lies_beside_and_is_not_listed_is_told(images, table):
     assert "ending" in reasons["cat/notes.txt"]
 
 
+def test_runs_beside_a_table_are_told_with_all_their_files(images, table, own_folder):
+    own_folder(images / "runs" / "first", "run")
+    own_folder(images / "cat" / "second", "run")
+    index = index_of(table())
+    told = {entry.name: (entry.reason, entry.files, entry.images) for entry in index.unused}
+    assert told == {
+        "runs": ("labels.csv lists none of its files", 4, 0),
+        "cat/second": ("of a run of cnnkit", 4, 0),
+    }
+
+
 def test_a_folder_beside_that_can_not_be_read_is_told_and_no_reason_to_stop(images, table, monkeypatch):
     (images / "bird").mkdir()
 
