@@ -67,6 +67,11 @@ class Curve:
     ended: str = ""
     _sum: float = 0.0
 
+    @property
+    def settled(self) -> list[Point]:
+        """The points whose smoothed loss is a mean over about as many updates as it will ever be."""
+        return self.points[SETTLED - 1 :]
+
     def add(self, rate: float, loss: float) -> None:
         """Adds an update; one that ends the test sets `ended`."""
         if not math.isfinite(loss):
@@ -76,7 +81,7 @@ class Curve:
         # The sum began with 0, which has the share that is missing to 1 (as of Adam's means, arXiv:1412.6980).
         smoothed = self._sum / (1 - SMOOTHING ** (len(self.points) + 1))
         self.points.append(Point(rate, loss, smoothed))
-        if smoothed > EXPLODED * min(point.smoothed for point in self.points):
+        if smoothed > EXPLODED * min((point.smoothed for point in self.settled), default=math.inf):
             self.ended = f"at {rate:.2g} the loss was more than {EXPLODED:g} times its least"
 
 
@@ -151,9 +156,9 @@ class Finding:
         best = least(self.runs)
         if best is None or best.loss is None or best.loss >= (1 - LEARNT) * self.begun:
             return (
-                f"at none of these rates the loss of validation fell below the {self.begun:.4f} that it begins with, "
-                "so this says little of the rate: it learns slowly, has nothing left to learn, or can't learn from the "
-                "images"
+                f"at none of these rates the loss of validation fell by {LEARNT:.0%} of the {self.begun:.4f} that it "
+                "begins with, so this says little of the rate: it learns slowly, has nothing left to learn, or can't "
+                "learn from the images"
             )
         for end, which, further, factor in ((0, "smallest", "smaller", 1 / APART), (-1, "largest", "larger", APART)):
             if best is self.runs[end]:
@@ -208,5 +213,4 @@ def chosen(runs: Sequence[ShortRun]) -> ShortRun | None:
 
 def start(curve: Curve) -> float:
     """The rate at which to try first: well below the one at which the loss is least, where it begins to be unsteady."""
-    settled = curve.points[SETTLED - 1 :] or curve.points[-1:]
-    return min(settled, key=lambda point: point.smoothed).rate / BELOW
+    return min(curve.settled or curve.points[-1:], key=lambda point: point.smoothed).rate / BELOW

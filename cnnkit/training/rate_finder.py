@@ -270,7 +270,8 @@ def _found(rehearsal: Rehearsal, progress: Progress, minutes: float | None) -> F
     ranged, short = _updates_in(min(rehearsal.updates, 60 * minutes / an_update if minutes else math.inf))
     progress.say(
         f"Learning rates are tried, which takes {in_words(an_update * (ranged + 3 * short))}: "
-        f"{ranged} updates at rising rates, then {short} at each of three, and at further ones while the last is best"
+        f"{ranged} updates at rising rates, then {short} at each of three, and of further ones while the best is at an "
+        "end of the row"
     )
     with progress.task("trying learning rates", ranged + 3 * short) as advance:
         curve = Curve()

@@ -130,6 +130,11 @@ def test_a_lucky_first_batch_does_not_say_where_the_short_runs_begin():
     assert start(curve) > curve.points[50].rate / BELOW
 
 
+@pytest.mark.parametrize("first", [0.2, 0.01])
+def test_after_a_lucky_first_batch_nothing_has_exploded(first):
+    assert followed([first, *[1.0] * 99]).ended == ""
+
+
 @pytest.mark.parametrize("count", [5, 9, 10, 11])
 def test_a_short_curve_has_a_place_to_begin_too(count):
     curve = followed([1.0 - 0.01 * i for i in range(count)])

@@ -139,4 +139,4 @@ def test_updates_are_as_many_as_the_training_has_and_there_is_time_for(
     found = _found(stage, said, minutes)
     assert (len(found.curve) <= expected[0], found.updates) == (True, expected[1])
     [line] = said.lines
-    assert f": {expected[0]} updates at rising rates, then {expected[1]} at each of three, and at further" in line
+    assert f": {expected[0]} updates at rising rates, then {expected[1]} at each of three, and of further" in line

@@ -22,7 +22,8 @@ PERHAPS = 2.5
 """Standard deviations above a guess from which on an epoch may have learnt something, though it is not sure."""
 
 MOSTLY = 1.5
-"""The same of what most of the later epochs have, in all of which few are lucky by chance: one training in fifteen."""
+"""Standard deviations above a guess from which on the median of the later epochs tells that more may have been learnt;
+of trainings that have learnt nothing one in fifteen has it by chance."""
 
 FAR_FROM_USUAL = 10.0
 """A rate by so many times above or below the usual one is the first suspect."""

@@ -139,9 +139,9 @@ def test_a_class_that_is_absent_from_training_ends_it_before_it_begins(tmp_path,
 
 def test_the_command_says_what_the_curves_tell_and_its_document_has_it(tmp_path, command):
     config = arrays(tmp_path, GREY, LABELS, "{epochs: 6, optimizer: {name: adam, learning_rate: 5e-3}}")
-    code, out, _ = command("train", config, "--run", tmp_path / "run")
+    code, out, _ = command("train", config, "--run", tmp_path / "run", "--json")
     assert code == 0
-    [line] = [line for line in out.splitlines() if line.startswith("training: ")]
+    [line] = [line for line in json.loads(out)["remarks"] if line.startswith("training: ")]
     assert line in Run.open(tmp_path / "run").files.log.read_text()
-    code, out, _ = command("train", "--resume", tmp_path / "run", "--json")
-    assert line in json.loads(out)["remarks"]
+    code, out, _ = command("train", "--resume", tmp_path / "run")
+    assert code == 0 and line in out.splitlines()
