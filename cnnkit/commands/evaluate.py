@@ -100,12 +100,16 @@ def evaluate(
     beside = "validation" if (split or "test") == "test" and not others else None
     # That it is damaged is told before the work; a calibration reads it, and writes it anew.
     validation = recorded(opened, beside) if beside and not calibrate else None
-    incomplete = None
+    incomplete: Incomplete | None = None
     with screen.watching() as progress:
         try:
             document = work(opened, split or "test", settings, progress, questions, others, calibrate, gates)
         except Incomplete as error:
             incomplete, document = error, error.document
+        except KeyboardInterrupt as interrupt:
+            if not isinstance(interrupt.__cause__, Incomplete):
+                raise
+            incomplete, document = interrupt.__cause__, interrupt.__cause__.document
     fit = document["calibrated"] if calibrate else None
     known = Familiarity.read(opened) if fit and not incomplete else None
     document |= {"gates": [gate.as_json(document) for gate in gates]} if gates else {}

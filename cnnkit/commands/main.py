@@ -12,7 +12,7 @@ import typer
 from cnnkit.commands.app import COMMANDS, app
 from cnnkit.commands.screen import Screen, show_error
 from cnnkit.commands.streams import standard_streams
-from cnnkit.core.errors import CnnkitError, DiskError, Interrupted, NobodyReads, TrainingError, UsageError
+from cnnkit.core.errors import CnnkitError, DiskError, Incomplete, Interrupted, NobodyReads, TrainingError, UsageError
 from cnnkit.core.lazy import starting
 from cnnkit.core.signals import ENDING, exit_code, interrupts, unheard
 
@@ -34,7 +34,8 @@ def main(own_process: bool = True) -> None:
         except CnnkitError as error:
             with unheard():
                 code = _fail(error, json_output, debug)
-                if own_process and isinstance(error, Interrupted):
+                stopped = error.worst if isinstance(error, Incomplete) else error
+                if own_process and isinstance(stopped, Interrupted):
                     os._exit(code)
     sys.exit(code)
 

@@ -6,7 +6,7 @@
     |-- DataError                 3   the data is wrong
     |-- TrainingError             4   training or evaluation failed: diverged, out of memory, damaged checkpoint
     |-- DiskError                 4   a disk is full or fails
-    |-- Incomplete             1-4   some of what was asked failed; the rest was done, and is told
+    |-- Incomplete               -   some of what was asked failed, and has its code; the rest was done, and is told
     |-- Interrupted     130/143/129   stopped by Ctrl-C, by the system or a closed terminal; what was saved is kept
     `-- NobodyReads             141   whoever read the output has seen enough
 
@@ -109,13 +109,14 @@ class Incomplete(CnnkitError):
 
     Attributes:
         document: What was found all the same, with `failed`: of each step that failed `step`, `kind` and `message`.
+        worst: The error of the step that matters most, which has the exit code.
     """
 
     kind = "incomplete"
 
-    def __init__(self, document: Mapping[str, Any], *problems: Problem | str, exit_code: int):
+    def __init__(self, document: Mapping[str, Any], *problems: Problem | str, worst: CnnkitError):
         super().__init__(*problems)
-        self.document, self.exit_code = dict(document), exit_code
+        self.document, self.worst, self.exit_code = dict(document), worst, worst.exit_code
 
     def as_json(self) -> dict[str, Any]:
         """The document, in which the error stands too."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from cnnkit.core.errors import DataError, TrainingError
 from cnnkit.core.lazy import cv2, np
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import by, enumerated, first_line
+from cnnkit.core.text import by, enumerated
 from cnnkit.data.index import Index
 from cnnkit.evaluation.exam import Exam, Question, Shown
 from cnnkit.evaluation.gate import with_ends
@@ -45,11 +45,19 @@ class Baseline(Question):
     of_answers_alone = True
 
     def answered(self, exam: Exam) -> dict[str, Any]:
-        """The accuracy of each method, and what the network adds; or `impossible`, why there is none."""
+        """The accuracy of each method, and what the network adds; or `impossible`, where no image is left to judge it.
+
+        Args:
+            exam: Of which the answers are judged; its training images are read.
+
+        Raises:
+            DataError: Images are gone, or are not the ones of the run, or can't be read any more.
+            TrainingError: The record of the splits is missing or damaged, or memory is too small.
+        """
         try:
             return self._compared(exam)
-        except MemoryError:  # it stands beside a training that has come to its end, and is no reason that this failed
-            return {"impossible": "out of memory"}
+        except MemoryError as error:
+            raise TrainingError("out of memory", _WITHOUT) from error
 
     def _compared(self, exam: Exam) -> dict[str, Any]:
         if exam.split == "train":
@@ -64,7 +72,8 @@ class Baseline(Question):
             chosen = np.asarray(known.sample(self.most))
             x = _small(known, chosen, self.side, exam.progress)
         except (DataError, TrainingError) as error:
-            return {"impossible": f"the images of its training can't be read: {first_line(error)}"}
+            why, *more = str(error).splitlines()
+            raise type(error)(f"the images of its training can't be read: {why}", *more, _WITHOUT) from error
         y = np.asarray(known.labels)[chosen]
         places = np.asarray(new[: self.most])
         asked = _small(exam.shown, places, self.side, exam.progress)
@@ -210,6 +219,8 @@ METHODS: dict[str, Callable[[Any, Any, Any], Any]] = {
 """What the network is measured against: from images, their classes and others to the classes of the others."""
 
 _ITS_OWN = "it would be judged on the images that it learns from"
+
+_WITHOUT = "--no-baseline evaluates without it"
 
 _LOT = 1000
 """Images that are worked on at a time."""

@@ -127,6 +127,8 @@ def evaluate(
         TrainingError: The run has no usable checkpoint, or its network answers what is no number.
         Incomplete: A question, a calibration or the writing failed, for whatever reason. What was found all the same
             is its `document`, and written as far as the folder takes it.
+        KeyboardInterrupt: Ctrl-C or another signal stopped it. Where the figures were known by then, it has the
+            `Incomplete` that tells them as its `__cause__`, and they are written as far as the folder takes them.
     """
     asked = Asked(split, settings, questions, others, calibrate, gates)
     return evaluated(run, asked, progress or Progress())[0]
@@ -158,13 +160,13 @@ def evaluated(run: Run | Path | str, asked: Asked, progress: Progress) -> tuple[
     result = results.figures(exam.run, exam.split, exam.answers, facts)
     result |= {"calibrated": recalibration.found} if recalibration else {}
     # From here on nothing is refused any more. First what is known is kept, then what may fail is asked.
-    steps, kept = _Steps(), None
+    steps, kept, calibrated, lines = _Steps(), None, True, list[str]()
     if recalibration:
-        with steps.step("the calibration is not kept with the run"):
-            recalibration.keep()
+        calibrated, lines = _recalibrated(recalibration, steps)
         if steps.failed:
             result = _lasting(result)
-    if asked.judged and not unkept and not steps.failed:  # those of other images are the figures of none of its splits
+    # Those of other images are the figures of none of its splits; those by a calibration that is not kept do not count.
+    if asked.judged and not unkept and calibrated:
         with steps.step("the figures are not kept with the run"):
             results.keep(run, asked.judged, _lasting(result), exam.answers)
             kept = asked.judged
@@ -183,9 +185,35 @@ def evaluated(run: Run | Path | str, asked: Asked, progress: Progress) -> tuple[
             results.add(run, kept, _lasting(result))
     if steps.failed:
         where = f"are kept: {run.files.result(kept)}" if kept else "are told, and not kept with the run"
-        left = [f"not asked any more: {listed(unasked)}"] if unasked else []
-        raise steps.incomplete(result, *left, f"the figures of the network {where}")
+        lines += [f"not asked any more: {listed(unasked)}"] if unasked else []
+        error = steps.incomplete(result, *lines, f"the figures of the network {where}")
+        if (
+            steps.interrupted
+        ):  # not as an Exception, which who goes through many runs may take for this one's, and go on
+            raise type(steps.worst.cause)() from error
+        raise error
     return result, exam.answers
+
+
+def _recalibrated(recalibration: Recalibration, steps: _Steps) -> tuple[bool, list[str]]:
+    """Keeps a calibration, and brings what was found before up to it.
+
+    Returns:
+        Whether the calibration is kept; and where not all is, lines on what is.
+    """
+    files, old = recalibration.run.files, "what was found before is not brought up to date"
+    with steps.step("the calibration is not kept with the run"):
+        recalibration.keep()
+    if not steps.failed:
+        with steps.step(old):
+            recalibration.renew()
+        if not steps.failed:
+            return True, []
+    elif recalibration.is_kept():  # it was written, and what came behind it in the record failed
+        steps.failed[-1] = replace(steps.failed[-1], what=old)
+    else:
+        return False, []
+    return True, [f"the calibration is kept: {files.calibration}; to bring that up to date: {files.to_calibrate}"]
 
 
 class _Steps:
@@ -202,6 +230,11 @@ class _Steps:
     def interrupted(self) -> bool:
         return any(isinstance(failure.error, Interrupted) for failure in self.failed)
 
+    @property
+    def worst(self) -> Failure:
+        """That which decides how the command ends: an interruption, else a bug, else the first one."""
+        return min(self.failed, key=lambda failure: (not isinstance(failure.error, Interrupted), not failure.is_bug))
+
     def incomplete(self, result: Mapping[str, Any], *behind: str) -> Incomplete:
         """The error of what failed, with all of it as its cause.
 
@@ -213,8 +246,7 @@ class _Steps:
             {"step": failure.what, "kind": failure.error.kind, "message": str(failure.error)} for failure in self.failed
         ]
         lines = [f"{failure.what}: {line}" for failure in self.failed for line in str(failure.error).splitlines()]
-        worst = next((failure for failure in self.failed if failure.is_bug), self.failed[0])
-        error = Incomplete({**result, "failed": said}, *lines, *behind, exit_code=worst.error.exit_code)
+        error = Incomplete({**result, "failed": said}, *lines, *behind, worst=self.worst.error)
         error.__cause__ = BaseExceptionGroup("what failed", [failure.cause for failure in self.failed])
         return error
 

@@ -199,7 +199,15 @@ class Question(ABC):
 
     @abstractmethod
     def answered(self, exam: Exam) -> dict[str, Any]:
-        """What is found, as JSON has it."""
+        """What is found, as JSON has it.
+
+        Args:
+            exam: Of which it is asked.
+
+        Raises:
+            CnnkitError: It can't be found, as images that it needs beside are gone (DataError); `evaluate` then goes
+                on with what else is asked, as it does behind any other exception.
+        """
 
     @abstractmethod
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:

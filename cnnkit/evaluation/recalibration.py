@@ -25,7 +25,7 @@ ALIKE = 0.05
 
 @dataclass(frozen=True)
 class Recalibration:
-    """What a calibration comes to; nothing of it is in the run's folder before `keep` and `make_familiar`.
+    """What a calibration comes to; nothing of it is in the run's folder before `keep`, `renew` and `make_familiar`.
 
     Attributes:
         run: The run as if it were calibrated.
@@ -90,13 +90,48 @@ class Recalibration:
             return cls(run, found | consequences, renewed, unfamiliar)
 
     def keep(self) -> None:
-        """Keeps it with the run, but for what tells unfamiliar images."""
+        """Keeps it with the run; what was found before, and what tells unfamiliar images, stay as they are.
+
+        Raises:
+            UsageError: Another process trains the run.
+            DiskError: The disk is full, or fails.
+        """
         with self.run.held():
             self.run.calibrate(**asdict(self.run.calibration))
+
+    def is_kept(self) -> bool:
+        """Whether the run has it by now, as it may after a `keep` that failed."""
+        try:
+            known = self.run.left(self.run.files.calibration)
+            return known and self.run.afresh().calibration == self.run.calibration
+        except TrainingError:  # what can't be read is none
+            return False
+
+    def renew(self) -> None:
+        """Keeps what was found before, brought up to date: to be called once the calibration is kept.
+
+        Raises:
+            UsageError: Another process trains the run.
+            DiskError: The disk is full, or fails.
+        """
+        with self.run.held():
             self.renewed.keep(self.run)
 
     def make_familiar(self, model: Any, of: Splits, progress: Progress) -> None:
-        """Keeps with the run what tells unfamiliar images, where that is to be made anew."""
+        """Keeps with the run what tells unfamiliar images, where that is to be made anew.
+
+        Where the images of the run that it needs can't be read, `progress` is told so.
+
+        Args:
+            model: The network of the run, with the weights of its best epoch.
+            of: The images of its splits.
+            progress: Is told how far it is.
+
+        Raises:
+            UsageError: Another process trains the run.
+            TrainingError: The network answers what is no number.
+            DiskError: The disk is full, or fails.
+        """
         if self.unfamiliar:
             with self.run.held():
                 _make_familiar(self.run, model, of, progress)

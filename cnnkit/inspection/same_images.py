@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cnnkit.core.errors import DataError, Incomplete, TrainingError, UsageError
+from cnnkit.core.errors import DataError, Incomplete, UsageError
 from cnnkit.core.lazy import np
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted, some, typed
@@ -68,7 +68,8 @@ def answers(run: Run, split: str, progress: Progress) -> Answers:
 
     Raises:
         DataError: It has to be evaluated, and its images are gone or changed.
-        TrainingError: It has no usable checkpoint, or what it says can't be written.
+        TrainingError: It has no usable checkpoint.
+        CnnkitError: What it says can't be kept: the error of its kind, a DiskError where the disk is full.
     """
     found = Answers.read(run, split)
     if found is None:
@@ -76,7 +77,7 @@ def answers(run: Run, split: str, progress: Progress) -> Answers:
         try:
             _, found = evaluated(run, Asked(split, questions=()), progress)
         except Incomplete as error:  # its document is that of an evaluation
-            raise TrainingError(*error.problems) from error
+            raise type(error.worst)(*error.problems) from error
         except DataError as error:
             hint = f"once the images are there again: cnnkit evaluate {typed(run.folder)} --split {split}"
             raise DataError(*error.problems, hint) from None

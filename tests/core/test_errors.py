@@ -38,7 +38,7 @@ def test_a_stop_by_the_system_has_an_exit_code_of_its_own() -> None:
 
 
 def test_what_was_done_all_the_same_stands_beside_the_error() -> None:
-    told = Incomplete({"accuracy": 0.5}, "there is no `baseline`: out of memory", exit_code=4)
+    told = Incomplete({"accuracy": 0.5}, "there is no `baseline`: out of memory", worst=TrainingError("out of memory"))
     message = "there is no `baseline`: out of memory"
     assert told.exit_code == 4
     assert told.as_json() == {"accuracy": 0.5, "error": {"kind": "incomplete", "message": message, "places": []}}

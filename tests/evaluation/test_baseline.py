@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info
 
-from cnnkit.core.errors import DataError
+from cnnkit.core.errors import DataError, TrainingError
 from cnnkit.core.progress import Progress
 from cnnkit.evaluation import baseline, gate
 from cnnkit.evaluation.baseline import Baseline
@@ -139,13 +139,17 @@ def test_it_computes_in_one_thread(exam, monkeypatch):
     assert threadpool_info() == before
 
 
-def test_training_images_that_are_gone_are_said(exam):
+@pytest.mark.parametrize("kind", [DataError, TrainingError])
+def test_training_images_that_are_gone_are_an_error_that_says_how_to_do_without(exam, kind):
     def gone(split, most):
-        raise DataError("3 of the 8 train images are gone")
+        raise kind("3 of the 8 train images are gone", "data.source says where they are")
 
-    found = Baseline().answered(dataclasses.replace(exam, of=gone))
-    assert list(Baseline().lines(found)) == [
-        "no baseline: the images of its training can't be read: 3 of the 8 train images are gone"
+    with pytest.raises(kind) as raised:
+        Baseline().answered(dataclasses.replace(exam, of=gone))
+    assert str(raised.value).splitlines() == [
+        "the images of its training can't be read: 3 of the 8 train images are gone",
+        "data.source says where they are",
+        "--no-baseline evaluates without it",
     ]
 
 
@@ -155,11 +159,10 @@ def test_of_the_training_split_there_is_none(exam):
 
 
 @pytest.mark.parametrize("step", ["_small", "_flat"])
-def test_without_memory_for_it_there_is_no_baseline_and_all_else_stays(exam, monkeypatch, step):
+def test_without_memory_for_it_it_fails_and_says_how_to_do_without(exam, monkeypatch, step):
     def full(*arguments):
         raise MemoryError
 
     monkeypatch.setattr(baseline, step, full)
-    found = Baseline().answered(exam)
-    assert found == {"impossible": "out of memory"}
-    assert list(Baseline().lines(found)) == ["no baseline: out of memory"]
+    with pytest.raises(TrainingError, match=r"^out of memory\n--no-baseline evaluates without it$"):
+        Baseline().answered(exam)

@@ -8,10 +8,15 @@ import json
 import pytest
 
 from cnnkit import Run, evaluate
-from cnnkit.core.errors import DataError, DiskError, Incomplete
+from cnnkit.core.errors import CnnkitError, DataError, DiskError, Incomplete
+from cnnkit.core.progress import Progress
+from cnnkit.core.signals import Terminated
 from cnnkit.evaluation import results
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.baseline import Baseline
+from cnnkit.evaluation.recalibration import Recalibration
+from cnnkit.evaluation.two_classes import TwoClasses
+from cnnkit.inspection import same_images
 
 
 @pytest.fixture
@@ -66,6 +71,55 @@ def test_whatever_fails_beside_the_figures_of_the_network_leaves_them(run, comma
     assert failed["step"] == "there is no `baseline`" and failed["kind"] == kind and failed["message"].startswith(why)
 
 
+def test_a_signal_ends_a_program_that_goes_on_behind_errors_once_the_figures_are_kept(run, broken):
+    broken(Terminated())
+    with pytest.raises(Terminated) as ended:
+        evaluate(run.folder)
+    assert not isinstance(ended.value, Exception)
+    told = ended.value.__cause__
+    assert isinstance(told, Incomplete) and told.document["accuracy"] == of_file(run)["accuracy"]
+    assert told.exit_code == 143 and "not asked any more" not in str(told)  # nothing else was
+
+
+def test_who_interrupts_gets_that_code_whatever_failed_before(run, command, broken, monkeypatch):
+    broken(ValueError("odd"))
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TwoClasses, "answered", interrupted)
+    code, out, err = command("evaluate", run.folder, "--abstain", "0.5")
+    assert code == 130 and "test: accuracy 0." in out
+    assert "ValueError: odd" in err and "`two_classes`: interrupted\nnot asked any more: `abstain`\n" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "code"),
+    [
+        pytest.param(DiskError("it is full"), DiskError, 4, id="disk", marks=pytest.mark.slow),
+        pytest.param(ValueError("odd"), CnnkitError, 1, id="bug"),
+    ],
+)
+def test_what_other_commands_have_evaluated_fails_as_what_failed_in_it(run, monkeypatch, error, raised, code):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(results, "keep", fail)
+    with pytest.raises(CnnkitError, match="the figures are not kept with the run: ") as ended:
+        same_images.answers(run, "test", Progress())
+    assert type(ended.value) is raised and ended.value.exit_code == code
+    assert list(ended.value.as_json()) == ["error"]
+
+
+def test_who_interrupts_other_commands_when_figures_are_kept_interrupts_them(run, command, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(results, "keep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        same_images.answers(run, "test", Progress())
+
+
 def test_where_it_failed_is_shown_to_who_debugs_and_raised_to_a_program(run, command, broken):
     broken(ValueError("odd"))
     assert "in answered" in command("evaluate", run.folder, "--debug")[2]
@@ -87,6 +141,28 @@ def test_figures_that_can_not_be_written_are_told(run, command, disk, monkeypatc
     document = json.loads(command("evaluate", run.folder, "--no-baseline", "--json", *words)[1])
     assert document["failed"][0]["kind"] == "disk" and 0 <= document["accuracy"] <= 1
     assert not Run.open(run.folder).files.calibration.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broken_at", ["renew", "keep"])
+def test_a_calibration_that_is_kept_is_told_as_such_where_what_comes_behind_it_fails(
+    run, command, disk, monkeypatch, broken_at
+):
+    """Behind its file the record is closed, and what was found before is written anew."""
+    step = getattr(Recalibration, broken_at)
+
+    def full(self):
+        if broken_at == "keep":
+            step(self)
+        disk.fail(errno.ENOSPC)
+        step(self)
+
+    monkeypatch.setattr(Recalibration, broken_at, full)
+    code, out, err = command("evaluate", run.folder, "--no-baseline", "--calibrate")
+    assert code == 4 and "calibrated: temperature" in out and "brought up to date" not in out
+    assert err.startswith("what was found before is not brought up to date: ") and "calibration is not kept" not in err
+    kept = f"the calibration is kept: {run.files.calibration}; to bring that up to date: {run.files.to_calibrate}\n"
+    assert kept in err and Run.open(run.folder).calibration.temperature > 1
 
 
 @pytest.mark.slow
