@@ -124,7 +124,7 @@ class Incomplete(CnnkitError):
 
 
 class Interrupted(CnnkitError):
-    """Someone stopped the work; 130 after Ctrl-C, 143 after SIGTERM."""
+    """Someone stopped the work; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
 
     kind = "interrupted"
 

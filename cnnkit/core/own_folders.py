@@ -31,6 +31,11 @@ def is_of_runs(folder: Path | str) -> bool:
     return _has(folder, CONFIG) and (_has(folder, PROVENANCE) or _has(folder, FOLDS))
 
 
+def run_of_fold(folder: Path, fold: int) -> Path:
+    """Where, in the folder of folds, the run lies that is judged on one of them, from 1."""
+    return folder / f"fold-{fold}"
+
+
 def whose(folder: Path | str) -> str | None:
     """What a folder is of, `TRAINED` or `CACHED`, if it is cnnkit's own; None for any other folder, and for a file."""
     if is_of_runs(folder):

@@ -15,7 +15,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.files import archives
 from cnnkit.data.files.decoding import LEADS_NOWHERE
-from cnnkit.data.files.walking import HIDDEN, files_below, how_many, refuse_run, why_not
+from cnnkit.data.files.walking import HIDDEN, files_below, how_many, refuse_run_as_images, why_not
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _meant(path: Path, progress: Progress) -> Found:
             raise UsageError(f"{path}: there is no such file or folder") from None
         return _unreadable(path, f"can't be read: {error.strerror}")
     if path.is_dir():
-        refuse_run(path)
+        refuse_run_as_images(path)
         # A link to a folder above it is not followed where it is found, but meant where it is named.
         return _below(path, path.resolve() if path.is_symlink() else path)
     if not archives.is_archive(path):

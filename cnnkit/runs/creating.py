@@ -14,7 +14,7 @@ from typing import Any
 from cnnkit.config.experiment import Experiment
 from cnnkit.core import atomic, disk
 from cnnkit.core.errors import UsageError
-from cnnkit.core.own_folders import FOLDS
+from cnnkit.core.own_folders import FOLDS, run_of_fold
 from cnnkit.core.text import typed
 from cnnkit.runs import own_config
 from cnnkit.runs.files import Files
@@ -74,7 +74,7 @@ def refuse_no_run(files: Files) -> None:
     names = " and ".join(file.name for file in needed if not file.is_file())
     why = f"holds no {names}" if folder.is_dir() else "there is no such folder"
     if (folder / FOLDS).is_file():
-        why = f"each of its folds is one, such as {typed(folder / 'fold-1')}; "
+        why = f"each of its folds is one, such as {typed(run_of_fold(folder, 1))}; "
         why += f"the summary of all folds is printed by: cnnkit train --resume {typed(folder)}; "
         why += f"a page of them is written by: cnnkit report {typed(folder)}"
     raise UsageError(f"{folder} is not a run of cnnkit: {why}")

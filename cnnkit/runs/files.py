@@ -63,10 +63,6 @@ class Files:
         """The command that does so."""
         return f"cnnkit evaluate {typed(self.folder)} --calibrate"
 
-    def tell_of_runs(self) -> bool:
-        """Whether the folder is that of a run that has begun, or of folds, which are runs."""
-        return self.provenance.is_file() or (self.folder / FOLDS).is_file()
-
     def result(self, split: str) -> Path:
         """What `evaluate --json` prints of a split."""
         return self.evaluation / f"{split}.json"

@@ -10,7 +10,6 @@ from pathlib import Path
 from cnnkit.core.errors import UsageError
 from cnnkit.core.own_folders import FOLDS, is_of_runs
 from cnnkit.core.text import enumerated, typed
-from cnnkit.runs.files import Files
 
 TEXTS = (".yaml", ".yml", ".txt", ".lst", ".list", ".csv", ".json", ".jsonl", ".ndjson", ".md")
 """Endings of what commands write, which may lie among images without being one of them."""
@@ -142,7 +141,7 @@ def refuse_run(folder: Path | None) -> None:
         UsageError: It exists, or can't be made.
     """
     if folder and os.path.lexists(folder):
-        goes_on = f", or go on with it: cnnkit train --resume {typed(folder)}" * Files(folder).tell_of_runs()
+        goes_on = f", or go on with it: cnnkit train --resume {typed(folder)}" * is_of_runs(folder)
         message = f"{folder} exists already, and a run never overwrites another; choose another --run{goes_on}"
         raise UsageError(message)
     if folder and not (folder.parent / FOLDS).is_file():

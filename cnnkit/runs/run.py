@@ -19,6 +19,7 @@ from cnnkit.config.experiment import Experiment
 from cnnkit.core import atomic, onednn
 from cnnkit.core.errors import TrainingError, UsageError
 from cnnkit.core.lazy import np
+from cnnkit.core.own_folders import FOLDS, run_of_fold
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import typed, visible
 from cnnkit.data.feeding.preprocessing import Preprocessing
@@ -176,10 +177,23 @@ class Run:
         """The experiment as it was run; it is complete, so images and networks that moved do not matter here."""
         return own_config.read(self.files, self.settings)
 
-    @property
+    @cached_property
     def folds(self) -> Path | None:
-        """The folder of the folds that it is one of; None for a run that was put among them, but trained alone."""
-        return self.files.above_folds if self.experiment.data.split.folds else None
+        """The folder of the folds that it is one of.
+
+        It lies there as the folds named it, and they are as many as in its config. None for a run that was put among
+        them, and where their own record can't be read: that keeps nobody from the run itself.
+        """
+        split, folder = self.experiment.data.split, self.files.above_folds
+        if folder is None or split.folds is None or split.fold is None:
+            return None
+        if run_of_fold(folder, split.fold).resolve() != self.folder.resolve():
+            return None
+        try:
+            record = reading.json_object(folder / FOLDS)
+        except TrainingError:
+            return None
+        return folder if record.get("folds") == split.folds else None
 
     @cached_property
     def calibration(self) -> Calibration:

@@ -30,7 +30,7 @@ from cnnkit.core.errors import (
     UsageError,
 )
 from cnnkit.core.lazy import keras
-from cnnkit.core.own_folders import FOLDS
+from cnnkit.core.own_folders import FOLDS, run_of_fold
 from cnnkit.core.progress import Progress, Step
 from cnnkit.core.signals import exit_code, resumable
 from cnnkit.core.text import enumerated, typed
@@ -61,7 +61,7 @@ class Study:
 
     def run(self, fold: int) -> Path:
         """The folder of the run that is judged on a fold, from 1."""
-        return self.folder / f"fold-{fold}"
+        return run_of_fold(self.folder, fold)
 
     @property
     def config(self) -> Path:

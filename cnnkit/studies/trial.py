@@ -11,14 +11,13 @@ Nothing is written but what is thrown away at the end, and the test images are n
 from __future__ import annotations
 
 import math
-import signal
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnnkit.core.errors import CnnkitError, Interrupted, TrainingError, UsageError
 from cnnkit.core.lazy import tf
-from cnnkit.core.signals import Terminated, interrupts
+from cnnkit.core.signals import ENDING, exit_code, interrupts
 from cnnkit.core.text import counted
 from cnnkit.data.feeding.pixel_store import bytes_of
 from cnnkit.evaluation.paired import Paired
@@ -77,14 +76,13 @@ def decide(subject: Subject, budget: Budget, wish: Wish | None = None) -> Decisi
         return replace(decision, notes=(*decision.notes, "No time for a trial: the rule has decided."))
     try:
         with (
-            interrupts(signal.SIGINT, signal.SIGTERM),
+            interrupts(*ENDING),
             tempfile.TemporaryDirectory(prefix="cnnkit-trial-") as folder,
             several(),
         ):
             return _Trial(subject, budget, found, looking, Path(folder)).decision(wish or Wish())
     except KeyboardInterrupt as interrupt:
-        code = 143 if isinstance(interrupt, Terminated) else 130
-        raise Interrupted("Interrupted: no config is written.", exit_code=code) from None
+        raise Interrupted("Interrupted: no config is written.", exit_code=exit_code(interrupt)) from None
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise TrainingError(
             "the trial ran out of memory, and no config is written; `init` without --minutes"

@@ -16,6 +16,7 @@ from cnnkit.report import charts, report
 from cnnkit.report.bidi import isolated
 from cnnkit.report.joint import _ties, joint_of
 from cnnkit.report.page import page_of
+from cnnkit.runs.run import Run
 
 
 def test_a_page_shows_what_its_run_answers(run_of):
@@ -103,12 +104,26 @@ def test_where_images_are_gone_the_page_goes_without_pictures_and_says_so(run_of
     assert page.notes == ["Pictures of test and train images are missing: the folder is gone"]
 
 
-@pytest.mark.parametrize(("settings", "told"), [((), 0), (("data.split={folds: 3, fold: 2}",), 1)])
-def test_a_run_that_was_put_among_folds_is_none_of_them(run_of, settings, told):
+FOLD_2 = ("data.split={folds: 3, fold: 2}",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "record", "told"),
+    [
+        (FOLD_2, "fold-2", '{"folds": 3}', 1),
+        (FOLD_2, "fold-2", '{"folds": 5}', 0),  # those of another study
+        (FOLD_2, "fold-3", '{"folds": 3}', 0),
+        (FOLD_2, "run", '{"folds": 3}', 0),
+        ((), "fold-2", '{"folds": 3}', 0),
+        (FOLD_2, "fold-2", "{", 0),  # damaged, of which the run itself knows nothing
+    ],
+)
+def test_a_run_that_was_put_among_folds_is_none_of_them(run_of, settings, name, record, told):
     run, of = run_of(settings=settings)
-    (run.folder.parent / "folds.json").write_text("{}")
+    run = Run(run.folder.rename(run.folder.with_name(name)))
+    (run.folder.parent / "folds.json").write_text(record)
     page = page_of(run, of, [])
-    assert page.name == ("runs/run" if told else "run")
+    assert page.name == (f"runs/{name}" if told else name)
     assert len([line for line in page.told if line.startswith("it is judged on fold 2 of 3")]) == told
     assert not any("None" in line for line in page.told)
 

@@ -222,7 +222,7 @@ def test_one_epoch_that_takes_longer_is_said_to(decided):
     assert "One epoch alone takes about 9 minutes" in decision.notes[-1]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interruption_leaves_nothing_behind(decided, number, code, monkeypatch):
     folders = []
 
@@ -232,14 +232,14 @@ def test_an_interruption_leaves_nothing_behind(decided, number, code, monkeypatc
         signal.raise_signal(number)
 
     monkeypatch.setattr(FakeBench, "trained", interrupted)
-    # A suite that runs in the background ignores Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A suite that runs in the background ignores Ctrl-C, and one under nohup a closed terminal.
+    before = signal.signal(number, signal.default_int_handler)
     try:
         with pytest.raises(Interrupted) as raised:
             decided()
     finally:
-        signal.signal(signal.SIGINT, before)
-    assert raised.value.exit_code == code
+        signal.signal(number, before)
+    assert (raised.value.exit_code, str(raised.value)) == (code, "Interrupted: no config is written.")
     assert folders and not folders[0].exists()
 
 

@@ -32,7 +32,8 @@ MAX_PIXELS = 178_956_970
 """Pictures beyond this many pixels are refused as decompression bombs (Pillow's own bound for an error)."""
 
 MAX_BYTES = 2**31
-"""Files of more bytes are not read: no picture of `MAX_PIXELS` takes so many, with four channels of 16 bits."""
+"""Files of more bytes are not read: no one picture of `MAX_PIXELS` takes so many, with four channels of 16 bits. A TIFF
+of many pages may, of which the first would be used."""
 
 LARGE = 2**24
 """Pictures of more pixels are decoded and prepared one at a time, however many threads there are: each takes as much
@@ -91,7 +92,7 @@ def read_bytes(path: Path | str) -> bytes:
     """The content of a file.
 
     Raises:
-        Unreadable: It can't be read, or is larger than any picture that is decoded.
+        Unreadable: It can't be read, or is larger than any one picture that is decoded.
     """
     try:
         # As directly as can be, for this is done for every image of every batch; without waiting, should it be a pipe.
@@ -101,7 +102,10 @@ def read_bytes(path: Path | str) -> bytes:
             if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
                 raise Unreadable("a pipe or a device, not a file")
             if status.st_size > MAX_BYTES:
-                raise Unreadable(f"more than {MAX_BYTES:,} bytes")
+                raise Unreadable(
+                    f"more than {MAX_BYTES:,} bytes, which is larger than any one picture; of a file of several pages "
+                    "save the first alone"
+                )
             content = os.read(file, status.st_size + 1)
             if len(content) == status.st_size:
                 return content

@@ -95,7 +95,7 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(each for each in folder.iterdir() if each.is_dir() and not _is_closed(each.name, str(each)))
 
 
-def refuse_run(folder: Path) -> None:
+def refuse_run_as_images(folder: Path) -> None:
     """Refuses the folder of a run, or of folds, where one of images is named.
 
     Raises:

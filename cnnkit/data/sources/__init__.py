@@ -12,7 +12,7 @@ from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import ByName
 from cnnkit.core.text import enumerated
-from cnnkit.data.files.walking import refuse_run
+from cnnkit.data.files.walking import refuse_run_as_images
 from cnnkit.data.sources.archive import Archive
 from cnnkit.data.sources.arrays import Arrays
 from cnnkit.data.sources.base import Source
@@ -36,7 +36,7 @@ def recognised(path: Path) -> Source:
     """
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
-    refuse_run(path)
+    refuse_run_as_images(path)
     # A folder is the last: any folder may hold class folders, even one that also holds files of another kind.
     try:
         for kind in (Idx, Arrays, Manifest, Archive, Folder):

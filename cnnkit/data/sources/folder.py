@@ -14,7 +14,7 @@ from cnnkit.core.errors import DataError, Problem
 from cnnkit.core.progress import Progress
 from cnnkit.core.spec import AbsolutePath, CapturePattern, Spec, Text
 from cnnkit.core.text import enumerated, printable
-from cnnkit.data.files.walking import files_below, files_in, refuse_run, subfolders, why_not
+from cnnkit.data.files.walking import files_below, files_in, refuse_run_as_images, subfolders, why_not
 from cnnkit.data.index import Collection, ImageFile, Index, Unused
 from cnnkit.data.sources import layout, named_files, unlabelled
 from cnnkit.data.sources.base import OnBad, Source, at_path, grouped, in_order, reworded
@@ -115,7 +115,7 @@ class Folder(Source):
                 what = "is a file, not a folder" if root.exists() else "there is no such folder"
                 raise at_path(f"{root}: {what}")
             with reworded(partial(replace, key="path")):
-                refuse_run(root)
+                refuse_run_as_images(root)
             return self._by_name(tree, self.label_pattern) if self.label_pattern else self._by_folder(tree)
         except OSError as error:
             raise at_path(f"{error.filename} can't be read: {error.strerror}") from None
