@@ -247,20 +247,20 @@ def audit(
     index = _asked_about(run, experiment.seed, images, progress)
     images_asked = load(index, run.preprocessing, run.experiment.data.cache, progress).rows(range(len(index)))
     with progress.task("reading the network", 1):
-        exam = _Exam(run, run.network(progress), images_asked, np.arange(len(index)), np.asarray(index.labels))
-    untouched, _ = exam.probabilities(Chain((), experiment.seed), 0)
-    right = exam.take(np.flatnonzero(untouched.argmax(1) == exam.labels))
+        asked = _Asked(run, run.network(progress), images_asked, np.arange(len(index)), np.asarray(index.labels))
+    untouched, _ = asked.probabilities(Chain((), experiment.seed), 0)
+    right = asked.take(np.flatnonzero(untouched.argmax(1) == asked.labels))
     if not right.images:
         raise TrainingError(
             f"{run.folder} answers none of {len(index)} validation images rightly: nothing can turn wrong"
         )
-    full = [_Trial(change, draws or DRAWS, change.weaker(WEAKER)) for change in changes]
-    trials = [*full, *(trial.weaker for trial in full if trial.weaker)]
-    done = _try(trials, right, experiment.seed, SECONDS if draws is None else math.inf, progress)
-    audited = tuple(trial.audited(right) for trial in full)
+    full = [_Attempt(change, draws or DRAWS, change.weaker(WEAKER)) for change in changes]
+    attempts = [*full, *(attempt.weaker for attempt in full if attempt.weaker)]
+    done = _try(attempts, right, experiment.seed, SECONDS if draws is None else math.inf, progress)
+    audited = tuple(attempt.audited(right) for attempt in full)
     own, other = experiment.data, run.experiment.data
     other_view = (own.fit, own.prepare) != (other.fit, other.prepare)
-    cut_short = any(len(trial.answers) < trial.draws for trial in trials)
+    cut_short = any(len(attempt.answers) < attempt.draws for attempt in attempts)
     return Audit(str(run.folder), len(index), len(right.images), done, cut_short, audited, mixing, other_view)
 
 
@@ -283,7 +283,7 @@ def _asked_about(run: Run, seed: int, images: int, progress: Progress) -> Index:
 
 
 @dataclass(frozen=True)
-class _Exam:
+class _Asked:
     """A run's network and the images that it is asked about.
 
     Attributes:
@@ -315,32 +315,32 @@ class _Exam:
         return self.run.probabilities(np.concatenate(logits)), changed
 
 
-class _Trial:
+class _Attempt:
     """An augmentation that is tried, and the answers about what it makes of the images, an entry a draw."""
 
     def __init__(self, change: Augmentation, draws: int, weaker: Augmentation | None = None):
         self.change = change
-        self.weaker = _Trial(weaker, draws) if weaker else None
+        self.weaker = _Attempt(weaker, draws) if weaker else None
         self.draws = 1 if _always_the_same(change) else draws
         self.answers: list[Any] = []
         self.changed = False
 
-    def audited(self, exam: _Exam) -> Audited:
+    def audited(self, asked: _Asked) -> Audited:
         """What shows in the answers."""
-        effect = Effect.of(np.stack(self.answers), exam.labels, exam.run.classes, unchanged=not self.changed)
-        return Audited(self.change, effect, self.weaker.audited(exam) if self.weaker else None)
+        effect = Effect.of(np.stack(self.answers), asked.labels, asked.run.classes, unchanged=not self.changed)
+        return Audited(self.change, effect, self.weaker.audited(asked) if self.weaker else None)
 
 
-def _try(trials: Sequence[_Trial], exam: _Exam, seed: int, most: float, progress: Progress) -> int:
+def _try(attempts: Sequence[_Attempt], asked: _Asked, seed: int, most: float, progress: Progress) -> int:
     """Asks about every augmentation, draw by draw; how many draws were done before it would take more seconds."""
-    start, draws = time.monotonic(), max(trial.draws for trial in trials)
-    with progress.task("asking the network", sum(trial.draws for trial in trials)) as advance:
+    start, draws = time.monotonic(), max(attempt.draws for attempt in attempts)
+    with progress.task("asking the network", sum(attempt.draws for attempt in attempts)) as advance:
         for done in range(1, draws + 1):
-            for trial in trials:
-                if done <= trial.draws:
-                    answers, changed = exam.probabilities(Chain((trial.change.certain(),), seed), done - 1)
-                    trial.answers.append(answers)
-                    trial.changed |= changed
+            for attempt in attempts:
+                if done <= attempt.draws:
+                    answers, changed = asked.probabilities(Chain((attempt.change.certain(),), seed), done - 1)
+                    attempt.answers.append(answers)
+                    attempt.changed |= changed
                     advance(1)
             if (time.monotonic() - start) * (done + 1) / done > most:
                 return done

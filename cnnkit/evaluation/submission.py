@@ -23,10 +23,8 @@ from cnnkit.core.text import composed, counted, suggestion
 from cnnkit.data.files import tables
 from cnnkit.evaluation.new_images import NewImage, find_images
 from cnnkit.evaluation.predict import Prediction, predict_images
+from cnnkit.evaluation.two_classes import positive_of
 from cnnkit.runs.run import Run
-
-_YES_OR_NO = {("0", "1"), ("no", "yes"), ("false", "true"), ("negative", "positive")}
-"""Pairs of classes of which the second is meant when a sample asks for one probability."""
 
 
 class SampleRow(NamedTuple):
@@ -163,7 +161,7 @@ def columns_of(sample: Sample, classes: Sequence[str], positive: str | None, pro
         line, _, value = (no_shares or strange)[0]
         message = f"`{value}` under `{name}` is no class of the run{suggestion(value, classes)}"
         raise _wrong(sample.file, f"{message}. For the probability of one class add --positive CLASS", line)
-    chosen = positive or meant(name, classes)
+    chosen = positive or (name if name in classes else positive_of(classes))
     if chosen is None:
         either = " or ".join(f"--positive {label}" for label in classes)
         raise UsageError(f"{sample.file}: `{name}` takes the probability of one class; say of which: {either}")
@@ -190,14 +188,6 @@ def _is_share(value: str) -> bool:
         return 0 <= float(value) <= 1
     except ValueError:
         return False
-
-
-def meant(column: str, classes: Sequence[str]) -> str | None:
-    """Which of two classes is meant by one probability."""
-    if column in classes:
-        return column
-    first, second = sorted(classes, key=str.lower)
-    return second if (first.lower(), second.lower()) in _YES_OR_NO else None
 
 
 def matched(sample: Sample, images: Iterable[NewImage]) -> list[NewImage]:

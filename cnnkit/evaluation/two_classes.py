@@ -15,11 +15,19 @@ from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
 from cnnkit.evaluation.gate import with_ends
 from cnnkit.evaluation.intervals import wilson
-from cnnkit.evaluation.submission import meant
 from cnnkit.runs.run import Run
 
 HALF = 0.5
 """The threshold of the likeliest class."""
+
+_YES_OR_NO = {("0", "1"), ("no", "yes"), ("false", "true"), ("negative", "positive")}
+"""Names of two classes, in small letters, of which the second is the positive one."""
+
+
+def positive_of(classes: Sequence[str]) -> str | None:
+    """Which of two classes is the positive one by their names; None where these do not tell."""
+    first, second = sorted(classes, key=str.lower)
+    return second if (first.lower(), second.lower()) in _YES_OR_NO else None
 
 
 @dataclass(frozen=True)
@@ -140,7 +148,7 @@ class TwoClasses(Question):
 
     def _found(self, answers: Answers, validation: Answers | None, chosen_here: bool) -> dict[str, Any]:
         classes = list(answers.classes)
-        positive = self.positive or meant("", classes) or classes[1]
+        positive = self.positive or positive_of(classes) or classes[1]
         place = classes.index(positive)
         found: dict[str, Any] = {"positive": positive} | at(answers, place, HALF, self.costs)
         if not self.chooses:

@@ -17,7 +17,7 @@ MOST_PAIRS = 100
 
 
 @dataclass(frozen=True)
-class Cell:
+class MatrixCell:
     """A cell of the matrix: images of one class that are taken for one.
 
     Attributes:
@@ -45,7 +45,7 @@ class Matrix:
     """
 
     classes: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[MatrixCell]]
 
     @property
     def longest(self) -> int:
@@ -102,12 +102,12 @@ def _in_words(classes: Sequence[str], i: int, j: int, count: int) -> str:
     return f"{counted(count, 'image')} of {isolated(classes[i])} {verb} {right}"
 
 
-def _cell(classes: Sequence[str], counts: Sequence[Sequence[int]], i: int, j: int) -> Cell:
+def _cell(classes: Sequence[str], counts: Sequence[Sequence[int]], i: int, j: int) -> MatrixCell:
     from bokeh.palettes import Cividis256
 
     count, images = counts[i][j], sum(counts[i])
     background = Cividis256[round(255 * count / images) if images else 0]
-    return Cell(f"{i},{j}", count, _in_words(classes, i, j, count), background, _ink(background))
+    return MatrixCell(f"{i},{j}", count, _in_words(classes, i, j, count), background, _ink(background))
 
 
 def _ink(background: str) -> str:

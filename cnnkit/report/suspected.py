@@ -52,7 +52,7 @@ class Suspected:
 
     def verdict(self, run: Run) -> str:
         """What should be known of them, in a sentence."""
-        search = f"{search_of(run).what} are searched by: {search_of(run).command}"
+        search = search_of(run).told
         see = "see below; " if self.shown else ""
         if self.weak:
             return (
@@ -82,18 +82,27 @@ class Search:
     """What searches the training images of a run too.
 
     Attributes:
-        what: Which images, in words.
+        which: What is to be known of these images, a subordinate clause.
         command: What is typed.
     """
 
-    what: str
+    which: str
     command: str
+
+    @property
+    def clause(self) -> str:
+        """What the command does, as the part of a sentence before it."""
+        return f"training images, {self.which}, are searched by"
+
+    @property
+    def told(self) -> str:
+        """The same with the command."""
+        return f"{self.clause}: {self.command}"
 
 
 def search_of(run: Run) -> Search:
     """What searches the training images of a run too: by what it makes of images, unless it may know their labels."""
     command = f"cnnkit data {typed(run.files.config)} --suspects"
     if BY_HEART & {remark.get("kind") for remark in run.provenance().get("verdict") or ()}:
-        return Search("training images, whose labels the network may know by heart,", f"{command} folds")
-    what = "training images, unless the network knows their labels by heart,"
-    return Search(what, f"{command} {typed(run.folder)}")
+        return Search("whose labels the network may know by heart", f"{command} folds")
+    return Search("unless the network knows their labels by heart", f"{command} {typed(run.folder)}")
