@@ -15,7 +15,7 @@ Northcutt, Athalye and Mueller, "Pervasive Label Errors in Test Sets Destabilize
 arXiv:2103.14749.
 """
 
-BY_HEART = {"by_heart", "by_heart_alone", "overfits"}
+MEMORIZING = {"by_heart", "by_heart_alone", "overfits"}
 """What is seen in the curves of a training (`cnnkit.training.verdict`) by which its network knows labels by heart."""
 
 
@@ -103,6 +103,6 @@ class Search:
 def search_of(run: Run) -> Search:
     """What searches the training images of a run too: by what it makes of images, unless it may know their labels."""
     command = f"cnnkit data {typed(run.files.config)} --suspects"
-    if BY_HEART & {remark.get("kind") for remark in run.provenance().get("verdict") or ()}:
+    if MEMORIZING & {remark.get("kind") for remark in run.provenance().get("verdict") or ()}:
         return Search("whose labels the network may know by heart", f"{command} folds")
     return Search("unless the network knows their labels by heart", f"{command} {typed(run.folder)}")

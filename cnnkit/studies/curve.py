@@ -21,7 +21,7 @@ from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
 from cnnkit.data.index import ranked
 from cnnkit.evaluation.intervals import CONFIDENCE
-from cnnkit.inspection.first_config.duration import in_words
+from cnnkit.inspection.first_config.duration import roughly
 from cnnkit.studies import material
 from cnnkit.studies.several import several
 from cnnkit.training import head
@@ -174,7 +174,7 @@ def measure(experiment: Experiment, progress: Progress | None = None) -> Learnin
             took.setdefault(share, []).append(time.perf_counter() - began)
             rest = [share for share, _ in plan[done:]]
             if len(took) > 1 and rest and rest[0] != share:
-                progress.say(f"the rest: {in_words(seconds_left(took, rest))}, guessed by the {len(took)} sizes so far")
+                progress.say(f"the rest: {roughly(seconds_left(took, rest))}, guessed by the {len(took)} sizes so far")
     sizes = [round(float(np.mean([count for count, _ in found[share]]))) for share in SHARES]
     right = [np.stack([each for _, each in found[share]]).astype(float) for share in SHARES]
     points = tuple(map(point, sizes, right, luck(right)))

@@ -39,7 +39,7 @@ Kind = Literal["copy", "near_copy", "unlike"]
 OF_THE_DOCTOR: dict[str, Kind] = {"contradicting_labels": "copy", "near_contradicting": "near_copy"}
 """Findings of the doctor about pictures that lie in two classes."""
 
-BY_HEART, SURE = 2 / 3, 0.05
+LESS_OFTEN, SURE = 2 / 3, 0.05
 """A run is taken to know its labels by heart where its images are contradicted so much less often than others, with a
 p-value below the second."""
 
@@ -150,7 +150,7 @@ def learnt(run: Run, data: TrainingData, right: Any) -> Any:
     """The images whose labels the network of a run has learnt by heart, so that its features can't judge them.
 
     Wrong labels are found as classifiers on its features contradict them. Where they contradict surely less on images
-    that it was trained on than on others, below `BY_HEART` times as often, it hides the wrong labels of these.
+    that it was trained on than on others, below `LESS_OFTEN` times as often, it hides the wrong labels of these.
 
     Args:
         run: The run.
@@ -175,7 +175,7 @@ def learnt(run: Run, data: TrainingData, right: Any) -> Any:
         )
     table = [[int((~right & part).sum()), int((right & part).sum())] for part in (trained, ~trained)]
     (wrong, named), (others_wrong, others_named) = table
-    seldom = wrong * (others_wrong + others_named) < BY_HEART * others_wrong * (wrong + named)
+    seldom = wrong * (others_wrong + others_named) < LESS_OFTEN * others_wrong * (wrong + named)
     by_heart = seldom and fisher_exact(table, "less").pvalue < SURE
     return trained if by_heart else np.zeros(len(trained), bool)
 

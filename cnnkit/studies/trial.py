@@ -24,7 +24,7 @@ from cnnkit.evaluation.paired import Paired
 from cnnkit.inspection.first_config import pretrained, rules
 from cnnkit.inspection.first_config.base import Decision, Suggestion, Traits
 from cnnkit.inspection.first_config.decision import Candidates, Wish, candidates, decided, suits
-from cnnkit.inspection.first_config.duration import in_words
+from cnnkit.inspection.first_config.duration import roughly
 from cnnkit.inspection.first_config.start import Subject
 from cnnkit.models.backbones import Backbone
 from cnnkit.studies.bench import Bench, Tried
@@ -122,7 +122,7 @@ class _Trial:
             return self._decision(small, None, why, "")
         late = head.seconds > self.budget.left
         if small.tried is None or (late and chosen(head, small, rule=suits(self.traits))[0] is head):
-            slow = f"its training would take {in_words(head.seconds)}, which is more than is left"
+            slow = f"its training would take {roughly(head.seconds)}, which is more than is left"
             return self._decision(
                 small, head, f"A small network from nothing: {_title(head)} was tried, but {slow}.", slow
             )
@@ -142,7 +142,7 @@ class _Trial:
 
     def _note_if_late(self, taken: Outcome) -> None:
         if taken.seconds > self.budget.left:
-            self.notes.append(f"Its training takes {in_words(taken.seconds)}, which is more than is left of the time.")
+            self.notes.append(f"Its training takes {roughly(taken.seconds)}, which is more than is left of the time.")
 
     def _head(self, suggestion: Suggestion, wish: Wish) -> Outcome | None:
         """The fitted classifier on the backbone; None where that can't be used, which is said.
@@ -177,7 +177,7 @@ class _Trial:
         epochs = pace.epochs_in(self.budget.left - self.looking)
         if not epochs:
             epochs = 1
-            takes = in_words(self.looking + pace.seconds(1))
+            takes = roughly(self.looking + pace.seconds(1))
             self.notes.append(f"One epoch alone takes {takes}, which is more than is left of the time.")
         return Outcome(rules.suggest(self.traits, epochs), tried, self.looking + pace.seconds(epochs))
 

@@ -20,7 +20,7 @@ from cnnkit.core.spec import AUTO
 from cnnkit.core.text import counted, some
 from cnnkit.data.augmentations.chain import Chain
 from cnnkit.data.feeding import batches as feeding
-from cnnkit.inspection.first_config.duration import in_words
+from cnnkit.inspection.first_config.duration import roughly
 from cnnkit.models import freezing
 from cnnkit.models.base import Network
 from cnnkit.models.freezing import PlannedStage
@@ -241,7 +241,7 @@ class Trial:
 
     def _of_time(self, epoch: float) -> Check:
         epochs = sum(stage.epochs or 0 for stage in self.experiment.plan())
-        text = f"{counted(epochs, 'epoch')} take {in_words(epoch * epochs)}, one {epoch:.3g} s, validation not counted"
+        text = f"{counted(epochs, 'epoch')} take {roughly(epoch * epochs)}, one {epoch:.3g} s, validation not counted"
         return Check("time", "good", text, {"seconds_an_epoch": round(epoch, 3), "epochs": epochs})
 
     def _by_heart(self, advance: Callable[[int], None]) -> Check:

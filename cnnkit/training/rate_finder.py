@@ -28,7 +28,7 @@ from cnnkit.core.text import enumerated
 from cnnkit.data.feeding import batches as feeding
 from cnnkit.data.files.file_facts import digest_of
 from cnnkit.data.index import ranked
-from cnnkit.inspection.first_config.duration import in_words
+from cnnkit.inspection.first_config.duration import roughly
 from cnnkit.models.base import Network
 from cnnkit.optimization.rate_test import APART, Curve, Finding, ShortRun, chosen, least, rates, rounded, start
 from cnnkit.optimization.schedules.base import Schedule, Span
@@ -269,7 +269,7 @@ def _found(rehearsal: Rehearsal, progress: Progress, minutes: float | None) -> F
     # Without a limit it hangs on no clock: the same config finds the same rate.
     ranged, short = _updates_in(min(rehearsal.updates, 60 * minutes / an_update if minutes else math.inf))
     progress.say(
-        f"Learning rates are tried, which takes {in_words(an_update * (ranged + 3 * short))}: "
+        f"Learning rates are tried, which takes {roughly(an_update * (ranged + 3 * short))}: "
         f"{ranged} updates at rising rates, then {short} at each of three, and of further ones while the best is at an "
         "end of the row"
     )

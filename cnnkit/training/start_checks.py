@@ -13,7 +13,7 @@ from cnnkit.core.text import counted, in_gib
 from cnnkit.data.feeding.batches import TrainBatches
 from cnnkit.data.feeding.images import Features
 from cnnkit.data.files.arrays import free_memory
-from cnnkit.inspection.first_config.duration import in_words
+from cnnkit.inspection.first_config.duration import roughly
 from cnnkit.inspection.summary import layer_rows, memory_of
 from cnnkit.models.freezing import BACKBONE
 from cnnkit.optimization.losses import Loss
@@ -144,8 +144,8 @@ class StartChecks(Observer):
         epochs = fit.end - fit.begin
         if epoch * epochs >= LONG:
             self.say(
-                f"an epoch takes {in_words(epoch)} of training, the {counted(epochs, 'epoch')} of this stage "
-                f"{in_words(epoch * epochs)}, validation not counted"
+                f"an epoch takes {roughly(epoch)} of training, the {counted(epochs, 'epoch')} of this stage "
+                f"{roughly(epoch * epochs)}, validation not counted"
             )
 
 

@@ -124,7 +124,7 @@ def decided(traits: Traits, found: Candidates, wish: Wish | None = None) -> Deci
         return _decision(traits, other, why, small, _NOT_TRIED, found.notes)
     why = _why_small(traits)
     if suits(traits):
-        why = f"{other.backbone.title} would take {duration.in_words(slow)}: a small network from nothing instead."
+        why = f"{other.backbone.title} would take {duration.roughly(slow)}: a small network from nothing instead."
     return _decision(traits, small, why, other, _NOT_TRIED, found.notes)
 
 

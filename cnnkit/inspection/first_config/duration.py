@@ -159,7 +159,7 @@ def _network_seconds(suggestion: Suggestion, traits: Traits, speed: Speeds) -> t
     return kind, network + augmenting
 
 
-def in_words(seconds: float) -> str:
+def roughly(seconds: float) -> str:
     """A duration as a person would say it who has estimated it."""
     if seconds < 50:
         return "under a minute"

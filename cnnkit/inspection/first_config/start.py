@@ -84,7 +84,7 @@ class Start:
         yield from self.notes
         yield self.why
         yield (
-            f"{self.path} is written: {width} x {height} pixels, {self.title}, {duration.in_words(self.seconds)} here."
+            f"{self.path} is written: {width} x {height} pixels, {self.title}, {duration.roughly(self.seconds)} here."
         )
         yield from self.later
         yield f"Next: {self.next}"
@@ -135,7 +135,7 @@ def start(
         f"Images:   {kinds}",
         f"          {uses}",
         f"Command:  {train}",
-        f"Time:     {duration.in_words(decision.seconds)} here, {decision.basis}",
+        f"Time:     {duration.roughly(decision.seconds)} here, {decision.basis}",
         *([f"          For a quick try: {train} --set data.limit=300"] if decision.seconds > LONG else []),
     ]
     atomic.write_text(path, config_text(name, section, decision, header, [*notes, *later]))

@@ -104,4 +104,4 @@ def test_features_count_with_the_speed_of_their_own_backbone():
     ],
 )
 def test_a_duration_is_told_as_roughly_as_it_is_known(seconds, words):
-    assert duration.in_words(seconds) == words
+    assert duration.roughly(seconds) == words
