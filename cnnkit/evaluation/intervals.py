@@ -34,9 +34,14 @@ def interval(share: float, count: float, confidence: float = CONFIDENCE) -> tupl
 
     Args:
         share: What was found, in 0..1.
-        count: Of how many that do not depend on each other.
-        confidence: How often such an interval holds the true proportion.
+        count: Of how many that do not depend on each other; above 0, and not only a whole number.
+        confidence: How often such an interval holds the true proportion; between 0 and 1.
+
+    Raises:
+        ValueError: It is of nothing; `wilson` has None for that.
     """
+    if count <= 0:
+        raise ValueError(f"a proportion of {count} images has no interval")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     scale = 1 + z * z / count
     middle = (share + z * z / (2 * count)) / scale
@@ -237,7 +242,14 @@ class Bootstrap:
         return 2 * right / np.maximum(true + taken, 1)
 
     def weighted(self, figures: Any) -> Any:
-        """Of each resample: the mean of a figure of the classes, each weighed by its images."""
+        """Of each resample: the mean of a figure of the classes, each weighed by its images.
+
+        Args:
+            figures: Such as `recall`, float64 (resamples, classes).
+
+        Returns:
+            float64 (resamples,).
+        """
         return (figures * self.counts[1]).sum(1) / self.counts[1].sum(1)
 
     def macro_interval(self, figure: str) -> list[float]:

@@ -32,6 +32,10 @@ def thresholds(labels: Any, probabilities: Any) -> Any:
 def confident(labels: Any, probabilities: Any) -> Any:
     """The class that each image is confidently counted to (equation 1): the likeliest of those at their thresholds.
 
+    Args:
+        labels: int64 (n,), as given, in 0..K-1.
+        probabilities: float64 (n, K), out of sample.
+
     Returns:
         int64 (n,), `NONE` where no class reaches its threshold.
     """
@@ -42,6 +46,10 @@ def confident(labels: Any, probabilities: Any) -> Any:
 
 def joint(labels: Any, probabilities: Any) -> Any:
     """An estimate of how labels and true classes go together (equation 3).
+
+    Args:
+        labels: int64 (n,), as given, in 0..K-1.
+        probabilities: float64 (n, K), out of sample; one image or more.
 
     Returns:
         float64 (K, K), given labels in rows, true classes in columns; its sum is 1. What is off the diagonal is the
@@ -60,6 +68,13 @@ def quality(labels: Any, probabilities: Any) -> Any:
     """How right each label looks: the normalised margin, brought from -1..1 to 0..1.
 
     The margin is the probability of the label less that of the likeliest other class.
+
+    Args:
+        labels: int64 (n,), as given, in 0..K-1.
+        probabilities: float64 (n, K), out of sample; two classes or more.
+
+    Returns:
+        float64 (n,), in 0..1; below 0.5 another class is likelier than the label.
     """
     places = np.arange(len(labels))
     others = probabilities.copy()
@@ -72,6 +87,10 @@ def ranked(labels: Any, probabilities: Any) -> tuple[Any, int]:
 
     Suspects are those that are confidently counted to another class than their label says (the off-diagonals of the
     confident joint); they come before all others, and each part goes by the normalised margin.
+
+    Args:
+        labels: int64 (n,), as given, in 0..K-1.
+        probabilities: float64 (n, K), out of sample; two classes or more.
 
     Returns:
         int64 (n,), the numbers of the images; and how many of these, from the first on, are suspects.

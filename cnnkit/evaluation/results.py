@@ -42,6 +42,15 @@ def keep(run: Run, split: str, result: Mapping[str, Any], answers: Answers) -> N
     """Writes what was found of a split, and every answer, into the run's folder.
 
     What was asked beside before, of the same weights with the same calibration, stays as long as it is not asked anew.
+
+    Args:
+        run: The run, with the calibration that the result is by.
+        split: Which of its splits: `train`, `validation` or `test`.
+        result: What was found, as `figures` has it, with what was asked beside.
+        answers: Those that it was found of.
+
+    Raises:
+        DiskError: The disk is full, or fails.
     """
     result = dict(result) | _asked_before(run, split, result)
     atomic.make_folder(run.files.evaluation, exist_ok=True)
@@ -51,12 +60,30 @@ def keep(run: Run, split: str, result: Mapping[str, Any], answers: Answers) -> N
 
 
 def add(run: Run, split: str, result: Mapping[str, Any]) -> None:
-    """Writes what was found of a split beside what `keep` has kept of it, with that."""
+    """Writes what was found of a split beside what `keep` has kept of it, with that.
+
+    Args:
+        run: The run.
+        split: Which of its splits.
+        result: The result that was kept, with what was asked since.
+
+    Raises:
+        DiskError: The disk is full, or fails.
+    """
     write(run, split, dict(result) | _asked_before(run, split, result))
 
 
 def write(run: Run, split: str, result: Mapping[str, Any]) -> None:
-    """Writes what was found of a split, for `read`."""
+    """Writes what was found of a split, for `read`, in the place of what was there.
+
+    Args:
+        run: The run.
+        split: Which of its splits.
+        result: All that is to be read of it, as JSON has it.
+
+    Raises:
+        DiskError: The disk is full, or fails.
+    """
     atomic.write_json(run.files.result(split), {**result, SHA256: _digest(result)})
 
 
@@ -106,7 +133,11 @@ class Renewed:
     outdated: Sequence[str]
 
     def keep(self, run: Run) -> None:
-        """Writes it into the folder of the run."""
+        """Writes it into the folder of the run, which has its new calibration by now.
+
+        Raises:
+            DiskError: The disk is full, or fails.
+        """
         for split in self.outdated:
             run.files.result(split).unlink()
             run.files.predictions(split).unlink(missing_ok=True)

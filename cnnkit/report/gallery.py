@@ -176,8 +176,12 @@ def of_cells(
 
     Args:
         answers: All that are counted.
-        counts: How many images of each class (rows) are taken for each (columns).
+        counts: How many images of each class (rows) are taken for each (columns), classes by classes.
         pictures_of: Makes them of the places of answers.
+
+    Returns:
+        Of each cell with pictures, by `ROW,COLUMN` as numbers of classes from 0, at the most OF_RIGHT of right answers
+        and OF_A_CELL, or where there are many classes OF_A_PAIR, of wrong ones, the most telling first.
     """
     of_wrong = OF_A_CELL if len(counts) <= confusion.MOST_CLASSES else OF_A_PAIR
     found = {}

@@ -10,10 +10,16 @@ from sklearn import metrics as sklearn_metrics
 
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
-from cnnkit.evaluation.intervals import Bootstrap, around_logit, interval, jeffreys, of_mean
+from cnnkit.evaluation.intervals import Bootstrap, around_logit, interval, jeffreys, of_mean, wilson
 from cnnkit.evaluation.ranking import Curve, areas
 
 CLASSES = list("abcdefg")
+
+
+def test_a_proportion_of_nothing_has_no_interval():
+    assert wilson(0.5, 0) is None
+    with pytest.raises(ValueError, match="of 0 images"):
+        interval(0.5, 0)
 
 
 def answers_of(images, classes, seed, ties=False):

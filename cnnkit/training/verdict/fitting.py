@@ -86,8 +86,6 @@ def overfits(course: Course) -> Iterator[Remark]:
             )
             words, settings = _against_certainty(course)
             if gap := _learnt_by_heart(course):
-                # Behind its own clause: at the end of the line a setting would read as one against what comes last.
-                words = ": ".join([words, *map(option_of, settings)])
                 words += f"; and {gap}: more images help most against that"
             yield Remark("overfits", message, words, settings)
         else:
@@ -113,16 +111,27 @@ def _valley(course: Course, part: Part) -> int | None:
 
 
 def _against_certainty(course: Course) -> tuple[str, tuple[str, ...]]:
+    """What helps; each setting behind its own clause, as at the end of the line it would read as one for the last."""
+    clauses: list[str] = []
+    settings: list[str] = []
+
+    def add(clause: str, setting: str) -> None:
+        clauses.append(f"{clause}: {option_of(setting)}")
+        settings.append(setting)
+
+    monitor, best = course.experiment.train.checkpoint.monitor, "val_accuracy"
+    least = f"epoch {course.kept}, which is kept, has the least loss of validation"
     if getattr(course.experiment.train.loss, "label_smoothing", None) == 0:
-        return "label smoothing holds that down", ("train.loss.label_smoothing=0.1",)
-    if course.keeps_least_loss:
-        words, best = f"epoch {course.kept}, which is kept, has the least loss of validation", "val_accuracy"
-        if course.experiment.train.checkpoint.monitor == best:
-            return words, ()
+        add("label smoothing holds that down", "train.loss.label_smoothing=0.1")
+    if course.keeps_least_loss and monitor != best:
         # Accuracy rose behind that epoch: who keeps it for its loss may not know what that costs.
-        words += "; where right answers matter more than probabilities, keep the epoch of the best accuracy"
-        return words, (f"train.checkpoint.monitor={best}",)
-    return "where probabilities matter, keep the epoch of the least loss", ("train.checkpoint.monitor=val_loss",)
+        words = "where right answers matter more than probabilities, keep the epoch of the best accuracy"
+        add(f"{least}; {words}", f"train.checkpoint.monitor={best}")
+    elif not clauses and course.keeps_least_loss:
+        clauses.append(least)
+    elif not clauses:
+        add("where probabilities matter, keep the epoch of the least loss", "train.checkpoint.monitor=val_loss")
+    return "; ".join(clauses), tuple(settings)
 
 
 def _against_learning_by_heart(course: Course) -> tuple[str, tuple[str, ...]]:

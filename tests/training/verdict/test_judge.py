@@ -115,12 +115,16 @@ def test_the_epoch_of_the_least_loss_is_proposed_unless_it_is_kept(course):
     )
 
 
-def test_who_keeps_the_epoch_of_the_least_loss_is_told_that_accuracy_rose_behind_it(course):
-    asked = {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}, "checkpoint": {"monitor": "val_loss"}}
+@pytest.mark.parametrize(
+    ("smoothing", "before"),
+    [(0.1, ""), (0.0, "label smoothing holds that down: --set train.loss.label_smoothing=0.1; ")],
+)
+def test_who_keeps_the_epoch_of_the_least_loss_is_told_that_accuracy_rose_behind_it(course, smoothing, before):
+    asked = {"loss": {"name": "cross_entropy", "label_smoothing": smoothing}, "checkpoint": {"monitor": "val_loss"}}
     made = course(FALLING / 3, valley(8, 0.9), val_accuracy=np.linspace(0.5, 0.95, 30), train=asked)
     assert told(replace(made, kept=8)).endswith(
-        "gets too sure; epoch 8, which is kept, has the least loss of validation; where right answers matter more than "
-        "probabilities, keep the epoch of the best accuracy: --set train.checkpoint.monitor=val_accuracy"
+        f"gets too sure; {before}epoch 8, which is kept, has the least loss of validation; where right answers matter "
+        "more than probabilities, keep the epoch of the best accuracy: --set train.checkpoint.monitor=val_accuracy"
     )
 
 
