@@ -76,8 +76,9 @@ def answers(run: Run, split: str, progress: Progress) -> Answers:
         progress.say(f"{run.folder} was not evaluated on {split} yet, or with other weights: that is done now")
         try:
             _, found = evaluated(run, Asked(split, questions=()), progress)
-        except Incomplete as error:  # its document is that of an evaluation
-            raise type(error.worst)(*error.problems) from error
+        except Incomplete as error:  # its document is that of an evaluation, and nobody is told it here
+            why = [f"{run.folder}: {each['step']}: {each['message']}" for each in error.document["failed"]]
+            raise type(error.worst)(*why) from error
         except DataError as error:
             hint = f"once the images are there again: cnnkit evaluate {typed(run.folder)} --split {split}"
             raise DataError(*error.problems, hint) from None

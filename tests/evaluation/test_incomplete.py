@@ -105,8 +105,10 @@ def test_what_other_commands_have_evaluated_fails_as_what_failed_in_it(run, monk
         raise error
 
     monkeypatch.setattr(results, "keep", fail)
-    with pytest.raises(CnnkitError, match="the figures are not kept with the run: ") as ended:
+    with pytest.raises(CnnkitError) as ended:
         same_images.answers(run, "test", Progress())
+    [line] = str(ended.value).splitlines()
+    assert line.startswith(f"{run.folder}: the figures are not kept with the run: ")
     assert type(ended.value) is raised and ended.value.exit_code == code
     assert list(ended.value.as_json()) == ["error"]
 
