@@ -86,7 +86,9 @@ def ranked(labels: Any, probabilities: Any) -> tuple[Any, int]:
     """All images, that with the most suspicious label first, and how many of them are suspects.
 
     Suspects are those that are confidently counted to another class than their label says (the off-diagonals of the
-    confident joint); they come before all others, and each part goes by the normalised margin.
+    confident joint) and whose likeliest class is another one too: the thresholds of rare classes are so low that an
+    image may be counted to one while its label is the likeliest by far. They come before all others, and each part goes
+    by the normalised margin.
 
     Args:
         labels: int64 (n,), as given, in 0..K-1.
@@ -96,5 +98,5 @@ def ranked(labels: Any, probabilities: Any) -> tuple[Any, int]:
         int64 (n,), the numbers of the images; and how many of these, from the first on, are suspects.
     """
     found = confident(labels, probabilities)
-    suspect = (found != NONE) & (found != labels)
+    suspect = (found != NONE) & (found != labels) & (probabilities.argmax(axis=1) != labels)
     return np.lexsort((quality(labels, probabilities), ~suspect)), int(suspect.sum())

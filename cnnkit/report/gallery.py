@@ -103,9 +103,8 @@ class Gallery:
                 contradicted += int((labels != answers.predicted).sum())
                 order, count = label_errors.ranked(labels, probabilities)
                 quality = label_errors.quality(labels, probabilities)
-                likelier = label_errors.confident(labels, probabilities)
                 for place in order[:count].tolist():
-                    found.append((float(quality[place]), split, place, int(likelier[place]), answers))
+                    found.append((float(quality[place]), split, place, int(answers.predicted[place]), answers))
         found.sort(key=lambda entry: entry[:3])
         pictures = []
         for _, split, place, other, answers in found[:SUSPECTS]:

@@ -24,7 +24,7 @@ class Suspected:
     """What a network says of labels that it was not shown.
 
     Attributes:
-        count: Labels that it confidently contradicts.
+        count: Labels that it confidently contradicts, some of `contradicted`.
         judged: Labels that it was asked about.
         contradicted: Those that it answers otherwise, confidently or not.
         shown: Pictures that the page has of the suspects.

@@ -245,11 +245,11 @@ def suspected(index: Index, probabilities: Any, report: Report, asked: Any = Non
                     yield _suspect(index, i, best, quality[i], means, f"{same} is in {names} too")
     labels, probabilities_asked = index.labels[numbers_asked], probabilities[numbers_asked]
     order, count = label_errors.ranked(labels, probabilities_asked)
-    found = label_errors.confident(labels, probabilities_asked)
     for place in order[:count].tolist():
-        i, label = int(numbers_asked[place]), int(found[place])
+        i = int(numbers_asked[place])
         if i in told:
             continue
+        label = int(probabilities[i].argmax())
         reason = f"looks like {index.classes[label]} ({probabilities[i, label]:.2f})"
         yield _suspect(index, i, label, quality[i], "unlike", reason)
 

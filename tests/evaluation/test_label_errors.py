@@ -42,6 +42,15 @@ def test_suspects_come_first_each_part_by_the_margin():
     assert (order.tolist(), suspects) == ([4, 2, 1, 3, 0], 2)
 
 
+def test_a_label_that_is_the_likeliest_class_itself_is_no_suspect_however_rare_the_other_class():
+    # The threshold of class 1, which has one image, is 0.15. The first image reaches it, and not that of its own class,
+    # (0.58 + 0.9 + 0.9) / 3; it is likeliest 0 all the same. So is the last, whose label is 1: a suspect.
+    labels, probabilities = np.array([0, 0, 0, 1]), np.array([[0.58, 0.42], [0.9, 0.1], [0.9, 0.1], [0.85, 0.15]])
+    assert label_errors.confident(labels, probabilities).tolist() == [1, 0, 0, 0]
+    order, suspects = label_errors.ranked(labels, probabilities)
+    assert (order[:2].tolist(), suspects) == ([3, 0], 1)
+
+
 def test_flipped_labels_are_found_and_their_share_is_estimated():
     random = np.random.default_rng(0)
     truth = random.integers(0, 4, 4000)
