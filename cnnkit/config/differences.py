@@ -75,6 +75,21 @@ def between(one: Experiment, other: Experiment) -> list[Difference]:
     ]
 
 
+def of_learning(one: Experiment, other: Experiment) -> list[Difference]:
+    """Those settings that differ, in the order of the config, that decide what is learnt, and from which images.
+
+    So neither where these lie nor what `FREE` lists; and of classes that are others altogether the name alone.
+    """
+    found = between(one, other)
+    others = [each.key.removesuffix("name") for each in found if each.key.endswith(".name")]
+    moved = [f"data.source.{name}" for name in path_settings(type(one.data.source))]
+    return [
+        each
+        for each in found
+        if (each.key.endswith(".name") or not each.key.startswith((*others,))) and not _below(each.key, (*FREE, *moved))
+    ]
+
+
 def refused(one: Experiment, other: Experiment, settings: Sequence[str] = ()) -> Iterator[Problem]:
     """What of another config keeps a run from going on with it.
 
@@ -90,14 +105,11 @@ def refused(one: Experiment, other: Experiment, settings: Sequence[str] = ()) ->
     Yields:
         Each with its key.
     """
-    found = {difference.key: difference for difference in between(one, other)}
-    others = [key.removesuffix("name") for key in found if key.endswith(".name")]  # classes that are others altogether
-    found = {key: each for key, each in found.items() if key.endswith(".name") or not key.startswith((*others,))}
-    moved = [f"data.source.{name}" for name in path_settings(type(one.data.source))]
+    found = {difference.key: difference for difference in of_learning(one, other)}
     lengths = [difference for difference in found.values() if difference.key in _lengths(one)]
     grown = [difference for difference in lengths if _grows(difference)]
     for key, difference in found.items():
-        if difference in grown or _below(key, (*FREE, *moved)) or (grown and _below(key, ("train.schedule",))):
+        if difference in grown or (grown and _below(key, ("train.schedule",))):
             continue
         more = "; a run that goes on can only have more" if difference in lengths else ""
         yield Problem(f"{difference}{more}", key=key)

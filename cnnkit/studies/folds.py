@@ -42,6 +42,7 @@ from cnnkit.runs import reading
 from cnnkit.runs.files import Files
 from cnnkit.runs.overwriting import refuse_run
 from cnnkit.runs.run import FINISHED, UNFINISHED, Run
+from cnnkit.studies import fold_runs
 from cnnkit.studies.fold_results import summary
 from cnnkit.studies.several import several
 from cnnkit.training import train as training
@@ -185,7 +186,7 @@ def opened(folder: Path | str) -> Study:
 
     Raises:
         UsageError: There are none.
-        TrainingError: Their record is damaged, or the config or the folds were changed.
+        TrainingError: Their record is damaged, the config or the folds were changed, or a run is not that of its fold.
     """
     folder = Path(folder)
     if not (folder / FOLDS).is_file():
@@ -197,6 +198,10 @@ def opened(folder: Path | str) -> Study:
     for file in (study.config, study.divided):
         if not file.is_file() or reading.sha256(file) != record["files"].get(file.name):
             raise TrainingError(f"{file} is not as the training left it; put it back from a copy")
+    numbers = range(1, study.count + 1)
+    begun = {fold: Run.begun(study.run(fold)) for fold in numbers if Files(study.run(fold)).config.is_file()}
+    own = config_file.read(study.config, files=False, complete=True)
+    fold_runs.refuse_others(folder, begun, {fold: of_fold(own, study.count, fold) for fold in begun}, study.divided)
     return study
 
 

@@ -280,6 +280,65 @@ def test_folds_do_not_go_on_with_other_images_or_another_training(study, tmp_pat
         folds.resume(folder)
 
 
+def put(experiment, section, **settings):
+    changed = getattr(experiment, section).model_copy(update=settings)
+    return experiment.model_copy(update={section: changed})
+
+
+def another_fold(run: Run) -> None:
+    shutil.rmtree(run.folder)
+    shutil.copytree(run.folder.with_name("fold-1"), run.folder)
+
+
+def other_settings(run: Run) -> None:
+    run.change(put(run.experiment, "data", batch_size=7))
+
+
+def longer(run: Run) -> None:
+    run.change(put(run.experiment, "train", epochs=9))
+
+
+def other_images(run: Run) -> None:
+    text = run.files.split.read_text()
+    name = run.split("test")[0].image
+    run._record.replace(run.files.split, text.replace(f"{name},test,", f"{name},train,"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (another_fold, "data.split.fold: the run has `1`, the config `2`"),
+        (other_settings, "data.batch_size: the run has `7`, the config `16`"),
+        (longer, "train.epochs: the run has `9`, the config `1`"),
+        (other_images, "its test images are not those that {folder}/folds.csv has for this fold"),
+    ],
+)
+@pytest.mark.parametrize("words", [["report"], ["train", "--resume"]], ids=" ".join)
+def test_what_is_not_the_run_of_a_fold_is_not_counted_as_that(study, command, tmp_path, change, told, words):
+    folder = shutil.copytree(study.folder, tmp_path / "run")
+    change(Run.open(folder / "fold-2"))
+    code, out, err = command(*words, folder)
+    assert (code, out) == (4, "")
+    first, hint = err.splitlines()
+    assert first == f"{folder / 'fold-2'} is not fold 2 of {folder}: {told.format(folder=folder)}"
+    assert hint.endswith(f"and train that fold anew: cnnkit train --resume {folder}")
+
+
+def test_folds_of_which_there_are_fewer_than_were_divided_are_refused(study, command, tmp_path):
+    folder = shutil.copytree(study.folder, tmp_path / "run")
+    record = json.loads((folder / "folds.json").read_text())
+    (folder / "folds.json").write_text(json.dumps(record | {"folds": 1}))
+    code, _, err = command("report", folder)
+    assert code == 4 and "data.split.folds: the run has `2`, the config `1`" in err
+
+
+def test_where_images_lie_and_how_long_may_be_trained_makes_no_other_fold(study, tmp_path):
+    folder = shutil.copytree(study.folder, tmp_path / "run")
+    run = Run.open(folder / "fold-1")
+    run.change(put(run.experiment, "train", time_limit=5.0))
+    assert folds.opened(folder).count == COUNT
+
+
 def test_a_fold_that_has_begun_is_resumed_and_one_that_has_not_is_trained(study, tmp_path, monkeypatch):
     folder, called = tmp_path / "three", []
     no_report = {"step": "report.html is not written", "kind": "data"}
