@@ -22,6 +22,9 @@ from cnnkit.models.sequential import Sequential
 SMALL_BATCH = 4
 """Images of a batch up to which their mean and deviation tell little of all."""
 
+HANDFUL = 32
+"""Of fewer images that train the usual batches, of 16 and more, make a step or two an epoch: small ones are right."""
+
 
 def expected(experiment: Experiment, collection: Collection) -> Iterator[Problem]:
     """What to be careful about, as far as a quick look at the source tells.
@@ -130,7 +133,8 @@ def _batches_suit_the_normalisation(experiment: Experiment, given: Given) -> Ite
     if isinstance(model, Sequential):
         normalised = any(layer.name == "batch_norm" for layer in model.layers)
     by_batches = any(stage.batch_norm == "batch" and not stage.freezes_backbone for stage in experiment.plan())
-    if normalised and batch <= SMALL_BATCH and by_batches:
+    handful = (images := given.images("train")) is not None and images < HANDFUL
+    if normalised and batch <= SMALL_BATCH and by_batches and not handful:
         message = f"batch normalisation takes mean and deviation from {counted(batch, 'image')}, which tell little"
         message += " of all; 16 or more is usual" + (" on each device" if batch < experiment.data.batch_size else "")
         yield Problem(message, key="data.batch_size")

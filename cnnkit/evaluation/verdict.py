@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cnnkit.core.text import enumerated
-from cnnkit.evaluation.metrics import called
+from cnnkit.core.text import by, enumerated
+from cnnkit.evaluation.baseline import Baseline
+from cnnkit.evaluation.intervals import CONFIDENCE
+from cnnkit.evaluation.metrics import called, words
 
 LARGEST, LARGEST_OF_TWO = 0.5, 0.6
 """From this share of the images on a class is the majority that always saying it is measured against."""
+
+FEW = 30
+"""Of fewer images it is no finding that always saying one class is no worse: of so few two mistakes are much."""
 
 
 def remarks(result: Mapping[str, Any], validation: Mapping[str, Any] | None = None) -> Iterator[str]:
@@ -23,6 +28,42 @@ def remarks(result: Mapping[str, Any], validation: Mapping[str, Any] | None = No
     yield from _never_predicted(result)
     if validation and result["split"] == "test":
         yield from _disjoint(result, validation)
+
+
+def shortcomings(result: Mapping[str, Any]) -> Iterator[str]:
+    """What shows that a network is not as good as it could be, whatever its curves are like; beyond chance.
+
+    Args:
+        result: Of `evaluate`, with the baseline if there is one.
+    """
+    found, always = result.get(Baseline.name) or {}, result["majority_class"]
+    best = found.get("best")
+    if best not in (None, "majority") and found["network_adds_interval"][1] < 0 and found["p"] < 1 - CONFIDENCE:
+        yield f"{words(best)} on {by(found['pixels'])} pixels is surely better, by {-found['network_adds']:.4f}"
+    if result["accuracy"] <= always["accuracy"] and result["images"] >= FEW:
+        yield f"always saying `{always['name']}` is no worse, {always['accuracy']:.4f}"
+    if names := [name for name in result["never_predicted"] if not perhaps_by_chance(result, name)]:
+        yield f"never predicted: {_named(result, names)}"
+
+
+def too_few_to_tell(result: Mapping[str, Any]) -> str:
+    """That so few images can't tell whether the network is better than always saying one class; empty if they can."""
+    always = result["majority_class"]
+    if result["accuracy_interval"][0] > always["accuracy"]:
+        return ""
+    than = f"better than always saying `{always['name']}`"
+    return f"whether the network is {than}, {always['accuracy']:.4f}, {result['images']:,} test images can't tell"
+
+
+def perhaps_by_chance(result: Mapping[str, Any], name: str) -> bool:
+    """Whether a class may go without an answer by chance: so few images has it.
+
+    Who gives each class as often as it is there never gives one of n among N images with the probability
+    (1 - n / N)^N, which is 5 % or less from three images on.
+    """
+    images = next(entry["images"] for entry in result["classes"] if entry["name"] == name)
+    never: float = (1 - images / result["images"]) ** result["images"]
+    return never > 1 - CONFIDENCE
 
 
 def _majority(result: Mapping[str, Any]) -> Iterator[str]:
@@ -39,10 +80,17 @@ def _majority(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _never_predicted(result: Mapping[str, Any]) -> Iterator[str]:
     if names := result["never_predicted"]:
-        images = {entry["name"]: entry["images"] for entry in result["classes"]}
-        told = [f"`{name}` ({images[name]:,} of {result['images']:,} images)" for name in names[:5]]
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        yield f"{called(result)}: never predicted: {', '.join(told) + more if more else enumerated(told, 'and')}"
+        yield f"{called(result)}: never predicted: {_named(result, names)}"
+
+
+def _named(result: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Classes with their images, five at the most."""
+    images, of = {entry["name"]: entry["images"] for entry in result["classes"]}, f"of {result['images']:,} images"
+    told = [
+        f"`{name}` ({images[name]:,} {of}{', perhaps by chance' if perhaps_by_chance(result, name) else ''})"
+        for name in names[:5]
+    ]
+    return f"{', '.join(told)} and {len(names) - 5} more" if len(names) > 5 else enumerated(told, "and")
 
 
 def _disjoint(test: Mapping[str, Any], validation: Mapping[str, Any]) -> Iterator[str]:

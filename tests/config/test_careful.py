@@ -424,6 +424,14 @@ def test_small_batches_harm_normalisation_only_where_it_works_with_them(said):
     assert "tell little" in said("model={name: resnet, depth: 20}", "data.batch_size=4")["data.batch_size"]
 
 
+def test_a_handful_of_images_may_have_the_small_batches_that_init_writes_for_them(said):
+    def of(each):
+        counts = {"train": [each, each], "validation": [2, 2], "test": [2, 2]}
+        return said("model={name: resnet, depth: 20}", "data.batch_size=4", counts=counts).get("data.batch_size", "")
+
+    assert "tell little" not in of(6) and "tell little" in of(16)
+
+
 def test_a_rate_is_odd_as_training_has_it(said):
     rate, accumulated = "train.optimizer.learning_rate", "train.gradient_accumulation"
     adam = "train.optimizer={name: adam, learning_rate: 1e-3}"

@@ -60,6 +60,12 @@ def test_of_many_classes_that_are_never_predicted_five_are_named():
     assert said.endswith("and 4 more")
 
 
+def test_a_class_of_so_few_images_that_chance_leaves_it_out_is_told_as_that():
+    # (9/10)^10 = 0.35, (97/100)^100 = 0.048
+    assert told(result([0] * 9 + [1], [0] * 10)).count("`b` (1 of 10 images, perhaps by chance)") == 1
+    assert told(result([0] * 97 + [1] * 3, [0] * 100)).count("`b` (3 of 100 images)") == 1
+
+
 def test_a_class_without_images_needs_not_be_predicted():
     assert result([0, 1, 0, 1], [0, 1, 2, 1])["never_predicted"] == []
 

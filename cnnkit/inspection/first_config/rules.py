@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from cnnkit.config.careful import HANDFUL
 from cnnkit.core.text import by, counted, percent
 from cnnkit.inspection.first_config.base import Choice, Suggestion, Traits
 from cnnkit.inspection.first_config.duration import multiply_adds
@@ -178,7 +179,7 @@ def balance(traits: Traits) -> Choice:
 def _batch_size(traits: Traits) -> Choice:
     if traits.training >= MANY:
         return Choice("batch_size", 64, "With many images larger batches are faster.")
-    if traits.training < 2 * 16:
+    if traits.training < HANDFUL:
         return Choice("batch_size", 4, "Of a handful of images batches of a few make some steps at least.")
     if traits.training < FEW:
         return Choice("batch_size", 16, "Of few images small batches make more steps; 32 is a little faster.")

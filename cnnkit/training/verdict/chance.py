@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
 from cnnkit.core.text import counted, enumerated, percent
+from cnnkit.evaluation.intervals import CONFIDENCE, interval
 from cnnkit.evaluation.verdict import LARGEST, LARGEST_OF_TWO
 from cnnkit.training import advice
 from cnnkit.training.verdict.course import Course, Part, Remark, option_of
@@ -20,10 +22,6 @@ EARLY = 8, 500
 
 PERHAPS = 2.5
 """Standard deviations above a guess from which on an epoch may have learnt something, though it is not sure."""
-
-MOSTLY = 1.5
-"""Standard deviations above a guess from which on the median of the later epochs tells that more may have been learnt;
-of trainings that have learnt nothing one in fifteen has it by chance."""
 
 FAR_FROM_USUAL = 10.0
 """A rate by so many times above or below the usual one is the first suspect."""
@@ -67,10 +65,11 @@ def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
     """Learns the training images, and is no better than a guess on those of validation."""
     if not (part := _at_a_loss(course)) or not _learnt(course, part):
         return
+    sure = _surely_little(course, part)
+    holds = "does not hold" if sure else "is not surely better than a guess"
     message = (
-        f"what is learnt of the training images, accuracy {part.accuracy.last:.4f}, does not hold for those of "
-        f"validation: {part.val_accuracy.last:.4f}, and always saying the same class would reach "
-        f"{course.validated.accuracy:.4f}"
+        f"what is learnt of the training images, accuracy {part.accuracy.last:.4f}, {holds} for those of validation: "
+        f"{part.val_accuracy.last:.4f}, and always saying the same class would reach {course.validated.accuracy:.4f}"
     )
     others = (
         f"too few images to find out what those of a class have in common: {course.trained.images:,} train"
@@ -78,7 +77,7 @@ def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
         else "images or labels of validation that are of another kind than those of training"
     )
     short = [*_late(course, part)] or [*_early(course, part)]
-    few, last = [*_few(course)], [*_labels(course), Reason(others)]
+    few, last = [*_few(course, sure)], [*_labels(course), Reason(others)]
     reasons = [*few, *short, *(reversed(last) if few else last)]
     yield _remark("by_heart_alone", message, reasons)
 
@@ -94,13 +93,59 @@ def _at_a_loss(course: Course) -> Part | None:
     measured = [epoch for epoch in course.epochs if None not in (epoch["val_accuracy"], epoch["val_loss"])]
     if any(guess.beaten_by(epoch["val_accuracy"]) or guess.beaten_by_loss(epoch["val_loss"]) for epoch in measured):
         return None
-    return parts[-1]
+    part = parts[-1]
+    return part if _surely_little(course, part) or not _perhaps_more(course) else None
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The images that judge, of validation and of the test split, where that is known.
+
+    Attributes:
+        right: How many are answered rightly.
+        guessed: How many a guess would answer rightly.
+        images: How many there are.
+    """
+
+    right: float
+    guessed: float
+    images: int
+
+    @classmethod
+    def of(cls, course: Course) -> _Judged:
+        """By the median of the later epochs in validation, as the best would be a lucky one, and the test split."""
+        guess, test = course.validated, course.test
+        accuracies = [epoch["val_accuracy"] for epoch in course.epochs if epoch["val_accuracy"] is not None]
+        later = median(accuracies[len(accuracies) // 2 :])
+        found = cls(later * guess.images, guess.accuracy * guess.images, guess.images)
+        if test is None:
+            return found
+        right, guessed = (share * test["images"] for share in (test["accuracy"], test["majority_class"]["accuracy"]))
+        return cls(found.right + right, found.guessed + guessed, found.images + test["images"])
+
+
+def _perhaps_more(course: Course) -> bool:
+    """Whether so many right answers are rarer than one in twenty for a guess (exact binomial test, one-sided)."""
+    from scipy.stats import binom
+
+    judged = _Judged.of(course)
+    p = binom.sf(math.floor(judged.right + 1e-6) - 1, judged.images, judged.guessed / judged.images)
+    return bool(p <= 1 - CONFIDENCE)
+
+
+def _surely_little(course: Course, part: Part) -> bool:
+    """Whether less than half holds of what training images are known by more than a guess, few images or not."""
+    judged = _Judged.of(course)
+    _, most = interval(judged.right / judged.images, judged.images)
+    above = max(part.accuracy.last - course.trained.accuracy, BY_HEART)
+    return most < judged.guessed / judged.images + above / 2
 
 
 def _learnt(course: Course, part: Part) -> bool:
     """Whether training images are known by more than chance."""
-    learnt = part.accuracy.last
-    return course.trained.beaten_by(learnt) and learnt >= course.trained.accuracy + BY_HEART
+    learnt, guess = part.accuracy.last, course.trained
+    beyond_chance = guess.beaten_by(learnt) or guess.beaten_by_loss(part.loss.last)
+    return beyond_chance and learnt >= guess.accuracy + BY_HEART
 
 
 def _long_enough(parts: tuple[Part, ...]) -> bool:
@@ -173,13 +218,13 @@ def _fading(course: Course, part: Part) -> Iterator[Reason]:
         yield Reason(f"{words}, which {enumerated(lacks, 'and')} let pass")
 
 
-def _few(course: Course) -> Iterator[Reason]:
+def _few(course: Course, sure: bool = True) -> Iterator[Reason]:
     """That validation has too few images to tell, where epochs are above a guess by what may be chance or not."""
-    accuracies = [epoch["val_accuracy"] for epoch in course.epochs if epoch["val_accuracy"] is not None]
-    best, later = max(accuracies), median(accuracies[len(accuracies) // 2 :])
-    if course.validated.beaten_by(best, PERHAPS) or course.validated.beaten_by(later, MOSTLY):
+    best = max(epoch["val_accuracy"] for epoch in course.epochs if epoch["val_accuracy"] is not None)
+    if course.validated.beaten_by(best, PERHAPS) or not sure:
         words = f"too few images of validation to tell, {course.validated.images:,}"
-        yield Reason(f"{words}: the best epoch reaches {best:.4f} on them, which is above a guess, but may be chance")
+        above = ", which is above a guess, but may be chance" if best > course.validated.accuracy else ""
+        yield Reason(f"{words}: the best epoch reaches {best:.4f} on them{above}")
 
 
 def _early(course: Course, part: Part) -> Iterator[Reason]:

@@ -212,6 +212,7 @@ class Course:
         faint: That the images are nearly the same everywhere, in words; empty where they are not.
         simpler: The simple method that learns these labels better than a guess, in words; empty where none is known.
         validation: What `evaluate` found of validation; None if it is not known.
+        test: What it found of the test split, with the baseline; None if it is not known.
     """
 
     epochs: Sequence[Mapping[str, Any]]
@@ -226,6 +227,7 @@ class Course:
     faint: str = ""
     simpler: str = ""
     validation: Mapping[str, Any] | None = None
+    test: Mapping[str, Any] | None = None
 
     @classmethod
     def of(
@@ -272,6 +274,7 @@ class Course:
             ),
             faint=next((finding.message for finding in data.findings if finding.kind == faint.KIND), ""),
             validation=found,
+            test=test,
             simpler=_simpler(test),
         )
 

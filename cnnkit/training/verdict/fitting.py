@@ -320,6 +320,18 @@ def _to_go_further(course: Course, part: Part) -> tuple[str, tuple[str, ...]] | 
     return None
 
 
+def to_do_better(course: Course, part: Part) -> tuple[str, tuple[str, ...]]:
+    """What to do where the curves are sound, but simpler methods are better, or classes are never predicted."""
+    known = part.val_accuracy.last if course.mixes else part.accuracy.last
+    if known >= LOW_ACCURACY:
+        return _against_learning_by_heart(course)
+    if further := _to_go_further(course, part):
+        return further
+    if part.stopped:
+        return "another learning rate or network may suit better", ()
+    return "give it more epochs", (course.epochs_setting(part, 2 * len(part)),)
+
+
 def _to_learn_more(course: Course) -> tuple[str, tuple[str, ...]]:
     experiment = course.experiment
     if experiment.train.loss.name.startswith("mean_"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from cnnkit.evaluation import verdict
 from cnnkit.training.verdict import chance, fitting, rate, stages
 from cnnkit.training.verdict.course import Course, Remark
 
@@ -60,6 +61,12 @@ def _sound(course: Course) -> Iterator[Remark]:
         return
     message = (
         f"the curves are sound: the loss fell to {part.loss.values[-1]:.4f}, that of validation was "
-        f"{part.val_loss.values[-1]:.4f} at the end, and nothing speaks for other settings"
+        f"{part.val_loss.values[-1]:.4f} at the end"
     )
-    yield Remark("sound", message)
+    if course.test is not None and (short := list(verdict.shortcomings(course.test))):
+        message += f"; yet the network falls short on the {course.test['images']:,} test images: {'; '.join(short)}"
+        yield Remark("falls_short", message, *fitting.to_do_better(course, part))
+    elif course.test is not None and (unknown := verdict.too_few_to_tell(course.test)):
+        yield Remark("sound", f"{message}; {unknown}")
+    else:
+        yield Remark("sound", f"{message}, and nothing speaks for other settings")

@@ -16,8 +16,12 @@ UNNORMALISED = 0.1
 """Of the usual rate of SGD, which is for networks with batch normalisation, without it."""
 
 JUMP, OF_A_GUESS = 1.5, 0.1
-"""The loss has jumped where it is so many times what it was, and higher by this share of the loss of a guess. The loss
-of training is a mean over an epoch, which does not jump by chance."""
+"""The loss has jumped where it is so many times what it was, and higher by this share of the loss of a guess."""
+
+BY_CHANCE = 5.0
+"""And higher by so many standard errors of the difference of two means over the images of an epoch, where the loss of
+one deviates by as much as the mean: images that augmentation changes, dropout and the statistics of small batches bring
+it up and down. Of 200 images and more that is less than JUMP; of a dozen it is three times what it was."""
 
 RAISED = 1.2
 """A rate that is so many times what it was may well bring the loss up; then nothing has jumped."""
@@ -96,11 +100,12 @@ def blown_up(course: Course, part: Part) -> bool:
 def _jumps(course: Course, part: Part) -> Iterator[int]:
     """Places of epochs in which the loss of training is far higher than in the one before."""
     loss, rates = part.loss.values, part.rates
+    jump = max(JUMP, 1 + BY_CHANCE * (2 / course.trained.images) ** 0.5)
     for place in range(1, len(part)):
         before = loss[place - 1]
         if rates[place] > RAISED * rates[place - 1]:
             continue
-        if loss[place] > JUMP * before and loss[place] - before > OF_A_GUESS * course.trained.loss:
+        if loss[place] > jump * before and loss[place] - before > OF_A_GUESS * course.trained.loss:
             yield place
 
 

@@ -570,3 +570,100 @@ def test_what_a_fitted_classifier_had_learnt_before_is_not_called_nothing(course
     )
     made.epochs[0]["step"] = 0
     assert kinds(made)[0] == "rate_too_high"
+
+
+# What other figures say against a sound course
+
+
+def of_test(accuracy=0.9, images=500, majority=0.1, never=(), adds=None, p=0.0001):
+    found = {"images": images, "accuracy": accuracy, "accuracy_interval": interval(accuracy, images)}
+    found["majority_class"] = {"name": "a", "accuracy": majority}
+    found["classes"] = [{"name": name, "images": count} for name, count in never]
+    found["never_predicted"] = [name for name, _ in never]
+    if adds is not None:
+        best = {"accuracy": accuracy - adds}
+        ends = [adds - 0.05, adds + 0.05]
+        found["baseline"] = {"best": "logistic_regression", "pixels": [16, 16], "logistic_regression": best}
+        found["baseline"] |= {"network_adds": adds, "network_adds_interval": ends, "p": p}
+    return found
+
+
+WELL = 0.05 + 2.2 * np.exp(-E / 3)
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        (of_test(0.6, adds=-0.1444), "logistic regression on 16 x 16 pixels is surely better, by 0.1444"),
+        (of_test(0.6, majority=0.6), "always saying `a` is no worse, 0.6000"),
+        (of_test(0.8, never=[("b", 9)], images=90), "never predicted: `b` (9 of 90 images)"),
+    ],
+)
+def test_where_the_test_images_tell_otherwise_a_sound_course_is_not_all_that_is_said(course, test, words):
+    [remark] = judge.remarks(course(WELL, WELL, test=test))
+    assert remark.kind == "falls_short" and remark.advice
+    assert f"falls short on the {test['images']} test images: {words}" in remark.message
+    assert "nothing speaks for other settings" not in remark.line()
+
+
+@pytest.mark.parametrize(
+    "test", [of_test(), of_test(adds=0.1), of_test(adds=-0.04), of_test(never=[("b", 1)], images=10)]
+)
+def test_what_may_be_chance_on_the_test_images_says_nothing_against_a_sound_course(course, test):
+    assert kinds(course(WELL, WELL, test=test)) == ["sound"]
+
+
+def test_of_few_test_images_it_is_said_that_they_can_not_tell_whether_the_majority_is_beaten(course):
+    [remark] = judge.remarks(course(WELL, WELL, test=of_test(0.5, 4, 0.5)))
+    assert remark.kind == "sound"
+    assert remark.message.endswith("better than always saying `a`, 0.5000, 4 test images can't tell")
+
+
+def test_who_knows_little_of_the_training_images_yet_is_told_of_more_epochs(course):
+    flat = np.full(30, 0.7)
+    [remark] = judge.remarks(course(flat, flat, flat, flat - 0.07, test=of_test(0.6, adds=-0.2)))
+    assert (remark.kind, remark.settings) == ("falls_short", ("train.epochs=60",))
+
+
+# Few images
+
+
+@pytest.mark.parametrize("rate", [1e-3, 1e-4])
+def test_the_noise_of_a_dozen_images_is_no_jump(course, rate):
+    """The mean over 12 images of losses that deviate by as much as their mean, independent in each epoch."""
+    means = [0.3 * np.random.default_rng(seed).exponential(size=(30, 12)).mean(axis=1) for seed in range(100)]
+    optimizer = {"optimizer": {"name": "adam", "learning_rate": rate}}
+    few = [course(mean, LEVEL, classes=2, images=(12, 4), train=optimizer) for mean in means]
+    assert share_of("rate_too_high", few) <= 0.05
+
+
+def test_a_jump_far_beyond_the_noise_of_few_images_is_one(course):
+    loss = np.full(30, 0.3)
+    loss[[9, 20]] = 1.2, 1.3
+    assert "rate_too_high" in kinds(course(loss, LEVEL, classes=2, images=(12, 400)))
+    loss[[9, 20]] = 0.6, 0.7
+    assert "rate_too_high" not in kinds(course(loss, LEVEL, classes=2, images=(12, 400)))
+    assert "rate_too_high" in kinds(course(loss, LEVEL, classes=2, images=(1000, 400)))
+
+
+def by_heart_and(course, share, images, **more):
+    """Two even classes of which 0.97 of 176 training images are known, and this share of those of validation."""
+    return course(FALLING, 0.7 + E / 30, np.linspace(0.6, 0.97, 30), np.full(30, share), classes=2, **more | images)
+
+
+def test_what_is_better_than_a_guess_by_more_than_chance_is_not_said_not_to_hold(course):
+    # Of 39 images a guess gets 25 or more once in 19 times or rarer from 26 on (p = 0.0266), and 25 with p = 0.0541.
+    def kind(right, **more):
+        return kinds(by_heart_and(course, right / 39, {"images": (176, 39)}, **more))[0]
+
+    assert (kind(26), kind(25)) == ("overfits", "by_heart_alone")
+    assert kind(25, test=of_test(25 / 39, 39, 0.5)) == "overfits"
+
+
+def test_of_few_images_it_is_said_that_they_can_not_tell_and_of_many_that_it_does_not_hold(course):
+    [few] = judge.remarks(by_heart_and(course, 24 / 39, {"images": (176, 39)}))
+    assert "is not surely better than a guess for those of validation: 0.6154" in few.message
+    assert "(1) too few images of validation to tell, 39" in few.advice
+    [many] = judge.remarks(by_heart_and(course, 0.53, {"images": (1760, 1000)}))
+    assert "does not hold for those of validation: 0.5300" in many.message
+    assert "(1) labels that do not belong" in many.advice
