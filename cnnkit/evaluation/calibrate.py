@@ -41,7 +41,7 @@ CONSEQUENCES = ("as_before", "renewed", "folds", "report")
 
 FIGURES = (
     *("temperature", "images", "unsure", "right_above"),
-    *(f"{when}.{figure}" for when in ("before", "after") for figure in ("log_loss", "ece")),
+    *(f"{when}.{figure}" for when in ("before", "after") for figure in ("log_loss", "ece", "ece_by_chance")),
 )
 """The figures of what is found, by the names that a gate has for them."""
 
@@ -140,7 +140,8 @@ def calibrated(run: Run, answers: Answers) -> tuple[Run, dict[str, Any]]:
 
 def _told(answers: Answers) -> dict[str, float]:
     figures = computed(answers)
-    return {"log_loss": figures["log_loss"], "ece": figures["calibration"]["ece"]}
+    ece = {name: figures["calibration"][name] for name in ("ece", "ece_by_chance")}
+    return {"log_loss": figures["log_loss"], **ece}
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -160,6 +161,11 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
             f"{before['log_loss']:.4f} became {after['log_loss']:.4f}, calibration error (ECE) {before['ece']:.4f} "
             f"became {after['ece']:.4f}"
         )
+        if after["ece"] >= before["ece"]:
+            # What was found by an earlier version lacks it.
+            by_chance = after.get("ece_by_chance")
+            made = "" if by_chance is None else f", of which chance alone makes {by_chance:.4f} with so few images"
+            yield f"  careful: nothing is surely gained by it, as that error did not fall{made}; {MORE_WOULD_TELL}"
     share = f"are right at least {percent(found['right_above'])} of the time ({_CONFIDENT})"
     if found["unsure"] is None:
         yield (

@@ -14,7 +14,7 @@ from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.exam import Exam, Question
 from cnnkit.evaluation.gate import with_ends
-from cnnkit.evaluation.intervals import wilson
+from cnnkit.evaluation.intervals import interval, wilson
 from cnnkit.runs.run import Run
 
 HALF = 0.5
@@ -134,7 +134,7 @@ class TwoClasses(Question):
         if not self.chooses:
             return own
         why = ["costs.false_positive", "costs.false_negative"] if self.costs else ["sensitivity"]
-        chosen = [*(f"for.{name}" for name in why), *(f"validation.{name}" for name in own), *own]
+        chosen = [*(f"for.{name}" for name in why), *(f"validation.{name}" for name in own), "positive_images", *own]
         return [*own, *(f"chosen.{name}" for name in chosen)]
 
     @classmethod
@@ -162,7 +162,7 @@ class TwoClasses(Question):
             assert self.sensitivity is not None
             threshold, why = finding(truth, probability, self.sensitivity), {"sensitivity": self.sensitivity}
         chosen: dict[str, Any] = {"for": why, "validation": at(validation, place, threshold, self.costs)}
-        chosen |= at(answers, place, threshold, self.costs)
+        chosen |= {"positive_images": int(truth.sum())} | at(answers, place, threshold, self.costs)
         return found | {"chosen": chosen | {"chosen_here": chosen_here}}
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
@@ -171,7 +171,7 @@ class TwoClasses(Question):
         if chosen := found.get("chosen"):
             costs = chosen["for"].get("costs")
             why = (
-                f"find {chosen['for']['sensitivity']:.15g} of them"
+                f"find {chosen['for']['sensitivity']:.15g} of them{_reached(chosen)}"
                 if not costs
                 else (
                     f"cost least, a false positive {costs['false_positive']:g} and a false negative "
@@ -180,12 +180,34 @@ class TwoClasses(Question):
             )
             where = "these very images" if chosen["chosen_here"] else "validation"
             yield f"  from probability {chosen['threshold']:.4f} on, chosen on {where} to {why}: {_line(chosen)}"
+            yield from _too_few(chosen)
             shares = chosen["validation"]["sensitivity"], chosen["validation"]["specificity"]
             if taken := {(1, 0): "every", (0, 1): "no"}.get(shares):
                 yield (
                     f"  careful: there {taken} image of {where} is taken for `{found['positive']}`, so it tells "
                     "nothing apart"
                 )
+
+
+def _reached(chosen: Mapping[str, Any]) -> str:
+    """What share of the validation images is found, with its interval; of these very images it stands beside it."""
+    if chosen["chosen_here"] or (images := chosen.get("positive_images")) is None:
+        return ""
+    (low, high), share = chosen["validation"]["sensitivity_interval"], chosen["validation"]["sensitivity"]
+    return f" (there {share:.4f} of {images:,}, {low:.4f} to {high:.4f})"
+
+
+def _too_few(chosen: Mapping[str, Any]) -> Iterator[str]:
+    """That there are so few positive images that not even all of them found would tell the share that is wanted."""
+    wanted, images = chosen["for"].get("sensitivity"), chosen.get("positive_images")
+    if wanted is None or images is None or (low := interval(1.0, images)[0]) >= wanted:
+        return
+    yield (
+        f"  careful: chosen on {counted(images, 'positive image')}, which can't tell {wanted:.15g}: even if all of "
+        f"them are found, it may be {low:.4f} of others; more validation images (data.split.validation) would tell"
+        + " more"
+        * (wanted == 1)
+    )
 
 
 def _line(part: Mapping[str, Any]) -> str:

@@ -99,6 +99,11 @@ FOUND = {
             "as sure as it is right at the least, 97.5 % (95 % confidence)",
         ),
         ({"at_bound": "highest"}, "the largest that is tried"),
+        (
+            {"after": {"log_loss": 0.89, "ece": 0.21, "ece_by_chance": 0.19}},
+            "nothing is surely gained by it, as that error did not fall, of which chance alone makes 0.1900 with so",
+        ),
+        ({"after": {"log_loss": 0.89, "ece": 0.2}}, "as that error did not fall; more validation images"),
         ({"unsure": None}, "unsure: no threshold was found"),
         ({"unsure": None}, "with more validation images (data.split.validation) there may be one"),
         ({"unsure": 0.0}, "unsure: no answer is called so"),
@@ -106,6 +111,10 @@ FOUND = {
 )
 def test_what_is_said_of_a_calibration(change, words):
     assert words in "\n".join(calibrate.lines(FOUND | change))
+
+
+def test_where_the_error_fell_nothing_is_said_against_it():
+    assert "careful" not in "\n".join(calibrate.lines(FOUND))
 
 
 @pytest.fixture

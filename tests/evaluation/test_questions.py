@@ -228,6 +228,23 @@ def test_a_threshold_that_tells_nothing_apart_is_told(costs, truth, told):
     assert (said[-1] == last) == bool(told)
 
 
+@pytest.mark.parametrize(
+    ("positive", "wanted", "careful"),
+    # Wilson's lower end where all n are found is n / (n + 1.96^2): at least 0.9 from n = 34.6 on.
+    [(2, 0.9, True), (34, 0.9, True), (35, 0.9, False), (35, 0.95, True), (200, 1.0, True)],
+)
+def test_a_sensitivity_that_so_few_positive_images_can_not_tell_is_told_as_such(positive, wanted, careful):
+    validation = of_two([1] * positive + [0] * 2, [0.9] * positive + [0.2] * 2)
+    question = TwoClasses(sensitivity=wanted)
+    _, line, *others = question.lines(question.answered(exam_of(of_two([1, 0], [0.4, 0.3]), validation)))
+    low = positive / (positive + 1.959964**2)
+    assert f"to find {wanted:g} of them (there 1.0000 of {positive}, {low:.4f} to 1.0000): sens" in line
+    start = (
+        f"  careful: chosen on {positive} positive images, which can't tell {wanted:g}: even if all of them are found"
+    )
+    assert [told.startswith(start) for told in others] == [True] * careful
+
+
 def test_costs_are_told_for_an_image():
     question = TwoClasses(costs=Costs(1, 3))
     found = question.answered(exam_of(of_two(TRUTH, PROBABILITY), of_two(TRUTH, PROBABILITY)))
