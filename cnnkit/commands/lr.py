@@ -43,7 +43,7 @@ def lr(
         found, file = rate_finder.for_experiment(experiment, progress, plot, minutes)
     document = {"config": str(config), **found.as_json(), "plot": str(file)}
     others = [setting for setting in settings if not setting.startswith(f"{found.key}=")]
-    following = f"cnnkit train {typed(config, [*others, found.setting()])}"
+    following = f"cnnkit train {typed(config, [*others, found.setting(found.next)])}"
     screen.result(document, *_about(found, screen.console.width), f"The curve: {file}", f"Next: {following}")
 
 

@@ -35,6 +35,9 @@ HARDLY = 0.02
 """A loss of validation that is more by less than this share may be so by chance. (With 0.1, SGD on Fashion-MNIST got a
 third of its best rate, and was 1.6 points behind after 2 epochs.)"""
 
+FEW_JUDGES = 30
+"""Fewer validation images are not believed to tell rates apart: one that is answered wrongly for sure decides."""
+
 LEARNT = 0.02
 """Share of its loss that a network has lost at the least if it has learnt anything in a short run."""
 
@@ -117,6 +120,8 @@ class Finding:
         runs: The short runs, by their rates.
         updates: How many each of them had.
         seconds: How long all of it took.
+        judges: How many validation images they were judged on.
+        usual: The rate that is usual for the optimizer.
     """
 
     rate: float
@@ -131,6 +136,30 @@ class Finding:
     runs: tuple[ShortRun, ...]
     updates: int
     seconds: float
+    judges: int
+    usual: float
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the validation images are enough to tell the rates of the short runs apart.
+
+        The loss of an image scatters about as much as its mean is large, so the mean of n has a standard error of the
+        share 1 / sqrt(n) of itself; what is above the least by less than that may be so by chance. Where a rate and the
+        ones on either side of it, or two beside it, are that, the best is anywhere among these.
+        """
+        best = least(self.runs)
+        if best is None or best.loss is None:
+            return True
+        if self.judges < FEW_JUDGES:
+            return False
+        most = (1 + self.judges**-0.5) * best.loss
+        alike = [run.rate for run in self.runs if run.loss is not None and run.loss <= most]
+        return bool(max(alike) < 0.9 * APART**2 * min(alike))  # rates are rounded
+
+    @property
+    def next(self) -> float:
+        """The rate to train with: the usual one where it can't be told which is better."""
+        return self.rate if self.told_apart else self.usual
 
     @property
     def top(self) -> float:
@@ -139,9 +168,9 @@ class Finding:
         least = min(point.smoothed for point in self.curve)
         return beginning + 0.5 * max(beginning - least, 0.05 * beginning)
 
-    def setting(self) -> str:
-        """The `KEY=VALUE` that makes a training use it."""
-        return f"{self.key}={self.rate:g}"
+    def setting(self, rate: float | None = None) -> str:
+        """The `KEY=VALUE` that makes a training use it, or another rate."""
+        return f"{self.key}={self.rate if rate is None else rate:g}"
 
     def line(self) -> str:
         """It in a sentence."""
@@ -152,13 +181,18 @@ class Finding:
         return f"learning rate {self.rate:g}{of}: after {after} at {tried} the loss of validation is {values}"
 
     def caution(self) -> str | None:
-        """That the short runs say little, or that the best is at the end of their row; None otherwise."""
+        """That the short runs, or their judges, say little, or the best is at an end of the row; None otherwise."""
         best = least(self.runs)
         if best is None or best.loss is None or best.loss >= (1 - LEARNT) * self.begun:
             return (
                 f"at none of these rates the loss of validation fell by {LEARNT:.0%} of the {self.begun:.4f} that it "
                 "begins with, so this says little of the rate: it learns slowly, has nothing left to learn, or can't "
                 "learn from the images"
+            )
+        if not self.told_apart:
+            return (
+                f"{counted(self.judges, 'validation image')} can't tell these rates apart, so which of them did best "
+                f"may be chance; the usual rate of {self.optimizer} stands: --set {self.setting(self.usual)}"
             )
         for end, which, further, factor in ((0, "smallest", "smaller", 1 / APART), (-1, "largest", "larger", APART)):
             if best is self.runs[end]:
@@ -180,6 +214,8 @@ class Finding:
             "loss_before": self.begun,
             "runs": [asdict(run) for run in self.runs],
             "updates": self.updates,
+            "validation_images": self.judges,
+            "usual": self.usual,
             "ended": self.ended or None,
             "seconds": round(self.seconds, 1),
             "curve": [asdict(point) for point in self.curve],

@@ -37,6 +37,7 @@ from cnnkit.runs.run import Run
 from cnnkit.training.data import TrainingData
 from cnnkit.training.engine import Engine
 from cnnkit.training.train import network_of
+from cnnkit.training.verdict.rate import usual_for
 
 RANGE, SHORT, FEWEST = 100, 150, 25
 """Updates of the range test and of a short run, and those that either has where there is little time."""
@@ -179,6 +180,8 @@ class Rehearsal:
         key: The setting of its learning rate.
         train: How the training is to be done.
         updates: How many it has.
+        judges: How many validation images a short run is judged on.
+        usual: The learning rate that is usual for its optimizer.
     """
 
     def __init__(self, data: TrainingData, network: Network, folder: Path, progress: Progress):
@@ -212,6 +215,12 @@ class Rehearsal:
         index = data.images.index
         order = sorted(engine.validation, key=lambda i: (ranked(index.digests[i], 0, "learning rate"), i))
         self._judges = order[:JUDGES]
+        self.judges = len(self._judges)
+        normalised = any(hasattr(layer, "moving_mean") for layer in network.model.layers)
+        fine_tuned = experiment.model.pretrained and not engine.plan[stage - 1].freezes_backbone
+        optimizer = data.experiment.train.optimizer
+        assert optimizer is not None
+        self.usual = usual_for(optimizer, normalised, fine_tuned)
         self.begin()
 
     def begin(self) -> None:
@@ -311,6 +320,8 @@ def _found(rehearsal: Rehearsal, progress: Progress, minutes: float | None) -> F
         tuple(sorted(runs, key=lambda run: run.rate)),
         short,
         time.perf_counter() - began,
+        rehearsal.judges,
+        rehearsal.usual,
     )
 
 

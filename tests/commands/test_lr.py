@@ -34,7 +34,9 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 CURVE = tuple(Point(10.0**-x, float(x), float(x)) for x in (6, 5, 4, 3, 2, 1))
 RUNS = (ShortRun(0.001, 0.5, 0.8), ShortRun(0.003, 0.25, 0.9), ShortRun(0.009, None, None))
 FOUND = Finding(
-    0.003, "train.optimizer.learning_rate", "adam", 1, 1, 0.003, CURVE, "at 0.1 it ended", 2.3, RUNS, 10, 1.0
+    *(0.003, "train.optimizer.learning_rate", "adam", 1, 1, 0.003, CURVE, "at 0.1 it ended", 2.3, RUNS, 10, 1.0),
+    judges=500,
+    usual=0.001,
 )
 
 
@@ -67,6 +69,15 @@ def test_it_shows_the_curve_and_the_setting_that_uses_what_was_found(
     ]
     assert any(line.startswith("careful: at none of these rates") for line in lines) == (found.begun < 1)
     assert sum(line.strip() == MARK for line in lines) == 1
+
+
+def test_where_the_judges_are_too_few_the_next_command_has_the_usual_rate(
+    config: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_finder, "for_experiment", lambda *_: (replace(FOUND, judges=4), Path("curve.png")))
+    _, out, _ = command("lr", "mine.yaml")
+    assert "careful: 4 validation images can't tell these rates apart" in out
+    assert out.endswith("Next: cnnkit train mine.yaml --set train.optimizer.learning_rate=0.001\n")
 
 
 def test_its_json_has_the_whole_curve_which_nobody_named_is_drawn_in_the_cache(

@@ -99,8 +99,28 @@ def test_where_the_next_smaller_rate_is_hardly_worse_it_is_taken(losses, expecte
 @pytest.mark.parametrize(("begun", "careful"), [(2.3, False), (0.51, False), (0.5, True), (0.1, True)])
 def test_short_runs_in_which_nothing_is_learnt_say_little(begun, careful):
     runs = (ShortRun(0.1, 0.6, 0.7), ShortRun(0.3, 0.495, 0.8), ShortRun(0.9, None, None))
-    found = Finding(0.3, "train.optimizer.learning_rate", "sgd", 1, 1, 0.3, (), "", begun, runs, 10, 1.0)
+    found = Finding(0.3, "train.optimizer.learning_rate", "sgd", 1, 1, 0.3, (), "", begun, runs, 10, 1.0, 1000, 0.1)
     assert (found.caution() is not None) == careful == (found.as_json()["caution"] is not None)
+
+
+@pytest.mark.parametrize(
+    ("losses", "judges", "apart"),
+    [
+        ({0.1: 0.6, 0.3: 0.1, 0.9: 0.8}, 29, False),  # too few, whatever they say
+        ({0.1: 0.6, 0.3: 0.5, 0.9: 0.8}, 30, True),  # two within 1 / sqrt(30) = 18 %, rates a factor of three apart
+        ({0.1: 0.58, 0.3: 0.5, 0.9: 0.59}, 30, False),  # all three
+        ({0.1: 0.58, 0.3: 0.5, 0.9: 0.59}, 100, True),  # 10 %
+        ({0.1: 0.5, 0.3: 0.9, 0.9: 0.5}, 100, False),  # the best is at either end
+        ({0.1: 0.5, 0.3: None, 0.9: None}, 100, True),
+    ],
+)
+def test_where_the_judges_are_too_few_to_tell_the_rates_apart_the_usual_one_stands(losses, judges, apart):
+    runs = tuple(ShortRun(rate, loss, loss) for rate, loss in losses.items())
+    found = Finding(0.3, "train.optimizer.learning_rate", "sgd", 1, 1, 0.3, (), "", 2.3, runs, 10, 1.0, judges, 0.01)
+    told = f"{judges} validation images can't tell these rates apart"
+    assert (found.told_apart, found.next) == (apart, 0.3 if apart else 0.01)
+    assert (found.caution() or "").startswith(told) is not apart
+    assert apart or found.caution().endswith("the usual rate of sgd stands: --set train.optimizer.learning_rate=0.01")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +137,7 @@ def test_short_runs_in_which_nothing_is_learnt_say_little(begun, careful):
 )
 def test_that_the_best_is_at_the_end_of_what_was_tried_is_told(losses, told):
     runs = tuple(ShortRun(rate, loss, loss) for rate, loss in losses.items())
-    found = Finding(0.3, "train.optimizer.learning_rate", "sgd", 1, 1, 0.3, (), "", 2.3, runs, 10, 1.0)
+    found = Finding(0.3, "train.optimizer.learning_rate", "sgd", 1, 1, 0.3, (), "", 2.3, runs, 10, 1.0, 1000, 0.1)
     caution = found.caution()
     assert (caution or "").startswith(told or "") and (caution is None) == (told is None)
     assert told is None or caution.endswith(f"train.optimizer.learning_rate={2.7 if 'largest' in told else 0.033:g}")

@@ -23,6 +23,7 @@ class Formula:
     """
 
     key, stage, stages, updates = "train.optimizer.learning_rate", 1, 1, 10_000
+    judges, usual = 1000, 0.001
 
     def __init__(self, optimum: float, limit: float, optimizer=Adam, least_of_curve: float | None = None):
         self.train = SimpleNamespace(optimizer=optimizer())

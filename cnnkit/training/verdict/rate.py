@@ -7,6 +7,7 @@ from typing import Any
 
 from cnnkit.core.lazy import np
 from cnnkit.core.text import counted, enumerated
+from cnnkit.optimization.optimizers.base import Optimizer
 from cnnkit.training.verdict.course import LITTLE, Course, Part, Remark
 
 FINE_TUNING = 1 / 30
@@ -53,10 +54,22 @@ def usual_rate(course: Course, part: Part) -> float:
     """What is usual for the optimizer, and for features that were learnt already where these learn on."""
     optimizer = course.experiment.train.optimizer
     assert optimizer  # what takes steps has one
+    fine_tuned = course.experiment.model.pretrained and not part.stage.freezes_backbone
+    return usual_for(optimizer, course.normalised, fine_tuned)
+
+
+def usual_for(optimizer: Optimizer, normalised: bool, fine_tuned: bool) -> float:
+    """What is usual for an optimizer.
+
+    Args:
+        optimizer: It.
+        normalised: Whether the network has batch normalisation.
+        fine_tuned: Whether features that were learnt already learn on.
+    """
     usual = float(type(optimizer).model_fields["learning_rate"].default)
-    if optimizer.name == "sgd" and not course.normalised:
+    if optimizer.name == "sgd" and not normalised:
         usual *= UNNORMALISED
-    return usual * FINE_TUNING if course.experiment.model.pretrained and not part.stage.freezes_backbone else usual
+    return usual * FINE_TUNING if fine_tuned else usual
 
 
 def too_high(course: Course) -> Iterator[Remark]:
