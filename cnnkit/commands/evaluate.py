@@ -119,7 +119,8 @@ def evaluate(
 
     def told() -> Iterator[str]:
         if fit:
-            yield from (*calibration.lines(fit), *calibration.consequences(fit))
+            kept = "" if fit.get("kept", True) else "not kept: "
+            yield from (f"{kept}{line}" for line in (*calibration.lines(fit), *calibration.consequences(fit)))
         if known:
             yield known.line()
         for question in questions:

@@ -15,6 +15,7 @@ from cnnkit.commands.streams import standard_streams
 from cnnkit.core.errors import CnnkitError, DiskError, Incomplete, Interrupted, NobodyReads, TrainingError, UsageError
 from cnnkit.core.lazy import starting
 from cnnkit.core.signals import ENDING, exit_code, interrupts, unheard
+from cnnkit.core.text import of_system
 
 
 def main(own_process: bool = True) -> None:
@@ -85,7 +86,7 @@ def _run(words: list[str]) -> int:
     except typer.Abort as error:
         raise Interrupted("Interrupted.") from error
     except OSError as error:
-        raise TrainingError(f"{error.filename or 'the output'}: {error.strerror or error}") from error
+        raise TrainingError(of_system(error, "the output")) from error
     except Exception as error:
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         raise CnnkitError(

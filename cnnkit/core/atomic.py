@@ -150,7 +150,7 @@ def replacing(path: Path, needed: int | None = None) -> Iterator[File]:
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
-        raise FileExistsError(errno.EEXIST, "exists and is not a file", str(path))
+        raise FileExistsError(errno.EEXIST, "exists and is not a file; move it away", str(path))
     temporary = beside(path)
     try:
         file = File(temporary, path, needed)

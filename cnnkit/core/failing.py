@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cnnkit.core.errors import CnnkitError, Interrupted, NobodyReads, TrainingError
 from cnnkit.core.lazy import tf
 from cnnkit.core.signals import ENDING, exit_code, interrupts
-from cnnkit.core.text import first_line
+from cnnkit.core.text import first_line, of_system
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def going_on(fail: Callable[[Failure], None], what: str, where: str, interruptib
     except CnnkitError as error:
         fail(Failure(what, error, error))
     except OSError as error:
-        fail(Failure(what, error, TrainingError(first_line(error))))
+        fail(Failure(what, error, TrainingError(of_system(error))))
     except Exception as error:
         bug = f"this is a bug in cnnkit, please report it: {type(error).__name__}: {first_line(error)}; {where}"
         fail(Failure(what, error, CnnkitError(bug)))

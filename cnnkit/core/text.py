@@ -159,6 +159,12 @@ def in_one_line(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def of_system(error: OSError, otherwise: str = "") -> str:
+    """What the system says of a file, its name first; or of something else where it names none."""
+    where = error.filename or otherwise
+    return f"{f'{where}: ' if where else ''}{error.strerror or first_line(error)}"
+
+
 def first_line(error: BaseException) -> str:
     """What an error says first."""
     return in_one_line(str(error).strip().partition("\n")[0].strip("'\""), most=200) or type(error).__name__

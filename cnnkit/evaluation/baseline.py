@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from cnnkit.core.errors import DataError, TrainingError
 from cnnkit.core.lazy import cv2, np
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import by, enumerated
+from cnnkit.core.text import by, enumerated, first_line
 from cnnkit.data.index import Index
-from cnnkit.evaluation.exam import Exam, Question, Shown
+from cnnkit.evaluation.exam import IMPOSSIBLE, Exam, Question, Shown
 from cnnkit.evaluation.gate import with_ends
 from cnnkit.evaluation.intervals import wilson
 from cnnkit.evaluation.metrics import words
@@ -45,13 +45,15 @@ class Baseline(Question):
     of_answers_alone = True
 
     def answered(self, exam: Exam) -> dict[str, Any]:
-        """The accuracy of each method, and what the network adds; or `impossible`, where no image is left to judge it.
+        """The accuracy of each method, and what the network adds; or `impossible`, with why.
+
+        That is where no image is left to judge it, or its training images can't be read any more: who evaluates a
+        network elsewhere need not have them.
 
         Args:
             exam: Of which the answers are judged; its training images are read.
 
         Raises:
-            DataError: Images are gone, or are not the ones of the run, or can't be read any more.
             TrainingError: The record of the splits is missing or damaged, or memory is too small.
         """
         try:
@@ -61,19 +63,18 @@ class Baseline(Question):
 
     def _compared(self, exam: Exam) -> dict[str, Any]:
         if exam.split == "train":
-            return {"impossible": _ITS_OWN}
+            return {IMPOSSIBLE: _ITS_OWN}
         numbers, digests = exam.shown.numbers, exam.shown.images.index.digests
         trained = {row.digest for row in exam.run.split("train")}
         new = [place for place in exam.shown.sample(len(numbers)) if digests[numbers[place]] not in trained]
         if not new:
-            return {"impossible": _ITS_OWN}
+            return {IMPOSSIBLE: _ITS_OWN}
         try:
             known = exam.of("train", self.most)
             chosen = np.asarray(known.sample(self.most))
             x = _small(known, chosen, self.side, exam.progress)
-        except (DataError, TrainingError) as error:
-            why, *more = str(error).splitlines()
-            raise type(error)(f"the images of its training can't be read: {why}", *more, _WITHOUT) from error
+        except DataError as error:
+            return {IMPOSSIBLE: f"the images of its training can't be read: {first_line(error)}"}
         y = np.asarray(known.labels)[chosen]
         places = np.asarray(new[: self.most])
         asked = _small(exam.shown, places, self.side, exam.progress)
@@ -121,8 +122,8 @@ class Baseline(Question):
 
     def lines(self, found: Mapping[str, Any]) -> Iterator[str]:
         """What the best of them reaches and what the network adds, in a line."""
-        if "impossible" in found:
-            yield f"no baseline: {found['impossible']}"
+        if IMPOSSIBLE in found:
+            yield f"no baseline: {found[IMPOSSIBLE]}"
             return
         best, adds, (low, high) = found["best"], found["network_adds"], found["network_adds_interval"]
         how = "always saying the majority class" if best == "majority" else words(best)

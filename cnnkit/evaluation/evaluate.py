@@ -165,6 +165,8 @@ def evaluated(run: Run | Path | str, asked: Asked, progress: Progress) -> tuple[
         calibrated, lines = _recalibrated(recalibration, steps)
         if steps.failed:
             result = _lasting(result)
+        if not calibrated:
+            result["calibrated"]["kept"] = False
     # Those of other images are the figures of none of its splits; those by a calibration that is not kept do not count.
     if asked.judged and not unkept and calibrated:
         with steps.step("the figures are not kept with the run"):
@@ -187,9 +189,7 @@ def evaluated(run: Run | Path | str, asked: Asked, progress: Progress) -> tuple[
         where = f"are kept: {run.files.result(kept)}" if kept else "are told, and not kept with the run"
         lines += [f"not asked any more: {listed(unasked)}"] if unasked else []
         error = steps.incomplete(result, *lines, f"the figures of the network {where}")
-        if (
-            steps.interrupted
-        ):  # not as an Exception, which who goes through many runs may take for this one's, and go on
+        if steps.interrupted:  # not as an Exception: who goes through many runs may take that for this one's, and go on
             raise type(steps.worst.cause)() from error
         raise error
     return result, exam.answers

@@ -17,6 +17,9 @@ from cnnkit.data.index import Index
 from cnnkit.evaluation.answers import Answers
 from cnnkit.runs.run import Run
 
+IMPOSSIBLE = "impossible"
+"""Under this name alone an answer says why there is none, where that is no error."""
+
 
 @dataclass(frozen=True)
 class Shown:

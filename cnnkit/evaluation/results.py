@@ -16,6 +16,7 @@ from cnnkit.data.files import tables
 from cnnkit.data.index import SPLITS
 from cnnkit.evaluation import metrics
 from cnnkit.evaluation.answers import Answers
+from cnnkit.evaluation.exam import IMPOSSIBLE
 from cnnkit.runs import reading
 from cnnkit.runs.run import Run
 
@@ -236,8 +237,10 @@ def _asked_before(run: Run, split: str, result: Mapping[str, Any]) -> dict[str, 
 
 
 def _says_more(before: Any, now: Any) -> bool:
-    """Whether all that is found now was found before, and more: a threshold that was chosen, for example."""
+    """Whether all that is found now was found before, and more: a threshold that was chosen; or was possible then."""
     both = isinstance(before, dict) and isinstance(now, dict)
+    if both and IMPOSSIBLE in now:
+        return IMPOSSIBLE not in before
     return both and len(before) > len(now) and all(name in before and before[name] == now[name] for name in now)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,12 +118,13 @@ class Record:
         # What can't be made anew comes first: the rest is told when it is right.
         for name in changed:
             if name not in fitted:
-                raise self._changed(name, _why(name, hashes[name], facts))
+                raise self._changed(name, _why(name, self.files.folder / name, hashes[name], facts))
         others = [weights_hash.changed(files, self.files) for files in _recorded(facts)]
         if others and others[0] and all(others):
             raise self._changed(others[0])
         if fitted and not fitted_anew:
-            raise self._changed(fitted[0], _why(fitted[0], hashes[fitted[0]], facts))
+            name = fitted[0]
+            raise self._changed(name, _why(name, self.files.folder / name, hashes[name], facts))
 
     def has_weights(self) -> bool:
         """Whether the record has the hash of the best weights, as it has when a training has ended."""
@@ -188,10 +190,10 @@ def _known(name: str, digest: str | None, facts: Mapping[str, Any]) -> bool:
     return any(files.get(name) == digest for files in _recorded(facts))
 
 
-def _why(name: str, digest: str | None, facts: Mapping[str, Any]) -> str:
+def _why(name: str, file: Path, digest: str | None, facts: Mapping[str, Any]) -> str:
     """Why a file is not as the run left it."""
     if digest is None:
-        return "it is gone"
+        return "what is there is no file; move it away" if os.path.lexists(file) else "it is gone"
     if all(files.get(name) is None for files in _recorded(facts)):
         return "the run has left none"
     return "its SHA-256 is not the recorded one"

@@ -50,7 +50,11 @@ def broken(monkeypatch):
         ),
         pytest.param(DiskError("the disk is full"), 4, "disk", "the disk is full", marks=pytest.mark.slow),
         pytest.param(
-            OSError(5, "Input/output error"), 4, "training", "[Errno 5] Input/output error", marks=pytest.mark.slow
+            OSError(5, "I/O error", "a/b.json"),
+            4,
+            "training",
+            "a/b.json: I/O error",
+            marks=pytest.mark.slow,
         ),
         (KeyboardInterrupt(), 130, "interrupted", "interrupted"),
     ],
@@ -165,6 +169,17 @@ def test_a_calibration_that_is_kept_is_told_as_such_where_what_comes_behind_it_f
     assert err.startswith("what was found before is not brought up to date: ") and "calibration is not kept" not in err
     kept = f"the calibration is kept: {run.files.calibration}; to bring that up to date: {run.files.to_calibrate}\n"
     assert kept in err and Run.open(run.folder).calibration.temperature > 1
+
+
+def test_a_calibration_that_is_not_kept_is_not_told_as_one_and_what_is_in_its_way_is_named(run, command):
+    run.files.calibration.mkdir()
+    code, out, err = command("evaluate", run.folder, "--no-baseline", "--calibrate")
+    assert code == 4 and "not kept: calibrated: temperature" in out and "\ncalibrated: " not in out
+    why = f"{run.files.calibration}: exists and is not a file; move it away"
+    assert f"the calibration is not kept with the run: {why}\n" in err
+    with pytest.raises(Incomplete) as raised:
+        evaluate(run.folder, questions=[], calibrate=True)
+    assert raised.value.document["calibrated"]["kept"] is False
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from cnnkit.evaluation import calibrate, results
 from cnnkit.evaluation.abstain import Abstain
 from cnnkit.evaluation.answers import Answers
 from cnnkit.evaluation.baseline import Baseline
+from cnnkit.evaluation.exam import IMPOSSIBLE
 from cnnkit.evaluation.other_images import OtherImages
 from cnnkit.evaluation.questions import QUESTIONS
 from cnnkit.evaluation.two_classes import Costs, TwoClasses
@@ -258,6 +259,13 @@ def test_what_was_asked_before_stays_until_it_is_asked_anew(run, command):
     evaluate(run, "test", questions=[TwoClasses("cat"), Abstain(0.6)])
     kept = of_file(run, "test")
     assert kept["two_classes"] == before["two_classes"] and kept["abstain"]["wanted"] == 0.6
+
+
+def test_a_baseline_stays_where_a_new_one_is_impossible(run, monkeypatch):
+    before = evaluate(run)["baseline"]
+    monkeypatch.setattr(Baseline, "answered", lambda *_: {IMPOSSIBLE: "the images are gone"})
+    assert evaluate(run)["baseline"] == {IMPOSSIBLE: "the images are gone"}
+    assert of_file(run, "test")["baseline"] == before
 
 
 def test_what_was_asked_of_other_weights_or_another_calibration_goes(run):

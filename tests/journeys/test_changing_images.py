@@ -130,7 +130,7 @@ def test_a_file_that_changes_while_it_is_decoded_again_and_again_ends_the_run_wh
     assert record.provenance()["state"] == "failed"
     assert len(record.history()) >= 1
     assert list(run.rglob(".writing*")) == []
-    assert evaluate(record, "validation", questions=())["images"] == 12
+    assert evaluate(record, "validation")["images"] == 12
 
 
 @pytest.mark.skipif(sys.platform != "linux" or cores() == 1, reason="there are workers on Linux alone, on two cores")

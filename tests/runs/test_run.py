@@ -262,7 +262,7 @@ def test_answers_that_can_not_be_kept_for_compare_are_an_error_and_no_evaluation
         raise DiskError("the disk is full")
 
     monkeypatch.setattr("cnnkit.evaluation.results.keep", full)
-    with pytest.raises(TrainingError, match="the figures are not kept with the run: the disk is full"):
+    with pytest.raises(DiskError, match="the figures are not kept with the run: the disk is full"):
         same_images.answers(Run.open(trained), "test", Progress())
 
 
@@ -338,6 +338,11 @@ def ended(trained):
     return Run.open(trained)
 
 
+def in_its_place(file):
+    file.unlink()
+    file.mkdir()
+
+
 def add_a_line(file):
     with file.open("ab") as opened:
         opened.write(b"\n")
@@ -369,6 +374,7 @@ def another_epoch(file):
         ("split.csv", Path.unlink, r"split\.csv is not as the run left it"),
         ("backbone/saved_model.pb", add_a_line, r"saved_model\.pb is not as the run left it"),
         ("calibration.json", add_a_line, rf"calibration\.json is not as the run left it: its SHA-256 .*{ANEW}"),
+        ("calibration.json", in_its_place, rf"calibration\.json is not .*: what is there is no file; move .*{ANEW}"),
         ("calibration.json", Path.unlink, rf"calibration\.json is not as the run left it: it is gone; .*{ANEW}"),
         (
             "familiarity.safetensors",

@@ -57,7 +57,7 @@ def raising(error):
         (raising(DataError("cat/3.png: is gone")), "cat/3.png: is gone"),
         (raising(TrainingError("metrics.jsonl is damaged")), "metrics.jsonl is damaged"),
         (raising(DiskError("the disk is full")), "the disk is full"),
-        (raising(PermissionError(errno.EACCES, "Permission denied")), "[Errno 13] Permission denied"),
+        (raising(PermissionError(errno.EACCES, "Permission denied")), "Permission denied"),
         (raising(MemoryError()), "out of memory"),
         (raising(tf.errors.ResourceExhaustedError(None, None, "OOM")), "out of memory"),
     ],
