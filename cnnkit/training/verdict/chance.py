@@ -12,7 +12,7 @@ from cnnkit.evaluation.intervals import CONFIDENCE, interval
 from cnnkit.evaluation.verdict import LARGEST, LARGEST_OF_TWO
 from cnnkit.training import advice
 from cnnkit.training.verdict.course import Course, Part, Remark, option_of
-from cnnkit.training.verdict.rate import STEADY, blown_up, usual_rate
+from cnnkit.training.verdict.rate import FAR_FROM_USUAL, STEADY, blown_up, far_above_usual, usual_rate
 
 TOO_SOON = 3, 500
 """In fewer epochs and fewer updates than these a training that learns nothing may just not have begun to."""
@@ -22,9 +22,6 @@ EARLY = 8, 500
 
 PERHAPS = 2.5
 """Standard deviations above a guess from which on an epoch may have learnt something, though it is not sure."""
-
-FAR_FROM_USUAL = 10.0
-"""A rate by so many times above or below the usual one is the first suspect."""
 
 BY_HEART = 0.15
 """By so much the accuracy in training must be above a guess, to be called learnt."""
@@ -78,7 +75,8 @@ def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
     )
     short = [*_late(course, part)] or [*_early(course, part)]
     few, last = [*_few(course, sure)], [*_labels(course), Reason(others)]
-    reasons = [*few, *short, *(reversed(last) if few else last)]
+    high = [*_too_high(course, part)] if far_above_usual(course, part) else []
+    reasons = [*high, *few, *short, *(reversed(last) if few else last)]
     yield _remark("by_heart_alone", message, reasons)
 
 
@@ -178,13 +176,9 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
     """From the most probable one on."""
     if course.faint:
         yield Reason(course.faint)
-    rate, usual = part.rate, usual_rate(course, part)
-    high = blown_up(course, part) or rate >= FAR_FROM_USUAL * usual
+    rate, usual, high = part.rate, usual_rate(course, part), [*_too_high(course, part)]
     low = rate <= usual / FAR_FROM_USUAL and not high
-    if high:
-        seen = f", with a loss of up to {max(part.loss.values):.3g}" if blown_up(course, part) else ""
-        less = usual if rate > usual else rate / FAR_FROM_USUAL
-        yield Reason(f"a learning rate that is too high, {course.rate_of(part)}{seen}", course.rate_setting(part, less))
+    yield from high
     fading = [] if blown_up(course, part) else list(_fading(course, part))  # what was thrown far away has none either
     yield from fading
     if low:
@@ -200,6 +194,15 @@ def _reasons(course: Course, part: Part) -> Iterator[Reason]:
         yield Reason(words, "data.balance.name=class_weight" if course.experiment.data.balance.changes_nothing else "")
     if not fading and not course.normalised and course.depth >= DEEP:
         yield Reason(f"gradients that get lost in {course.depth} layers without batch normalisation")
+
+
+def _too_high(course: Course, part: Part) -> Iterator[Reason]:
+    """That a step threw the weights far away, or that the rate is far above the usual one."""
+    if blown_up(course, part) or far_above_usual(course, part):
+        usual, rate = usual_rate(course, part), part.rate
+        seen = f", with a loss of up to {max(part.loss.values):.3g}" if blown_up(course, part) else ""
+        less = usual if rate > usual else rate / FAR_FROM_USUAL
+        yield Reason(f"a learning rate that is too high, {course.rate_of(part)}{seen}", course.rate_setting(part, less))
 
 
 def _fading(course: Course, part: Part) -> Iterator[Reason]:

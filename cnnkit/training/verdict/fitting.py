@@ -10,7 +10,7 @@ from cnnkit.core.lazy import np
 from cnnkit.core.text import counted
 from cnnkit.evaluation.intervals import CONFIDENCE, interval
 from cnnkit.training.verdict.course import LITTLE, Course, Part, Remark, option_of
-from cnnkit.training.verdict.rate import LOW, usual_rate
+from cnnkit.training.verdict.rate import JUMP, LOW, far_above_usual, jump_of, usual_rate
 
 RISE = 0.1
 """Share by which the loss of validation must be above its valley at the end."""
@@ -244,8 +244,7 @@ def still_improving(course: Course) -> Iterator[Remark]:
     fall = _fall(part)
     if fall is None or part.val_loss.last < LITTLE * course.validated.loss:
         return
-    known = part.val_accuracy.last if course.mixes else part.accuracy.last
-    if known >= ALL_KNOWN or part.val_accuracy.last < part.val_accuracy.smooth.max() - ROSE:
+    if _known(course, part) >= ALL_KNOWN or part.val_accuracy.last < part.val_accuracy.smooth.max() - ROSE:
         return
     quarter, values = _quarter(part), part.val_loss.values
     when = f"last {counted(quarter, 'epoch')}" if quarter > 1 else "last epoch"
@@ -308,6 +307,9 @@ def _to_go_further(course: Course, part: Part) -> tuple[str, tuple[str, ...]] | 
     if part.rate <= LOW * usual:
         words = f"the learning rate, {course.rate_of(part)}, is low: before a larger network, try a usual one"
         return words, (course.rate_setting(part, usual),)
+    if far_above_usual(course, part):
+        words = f"the learning rate, {course.rate_of(part)}, is far above the usual one: try that first"
+        return words, (course.rate_setting(part, usual),)
     updates = int(part.epochs[-1]["step"])
     if updates < FEW_UPDATES:
         words = f"but there were {counted(updates, 'update')} only: give it smaller batches, or more epochs"
@@ -320,13 +322,29 @@ def _to_go_further(course: Course, part: Part) -> tuple[str, tuple[str, ...]] | 
     return None
 
 
+def _known(course: Course, part: Part) -> float:
+    """Accuracy on images that train; where these are mixed, on those of validation."""
+    return part.val_accuracy.last if course.mixes else part.accuracy.last
+
+
+def more_to_learn(course: Course, part: Part) -> tuple[str, tuple[str, ...]] | None:
+    """What to do where training images are not known yet, though all is sound; None where that is not known.
+
+    Where few images can't show that a rate is too high, one far above the usual is enough to name that.
+    """
+    few_and_high = jump_of(course) > JUMP and far_above_usual(course, part)
+    if part.stopped or (_known(course, part) >= LOW_ACCURACY and not few_and_high):
+        return None
+    found = _to_go_further(course, part)
+    return (found[0].removeprefix("but "), found[1]) if found else None
+
+
 def to_do_better(course: Course, part: Part) -> tuple[str, tuple[str, ...]]:
     """What to do where the curves are sound, but simpler methods are better, or classes are never predicted."""
-    known = part.val_accuracy.last if course.mixes else part.accuracy.last
-    if known >= LOW_ACCURACY:
-        return _against_learning_by_heart(course)
-    if further := _to_go_further(course, part):
+    if further := more_to_learn(course, part):
         return further
+    if _known(course, part) >= LOW_ACCURACY:
+        return _against_learning_by_heart(course)
     if part.stopped:
         return "another learning rate or network may suit better", ()
     return "give it more epochs", (course.epochs_setting(part, 2 * len(part)),)

@@ -66,7 +66,12 @@ def _sound(course: Course) -> Iterator[Remark]:
     if course.test is not None and (short := list(verdict.shortcomings(course.test))):
         message += f"; yet the network falls short on the {course.test['images']:,} test images: {'; '.join(short)}"
         yield Remark("falls_short", message, *fitting.to_do_better(course, part))
-    elif course.test is not None and (unknown := verdict.too_few_to_tell(course.test)):
-        yield Remark("sound", f"{message}; {unknown}")
-    else:
-        yield Remark("sound", f"{message}, and nothing speaks for other settings")
+        return
+    further = fitting.more_to_learn(course, part)
+    if further:
+        message += f"; accuracy is {part.accuracy.last:.4f} in training"
+    if course.test is not None and (unknown := verdict.too_few_to_tell(course.test)):
+        message += f"; {unknown}"
+    elif not further:
+        message += ", and nothing speaks for other settings"
+    yield Remark("sound", message, *(further or ()))

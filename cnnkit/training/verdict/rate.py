@@ -30,6 +30,9 @@ RAISED = 1.2
 BLOWN_UP = 2.0
 """From so many times the loss of a guess on, the weights were thrown far away by a step."""
 
+FAR_FROM_USUAL = 10.0
+"""A rate by so many times above or below the usual one is the first suspect."""
+
 SHAKY = 0.25
 """Noise of the loss of validation, of its height, that makes the best epoch one of luck."""
 
@@ -72,6 +75,17 @@ def usual_for(optimizer: Optimizer, normalised: bool, fine_tuned: bool) -> float
     return usual * FINE_TUNING if fine_tuned else usual
 
 
+def far_above_usual(course: Course, part: Part) -> bool:
+    """Whether the rate is many times the usual one."""
+    return bool(part.rate >= FAR_FROM_USUAL * usual_rate(course, part))
+
+
+def jump_of(course: Course) -> float:
+    """From so many times what it was on a loss has jumped: more of few images, as theirs goes up and down by chance."""
+    least: float = max(JUMP, 1 + BY_CHANCE * (2 / course.trained.images) ** 0.5)
+    return least
+
+
 def too_high(course: Course) -> Iterator[Remark]:
     """The loss is worse than that of a guess, or jumps more than once or at the end; or validation is all noise."""
     for part in course.parts:
@@ -96,6 +110,13 @@ def too_high(course: Course) -> Iterator[Remark]:
             more = f", {len(jumps) - 3} times more" if len(jumps) > 3 else ""
             message = f"{course.in_stage(part)}the loss jumps, {enumerated(seen, 'and')}{more}"
             yield _lower(course, part, "rate_too_high", f"{message}: the learning rate is too high")
+        elif jump_of(course) > JUMP and blown_up(course, part) and max(part.loss.values) > part.loss.values[0]:
+            # Of few images a jump can hardly be told from noise, but no noise brings a loss to this height.
+            message = (
+                f"{course.in_stage(part)}the loss went up from {part.loss.values[0]:.3g} to "
+                f"{max(part.loss.values):.3g}, where a guess has {course.trained.loss:.3g}"
+            )
+            yield _lower(course, part, "rate_too_high", f"{message}: the learning rate is too high")
         elif _shaky(course, part):
             last = part.val_loss.values[-len(part) // 3 :]
             message = (
@@ -113,7 +134,7 @@ def blown_up(course: Course, part: Part) -> bool:
 def _jumps(course: Course, part: Part) -> Iterator[int]:
     """Places of epochs in which the loss of training is far higher than in the one before."""
     loss, rates = part.loss.values, part.rates
-    jump = max(JUMP, 1 + BY_CHANCE * (2 / course.trained.images) ** 0.5)
+    jump = jump_of(course)
     for place in range(1, len(part)):
         before = loss[place - 1]
         if rates[place] > RAISED * rates[place - 1]:

@@ -625,7 +625,37 @@ def test_who_knows_little_of_the_training_images_yet_is_told_of_more_epochs(cour
     assert (remark.kind, remark.settings) == ("falls_short", ("train.epochs=60",))
 
 
+def test_what_the_falling_rate_has_brought_to_rest_is_sound_but_not_all_that_can_be_learnt(course):
+    loss, accuracy = np.array(LENET_ON_DIGITS), np.linspace(0.6, 0.8, 10)
+    rates = 1e-3 * (1 + np.cos(np.pi * np.arange(1, 11) / 10)) / 2
+    [remark] = judge.remarks(course(loss, loss, accuracy, accuracy - 0.08, rates=rates))
+    assert (remark.kind, remark.settings) == ("sound", ("train.epochs=20",))
+    assert "nothing speaks" not in remark.message and "accuracy is 0.7778 in training" in remark.message
+    assert remark.advice.startswith("it is the falling learning rate that brought it to rest")
+
+
 # Few images
+
+
+def test_a_loss_far_above_that_of_a_guess_is_a_rate_that_is_too_high_of_few_images_too(course):
+    loss = np.full(30, 0.3)
+    loss[:3] = 0.7, 2.8, 1.0  # three times and more what it was, but only once
+    assert "rate_too_high" in kinds(course(loss, LEVEL, classes=2, images=(12, 400)))
+
+
+@pytest.mark.parametrize(("images", "said"), [(12, True), (1000, False)])
+def test_a_rate_far_above_the_usual_one_is_named_where_few_images_can_not_show_what_it_does(course, images, said):
+    high = {"optimizer": {"name": "adam", "learning_rate": 1e-2}}
+    [remark] = judge.remarks(course(WELL, WELL, train=high, images=(images, 400)))
+    assert remark.kind == "sound"
+    assert remark.settings == (("train.optimizer.learning_rate=0.001",) if said else ())
+
+
+def test_a_rate_far_above_the_usual_one_is_the_first_reason_for_what_does_not_hold(course):
+    high = {"optimizer": {"name": "adam", "learning_rate": 0.1}}
+    [remark] = judge.remarks(course(FALLING, 2.3 + E / 10, np.linspace(0.1, 0.95, 30), np.full(30, 0.11), train=high))
+    assert remark.kind == "by_heart_alone"
+    assert "in order: (1) a learning rate that is too high, 0.1: --set" in remark.advice
 
 
 @pytest.mark.parametrize("rate", [1e-3, 1e-4])
