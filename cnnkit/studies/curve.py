@@ -47,8 +47,9 @@ EXPONENTS = (0.01, 1.5, 150)
 """The least and the largest that are tried, and how many: errors of learning curves fall with exponents of 0.1 to 1
 (Hestness et al. 2017, arXiv:1712.00409)."""
 
-Classifier = Callable[[Sequence[int], int], Any]
-"""From the numbers of training images and a seed to which validation images are told right, bool (n,)."""
+Classifier = Callable[[Sequence[int], int], tuple[Any, float | None]]
+"""From the numbers of training images and a seed to which validation images are told right, bool (n,); and the share of
+those that it learnt from, None where it is at the optimum of its loss, so that longer would tell nothing else."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,15 @@ class LearningCurve:
         validation: How many images judged.
         points: The sizes.
         continuation: How it goes on; None where the accuracy surely falls.
+        known: The share of its own images that the training with all of them tells right in the end, as they are and
+            not augmented; None of fitted classifiers.
     """
 
     by: str
     validation: int
     points: tuple[Point, ...]
     continuation: Continuation | None
+    known: float | None = None
 
     def sentence(self) -> str:
         """Whether more images would help."""
@@ -117,6 +121,14 @@ class LearningCurve:
             return (
                 f"{figures}, which lies above the curve through all sizes: whether more images would help can't be "
                 "told for sure."
+            )
+        # Of the mistakes those that are made on its own images too are no want of others; and to have twice the images
+        # is to have twice the updates, so that a training that ended too soon gains by them whatever they show.
+        if on.gain[0] > CLEAR and self.known is not None and 1 - self.known > self.known - now:
+            return (
+                f"{figures}: more images would help, but so may more epochs, or a larger network, with these: of those "
+                f"that it was trained on the network tells {self.known:.3f} right, so most of its mistakes are no want "
+                "of others. Try that first."
             )
         if on.gain[0] > CLEAR:
             return f"{figures}: more images would help."
@@ -162,13 +174,15 @@ def measure(experiment: Experiment, progress: Progress | None = None) -> Learnin
     whole = sum(share for share, _ in plan)
     progress.say(f"{len(plan)} {by}, together about {whole:.1f} times the work of one with all images")
     found: dict[float, list[tuple[int, Any]]] = {share: [] for share in SHARES}
+    known: float | None = None
     took: dict[float, list[float]] = {}
     subsets = {seed: Nested(data, train, seed) for seed in range(repeats)}
     with progress.task("measuring the curve, in percent", 100) as advance:
         behind = 0.0
         for done, (share, seed) in enumerate(plan, start=1):
             numbers, began = subsets[seed].of(share), time.perf_counter()
-            found[share].append((len(numbers), classify(numbers, seed)))
+            answers, known = classify(numbers, seed)  # that of all images is the last
+            found[share].append((len(numbers), answers))
             advance(round(100 * (behind + share) / whole) - round(100 * behind / whole))
             behind += share
             took.setdefault(share, []).append(time.perf_counter() - began)
@@ -178,7 +192,7 @@ def measure(experiment: Experiment, progress: Progress | None = None) -> Learnin
     sizes = [round(float(np.mean([count for count, _ in found[share]]))) for share in SHARES]
     right = [np.stack([each for _, each in found[share]]).astype(float) for share in SHARES]
     points = tuple(map(point, sizes, right, luck(right)))
-    return LearningCurve(by, len(validation), points, continued(sizes, right, experiment.seed))
+    return LearningCurve(by, len(validation), points, continued(sizes, right, experiment.seed), known)
 
 
 def seconds_left(took: Mapping[float, Sequence[float]], rest: Sequence[float]) -> float:
@@ -325,7 +339,7 @@ def _fitted(data: TrainingData, progress: Progress) -> Classifier:
     features = material.features_of_backbone(data, progress)
     index, groups, validation = data.images.index, data.groups(), data.numbers("validation")
 
-    def classify(train: Sequence[int], seed: int) -> Any:
+    def classify(train: Sequence[int], seed: int) -> tuple[Any, float | None]:
         found = head.fit(
             features[train],
             index.labels[train],
@@ -334,7 +348,7 @@ def _fitted(data: TrainingData, progress: Progress) -> Classifier:
             len(index.classes),
             seed,
         )
-        return (features[validation] @ found.kernel + found.bias).argmax(axis=1) == index.labels[validation]
+        return (features[validation] @ found.kernel + found.bias).argmax(axis=1) == index.labels[validation], None
 
     return classify
 
@@ -343,12 +357,14 @@ def _trained(data: TrainingData, progress: Progress) -> Classifier:
     """Trains the network of the experiment; the best epoch is chosen by images that otherwise train, not by judges."""
     index, groups, validation = data.images.index, data.groups(), data.numbers("validation")
 
-    def classify(train: Sequence[int], seed: int) -> Any:
+    def classify(train: Sequence[int], seed: int) -> tuple[Any, float | None]:
         parts = head.dealt(index.labels[train], [groups[i] for i in train], seed, 10)
         chooses = [i for i, part in zip(train, parts, strict=True) if part == 0]
         learns = [i for i, part in zip(train, parts, strict=True) if part != 0]
         again = replace(data, experiment=data.experiment.model_copy(update={"seed": data.experiment.seed + seed}))
-        found = material.probabilities_of_training(again, learns, chooses, validation, progress)
-        return found.argmax(axis=1) == index.labels[validation]
+        asked = [*validation, *learns]
+        found = material.probabilities_of_training(again, learns, chooses, asked, progress)
+        right = found.argmax(axis=1) == index.labels[asked]
+        return right[: len(validation)], float(right[len(validation) :].mean())
 
     return classify

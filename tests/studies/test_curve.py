@@ -41,9 +41,9 @@ def answers(accuracies, judged=2000, repeats=3, seed=0):
     return [(random.random((repeats, judged)) < accuracy).astype(float) for accuracy in accuracies]
 
 
-def sentence(right):
+def sentence(right, known=None):
     points = tuple(map(curve.point, SIZES, right, curve.luck(right)))
-    return curve.LearningCurve("", right[0].shape[1], points, curve.continued(SIZES, right)).sentence()
+    return curve.LearningCurve("", right[0].shape[1], points, curve.continued(SIZES, right), known).sentence()
 
 
 def test_a_power_law_is_found_again():
@@ -72,6 +72,21 @@ def test_the_continuation_of_a_power_law_lies_in_its_interval():
 )
 def test_it_is_said_whether_more_images_would_help(accuracies, said):
     assert said in sentence(answers(accuracies, 10_000))
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "known", "epochs"),
+    [
+        ([0.5, 0.6, 0.7, 0.78], 0.91, False),  # 9 points are lost on what it was trained on, 13 more on others
+        ([0.5, 0.6, 0.7, 0.78], 0.87, True),  # 13 and 9 more
+        ([0.5, 0.6, 0.7, 0.78], None, False),  # a fitted classifier is at its optimum
+        ([0.7, 0.7, 0.7, 0.7], 0.7, False),
+    ],
+)
+def test_where_most_mistakes_are_made_on_its_own_images_too_more_epochs_come_first(accuracies, known, epochs):
+    said = sentence(answers(accuracies, 10_000), known)
+    assert ("so may more epochs" in said and "the network tells 0.870 right" in said) is epochs
+    assert said.endswith((": more images would help.", "other settings may.")) is not epochs
 
 
 def test_a_flat_curve_is_told_alike_whichever_end_chance_lifts():
@@ -146,7 +161,7 @@ def test_subsets_are_nested_stratified_and_tear_no_group(index_of):
 
 def test_the_command_shows_the_sizes_and_a_sentence(config_of, command, monkeypatch):
     def classify(train, seed):
-        return np.arange(5000) < 5000 * (0.9 - len(train) ** -0.5)
+        return np.arange(5000) < 5000 * (0.9 - len(train) ** -0.5), 1.0
 
     monkeypatch.setattr(curve, "_trained", lambda data, progress: classify)
     code, out, _ = command("data", config_of(40), "--curve")
@@ -171,8 +186,8 @@ def test_classifiers_on_frozen_features_are_judged_on_validation_images(config_o
     features = np.float32(np.eye(2, 3)[labels] + noise)
     features[validation[0], :2] = features[validation[0], 1::-1]  # it looks like the other class
     monkeypatch.setattr(material, "features_of_backbone", lambda *more: features)
-    right = curve._fitted(data, Progress())(data.numbers("train")[::2], 0)
-    assert right.tolist() == [False] + [True] * (len(validation) - 1)
+    right, known = curve._fitted(data, Progress())(data.numbers("train")[::2], 0)
+    assert known is None and right.tolist() == [False] + [True] * (len(validation) - 1)
 
 
 def test_a_training_is_told_which_images_learn_choose_and_judge(config_of, monkeypatch):
@@ -182,14 +197,17 @@ def test_a_training_is_told_which_images_learn_choose_and_judge(config_of, monke
     def trained(data, learns, chooses, judged, progress):
         asked.append((learns, chooses, judged))
         seeds.append(data.experiment.seed)
-        return np.eye(2)[data.images.index.labels[judged]]
+        said = data.images.index.labels[judged]
+        said[-len(learns) : -len(learns) + 3] ^= 1  # three of its own it tells wrong
+        return np.eye(2)[said]
 
     monkeypatch.setattr(material, "probabilities_of_training", trained)
     train = data.numbers("train")
-    assert curve._trained(data, Progress())(train, 3).all()
+    right, known = curve._trained(data, Progress())(train, 3)
     ((learns, chooses, judged),) = asked
+    assert right.all() and len(right) == len(data.numbers("validation")) and known == 1 - 3 / len(learns)
     assert sorted(learns + chooses) == train and len(chooses) == pytest.approx(len(train) / 10, abs=1)
-    assert (judged, seeds) == (data.numbers("validation"), [3])
+    assert (judged, seeds) == ([*data.numbers("validation"), *learns], [3])
 
 
 @pytest.mark.slow
@@ -197,7 +215,7 @@ def test_the_curve_of_the_configs_network_is_measured_and_nothing_is_left(bright
     monkeypatch.setattr(curve, "TRAINED", 1)
     found = learning_curve(read(bright_and_dark, "train.epochs=6", "train.optimizer={name: adam, learning_rate: 0.05}"))
     assert [(point.images, point.repeats) for point in found.points] == [(4, 1), (8, 1), (22, 1), (44, 1)]
-    assert found.points[-1].accuracy > 0.9
+    assert found.points[-1].accuracy > 0.9 and found.known > 0.9
     assert not Path("runs").exists()
 
 
