@@ -63,7 +63,7 @@ def predict(
     table = not (form or output or sample or screen.json_output) and sys.stdout.isatty()
     form = form or ("jsonl" if output and output.suffix.lower() == ".jsonl" else None)
     _refuse_together(screen.json_output, form, sample, positive, output, None if table else top)
-    images, listed = _paths(images)
+    images, listed, beside = _paths(images)
     endings = (*overwriting.CSV.endings, ".jsonl", *((".ndjson", ".json") if form else ()))
     rows = overwriting.Form("rows are CSV, or a JSON object a line", endings)
     overwriting.refuse("--output", output, force, rows, reads=(sample, *images))
@@ -75,6 +75,7 @@ def predict(
             said = _in_form(opened, images, sample, positive, output, progress)
         else:
             found = find_images(images, progress, listed)
+            found.left_out.update(beside)
             said = _of_each(opened, found, form or "csv", top, output, table or screen.json_output, progress)
     if screen.json_output:
         screen.document({"run": str(run), **said.document})
@@ -101,20 +102,25 @@ def _write(lines: Iterable[str], output: Path | None) -> None:
         sys.stdout.writelines(list(lines) if sys.stdout.isatty() else lines)
 
 
-def _paths(words: list[Path]) -> tuple[list[Path], Set[Path]]:
-    """What the words name, `-` the list on standard input and patterns what they match; and what nobody typed."""
+def _paths(words: list[Path]) -> tuple[list[Path], Set[Path], Counter[str]]:
+    """What the words name, `-` the list on standard input and patterns what they match; and what nobody typed.
+
+    The third are the reasons why something that patterns match is left out, see `expanded`.
+    """
     from cnnkit.evaluation.new_images import expanded, listed
 
     if words.count(Path("-")) > 1:
         raise UsageError("- stands there twice, but standard input has one list")
     paths: list[Path] = []
     not_typed: set[Path] = set()
+    left_out: Counter[str] = Counter()
     for word in words:
         # What a list names is exact: a file that is called `a[1].jpg` is no pattern there.
-        meant = listed(sys.stdin.buffer.read()) if word == Path("-") else expanded([word])
+        meant, beside = (listed(sys.stdin.buffer.read()), {}) if word == Path("-") else expanded(word)
         paths += meant
         not_typed.update(path for path in meant if path != word)
-    return paths, not_typed.difference(words)
+        left_out.update(beside)
+    return paths, not_typed.difference(words), left_out
 
 
 def _refuse_together(

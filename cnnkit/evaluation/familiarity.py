@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -134,23 +135,18 @@ class Familiarity:
         Raises:
             TrainingError: It can't be read, or is damaged.
         """
-        file = run.files.familiarity
-        if not file.exists():
+        if not run.files.familiarity.exists():
             return None
-        try:
-            with reading.told(file), safetensors.safe_open(file, "numpy") as opened:
-                noted = _noted(opened)
-                if noted.get("format", 1) != FORMAT:
-                    return None
-                features, mean, whitening = map(opened.get_tensor, TENSORS)
-                one, other = map(float, noted["units"])
-                areas, called = ({kind: float(noted[name][kind]) for kind in noted["areas"]} for name in MEASURED)
-                bounded = float(noted["threshold"])
-                found = cls(features, mean, whitening, (one, other), bounded, noted["weights"], areas, called)
-        except (safetensors.SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise TrainingError(
-                f"{file} is damaged: {first_line(error)}; make it anew: {run.files.to_calibrate}"
-            ) from None
+        with _opened(run) as opened:
+            noted = _noted(opened)
+            if _format(noted) != FORMAT:
+                return None
+            features, mean, whitening = map(opened.get_tensor, TENSORS)
+            one, other = map(float, noted["units"])
+            areas, called = ({kind: float(noted[name][kind]) for kind in noted["areas"]} for name in MEASURED)
+            bounded = float(noted["threshold"])
+            found = cls(features, mean, whitening, (one, other), bounded, noted["weights"], areas, called)
+            found._refuse_impossible()
         return found if found.weights == run.weights_digest() else None
 
     @classmethod
@@ -159,14 +155,26 @@ class Familiarity:
         file, again = run.files.familiarity, f"{run.files.to_calibrate} makes it"
         newer = 0
         if file.exists():
-            with reading.told(file), safetensors.safe_open(file, "numpy") as opened:
-                newer = _noted(opened).get("format", 1)
+            with _opened(run) as opened:
+                newer = _format(_noted(opened))
         if newer > FORMAT:
             return (
                 f"{file} was written by a newer version of cnnkit, so the run does not tell here which images are "
                 f"unlike all that it has seen; use that version, or {again} anew for this one"
             )
         return f"the run does not tell which images are unlike all that it has seen; {again} do so"
+
+    def _refuse_impossible(self) -> None:
+        """Refuses what `fitted` never makes.
+
+        Raises:
+            ValueError: Shapes don't fit together, or a unit or the threshold is not above 0.
+        """
+        count = len(self.mean)
+        if self.features.ndim != 2 or not len(self.features) or self.whitening.shape != (count, count):
+            raise ValueError("its tensors do not fit together")
+        if not all(0 < number < math.inf for number in (*self.units, self.threshold)):
+            raise ValueError("its units and its threshold should be above 0")
 
     def write(self, run: Run) -> None:
         """Writes it into the run's folder, and its hash into the run's record."""
@@ -282,9 +290,38 @@ def fit(run: Run, model: Any, of: Callable[[str], Shown], progress: Progress) ->
     return found
 
 
+@contextmanager
+def _opened(run: Run) -> Iterator[Any]:
+    """The file of a run, open; whatever is wrong with what is read within is told with what to do.
+
+    Raises:
+        TrainingError: It can't be read, or is damaged.
+    """
+    file, again = run.files.familiarity, f"make it anew: {run.files.to_calibrate}"
+    try:
+        with reading.told(file), safetensors.safe_open(file, "numpy") as opened:
+            yield opened
+    except TrainingError as error:
+        raise TrainingError(f"{error}; {again}") from None
+    except (safetensors.SafetensorError, AttributeError, KeyError, TypeError) as error:
+        raise TrainingError(f"{file} is damaged: {first_line(error)}; {again}") from None
+
+
 def _noted(opened: Any) -> dict[str, Any]:
     """What is noted in an open file beside its tensors."""
     found: dict[str, Any] = json.loads((opened.metadata() or {})["familiarity"])
+    return found
+
+
+def _format(noted: Mapping[str, Any]) -> int:
+    """The format that is noted; that of the first version had none.
+
+    Raises:
+        ValueError: It is no whole number.
+    """
+    found = noted.get("format", 1)
+    if type(found) is not int:
+        raise ValueError(f"its format is {json.dumps(found)}, and should be a number")
     return found
 
 

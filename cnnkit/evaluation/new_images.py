@@ -8,8 +8,10 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from cnnkit.core import own_folders
 from cnnkit.core.errors import DataError, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import counted
@@ -62,27 +64,38 @@ def listed(content: bytes) -> list[Path]:
     return paths
 
 
-def expanded(words: Iterable[Path]) -> list[Path]:
-    """The words with patterns (`*`, `?`, `[a-z]`, `**`) replaced by what they match, in the order of the names.
+def expanded(word: Path) -> tuple[list[Path], Counter[str]]:
+    """What a pattern (`*`, `?`, `[a-z]`, `**`) matches, in the order of the names; a word that is none means itself.
 
-    A word that is the path of something is no pattern.
+    A word that is the path of something is no pattern. What `**` comes to in a folder of cnnkit's own is left out, as
+    it is below a folder that is named.
+
+    Returns:
+        The paths; and reasons why others are left out, with how many there are of each.
 
     Raises:
         UsageError: A pattern matches nothing.
     """
-    paths: list[Path] = []
-    for word in words:
-        if not glob.has_magic(str(word)) or os.path.lexists(word):
-            paths.append(word)
-            continue
-        # Not `Path.glob`, which takes no absolute pattern and lets `*` match hidden files.
-        matched = [Path(path) for path in sorted(glob.glob(str(word), recursive=True))]  # noqa: PTH207
-        # `**` matches folders too; what is below them it matches itself.
-        files = [path for path in matched if not path.is_dir()] if "**" in word.parts else matched
-        if not files:
-            raise UsageError(f"{word}: no file matches this pattern")
-        paths.extend(files)
-    return paths
+    if not glob.has_magic(str(word)) or os.path.lexists(word):
+        return [word], Counter()
+    # Not `Path.glob`, which takes no absolute pattern and lets `*` match hidden files.
+    matched = [Path(path) for path in sorted(glob.glob(str(word), recursive=True))]  # noqa: PTH207
+    own: Counter[str] = Counter()
+    if "**" in word.parts:
+        whose = cache(own_folders.whose)
+        named = word.parts.index("**")  # as many parts of each path are as they were typed
+        files = [path for path in matched if not path.is_dir()]  # what is below folders it matches itself
+        matched = []
+        for path in files:
+            below = [above for above in path.parents if len(above.parts) > named]
+            if reason := next(filter(None, map(whose, reversed(below))), None):
+                own[reason] += 1
+            else:
+                matched.append(path)
+    if not matched:
+        more = f"; left out: {by_reason(own)}" if own else ""
+        raise UsageError(f"{word}: no file matches this pattern{more}")
+    return matched, own
 
 
 def find_images(paths: Sequence[Path | str], progress: Progress, listed: Collection[Path] = ()) -> Found:
@@ -146,7 +159,7 @@ def _unreadable(path: Path, reason: str) -> Found:
 def _below(named: Path, folder: Path) -> Found:
     """What is below a folder; `named` is what it, or the archive that it was in, is called."""
     images: list[NewImage] = []
-    left_out: Counter[str] = Counter()
+    others: list[str] = []
     above = os.path.join(named, "") if named.parts else ""  # noqa: PTH118
     begin, as_named = len(str(folder)), named == folder
 
@@ -156,14 +169,29 @@ def _below(named: Path, folder: Path) -> Found:
         images.append(NewImage(name, name if as_named else path, below, error))
 
     for path in files_below(folder, lambda error: add(error.filename, f"can't be read: {error.strerror}")):
-        if reason := why_not(path):
-            if reason != HIDDEN or not os.path.isdir(path):  # noqa: PTH112 - a hidden folder is not looked into
-                left_out[reason] += how_many(path)
+        if why_not(path):
+            others.append(path)
         else:
             add(path)
+    reasons = left_out(others)
     if not images:
-        raise DataError(f"{named} holds no images{f': {by_reason(left_out)}' if left_out else ', and no other files'}")
-    return Found(images, left_out)
+        raise no_images(named, reasons)
+    return Found(images, reasons)
+
+
+def left_out(paths: Iterable[str]) -> Counter[str]:
+    """Reasons why paths that `files_below` gives are not taken for images, with how many files there are of each."""
+    found: Counter[str] = Counter()
+    for path in paths:
+        reason = why_not(path)
+        if reason and (reason != HIDDEN or not os.path.isdir(path)):  # noqa: PTH112 - that is not looked into
+            found[reason] += how_many(path)
+    return found
+
+
+def no_images(named: Path, others: Counter[str]) -> DataError:
+    """That a folder, or an archive, holds none, with what there is instead."""
+    return DataError(f"{named} holds no images{f': {by_reason(others)}' if others else ', and no other files'}")
 
 
 def by_reason(reasons: Counter[str]) -> str:

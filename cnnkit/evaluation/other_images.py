@@ -21,6 +21,7 @@ from cnnkit.data.sources.folder import Folder
 from cnnkit.data.sources.manifest import Manifest
 from cnnkit.data.sources.tree import Tree, is_table
 from cnnkit.evaluation.exam import Shown
+from cnnkit.evaluation.new_images import left_out, no_images
 from cnnkit.runs.run import Run
 
 
@@ -108,7 +109,7 @@ def _without_classes(path: Path, classes: Sequence[str]) -> DataError:
     """Why a folder can't be read."""
     count = sum(not why_not(file) for file in files_below(path))
     if not count:
-        return DataError(f"{path} holds no images")
+        return no_images(path, left_out(files_below(path)))
     named = path if path.name not in ("", "..") else path.resolve()
     if composed(named.name) in map(composed, classes):
         return DataError(
@@ -154,7 +155,7 @@ def _class_folders(path: Path, classes: Sequence[str], progress: Progress) -> In
             else:
                 images.append(ImageFile(tree.below(file), folder.name, None))
     if not images:
-        raise DataError(f"{path} holds no images")
+        raise no_images(path, left_out(files_below(root)))
     return Index.of_files(root, images, in_order(image.label for image in images), progress, unused)
 
 

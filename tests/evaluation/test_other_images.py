@@ -51,6 +51,8 @@ def test_what_lies_in_runs_beside_the_classes_is_of_none(run, image_folder, own_
     own_folder(others / "runs" / "first", "run")
     assert len(OtherImages(others).shown(run, said).names) == 3
     assert "4 files not used: of a run of cnnkit: runs/first/ (4 files)" in said.lines
+    with pytest.raises(DataError, match=r"runs holds no images: 4 files: of a run of cnnkit$"):
+        OtherImages(others / "runs").shown(run, said)
     with pytest.raises(DataError, match="is what was trained"):
         OtherImages(run.folder).shown(run, said)
 
@@ -246,7 +248,7 @@ def test_a_table_of_images_that_lie_elsewhere_is_told_without_settings_of_a_conf
 @pytest.mark.parametrize(
     ("tree", "told"),
     [
-        ({"nothing": []}, r"others holds no images$"),
+        ({"nothing": []}, r"others holds no images, and no other files$"),
         (
             {".": ["a.png", "b.png"]},
             r"holds 2 images and no folders that tell their classes; put .*cnnkit predict tells",

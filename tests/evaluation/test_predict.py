@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import save
+from safetensors import safe_open
+from safetensors.numpy import load_file, save
 
 from cnnkit import Run, predict, read
+from cnnkit.core import own_folders
 from cnnkit.core.errors import TrainingError, UsageError
 from cnnkit.core.lazy import keras
 from cnnkit.core.progress import Progress
@@ -23,7 +25,7 @@ from cnnkit.evaluation.evaluate import score
 from cnnkit.evaluation.exam import Shown
 from cnnkit.evaluation.familiarity import FORMAT, Familiarity, Seen
 from cnnkit.evaluation.image_statistics import image_statistics
-from cnnkit.evaluation.new_images import listed
+from cnnkit.evaluation.new_images import expanded, listed
 from cnnkit.evaluation.predict import csv_lines
 from cnnkit.runs import checkpoints
 
@@ -336,6 +338,27 @@ def test_a_pattern_that_no_shell_expanded_is_what_it_matches(run, images, comman
     assert code == 2 and "no file matches" in err
 
 
+@pytest.mark.parametrize("word", ["pictures/**", "**/*.[jJ]*", "*/**/*.jpg", "pictures/**/**"])
+def test_a_pattern_through_folders_leaves_out_what_lies_in_runs_as_a_folder_does(run, images, own_folder, word):
+    before, none = expanded(images / word)
+    assert before and not none
+    own_folder(images / "pictures" / "runs" / "first", "run")
+    (images / "pictures" / "runs" / "first" / "b.jpg").touch()
+    after, left_out = expanded(images / word)
+    assert after == before
+    assert left_out.keys() == {own_folders.TRAINED}
+    assert expanded(images / "pictures/runs/first/*.jpg") == ([images / "pictures/runs/first/b.jpg"], {})  # is meant
+
+
+def test_a_pattern_that_matches_in_runs_alone_says_so(run, images, own_folder, command):
+    own_folder(images / "runs" / "first", "run")
+    code, out, err = command("predict", run.folder, images / "runs/**")
+    assert (code, out) == (2, "")
+    assert err == f"{images}/runs/**: no file matches this pattern; left out: 4 files: of a run of cnnkit\n"
+    code, out, _ = command("predict", run.folder, images / "**", "--json")
+    assert json.loads(out)["left_out"]["of a run of cnnkit"] == 4
+
+
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(run, images, command):
     shutil.copy(images / "pictures" / "a.jpg", images / "a[1].jpg")
     code, out, _ = command("predict", run.folder, images / "a[1].jpg")
@@ -387,6 +410,30 @@ def test_an_image_is_as_unfamiliar_as_its_features_are_far_and_a_run_that_does_n
         [row] = csv.DictReader(io.StringIO(out))
         assert (code, row["unfamiliar"]) == (0, "") and "--calibrate" in err
         assert ("was written by a newer version of cnnkit" in err) == (content == later)
+
+
+@pytest.mark.parametrize(
+    ("noted", "tensors"),
+    [
+        ({"format": "3"}, {}),
+        ({"format": None}, {}),
+        ({"format": True}, {}),
+        ({"threshold": 0.0}, {}),
+        ({"units": [1.0, float("nan")]}, {}),
+        ({}, {"whitening": np.eye(3)}),
+        ({}, {"features": np.ones(90, np.float16)}),
+    ],
+)
+def test_what_no_version_keeps_of_familiarity_is_damaged(run, images, command, tmp_path, noted, tensors):
+    shutil.copytree(run.folder, tmp_path / "odd")
+    odd = Run(tmp_path / "odd")
+    own = load_file(odd.files.familiarity)
+    with safe_open(odd.files.familiarity, "numpy") as opened:
+        facts = json.loads(opened.metadata()["familiarity"])
+    odd.keep_familiarity(save(own | tensors, {"familiarity": json.dumps(facts | noted)}))
+    code, out, err = command("predict", odd.folder, images / "pictures" / "a.jpg")
+    assert (code, out) == (4, "")
+    assert err.startswith(f"{odd.files.familiarity} is damaged: ") and err.endswith("--calibrate\n")
 
 
 def test_where_strangers_are_told_too_badly_nothing_is_called_unfamiliar_and_that_is_said_once(
