@@ -85,7 +85,10 @@ def own_folder() -> Callable[[Path, str], Path]:
         (folder / "deeper").mkdir(parents=True)
         for number, name in enumerate(("lr.png", "deeper/sheet.png")):
             random_picture(1000 + number).save(folder / name)
-        for name in {"run": ("config.yaml", "provenance.json"), "folds": ("config.yaml", "folds.json")}.get(kind, ()):
+        for name in {
+            "run": ("config.yaml", "provenance.json"),
+            "folds": ("config.yaml", "folds.json", "folds.csv"),
+        }.get(kind, ()):
             (folder / name).touch()
         if kind == "cache":
             (folder / LOCK).touch()

@@ -9,9 +9,8 @@ from pathlib import Path
 from cnnkit.config.experiment import Experiment
 from cnnkit.config.file import CONFIGS, read, refuse_settings
 from cnnkit.core.errors import ConfigError, DataError, UsageError
-from cnnkit.core.own_folders import CONFIG, is_of_runs
+from cnnkit.core.own_folders import why_no_images
 from cnnkit.core.progress import Progress
-from cnnkit.core.text import typed
 from cnnkit.data.section import Data
 from cnnkit.data.sources import recognised
 from cnnkit.runs.run import Run
@@ -31,9 +30,8 @@ def images(target: Path, settings: Sequence[str], progress: Progress) -> Data:
     if target.suffix.lower() in CONFIGS:
         experiment = read(target, *settings, progress=progress)
         return experiment.completed(experiment.data.source.open(progress)).data
-    if is_of_runs(target):
-        its_own = typed(target / CONFIG)
-        raise UsageError(f"{target} is what was trained, and no folder of images; its images are those of {its_own}")
+    if why := why_no_images(target):
+        raise UsageError(why)
     if settings:
         raise UsageError(f"--set {settings[0]}: replaces a setting of a config, and {target} is none")
     return Data.model_validate({"source": recognised(target)})

@@ -18,19 +18,20 @@ from cnnkit.core.signals import ENDING, exit_code, interrupts, unheard
 from cnnkit.core.text import of_system
 
 
-def main(own_process: bool = True) -> None:
+def main(own_process: bool = True, interrupted: bool = False) -> None:
     """Runs the command line; every error becomes a clear text and its exit code.
 
     Args:
         own_process: Whether the process has nothing else to do: one that is interrupted then ends when that is told.
             What Python and TensorFlow would still do, such as waiting for their threads, takes seconds.
+        interrupted: Whether somebody pressed Ctrl-C before.
     """
     words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     json_output, debug = "--json" in words, "--debug" in words
     with starting(), standard_streams():
         try:
             _refuse_nothing(sys.argv[1:], words)
-            code = _run(words)
+            code = _run(words, interrupted)
             sys.stdout.flush()
         except CnnkitError as error:
             with unheard():
@@ -60,7 +61,7 @@ def _refuse_nothing(words: list[str], options: list[str]) -> None:
             )
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], interrupted: bool) -> int:
     """Runs a command; its exit code.
 
     Raises:
@@ -68,6 +69,8 @@ def _run(words: list[str]) -> int:
     """
     try:
         with interrupts(*ENDING) as received:
+            if interrupted:
+                raise KeyboardInterrupt
             code = app(standalone_mode=False)
         if code == 130:  # what Typer makes of a KeyboardInterrupt
             raise received[0] if received else KeyboardInterrupt

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from cnnkit.core.cache import LOCK, cache_folder
+from cnnkit.core.text import enumerated, typed
 
 CONFIG = "config.yaml"
 """In the folder of a run, or of folds: the experiment."""
@@ -16,6 +17,9 @@ PROVENANCE = "provenance.json"
 FOLDS = "folds.json"
 """In a folder that holds runs, one for each fold: what they have come to; it is no run itself."""
 
+DIVIDED = "folds.csv"
+"""Beside it: which image is in which fold."""
+
 TRAINED = "of a run of cnnkit"
 """Why what lies in the folder of a run, or of folds, is not taken for images."""
 
@@ -24,11 +28,27 @@ CACHED = "of the cache of cnnkit"
 
 
 def is_of_runs(folder: Path | str) -> bool:
-    """Whether a folder is that of a run that has begun, or of folds, which are runs.
+    """Whether a folder is that of a run that has begun, or of folds, which are runs."""
+    return bool(_marks(folder))
 
-    One of these files alone may be anybody's.
-    """
-    return _has(folder, CONFIG) and (_has(folder, PROVENANCE) or _has(folder, FOLDS))
+
+def _marks(folder: Path | str) -> tuple[str, ...]:
+    """By which files a folder is known as one of these; none for another. Fewer of them may be anybody's."""
+    if not _has(folder, CONFIG):
+        return ()
+    kinds = ((CONFIG, PROVENANCE), (CONFIG, FOLDS, DIVIDED))
+    return next((marks for marks in kinds if all(_has(folder, name) for name in marks)), ())
+
+
+def why_no_images(folder: Path) -> str | None:
+    """Why a folder can't be taken for one of images, with what to do: it is of a run, or of folds. None for another."""
+    if not (marks := _marks(folder)):
+        return None
+    return (
+        f"{folder} is what was trained, and no folder of images, as {enumerated(marks, 'and')} in it tell: name the "
+        f"images instead, to which data.source in {typed(folder / CONFIG)} leads; or, if these files are of something "
+        "else, move them to another folder"
+    )
 
 
 def run_of_fold(folder: Path, fold: int) -> Path:

@@ -73,6 +73,10 @@ def refuse_no_run(files: Files) -> None:
     folder = files.folder
     names = " and ".join(file.name for file in needed if not file.is_file())
     why = f"holds no {names}" if folder.is_dir() else "there is no such folder"
+    if folder.is_file():
+        its = folder.parent
+        of_run = all(file.is_file() for file in (Files(its).config, Files(its).provenance))
+        why = f"it is a file; name the folder {typed(its)}" if of_run else "it is a file, and a run is a folder"
     if (folder / FOLDS).is_file():
         why = f"each of its folds is one, such as {typed(run_of_fold(folder, 1))}; "
         why += f"the summary of all folds is printed by: cnnkit train --resume {typed(folder)}; "

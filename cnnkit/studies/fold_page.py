@@ -48,6 +48,8 @@ def write(folder: Path | str, progress: Progress, path: Path | None = None, sett
     on = f"cnnkit train --resume {typed(study.folder)}"
     if missing := [str(fold) for fold, state in states.items() if state is None]:
         many = f"{study.count} folds, not yet trained: {enumerated(missing, 'and')}"
+        if begun := [str(fold) for fold, state in states.items() if state not in (None, FINISHED)]:
+            many += f", not to the end: {enumerated(begun, 'and')}"
         raise UsageError(f"{study.folder} has {many}; go on with: {on}")
     document, answers = fold_results.judged(study.folder, {fold: study.run(fold) for fold in states}, progress)
     if not document["pooled"]:

@@ -30,7 +30,7 @@ from cnnkit.core.errors import (
     UsageError,
 )
 from cnnkit.core.lazy import keras
-from cnnkit.core.own_folders import FOLDS, run_of_fold
+from cnnkit.core.own_folders import DIVIDED, FOLDS, run_of_fold
 from cnnkit.core.progress import Progress, Step
 from cnnkit.core.signals import exit_code, resumable
 from cnnkit.core.text import enumerated, typed
@@ -72,7 +72,7 @@ class Study:
     @property
     def divided(self) -> Path:
         """Which image is in which fold."""
-        return self.folder / "folds.csv"
+        return self.folder / DIVIDED
 
     def done(self) -> list[int]:
         """The folds whose training is finished."""

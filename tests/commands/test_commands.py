@@ -135,6 +135,27 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
     assert done.err.startswith("nope.yaml: there is no such file")
 
 
+IMPORTING = """
+import signal, sys
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == "cnnkit.commands.main":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Pressed())
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+sys.argv = ["cnnkit", "list", "--json"]
+from cnnkit.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_while_python_imports_the_commands_is_told_as_at_any_other_time(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", IMPORTING]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert json.loads(done.stdout)["error"]["kind"] == "interrupted"
+
+
 # Wrong calls
 
 WRONG_CALLS = [

@@ -102,6 +102,13 @@ def test_what_is_no_run_is_told_apart(tmp_path):
         Run.open(tmp_path / "nothing")
     with pytest.raises(UsageError, match=r"holds no config\.yaml"):
         Run.open(tmp_path)
+    (tmp_path / "report.html").touch()
+    with pytest.raises(UsageError, match="it is a file, and a run is a folder"):
+        Run.open(tmp_path / "report.html")
+    for name in ("config.yaml", "provenance.json"):
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=f"it is a file; name the folder {tmp_path}$"):
+        Run.open(tmp_path / "report.html")
 
 
 def test_provenance_is_added_to(run):

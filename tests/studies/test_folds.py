@@ -180,6 +180,8 @@ def test_a_page_of_folds_of_which_one_is_missing_is_refused_with_how_to_go_on(st
         f"{tmp_path / 'run'} has 2 folds, not yet trained: 2; go on with: cnnkit train --resume {tmp_path / 'run'}\n"
     )
     assert not (tmp_path / "run/report.html").exists()
+    Run(tmp_path / "run/fold-1").write_provenance(state="interrupted")
+    assert "has 2 folds, not yet trained: 2, not to the end: 1; go on" in command("report", tmp_path / "run")[2]
 
 
 def test_of_folds_whose_evaluations_are_lost_it_is_told_how_to_make_them(study, command, tmp_path):

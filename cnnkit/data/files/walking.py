@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cnnkit.core import own_folders
 from cnnkit.core.errors import DataError
-from cnnkit.core.text import printable, typed
+from cnnkit.core.text import printable
 from cnnkit.data.files import formats
 
 HIDDEN = "hidden or a system's file"
@@ -101,9 +101,8 @@ def refuse_run_as_images(folder: Path) -> None:
     Raises:
         DataError: It is one.
     """
-    if own_folders.is_of_runs(folder):
-        its_own = typed(folder / own_folders.CONFIG)
-        raise DataError(f"{folder} is what was trained, and no folder of images; its images are those of {its_own}")
+    if why := own_folders.why_no_images(folder):
+        raise DataError(why)
 
 
 class _Visits:

@@ -272,6 +272,8 @@ def _why_none(table: Table, different: dict[int, Counter[str]]) -> str:
     told = []
     for place, counts in different.items():
         name = f"`{table.columns[place]}`"
+        if table.columns.count(table.columns[place]) > 1:
+            name += f" (column {place + 1})"
         if len(counts) == 1:
             told.append(f"{name} says the same in all rows")
         elif _is_measure(counts):

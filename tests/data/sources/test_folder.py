@@ -237,10 +237,15 @@ def test_pictures_in_a_folder_of_our_own_are_no_images(image_folder, own_folder,
     assert recognised(root).open(Progress()).classes == ("cat", "dog")
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "provenance.json", "folds.json", ".in-use"])
-def test_a_folder_with_one_such_file_may_be_anybodys(image_folder, name):
+@pytest.mark.parametrize(
+    "names",
+    [["config.yaml"], ["provenance.json"], ["folds.json", "folds.csv"], ["config.yaml", "folds.json"], [".in-use"]],
+)
+@pytest.mark.parametrize("place", [".", "cat"])
+def test_a_folder_with_some_such_files_may_be_anybodys(image_folder, names, place):
     root = image_folder({"cat": 2, "dog": 2})
-    (root / "cat" / name).touch()
+    for name in names:
+        (root / place / name).touch()
     assert len(index_of(root)) == 4
 
 
@@ -248,7 +253,9 @@ def test_a_folder_with_one_such_file_may_be_anybodys(image_folder, name):
 @pytest.mark.parametrize("opened", [index_of, recognised])
 def test_a_run_in_place_of_images_is_refused(own_folder, tmp_path, kind, opened):
     run = own_folder(tmp_path / "first", kind)
-    with pytest.raises(DataError, match="is what was trained, and no folder of images; its images are those of"):
+    marks = {"run": "config.yaml and provenance.json", "folds": "config.yaml, folds.json and folds.csv"}[kind]
+    told = rf"is what was trained, and no folder of images, as {marks} in it tell: name the images .* data\.source in "
+    with pytest.raises(DataError, match=told + ".*/first/config.yaml leads; or, .* move them to another folder$"):
         opened(run)
 
 

@@ -112,6 +112,12 @@ def test_a_column_of_measures_or_of_different_texts_is_no_label(where):
         recognised(root / "a.csv")
 
 
+def test_columns_of_one_name_are_told_apart_by_their_places(where):
+    root = where({"x": NAMES}, a_csv=rows("{name},same,text {i}", header="file,g,g"))
+    with pytest.raises(DataError, match=r"`g` \(column 2\) says the same in all rows; `g` \(column 3\) has 8 diff"):
+        recognised(root / "a.csv")
+
+
 # Where images lie
 
 
