@@ -26,6 +26,9 @@ PERHAPS = 2.5
 BY_HEART = 0.15
 """By so much the accuracy in training must be above a guess, to be called learnt."""
 
+SMALL_CLASS = 30
+"""Of fewer training images of a class that these are too few is more probable than labels of other images."""
+
 FADED = 5e-4
 """Share of the gradient of the strongest part of the network from which down the first one has lost it."""
 
@@ -76,7 +79,9 @@ def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
     short = [*_late(course, part)] or [*_early(course, part)]
     few, last = [*_few(course, sure)], [*_labels(course), Reason(others)]
     high = [*_too_high(course, part)] if far_above_usual(course, part) else []
-    reasons = [*high, *few, *short, *(reversed(last) if few else last)]
+    if few or course.trained.images < SMALL_CLASS * course.trained.classes:
+        last.reverse()
+    reasons = [*high, *few, *short, *last]
     yield _remark("by_heart_alone", message, reasons)
 
 

@@ -77,7 +77,7 @@ def overfits(course: Course) -> Iterator[Remark]:
         message = (
             f"{course.of_stage(part)}overfits from epoch {part.at(valley) + 1} on: the loss of validation rises from "
             f"{validation.values[valley]:.4f} to {validation.last:.4f}, while that of training falls from "
-            f"{loss.values[valley]:.4f} to {loss.last:.4f}"
+            f"{loss.smooth[valley]:.4f} to {loss.last:.4f}"
         )
         if accuracy.last >= accuracy.smooth[valley] + max(ROSE, BY_IMAGES / course.validated.images):
             message += (

@@ -58,6 +58,14 @@ def test_overfitting_is_told_with_the_epoch_from_which_on_it_is_so(course, at, e
         assert abs(epoch - at - 1) <= 3
 
 
+def test_the_loss_of_training_that_is_told_to_fall_does_so_in_the_figures(course):
+    loss = np.linspace(0.9, 0.5, 30)
+    loss[7] = 0.3  # a lucky epoch at the valley
+    [remark] = judge.remarks(course(loss, valley(8, 0.9), accuracy=np.full(30, 0.95), val_accuracy=np.full(30, 0.9)))
+    before, after = remark.message.split("that of training falls from ")[1].split(";")[0].split(" to ")
+    assert remark.kind == "overfits" and float(before) > float(after)
+
+
 def test_figures_of_overfitting_are_those_of_the_epochs(course):
     said = told(course(FALLING / 3, valley(8, 0.9)))
     assert "overfits from epoch 9 on: the loss of validation rises from 0.5" in said
@@ -688,6 +696,15 @@ def test_what_is_better_than_a_guess_by_more_than_chance_is_not_said_not_to_hold
 
     assert (kind(26), kind(25)) == ("overfits", "by_heart_alone")
     assert kind(25, test=of_test(25 / 39, 39, 0.5)) == "overfits"
+
+
+def test_of_a_handful_of_training_images_their_number_is_a_reason_before_the_labels(course):
+    def first(images):
+        made = course(FALLING / 3, 0.7 + E / 30, np.full(30, 0.95), np.full(30, 0.5), classes=2, images=(images, 200))
+        return judge.remarks(made)[0].advice.partition("(1) ")[2]
+
+    assert not first(40).startswith("labels that do not belong")
+    assert first(100).startswith("labels that do not belong")
 
 
 def test_of_few_images_it_is_said_that_they_can_not_tell_and_of_many_that_it_does_not_hold(course):
