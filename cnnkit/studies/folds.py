@@ -192,9 +192,10 @@ def opened(folder: Path | str) -> Study:
     if not (folder / FOLDS).is_file():
         raise UsageError(f"{folder} holds no folds: it has no {FOLDS}")
     record = reading.json_object(folder / FOLDS)
-    if not isinstance(record.get("folds"), int) or not isinstance(record.get("files"), dict):
+    count = record.get("folds")
+    if type(count) is not int or not 2 <= count <= MOST_FOLDS or not isinstance(record.get("files"), dict):
         raise TrainingError(f"{folder / FOLDS} is damaged: it does not tell how many folds there are")
-    study = Study(folder, record["folds"])
+    study = Study(folder, count)
     for file in (study.config, study.divided):
         if not file.is_file() or reading.sha256(file) != record["files"].get(file.name):
             raise TrainingError(f"{file} is not as the training left it; put it back from a copy")

@@ -326,12 +326,16 @@ def test_what_is_not_the_run_of_a_fold_is_not_counted_as_that(study, command, tm
     assert hint.endswith(f"and train that fold anew: cnnkit train --resume {folder}")
 
 
-def test_folds_of_which_there_are_fewer_than_were_divided_are_refused(study, command, tmp_path):
+@pytest.mark.parametrize("count", [3, 1, 0, -1, 10**9, True, "2", None])
+def test_another_number_of_folds_than_were_divided_is_refused(study, command, tmp_path, count):
     folder = shutil.copytree(study.folder, tmp_path / "run")
     record = json.loads((folder / "folds.json").read_text())
-    (folder / "folds.json").write_text(json.dumps(record | {"folds": 1}))
+    (folder / "folds.json").write_text(json.dumps(record | {"folds": count}))
     code, _, err = command("report", folder)
-    assert code == 4 and "data.split.folds: the run has `2`, the config `1`" in err
+    told = (
+        "data.split.folds: the run has `2`, the config `3`" if count == 3 else "does not tell how many folds there are"
+    )
+    assert code == 4 and told in err
 
 
 def test_where_images_lie_and_how_long_may_be_trained_makes_no_other_fold(study, tmp_path):
