@@ -40,7 +40,9 @@ def shortcomings(result: Mapping[str, Any]) -> Iterator[str]:
     best = found.get("best")
     if best not in (None, "majority") and found["network_adds_interval"][1] < 0 and found["p"] < 1 - CONFIDENCE:
         yield f"{words(best)} on {by(found['pixels'])} pixels is surely better, by {-found['network_adds']:.4f}"
-    if result["accuracy"] <= always["accuracy"] and result["images"] >= FEW:
+    if result["accuracy_interval"][1] < always["accuracy"]:
+        yield f"always saying `{always['name']}` is surely better, {always['accuracy']:.4f}"
+    elif result["accuracy"] <= always["accuracy"] and result["images"] >= FEW:
         yield f"always saying `{always['name']}` is no worse, {always['accuracy']:.4f}"
     if names := [name for name in result["never_predicted"] if not perhaps_by_chance(result, name)]:
         yield f"never predicted: {_named(result, names)}"
@@ -48,8 +50,8 @@ def shortcomings(result: Mapping[str, Any]) -> Iterator[str]:
 
 def too_few_to_tell(result: Mapping[str, Any]) -> str:
     """That so few images can't tell whether the network is better than always saying one class; empty if they can."""
-    always = result["majority_class"]
-    if result["accuracy_interval"][0] > always["accuracy"]:
+    always, (low, high) = result["majority_class"], result["accuracy_interval"]
+    if not low <= always["accuracy"] <= high:
         return ""
     than = f"better than always saying `{always['name']}`"
     return f"whether the network is {than}, {always['accuracy']:.4f}, {result['images']:,} test images can't tell"

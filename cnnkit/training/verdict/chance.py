@@ -23,6 +23,9 @@ EARLY = 8, 500
 PERHAPS = 2.5
 """Standard deviations above a guess from which on an epoch may have learnt something, though it is not sure."""
 
+ONE_IN_SIX = 1 / 6
+"""A guess is a standard deviation above its mean, or more, so often: what is rarer may be more than chance."""
+
 BY_HEART = 0.15
 """By so much the accuracy in training must be above a guess, to be called learnt."""
 
@@ -66,9 +69,9 @@ def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
     if not (part := _at_a_loss(course)) or not _learnt(course, part):
         return
     sure = _surely_little(course, part)
-    holds = "does not hold" if sure else "is not surely better than a guess"
+    holds = "does not hold for" if sure else "is not surely more than a guess on"
     message = (
-        f"what is learnt of the training images, accuracy {part.accuracy.last:.4f}, {holds} for those of validation: "
+        f"what is learnt of the training images, accuracy {part.accuracy.last:.4f}, {holds} those of validation: "
         f"{part.val_accuracy.last:.4f}, and always saying the same class would reach {course.validated.accuracy:.4f}"
     )
     others = (
@@ -77,12 +80,14 @@ def learns_by_heart_alone(course: Course) -> Iterator[Remark]:
         else "images or labels of validation that are of another kind than those of training"
     )
     short = [*_late(course, part)] or [*_early(course, part)]
-    few, last = [*_few(course, sure)], [*_labels(course), Reason(others)]
     high = [*_too_high(course, part)] if far_above_usual(course, part) else []
-    if few or course.trained.images < SMALL_CLASS * course.trained.classes:
-        last.reverse()
-    reasons = [*high, *few, *short, *last]
-    yield _remark("by_heart_alone", message, reasons)
+    few = [*_few(course, sure)]
+    may_hold = _best_may_be_more(course) or (not sure and _by_chance(course) <= ONE_IN_SIX)
+    if may_hold or course.trained.images < SMALL_CLASS * course.trained.classes:
+        reasons = [*few, *short, Reason(others), *_labels(course)]
+    else:
+        reasons = [*short, *_labels(course), *few, Reason(others)]
+    yield _remark("by_heart_alone", message, [*high, *reasons])
 
 
 def _at_a_loss(course: Course) -> Part | None:
@@ -97,7 +102,7 @@ def _at_a_loss(course: Course) -> Part | None:
     if any(guess.beaten_by(epoch["val_accuracy"]) or guess.beaten_by_loss(epoch["val_loss"]) for epoch in measured):
         return None
     part = parts[-1]
-    return part if _surely_little(course, part) or not _perhaps_more(course) else None
+    return part if _surely_little(course, part) or _by_chance(course) > 1 - CONFIDENCE else None
 
 
 @dataclass(frozen=True)
@@ -127,13 +132,12 @@ class _Judged:
         return cls(found.right + right, found.guessed + guessed, found.images + test["images"])
 
 
-def _perhaps_more(course: Course) -> bool:
-    """Whether so many right answers are rarer than one in twenty for a guess (exact binomial test, one-sided)."""
+def _by_chance(course: Course) -> float:
+    """How probable it is that a guess has so many right answers or more (exact binomial test, one-sided)."""
     from scipy.stats import binom
 
     judged = _Judged.of(course)
-    p = binom.sf(math.floor(judged.right + 1e-6) - 1, judged.images, judged.guessed / judged.images)
-    return bool(p <= 1 - CONFIDENCE)
+    return float(binom.sf(math.floor(judged.right + 1e-6) - 1, judged.images, judged.guessed / judged.images))
 
 
 def _surely_little(course: Course, part: Part) -> bool:
@@ -227,12 +231,20 @@ def _fading(course: Course, part: Part) -> Iterator[Reason]:
 
 
 def _few(course: Course, sure: bool = True) -> Iterator[Reason]:
-    """That validation has too few images to tell, where epochs are above a guess by what may be chance or not."""
-    best = max(epoch["val_accuracy"] for epoch in course.epochs if epoch["val_accuracy"] is not None)
-    if course.validated.beaten_by(best, PERHAPS) or not sure:
+    """That validation has too few images to tell, where these are not sure or the best epoch may be beyond chance."""
+    if not sure or _best_may_be_more(course):
+        best = _best(course)
         words = f"too few images of validation to tell, {course.validated.images:,}"
         above = ", which is above a guess, but may be chance" if best > course.validated.accuracy else ""
         yield Reason(f"{words}: the best epoch reaches {best:.4f} on them{above}")
+
+
+def _best(course: Course) -> float:
+    return float(max(epoch["val_accuracy"] for epoch in course.epochs if epoch["val_accuracy"] is not None))
+
+
+def _best_may_be_more(course: Course) -> bool:
+    return course.validated.beaten_by(_best(course), PERHAPS)
 
 
 def _early(course: Course, part: Part) -> Iterator[Reason]:

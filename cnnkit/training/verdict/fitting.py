@@ -327,13 +327,19 @@ def _known(course: Course, part: Part) -> float:
     return part.val_accuracy.last if course.mixes else part.accuracy.last
 
 
+def little_known(course: Course, part: Part) -> str:
+    """The accuracy that shows that training images are not known yet, in words; empty where they are."""
+    known, of = _known(course, part), "validation" if course.mixes else "training"
+    return f"accuracy is {known:.4f} in {of}" if known < LOW_ACCURACY else ""
+
+
 def more_to_learn(course: Course, part: Part) -> tuple[str, tuple[str, ...]] | None:
     """What to do where training images are not known yet, though all is sound; None where that is not known.
 
     Where few images can't show that a rate is too high, one far above the usual is enough to name that.
     """
     few_and_high = jump_of(course) > JUMP and far_above_usual(course, part)
-    if part.stopped or (_known(course, part) >= LOW_ACCURACY and not few_and_high):
+    if part.stopped or not (few_and_high or little_known(course, part)):
         return None
     found = _to_go_further(course, part)
     return (found[0].removeprefix("but "), found[1]) if found else None
@@ -343,7 +349,7 @@ def to_do_better(course: Course, part: Part) -> tuple[str, tuple[str, ...]]:
     """What to do where the curves are sound, but simpler methods are better, or classes are never predicted."""
     if further := more_to_learn(course, part):
         return further
-    if _known(course, part) >= LOW_ACCURACY:
+    if not little_known(course, part):
         return _against_learning_by_heart(course)
     if part.stopped:
         return "another learning rate or network may suit better", ()

@@ -68,8 +68,8 @@ def _sound(course: Course) -> Iterator[Remark]:
         yield Remark("falls_short", message, *fitting.to_do_better(course, part))
         return
     further = fitting.more_to_learn(course, part)
-    if further:
-        message += f"; accuracy is {part.accuracy.last:.4f} in training"
+    if further and (little := fitting.little_known(course, part)):
+        message += f"; {little}"
     if course.test is not None and (unknown := verdict.too_few_to_tell(course.test)):
         message += f"; {unknown}"
     elif not further:

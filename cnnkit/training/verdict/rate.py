@@ -87,7 +87,7 @@ def jump_of(course: Course) -> float:
 
 
 def too_high(course: Course) -> Iterator[Remark]:
-    """The loss is worse than that of a guess, or jumps more than once or at the end; or validation is all noise."""
+    """The loss is worse than a guess's, jumps more than once or at the end or very high; or validation is all noise."""
     for part in course.parts:
         if blown_up(course, part) and part.loss.last > course.trained.loss:
             message = (
@@ -95,11 +95,7 @@ def too_high(course: Course) -> Iterator[Remark]:
                 f"{part.loss.last:.3g} at the end, worse than that of a guess, {course.trained.loss:.3g}: the "
                 f"learning rate, {course.rate_of(part)}, is too high"
             )
-            usual = usual_rate(course, part)
-            less, words = (
-                (usual, "try a usual one") if part.rate > 10 * usual else (part.rate / 10, "try a tenth of it")
-            )
-            yield Remark("rate_too_high", message, words, (course.rate_setting(part, less),))
+            yield _lower(course, part, "rate_too_high", message, "try a tenth of it", part.rate / 10)
             continue
         jumps = list(_jumps(course, part))
         if len(jumps) > 1 or (jumps and jumps[-1] >= len(part) - 2):
@@ -110,13 +106,15 @@ def too_high(course: Course) -> Iterator[Remark]:
             more = f", {len(jumps) - 3} times more" if len(jumps) > 3 else ""
             message = f"{course.in_stage(part)}the loss jumps, {enumerated(seen, 'and')}{more}"
             yield _lower(course, part, "rate_too_high", f"{message}: the learning rate is too high")
-        elif jump_of(course) > JUMP and blown_up(course, part) and max(part.loss.values) > part.loss.values[0]:
-            # Of few images a jump can hardly be told from noise, but no noise brings a loss to this height.
+        elif blown_up(course, part) and max(part.loss.values) > part.loss.values[0]:
+            # One jump that is made good may be chance, as more may be of few images; but not one to this height.
             message = (
                 f"{course.in_stage(part)}the loss went up from {part.loss.values[0]:.3g} to "
                 f"{max(part.loss.values):.3g}, where a guess has {course.trained.loss:.3g}"
             )
-            yield _lower(course, part, "rate_too_high", f"{message}: the learning rate is too high")
+            yield _lower(
+                course, part, "rate_too_high", f"{message}: the learning rate, {course.rate_of(part)}, is too high"
+            )
         elif _shaky(course, part):
             last = part.val_loss.values[-len(part) // 3 :]
             message = (
@@ -158,9 +156,14 @@ def _shaky(course: Course, part: Part) -> bool:
     )
 
 
-def _lower(course: Course, part: Part, kind: str, message: str) -> Remark:
-    clip = "" if course.experiment.train.clip else "clip the gradients (train.clip), or "
-    return Remark(kind, message, f"{clip}try a third of it", (course.rate_setting(part, part.rate / 3),))
+def _lower(course: Course, part: Part, kind: str, message: str, words: str = "", less: float = 0.0) -> Remark:
+    """Advice to lower the rate: to the usual one if that is far below, else as told, or to a third of it."""
+    if far_above_usual(course, part):
+        words, less = "try a usual one", usual_rate(course, part)
+    elif not words:
+        clip = "" if course.experiment.train.clip else "clip the gradients (train.clip), or "
+        words, less = f"{clip}try a third of it", part.rate / 3
+    return Remark(kind, message, words, (course.rate_setting(part, less),))
 
 
 def _calmer(course: Course, part: Part, message: str) -> Remark:
