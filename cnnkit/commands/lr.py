@@ -43,7 +43,7 @@ def lr(
         found, file = rate_finder.for_experiment(experiment, progress, plot, minutes)
     document = {"config": str(config), **found.as_json(), "plot": str(file)}
     others = [setting for setting in settings if not setting.startswith(f"{found.key}=")]
-    following = f"cnnkit train {typed(config, [*others, found.setting(found.next)])}"
+    following = f"cnnkit train {typed(config, [*others, found.setting()])}"
     screen.result(document, *_about(found, screen.console.width), f"The curve: {file}", f"Next: {following}")
 
 
@@ -66,4 +66,5 @@ def _about(found: Finding, width: int) -> Iterator[Content]:
     yield ""
     if caution := found.caution():
         yield Text.assemble(("careful", "bold yellow"), f": {caution}")
-    yield f"Learning rate {found.rate:g} for {found.optimizer}: --set {found.setting()}"
+    usual = ", the usual one" if found.usual_stands else ""
+    yield f"Learning rate {found.rate:g} for {found.optimizer}{usual}: --set {found.setting()}"

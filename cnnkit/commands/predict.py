@@ -72,7 +72,7 @@ def predict(
     people = Screen(json_output=True)
     with people.watching() as progress:
         if sample:
-            said = _in_form(opened, images, sample, positive, output, progress)
+            said = _in_form(opened, images, beside, sample, positive, output, progress)
         else:
             found = find_images(images, progress, listed)
             found.left_out.update(beside)
@@ -164,13 +164,25 @@ class _Said(NamedTuple):
 
 
 def _in_form(
-    run: Run, images: list[Path], sample: Path, positive: str | None, output: Path | None, progress: Progress
+    run: Run,
+    images: list[Path],
+    beside: Counter[str],
+    sample: Path,
+    positive: str | None,
+    output: Path | None,
+    progress: Progress,
 ) -> _Said:
     from cnnkit.evaluation.submission import submission
 
-    filled = submission(run, images, sample, positive, progress)
+    filled = submission(run, images, sample, positive, progress, beside)
     _write([filled.text], output)
-    document = {"sample": str(sample), "output": str(output), "rows": filled.rows, "left_out": filled.left_out}
+    document = {
+        "sample": str(sample),
+        "output": str(output),
+        "rows": filled.rows,
+        "left_out": filled.left_out,
+        "skipped": filled.skipped,
+    }
     return _Said(f"{counted(filled.rows, 'row')} in the form of {sample}", document)
 
 

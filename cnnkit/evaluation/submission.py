@@ -12,7 +12,7 @@ What is written has its header, its ids in its order and its separator, with oth
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from cnnkit.core.errors import DataError, Problem, UsageError
 from cnnkit.core.progress import Progress
 from cnnkit.core.text import composed, counted, suggestion
 from cnnkit.data.files import tables
-from cnnkit.evaluation.new_images import NewImage, find_images
+from cnnkit.evaluation.new_images import NewImage, by_reason, find_images
 from cnnkit.evaluation.predict import Prediction, predict_images
 from cnnkit.evaluation.two_classes import positive_of
 from cnnkit.runs.run import Run
@@ -66,11 +66,13 @@ class Submission:
         text: The CSV.
         rows: How many ids it has.
         left_out: How many images the sample did not ask for.
+        skipped: Reasons why other files were not taken for images, with how many there are of each.
     """
 
     text: str
     rows: int
     left_out: int
+    skipped: Mapping[str, int]
 
 
 def submission(
@@ -79,6 +81,7 @@ def submission(
     sample: Path | str,
     positive: str | None = None,
     progress: Progress | None = None,
+    beside: Mapping[str, int] | None = None,
 ) -> Submission:
     """Predicts the images that a sample asks for.
 
@@ -88,7 +91,9 @@ def submission(
         sample: The CSV to fill.
         positive: The class whose probability the only column behind the id takes; if left out, the column takes the
             likeliest class, or the probability of a class that can be meant by it alone.
-        progress: Is told how far it is, what the columns take, and how many images the sample does not ask for.
+        progress: Is told how far it is, what the columns take, which files are no images, and how many images the
+            sample does not ask for.
+        beside: Reasons why files beside the paths were left out already, with how many there are of each.
 
     Raises:
         UsageError: `positive` is no class of the run, or is needed, or of no use.
@@ -99,14 +104,19 @@ def submission(
     progress = progress or Progress()
     form = read(Path(sample))
     columns = columns_of(form, run.classes, positive, progress)
-    found = find_images(paths, progress).images
+    everything = find_images(paths, progress)
+    everything.left_out.update(beside or {})
+    if everything.left_out:  # before an id is told to have no image: it may be one of these
+        progress.say(f"left out: {by_reason(everything.left_out)}")
+    found = everything.images
     images = matched(form, found)
     left_out = len({image.file for image in found} - {image.file for image in images})
     if left_out:
         are = "is" if left_out == 1 else "are"
         some = f"{left_out:,} of {counted(len(found), 'image')}"
         progress.say(f"{some} {are} not in {form.file} and {are} left out")
-    return Submission(_filled(form, columns, images, predict_images(run, images, progress)), len(images), left_out)
+    text = _filled(form, columns, images, predict_images(run, images, progress))
+    return Submission(text, len(images), left_out, dict(everything.left_out.most_common()))
 
 
 def read(file: Path) -> Sample:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cnnkit.core.text import counted, enumerated
+from cnnkit.core.text import counted, enumerated, percent
 
 SMOOTHING = 0.9
 """Share of the mean so far in the next one: a mean over about ten updates."""
@@ -107,8 +107,10 @@ class ShortRun:
 class Finding:
     """What was found.
 
+    All rates are those of the config, which training multiplies where it scales them with the batch.
+
     Attributes:
-        rate: The learning rate that is suggested.
+        from_runs: The learning rate that the short runs would have.
         key: The setting that it is for.
         optimizer: The optimizer that it is for.
         stage: The stage of the training that it was tried on, from 1.
@@ -121,10 +123,10 @@ class Finding:
         updates: How many each of them had.
         seconds: How long all of it took.
         judges: How many validation images they were judged on.
-        usual: The rate that is usual for the optimizer.
+        usual: The rate that is usual for the optimizer, in two digits.
     """
 
-    rate: float
+    from_runs: float
     key: str
     optimizer: str
     stage: int
@@ -157,9 +159,19 @@ class Finding:
         return bool(max(alike) < 0.9 * APART**2 * min(alike))  # rates are rounded
 
     @property
-    def next(self) -> float:
-        """The rate to train with: the usual one where it can't be told which is better."""
-        return self.rate if self.told_apart else self.usual
+    def too_high(self) -> float | None:
+        """The smallest rate up to the usual one at which training diverged, which no judges are needed for."""
+        return min((run.rate for run in self.runs if run.loss is None and run.rate <= self.usual), default=None)
+
+    @property
+    def usual_stands(self) -> bool:
+        """Whether the usual rate is the one to train with: it can't be told which is better, and it is not too high."""
+        return not self.told_apart and self.too_high is None
+
+    @property
+    def rate(self) -> float:
+        """The rate that is suggested, and that `auto` trains with."""
+        return self.usual if self.usual_stands else self.from_runs
 
     @property
     def top(self) -> float:
@@ -168,9 +180,9 @@ class Finding:
         least = min(point.smoothed for point in self.curve)
         return beginning + 0.5 * max(beginning - least, 0.05 * beginning)
 
-    def setting(self, rate: float | None = None) -> str:
-        """The `KEY=VALUE` that makes a training use it, or another rate."""
-        return f"{self.key}={self.rate if rate is None else rate:g}"
+    def setting(self) -> str:
+        """The `KEY=VALUE` that makes a training use it."""
+        return f"{self.key}={self.rate:g}"
 
     def line(self) -> str:
         """It in a sentence."""
@@ -178,22 +190,32 @@ class Finding:
         values = enumerated(("diverged" if run.loss is None else f"{run.loss:.4f}" for run in self.runs), "and")
         after = counted(self.updates, "update")
         of = f" (tried in stage {self.stage}, for all that have none of their own)" if self.stages > 1 else ""
-        return f"learning rate {self.rate:g}{of}: after {after} at {tried} the loss of validation is {values}"
+        usual = f", the usual one of {self.optimizer}" if self.usual_stands else ""
+        return f"learning rate {self.rate:g}{usual}{of}: after {after} at {tried} the loss of validation is {values}"
 
     def caution(self) -> str | None:
         """That the short runs, or their judges, say little, or the best is at an end of the row; None otherwise."""
         best = least(self.runs)
+        cautions = []
         if best is None or best.loss is None or best.loss >= (1 - LEARNT) * self.begun:
-            return (
-                f"at none of these rates the loss of validation fell by {LEARNT:.0%} of the {self.begun:.4f} that it "
-                "begins with, so this says little of the rate: it learns slowly, has nothing left to learn, or can't "
-                "learn from the images"
+            cautions.append(
+                f"at none of these rates the loss of validation fell by {percent(LEARNT)} of the {self.begun:.4f} that "
+                "it begins with, so this says little of the rate: it learns slowly, has nothing left to learn, or "
+                "can't learn from the images"
             )
         if not self.told_apart:
-            return (
-                f"{counted(self.judges, 'validation image')} can't tell these rates apart, so which of them did best "
-                f"may be chance; the usual rate of {self.optimizer} stands: --set {self.setting(self.usual)}"
+            stands = (
+                f"so the usual rate of {self.optimizer} stands: {self.usual:g}"
+                if self.usual_stands
+                else f"but the usual rate of {self.optimizer}, {self.usual:g}, is no better, as training diverges at "
+                f"{self.too_high:g} already"
             )
+            cautions.append(
+                f"{counted(self.judges, 'validation image')} can't tell these rates apart: that the short runs would "
+                f"have {self.from_runs:g} may be chance, {stands}"
+            )
+        if best is None or cautions:
+            return "; ".join(cautions)
         for end, which, further, factor in ((0, "smallest", "smaller", 1 / APART), (-1, "largest", "larger", APART)):
             if best is self.runs[end]:
                 return (
@@ -210,6 +232,7 @@ class Finding:
             "optimizer": self.optimizer,
             "stage": self.stage,
             "from_curve": self.first,
+            "from_runs": self.from_runs,
             "caution": self.caution(),
             "loss_before": self.begun,
             "runs": [asdict(run) for run in self.runs],

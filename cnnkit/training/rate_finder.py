@@ -181,7 +181,8 @@ class Rehearsal:
         train: How the training is to be done.
         updates: How many it has.
         judges: How many validation images a short run is judged on.
-        usual: The learning rate that is usual for its optimizer.
+        usual: The learning rate that is usual for its optimizer, as a config has it: where training scales it with the
+            batch, what gives the usual one then.
     """
 
     def __init__(self, data: TrainingData, network: Network, folder: Path, progress: Progress):
@@ -220,7 +221,8 @@ class Rehearsal:
         fine_tuned = experiment.model.pretrained and not engine.plan[stage - 1].freezes_backbone
         optimizer = data.experiment.train.optimizer
         assert optimizer is not None
-        self.usual = usual_for(optimizer, normalised, fine_tuned)
+        scale = self.train.rate_scale(data.experiment.data.batch_size)
+        self.usual = rounded(usual_for(optimizer, normalised, fine_tuned) / scale)
         self.begin()
 
     def begin(self) -> None:

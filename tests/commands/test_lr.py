@@ -71,13 +71,19 @@ def test_it_shows_the_curve_and_the_setting_that_uses_what_was_found(
     assert sum(line.strip() == MARK for line in lines) == 1
 
 
-def test_where_the_judges_are_too_few_the_next_command_has_the_usual_rate(
+def test_where_the_judges_are_too_few_all_lines_have_the_usual_rate(
     config: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_finder, "for_experiment", lambda *_: (replace(FOUND, judges=4), Path("curve.png")))
+    few = replace(FOUND, judges=4, usual=0.0005)
+    monkeypatch.setattr(rate_finder, "for_experiment", lambda *_: (few, Path("curve.png")))
     _, out, _ = command("lr", "mine.yaml")
+    assert "<- suggested" not in out  # it was not tried
+    assert "Learning rate 0.0005 for adam, the usual one: --set train.optimizer.learning_rate=0.0005\n" in out
+    found = json.loads(command("lr", "mine.yaml", "--json")[1])
+    assert (found["learning_rate"], found["setting"]) == (0.0005, "train.optimizer.learning_rate=0.0005")
+    assert found["from_runs"] == 0.003
     assert "careful: 4 validation images can't tell these rates apart" in out
-    assert out.endswith("Next: cnnkit train mine.yaml --set train.optimizer.learning_rate=0.001\n")
+    assert out.endswith("Next: cnnkit train mine.yaml --set train.optimizer.learning_rate=0.0005\n")
 
 
 def test_its_json_has_the_whole_curve_which_nobody_named_is_drawn_in_the_cache(

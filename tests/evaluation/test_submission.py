@@ -326,7 +326,23 @@ def test_the_command_writes_the_submission(run_of, photos, sample_of, tmp_path, 
     assert command("predict", run.folder, photos, "--sample", sample)[1] == output.read_text()
     _, out, _ = command("predict", run.folder, photos, "--sample", sample, "--output", output, "--force", "--json")
     told = {"run": str(run.folder), "sample": str(sample), "output": str(output), "rows": 3, "left_out": 1}
+    told["skipped"] = {}
     assert json.loads(out) == told
+
+
+def test_what_folders_and_patterns_leave_out_is_told_before_an_id_has_no_image(
+    run_of, photos, sample_of, own_folder, command, tmp_path
+):
+    own_folder(photos / "runs" / "first", "run")
+    run, output = run_of(*BREEDS).folder, tmp_path / "submission.csv"
+    sample = sample_of("id,breed\n1,beagle\n")
+    for words in (photos / "**" / "*", photos):
+        code, out, err = command("predict", run, words, "--sample", sample, "--output", output, "--json", "--force")
+        assert code == 0 and "files: of a run of cnnkit" in err
+        assert json.loads(out)["skipped"].keys() == {"of a run of cnnkit"}
+    sample = sample_of("id,breed\n1,beagle\nbest,beagle\n")
+    code, _, err = command("predict", run, photos / "**" / "*", "--sample", sample)
+    assert code == 3 and err.index("left out: ") < err.index("no image for the id `best`")
 
 
 @pytest.mark.parametrize(

@@ -118,9 +118,28 @@ def test_where_the_judges_are_too_few_to_tell_the_rates_apart_the_usual_one_stan
     runs = tuple(ShortRun(rate, loss, loss) for rate, loss in losses.items())
     found = Finding(0.3, "train.optimizer.learning_rate", "sgd", 1, 1, 0.3, (), "", 2.3, runs, 10, 1.0, judges, 0.01)
     told = f"{judges} validation images can't tell these rates apart"
-    assert (found.told_apart, found.next) == (apart, 0.3 if apart else 0.01)
+    assert (found.told_apart, found.rate) == (apart, 0.3 if apart else 0.01)
+    assert found.setting() == found.as_json()["setting"] == f"{found.key}={found.rate:g}"
+    assert (found.as_json()["learning_rate"], found.as_json()["from_runs"]) == (found.rate, 0.3)
+    assert found.line().startswith(f"learning rate {'0.3' if apart else '0.01, the usual one of sgd'}: after 10 ")
     assert (found.caution() or "").startswith(told) is not apart
-    assert apart or found.caution().endswith("the usual rate of sgd stands: --set train.optimizer.learning_rate=0.01")
+    assert apart or found.caution().endswith("have 0.3 may be chance, so the usual rate of sgd stands: 0.01")
+
+
+def test_a_usual_rate_at_which_training_diverges_does_not_stand():
+    runs = (ShortRun(0.1, 0.5, 0.5), ShortRun(0.3, 0.4, 0.5), ShortRun(0.9, None, None))
+    key = "train.optimizer.learning_rate"
+    high, low = (Finding(0.3, key, "sgd", 1, 1, 0.3, (), "", 2.3, runs, 10, 1.0, 9, usual) for usual in (0.9, 0.8))
+    assert (high.rate, low.rate) == (0.3, 0.8)
+    assert high.caution().endswith("the usual rate of sgd, 0.9, is no better, as training diverges at 0.9 already")
+
+
+def test_that_nothing_is_learnt_and_that_the_judges_are_few_are_both_told():
+    runs = (ShortRun(0.1, 2.3, 0.1), ShortRun(0.3, 2.28, 0.1), ShortRun(0.9, 2.31, 0.1))
+    found = Finding(0.3, "train.optimizer.learning_rate", "sgd", 1, 1, 0.3, (), "", 2.3, runs, 10, 1.0, 9, 0.01)
+    nothing, few = found.caution().split("; ")
+    assert nothing.startswith("at none of these rates the loss of validation fell by 2 % of the 2.3000 that it begins")
+    assert few.startswith("9 validation images can't tell") and found.rate == 0.01
 
 
 @pytest.mark.parametrize(

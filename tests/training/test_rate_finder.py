@@ -93,6 +93,13 @@ def test_a_third_once_and_three_times_the_tenth_of_the_rate_of_the_least_loss_ar
     assert all(len(rates) == SHORT for rates in stage.tried[-3:])
 
 
+def test_where_the_judges_are_too_few_the_usual_rate_is_found_and_the_short_runs_are_told():
+    stage = Formula(optimum=0.01, limit=0.1)
+    stage.judges, stage.usual = 20, 0.016
+    found = _found(stage, Progress(), None)
+    assert found.rate == 0.016 and found.from_runs in runs_of(found)
+
+
 @pytest.mark.parametrize("optimum", [1e-4, 6e-5, 0.09])
 def test_where_the_best_is_the_first_or_the_last_of_the_row_it_goes_on_there(optimum):
     found = _found(Formula(optimum, limit=0.5, least_of_curve=0.02), Progress(), None)
