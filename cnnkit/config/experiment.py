@@ -78,11 +78,12 @@ class Experiment(Spec):
         return self.model_copy(update={"train": train.model_copy(update=update)})
 
     def with_usual_rate(self) -> Experiment:
-        """The same with the default of its optimizer where the learning rate is to be found out."""
+        """The same where no learning rate is to be found out, else so that training has the optimizer's default."""
         optimizer = self.train.optimizer
         if optimizer is None or optimizer.learning_rate != AUTO:
             return self
-        return self.with_learning_rate(type(optimizer).model_fields["learning_rate"].default)
+        usual = type(optimizer).model_fields["learning_rate"].default
+        return self.with_learning_rate(usual / self.train.rate_scale(self.data.batch_size))
 
     def with_rate_of(self, other: Experiment) -> Experiment:
         """The same with the learning rate of another one, which has found it, where this is still to be found out."""

@@ -103,7 +103,7 @@ def preflight(experiment: Experiment, progress: Progress | None = None) -> Prefl
     """
     progress = progress or Progress()
     data = TrainingData.of(experiment, progress)
-    data = replace(data, experiment=data.experiment.with_usual_rate())
+    asked, data = data.experiment, replace(data, experiment=data.experiment.with_usual_rate())
     with data.with_workers(progress) as data:
         checks = [*_of_config(data), *_of_data(data)]
         network, _ = network_of(data.experiment, data.preprocessing.shape, data.images.index.classes, progress)
@@ -112,11 +112,7 @@ def preflight(experiment: Experiment, progress: Progress | None = None) -> Prefl
         if not by_steps:
             checks.append(Check("updates", "good", "none are made: the classifier is fitted, which has an optimum"))
             return Preflight(tuple(checks))
-        if stated := _rate_to_find(data.experiment):
-            data = replace(data, experiment=data.experiment.with_learning_rate(stated.figures["learning_rate"]))
-            number, _ = by_steps[0]
-            by_steps = [(number, data.experiment.plan()[number - 1])]
-            checks.append(stated)
+        checks += _rate_to_find(asked, data.experiment)
         try:
             with progress.task("trying one batch", UPDATES) as advance, data.images.errors_as_raised():
                 checks += Trial(data, network, *by_steps[0]).checks(advance)
@@ -126,14 +122,12 @@ def preflight(experiment: Experiment, progress: Progress | None = None) -> Prefl
     return Preflight(tuple(checks))
 
 
-def _rate_to_find(experiment: Experiment) -> Check | None:
-    """What is tried in place of a learning rate that is found in the training; None where it is set."""
-    optimizer = experiment.train.optimizer
-    if optimizer is None or optimizer.learning_rate != AUTO:
-        return None
-    rate = advice.usual_rate(experiment.train)
-    text = f"it is found when the training begins (`cnnkit lr` finds it now); here {rate:g} is tried"
-    return Check("learning rate", "good", text, {"learning_rate": rate})
+def _rate_to_find(asked: Experiment, tried: Experiment) -> Iterator[Check]:
+    """What is tried in place of a learning rate that is found in the training; nothing where it is set."""
+    if asked.train.optimizer and asked.train.optimizer.learning_rate == AUTO and tried.train.optimizer:
+        rate = float(tried.train.optimizer.learning_rate)
+        text = f"it is found when the training begins (`cnnkit lr` finds it now); here {rate:g} is tried"
+        yield Check("learning rate", "good", text, {"learning_rate": rate})
 
 
 def _of_config(data: TrainingData) -> Iterator[Check]:

@@ -619,9 +619,14 @@ def test_a_rate_that_is_to_be_found_is_that_of_the_run_which_has_found_it(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "lion"])
-def test_a_look_at_an_experiment_whose_rate_is_to_be_found_takes_the_usual_one(tmp_path, name):
+@pytest.mark.parametrize("scaled", ["false", "true"])
+def test_a_look_at_an_experiment_whose_rate_is_to_be_found_takes_the_usual_one(tmp_path, name, scaled):
     (tmp_path / "a.yaml").write_text("data: {source: {name: digits}}\nmodel: {name: lenet}\n")
-    experiment = read(tmp_path / "a.yaml", f"train.optimizer={{name: {name}, learning_rate: auto}}")
+    settings = (
+        f"train.optimizer={{name: {name}, learning_rate: auto}}",
+        f"train.scale_learning_rate_with_batch={scaled}",
+    )
+    experiment = read(tmp_path / "a.yaml", *settings)
     assert [stage.learning_rate for stage in experiment.plan()] == ["auto"]
     usual = type(experiment.train.optimizer)().learning_rate
     assert [stage.learning_rate for stage in experiment.with_usual_rate().plan()] == [usual]

@@ -20,7 +20,7 @@ from cnnkit.training import stage_fit, waiting
 from cnnkit.training.data import TrainingData
 from cnnkit.training.gradients import WatchGradients
 from cnnkit.training.observers import Observer
-from cnnkit.training.preflight import preflight
+from cnnkit.training.preflight import _rate_to_find, preflight
 from cnnkit.training.start_checks import StartChecks
 from cnnkit.training.steps import Steps
 from cnnkit.training.waiting import WatchWaiting
@@ -264,6 +264,14 @@ def test_a_preflight_tells_a_rate_that_does_not_learn_one_batch(config, command,
     assert "16 images are not learnt by heart: adam at 1e-06" in out
     assert "adam at 0.003 does it, so it is the optimizer or the learning rate" in out
     assert "Mend what failed, then: cnnkit train" in out
+
+
+def test_a_preflight_tells_which_rate_it_tries_where_the_training_finds_one(config):
+    settings = "train.optimizer={name: adam, learning_rate: auto}", "train.scale_learning_rate_with_batch=true"
+    asked = read(config(PLAIN), *settings, "data.batch_size=16")
+    [told] = _rate_to_find(asked, asked.with_usual_rate())
+    assert told.figures == {"learning_rate": 0.016} and told.message.endswith("here 0.016 is tried")
+    assert [*_rate_to_find(asked.with_usual_rate(), asked.with_usual_rate())] == []
 
 
 def test_a_preflight_has_no_run(command, config, tmp_path):
