@@ -29,6 +29,7 @@ print(json.dumps([before, kernels, settings, limits, list(model.output_shape), m
 """
 
 
+@pytest.mark.slow
 def test_settings_of_keras_in_the_environment_and_in_the_home_change_nothing(tmp_path):
     for folder in (tmp_path / ".keras", tmp_path / "keras_home"):
         folder.mkdir()

@@ -357,7 +357,8 @@ train: {epochs: 6, optimizer: {name: adam, learning_rate: 5e-3}}
 """
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
 def test_digits_upside_down_are_named_and_digits_moved_a_little_are_not(tmp_path, seed):
     (tmp_path / "digits.yaml").write_text(DIGITS)
     experiment = read(tmp_path / "digits.yaml")

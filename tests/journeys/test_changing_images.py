@@ -133,6 +133,7 @@ def test_a_file_that_changes_while_it_is_decoded_again_and_again_ends_the_run_wh
     assert evaluate(record, "validation")["images"] == 12
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or cores() == 1, reason="there are workers on Linux alone, on two cores")
 def test_a_run_whose_worker_is_killed_says_so_and_keeps_what_it_has(images, tmp_path):
     run = tmp_path / "run"
@@ -174,7 +175,11 @@ def cut(file):
     os.truncate(file, file.stat().st_size // 2)
 
 
-@pytest.mark.parametrize(("words", "how"), [(ON_DISK, replaced), (IN_MEMORY, removed)], ids=["disk", "memory"])
+@pytest.mark.parametrize(
+    ("words", "how"),
+    [pytest.param(ON_DISK, replaced, marks=pytest.mark.slow), (IN_MEMORY, removed)],
+    ids=["disk", "memory"],
+)
 def test_a_run_goes_on_with_the_images_that_it_has_kept(images, tmp_path, how, words, undisturbed):
     experiment = read(images.parent / "config.yaml", words[1])
     train(experiment, tmp_path / "run", AfterTheFirstEpoch(lambda: how(images / "a" / "0.jpg")))

@@ -110,6 +110,7 @@ def test_early_stopping_ends_a_stage_and_the_next_one_begins_anew(config, tmp_pa
     assert [(line["epoch"], line["stage"]) for line in lines] == [(1, 1), (2, 1), (3, 2), (4, 2)]
 
 
+@pytest.mark.slow
 def test_features_kept_or_computed_again_make_the_same_run(config, tmp_path, tasks):
     settings = ("train.stages=[{freeze: backbone, epochs: 3}]",)
     train(read(config, *settings), tmp_path / "kept")

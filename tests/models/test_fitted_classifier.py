@@ -164,6 +164,7 @@ def learnt(images, tmp_path_factory):
     return lambda *settings: read(folder / "second.yaml", f"model.weights={folder / 'first'}", *settings)
 
 
+@pytest.mark.slow
 def test_fine_tuning_begins_at_the_fitted_classifier_and_what_is_worse_is_taken_back(learnt, tmp_path):
     still = "epochs: 1, learning_rate: 1e-30"
     stages = ("freeze: backbone", "epochs: 2", "epochs: 1, learning_rate: 10", still, f"{still}, batch_norm: batch")
