@@ -160,8 +160,18 @@ class Finding:
 
     @property
     def too_high(self) -> float | None:
-        """The smallest rate up to the usual one at which training diverged, which no judges are needed for."""
-        return min((run.rate for run in self.runs if run.loss is None and run.rate <= self.usual), default=None)
+        """The smallest rate up to the usual one at which training goes wrong, for which few judges are enough.
+
+        It diverges there, or its range test ends there, or its loss is above the least one, of a smaller rate, by
+        three of the standard errors of `told_apart`.
+        """
+        best = least(self.runs)
+        if best is None or best.loss is None:
+            return min((run.rate for run in self.runs if run.rate <= self.usual), default=None)
+        most = (1 + 3 * max(1, self.judges) ** -0.5) * best.loss
+        high = [run.rate for run in self.runs if run.loss is None or (run.rate > best.rate and run.loss > most)]
+        high += [self.curve[-1].rate] if self.ended and self.curve else []
+        return min((rate for rate in high if rate <= self.usual), default=None)
 
     @property
     def usual_stands(self) -> bool:
@@ -207,8 +217,8 @@ class Finding:
             stands = (
                 f"so the usual rate of {self.optimizer} stands: {self.usual:g}"
                 if self.usual_stands
-                else f"but the usual rate of {self.optimizer}, {self.usual:g}, is no better, as training diverges at "
-                f"{self.too_high:g} already"
+                else f"but the usual rate of {self.optimizer}, {self.usual:g}, is no better, as {self.too_high:.2g} "
+                "is too high already"
             )
             cautions.append(
                 f"{counted(self.judges, 'validation image')} can't tell these rates apart: that the short runs would "

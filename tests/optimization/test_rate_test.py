@@ -13,6 +13,7 @@ from cnnkit.optimization.rate_test import (
     SMOOTHING,
     Curve,
     Finding,
+    Point,
     ShortRun,
     chosen,
     least,
@@ -126,12 +127,31 @@ def test_where_the_judges_are_too_few_to_tell_the_rates_apart_the_usual_one_stan
     assert apart or found.caution().endswith("have 0.3 may be chance, so the usual rate of sgd stands: 0.01")
 
 
+@pytest.mark.parametrize(
+    ("losses", "last", "stands"),
+    [
+        ({0.1: 0.5, 0.3: 0.52, 0.9: 0.53}, None, True),
+        ({0.1: 0.5, 0.3: 0.52, 0.9: 0.53, 2.7: 1.8}, None, False),  # 1.8 is above 0.5 by more than 3 / sqrt(100)
+        ({0.1: 0.5, 0.3: 0.52, 0.9: 0.53, 2.7: 0.6}, None, True),
+        ({0.03: 1.8, 0.1: 0.5, 0.3: 0.52, 0.9: 0.53}, None, True),  # what is too low says nothing of the usual one
+        ({0.1: 0.5, 0.3: 0.52, 0.9: 0.53}, 3.0, False),  # the range test ended there
+        ({0.1: 0.5, 0.3: 0.52, 0.9: 0.53}, 30.0, True),
+    ],
+)
+def test_a_usual_rate_above_one_that_is_surely_too_high_does_not_stand(losses, last, stands):
+    runs = tuple(ShortRun(rate, loss, loss) for rate, loss in losses.items())
+    curve, ended = ((Point(last, 2.0, 2.0),), "at 3 it ended") if last else ((), "")
+    key = "train.optimizer.learning_rate"
+    found = Finding(0.1, key, "sgd", 1, 1, 0.3, curve, ended, 2.3, runs, 10, 1.0, 100, 10.0)
+    assert not found.told_apart and found.rate == (10.0 if stands else 0.1)
+
+
 def test_a_usual_rate_at_which_training_diverges_does_not_stand():
     runs = (ShortRun(0.1, 0.5, 0.5), ShortRun(0.3, 0.4, 0.5), ShortRun(0.9, None, None))
     key = "train.optimizer.learning_rate"
     high, low = (Finding(0.3, key, "sgd", 1, 1, 0.3, (), "", 2.3, runs, 10, 1.0, 9, usual) for usual in (0.9, 0.8))
     assert (high.rate, low.rate) == (0.3, 0.8)
-    assert high.caution().endswith("the usual rate of sgd, 0.9, is no better, as training diverges at 0.9 already")
+    assert high.caution().endswith("the usual rate of sgd, 0.9, is no better, as 0.9 is too high already")
 
 
 def test_that_nothing_is_learnt_and_that_the_judges_are_few_are_both_told():
